@@ -1,0 +1,146 @@
+"""Parsed arrays kept as .npy files, memory-mapped and shared by all processes that read the same files.
+
+An entry is a folder named by the files' paths, the options and the parser's version. Its ``entry.json`` says which
+sizes and modification times the files had, and the checksum of each array; an entry that does not fit is built again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import shutil
+import tempfile
+import zlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+log = logging.getLogger("mnistlab.data")
+
+VERSION = 1  # of the parsers: a new one makes all entries stale
+LOCK_SECONDS = 900
+
+
+@dataclass
+class Parsed:
+    """What a parser returns: named arrays, JSON-able facts about them, and notes for the user."""
+
+    arrays: dict[str, np.ndarray]
+    info: dict[str, Any]
+    notes: list[str] = field(default_factory=list)
+
+
+def folder() -> Path:
+    """Return the user's cache folder: $MNISTLAB_CACHE, or the one that the system prescribes."""
+    if given := os.environ.get("MNISTLAB_CACHE"):
+        return Path(given).expanduser()
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("mnistlab"))
+
+
+def parsed(kind: str, files: Iterable[Path], options: Mapping[str, Any], build: Callable[[], Parsed]) -> Parsed:
+    """Return what ``build`` returns, from the cache if it was built before from the same files and options.
+
+    To ``info`` the SHA-256 of the arrays is added (``sha256``, see `content_hash`).
+    """
+    paths = sorted(str(path.resolve()) for path in files)
+    place = folder() / "parsed" / f"{kind}-{_hash([paths, dict(options)])[:24]}"
+    stamp = _hash([VERSION, [[path, (stat := os.stat(path)).st_size, stat.st_mtime_ns] for path in paths]])
+    entry = _open(place, stamp) or _build_under_lock(place, stamp, build)
+    for note in entry.notes:
+        log.warning("%s", note)
+    return entry
+
+
+def content_hash(arrays: Mapping[str, np.ndarray]) -> str:
+    """Return the SHA-256 of arrays in the order of their names: of each its name, shape and type, then its bytes.
+
+    It is the same on every machine: integers are taken as little-endian.
+    """
+    digest = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        portable = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+        digest.update(f"{name} {array.shape} {array.dtype.name}\n".encode())
+        digest.update(memoryview(portable.reshape(-1)).cast("B"))
+    return digest.hexdigest()
+
+
+def _build_under_lock(place: Path, stamp: str, build: Callable[[], Parsed]) -> Parsed:
+    import filelock
+
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(f"{place}.lock", timeout=LOCK_SECONDS)
+        lock.acquire()
+    except (OSError, NotImplementedError) as error:  # filelock.Timeout is an OSError
+        _without(place, error)
+        return _complete(build())
+    try:
+        entry = _open(place, stamp)  # another process may have built it meanwhile
+        if entry is None:
+            entry = _complete(build())
+            try:
+                _save(place, stamp, entry)
+            except OSError as error:
+                _without(place, error)
+            else:
+                entry = _open(place, stamp) or entry
+        return entry
+    finally:
+        lock.release()
+
+
+def _without(place: Path, error: OSError | NotImplementedError) -> None:
+    log.warning(
+        "the cache %s cannot be written (%s): going on without; MNISTLAB_CACHE names another folder",
+        place.parent.parent,
+        getattr(error, "strerror", None) or error,
+    )
+
+
+def _complete(entry: Parsed) -> Parsed:
+    entry.info["sha256"] = content_hash(entry.arrays)
+    return entry
+
+
+def _save(place: Path, stamp: str, entry: Parsed) -> None:
+    temporary = Path(tempfile.mkdtemp(prefix=f"{place.name}.", dir=place.parent))
+    try:
+        checksums = {}
+        for name, array in entry.arrays.items():
+            np.save(temporary / f"{name}.npy", array, allow_pickle=False)
+            checksums[name] = zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+        sidecar = {"stamp": stamp, "checksums": checksums, "info": entry.info, "notes": entry.notes}
+        (temporary / "entry.json").write_text(json.dumps(sidecar, indent=1))
+        shutil.rmtree(place, ignore_errors=True)
+        temporary.rename(place)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def _open(place: Path, stamp: str) -> Parsed | None:
+    """Return the entry, or nothing if it is absent, stale or damaged."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, EOFError, AttributeError):
+        sidecar = json.loads((place / "entry.json").read_text())
+        if sidecar["stamp"] != stamp:
+            return None
+        arrays = {}
+        for name, checksum in sidecar["checksums"].items():
+            mapped = np.load(place / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+            arrays[name] = np.asarray(mapped)
+            if zlib.crc32(arrays[name].reshape(-1).view(np.uint8)) != checksum:
+                return None
+        return Parsed(arrays, sidecar["info"], sidecar["notes"])
+    return None
+
+
+def _hash(facts: Any) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

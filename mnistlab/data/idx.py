@@ -1,0 +1,160 @@
+"""The IDX format of LeCun's MNIST files, plain or gzip-compressed, read with every length bounded by the header.
+
+Layout (http://yann.lecun.com/exdb/mnist/): two zero bytes, a type byte (8 = unsigned byte), the number of dimensions,
+each dimension as a big-endian 32-bit number, then the values, the last dimension fastest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+LARGEST = 2**31  # bytes; a header that claims more is refused
+DEFLATE_RATIO = 1032  # no deflate stream expands more than this (zlib's technical notes)
+PIECE = 2**20
+TYPES = {0x08: "unsigned bytes", 0x09: "signed bytes", 0x0B: "16-bit", 0x0C: "32-bit", 0x0D: "float", 0x0E: "double"}
+HOLDS = {1: "labels (1 dimension)", 3: "images (3 dimensions)"}
+
+
+class BadFile(ValueError):
+    """A file is not what it should be; the message starts with the file's name."""
+
+
+def read(path: Path, dimensions: int) -> tuple[np.ndarray, str]:
+    """Return the uint8 array of an IDX file and the SHA-256 of its uncompressed content.
+
+    ``dimensions`` is 3 for images and 1 for labels. Never more is decompressed than the header claims and one piece
+    more, and a claim that the file cannot hold is refused before anything is allocated. Raises `BadFile`.
+    """
+    try:
+        with path.open("rb") as raw:
+            return _parse(path.name, raw, dimensions)
+    except OSError as error:
+        raise BadFile(f"{path.name} cannot be read ({error.strerror})") from None
+    except zlib.error as error:
+        raise BadFile(f"{path.name} is corrupt ({str(error).split(': ')[-1]})") from None
+
+
+def read_pair(images_path: Path, labels_path: Path) -> tuple[np.ndarray, np.ndarray, dict[str, str]]:
+    """Return images (n, height, width), labels (n,), both uint8, and the SHA-256 by file name."""
+    images, images_hash = read(images_path, 3)
+    labels, labels_hash = read(labels_path, 1)
+    if len(images) != len(labels):
+        raise BadFile(
+            f"{images_path.name} holds {len(images):,} images but {labels_path.name} holds {len(labels):,} labels"
+        )
+    return images, labels, {stem(images_path): images_hash, stem(labels_path): labels_hash}
+
+
+def stem(path: Path) -> str:
+    """Return the file's name without .gz."""
+    return path.name.removesuffix(".gz")
+
+
+def write(path: Path, array: np.ndarray) -> None:
+    """Write a uint8 array as an IDX file, compressed if the name ends in .gz."""
+    content = bytes((0, 0, 0x08, array.ndim)) + struct.pack(f">{array.ndim}I", *array.shape)
+    content += np.ascontiguousarray(array, np.uint8).tobytes()
+    if path.suffix == ".gz":
+        packer = zlib.compressobj(wbits=31)
+        content = packer.compress(content) + packer.flush()
+    path.write_bytes(content)
+
+
+def _parse(name: str, raw: BinaryIO, dimensions: int) -> tuple[np.ndarray, str]:
+    size = os.fstat(raw.fileno()).st_size
+    packed = raw.read(2) == b"\x1f\x8b"  # the content decides, not the name: browsers unpack a .gz and keep the name
+    raw.seek(0)
+    pieces = inflate(raw) if packed else iter(lambda: raw.read(PIECE), b"")
+    length = 4 + 4 * dimensions
+    head = b""
+    try:
+        while len(head) < length and (piece := next(pieces, b"")):
+            head += piece
+    except EOFError:
+        pass
+    shape = _shape(name, head[:length], dimensions)
+    body = math.prod(shape)
+    needed = length + body
+    if body > LARGEST:
+        raise BadFile(f"{name} claims {needed:,} bytes in its header, more than the {LARGEST:,} that are accepted")
+    if not packed and size != needed:
+        raise BadFile(_wrong_length(name, size, needed))
+    if needed > size * DEFLATE_RATIO:
+        raise BadFile(f"{name} claims {needed:,} bytes in its header, more than its {size:,} bytes can hold")
+    values = np.empty(body, np.uint8)
+    view, filled, digest = memoryview(values), 0, hashlib.sha256(head[:length])
+    piece = head[length:]
+    try:
+        while True:
+            if filled + len(piece) > body:
+                raise BadFile(_wrong_length(name, None, needed))
+            view[filled : filled + len(piece)] = piece
+            digest.update(piece)
+            filled += len(piece)
+            if not (piece := next(pieces, b"")):
+                break
+    except EOFError:
+        if filled == body:
+            raise BadFile(f"{name} is cut off in the checksum at its end") from None
+    if filled < body:
+        raise BadFile(_wrong_length(name, length + filled, needed))
+    return values.reshape(shape), digest.hexdigest()
+
+
+def _shape(name: str, head: bytes, dimensions: int) -> tuple[int, ...]:
+    if not head:
+        raise BadFile(f"{name} is empty")
+    magic = f"its first bytes are {head[:4].hex(' ')}, 00 00 08 {dimensions:02x} were expected"
+    if head[:2] != b"\0\0" or (len(head) > 2 and head[2] not in TYPES):
+        raise BadFile(f"{name} is not an IDX file ({magic})")
+    if len(head) >= 4 and head[2] != 0x08:
+        raise BadFile(f"{name} holds {TYPES[head[2]]} values where unsigned bytes were expected ({magic})")
+    if len(head) >= 4 and head[3] != dimensions:
+        held = HOLDS.get(head[3], f"{head[3]} dimensions")
+        raise BadFile(f"{name} holds {held} where {HOLDS[dimensions]} were expected ({magic})")
+    if len(head) < 4 + 4 * dimensions:
+        raise BadFile(f"{name} ends after {len(head)} of the {4 + 4 * dimensions} bytes of its header")
+    shape = struct.unpack(f">{dimensions}I", head[4:])
+    if not math.prod(shape):
+        raise BadFile(f"{name} holds nothing: its header says {' x '.join(map(str, shape))}")
+    return shape
+
+
+def _wrong_length(name: str, size: int | None, needed: int) -> str:
+    if size is None:
+        return f"{name} goes on after the {needed:,} bytes that its header claims"
+    if size > needed:
+        return f"{name} has {size:,} bytes where its header claims {needed:,}"
+    return f"{name} ends after {size:,} of {needed:,} bytes"
+
+
+def inflate(raw: BinaryIO) -> Iterator[bytes]:
+    """Yield the content of a gzip stream in pieces of at most `PIECE` bytes.
+
+    Raises EOFError where the stream is cut off and zlib.error where it is corrupt (its checksum included).
+    """
+    inflater = zlib.decompressobj(wbits=31)
+    data = b""
+    while True:
+        data = data or raw.read(PIECE)
+        piece = inflater.decompress(data, PIECE)
+        if piece:
+            yield piece
+        if inflater.eof:
+            data = (inflater.unused_data or raw.read(PIECE)).lstrip(b"\0")  # padding is allowed, and so is a next member
+            if not data:
+                return
+            inflater = zlib.decompressobj(wbits=31)
+        elif not data and not piece:
+            raise EOFError
+        else:
+            data = inflater.unconsumed_tail

@@ -1,0 +1,255 @@
+"""A network: layers for one input shape over ONE flat parameter vector and ONE flat gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import RequestError
+from .activation import Activation
+from .init import Init
+from .layer import Layer, Shape, layer_name
+from .loss import Loss, probabilities
+
+CHUNK = 2048  # samples that go through the layers at once: larger batches are summed over chunks of this size
+
+
+@dataclass(frozen=True)
+class Block:
+    """One parameter array: its place in the flat vector, and the layer it belongs to."""
+
+    layer: int
+    name: str
+    shape: Shape
+    part: slice
+    is_weight: bool
+
+
+class Network:
+    """Layers in a row, from uint8 images to logits.
+
+    ``theta`` holds all weights first (``theta[:n_weights]``), then all biases; ``grad`` is laid out alike. Layers hold
+    views of both. Images are (n, height, width) uint8; the network's input is (pixel - shift) * scale.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        image_shape: tuple[int, int],
+        loss: Loss,
+        shift: float = 0.0,
+        scale: float = 1 / 255,
+        dtype: Any = np.float32,
+    ) -> None:
+        self.layers, self.loss, self.dtype = list(layers), loss, dtype
+        self.image_shape: tuple[int, int] = (int(image_shape[0]), int(image_shape[1]))
+        self.shift, self.scale = float(shift), float(scale)
+        self.shapes = self._build()
+        self.blocks = self._lay_out()
+        size = sum(int(np.prod(block.shape)) for block in self.blocks)
+        self.theta, self.grad = np.zeros(size, dtype), np.zeros(size, dtype)
+        self.n_weights = sum(int(np.prod(block.shape)) for block in self.blocks if block.is_weight)
+        for block in self.blocks:
+            layer = self.layers[block.layer]
+            layer.params[block.name] = self.theta[block.part].reshape(block.shape)
+            layer.grads[block.name] = self.grad[block.part].reshape(block.shape)
+        self._first = min((block.layer for block in self.blocks), default=0)
+        self._inputs: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
+        self._total: np.ndarray | None = None
+
+    def initialise(self, init: Init, rng: np.random.Generator) -> None:
+        """Draw all weights; biases become zero. The draws are made in float64 and rounded to the network's dtype."""
+        self.theta[self.n_weights :] = 0
+        for block in self.blocks:
+            if block.is_weight:
+                layer = self.layers[block.layer]
+                fan_in, fan_out = layer.fans()
+                gain = self._gain_after(block.layer)
+                layer.params[block.name][...] = init.sample(rng, block.shape, fan_in, fan_out, gain)
+
+    def gradient(
+        self, images: np.ndarray, labels: np.ndarray, rows: np.ndarray | None = None, rng: np.random.Generator | None = None
+    ) -> tuple[float, int]:
+        """Write the gradient of the mean loss over the batch to ``grad``; return the mean loss and the hits.
+
+        The batch is the given ``rows`` of images and labels, or all of them. ``rng`` feeds dropout; None switches
+        it off.
+        """
+        n = len(images) if rows is None else len(rows)
+        if n <= CHUNK:
+            return self._gradient(images, labels, rows, slice(0, n), rng)
+        if self._total is None:
+            self._total = np.empty_like(self.grad)
+        total = self._total
+        total.fill(0)
+        loss, hits = 0.0, 0
+        for part in _chunks(n):
+            share = (part.stop - part.start) / n
+            part_loss, part_hits = self._gradient(images, labels, rows, part, rng)
+            np.multiply(self.grad, share, out=self.grad)
+            np.add(total, self.grad, out=total)
+            loss, hits = loss + share * part_loss, hits + part_hits
+        np.copyto(self.grad, total)
+        return loss, hits
+
+    def score(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+        """Return the mean loss and the accuracy in inference."""
+        loss, hits = 0.0, 0
+        for part, z in self._logits(images):
+            part_loss, part_hits = self.loss.forward(z, labels[part])
+            loss, hits = loss + part_loss * z.shape[1], hits + part_hits
+        return loss / len(images), hits / len(images)
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Return probabilities (n, classes), float32, for images (n, height, width) uint8."""
+        if images.shape[1:] != self.image_shape:
+            raise RequestError(
+                f"images={'x'.join(map(str, images.shape[1:]))}: this network takes {'x'.join(map(str, self.image_shape))} pixels"
+            )
+        probs = np.empty((len(images), self.loss.classes), np.float32)
+        for part, z in self._logits(images):
+            probs[part] = probabilities(z, self.loss.output).T
+        return probs
+
+    def forward(self, x: np.ndarray, rng: np.random.Generator | None = None) -> np.ndarray:
+        """Return logits (classes, batch) for the scaled input x (1, height, width, batch)."""
+        for layer in self.layers:
+            x = layer.forward(x, rng)
+        return x
+
+    def backward(self, dz: np.ndarray, input_gradient: bool = False) -> np.ndarray:
+        """Write ``grad`` given dL/dlogits; return dL/dx of the input if asked for (it costs a matrix product)."""
+        for i in range(len(self.layers) - 1, -1, -1):
+            if i < self._first and not input_gradient:
+                break
+            dz = self.layers[i].backward(dz, need_dx=input_gradient or i > self._first)
+        return dz
+
+    def first_not_finite(self, images: np.ndarray, rows: np.ndarray | None) -> str | None:
+        """Return the first layer whose output is not finite for these images, or None."""
+        n = len(images) if rows is None else len(rows)
+        for part in _chunks(n):
+            x = self._load(images, rows, part)
+            for i, layer in enumerate(self.layers):
+                x = layer.forward(x)
+                if not np.isfinite(x).all():
+                    return self.title(i)
+        return None
+
+    def norms(self) -> list[tuple[str, float, float]]:
+        """Return (layer, norm of its weights, norm of their gradient) for each layer with weights."""
+        return [
+            (self.title(block.layer), _norm(self.theta[block.part]), _norm(self.grad[block.part]))
+            for block in self.blocks
+            if block.is_weight
+        ]
+
+    def title(self, i: int) -> str:
+        """Return how layer i is named to people: its place in the list and its kind."""
+        return f"layer {i + 1} {layer_name(type(self.layers[i]))}"
+
+    def spec(self) -> dict[str, Any]:
+        """Return the architecture as plain JSON data."""
+        return {
+            "layers": [layer.spec() for layer in self.layers],
+            "image_shape": list(self.image_shape),
+            "classes": self.loss.classes,
+            "loss": self.loss.name,
+            "output": self.loss.output,
+            "label_smoothing": self.loss.label_smoothing,
+            "shift": self.shift,
+            "scale": self.scale,
+        }
+
+    def tensors(self) -> dict[str, np.ndarray]:
+        """Return the parameters by name, ``2.dense.W`` for instance, as views."""
+        return {
+            f"{block.layer + 1}.{layer_name(type(self.layers[block.layer]))}.{block.name}": self.theta[block.part].reshape(block.shape)
+            for block in self.blocks
+        }
+
+    def _build(self) -> list[Shape]:
+        shape: Shape = (1, *self.image_shape)
+        shapes = []
+        for i, layer in enumerate(self.layers):
+            layer.dtype = self.dtype
+            try:
+                shape = layer.build(shape)
+            except RequestError as error:
+                raise RequestError(f"layer {i + 1} {error}") from None
+            shapes.append(shape)
+            layer.in_place = layer.can_overwrite and i > 0 and not self.layers[i - 1].reads_output
+        if shape != (self.loss.classes,):
+            raise RequestError(f"layers: the last one gives {' x '.join(map(str, shape))} outputs for {self.loss.classes} classes")
+        return shapes
+
+    def _lay_out(self) -> list[Block]:
+        blocks, start = [], 0
+        for is_weight in (True, False):
+            for i, layer in enumerate(self.layers):
+                for name, shape in (layer.weights() if is_weight else layer.biases()).items():
+                    size = int(np.prod(shape))
+                    blocks.append(Block(i, name, shape, slice(start, start + size), is_weight))
+                    start += size
+        return blocks
+
+    def _gain_after(self, i: int) -> float:
+        """Return the gain of the activation that follows layer i; 1 where another layer with weights comes first."""
+        for layer in self.layers[i + 1 :]:
+            if isinstance(layer, Activation):
+                return layer.gain
+            if layer.weights():
+                break
+        return 1.0
+
+    def _gradient(
+        self, images: np.ndarray, labels: np.ndarray, rows: np.ndarray | None, part: slice, rng: np.random.Generator | None
+    ) -> tuple[float, int]:
+        x = self._load(images, rows, part)
+        if rows is None:
+            batch_labels = labels[part]
+        else:
+            batch_labels = self._inputs[part.stop - part.start][2]
+            np.take(labels, rows[part], out=batch_labels, mode="clip")
+        result = self.loss.forward(self.forward(x, rng), batch_labels)
+        self.backward(self.loss.backward())
+        return result
+
+    def _logits(self, images: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+        for part in _chunks(len(images)):
+            yield part, self.forward(self._load(images, None, part))
+
+    def _load(self, images: np.ndarray, rows: np.ndarray | None, part: slice) -> np.ndarray:
+        """Gather, cast and scale one batch; return it as (1, height, width, batch), a view of rows of pixels."""
+        batch = part.stop - part.start
+        pixels = images.reshape(len(images), -1)
+        if batch not in self._inputs:
+            if len(self._inputs) >= 8:
+                self._inputs.clear()
+            self._inputs[batch] = (
+                np.empty((batch, pixels.shape[1]), images.dtype),
+                np.empty((batch, pixels.shape[1]), self.dtype),
+                np.empty(batch, np.int64),
+            )
+        gathered, x, _ = self._inputs[batch]
+        if rows is None:
+            np.copyto(x, pixels[part])
+        else:
+            np.take(pixels, rows[part], axis=0, out=gathered, mode="clip")
+            np.copyto(x, gathered)
+        if self.shift:
+            np.subtract(x, self.shift, out=x)
+        if self.scale != 1:
+            np.multiply(x, self.scale, out=x)
+        return x.T.reshape(1, *self.image_shape, batch)
+
+
+def _chunks(n: int) -> Iterator[slice]:
+    return (slice(start, min(start + CHUNK, n)) for start in range(0, n, CHUNK))
+
+
+def _norm(v: np.ndarray) -> float:
+    return float(np.sqrt(np.vdot(v, v)))
