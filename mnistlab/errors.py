@@ -57,7 +57,9 @@ def whole(name: str, value: Any, least: int = 1, what: str = "it") -> int:
 def choice(name: str, value: Any, options: Any) -> Any:
     """Return ``value`` if it is one of ``options``; otherwise raise, with the nearest name suggested."""
     if value not in options:
-        raise RequestError(f"{name}={value}: choose one of {', '.join(map(str, options))}{did_you_mean(value, options)}")
+        raise RequestError(
+            f"{name}={value}: choose one of {', '.join(map(str, options))}{did_you_mean(value, options)}"
+        )
     return value
 
 

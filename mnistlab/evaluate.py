@@ -51,7 +51,7 @@ def evaluate(labels: np.ndarray, probabilities: np.ndarray, class_names: Sequenc
     predicted = p.argmax(axis=1)
     correct = int((predicted == y).sum())
     precision, recall, f1, support = precision_recall_fscore_support(y, predicted, labels=range(k), zero_division=0)
-    confusion = confusion_matrix(y, predicted, labels=range(k))
+    confusion = confusion_matrix(y, predicted, labels=range(k)) if k > 1 else np.array([[n]])  # it warns of one class
     ranking = [_area_and_precision(y == c, p[:, c]) for c in range(k)]
     micro_auc, micro_ap = _area_and_precision(_one_hot(y, k).ravel(), p.ravel())
     scores = [
@@ -136,8 +136,8 @@ def precision_recall_curves(labels: np.ndarray, probabilities: np.ndarray, class
         if truth.any():
             precision, recall, threshold = precision_recall_curve(truth, score, drop_intermediate=True)
             curves[name] = recall[::-1], precision[::-1], np.append(threshold, np.nan)[::-1]
-    # steps of recall alone: precision is noise where recall is low, and would take most of the points
-    return _table(curves, ("recall", "precision", "threshold"), lambda r, _: (r, np.sqrt(1 - r)))
+    # of recall alone: the precision is noise where the recall is low, and would take most of the points
+    return _table(curves, ("recall", "precision", "threshold"), lambda r, _: (np.sqrt(r), np.sqrt(1 - r)))
 
 
 def classification_report(metrics: dict[str, Any]) -> pd.DataFrame:

@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Optional, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
-from .errors import RequestError, RunError, not_negative, positive, whole
-from .nn import Network, Optimizer, Regularization, Schedule
+from mnistlab.errors import RequestError, RunError, not_negative, positive, whole
+from mnistlab.nn import Network, Optimizer, Regularization, Schedule
 
 NORM_SAMPLES = 16  # steps of an epoch over which gradient norms are averaged
 
@@ -43,15 +43,15 @@ class Trainer:
     """
 
     epochs: int = 10
-    batch_size: Any = 64
+    batch_size: int | str = 64
     shuffle: bool = True
-    patience: Optional[int] = None  # noqa: UP045
+    patience: int | None = None
     monitor: str = "loss"
     min_delta: float = 0.0
     select: Select = Select.auto
-    clip_norm: Optional[float] = None  # noqa: UP045
+    clip_norm: float | None = None
     train_metrics: TrainMetrics = TrainMetrics.running
-    threads: Any = "auto"
+    threads: int | str = "auto"
 
     def __post_init__(self) -> None:
         whole("epochs", self.epochs, 1, "the number of epochs")
@@ -68,12 +68,16 @@ class Trainer:
     def check(self, train_size: int, validation_size: int) -> None:
         """Refuse what does not go with the data."""
         if self.batch_size != "full" and self.batch_size > train_size:
-            raise RequestError(f"batch_size={self.batch_size}: the training part has only {train_size:,} images; take fewer, or full")
+            raise RequestError(
+                f"batch_size={self.batch_size}: the training part has only {train_size:,} images; take fewer, or full"
+            )
         if not validation_size:
             for name, asked in (("patience", self.patience is not None), ("select", self.select is Select.best)):
                 if asked:
                     value = self.patience if name == "patience" else self.select.value
-                    raise RequestError(f"{name}={value}: there is no validation part to watch; set data.validation, 0.1 for instance")
+                    raise RequestError(
+                        f"{name}={value}: there is no validation part to watch; set data.validation, 0.1 for instance"
+                    )
 
     @property
     def keep_best(self) -> bool:
@@ -213,8 +217,15 @@ def batches(n: int, batch: int, order: np.random.Generator | None) -> Iterator[n
 class Update:
     """One update of the parameters after a gradient: penalties, clipping, the optimizer's rule, max-norm."""
 
-    def __init__(self, network: Network, optimizer: Optimizer, regularization: Regularization, clip_norm: float | None) -> None:
-        self.network, self.optimizer, self.regularization, self.clip_norm = network, optimizer, regularization, clip_norm
+    def __init__(
+        self, network: Network, optimizer: Optimizer, regularization: Regularization, clip_norm: float | None
+    ) -> None:
+        self.network, self.optimizer, self.regularization, self.clip_norm = (
+            network,
+            optimizer,
+            regularization,
+            clip_norm,
+        )
         self.penalty = regularization.add_gradient if regularization.has_penalty else None
         self.scratch = np.empty(network.n_weights if clip_norm else 0, network.dtype)
         weights = [block for block in network.blocks if block.is_weight]
@@ -224,7 +235,9 @@ class Update:
     def __call__(self, lr: float) -> None:
         """Update with learning rate ``lr``."""
         if self.clip_norm is None:
-            self.optimizer.step(lr, self.penalty)  # the penalty is added chunk by chunk, while the chunk is in the cache
+            self.optimizer.step(
+                lr, self.penalty
+            )  # the penalty is added chunk by chunk, while the chunk is in the cache
         else:
             self._clip(self.clip_norm)
             self.optimizer.step(lr)
@@ -261,7 +274,10 @@ class Norms:
     def rows(self, epoch: int) -> list[tuple[int, str, float, float]]:
         """Return (epoch, layer, weight norm, mean gradient norm) rows."""
         means = np.mean(self.samples, axis=0)
-        return [(epoch, name, weight, float(mean)) for (name, weight, _), mean in zip(self.network.norms(), means, strict=True)]
+        return [
+            (epoch, name, weight, float(mean))
+            for (name, weight, _), mean in zip(self.network.norms(), means, strict=True)
+        ]
 
 
 class Best:
@@ -291,7 +307,9 @@ class Best:
         return self.trainer.patience is not None and epoch - self.waiting_since >= self.trainer.patience
 
 
-def diverged(network: Network, images: np.ndarray, rows: np.ndarray | None, epoch: int, step: int, lr: float) -> Diverged:
+def diverged(
+    network: Network, images: np.ndarray, rows: np.ndarray | None, epoch: int, step: int, lr: float
+) -> Diverged:
     """Return the error that says where, at which rate, and what to try."""
     where = network.first_not_finite(images, rows) or "the loss"
     return Diverged(

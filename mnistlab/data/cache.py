@@ -21,6 +21,8 @@ from typing import Any
 
 import numpy as np
 
+from mnistlab.data.paths import expanded
+
 log = logging.getLogger("mnistlab.data")
 
 VERSION = 1  # of the parsers: a new one makes all entries stale
@@ -39,7 +41,7 @@ class Parsed:
 def folder() -> Path:
     """Return the user's cache folder: $MNISTLAB_CACHE, or the one that the system prescribes."""
     if given := os.environ.get("MNISTLAB_CACHE"):
-        return Path(given).expanduser()
+        return expanded(given)
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("mnistlab"))
@@ -52,7 +54,8 @@ def parsed(kind: str, files: Iterable[Path], options: Mapping[str, Any], build: 
     """
     paths = sorted(str(path.resolve()) for path in files)
     place = folder() / "parsed" / f"{kind}-{_hash([paths, dict(options)])[:24]}"
-    stamp = _hash([VERSION, [[path, (stat := os.stat(path)).st_size, stat.st_mtime_ns] for path in paths]])
+    stats = [Path(path).stat() for path in paths]
+    stamp = _hash([VERSION, [[stat.st_size, stat.st_mtime_ns] for stat in stats]])
     entry = _open(place, stamp) or _build_under_lock(place, stamp, build)
     for note in entry.notes:
         log.warning("%s", note)
@@ -68,7 +71,7 @@ def content_hash(arrays: Mapping[str, np.ndarray]) -> str:
     for name, array in sorted(arrays.items()):
         portable = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
         digest.update(f"{name} {array.shape} {array.dtype.name}\n".encode())
-        digest.update(memoryview(portable.reshape(-1)).cast("B"))
+        digest.update(_bytes(portable))
     return digest.hexdigest()
 
 
@@ -111,12 +114,14 @@ def _complete(entry: Parsed) -> Parsed:
 
 
 def _save(place: Path, stamp: str, entry: Parsed) -> None:
+    for left_behind in place.parent.glob(f"{place.name}.*/"):  # by a process that was killed: the lock is ours
+        shutil.rmtree(left_behind, ignore_errors=True)
     temporary = Path(tempfile.mkdtemp(prefix=f"{place.name}.", dir=place.parent))
     try:
         checksums = {}
         for name, array in entry.arrays.items():
             np.save(temporary / f"{name}.npy", array, allow_pickle=False)
-            checksums[name] = zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+            checksums[name] = zlib.crc32(_bytes(array))
         sidecar = {"stamp": stamp, "checksums": checksums, "info": entry.info, "notes": entry.notes}
         (temporary / "entry.json").write_text(json.dumps(sidecar, indent=1))
         shutil.rmtree(place, ignore_errors=True)
@@ -136,10 +141,14 @@ def _open(place: Path, stamp: str) -> Parsed | None:
         for name, checksum in sidecar["checksums"].items():
             mapped = np.load(place / f"{name}.npy", mmap_mode="r", allow_pickle=False)
             arrays[name] = np.asarray(mapped)
-            if zlib.crc32(arrays[name].reshape(-1).view(np.uint8)) != checksum:
+            if zlib.crc32(_bytes(arrays[name])) != checksum:
                 return None
         return Parsed(arrays, sidecar["info"], sidecar["notes"])
     return None
+
+
+def _bytes(array: np.ndarray) -> memoryview:
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
 
 def _hash(facts: Any) -> str:

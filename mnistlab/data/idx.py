@@ -24,7 +24,7 @@ TYPES = {0x08: "unsigned bytes", 0x09: "signed bytes", 0x0B: "16-bit", 0x0C: "32
 HOLDS = {1: "labels (1 dimension)", 3: "images (3 dimensions)"}
 
 
-class BadFile(ValueError):
+class BadFileError(ValueError):
     """A file is not what it should be; the message starts with the file's name."""
 
 
@@ -32,15 +32,15 @@ def read(path: Path, dimensions: int) -> tuple[np.ndarray, str]:
     """Return the uint8 array of an IDX file and the SHA-256 of its uncompressed content.
 
     ``dimensions`` is 3 for images and 1 for labels. Never more is decompressed than the header claims and one piece
-    more, and a claim that the file cannot hold is refused before anything is allocated. Raises `BadFile`.
+    more, and a claim that the file cannot hold is refused before anything is allocated. Raises `BadFileError`.
     """
     try:
         with path.open("rb") as raw:
             return _parse(path.name, raw, dimensions)
     except OSError as error:
-        raise BadFile(f"{path.name} cannot be read ({error.strerror})") from None
+        raise BadFileError(f"{path.name} cannot be read ({error.strerror})") from None
     except zlib.error as error:
-        raise BadFile(f"{path.name} is corrupt ({str(error).split(': ')[-1]})") from None
+        raise BadFileError(f"{path.name} is corrupt ({str(error).split(': ')[-1]})") from None
 
 
 def read_pair(images_path: Path, labels_path: Path) -> tuple[np.ndarray, np.ndarray, dict[str, str]]:
@@ -48,7 +48,7 @@ def read_pair(images_path: Path, labels_path: Path) -> tuple[np.ndarray, np.ndar
     images, images_hash = read(images_path, 3)
     labels, labels_hash = read(labels_path, 1)
     if len(images) != len(labels):
-        raise BadFile(
+        raise BadFileError(
             f"{images_path.name} holds {len(images):,} images but {labels_path.name} holds {len(labels):,} labels"
         )
     return images, labels, {stem(images_path): images_hash, stem(labels_path): labels_hash}
@@ -85,18 +85,18 @@ def _parse(name: str, raw: BinaryIO, dimensions: int) -> tuple[np.ndarray, str]:
     body = math.prod(shape)
     needed = length + body
     if body > LARGEST:
-        raise BadFile(f"{name} claims {needed:,} bytes in its header, more than the {LARGEST:,} that are accepted")
+        raise BadFileError(f"{name} claims {needed:,} bytes in its header, more than the {LARGEST:,} that are accepted")
     if not packed and size != needed:
-        raise BadFile(_wrong_length(name, size, needed))
+        raise BadFileError(_wrong_length(name, size, needed))
     if needed > size * DEFLATE_RATIO:
-        raise BadFile(f"{name} claims {needed:,} bytes in its header, more than its {size:,} bytes can hold")
+        raise BadFileError(f"{name} claims {needed:,} bytes in its header, more than its {size:,} bytes can hold")
     values = np.empty(body, np.uint8)
-    view, filled, digest = memoryview(values), 0, hashlib.sha256(head[:length])
+    view, filled, digest = values.data, 0, hashlib.sha256(head[:length])
     piece = head[length:]
     try:
         while True:
             if filled + len(piece) > body:
-                raise BadFile(_wrong_length(name, None, needed))
+                raise BadFileError(_wrong_length(name, None, needed))
             view[filled : filled + len(piece)] = piece
             digest.update(piece)
             filled += len(piece)
@@ -104,28 +104,28 @@ def _parse(name: str, raw: BinaryIO, dimensions: int) -> tuple[np.ndarray, str]:
                 break
     except EOFError:
         if filled == body:
-            raise BadFile(f"{name} is cut off in the checksum at its end") from None
+            raise BadFileError(f"{name} is cut off in the checksum at its end") from None
     if filled < body:
-        raise BadFile(_wrong_length(name, length + filled, needed))
+        raise BadFileError(_wrong_length(name, length + filled, needed))
     return values.reshape(shape), digest.hexdigest()
 
 
 def _shape(name: str, head: bytes, dimensions: int) -> tuple[int, ...]:
     if not head:
-        raise BadFile(f"{name} is empty")
+        raise BadFileError(f"{name} is empty")
     magic = f"its first bytes are {head[:4].hex(' ')}, 00 00 08 {dimensions:02x} were expected"
     if head[:2] != b"\0\0" or (len(head) > 2 and head[2] not in TYPES):
-        raise BadFile(f"{name} is not an IDX file ({magic})")
+        raise BadFileError(f"{name} is not an IDX file ({magic})")
     if len(head) >= 4 and head[2] != 0x08:
-        raise BadFile(f"{name} holds {TYPES[head[2]]} values where unsigned bytes were expected ({magic})")
+        raise BadFileError(f"{name} holds {TYPES[head[2]]} values where unsigned bytes were expected ({magic})")
     if len(head) >= 4 and head[3] != dimensions:
         held = HOLDS.get(head[3], f"{head[3]} dimensions")
-        raise BadFile(f"{name} holds {held} where {HOLDS[dimensions]} were expected ({magic})")
+        raise BadFileError(f"{name} holds {held} where {HOLDS[dimensions]} were expected ({magic})")
     if len(head) < 4 + 4 * dimensions:
-        raise BadFile(f"{name} ends after {len(head)} of the {4 + 4 * dimensions} bytes of its header")
+        raise BadFileError(f"{name} ends after {len(head)} of the {4 + 4 * dimensions} bytes of its header")
     shape = struct.unpack(f">{dimensions}I", head[4:])
     if not math.prod(shape):
-        raise BadFile(f"{name} holds nothing: its header says {' x '.join(map(str, shape))}")
+        raise BadFileError(f"{name} holds nothing: its header says {' x '.join(map(str, shape))}")
     return shape
 
 
@@ -150,7 +150,9 @@ def inflate(raw: BinaryIO) -> Iterator[bytes]:
         if piece:
             yield piece
         if inflater.eof:
-            data = (inflater.unused_data or raw.read(PIECE)).lstrip(b"\0")  # padding is allowed, and so is a next member
+            data = (inflater.unused_data or raw.read(PIECE)).lstrip(
+                b"\0"
+            )  # padding is allowed, and so is a next member
             if not data:
                 return
             inflater = zlib.decompressobj(wbits=31)

@@ -7,14 +7,24 @@ from pathlib import Path
 from mnistlab.errors import RequestError, did_you_mean
 
 
+def expanded(value: str | Path) -> Path:
+    """Return the path with ~ expanded; an unknown user's ~name is taken as it is written."""
+    try:
+        return Path(value).expanduser()
+    except RuntimeError:
+        return Path(value)
+
+
 def existing(name: str, value: str | None, what: str, folder: bool = False) -> Path:
     """Return the path that option ``name`` gives; it must be there and be a file (or a folder, if ``folder``)."""
     if not value:
         raise RequestError(f"{name}={value}: the path of {what} was expected; set {name}")
-    path = Path(value).expanduser()
+    path = expanded(value)
     try:
         if not path.exists():
-            near = did_you_mean(path.name, [other.name for other in path.parent.iterdir()]) if path.parent.is_dir() else ""
+            near = (
+                did_you_mean(path.name, [other.name for other in path.parent.iterdir()]) if path.parent.is_dir() else ""
+            )
             raise RequestError(f"{name}={value}: there is no such {'folder' if folder else 'file'}{near}; check {name}")
         if folder and not path.is_dir():
             raise RequestError(f"{name}={value}: this is a file; the folder of {what} was expected")
@@ -23,5 +33,7 @@ def existing(name: str, value: str | None, what: str, folder: bool = False) -> P
     except (OSError, ValueError) as error:
         if isinstance(error, RequestError):
             raise
-        raise RequestError(f"{name}={value}: cannot be read ({getattr(error, 'strerror', error)}); check {name}") from None
+        raise RequestError(
+            f"{name}={value}: cannot be read ({getattr(error, 'strerror', error)}); check {name}"
+        ) from None
     return path

@@ -1,13 +1,13 @@
 """The numeric engine: a library of its own on NumPy. It knows nothing of configuration, files or plots."""
 
-from .gradcheck import gradcheck
-from .layer import Dense, Dropout, Flatten, Layer
-from .loss import LOSSES, Loss
-from .model import MLP, Model, OneHidden, network_from_spec
-from .network import Network
-from .optimizer import OPTIMIZERS, Optimizer
-from .regularization import Regularization
-from .schedule import SCHEDULES, Schedule
+from mnistlab.nn.gradcheck import gradcheck
+from mnistlab.nn.layer import Dense, Dropout, Flatten, Layer
+from mnistlab.nn.loss import LOSSES, Loss
+from mnistlab.nn.model import MLP, Model, OneHidden, network_from_spec
+from mnistlab.nn.network import Network
+from mnistlab.nn.optimizer import OPTIMIZERS, Optimizer
+from mnistlab.nn.regularization import Regularization
+from mnistlab.nn.schedule import SCHEDULES, Schedule
 
 __all__ = [
     "LOSSES",

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .network import Network
-from .regularization import Regularization
+from mnistlab.nn.network import Network
+from mnistlab.nn.regularization import Regularization
 
 
 def gradcheck(

@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 
-from ..errors import RequestError, not_negative, number, positive
-from .layer import Shape
+from mnistlab.errors import RequestError, not_negative, number, positive
+from mnistlab.nn.layer import Shape
 
 
 class Distribution(Enum):
@@ -76,7 +76,7 @@ class VarianceScaling(Init):
     """W ~ D(0, g^2 / n). ``gain=null`` takes the gain that the subclass states; a number replaces it."""
 
     distribution: Distribution = Distribution.normal
-    gain: Optional[float] = None  # noqa: UP045  (OmegaConf 2.3 reads Optional)
+    gain: float | None = None
 
     def __post_init__(self) -> None:
         if self.gain is not None:
@@ -129,7 +129,7 @@ class Orthogonal(Init):
     uniform over all such matrices.
     """
 
-    gain: Optional[float] = None  # noqa: UP045
+    gain: float | None = None
 
     def __post_init__(self) -> None:
         if self.gain is not None:

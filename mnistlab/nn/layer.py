@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..errors import RequestError, fraction, whole
+from mnistlab.errors import RequestError, fraction, whole
 
 Shape = tuple[int, ...]
 
@@ -93,7 +93,9 @@ class Dense(Layer):
 
     def build(self, in_shape: Shape) -> Shape:
         if len(in_shape) != 1:
-            raise RequestError(f"dense: takes a vector, got a map of {' x '.join(map(str, in_shape))}; put flatten before it")
+            raise RequestError(
+                f"dense: takes a vector, got a map of {' x '.join(map(str, in_shape))}; put flatten before it"
+            )
         (self.fan_in,) = in_shape
         return (self.units,)
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..errors import RequestError, choice, fraction
+from mnistlab.errors import RequestError, choice, fraction
 
 OUTPUTS = ("softmax", "sigmoid")
 
@@ -42,10 +42,14 @@ class Loss:
     name: ClassVar[str]
     outputs: ClassVar[tuple[str, ...]] = OUTPUTS
 
-    def __init__(self, classes: int, output: str = "softmax", label_smoothing: float = 0.0, dtype: Any = np.float32) -> None:
+    def __init__(
+        self, classes: int, output: str = "softmax", label_smoothing: float = 0.0, dtype: Any = np.float32
+    ) -> None:
         choice("output", output, OUTPUTS)
         if output not in self.outputs:
-            raise RequestError(f"loss={self.name}: it does not go with output={output}; use loss=binary_cross_entropy or output=softmax")
+            raise RequestError(
+                f"loss={self.name}: it does not go with output={output}; use loss=binary_cross_entropy or output=softmax"
+            )
         self.classes, self.output = classes, output
         self.label_smoothing = fraction("label_smoothing", label_smoothing, "label smoothing")
         eye = np.eye(classes, dtype=dtype)

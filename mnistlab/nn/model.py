@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import RequestError, choice, did_you_mean, whole
-from .activation import ACTIVATIONS, Activation
-from .layer import Dense, Dropout, Flatten, Layer, layer_name
-from .loss import LOSSES, OUTPUTS, Loss
-from .network import Network
-from .regularization import Regularization
+from mnistlab.errors import RequestError, choice, did_you_mean, whole
+from mnistlab.nn.activation import ACTIVATIONS, Activation
+from mnistlab.nn.layer import Dense, Dropout, Flatten, Layer, layer_name
+from mnistlab.nn.loss import LOSSES, OUTPUTS, Loss
+from mnistlab.nn.network import Network
+from mnistlab.nn.regularization import Regularization
 
 LAYERS: dict[str, type[Layer]] = {layer_name(cls): cls for cls in (Dense, Dropout, Flatten)} | dict(ACTIVATIONS)
 
@@ -22,7 +22,9 @@ def layer(spec: Any, registry: Mapping[str, type[Layer]] = LAYERS) -> Layer:
     """Return the layer of a description: a name (``relu``) or a one-key mapping (``leaky_relu: {slope: 0.1}``)."""
     if isinstance(spec, Mapping):
         if len(spec) != 1:
-            raise RequestError(f"layer={dict(spec)}: one name with its settings was expected, as in {{dense: {{units: 100}}}}")
+            raise RequestError(
+                f"layer={dict(spec)}: one name with its settings was expected, as in {{dense: {{units: 100}}}}"
+            )
         ((name, settings),) = spec.items()
     else:
         name, settings = spec, None
@@ -120,7 +122,9 @@ class MLP(Model):
             return [layer(spec, ACTIVATIONS) for spec in specs]  # type: ignore[misc]
         except RequestError as error:
             message = str(error)
-            raise RequestError(message.replace("layer=", "activation=", 1) if message.startswith("layer=") else f"activation.{message}") from None
+            raise RequestError(
+                message.replace("layer=", "activation=", 1) if message.startswith("layer=") else f"activation.{message}"
+            ) from None
 
 
 @dataclass

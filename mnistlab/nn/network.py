@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import RequestError
-from .activation import Activation
-from .init import Init
-from .layer import Layer, Shape, layer_name
-from .loss import Loss, probabilities
+from mnistlab.errors import RequestError
+from mnistlab.nn.activation import Activation
+from mnistlab.nn.init import Init
+from mnistlab.nn.layer import Layer, Shape, layer_name
+from mnistlab.nn.loss import Loss, probabilities
 
 CHUNK = 2048  # samples that go through the layers at once: larger batches are summed over chunks of this size
 
@@ -71,7 +71,11 @@ class Network:
                 layer.params[block.name][...] = init.sample(rng, block.shape, fan_in, fan_out, gain)
 
     def gradient(
-        self, images: np.ndarray, labels: np.ndarray, rows: np.ndarray | None = None, rng: np.random.Generator | None = None
+        self,
+        images: np.ndarray,
+        labels: np.ndarray,
+        rows: np.ndarray | None = None,
+        rng: np.random.Generator | None = None,
     ) -> tuple[float, int]:
         """Write the gradient of the mean loss over the batch to ``grad``; return the mean loss and the hits.
 
@@ -167,7 +171,9 @@ class Network:
     def tensors(self) -> dict[str, np.ndarray]:
         """Return the parameters by name, ``2.dense.W`` for instance, as views."""
         return {
-            f"{block.layer + 1}.{layer_name(type(self.layers[block.layer]))}.{block.name}": self.theta[block.part].reshape(block.shape)
+            f"{block.layer + 1}.{layer_name(type(self.layers[block.layer]))}.{block.name}": self.theta[
+                block.part
+            ].reshape(block.shape)
             for block in self.blocks
         }
 
@@ -183,7 +189,9 @@ class Network:
             shapes.append(shape)
             layer.in_place = layer.can_overwrite and i > 0 and not self.layers[i - 1].reads_output
         if shape != (self.loss.classes,):
-            raise RequestError(f"layers: the last one gives {' x '.join(map(str, shape))} outputs for {self.loss.classes} classes")
+            raise RequestError(
+                f"layers: the last one gives {' x '.join(map(str, shape))} outputs for {self.loss.classes} classes"
+            )
         return shapes
 
     def _lay_out(self) -> list[Block]:
@@ -206,7 +214,12 @@ class Network:
         return 1.0
 
     def _gradient(
-        self, images: np.ndarray, labels: np.ndarray, rows: np.ndarray | None, part: slice, rng: np.random.Generator | None
+        self,
+        images: np.ndarray,
+        labels: np.ndarray,
+        rows: np.ndarray | None,
+        part: slice,
+        rng: np.random.Generator | None,
     ) -> tuple[float, int]:
         x = self._load(images, rows, part)
         if rows is None:

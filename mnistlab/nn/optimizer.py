@@ -14,9 +14,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..errors import fraction, not_negative, positive
+from mnistlab.errors import fraction, not_negative, positive
 
-CHUNK = 16_384  # elements: theta, g, two slots and scratch of float32 are 320 KiB, within one core's L2 cache
+CHUNK = 32_768  # elements: theta, g, two slots and scratch of float32 are 640 KiB, within one core's L2 cache
 FLUSH_EVERY = 128  # steps between the flushes of denormal slots
 TINY = 1e-30
 

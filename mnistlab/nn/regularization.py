@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 
-from ..errors import RequestError, fraction, not_negative, positive
+from mnistlab.errors import RequestError, fraction, not_negative, positive
 
 
 @dataclass
@@ -24,7 +24,7 @@ class Regularization:
     l1: float = 0.0
     l2: float = 0.0
     dropout: Any = 0.0
-    max_norm: Optional[float] = None  # noqa: UP045
+    max_norm: float | None = None
     label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
@@ -33,7 +33,9 @@ class Regularization:
         fraction("label_smoothing", self.label_smoothing, "label smoothing")
         if self.max_norm is not None:
             positive("max_norm", self.max_norm, "the largest norm")
-        rates = self.dropout if isinstance(self.dropout, Sequence) and not isinstance(self.dropout, str) else [self.dropout]
+        rates = (
+            self.dropout if isinstance(self.dropout, Sequence) and not isinstance(self.dropout, str) else [self.dropout]
+        )
         for rate in rates:
             fraction("dropout", rate, "a dropout rate")
 
@@ -41,7 +43,9 @@ class Regularization:
         """Return hidden + 1 rates: that of the input, then one after each hidden layer."""
         if not isinstance(self.dropout, Sequence):
             if self.dropout and not hidden:
-                raise RequestError(f"dropout={self.dropout}: this model has no hidden layer; give [{self.dropout}] to drop inputs")
+                raise RequestError(
+                    f"dropout={self.dropout}: this model has no hidden layer; give [{self.dropout}] to drop inputs"
+                )
             return (0.0, *[float(self.dropout)] * hidden)
         rates = tuple(float(rate) for rate in self.dropout)
         if len(rates) == hidden:

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import RequestError, fraction, not_negative, number, positive, whole
+from mnistlab.errors import RequestError, fraction, not_negative, number, positive, whole
 
 
 @dataclass

@@ -1,0 +1,5 @@
+"""``python -m mnistlab`` is ``mnistlab``."""
+
+from mnistlab.cli import main
+
+main()

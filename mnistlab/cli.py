@@ -1,0 +1,228 @@
+"""``mnistlab COMMAND``: dispatch, exit statuses, one-line errors. Each command imports what it needs, no more."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from mnistlab import __version__
+from mnistlab.errors import RequestError, RunError, did_you_mean
+
+USAGE = """\
+mnistlab: classic neural-network experiments on MNIST-like images, one command each
+
+Usage: mnistlab COMMAND ...
+
+  train [group=option ...] [key=value ...]   train one network (-m: a sweep) and write everything about it
+  data list                                  the datasets, and where each was found
+  data fetch NAME [--to FOLDER]              download a dataset
+  data show [data=NAME ...] [--to FOLDER]    provenance, class balance and a sample grid as a picture
+  completion                                 a script for bash: eval "$(mnistlab completion)"
+
+  -h, --help     this page; `mnistlab train --help` lists every group, option and key
+  --version      the version
+
+Examples:
+  mnistlab train
+  mnistlab train data=mnist model=mlp_1hidden model.units=75 optimizer=sgd optimizer.lr=0.9 seed=3
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and exit: 0 done, 1 a run failed, 2 a wrong request, 130 / 143 interrupted."""
+    sys.exit(dispatch(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def dispatch(arguments: list[str]) -> int:
+    """Run one command and return its exit status."""
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(USAGE, end="")  # noqa: T201
+        return 0 if arguments else 2
+    if arguments[0] == "--version":
+        print(f"mnistlab {__version__}")  # noqa: T201
+        return 0
+    command, rest = arguments[0], arguments[1:]
+    if command == "-sc" or command == "--shell-completion":
+        return complete(rest)
+    if command not in COMMANDS:
+        return fail(
+            "mnistlab",
+            f"{command}: there is no such command; choose one of {', '.join(COMMANDS)}{did_you_mean(command, COMMANDS)}",
+        )
+    return guarded(command, lambda: COMMANDS[command](rest))
+
+
+def guarded(command: str, work: Callable[[], int]) -> int:
+    """Run ``work`` and turn every error into one line and an exit status."""
+    name = f"mnistlab {command}"
+    stopped_by = Terminated.listen()
+    try:
+        return work()
+    except RequestError as error:
+        return fail(name, str(error))
+    except RunError as error:
+        return fail(name, str(error), 1)
+    except KeyboardInterrupt:
+        return fail(name, "interrupted", 143 if stopped_by.terminated else 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except OSError as error:
+        return fail(name, f"{error.filename or 'input/output'}: {error.strerror or error}", 1)
+
+
+class Terminated:
+    """SIGTERM as a KeyboardInterrupt, so that a run can write down that it was interrupted."""
+
+    terminated = False
+
+    @classmethod
+    def listen(cls) -> Terminated:
+        """Install the handler."""
+        flag = cls()
+
+        def handler(signum: int, frame: FrameType | None) -> None:
+            flag.terminated = True
+            raise KeyboardInterrupt
+
+        signal.signal(signal.SIGTERM, handler)
+        return flag
+
+
+def fail(name: str, message: str, status: int = 2) -> int:
+    """Print one line on stderr and return the status."""
+    print(f"{name}: error: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
+    return status
+
+
+def train(arguments: list[str]) -> int:
+    """``mnistlab train``: compose the configuration and run it, or show it."""
+    overrides = [_verbosity(argument) for argument in arguments]
+    runs = not any(
+        argument in ("-c", "-h", "-i", "-sc")
+        or argument.startswith(("--cfg", "--help", "--info", "--hydra-help", "--shell"))
+        for argument in arguments
+    )
+    _refuse_used_directory(arguments)
+    wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting
+
+    import hydra
+
+    from mnistlab import config, config_errors, run
+
+    if wants_traceback:
+        os.environ["MNISTLAB_TRACEBACK"] = "1"
+    config.register(claiming=runs)
+    outcomes: list[run.Outcome] = []
+
+    def task(cfg: Any) -> None:
+        outcomes.append(run.task(cfg))
+
+    sys.argv = ["mnistlab", *overrides]
+    try:
+        hydra.main(version_base="1.3", config_path=str(config.folder()), config_name="config")(task)()
+    except (RequestError, RunError, OSError):
+        raise
+    except Exception as error:
+        if wants_traceback:
+            raise
+        for cause in _causes(error):
+            if isinstance(cause, OSError):
+                raise RequestError(
+                    f"hydra.run.dir: {cause.filename}: {cause.strerror}; choose another place with hydra.run.dir=DIR"
+                ) from None
+            if isinstance(cause, RequestError):
+                raise cause from None
+        if not config_errors.is_composition_error(error) and not isinstance(error, ValueError):
+            raise
+        raise RequestError(config_errors.one_line(error, overrides)) from None
+    failed = [outcome for outcome in outcomes if outcome.status]
+    for outcome in failed:
+        kept = f" (what was written is kept in {outcome.directory})" if outcome.directory else ""
+        fail("mnistlab train", outcome.message + kept)
+    if not failed:
+        return 0
+    return failed[0].status if len(outcomes) == 1 else 1
+
+
+def data(arguments: list[str]) -> int:
+    """``mnistlab data list | fetch | show``."""
+    from mnistlab import data_commands
+
+    actions = data_commands.ACTIONS
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(data_commands.USAGE, end="")  # noqa: T201
+        return 0 if arguments else 2
+    if arguments[0] not in actions:
+        raise RequestError(
+            f"data {arguments[0]}: choose one of {', '.join(actions)}{did_you_mean(arguments[0], actions)}"
+        )
+    return actions[arguments[0]](arguments[1:])
+
+
+def completion(arguments: list[str]) -> int:
+    """``mnistlab completion``: print the script that makes bash complete commands, groups, options and keys."""
+    sys.argv = ["mnistlab"]
+    return complete(["install=bash"])
+
+
+def complete(arguments: list[str]) -> int:
+    """Answer the shell: ``-sc install=bash`` prints the script, ``-sc query=bash`` the words for COMP_LINE."""
+    line = os.environ.get("COMP_LINE", "")
+    words = line.split()
+    if arguments == ["query=bash"]:
+        typed = words[1:] if line.endswith(" ") else words[1:-1]
+        if not typed:
+            print(" ".join(COMMANDS))  # noqa: T201
+            return 0
+        if typed[0] == "data" and len(typed) == 1:
+            print("list fetch show")  # noqa: T201
+            return 0
+        if typed[0] not in ("train", "data"):
+            return 0
+        # Hydra knows of no sub-commands: it must see the line without
+        os.environ["COMP_LINE"] = line.replace(f" {typed[0]}", "", 1).replace(
+            " show", "", 1 if typed[0] == "data" else 0
+        )
+
+    import hydra
+
+    from mnistlab import config
+
+    config.register(claiming=False)
+    sys.argv = ["mnistlab", "-sc", *arguments]
+    hydra.main(version_base="1.3", config_path=str(config.folder()), config_name="config")(lambda cfg: None)()
+    return 0
+
+
+COMMANDS: dict[str, Callable[[list[str]], int]] = {"train": train, "data": data, "completion": completion}
+
+
+def _verbosity(argument: str) -> str:
+    if argument in ("-q", "--quiet"):
+        return "report.console=quiet"
+    if argument in ("-v", "--verbose"):
+        return "report.console=verbose"
+    return argument
+
+
+def _refuse_used_directory(arguments: Sequence[str]) -> None:
+    for argument in arguments:
+        key, _, value = argument.partition("=")
+        if key == "hydra.run.dir" and (Path(value) / "status.json").exists():
+            raise RequestError(f"{argument}: it already holds a run; choose another directory, or remove it")
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    chain: list[BaseException] = []
+    current: BaseException | None = error
+    while current is not None and current not in chain:
+        chain.append(current)
+        current = current.__cause__ or current.__context__
+    return chain

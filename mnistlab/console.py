@@ -1,0 +1,105 @@
+"""What a run says: to the terminal, and everything to train.log."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mnistlab.train import History
+
+LOG = logging.getLogger("mnistlab")
+LEVELS = {"quiet": logging.WARNING, "normal": logging.INFO, "verbose": logging.DEBUG}
+RESULT = 35  # above WARNING: the result block is printed even when quiet
+logging.addLevelName(RESULT, "RESULT")
+
+
+class _Lines(logging.Handler):
+    """Plain lines: results and progress on stdout, warnings and errors on stderr."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        to = sys.stderr if logging.WARNING <= record.levelno < RESULT or record.levelno >= logging.ERROR else sys.stdout
+        prefix = "warning: " if record.levelno == logging.WARNING else ""
+        print(f"{prefix}{record.getMessage()}", file=to, flush=True)  # noqa: T201
+
+
+def start(verbosity: str, log_file: Path | None = None) -> None:
+    """Send what is logged under ``mnistlab`` to the terminal at this verbosity, and all of it to ``log_file``."""
+    stop()
+    LOG.setLevel(logging.DEBUG)
+    LOG.propagate = False
+    lines = _Lines()
+    lines.setLevel(LEVELS[verbosity])
+    LOG.addHandler(lines)
+    if log_file is not None:
+        file = logging.FileHandler(log_file, encoding="utf-8")
+        file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        LOG.addHandler(file)
+
+
+def stop() -> None:
+    """Close the handlers of `start`."""
+    for handler in list(LOG.handlers):
+        LOG.removeHandler(handler)
+        handler.close()
+
+
+class Progress:
+    """A line an epoch, and on a terminal a tqdm bar within each epoch."""
+
+    def __init__(self, epochs: int, validation: bool, verbosity: str) -> None:
+        self.epochs, self.validation = epochs, validation
+        self.bar: Any = None
+        self.live = verbosity != "quiet" and sys.stderr.isatty()
+        self.shown = 0
+
+    @property
+    def on_step(self) -> Callable[[int, int, float], None] | None:
+        """Return what `fit` calls after every step, or None where there is no terminal to draw on."""
+        return self._step if self.live else None
+
+    def _step(self, step: int, steps: int, loss: float) -> None:
+        if self.bar is None:
+            from tqdm import tqdm
+
+            self.shown += 1
+            width = len(str(self.epochs))
+            self.bar = tqdm(total=steps, desc=f"epoch {self.shown:{width}}/{self.epochs}", unit="step", leave=False)
+        self.bar.update(1)
+        if step % 32 == 0:
+            self.bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
+
+    def on_epoch(self, history: History) -> None:
+        """Print the line of the epoch that has ended."""
+        self.close()
+        row = history.epochs[-1]
+        width = len(str(self.epochs))
+        line = f"epoch {row.epoch:{width}}/{self.epochs}  loss {row.train_loss:.4f}  accuracy {100 * row.train_accuracy:.2f} %"
+        if self.validation:
+            line += f"  validation loss {row.val_loss:.4f}  accuracy {100 * row.val_accuracy:.2f} %"
+        LOG.info("%s  lr %.3g  gradient %.3g  %.2f s", line, row.lr, row.grad_norm, row.seconds)
+
+    def close(self) -> None:
+        """Remove the bar."""
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
+
+
+def result_block(metrics: dict[str, Any], run: Path) -> str:
+    """Return the short result: test accuracy with its interval, the two weakest classes, the run directory."""
+    test = metrics["test"]
+    if not test["n"]:
+        return f"no test part\nrun directory        {run}"
+    low, high = test["accuracy_interval"]
+    weakest = sorted((row for row in test["per_class"] if row["recall"] is not None), key=lambda row: row["f1"])[:2]
+    classes = ", ".join(f"{row['class']} (F1 {row['f1']:.3f}, recall {100 * row['recall']:.1f} %)" for row in weakest)
+    return "\n".join(
+        (
+            f"test accuracy        {100 * test['accuracy']:.2f} %  (95 % interval {100 * low:.2f} to {100 * high:.2f}, {test['n']:,} images)",
+            f"weakest classes      {classes}",
+            f"run directory        {run}",
+        )
+    )

@@ -1,0 +1,99 @@
+"""Where a run took place: everything that one needs to repeat it, or to see why it came out differently."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import mnistlab
+
+PACKAGES = (
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "pandas",
+    "matplotlib",
+    "hydra-core",
+    "omegaconf",
+    "safetensors",
+    "mlxtend",
+)
+
+
+def environment(seed: int, threads: int, data: dict[str, Any], command: list[str], config_hash: str) -> dict[str, Any]:
+    """Return the content of environment.json."""
+    return {
+        "mnistlab": mnistlab.__version__,
+        "command": command,
+        "directory": str(Path.cwd()),
+        "seed": seed,
+        "threads": threads,
+        "config_hash": config_hash,
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "platform": platform.platform(),
+        "cpu": _cpu(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "blas": _blas(),
+        "simd": _simd(),
+        "git_commit": _git_commit(),
+        "data": data,
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _cpu() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _blas() -> list[dict[str, Any]]:
+    from threadpoolctl import threadpool_info
+
+    keep = ("internal_api", "version", "architecture", "threading_layer")
+    return [{key: library.get(key) for key in keep} for library in threadpool_info() if library["user_api"] == "blas"]
+
+
+def _simd() -> list[str]:
+    extensions = np.show_config(mode="dicts").get("SIMD Extensions", {})  # type: ignore[union-attr]
+    return [*extensions.get("baseline", []), *extensions.get("found", [])]
+
+
+def _git_commit() -> str | None:
+    """Return the commit of the source tree that runs, with ``+`` where files differ from it; None when installed."""
+    root = Path(mnistlab.__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return None
+    try:
+        head = _git(root, "rev-parse", "HEAD")
+        return head + ("+" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _git(root: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(root), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=5).stdout.strip()
+
+
+def command_line() -> list[str]:
+    """Return the command as it was typed, the program by its name only."""
+    return [Path(sys.argv[0]).name, *sys.argv[1:]]

@@ -1,0 +1,46 @@
+"""Writing files so that under their final name there is never half of one."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+
+def write(path: Path, content: bytes | str) -> None:
+    """Write to a temporary name in the same directory, flush, fsync, rename."""
+    data = content.encode() if isinstance(content, str) else content
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write JSON: keys in their order, floats in their shortest exact form, no NaN."""
+    write(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def csv(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """Return a table as CSV text; NaN is an empty cell, floats have their shortest exact form."""
+    lines = [",".join(columns)]
+    lines += [
+        ",".join("" if isinstance(cell, float) and math.isnan(cell) else _cell(cell) for cell in row) for row in rows
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(cell: Any) -> str:
+    text = repr(cell) if isinstance(cell, float) else str(cell)
+    return '"' + text.replace('"', '""') + '"' if any(c in text for c in ',"\n') else text

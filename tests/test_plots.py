@@ -1,0 +1,285 @@
+"""The pictures: each is a valid PNG with its numbers in words, whatever the classes are called and however many."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from mnistlab import plots
+
+HOSTILE = [
+    "$x$",
+    "<b>",
+    "_",
+    "a very long name of a class that never ends",
+    "お",
+    "🙂",
+    "$",
+    "\udcff\n\t",
+    "%s {0}",
+    "",
+]
+rng = np.random.default_rng(0)
+
+
+def names(k):
+    return (HOSTILE + [f"_class number {c} with a long name" for c in range(k)])[:k]
+
+
+def history(epochs, validation=True):
+    epoch = np.arange(1, epochs + 1)
+    table = {"epoch": epoch, "step": 100 * epoch, "lr": 0.1 / epoch**2}
+    table |= {"train_loss": 1.25 / epoch, "train_accuracy": 1 - 0.5 / epoch}
+    if validation:
+        table |= {"val_loss": 1.5 / epoch, "val_accuracy": 1 - 0.75 / epoch}
+    return pd.DataFrame(table)
+
+
+def matrix(k, right=90):
+    counts = rng.integers(0, 3, (k, k))
+    np.fill_diagonal(counts, right)
+    counts[0, 1] = 7
+    return counts
+
+
+def roc_table(curves, scores):
+    x = np.linspace(0, 1, 50)
+    return pd.concat([pd.DataFrame({"curve": c, "fpr": x, "tpr": x ** (1 / scores[c] - 1)}) for c in curves])
+
+
+def pr_table(curves, scores):
+    x = np.linspace(0, 1, 50)
+    return pd.concat([pd.DataFrame({"curve": c, "recall": x, "precision": 1 - (1 - scores[c]) * x}) for c in curves])
+
+
+def areas(k, lowest=0.9):
+    return dict(zip(names(k), np.linspace(0.999, lowest, k), strict=True)) | {"micro": 0.9812, "macro": 0.9734}
+
+
+def norms_table(epochs=3):
+    return pd.DataFrame(
+        [
+            {"epoch": e, "layer": layer, "weight_norm": 5.25 + e, "grad_norm": 0.5 / (e + 1)}
+            for e in range(epochs)
+            for layer in ("dense1", "$x$")
+        ]
+    )
+
+
+def images(n, h=28, w=28):
+    return rng.integers(0, 256, (n, h, w), dtype=np.uint8)
+
+
+def activation():
+    x = np.linspace(-4, 4, 81)
+    return x, np.tanh(x), 1 - np.tanh(x) ** 2
+
+
+def picture_of_mistakes(k, n=25, shape=(28, 28)):
+    truths, predictions = np.arange(n) % k, (np.arange(n) + 1) % k
+    return plots.mistakes(images(n, *shape), truths, predictions, np.linspace(0.987, 0.5, n), names(k))
+
+
+CASES = {
+    "curves": (lambda: plots.curves(history(10), best_epoch=7), ["10 epochs", "1.25 to 0.125", "92.5 %", "epoch is 7"]),
+    "curves, one epoch": (lambda: plots.curves(history(1)), ["1 epoch.", "1.25"]),
+    "curves, no validation": (lambda: plots.curves(history(40, validation=False)), ["40 epochs"]),
+    "curves, validation not a number": (
+        lambda: plots.curves(history(3).assign(val_loss=np.nan, val_accuracy=np.nan)),
+        ["3 epochs"],
+    ),
+    "curves, diverged": (
+        lambda: plots.curves(history(3).assign(train_loss=[1, 2e9, np.inf], lr=0.0)),
+        ["from 1 to 2e+09"],
+    ),
+    "curves, nothing": (lambda: plots.curves(history(0)), ["No epoch"]),
+    "confusion": (lambda: plots.confusion(matrix(10), names(10), False, "Test $x$"), ["10 classes", "taken for <b> 7"]),
+    "confusion, one class": (lambda: plots.confusion([[5]], ["only"]), ["5 of 5 right (100.00 %)"]),
+    "confusion, two classes": (
+        lambda: plots.confusion([[90, 10], [0, 0]], ["cat", "dog"], True),
+        ["90 of 100 right (90.00 %)", "cat taken for dog 10.0 % (10)"],
+    ),
+    "confusion, all in one column": (lambda: plots.confusion([[0, 4], [0, 4]], ["a", "b"]), ["4 of 8"]),
+    "confusion, 47 classes": (lambda: plots.confusion(matrix(47), names(47), True), ["47 classes"]),
+    "confusion, nothing": (lambda: plots.confusion(np.zeros((2, 2), int), ["a", "b"]), ["no images"]),
+    "roc": (lambda: plots.roc(roc_table(areas(10), areas(10)), areas(10)), ["micro average 0.9812", "macro", "0.9000"]),
+    "roc, two good classes": (
+        lambda: plots.roc(roc_table(areas(2, 0.99), areas(2)), areas(2, 0.99)),
+        ["0.9812", "0.9900"],
+    ),
+    "roc, 47 classes": (lambda: plots.roc(roc_table(areas(47), areas(47)), areas(47)), ["0.9812", "0.9000"]),
+    "roc, undefined": (
+        lambda: plots.roc(roc_table(["micro"], {"micro": 0.9}), {"a": None, "micro": 0.9, "macro": None}),
+        ["micro average 0.9000"],
+    ),
+    "roc, nothing": (lambda: plots.roc(pd.DataFrame(columns=["curve", "fpr", "tpr"]), {}), ["one class only"]),
+    "precision-recall": (
+        lambda: plots.precision_recall(pr_table([*names(10), "micro"], areas(10)), areas(10)),
+        ["micro average 0.9812", "macro average 0.9734"],
+    ),
+    "precision-recall, 47 classes": (
+        lambda: plots.precision_recall(pr_table([*names(47), "micro"], areas(47, 0.96)), areas(47, 0.96)),
+        ["0.9600"],
+    ),
+    "mistakes": (lambda: picture_of_mistakes(10), ["25 most confident", "$x$ taken for <b> (0.987)"]),
+    "mistakes, one": (lambda: picture_of_mistakes(2, n=1), ["0.987"]),
+    "mistakes, wide images": (lambda: picture_of_mistakes(47, shape=(8, 20)), ["0.987"]),
+    "mistakes, none": (lambda: picture_of_mistakes(2, n=0), ["No mistakes"]),
+    "weights": (lambda: plots.weights(rng.normal(size=(75, 28, 28))), ["64 of 75 units"]),
+    "weights, one unit of zeros": (lambda: plots.weights(np.zeros((1, 8, 8))), ["1 unit", "from 0 to 0"]),
+    "weights, none": (lambda: plots.weights(np.zeros((0, 8, 8))), ["no first-layer weights"]),
+    "norms": (lambda: plots.norms(norms_table()), ["dense1: weight norm 5.25 to 7.25", "grad norm 0.5 to 0.1667"]),
+    "norms, zeros": (lambda: plots.norms(norms_table(1).assign(weight_norm=0.0, grad_norm=np.nan)), ["norm 0 to 0"]),
+    "norms, nothing": (lambda: plots.norms(norms_table(0)), ["No norms"]),
+    "class distribution": (
+        lambda: plots.class_distribution({"train": [500, 400], "test": np.array([100, 100])}, ["cat", "dog"]),
+        ["train: 900 images, from 400 (dog) to 500 (cat)", "test: 200 images, 100 per class"],
+    ),
+    "class distribution, 47 classes": (
+        lambda: plots.class_distribution(pd.DataFrame({"train": np.arange(47)}), names(47)),
+        ["train: 1,081 images"],
+    ),
+    "class distribution, empty part": (lambda: plots.class_distribution({"validation": [0, 0]}, ["a", "b"]), ["0 im"]),
+    "class distribution, nothing": (lambda: plots.class_distribution({}, ["a"]), ["no parts"]),
+    "samples": (lambda: plots.samples(images(99), np.arange(99) % 10, names(10), per_class=4), ["up to 4 per class"]),
+    "samples, a class without images": (lambda: plots.samples(images(3, 8, 8), np.zeros(3), ["a", "b"]), ["a 3, b 0"]),
+    "samples, 47 classes": (lambda: plots.samples(images(94), np.arange(94) % 47, names(47)), ["up to 5 per class"]),
+    "samples, nothing": (lambda: plots.samples(images(0), np.zeros(0), ["a"]), ["no images"]),
+    "activations": (
+        lambda: plots.activations({"tanh": activation(), "$x$": activation()}),
+        ["tanh: f from -0.9993 to 0.9993, f' from 0.001341 to 1"],
+    ),
+    "activations, nothing": (lambda: plots.activations({}), ["No activation"]),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_picture_is_a_png_with_its_numbers_in_words(case, tmp_path):
+    make, said = CASES[case]
+    picture = make()
+    plots.save(picture, tmp_path / "picture.png")
+    with Image.open(tmp_path / "picture.png") as image:
+        image.load()
+        assert image.format == "PNG"
+        assert max(image.size) < 2000
+        shades = np.asarray(image.convert("L"))
+    assert shades.min() < shades.max()
+    alt = (tmp_path / "picture.txt").read_text(encoding="utf-8")
+    assert alt.count("\n") == 1
+    for number in said:
+        assert number in alt
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["picture.png", "picture.txt"]
+
+
+def test_every_function_has_a_case():
+    functions = {name for name in plots.__all__ if name not in ("Picture", "save")}
+    cases = {case.split(",")[0].replace("-", "_").replace(" ", "_") for case in CASES}
+    assert functions == cases
+
+
+def texts(picture):
+    from matplotlib.text import Text
+
+    return [text.get_text() for text in picture.figure.findobj(Text)]
+
+
+def test_hostile_names_are_shown_as_they_are_where_the_font_can():
+    shown = texts(plots.confusion(matrix(10), names(10)))
+    assert {"$x$", "<b>", "$", "%s {0}", "(no name)", "□"} <= set(shown)
+    assert not any(len(text) > 60 for text in shown)
+
+
+def test_long_names_keep_their_end():
+    shown = texts(plots.confusion(matrix(2), ["trousers of kind 1", "trousers of kind 2"]))
+    assert {text for text in shown if "…" in text} == {"trousers…nd 1", "trousers…nd 2"}
+
+
+def test_cells_hold_numbers_up_to_20_classes():
+    assert "90" in texts(plots.confusion(matrix(20), names(20)))
+    assert "90" not in texts(plots.confusion(matrix(21), names(21)))
+
+
+def test_of_many_classes_the_worst_are_drawn_and_said_so():
+    picture = plots.roc(roc_table(areas(47), areas(47)), areas(47))
+    (legend,) = [axes.get_legend() for axes in picture.figure.axes if axes.get_legend()]
+    assert len(legend.get_texts()) == 1 + 2 + 8  # chance, the averages, the worst
+    assert "ROC curves: the 8 worst of 47 classes" in texts(picture)
+
+
+def test_good_curves_are_enlarged():
+    def zooms(lowest):
+        return "the corner, enlarged" in texts(plots.roc(roc_table(areas(10), areas(10)), areas(10, lowest)))
+
+    assert zooms(0.96)
+    assert not zooms(0.94)
+
+
+def test_epochs_have_whole_ticks_only():
+    picture = plots.curves(history(1))
+    for axes in picture.figure.axes:
+        low, high = axes.get_xlim()
+        assert [tick for tick in axes.get_xticks() if low <= tick <= high] == [1]
+
+
+def test_learning_rate_is_logarithmic_where_it_spans_more_than_ten():
+    def scale(lr):
+        return plots.curves(history(3).assign(lr=lr)).figure.axes[-1].get_yscale()
+
+    assert scale([0.1, 0.01, 0.001]) == "log"
+    assert scale([0.1, 0.1, 0.05]) == "linear"
+    assert scale([0.1, 0.01, 0.0]) == "linear"  # zero has no logarithm
+
+
+def test_weights_share_one_scale_symmetric_about_zero():
+    w = np.zeros((4, 5, 5))
+    w[2, 1, 1] = -3.0
+    drawn = plots.weights(w).figure.axes[0].get_images()[0]
+    assert drawn.get_clim() == (-3.0, 3.0)
+
+
+def test_tiles_stand_row_by_row():
+    page = plots.weights(np.arange(1, 4)[:, None, None] * np.ones((3, 2, 2))).figure.axes[0].get_images()[0].get_array()
+    # three units side by side, a column of nothing between them
+    assert page.filled(0).tolist() == [[1, 1, 0, 2, 2, 0, 3, 3]] * 2
+
+
+def test_the_same_picture_gives_the_same_bytes(tmp_path):
+    for name in ("a.png", "b.png"):
+        plots.save(plots.confusion([[3, 1], [0, 4]], ["a", "b"]), tmp_path / name)
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_a_failed_save_leaves_the_old_picture(tmp_path, monkeypatch):
+    picture = plots.confusion([[3, 1], [0, 4]], ["a", "b"])
+    plots.save(picture, tmp_path / "a.png")
+    before = (tmp_path / "a.png").read_bytes()
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("mnistlab.plots.figure.os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        plots.save(picture, tmp_path / "a.png")
+    assert (tmp_path / "a.png").read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "a.txt"]
+
+
+def test_settings_of_matplotlib_stay_as_they_were(tmp_path):
+    import matplotlib
+
+    before = dict(matplotlib.rcParams)
+    plots.save(plots.curves(history(3)), tmp_path / "a.png")
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_importing_is_light_and_drawing_does_without_pyplot():
+    code = """
+import sys, mnistlab.plots
+loaded = {"matplotlib", "pandas", "sklearn"} & set(sys.modules)
+mnistlab.plots.confusion([[3, 1], [0, 4]], ["a", "b"])
+sys.exit(", ".join(loaded | {"matplotlib.pyplot", "sklearn", "mnistlab.evaluate"} & set(sys.modules)) or 0)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
