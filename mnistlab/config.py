@@ -77,7 +77,7 @@ def folder() -> Path:
 
 
 def register(claiming: bool = True) -> None:
-    """Make the schemas and the resolvers known to Hydra. With ``claiming`` a run's directory is made when it is named."""
+    """Make schemas and resolvers known to Hydra. With ``claiming`` a run's directory is made when it is named."""
     store = ConfigStore.instance()
     store.store(group="schema", name="root", node=Root)
     for group, schemas in GROUPS.items():
@@ -112,14 +112,16 @@ def slug(text: str, most: int = 80) -> str:
 def experiment(cfg: DictConfig) -> Experiment:
     """Return the experiment of a composed configuration, or raise a `RequestError` that names the key and the value."""
     reject_unknown_keys(cfg)
-    made = {}
+    made: dict[str, Any] = {}
     for key in Root.__dataclass_fields__:
+        if OmegaConf.is_missing(cfg, key):
+            raise RequestError(f"{key}: one of its options is needed; choose one of {', '.join(option_names(key))}")
         with prefixed(key):
             value = cfg[key]
             made[key] = OmegaConf.to_object(value) if isinstance(value, DictConfig) else value
         if key in GROUPS and not isinstance(made[key], tuple(GROUPS[key].values())):
             raise RequestError(
-                f"{key}={_short(made[key])}: one of the options of the group {key} was expected; see `mnistlab train --help`"
+                f"{key}={_short(made[key])}: an option of the group was expected, one of {', '.join(option_names(key))}"
             )
     whole("seed", made["seed"], 0, "the seed")
     monitor = made["trainer"].monitor
@@ -136,7 +138,8 @@ def prefixed(group: str) -> Iterator[None]:
     try:
         yield
     except RequestError as error:
-        raise RequestError(f"{group}.{error}") from None
+        named = str(error).partition(".")[0] in Root.__dataclass_fields__  # it names another group's key in full
+        raise error if named else RequestError(f"{group}.{error}") from None
     except OmegaConfBaseException as error:
         message = (error.msg or str(error)).splitlines()[0]
         raise RequestError(f"{error.full_key or group}: {message}") from None

@@ -2,67 +2,121 @@
 
 from __future__ import annotations
 
+import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
+from typing import NoReturn
 
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra._internal.utils import get_args_parser
 from hydra.errors import HydraException, OverrideParseException
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from mnistlab import config
-from mnistlab.errors import did_you_mean
+from mnistlab.errors import RequestError, did_you_mean
 
 TYPES = {"Float": "a number", "Integer": "a whole number", "Boolean": "true or false", "String": "text"}
 
 
+def compose(overrides: Sequence[str]) -> DictConfig:
+    """Return the configuration for these overrides, outside a Hydra run; every error is a `RequestError`."""
+    config.register(claiming=False)
+    try:
+        with initialize_config_dir(version_base="1.3", config_dir=str(config.folder())):
+            return hydra_compose("config", overrides=list(overrides))
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        raise RequestError(one_line(error, overrides)) from None
+
+
+def parse_flags(arguments: Sequence[str]) -> argparse.Namespace:
+    """Return Hydra's command-line flags and the overrides; argparse's usage page becomes a `RequestError`."""
+    parser = get_args_parser()
+
+    def refuse(message: str) -> NoReturn:
+        raise RequestError(f"{message}; see `mnistlab train --help`")
+
+    parser.error = refuse  # type: ignore[method-assign]
+    return parser.parse_args(list(arguments))
+
+
 def one_line(error: BaseException, overrides: Sequence[str]) -> str:
-    """Return the message for an error of composition under these command-line overrides."""
+    """Return the message for an error that came out of Hydra under these command-line overrides."""
+    chain = list(_chain(error))
+    for cause in chain:
+        if isinstance(cause, RequestError):
+            return str(cause)
+        if isinstance(cause, OSError) and not isinstance(cause, HydraException):
+            where = next(
+                (value for key, _, value in (o.partition("=") for o in overrides) if key == "hydra.run.dir"), None
+            )
+            place = where or cause.filename
+            return f"hydra.run.dir={place}: {cause.strerror}; choose another place with hydra.run.dir=DIR"
+    if not any(isinstance(cause, (HydraException, OmegaConfBaseException, ValueError)) for cause in chain):
+        raise error
     text = str(error)
+    if match := re.search(r"Multiple values for (\w+)", text):
+        return f"{match[1]}: it is chosen twice; write {match[1]}=OPTION once, without a plus"
+    if "Config group override must be a string or a list" in text:
+        return _no_option(overrides)
+    if match := re.search(r"Missing mandatory value: (\w+)", text):
+        return f"{match[1]}: one of its options is needed; choose one of {', '.join(config.option_names(match[1]))}"
     if isinstance(error, OverrideParseException):
-        return _parse_error(error.override, text)
+        return _parse_error(error.override)
     if match := re.search(
         r"Could not (?:override|append to config\. An item is already at|delete from config\.) ?'([^']+)'", text
     ):
         return _unknown_key(match[1], text, overrides)
-    if match := re.search(r"In '[^']*': Could not find '([^']+)'|Could not (?:find|load) '([^']+)'", text):
-        return _unknown_option(match[1] or match[2])
+    if match := re.search(r"Could not (?:find|load) '([^']+)'", text):
+        return _unknown_option(match[1], text)
     if match := re.search(
         r"Primary config (?:module|directory) .*|Additional config directory '([^']+)' not found", text
     ):
         return f"--config-dir={match[1] or ''}: no such directory"
-    cause = error if isinstance(error, OmegaConfBaseException) else _cause(error)
-    if cause is not None:
-        return _value_error(cause, text, overrides)
+    for cause in chain:
+        if isinstance(cause, OmegaConfBaseException):
+            return _value_error(cause, text, overrides)
     return " ".join(line.strip() for line in text.splitlines() if line.strip())
 
 
-def _cause(error: BaseException) -> OmegaConfBaseException | None:
-    while error.__cause__ is not None:
-        error = error.__cause__
-        if isinstance(error, OmegaConfBaseException):
-            return error
-    return None
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and what caused it."""
+    current: BaseException | None = error
+    while current is not None:
+        yield current
+        current = current.__cause__ or current.__context__
 
 
-def _parse_error(override: str, text: str) -> str:
+def _parse_error(override: str) -> str:
     if override and "=" not in override:
         if override in ("train", "data") or not override[0].isalnum():
             return f"{override}: unknown argument; see `mnistlab train --help`"
         return f"{override}: key=value was expected, optimizer.lr=0.01 for instance"
-    reason = next((line.strip() for line in text.splitlines()[1:] if line.strip()), "")
-    hint = "quote the value for the shell and for Hydra, as in 'data.path=\"a b.csv\"'"
     return (
-        f"{override}: not a value that Hydra can read ({reason}); {hint}"
-        if reason
-        else f"{override}: not a value that Hydra can read; {hint}"
+        f"{override}: Hydra cannot read the value; close every bracket, and quote text, as in 'data.path=\"a, b.csv\"'"
     )
 
 
-def _unknown_option(path: str) -> str:
+def _no_option(overrides: Sequence[str]) -> str:
+    for override in overrides:
+        group, _, value = override.partition("=")
+        group = group.lstrip("+")
+        if group in config.group_names() and value not in config.option_names(group):
+            return f"{override}: choose one of {', '.join(config.option_names(group))}"
+    return "a config group takes the name of an option"
+
+
+def _unknown_option(path: str, text: str) -> str:
     group, _, option = path.rpartition("/")
+    if group.startswith("hydra/") and (listed := re.search(r"Available options in '[^']+':\n((?:\t.*\n?)+)", text)):
+        options = listed[1].split()
+        return f"{group}={option}: choose one of {', '.join(options)}{did_you_mean(option, options)}"
     if group not in config.group_names():
         groups = config.group_names()
-        return f"{path}: there is no config group {group!r}; choose one of {', '.join(groups)}{did_you_mean(group, groups)}"
+        near = did_you_mean(group, groups)
+        return f"{path}: there is no config group {group!r}; choose one of {', '.join(groups)}{near}"
     options = config.option_names(group)
     return (
         f"{group}={option}: there is no such option; choose one of {', '.join(options)}{did_you_mean(option, options)}"
@@ -111,13 +165,10 @@ def _value_error(error: OmegaConfBaseException, text: str, overrides: Sequence[s
             shown = candidate
     if match := re.search(r"could not be converted to (\w+)", message):
         return f"{shown}: {TYPES.get(match[1], match[1])} was expected"
+    if "incompatible with type hint 'Union[int, str]'" in message:
+        return f"{shown}: a whole number or a name was expected"
     if match := re.search(r"Invalid value '.*?', expected one of \[(.*)\]", message):
         value = shown.partition("=")[2]
         options = match[1].split(", ")
         return f"{shown}: choose one of {match[1]}{did_you_mean(value, options)}"
     return f"{shown}: {message}" if shown else message
-
-
-def is_composition_error(error: BaseException) -> bool:
-    """Return whether Hydra or OmegaConf refused the request."""
-    return isinstance(error, (HydraException, OmegaConfBaseException))

@@ -22,7 +22,7 @@ class _Lines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         to = sys.stderr if logging.WARNING <= record.levelno < RESULT or record.levelno >= logging.ERROR else sys.stdout
         prefix = "warning: " if record.levelno == logging.WARNING else ""
-        print(f"{prefix}{record.getMessage()}", file=to, flush=True)  # noqa: T201
+        print(f"{prefix}{record.getMessage()}", file=to, flush=True)
 
 
 def start(verbosity: str, log_file: Path | None = None) -> None:
@@ -76,7 +76,8 @@ class Progress:
         self.close()
         row = history.epochs[-1]
         width = len(str(self.epochs))
-        line = f"epoch {row.epoch:{width}}/{self.epochs}  loss {row.train_loss:.4f}  accuracy {100 * row.train_accuracy:.2f} %"
+        line = f"epoch {row.epoch:{width}}/{self.epochs}"
+        line += f"  loss {row.train_loss:.4f}  accuracy {100 * row.train_accuracy:.2f} %"
         if self.validation:
             line += f"  validation loss {row.val_loss:.4f}  accuracy {100 * row.val_accuracy:.2f} %"
         LOG.info("%s  lr %.3g  gradient %.3g  %.2f s", line, row.lr, row.grad_norm, row.seconds)
@@ -94,11 +95,12 @@ def result_block(metrics: dict[str, Any], run: Path) -> str:
     if not test["n"]:
         return f"no test part\nrun directory        {run}"
     low, high = test["accuracy_interval"]
+    interval = f"95 % interval {100 * low:.2f} to {100 * high:.2f}"
     weakest = sorted((row for row in test["per_class"] if row["recall"] is not None), key=lambda row: row["f1"])[:2]
     classes = ", ".join(f"{row['class']} (F1 {row['f1']:.3f}, recall {100 * row['recall']:.1f} %)" for row in weakest)
     return "\n".join(
         (
-            f"test accuracy        {100 * test['accuracy']:.2f} %  (95 % interval {100 * low:.2f} to {100 * high:.2f}, {test['n']:,} images)",
+            f"test accuracy        {100 * test['accuracy']:.2f} %  ({interval}, {test['n']:,} images)",
             f"weakest classes      {classes}",
             f"run directory        {run}",
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -73,7 +72,7 @@ def _blas() -> list[dict[str, Any]]:
 
 
 def _simd() -> list[str]:
-    extensions = np.show_config(mode="dicts").get("SIMD Extensions", {})  # type: ignore[union-attr]
+    extensions = np.show_config(mode="dicts").get("SIMD Extensions", {})
     return [*extensions.get("baseline", []), *extensions.get("found", [])]
 
 
@@ -92,8 +91,3 @@ def _git_commit() -> str | None:
 def _git(root: Path, *arguments: str) -> str:
     command = ["git", "-C", str(root), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=5).stdout.strip()
-
-
-def command_line() -> list[str]:
-    """Return the command as it was typed, the program by its name only."""
-    return [Path(sys.argv[0]).name, *sys.argv[1:]]

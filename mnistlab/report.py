@@ -43,7 +43,7 @@ class Console(Enum):
 class Report:
     """What a run shows of itself. Nothing here changes a number."""
 
-    plots: Plots = Plots.all
+    plots: Plots = Plots.core
     console: Console = Console.normal
 
 
@@ -105,50 +105,38 @@ def draw(run: Path, which: Plots) -> list[Path]:
 
 
 def _pictures(run: Path, which: Plots) -> Iterator[tuple[str, Callable[[], plots.Picture]]]:
+    """Yield name and drawing of each picture, those of ``core`` first."""
     import pandas as pd
 
     metrics = json.loads((run / "metrics.json").read_text())
-    names, test = metrics["class_names"], metrics["test"]
-    keep = {"keep_default_na": False, "na_values": [""]}  # a class may be called "NA"
-    yield "curves", lambda: plots.curves(pd.read_csv(run / "history.csv"), metrics.get("kept_epoch"))
-    yield (
-        "confusion_matrix",
-        lambda: plots.confusion(test["confusion_matrix"], names, False, "Confusion matrix, test part"),
-    )
-    yield (
-        "confusion_matrix_normalised",
-        lambda: plots.confusion(
-            test["confusion_matrix"], names, True, "Confusion matrix, test part, share of each true class"
-        ),
-    )
-    yield (
-        "roc",
-        lambda: plots.roc(pd.read_csv(run / "roc.csv", dtype={"curve": str}, **keep), _by_curve(test["roc_auc"])),
-    )
-    yield (
-        "precision_recall",
-        lambda: plots.precision_recall(
-            pd.read_csv(run / "precision_recall.csv", dtype={"curve": str}, **keep),
-            _by_curve(test["average_precision"]),
-        ),
-    )
-    yield "worst_mistakes", lambda: _mistakes(run, names)
-    if which is Plots.core:
-        return
-    yield (
-        "confusion_matrix_train",
-        lambda: plots.confusion(metrics["train"]["confusion_matrix"], names, False, "Confusion matrix, training part"),
-    )
-    yield "norms", lambda: plots.norms(pd.read_csv(run / "norms.csv"))
-    yield "class_distribution", lambda: _class_distribution(run)
-    yield "samples", lambda: _samples(run, names)
+    names, train, test = metrics["class_names"], metrics["train"], metrics["test"]
     network, _ = load_model(run / "model.safetensors")
+
+    def curves(name: str) -> pd.DataFrame:  # a class may be called "NA"
+        return pd.read_csv(run / name, dtype={"curve": str}, keep_default_na=False, na_values={"threshold": [""]})
+
+    def confusion(part: dict[str, Any], normalised: bool, title: str) -> plots.Picture:
+        return plots.confusion(part["confusion_matrix"], names, normalised, f"Confusion matrix, {title}")
+
+    yield "curves", lambda: plots.curves(pd.read_csv(run / "history.csv"), metrics["kept_epoch"])
+    if test["n"]:
+        average_precision = _by_curve(test["average_precision"])
+        yield "confusion_matrix", lambda: confusion(test, False, "test part")
+        yield "roc", lambda: plots.roc(curves("roc.csv"), _by_curve(test["roc_auc"]))
+        yield "precision_recall", lambda: plots.precision_recall(curves("precision_recall.csv"), average_precision)
+        yield "worst_mistakes", lambda: _mistakes(run, names)
     first = next((layer for layer in network.layers if layer.weights()), None)
     if isinstance(first, Dense) and first.fan_in == np.prod(network.image_shape):
         yield "weights", lambda: plots.weights(first.params["W"].reshape(-1, *network.image_shape))
-    used = {
-        type(layer).__name__ + str(layer.spec()): layer for layer in network.layers if isinstance(layer, Activation)
-    }
+    if which is Plots.core:
+        return
+    if test["n"]:
+        yield "confusion_matrix_normalised", lambda: confusion(test, True, "test part, share of each true class")
+    yield "confusion_matrix_train", lambda: confusion(train, False, "training part")
+    yield "norms", lambda: plots.norms(pd.read_csv(run / "norms.csv"))
+    yield "class_distribution", lambda: _class_distribution(run)
+    yield "samples", lambda: _samples(run, names)
+    used = {str(layer.spec()): layer for layer in network.layers if isinstance(layer, Activation)}
     if used:
         yield "activations", lambda: plots.activations(dict(_activation(layer) for layer in used.values()))
 
@@ -203,5 +191,5 @@ def _table(path: Path, table: Any) -> None:
 
 def _npz(**arrays: np.ndarray) -> bytes:
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()

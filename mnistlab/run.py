@@ -8,7 +8,6 @@ import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
@@ -18,7 +17,7 @@ import mnistlab
 from mnistlab import config, console, files, model_file, report
 from mnistlab.console import LOG, RESULT
 from mnistlab.data import Dataset, load
-from mnistlab.environment import command_line, environment
+from mnistlab.environment import environment
 from mnistlab.errors import RequestError, RunError
 from mnistlab.evaluate import HIGHER_IS_BETTER, SCORES
 from mnistlab.nn import Network
@@ -127,9 +126,8 @@ def _run(made: config.Experiment, run: Path, status: Status) -> None:
     network = build(made, dataset)
     threads = choose_threads(made, network, len(dataset.train))
     data = {"name": dataset.name, **dataset.provenance}
-    files.write_json(
-        run / "environment.json", environment(made.seed, threads, data, command_line(), status.config_hash)
-    )
+    command = ["mnistlab", "train", *HydraConfig.get().overrides.task]
+    files.write_json(run / "environment.json", environment(made.seed, threads, data, command, status.config_hash))
     _announce(made, dataset, network, threads)
 
     with threadpool_limits(threads):
@@ -235,7 +233,7 @@ def choose_threads(made: config.Experiment, network: Network, n: int) -> int:
     asked = made.trainer.threads
     if asked != "auto":
         return int(asked)
-    batch = n if made.trainer.batch_size == "full" else int(made.trainer.batch_size)
+    batch = made.trainer.batch_of(n)
     largest = max((block.part.stop - block.part.start for block in network.blocks if block.is_weight), default=0)
     return cores if largest * batch >= THREADS_PAY_FROM else 1
 
@@ -282,7 +280,8 @@ def _write_quietly(status: Status, state: str, error: str | None) -> None:
 
 def _message(error: BaseException) -> str:
     if isinstance(error, OSError):
-        return f"{_shown(Path(error.filename)) if error.filename else 'a file'}: {error.strerror or error}; free or choose another place with hydra.run.dir=DIR"
+        place = _shown(Path(error.filename)) if error.filename else "a file of the run"
+        return f"{place}: {error.strerror or error}; make room, or choose another place with hydra.run.dir=DIR"
     if isinstance(error, MemoryError):
         return f"out of memory ({error}); try a smaller trainer.batch_size or model"
     return str(error)

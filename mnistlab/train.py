@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -67,7 +67,7 @@ class Trainer:
 
     def check(self, train_size: int, validation_size: int) -> None:
         """Refuse what does not go with the data."""
-        if self.batch_size != "full" and self.batch_size > train_size:
+        if self.batch_of(train_size) > train_size:
             raise RequestError(
                 f"batch_size={self.batch_size}: the training part has only {train_size:,} images; take fewer, or full"
             )
@@ -78,6 +78,10 @@ class Trainer:
                     raise RequestError(
                         f"{name}={value}: there is no validation part to watch; set data.validation, 0.1 for instance"
                     )
+
+    def batch_of(self, n: int) -> int:
+        """Return the size of a batch when there are n training images."""
+        return n if self.batch_size == "full" else int(self.batch_size)
 
     @property
     def keep_best(self) -> bool:
@@ -132,6 +136,8 @@ class Diverged(RunError):
     """The loss is no longer a finite number."""
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a loss that is not finite is an error of its own
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")  # a loss that is not finite is found, and said, below
 def fit(
     network: Network,
     train: Split,
@@ -153,7 +159,7 @@ def fit(
     the data, without the L1 and L2 penalties. Raises `Diverged` at the step whose loss is not finite.
     """
     n = len(train.images)
-    batch = n if trainer.batch_size == "full" else trainer.batch_size
+    batch = trainer.batch_of(n)
     steps = math.ceil(n / batch)
     trainer.check(n, len(validation.images))
     schedule.start(trainer.epochs, steps)
@@ -181,9 +187,11 @@ def fit(
             row.train_loss, row.train_accuracy = network.score(train.images, train.labels)
         if len(validation.images):
             row.val_loss, row.val_accuracy = network.score(validation.images, validation.labels)
-            best.consider(epoch, network, row.val_loss, validation.images)
-        if not (math.isfinite(row.train_loss) and (math.isfinite(row.val_loss) or not len(validation.images))):
+        val_is_finite = math.isfinite(row.val_loss) or not len(validation.images)
+        if not (math.isfinite(row.train_loss) and val_is_finite and np.isfinite(network.theta).all()):
             raise diverged(network, train.images, rows, epoch, step + 1, lr)
+        if len(validation.images):
+            best.consider(epoch, network, row.val_loss, validation.images)
         schedule.end_epoch(row.val_loss if len(validation.images) else row.train_loss)
         row.seconds = time.perf_counter() - started
         history.epochs.append(row)
@@ -286,6 +294,7 @@ class Best:
     def __init__(self, trainer: Trainer, score: Score | None) -> None:
         self.trainer, self.score = trainer, score
         self.epoch: int | None = None
+        self.value = self.reference = -math.inf
         self.waiting_since = 0
         self.theta = np.empty(0)
 
@@ -313,6 +322,6 @@ def diverged(
     """Return the error that says where, at which rate, and what to try."""
     where = network.first_not_finite(images, rows) or "the loss"
     return Diverged(
-        f"the loss is no longer finite at step {step:,} (epoch {epoch}): {where} overflowed first, with the learning rate at "
-        f"{lr:.6g}; try a smaller optimizer.lr ({lr / 10:.2g}), schedule.warmup=1, trainer.clip_norm=1 or another init"
+        f"the loss is no longer finite at step {step:,} (epoch {epoch}): {where} overflowed first, with the learning "
+        f"rate at {lr:.6g}; try optimizer.lr={lr / 10:.2g}, schedule.warmup=1, trainer.clip_norm=1 or another init"
     )

@@ -61,6 +61,7 @@ class Identity(Activation):
 
     name = "identity"
     reads_output = False
+    may_return_input = True
 
     def forward(self, x: np.ndarray, rng: np.random.Generator | None = None) -> np.ndarray:
         return x

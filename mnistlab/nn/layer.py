@@ -32,6 +32,7 @@ class Layer:
     in_place = False  # set by the network: nobody needs x any more, y may be written over it
     can_overwrite: ClassVar[bool] = False  # forward knows how to work in place
     reads_output: ClassVar[bool] = False  # backward reads the y that forward returned
+    may_return_input: ClassVar[bool] = False  # forward may return x or a view of it
 
     def __post_init__(self) -> None:
         self.params: dict[str, np.ndarray] = {}
@@ -130,6 +131,7 @@ class Dropout(Layer):
     """
 
     can_overwrite = True
+    may_return_input = True
 
     rate: float = 0.5
 
@@ -156,6 +158,8 @@ class Dropout(Layer):
 @dataclass
 class Flatten(Layer):
     """(channels, height, width, batch) -> (channels height width, batch): a view, nothing is copied."""
+
+    may_return_input = True
 
     def build(self, in_shape: Shape) -> Shape:
         return (int(np.prod(in_shape)),)

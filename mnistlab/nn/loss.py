@@ -48,7 +48,7 @@ class Loss:
         choice("output", output, OUTPUTS)
         if output not in self.outputs:
             raise RequestError(
-                f"loss={self.name}: it does not go with output={output}; use loss=binary_cross_entropy or output=softmax"
+                f"loss={self.name}: not with output={output}; use loss=binary_cross_entropy or output=softmax"
             )
         self.classes, self.output = classes, output
         self.label_smoothing = fraction("label_smoothing", label_smoothing, "label smoothing")
@@ -77,7 +77,7 @@ class Loss:
         a = self.a
         np.equal(z, a["top"], out=a["largest"])
         if np.count_nonzero(a["largest"]) != z.shape[1]:  # equal largest logits, or NaN: rare, so it may allocate
-            return int(np.count_nonzero(z.argmax(axis=0) == labels))
+            return int(np.count_nonzero((z.argmax(axis=0) == labels) & a["largest"].any(axis=0)))
         np.multiply(labels, z.shape[1], out=a["place"])
         np.add(a["place"], a["column"], out=a["place"])
         np.take(a["largest"].reshape(-1), a["place"], out=a["hit"], mode="clip")
@@ -140,8 +140,8 @@ class BinaryCrossEntropy(Loss):
     """L = -sum_k [t_k log p_k + (1 - t_k) log(1 - p_k)], summed over the outputs (Keras takes their mean).
 
     With sigmoid outputs: L = sum_k softplus(z_k) - t_k z_k and dL/dz = p - t.
-    With softmax outputs q_k = 1 - p_k is the sum of the *other* probabilities, never a difference, and
-    dL/dz_k = (1 - t_k) p_k - t_k q_k - p_k sum_{j != k} [(1 - t_j) p_j / q_j - t_j].
+    With softmax outputs q_k = 1 - p_k is the sum of the *other* probabilities, never a difference, and, the targets
+    summing to one, dL/dz_k = 2 (1 - t_k) p_k - t_k q_k - sum_{j != k} (1 - t_j) p_k p_j / q_j.
     """
 
     name = "binary_cross_entropy"
@@ -154,30 +154,51 @@ class BinaryCrossEntropy(Loss):
             np.logaddexp(z, 0, out=a["s"])
             return float(np.add.reduce(a["s"], axis=None)) - right
         self._softmax(z, top)
-        log_sum = np.log(top)
-        self.q = np.empty_like(a["p"])
-        loss = 0.0
+        np.log(top, out=top)
+        np.subtract(z, top, out=z)  # log p
+        np.subtract(1, a["t"], out=a["u"])
+        loss = -float(np.vdot(a["t"], z))
+        others, log_q = a["s"], a["row"]
         for k in range(self.classes):
-            others = np.delete(z, k, axis=0)
-            log_q = log_sum_exp(others) - log_sum[0]
-            self.q[k] = np.exp(log_q)
-            t = a["t"][k]
-            loss -= float(np.vdot(t, z[k] - log_sum[0])) + float(np.vdot(1 - t, log_q))
+            np.copyto(others, z)
+            others[k] = -np.inf
+            np.maximum.reduce(others, axis=0, keepdims=True, out=top)
+            np.subtract(others, top, out=others)
+            np.exp(others, out=others)
+            np.add.reduce(others, axis=0, keepdims=True, out=log_q)
+            np.log(log_q, out=log_q)
+            np.add(log_q, top, out=log_q)
+            np.exp(log_q, out=a["q"][k : k + 1])
+            loss -= float(np.vdot(a["u"][k], log_q))
         return loss
 
     def _gradient(self, dz: np.ndarray) -> None:
-        p, t = self.a["p"], self.a["t"]
+        a = self.a
+        p, t = a["p"], a["t"]
         if self.output == "sigmoid":
             np.subtract(p, t, out=dz)
             return
-        q = np.maximum(self.q, np.finfo(self.dtype).tiny)
-        # p_k p_j / q_j is at most one for j != k, but p_j / q_j alone may overflow: multiply before dividing.
-        np.multiply(1 - t, p, out=dz)
-        dz -= t * q
+        q, u, terms, row = a["q"], a["u"], a["s"], a["row"]
+        np.maximum(q, np.finfo(self.dtype).tiny, out=q)
+        np.multiply(u, p, out=dz)
+        np.multiply(dz, 2, out=dz)
+        np.multiply(t, q, out=terms)
+        np.subtract(dz, terms, out=dz)
         for k in range(self.classes):
-            terms = (1 - t) * (p[k] * p / q) - t * p[k]
+            # p_k p_j / q_j is at most one for j != k, but p_j / q_j alone may overflow: multiply before dividing.
+            np.multiply(p, p[k], out=terms)
+            np.divide(terms, q, out=terms)
+            np.multiply(terms, u, out=terms)
             terms[k] = 0
-            dz[k] -= terms.sum(axis=0)
+            np.add.reduce(terms, axis=0, keepdims=True, out=row)
+            np.subtract(dz[k : k + 1], row, out=dz[k : k + 1])
+
+    def _allocate(self, batch: int) -> dict[str, np.ndarray]:
+        a = super()._allocate(batch)
+        if self.output == "softmax":
+            a |= {name: np.empty((self.classes, batch), self.dtype) for name in ("q", "u")}
+            a["row"] = np.empty((1, batch), self.dtype)
+        return a
 
 
 class MeanSquaredError(Loss):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,7 @@ def layer(spec: Any, registry: Mapping[str, type[Layer]] = LAYERS) -> Layer:
     choice("layer", name, registry)
     cls = registry[name]
     settings = dict(settings or {})
-    known = [f for f in cls.__dataclass_fields__]
+    known = [f.name for f in fields(cls)]
     for key in settings:
         if key not in known:
             takes = f"it takes {', '.join(known)}" if known else "it takes no settings"
@@ -112,8 +112,8 @@ class MLP(Model):
         several = isinstance(self.activation, Sequence) and not isinstance(self.activation, str)
         if several and len(self.activation) != len(self.hidden):
             raise RequestError(
-                f"activation={list(self.activation)}: {len(self.activation)} activations for {len(self.hidden)} hidden layer(s) "
-                f"{list(self.hidden)}; give one name, or one a layer"
+                f"activation={list(self.activation)}: {len(self.activation)} activations for {len(self.hidden)} "
+                f"hidden layer(s) {list(self.hidden)}; give one name, or one a layer"
             )
         specs = self.activation if several else [self.activation] * len(self.hidden)
         try:
@@ -150,7 +150,7 @@ MODELS: dict[str, type[Any]] = {"mlp": MLP, "one_hidden": OneHidden}
 
 
 def network_from_spec(spec: Mapping[str, Any], dtype: Any = np.float32) -> Network:
-    """Return the network that `Network.spec` described, its parameters all zero. Names are looked up, never imported."""
+    """Return the network that `Network.spec` describes, all parameters zero. Names are looked up, never imported."""
     loss = LOSSES[choice("loss", spec["loss"], LOSSES)](spec["classes"], spec["output"], spec["label_smoothing"], dtype)
     height, width = spec["image_shape"]
     layers = [layer(description) for description in spec["layers"]]

@@ -110,19 +110,22 @@ class Network:
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Return probabilities (n, classes), float32, for images (n, height, width) uint8."""
         if images.shape[1:] != self.image_shape:
-            raise RequestError(
-                f"images={'x'.join(map(str, images.shape[1:]))}: this network takes {'x'.join(map(str, self.image_shape))} pixels"
-            )
+            takes = " x ".join(map(str, self.image_shape))
+            raise RequestError(f"images={'x'.join(map(str, images.shape[1:]))}: this network takes {takes} pixels")
         probs = np.empty((len(images), self.loss.classes), np.float32)
         for part, z in self._logits(images):
             probs[part] = probabilities(z, self.loss.output).T
         return probs
 
     def forward(self, x: np.ndarray, rng: np.random.Generator | None = None) -> np.ndarray:
-        """Return logits (classes, batch) for the scaled input x (1, height, width, batch)."""
+        """Return logits (classes, batch) for the scaled input x (1, height, width, batch). The caller may overwrite both."""
         for layer in self.layers:
             x = layer.forward(x, rng)
-        return x
+        if not self._logits_are_read:
+            return x
+        z = self.layers[-1].array("logits", x.shape)
+        np.copyto(z, x)
+        return z
 
     def backward(self, dz: np.ndarray, input_gradient: bool = False) -> np.ndarray:
         """Write ``grad`` given dL/dlogits; return dL/dx of the input if asked for (it costs a matrix product)."""
@@ -180,6 +183,7 @@ class Network:
     def _build(self) -> list[Shape]:
         shape: Shape = (1, *self.image_shape)
         shapes = []
+        read = False  # whether a backward reads the array that the next layer receives
         for i, layer in enumerate(self.layers):
             layer.dtype = self.dtype
             try:
@@ -187,7 +191,9 @@ class Network:
             except RequestError as error:
                 raise RequestError(f"layer {i + 1} {error}") from None
             shapes.append(shape)
-            layer.in_place = layer.can_overwrite and i > 0 and not self.layers[i - 1].reads_output
+            layer.in_place = layer.can_overwrite and i > 0 and not read
+            read = layer.reads_output or (layer.may_return_input and read)
+        self._logits_are_read = read
         if shape != (self.loss.classes,):
             raise RequestError(
                 f"layers: the last one gives {' x '.join(map(str, shape))} outputs for {self.loss.classes} classes"

@@ -51,7 +51,7 @@ class Optimizer:
                 self._flushes += [(slot, scratch[:size], small[:size]) for slot in slots]
 
     def step(self, lr: float, penalty: Penalty | None = None) -> None:
-        """Update theta with the gradient now in ``grad``. ``penalty(p, g, t)`` adds its gradient to g, for weights only."""
+        """Update theta with the gradient in ``grad``; ``penalty(p, g, t)`` adds its own to g, on weights only."""
         self.steps += 1
         self.prepare(lr)
         update = self.update

@@ -120,7 +120,8 @@ class OneCycle(Schedule):
 @dataclass
 class Plateau(Schedule):
     """factor *= ``gamma`` after ``patience`` epochs in a row whose loss is not lower than the best by a relative
-    ``threshold``. PyTorch's ReduceLROnPlateau, on the validation loss (the training loss without validation)."""
+    ``threshold``. As Keras counts (PyTorch's ReduceLROnPlateau waits for one epoch more), on the validation loss
+    (the training loss without validation)."""
 
     gamma: float = 0.1
     patience: int = 5

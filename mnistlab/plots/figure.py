@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, wraps
@@ -11,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 import numpy as np
+
+from mnistlab import files
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -80,21 +81,9 @@ def save(picture: Picture, path_png: Path | str) -> None:
     buffer = BytesIO()
     with rc_context(STYLE):
         picture.figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
-    _write(path, buffer.getvalue())
+    files.write(path, buffer.getvalue())
     # a class named after a folder may hold bytes that are no text
-    _write(path.with_suffix(".txt"), (picture.alt + "\n").encode("utf-8", errors="replace"))
-
-
-def _write(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    files.write(path.with_suffix(".txt"), (picture.alt + "\n").encode("utf-8", errors="replace"))
 
 
 def styled(plot: Callable[Arguments, Picture]) -> Callable[Arguments, Picture]:
