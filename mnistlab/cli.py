@@ -63,6 +63,8 @@ def guarded(command: str, work: Callable[[], int]) -> int:
     """Run ``work`` and turn every error into one line and an exit status."""
     name = f"mnistlab {command}"
     stopped_by = Terminated.listen()
+    if wants_traceback():
+        return work()
     try:
         return work()
     except RequestError as error:
@@ -76,6 +78,11 @@ def guarded(command: str, work: Callable[[], int]) -> int:
         return 141
     except OSError as error:
         return fail(name, f"{error.filename or 'input/output'}: {error.strerror or error}", 1)
+
+
+def wants_traceback() -> bool:
+    """Return whether the user set HYDRA_FULL_ERROR=1; the answer is kept, since `train` sets it for Hydra's sake."""
+    return os.environ.setdefault("MNISTLAB_TRACEBACK", os.environ.get("HYDRA_FULL_ERROR", "0")) == "1"
 
 
 class Terminated:
@@ -105,10 +112,7 @@ def fail(name: str, message: str, status: int = 2) -> int:
 def train(arguments: list[str]) -> int:
     """``mnistlab train``: compose the configuration and run it, or show it."""
     overrides = [_verbosity(argument) for argument in arguments]
-    wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting
-    if wants_traceback:
-        os.environ["MNISTLAB_TRACEBACK"] = "1"
 
     import hydra
 
@@ -127,7 +131,7 @@ def train(arguments: list[str]) -> int:
     try:
         hydra.main(version_base="1.3", config_path=str(config.folder()), config_name="config")(task)()
     except Exception as error:
-        if wants_traceback:
+        if wants_traceback():
             raise
         raise RequestError(config_errors.one_line(error, flags.overrides)) from None
     failed = [outcome for outcome in outcomes if outcome.status]

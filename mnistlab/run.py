@@ -111,7 +111,7 @@ def task(cfg: DictConfig) -> Outcome:
         LOG.debug("traceback", exc_info=True)
         message = f"{type(error).__name__}: {error}; the traceback is in {run / 'train.log'}"
         outcome = _failed(status, message, run)
-        if os.environ.get("MNISTLAB_TRACEBACK"):
+        if os.environ.get("MNISTLAB_TRACEBACK") == "1":
             raise
         return outcome
     finally:
@@ -288,12 +288,14 @@ def _message(error: BaseException) -> str:
 
 
 def _forget(run: Path) -> None:
-    """Remove a directory in which nothing has happened, and the folder of the day if that is then empty."""
+    """Remove a directory in which nothing has happened, and the folders above it that are then empty."""
     console.stop()
-    if {path.name for path in run.iterdir()} <= {".hydra", "status.json", "train.log", "multirun.yaml"}:
+    if {path.name for path in run.iterdir()} <= {".hydra", "status.json", "train.log"}:
         shutil.rmtree(run, ignore_errors=True)
-        if not any(run.parent.iterdir()):
-            run.parent.rmdir()
+        for parent in run.parents:
+            if not parent.is_relative_to(Path.cwd()) or parent == Path.cwd() or any(parent.iterdir()):
+                break
+            parent.rmdir()
 
 
 def _shown(path: Path) -> Path:

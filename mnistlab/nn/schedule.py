@@ -107,8 +107,9 @@ class OneCycle(Schedule):
     def __post_init__(self) -> None:
         super().__post_init__()
         fraction("rise", self.rise, "the share of rising steps")
-        positive("start_divisor", self.start_divisor, "the divisor at the start")
-        positive("end_divisor", self.end_divisor, "the divisor at the end")
+        for name, divisor in (("start_divisor", self.start_divisor), ("end_divisor", self.end_divisor)):
+            if number(name, divisor) < 1:
+                raise RequestError(f"{name}={divisor}: the divisor must be 1 or more; optimizer.lr is the peak")
 
     def shape(self, step: int) -> float:
         rising = self.rise * self.total_steps

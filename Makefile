@@ -1,0 +1,56 @@
+# mnistlab: `make help` lists the targets. The environment is made by the first target that needs it.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help train test check format bench build clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+train: $(VENV)/.installed ## train on the embedded digits (ARGS="model=mlp_1hidden seed=3" for more)
+	$(BIN)/mnistlab train $(ARGS)
+
+test: $(VENV)/.dev ## run the tests (MNISTLAB_DATA=FOLDER adds those on full MNIST)
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.dev ## ruff, format, mypy, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev ## put the code in form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.bench ## time the dense workloads against PyTorch and scikit-learn (needs full MNIST in MNISTLAB_DATA)
+	$(BIN)/python benchmarks/bench.py $(ARGS)
+
+build: $(VENV)/.dev ## make the wheel and the source archive in dist/
+	$(BIN)/python -m build --no-isolation
+
+clean: ## remove the environment, caches and builds (never outputs/)
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "make: Python 3.11 or later is needed; name one with PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); $(PYTHON) -m virtualenv --quiet $(VENV); } || \
+		{ rm -rf $(VENV); echo "make: no virtual environment could be made; apt-get install python3-venv" >&2; exit 1; }
+
+$(VENV)/.installed: $(BIN)/python pyproject.toml constraints.txt
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.installed
+	$(PIP) --editable ".[dev]"
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.installed
+	$(PIP) --editable ".[bench]"
+	@touch $@

@@ -1,0 +1,264 @@
+"""The training step against PyTorch and scikit-learn, and what a whole process costs. `make bench` runs it.
+
+    python benchmarks/bench.py [--workloads macalinao,ghimire] [--rounds 3] [--out dense] [--quick]
+
+Each measurement is a process of its own; within a round ours and the peers take turns, so that a machine that gets
+slower gets slower for all, and ratios are taken round by round. A measurement during which others used more than 6 %
+of the machine is repeated up to twice; what remained stands in the table. Peers get the better number of threads.
+Writes results/OUT.md, OUT.csv, OUT_process.csv and OUT_measurements.csv beside this file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import importlib.metadata
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import process
+import tables
+from workloads import WORKLOADS
+
+from mnistlab.environment import environment
+from mnistlab.errors import RequestError, choice, whole
+
+HERE = Path(__file__).resolve().parent
+BUSY = 0.06  # share of the machine that others may use during a measurement
+REPEATS = 2
+HOPELESS = 1.2  # a number of threads this much slower than the best in the first round is not tried again
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+SKLEARN_EPOCHS = 3  # at most: the first warms up, and its epochs are long
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the benchmark; exit 2 where the request is wrong, 1 where a measurement failed."""
+    try:
+        options = parse(arguments)
+        with tempfile.TemporaryDirectory() as folder:
+            run(options, data_overrides(options, Path(folder)))
+    except RequestError as error:
+        fail(str(error), 2)
+    except RuntimeError as error:
+        fail(str(error), 1)
+    except KeyboardInterrupt:
+        fail("interrupted; nothing was written", 130)
+
+
+def run(options: argparse.Namespace, data: list[str]) -> None:
+    """Measure everything, print the tables and write them."""
+    machine = describe_machine(options)
+    print("\n".join(machine), flush=True)
+    measurements: list[tables.Measurement] = []
+    for name in options.workloads:
+        measurements += measure_workload(name, options, data)
+    rows = [tables.row(name, measurements) for name in options.workloads]
+    print(f"whole processes, {options.times} times each", flush=True)
+    attempts = 1 if options.quick else 1 + REPEATS
+    processes = [
+        calmest(partial(process.measure, command, options.times), attempts) for command in process.commands(data)
+    ]
+    text = page(options.out, machine, rows, processes)
+    print(f"\n{text}")
+    folder = options.results
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{options.out}.md").write_text(text)
+    write_csv(folder / f"{options.out}.csv", rows)
+    write_csv(folder / f"{options.out}_process.csv", processes)
+    write_csv(folder / f"{options.out}_measurements.csv", measurements)
+    print(f"written to {folder}/{options.out}.md and .csv")
+
+
+def measure_workload(name: str, options: argparse.Namespace, data: list[str]) -> list[tables.Measurement]:
+    """Return the measurements of one workload: all rounds, then the share of GEMM."""
+    found: list[tables.Measurement] = []
+    runners: list[tuple[str, int | None]] = [("ours", options.threads)]
+    runners += [(peer, threads) for peer in options.peers for threads in peer_threads()]
+    for i in range(options.rounds):
+        this_round = [{"round": i + 1, **measure(peer, name, threads, options, data)} for peer, threads in runners]
+        if i == 0:
+            runners = worth_repeating(runners, this_round)
+        found += this_round
+    return [*found, measure("ours", name, options.threads, options, data, "--gemm")]
+
+
+def worth_repeating(
+    runners: list[tuple[str, int | None]], first_round: list[tables.Measurement]
+) -> list[tuple[str, int | None]]:
+    """Return the runners without those numbers of threads that are hopeless beside the peer's best."""
+    best: dict[str, float] = {}
+    for m in first_round:
+        best[m["peer"]] = min(m["seconds"], best.get(m["peer"], m["seconds"]))
+    return [r for r, m in zip(runners, first_round, strict=True) if m["seconds"] <= HOPELESS * best[m["peer"]]]
+
+
+def measure(
+    peer: str, name: str, threads: int | None, options: argparse.Namespace, data: list[str], *more: str
+) -> tables.Measurement:
+    """Return one measurement from a process of its own, the calmest where the machine was too busy with other work."""
+    epochs = 2 if options.quick else WORKLOADS[name].epochs
+    epochs = min(epochs, SKLEARN_EPOCHS) if peer == "sklearn" else epochs
+    command = [sys.executable, str(HERE / "measure.py"), peer, name, "--epochs", str(epochs), *more]
+    env = {key: value for key, value in os.environ.items() if key not in THREAD_VARIABLES}
+    if threads:
+        command += ["--threads", str(threads)]
+        env |= dict.fromkeys(THREAD_VARIABLES, str(threads))
+
+    def take() -> tables.Measurement:
+        done = subprocess.run([*command, *data], env=env, capture_output=True, text=True, check=False)
+        if done.returncode:
+            said = (done.stderr.strip() or f"exit status {done.returncode}").splitlines()[-1]
+            raise RuntimeError(f"{peer} {name}: {said}")
+        return json.loads(done.stdout.splitlines()[-1])
+
+    found = calmest(take, 1 if options.quick else 1 + REPEATS)
+    report(found)
+    return found
+
+
+def calmest(take: Callable[[], tables.Measurement], times: int) -> tables.Measurement:
+    """Return the first measurement that others did not disturb, or the least disturbed of so many."""
+    attempts: list[tables.Measurement] = []
+    while not attempts or (len(attempts) < times and (attempts[-1]["foreign"] or 0) > BUSY):
+        attempts.append(take())
+    return min(attempts, key=lambda m: m["foreign"] or 0) | {"attempts": len(attempts)}
+
+
+def report(m: tables.Measurement) -> None:
+    """Print one line about a measurement."""
+    figure = f"{m['seconds']:8.3f} s/epoch" if "seconds" in m else f"{m['gemm_share']:8.0%} GEMM"
+    disturbed = (m["foreign"] or 0) > BUSY
+    note = f"  others used {m['foreign']:.0%} in the calmest of {m['attempts']}" if disturbed else ""
+    print(f"  {m['workload']:15} {m['peer']:8} {m['threads']} thr. {figure}{note}", flush=True)
+
+
+def data_overrides(options: argparse.Namespace, folder: Path) -> list[str]:
+    """Return the overrides that name the data: MNIST from this machine, or random images; nothing is downloaded."""
+    if options.synthetic:
+        import numpy as np
+
+        os.environ["MNISTLAB_CACHE"] = str(folder / "cache")
+        rng = np.random.default_rng(0)
+        arrays: dict[str, Any] = {}
+        for part, n in (("train", options.synthetic), ("test", 100)):
+            arrays[f"x_{part}"] = rng.integers(0, 256, (n, 28, 28), dtype=np.uint8)
+            arrays[f"y_{part}"] = np.arange(n) % 10
+        np.savez(folder / "random.npz", allow_pickle=False, **arrays)
+        return ["data=npz", f"data.path={quoted(folder / 'random.npz')}", "data.validation=0"]
+
+    from mnistlab.data import NamedSource
+    from mnistlab.data.named import locate
+
+    if options.data_root is None and locate("mnist") is None:
+        raise RequestError(
+            "the full MNIST files are not on this machine; run `mnistlab data fetch mnist`, set MNISTLAB_DATA or give "
+            "--data-root FOLDER (--synthetic 60000 takes random images)"
+        )
+    NamedSource(root=options.data_root).read()  # now in the cache, so that no measurement parses it
+    root = [] if options.data_root is None else [f"data.root={quoted(options.data_root)}"]
+    return ["data=mnist", *root, "data.validation=0"]
+
+
+def quoted(path: str | Path) -> str:
+    """Return an absolute path as a quoted value of Hydra's override grammar."""
+    text = str(Path(path).expanduser().absolute()).replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{text}'"
+
+
+def peer_threads() -> list[int]:
+    """Return the numbers of threads to try a peer with: one, two, and all cores."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return sorted({threads for threads in (1, 2, cores) if threads <= cores})
+
+
+def describe_machine(options: argparse.Namespace) -> list[str]:
+    """Return lines about the machine, the versions and how it was measured."""
+    here = environment(0, 0, {}, [], "")
+    blas = "; ".join(f"{b['internal_api']} {b['version']} {b['architecture']}" for b in here["blas"])
+    packages = {name: here["packages"][name] for name in ("numpy", "scikit-learn")}
+    packages["torch"] = importlib.metadata.version("torch") if "torch" in options.peers else "not installed"
+    versions = ", ".join(f"{name} {version}" for name, version in packages.items())
+    data = f"{options.synthetic} random images (a dry run)" if options.synthetic else "MNIST, 60,000 images"
+    return [
+        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, commit {(here['git_commit'] or 'unknown')[:12]}",
+        f"{here['cpu']}, {here['cores']} cores, {here['platform']}",
+        f"Python {here['python']}, {versions}, NumPy's BLAS: {blas}",
+        f"{data}, float32, {options.rounds} interleaved round(s){', quick' if options.quick else ''}",
+    ]
+
+
+def page(name: str, machine: list[str], rows: list[dict[str, Any]], processes: list[dict[str, Any]]) -> str:
+    """Return the Markdown page."""
+    missed = [r["workload"] for r in rows if r["holds"] is False]
+    missed += [r["command"] for r in processes if not r["holds"]]
+    notes = [f"- {r['workload']}: scikit-learn with {r['left_out']}." for r in rows if r["left_out"]]
+    return "\n".join(
+        [
+            f"# Benchmark: {name}\n",
+            *(f"- {line}" for line in machine),
+            "",
+            "Seconds per epoch of whole training steps: the median of the rounds (least..largest). Of each measurement",
+            "the best epoch after the first counts. Ratios are taken round by round; above 1, ours is faster.",
+            "GEMM is the share of our time inside np.matmul, from one more run in which mnistlab.nn.layer calls it",
+            "through a stop-watch. A tilde marks a peer that cannot express the network and trains the nearest one.\n",
+            tables.dense_markdown(rows),
+            *notes,
+            *([""] if notes else []),
+            "Whole processes, from start to exit:\n",
+            tables.process_markdown(processes),
+            f"Bars missed: {', '.join(missed) or 'none'}.\n",
+        ]
+    )
+
+
+def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Write dicts as CSV, with every key that one of them has as a column."""
+    columns = list(dict.fromkeys(key for r in rows for key in r))
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Return the options, checked."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--workloads", default=",".join(WORKLOADS), help="some of the names, with commas")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, help="our BLAS threads; by default what trainer.threads=auto chooses")
+    parser.add_argument("--out", default="dense", help="the name of the results")
+    parser.add_argument("--results", type=Path, default=HERE / "results", help="the folder of the results")
+    parser.add_argument("--data-root", help="a folder with the MNIST files; by default MNISTLAB_DATA or the cache")
+    parser.add_argument("--synthetic", type=int, metavar="N", help="N random images instead of MNIST: a dry run")
+    parser.add_argument("--quick", action="store_true", help="one round, two epochs, no repetition: a mere check")
+    options = parser.parse_args(arguments)
+    options.workloads = options.workloads.split(",")
+    for name in options.workloads:
+        choice("--workloads", name, WORKLOADS)
+    whole("--rounds", options.rounds, 1, "the number of rounds")
+    for name in ("threads", "synthetic"):
+        if getattr(options, name) is not None:
+            whole(f"--{name}", getattr(options, name), 1 if name == "threads" else 128, "it")
+    options.rounds = 1 if options.quick else options.rounds
+    options.times = 1 if options.quick else 5
+    options.peers = ["torch", "sklearn"] if importlib.util.find_spec("torch") else ["sklearn"]
+    return options
+
+
+def fail(message: str, status: int) -> None:
+    """Print one line on stderr and exit."""
+    print(f"bench: error: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""One measurement in a process of its own: prints one JSON line.
+
+    python benchmarks/measure.py ours|torch|sklearn WORKLOAD --epochs N [--threads N] [--gemm] [key=value ...]
+
+The seconds of an epoch are those of whole training steps (gather, forward, backward, update) over all batches in a
+fresh order. Of a measurement the best epoch after the first counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from types import ModuleType
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import peers
+from load import Watch
+from threadpoolctl import threadpool_limits
+from workloads import WORKLOADS, compose
+
+from mnistlab import run
+from mnistlab.config import Experiment
+from mnistlab.data import Dataset
+from mnistlab.errors import RequestError
+from mnistlab.nn import Network, layer
+from mnistlab.streams import stream
+from mnistlab.train import fit
+
+
+def ours(made: Experiment, dataset: Dataset, network: Network, threads: int) -> list[float]:
+    """Train as `mnistlab train` does and return the seconds of each epoch from its history."""
+    with threadpool_limits(threads):
+        history = fit(
+            network,
+            dataset.train,
+            dataset.validation,
+            made.optimizer,
+            made.schedule,
+            made.regularization,
+            made.trainer,
+            order=stream(made.seed, "order"),
+            dropout=stream(made.seed, "dropout"),
+        )
+    return [epoch.seconds for epoch in history.epochs]
+
+
+class Matmul:
+    """`np.matmul` with a stop-watch."""
+
+    seconds = 0.0
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Multiply."""
+        started = time.perf_counter()
+        product = np.matmul(*args, **kwargs)
+        self.seconds += time.perf_counter() - started
+        return product
+
+
+def gemm_share(made: Experiment, dataset: Dataset, network: Network, threads: int) -> float:
+    """Return the share of our training time spent in `np.matmul` as the module of layers calls it."""
+    matmul, numpy = Matmul(), ModuleType("numpy")
+    numpy.__dict__.update(vars(np), matmul=matmul)
+    with mock.patch.object(layer, "np", numpy):
+        seconds = ours(made, dataset, network, threads)
+    if not matmul.seconds:
+        raise RequestError("--gemm: mnistlab.nn.layer never called np.matmul; measure what it calls instead")
+    return matmul.seconds / sum(seconds)
+
+
+def measure(arguments: argparse.Namespace) -> dict[str, object]:
+    """Return the measurement that was asked for."""
+    made = compose(WORKLOADS[arguments.workload], arguments.epochs, arguments.overrides)
+    dataset = run.load_data(made)
+    network = run.build(made, dataset)
+    work = (made, dataset, network, arguments.threads or run.choose_threads(made, network, len(dataset.train)))
+    result: dict[str, object] = {"peer": arguments.peer, "workload": arguments.workload, "threads": work[3]}
+    watch = Watch()
+    if arguments.gemm:
+        return {**result, "gemm_share": gemm_share(*work), "foreign": watch.foreign()}
+    seconds = {"ours": ours, "torch": peers.torch, "sklearn": peers.sklearn}[arguments.peer](*work)
+    if arguments.peer == "sklearn":
+        result["left_out"] = peers.sklearn_activation(network)[1]
+    return {**result, "seconds": min(seconds[1:]), "epochs": seconds, "foreign": watch.foreign()}
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("peer", choices=("ours", "torch", "sklearn"))
+    parser.add_argument("workload", choices=WORKLOADS)
+    parser.add_argument("--epochs", type=int, default=2, help="the first one only warms up")
+    parser.add_argument("--threads", type=int, help="of BLAS; by default what trainer.threads=auto chooses")
+    parser.add_argument("--gemm", action="store_true", help="measure the share of np.matmul instead")
+    parser.add_argument("overrides", nargs="*", help="of the configuration, data=mnist for instance")
+    return parser
+
+
+if __name__ == "__main__":
+    try:
+        print(json.dumps(measure(parser().parse_intermixed_args())))
+    except (RequestError, ImportError) as error:
+        sys.exit(f"measure: error: {error}")

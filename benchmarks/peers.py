@@ -1,0 +1,141 @@
+"""The same training work in PyTorch and in scikit-learn, built from the composed experiment. Seconds per epoch."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from mnistlab.config import Experiment
+from mnistlab.data import Dataset
+from mnistlab.nn.layer import Dense, Dropout, Flatten, Layer
+from mnistlab.nn.network import Network
+
+
+def torch(made: Experiment, dataset: Dataset, network: Network, threads: int) -> list[float]:
+    """Train in eager PyTorch: fused optimizer, images as float32 tensors in memory, no DataLoader, no denormals.
+
+    Neither loss nor hits are read, which ours does. Weight decay covers biases too, so that the optimizer stays one
+    fused call. A full batch is not gathered, as in ours.
+    """
+    import torch
+    from torch.nn import Sequential
+    from torch.nn.functional import cross_entropy
+
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)
+    torch.manual_seed(made.seed)
+    x, y = torch.from_numpy(_pixels(dataset)), torch.from_numpy(np.array(dataset.train.labels))
+    n, batch = len(x), _batch_size(made, dataset)
+    model = Sequential(*_torch_layers(network, x.shape[1]))
+    optimizer = _torch_optimizer(made, model.parameters())
+
+    def step(images: Any, labels: Any) -> None:
+        loss = cross_entropy(model(images), labels)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+
+    def epoch() -> None:
+        if batch == n:
+            return step(x, y)
+        order = torch.randperm(n)
+        for start in range(0, n, batch):
+            rows = order[start : start + batch]
+            step(x[rows], y[rows])
+        return None
+
+    return _timed(epoch, made.trainer.epochs)
+
+
+def sklearn(made: Experiment, dataset: Dataset, network: Network, threads: int) -> list[float]:
+    """Train scikit-learn's `MLPClassifier`, one warm-started ``fit`` of one iteration an epoch."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.neural_network import MLPClassifier
+
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    activation, _ = sklearn_activation(network)
+    model = MLPClassifier(
+        hidden_layer_sizes=[layer.units for layer in network.layers if isinstance(layer, Dense)][:-1],
+        activation=activation,
+        solver=type(made.optimizer).__name__.lower(),
+        learning_rate_init=made.optimizer.lr,
+        momentum=0,
+        alpha=made.regularization.l2,
+        batch_size=_batch_size(made, dataset),
+        max_iter=1,
+        warm_start=True,
+        random_state=made.seed,
+    )
+    x, y = _pixels(dataset), np.array(dataset.train.labels)
+    return _timed(lambda: model.fit(x, y), made.trainer.epochs)
+
+
+def sklearn_activation(network: Network) -> tuple[str, str]:
+    """Return the one activation that `MLPClassifier` uses in all hidden layers, and what of the network it leaves out.
+
+    It is that of the widest layer, or the nearest to it.
+    """
+    known = {"sigmoid": "logistic", "tanh": "tanh", "relu": "relu", "leaky_relu": "relu", "identity": "identity"}
+    widths = [layer.units for layer in network.layers if isinstance(layer, Dense)][:-1]
+    names = [_name(layer) for layer in network.layers if not isinstance(layer, (Dense, Dropout, Flatten))]
+    nearest = known[names[widths.index(max(widths))]]
+    left_out = (
+        []
+        if {known[name] for name in names} == {nearest} and "leaky_relu" not in names
+        else [f"{nearest} for {', '.join(names)}"]
+    )
+    left_out += ["no dropout"] * any(isinstance(layer, Dropout) for layer in network.layers)
+    return nearest, "; ".join(left_out)
+
+
+def _timed(epoch: Callable[[], object], epochs: int) -> list[float]:
+    seconds = []
+    for _ in range(epochs):
+        started = time.perf_counter()
+        epoch()
+        seconds.append(time.perf_counter() - started)
+    return seconds
+
+
+def _torch_layers(network: Network, width: int) -> list[Any]:
+    from torch import nn
+
+    makers: dict[str, Callable[[Any], Any]] = {
+        "dropout": lambda layer: nn.Dropout(layer.rate),
+        "sigmoid": lambda layer: nn.Sigmoid(),
+        "tanh": lambda layer: nn.Tanh(),
+        "relu": lambda layer: nn.ReLU(),
+        "leaky_relu": lambda layer: nn.LeakyReLU(layer.slope),
+    }
+    layers = []
+    for layer in network.layers:
+        if isinstance(layer, Dense):
+            layers.append(nn.Linear(width, layer.units))
+            width = layer.units
+        elif not isinstance(layer, Flatten):
+            layers.append(makers[_name(layer)](layer))
+    return layers
+
+
+def _torch_optimizer(made: Experiment, parameters: Any) -> Any:
+    import torch
+
+    rules = {"SGD": torch.optim.SGD, "Adam": torch.optim.Adam}
+    rule = rules[type(made.optimizer).__name__]
+    return rule(parameters, lr=made.optimizer.lr, weight_decay=made.regularization.l2, fused=True)
+
+
+def _pixels(dataset: Dataset) -> np.ndarray:
+    return dataset.train.images.reshape(len(dataset.train), -1).astype(np.float32) * np.float32(dataset.scale)
+
+
+def _batch_size(made: Experiment, dataset: Dataset) -> int:
+    return len(dataset.train) if made.trainer.batch_size == "full" else int(made.trainer.batch_size)
+
+
+def _name(layer: Layer) -> str:
+    return next(iter(layer.spec()))

@@ -1,0 +1,131 @@
+"""From measurements to the tables: medians, spreads, ratios; CSV and Markdown."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from workloads import WORKLOADS
+
+Measurement = dict[str, Any]
+
+
+def row(workload: str, measurements: Sequence[Measurement]) -> dict[str, Any]:
+    """Return the table's row of one workload.
+
+    A peer's ratio is taken round by round, peer / ours; the row has the median of the ratios, the least and the
+    largest. A peer that was measured with several numbers of threads stands with the one of the lowest median.
+    """
+    mine = [m for m in measurements if m["workload"] == workload]
+    rounds = {m["round"]: m["seconds"] for m in mine if m["peer"] == "ours" and "seconds" in m}
+    threads = next(m["threads"] for m in mine if m["peer"] == "ours")
+    cells: dict[str, Any] = {"workload": workload, "threads": threads, **_spread("ours", rounds.values())}
+    for peer in ("torch", "sklearn"):
+        best = better_threads(peer, mine, len(rounds))
+        times = {m["round"]: m["seconds"] for m in mine if m["peer"] == peer and m["threads"] == best}
+        cells |= {f"{peer}_threads": best, **_spread(peer, times.values())}
+        cells |= _spread(f"{peer}_ratio", [times[i] / rounds[i] for i in times if i in rounds])
+    bar, ratio = WORKLOADS[workload].bar, cells["torch_ratio"]
+    foreign = [m["foreign"] for m in mine if m.get("foreign") is not None]
+    return cells | {
+        "bar": bar,
+        "holds": None if ratio is None else ratio >= bar,
+        "gemm_share": next((m["gemm_share"] for m in mine if "gemm_share" in m), None),
+        "left_out": next((m["left_out"] for m in mine if m.get("left_out")), ""),
+        "worst_foreign": max(foreign, default=None),
+    }
+
+
+def better_threads(peer: str, measurements: Iterable[Measurement], rounds: int) -> int | None:
+    """Return the number of threads with which a peer's median time is the lowest, of those measured in every round."""
+    times: dict[int, list[float]] = {}
+    for m in measurements:
+        if m["peer"] == peer:
+            times.setdefault(m["threads"], []).append(m["seconds"])
+    complete = {threads: statistics.median(seconds) for threads, seconds in times.items() if len(seconds) == rounds}
+    return min(complete, key=lambda threads: complete[threads], default=None)
+
+
+def dense_markdown(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Return the table of workloads for people."""
+    head = (
+        *("workload", "BLAS threads", "ours, s/epoch", "PyTorch, s/epoch", "scikit-learn, s/epoch"),
+        *("PyTorch / ours", "bar", "holds", "scikit-learn / ours", "GEMM", "others' load"),
+    )
+    return markdown(
+        head,
+        [
+            (
+                r["workload"],
+                r["threads"],
+                seconds(r, "ours"),
+                seconds(r, "torch"),
+                seconds(r, "sklearn") + (" ~" if r["left_out"] else ""),
+                ratio(r, "torch_ratio"),
+                f">= {r['bar']:g}",
+                verdict(r["holds"]),
+                ratio(r, "sklearn_ratio") + (" ~" if r["left_out"] else ""),
+                percent(r["gemm_share"]),
+                percent(r["worst_foreign"]),
+            )
+            for r in rows
+        ],
+    )
+
+
+def process_markdown(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Return the table of whole processes for people."""
+    return markdown(
+        ("command", "counted", "seconds", "bar", "holds", "others' load"),
+        [
+            (
+                f"`{r['command']}`",
+                r["counted"],
+                f"{r['seconds']:.3f} ({r['min']:.3f}..{r['max']:.3f})",
+                f"<= {r['bar']:g}",
+                verdict(r["holds"]),
+                percent(r["foreign"]),
+            )
+            for r in rows
+        ],
+    )
+
+
+def markdown(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Return a Markdown table, its columns aligned so that it reads as plain text too."""
+    cells = [head, *([str(cell) for cell in cells] for cells in rows)]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(head))]
+    lines = [" | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in cells]
+    rule = "|".join("-" * (width + 2) for width in widths)
+    return "\n".join([f"| {lines[0]} |", f"|{rule}|", *(f"| {line} |" for line in lines[1:])]) + "\n"
+
+
+def seconds(r: Mapping[str, Any], what: str) -> str:
+    """Return ``median (min..max)`` in seconds, with the number of threads of a peer."""
+    if r[what] is None:
+        return "not measured"
+    threads = f", {r[f'{what}_threads']} thr." if f"{what}_threads" in r else ""
+    return f"{r[what]:.3f} ({r[f'{what}_min']:.3f}..{r[f'{what}_max']:.3f}){threads}"
+
+
+def ratio(r: Mapping[str, Any], what: str) -> str:
+    """Return ``median (min..max)`` of a ratio."""
+    return "-" if r[what] is None else f"{r[what]:.2f} ({r[f'{what}_min']:.2f}..{r[f'{what}_max']:.2f})"
+
+
+def percent(share: float | None) -> str:
+    """Return a share in percent."""
+    return "unknown" if share is None else f"{share:.0%}"
+
+
+def verdict(holds: bool | None) -> str:
+    """Return whether a bar holds."""
+    return "-" if holds is None else "yes" if holds else "**no**"
+
+
+def _spread(name: str, values: Iterable[float]) -> dict[str, float | None]:
+    found = list(values)
+    if not found:
+        return {name: None, f"{name}_min": None, f"{name}_max": None}
+    return {name: statistics.median(found), f"{name}_min": min(found), f"{name}_max": max(found)}

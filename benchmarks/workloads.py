@@ -1,0 +1,65 @@
+"""The dense workloads: what is trained, and what is expected of the ratio."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mnistlab.config import Experiment
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One row of the table.
+
+    ``overrides`` are those of `mnistlab train`; ``epochs`` of ours make one measurement of some seconds; ``bar`` is
+    the least ratio PyTorch's time / ours.
+    """
+
+    name: str
+    overrides: tuple[str, ...]
+    epochs: int
+    bar: float
+
+
+def _mlp(hidden: str, activation: str, batch: int | str, *more: str) -> tuple[str, ...]:
+    model = ("model=mlp_2hidden", f"model.hidden={hidden}", f"model.activation={activation}")
+    return (*model, "init=scaled", f"trainer.batch_size={batch}", *more)
+
+
+SGD, ADAM = "optimizer=sgd", "optimizer=adam"
+
+WORKLOADS = {
+    workload.name: workload
+    for workload in (
+        Workload("macalinao", _mlp("[75]", "sigmoid", 64, SGD, "optimizer.lr=0.9"), 8, 1.8),
+        Workload("macalinao_full", _mlp("[75]", "sigmoid", "full", SGD, "optimizer.lr=0.9"), 10, 1.25),
+        Workload(
+            "ghimire",
+            _mlp("[200,20]", "[leaky_relu,tanh]", 128, SGD, "optimizer.lr=0.1", "regularization.l2=1e-4"),
+            6,
+            1.3,
+        ),
+        Workload("lin_dense", _mlp("[128,64]", "sigmoid", 32, ADAM), 4, 1.5),
+        Workload(
+            "oxford_dense",
+            _mlp("[1200,1200]", "relu", 62, ADAM, "optimizer.lr=5e-4", "regularization.dropout=[0.4,0]"),
+            2,
+            0.75,
+        ),
+        Workload("fashion_dense", _mlp("[300,200]", "tanh", 32, ADAM, "regularization.l2=1e-4"), 3, 1.0),
+    )
+}
+
+
+def compose(workload: Workload, epochs: int, overrides: list[str]) -> Experiment:
+    """Return the experiment that `mnistlab train` would run with the workload's overrides and these."""
+    import hydra
+
+    from mnistlab import config
+
+    config.register(claiming=False)
+    everything = [*workload.overrides, f"trainer.epochs={epochs}", *overrides]
+    with hydra.initialize_config_dir(version_base="1.3", config_dir=str(config.folder())):
+        return config.experiment(hydra.compose("config", everything))
