@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +23,11 @@ class _Lines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         to = sys.stderr if logging.WARNING <= record.levelno < RESULT or record.levelno >= logging.ERROR else sys.stdout
         prefix = "warning: " if record.levelno == logging.WARNING else ""
-        print(f"{prefix}{record.getMessage()}", file=to, flush=True)
+        try:
+            print(f"{prefix}{record.getMessage()}", file=to, flush=True)
+        except BrokenPipeError:  # the reader, `head` perhaps, has seen enough; the run goes on, and so does its log
+            LOG.removeHandler(self)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), to.fileno())
 
 
 def start(verbosity: str, log_file: Path | None = None) -> None:

@@ -1,0 +1,155 @@
+"""The command line: help, completion, showing a configuration, the data commands, sweeps of the basic launcher."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import mnistlab
+from mnistlab import cli, config
+
+Command = Callable[..., Any]
+PROGRAM = [sys.executable, "-m", "mnistlab"]
+
+
+def test_help_names_every_command(command: Command) -> None:
+    result = command("--help")
+    assert result.status == 0
+    for name in cli.COMMANDS:
+        assert f"\n  {name} " in result.out
+    assert command().status == 2
+
+
+def test_version(command: Command) -> None:
+    assert command("--version").out == f"mnistlab {mnistlab.__version__}\n"
+
+
+def test_help_imports_neither_hydra_nor_numpy() -> None:
+    code = "import sys; from mnistlab import cli; cli.dispatch(['--help']); assert not {'hydra', 'numpy'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_help_of_train_lists_groups_options_and_keys(command: Command) -> None:
+    result = command("train", "--help")
+    assert result.status == 0
+    for group in config.group_names():
+        assert f"{group}: {', '.join(config.option_names(group))}" in result.out
+    assert "batch_size: 64" in result.out
+    assert "mnistlab train experiment=smoke --quiet" in result.out
+
+
+def test_cfg_job_shows_what_would_run_and_runs_nothing(command: Command) -> None:
+    result = command("train", "optimizer=sgd", "seed=3", "--cfg", "job")
+    shown = yaml.safe_load(result.out)
+    assert (shown["optimizer"], shown["seed"]) == ({"lr": 0.1}, 3)
+    assert list(shown) == [
+        "data",
+        "model",
+        "optimizer",
+        "schedule",
+        "init",
+        "regularization",
+        "trainer",
+        "report",
+        "seed",
+    ]
+    assert not Path("outputs").exists()
+
+
+def test_cfg_hydra_claims_no_directory(command: Command) -> None:
+    assert command("train", "--cfg", "hydra", "--resolve").status == 0
+    assert not Path("outputs").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("mnistlab ", ["train", "data", "completion"]),
+        ("mnistlab data ", ["list", "fetch", "show"]),
+        ("mnistlab train model=", ["model=mlp_1hidden", "model=mlp_2hidden", "model=softmax"]),
+        ("mnistlab train optimizer=ad", ["optimizer=adagrad", "optimizer=adam", "optimizer=adamw"]),
+        ("mnistlab train optimizer.b", ["optimizer.beta1=", "optimizer.beta2="]),
+        ("mnistlab train seed=1 init=ka", ["init=kaiming", "init=kaiming_uniform"]),
+        ("mnistlab data show data=mn", ["data=mnist", "data=mnist5k"]),
+    ],
+)
+def test_completion(line: str, words: list[str]) -> None:
+    environment = {**os.environ, "COMP_LINE": line}
+    done = subprocess.run([*PROGRAM, "-sc", "query=bash"], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == words
+
+
+def test_the_completion_script_is_bash(command: Command) -> None:
+    script = command("completion").out
+    assert script.splitlines()[-1].endswith(" mnistlab")
+    subprocess.run(["bash", "-n"], input=script, text=True, check=True)
+
+
+def test_data_list_names_every_dataset(command: Command) -> None:
+    out = command("data", "list").out
+    for name in set(config.option_names("data")) - {"csv", "idx", "folder", "npz"}:
+        assert f"\n{name} " in out
+    assert "`mnistlab data fetch mnist` downloads" in out or "MNISTLAB_DATA" in out
+
+
+def test_data_show_prints_provenance_and_balance_and_draws(command: Command) -> None:
+    result = command("data", "show", "data=digits", "data.validation=100")
+    assert result.status == 0
+    assert result.out.startswith("digits: 8 x 8 pixels, 10 classes\n")
+    assert "sha256" in result.out
+    assert "  all      1,338         100     359" in result.out
+    assert {path.name for path in Path("outputs/data/digits").iterdir()} == {
+        "samples.png",
+        "samples.txt",
+        "class_distribution.png",
+        "class_distribution.txt",
+    }
+    assert command("data", "show", "data=digits", "--to", "here").status == 0
+    assert Path("here/samples.png").exists()
+
+
+def test_data_fetch_of_a_dataset_that_no_mirror_has(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mnistlab.data import registry
+
+    dead = registry.REGISTRY["mnist"].__class__(
+        **{**vars(registry.REGISTRY["mnist"]), "mirrors": ("http://127.0.0.1:9/",)}
+    )
+    monkeypatch.setitem(registry.REGISTRY, "mnist", dead)
+    result = command("data", "fetch", "mnist", "--to", "there")
+    assert result.status == 2
+    assert "http://127.0.0.1:9/" in result.err.splitlines()[-1]
+    assert "data.root" in result.err.splitlines()[-1]
+
+
+def test_a_sweep_has_a_directory_a_job_and_fails_if_one_does(command: Command) -> None:
+    result = command(
+        "train", "-m", "experiment=smoke", "report.plots=none", "optimizer=sgd", "optimizer.lr=0.1,1e30", "init=random"
+    )
+    assert result.status == 1
+    assert "no longer finite" in result.err
+    (sweep,) = Path("outputs/multirun").iterdir()
+    states = {path.parent.name[0]: '"completed"' in path.read_text() for path in sweep.glob("*/status.json")}
+    assert states == {"0": True, "1": False}
+
+
+def test_a_pipe_that_closes_early_does_not_fail_the_run(tmp_path: Path) -> None:
+    line = f"{sys.executable} -m mnistlab train experiment=smoke report.plots=none | head -1"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", line], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    (status,) = tmp_path.glob("outputs/*/*/status.json")
+    assert '"completed"' in status.read_text()
+
+
+def test_a_configuration_error_is_quick() -> None:
+    started = time.perf_counter()
+    done = subprocess.run([*PROGRAM, "train", "optimzer.lr=1"], capture_output=True)
+    assert done.returncode == 2
+    assert time.perf_counter() - started < 5  # the bar of half a second is a benchmark's; this finds heavy imports
