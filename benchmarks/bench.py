@@ -200,6 +200,8 @@ def page(name: str, machine: list[str], rows: list[dict[str, Any]], processes: l
     """Return the Markdown page."""
     missed = [r["workload"] for r in rows if r["holds"] is False]
     missed += [r["command"] for r in processes if not r["holds"]]
+    disturbed = [r["workload"] for r in rows if (r["worst_foreign"] or 0) > BUSY]
+    disturbed += [r["command"] for r in processes if (r["foreign"] or 0) > BUSY]
     notes = [f"- {r['workload']}: scikit-learn with {r['left_out']}." for r in rows if r["left_out"]]
     return "\n".join(
         [
@@ -215,7 +217,8 @@ def page(name: str, machine: list[str], rows: list[dict[str, Any]], processes: l
             *([""] if notes else []),
             "Whole processes, from start to exit:\n",
             tables.process_markdown(processes),
-            f"Bars missed: {', '.join(missed) or 'none'}.\n",
+            f"Bars missed: {', '.join(missed) or 'none'}.",
+            f"Disturbed, others used more than {BUSY:.0%} of the machine: {', '.join(disturbed) or 'none'}.\n",
         ]
     )
 

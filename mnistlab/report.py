@@ -118,7 +118,7 @@ def _pictures(run: Path, which: Plots) -> Iterator[tuple[str, Callable[[], plots
     def confusion(part: dict[str, Any], normalised: bool, title: str) -> plots.Picture:
         return plots.confusion(part["confusion_matrix"], names, normalised, f"Confusion matrix, {title}")
 
-    yield "curves", lambda: plots.curves(pd.read_csv(run / "history.csv"), metrics["kept_epoch"])
+    yield "curves", lambda: plots.curves(pd.read_csv(run / "history.csv"), metrics["best_epoch"])
     if test["n"]:
         average_precision = _by_curve(test["average_precision"])
         yield "confusion_matrix", lambda: confusion(test, False, "test part")

@@ -24,7 +24,7 @@ from mnistlab.nn import Network
 from mnistlab.streams import stream
 from mnistlab.train import History, Score, fit
 
-THREADS_PAY_FROM = 5_000_000  # multiply-adds of a layer's matrix product: below, two BLAS threads wait for each other
+THREADS_PAY_FROM = 10_000_000  # multiply-adds of a layer: below, two BLAS threads mostly wait for each other
 
 
 @dataclass
@@ -143,6 +143,7 @@ def _run(made: config.Experiment, run: Path, status: Status) -> None:
                 "seed": made.seed,
                 "parameters": int(network.theta.size),
                 "epochs": len(history.epochs),
+                "best_epoch": history.best_epoch,  # on the validation part, by trainer.monitor
                 "kept_epoch": history.kept_epoch,
                 "stopped_early": history.stopped_early,
             }

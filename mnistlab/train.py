@@ -136,7 +136,6 @@ class Diverged(RunError):
     """The loss is no longer a finite number."""
 
 
-@np.errstate(over="ignore", invalid="ignore")  # a loss that is not finite is an error of its own
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")  # a loss that is not finite is found, and said, below
 def fit(
     network: Network,

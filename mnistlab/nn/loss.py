@@ -36,7 +36,7 @@ class Loss:
     """A mean loss over the batch. ``forward`` overwrites z and returns (loss, hits); ``backward`` returns dL/dz.
 
     hits is the number of samples whose largest logit is that of their label; where the largest is shared, the first
-    of the equals counts, as in ``argmax``.
+    of the equals counts, as in ``argmax``. A sample with NaN among its logits is no hit.
     """
 
     name: ClassVar[str]
@@ -76,11 +76,12 @@ class Loss:
     def _hits(self, z: np.ndarray, labels: np.ndarray) -> int:
         a = self.a
         np.equal(z, a["top"], out=a["largest"])
-        if np.count_nonzero(a["largest"]) != z.shape[1]:  # equal largest logits, or NaN: rare, so it may allocate
-            return int(np.count_nonzero((z.argmax(axis=0) == labels) & a["largest"].any(axis=0)))
         np.multiply(labels, z.shape[1], out=a["place"])
         np.add(a["place"], a["column"], out=a["place"])
         np.take(a["largest"].reshape(-1), a["place"], out=a["hit"], mode="clip")
+        if np.count_nonzero(a["largest"]) != z.shape[1]:  # a largest logit is shared (or NaN): rare, so it may allocate
+            shared = np.flatnonzero(a["largest"].view(np.uint8).sum(axis=0, dtype=np.uint16) > 1)
+            a["hit"][shared] &= a["largest"][:, shared].argmax(axis=0) == labels[shared]
         return int(np.count_nonzero(a["hit"]))
 
     def _loss(self, z: np.ndarray, top: np.ndarray) -> float:
@@ -154,49 +155,45 @@ class BinaryCrossEntropy(Loss):
             np.logaddexp(z, 0, out=a["s"])
             return float(np.add.reduce(a["s"], axis=None)) - right
         self._softmax(z, top)
+        log_p, log_q, others, row = a["log_p"], a["log_q"], a["s"], a["row"]
         np.log(top, out=top)
-        np.subtract(z, top, out=z)  # log p
+        np.subtract(z, top, out=log_p)
         np.subtract(1, a["t"], out=a["u"])
-        loss = -float(np.vdot(a["t"], z))
-        others, log_q = a["s"], a["row"]
         for k in range(self.classes):
-            np.copyto(others, z)
+            np.copyto(others, log_p)
             others[k] = -np.inf
             np.maximum.reduce(others, axis=0, keepdims=True, out=top)
             np.subtract(others, top, out=others)
             np.exp(others, out=others)
-            np.add.reduce(others, axis=0, keepdims=True, out=log_q)
-            np.log(log_q, out=log_q)
-            np.add(log_q, top, out=log_q)
-            np.exp(log_q, out=a["q"][k : k + 1])
-            loss -= float(np.vdot(a["u"][k], log_q))
-        return loss
+            np.add.reduce(others, axis=0, keepdims=True, out=row)
+            np.log(row, out=row)
+            np.add(row, top, out=log_q[k : k + 1])
+        return -float(np.vdot(a["t"], log_p)) - float(np.vdot(a["u"], log_q))
 
     def _gradient(self, dz: np.ndarray) -> None:
         a = self.a
-        p, t = a["p"], a["t"]
         if self.output == "sigmoid":
-            np.subtract(p, t, out=dz)
+            np.subtract(a["p"], a["t"], out=dz)
             return
-        q, u, terms, row = a["q"], a["u"], a["s"], a["row"]
-        np.maximum(q, np.finfo(self.dtype).tiny, out=q)
-        np.multiply(u, p, out=dz)
-        np.multiply(dz, 2, out=dz)
-        np.multiply(t, q, out=terms)
+        log_p, log_q, u, terms, row = a["log_p"], a["log_q"], a["u"], a["s"], a["row"]
+        np.multiply(u, a["p"], out=u)
+        np.multiply(u, 2, out=dz)
+        np.exp(log_q, out=terms)
+        np.multiply(terms, a["t"], out=terms)
         np.subtract(dz, terms, out=dz)
         for k in range(self.classes):
-            # p_k p_j / q_j is at most one for j != k, but p_j / q_j alone may overflow: multiply before dividing.
-            np.multiply(p, p[k], out=terms)
-            np.divide(terms, q, out=terms)
+            # p_k / q_j is at most one for j != k, but both may be zeros: divide as logarithms
+            np.subtract(log_p[k], log_q, out=terms)
+            terms[k] = -np.inf
+            np.exp(terms, out=terms)
             np.multiply(terms, u, out=terms)
-            terms[k] = 0
             np.add.reduce(terms, axis=0, keepdims=True, out=row)
             np.subtract(dz[k : k + 1], row, out=dz[k : k + 1])
 
     def _allocate(self, batch: int) -> dict[str, np.ndarray]:
         a = super()._allocate(batch)
         if self.output == "softmax":
-            a |= {name: np.empty((self.classes, batch), self.dtype) for name in ("q", "u")}
+            a |= {name: np.empty((self.classes, batch), self.dtype) for name in ("log_p", "log_q", "u")}
             a["row"] = np.empty((1, batch), self.dtype)
         return a
 

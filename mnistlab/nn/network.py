@@ -118,7 +118,7 @@ class Network:
         return probs
 
     def forward(self, x: np.ndarray, rng: np.random.Generator | None = None) -> np.ndarray:
-        """Return logits (classes, batch) for the scaled input x (1, height, width, batch). The caller may overwrite both."""
+        """Return logits (classes, batch) for the scaled input x (1, height, width, batch); both may be overwritten."""
         for layer in self.layers:
             x = layer.forward(x, rng)
         if not self._logits_are_read:

@@ -1,0 +1,91 @@
+"""From a description to layers."""
+
+import numpy as np
+import pytest
+
+from mnistlab.errors import RequestError
+from mnistlab.nn import MLP, Dense, Dropout, Flatten, OneHidden, Regularization
+from mnistlab.nn.activation import LeakyReLU, ReLU, Sigmoid, Tanh
+from mnistlab.nn.model import LAYERS, layer
+
+NONE = Regularization()
+
+
+@pytest.mark.parametrize(
+    ("model", "regularization", "layers"),
+    [
+        (MLP(hidden=[]), NONE, [Flatten(), Dense(10)]),  # softmax regression
+        (MLP(hidden=[8, 4]), NONE, [Flatten(), Dense(8), ReLU(), Dense(4), ReLU(), Dense(10)]),
+        (OneHidden(units=7, activation="sigmoid"), NONE, [Flatten(), Dense(7), Sigmoid(), Dense(10)]),
+        (
+            MLP(hidden=[8, 4], activation=[{"leaky_relu": {"slope": 0.2}}, "tanh"]),
+            NONE,
+            [Flatten(), Dense(8), LeakyReLU(0.2), Dense(4), Tanh(), Dense(10)],
+        ),
+        (
+            MLP(hidden=[8, 4]),
+            Regularization(dropout=[0.1, 0.0, 0.5]),
+            [Flatten(), Dropout(0.1), Dense(8), ReLU(), Dense(4), ReLU(), Dropout(0.5), Dense(10)],
+        ),
+    ],
+)
+def test_layers_of_a_model(model, regularization, layers):
+    assert model.layers(10, regularization) == layers
+
+
+def test_a_network_takes_its_loss_smoothing_scaling_and_precision_from_the_request():
+    model = MLP(hidden=[8], output="sigmoid", loss="mean_squared_error")
+    network = model.network((3, 5), 4, Regularization(label_smoothing=0.1), shift=2.0, scale=0.5, dtype=np.float64)
+    assert (network.loss.name, network.loss.output, network.loss.label_smoothing) == (
+        "mean_squared_error",
+        "sigmoid",
+        0.1,
+    )
+    assert (network.image_shape, network.shift, network.scale) == ((3, 5), 2.0, 0.5)
+    assert network.theta.dtype == np.float64
+    assert network.theta.size == 15 * 8 + 8 + 8 * 4 + 4
+    assert not network.theta.any()
+
+
+@pytest.mark.parametrize("name", sorted(LAYERS.keys() - {"dense"}))
+def test_a_layer_is_a_name_or_a_mapping_of_one_name(name):
+    assert layer(name) == layer({name: None}) == layer({name: {}}) == LAYERS[name]()
+    assert layer(layer(name).spec()) == layer(name)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: MLP(hidden=[8, 0]), "hidden=0: the number of hidden units must be a whole number of 1 or more"),
+        (lambda: OneHidden(units=0), "units=0: the number of hidden units must be a whole number of 1 or more"),
+        (
+            lambda: MLP(hidden=[8], activation=["relu", "tanh"]),
+            "activation=['relu', 'tanh']: 2 activations for 1 hidden layer(s) [8]; give one name, or one a layer",
+        ),
+        (lambda: MLP(activation="rellu"), "(did you mean relu?)"),
+        (lambda: MLP(hidden=[], activation="rellu"), "(did you mean relu?)"),
+        (lambda: MLP(activation="dense"), "activation=dense: choose one of"),
+        (lambda: OneHidden(activation={"leaky_relu": {"slop": 0.1}}), "activation.leaky_relu.slop: unknown setting"),
+        (lambda: MLP(activation={"leaky_relu": {"slope": 2.0}}), "activation.leaky_relu.slope=2.0: the slope"),
+        (lambda: MLP(loss="cross_entropi"), "(did you mean cross_entropy?)"),
+        (lambda: MLP(output="sigmoid"), "loss=cross_entropy: not with output=sigmoid"),
+        (
+            lambda: MLP(hidden=[8]).layers(10, Regularization(dropout=[0.1, 0.2, 0.3])),
+            "regularization.dropout=[0.1, 0.2, 0.3]: 3 rates for 1 hidden layer(s)",
+        ),
+        (lambda: layer("dropot"), "(did you mean dropout?)"),
+        (lambda: layer("dense"), "dense: a setting is missing; it takes units"),
+        (lambda: layer({"dense": {"unit": 3}}), "dense.unit: unknown setting; it takes units (did you mean units?)"),
+        (lambda: layer({"relu": {"slope": 3}}), "relu.slope: unknown setting; it takes no settings"),
+        (
+            lambda: layer({"dropout": {"rate": 1.0}}),
+            "dropout.rate=1.0: the dropout rate must be at least 0 and below 1",
+        ),
+        (lambda: layer({"relu": None, "tanh": None}), "one name with its settings was expected"),
+    ],
+)
+def test_requests_that_make_no_sense_are_refused(make, message):
+    with pytest.raises(RequestError) as error:
+        make()
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)

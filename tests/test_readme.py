@@ -1,0 +1,76 @@
+"""The README's commands run, its library example runs, and it names what there is."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mnistlab import cli, config
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text()
+COMMANDS = re.findall(r"^    (mnistlab (?:train|data|completion)(?!:).*)$", README, re.MULTILINE)
+NETWORK = "mnistlab data fetch"
+
+
+@pytest.mark.parametrize("line", [line for line in COMMANDS if not line.startswith(NETWORK)])
+def test_the_commands_of_the_readme(command: Callable[..., Any], line: str) -> None:
+    words = shlex.split(line)[1:]
+    shows = "--help" in words or "--cfg" in words
+    if words[0] == "train" and not shows:
+        words = [*words, "trainer.epochs=1", "report.plots=none"]
+        if "trainer=early_stopping" in words:
+            words.append("schedule.warmup=0.5")
+        if "data=mnist" in words:
+            words[words.index("data=mnist")] = "data=mnist5k"
+        if "data.path=train.csv" in words:
+            rows = np.random.default_rng(0).integers(0, 256, (200, 784))
+            lines = [",".join(map(str, [i % 10, *row])) for i, row in enumerate(rows)]
+            header = ",".join(["label", *(f"pixel{i}" for i in range(784))])
+            Path("train.csv").write_text("\n".join([header, *lines]) + "\n")
+    result = command(*words)
+    assert result.status == 0, result.err
+    assert result.out
+
+
+def test_the_library_example_of_the_readme(capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    exec(compile(code, "README.md", "exec"), {})
+    accuracy, shape = capsys.readouterr().out.split(" ", 1)
+    assert float(accuracy) > 0.8
+    assert shape.strip() == "(359, 10)"
+
+
+def test_the_readme_shows_every_command_group_and_option() -> None:
+    shown = " ".join(COMMANDS)
+    for name in cli.COMMANDS:
+        assert f"mnistlab {name}" in shown
+    for group in config.group_names():
+        assert f"| `{group}` | {', '.join(f'`{option}`' for option in config.option_names(group))} |" in README
+
+
+def test_the_files_of_a_run_are_those_of_the_readme() -> None:
+    from test_run import NUMBERS
+
+    for name in NUMBERS:
+        assert name.split("/")[0] in README
+
+
+def test_every_link_and_picture_of_the_readme_is_there() -> None:
+    for target in re.findall(r"\]\((?!http)([^)]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_every_target_of_the_makefile_is_described() -> None:
+    listed = subprocess.run(["make", "-s", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert targets
+    for target in targets:
+        assert f"make {target}" in listed
