@@ -14,7 +14,7 @@ from mnistlab.nn.init import Init
 from mnistlab.nn.layer import Layer, Shape, layer_name
 from mnistlab.nn.loss import Loss, probabilities
 
-CHUNK = 2048  # samples that go through the layers at once: larger batches are summed over chunks of this size
+CHUNK = 4096  # samples that go through the layers at once: larger batches are summed over chunks of this size
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,9 @@ def save(picture: Picture, path_png: Path | str) -> None:
     path = Path(path_png)
     buffer = BytesIO()
     with rc_context(STYLE):
-        picture.figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
+        picture.figure.savefig(
+            buffer, format="png", dpi=DPI, metadata={"Software": None}, pil_kwargs={"compress_level": 3}
+        )
     files.write(path, buffer.getvalue())
     # a class named after a folder may hold bytes that are no text
     files.write(path.with_suffix(".txt"), (picture.alt + "\n").encode("utf-8", errors="replace"))
