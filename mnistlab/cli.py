@@ -80,6 +80,10 @@ def guarded(command: str, work: Callable[[], int]) -> int:
         return 141
     except OSError as error:
         return fail(name, f"{error.filename or 'input/output'}: {error.strerror or error}", 1)
+    except MemoryError as error:
+        return fail(name, f"out of memory ({error}); take less data, with data.limit for instance", 1)
+    except Exception as error:  # a fault of ours
+        return fail(name, f"{type(error).__name__}: {error}; HYDRA_FULL_ERROR=1 shows the traceback", 1)
 
 
 def wants_traceback() -> bool:
@@ -213,5 +217,6 @@ def _verbosity(argument: str) -> str:
 def _refuse_used_directory(arguments: Sequence[str]) -> None:
     for argument in arguments:
         key, _, value = argument.partition("=")
-        if key == "hydra.run.dir" and (Path(value) / "status.json").exists():
+        value = value.strip("'\"")
+        if key.lstrip("+") == "hydra.run.dir" and (Path(value) / "status.json").exists():
             raise RequestError(f"{argument}: it already holds a run; choose another directory, or remove it")

@@ -87,6 +87,9 @@ def register(claiming: bool = True) -> None:
     OmegaConf.register_new_resolver("claim", claim if claiming else str, use_cache=True, replace=True)
 
 
+CLAIMED: set[Path] = set()  # directories that this process made for its runs
+
+
 def claim(path: str) -> str:
     """Make a directory that did not exist and return its path: ``path``, or ``path-2``, ``path-3``, ...
 
@@ -100,6 +103,7 @@ def claim(path: str) -> str:
             if not chosen.exists():  # a part of the path is a file
                 raise
             continue
+        CLAIMED.add(chosen.absolute())
         return str(chosen)
     raise RequestError(f"hydra.run.dir={path}: a thousand directories of this name exist; remove some")
 

@@ -165,6 +165,10 @@ def _value_error(error: OmegaConfBaseException, text: str, overrides: Sequence[s
             shown = candidate
     if match := re.search(r"could not be converted to (\w+)", message):
         return f"{shown}: {TYPES.get(match[1], match[1])} was expected"
+    if re.search("is not Optional|cannot be assigned None|Incompatible value 'None'", message):
+        return f"{shown}: a value was expected; leave the key out for its default"
+    if "is not a valid bool" in message:
+        return f"{shown}: true or false was expected"
     if "incompatible with type hint 'Union[int, str]'" in message:
         return f"{shown}: a whole number or a name was expected"
     if match := re.search(r"Invalid value '.*?', expected one of \[(.*)\]", message):

@@ -40,6 +40,7 @@ def start(verbosity: str, log_file: Path | None = None) -> None:
     LOG.addHandler(lines)
     if log_file is not None:
         file = logging.FileHandler(log_file, encoding="utf-8")
+        file.handleError = lambda record: None  # type: ignore[method-assign]  # a full disk is found by the next file
         file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         LOG.addHandler(file)
 

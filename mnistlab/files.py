@@ -34,7 +34,7 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 def csv(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """Return a table as CSV text; NaN is an empty cell, floats have their shortest exact form."""
-    lines = [",".join(columns)]
+    lines = [",".join(map(_cell, columns))]
     lines += [
         ",".join("" if isinstance(cell, float) and math.isnan(cell) else _cell(cell) for cell in row) for row in rows
     ]
@@ -43,4 +43,4 @@ def csv(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 def _cell(cell: Any) -> str:
     text = repr(cell) if isinstance(cell, float) else str(cell)
-    return '"' + text.replace('"', '""') + '"' if any(c in text for c in ',"\n') else text
+    return '"' + text.replace('"', '""') + '"' if any(c in text for c in ',"\n\r') else text

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 from threadpoolctl import threadpool_limits
 
@@ -24,7 +25,7 @@ from mnistlab.nn import Network
 from mnistlab.streams import stream
 from mnistlab.train import History, Score, fit
 
-THREADS_PAY_FROM = 10_000_000  # multiply-adds of a layer: below, two BLAS threads mostly wait for each other
+THREADS_PAY_FROM = 3_500_000  # multiply-adds of a layer: below, two BLAS threads mostly wait for each other
 
 
 @dataclass
@@ -44,16 +45,6 @@ class Status:
     config_hash: str
     started: str = field(default_factory=lambda: _now())
     seconds: dict[str, float] = field(default_factory=dict)
-
-    def claim(self) -> None:
-        """Take the directory for this run; refuse one that already holds a run."""
-        try:
-            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-        except FileExistsError:
-            raise RequestError(
-                f"hydra.run.dir={self.path.parent}: it already holds a run; choose another directory"
-            ) from None
-        self.write("running")
 
     def write(self, state: str, error: str | None = None) -> None:
         """Write the state."""
@@ -92,16 +83,19 @@ def task(cfg: DictConfig) -> Outcome:
     """
     run = Path(HydraConfig.get().runtime.output_dir)
     status = Status(run / "status.json", "")
+    if status.path.exists():  # another run's: nothing of it may be touched
+        return Outcome(2, f"hydra.run.dir={_shown(run)}: it already holds a run; choose another directory")
     console.start("normal")
     try:
         made = config.experiment(cfg)
         status.config_hash = config.config_hash(cfg)
-        status.claim()
+        status.write("running")
         console.start(made.report.console.value, run / "train.log")
         _run(made, run, status)
     except RequestError as error:
-        _forget(run)
-        return Outcome(2, str(error))
+        if HydraConfig.get().mode is RunMode.RUN and _forget(run):
+            return Outcome(2, str(error))
+        return Outcome(2, _failed(status, str(error), run).message)
     except (RunError, OSError, MemoryError) as error:
         return _failed(status, _message(error), run)
     except KeyboardInterrupt:
@@ -109,14 +103,16 @@ def task(cfg: DictConfig) -> Outcome:
         raise
     except Exception as error:
         LOG.debug("traceback", exc_info=True)
-        message = f"{type(error).__name__}: {error}; the traceback is in {run / 'train.log'}"
+        shown = (
+            f"is in {_shown(run / 'train.log')}" if (run / "train.log").exists() else "comes with HYDRA_FULL_ERROR=1"
+        )
+        message = f"{type(error).__name__}: {error}; the traceback {shown}"
         outcome = _failed(status, message, run)
         if os.environ.get("MNISTLAB_TRACEBACK") == "1":
             raise
         return outcome
     finally:
         console.stop()
-    status.write("completed")
     return Outcome(0, "", run)
 
 
@@ -152,6 +148,7 @@ def _run(made: config.Experiment, run: Path, status: Status) -> None:
         drawn = report.draw(run, made.report.plots)
     for path in drawn:
         LOG.debug("wrote %s", path)
+    status.write("completed")
     LOG.log(RESULT, "%s", console.result_block(metrics, _shown(run)))
 
 
@@ -192,8 +189,10 @@ def train(made: config.Experiment, dataset: Dataset, network: Network, run: Path
         nonlocal saved_at
         progress.on_epoch(history)
         report.write_history(run, history)
-        if time.monotonic() - saved_at > 30:
-            checkpoint(len(history.epochs))
+        epoch = len(history.epochs)
+        last = history.stopped_early or epoch == made.trainer.epochs  # before the best epoch's weights are restored
+        if last or time.monotonic() - saved_at > 30:
+            checkpoint(epoch)
             saved_at = time.monotonic()
 
     def checkpoint(epoch: int) -> None:
@@ -215,7 +214,6 @@ def train(made: config.Experiment, dataset: Dataset, network: Network, run: Path
         )
     finally:
         progress.close()
-    checkpoint(len(history.epochs))
     if history.stopped_early:
         LOG.info(
             "stopped after epoch %d: validation %s has not improved for %s epochs",
@@ -288,15 +286,18 @@ def _message(error: BaseException) -> str:
     return str(error)
 
 
-def _forget(run: Path) -> None:
-    """Remove a directory in which nothing has happened, and the folders above it that are then empty."""
+def _forget(run: Path) -> bool:
+    """Remove a directory that was made for this run and in which nothing has happened, and then empty folders above."""
+    nothing = {".hydra", "status.json", "train.log"}
+    if run.absolute() not in config.CLAIMED or not {path.name for path in run.iterdir()} <= nothing:
+        return False
     console.stop()
-    if {path.name for path in run.iterdir()} <= {".hydra", "status.json", "train.log"}:
-        shutil.rmtree(run, ignore_errors=True)
-        for parent in run.parents:
-            if not parent.is_relative_to(Path.cwd()) or parent == Path.cwd() or any(parent.iterdir()):
-                break
-            parent.rmdir()
+    shutil.rmtree(run, ignore_errors=True)
+    for parent in run.parents:
+        if not parent.is_relative_to(Path.cwd()) or parent == Path.cwd() or any(parent.iterdir()):
+            break
+        parent.rmdir()
+    return True
 
 
 def _shown(path: Path) -> Path:

@@ -60,6 +60,11 @@ WRONG = [
     (["model.activation=rellu"], "model.activation=rellu: choose one of identity,", "(did you mean relu?)"),
     (["model.activation={leaky_relu:{slop:1}}"], "model.activation.leaky_relu.slop: unknown setting", "mean slope?"),
     (["model.activation={leaky_relu:{slope:2}}"], "model.activation.leaky_relu.slope=2: the slope", "for 0 use relu"),
+    (["model.activation={leaky_relu:0.1}"], "model.activation={'leaky_relu': 0.1}: a name, or", ""),
+    (["model.activation=[[relu],[tanh]]"], "model.activation=['relu']: a name, or a name with settings", ""),
+    (["optimizer.lr=null"], "optimizer.lr=null: a value was expected", "leave the key out for its default"),
+    (["seed=null"], "seed=null: a value was expected", ""),
+    (["trainer.shuffle=maybe"], "trainer.shuffle=maybe: true or false was expected", ""),
     (["model.loss=mse"], "model.loss=mse: choose one of cross_entropy,", ""),
     (["init=random", "init.std=-1"], "init.std=-1.0: the standard deviation must be positive", ""),
     (["init=uniform", "init.low=2"], "init.low=2.0: it must lie below high=0.05", ""),
@@ -140,14 +145,31 @@ def test_a_diverging_run_says_where_and_keeps_what_it_wrote(command: Command) ->
     assert not (run / "metrics.json").exists()
 
 
-def test_a_directory_that_holds_a_run_is_refused_untouched(command: Command) -> None:
-    arguments = ["train", "experiment=smoke", "report.plots=none", "hydra.run.dir=here"]
-    assert command(*arguments).status == 0
-    before = {path: path.read_bytes() for path in Path("here").rglob("*") if path.is_file()}
-    result = command(*arguments, "seed=1")
+def contents(folder: str) -> dict[Path, bytes]:
+    return {
+        path: path.read_bytes() for path in Path(folder).rglob("*") if path.is_file() and ".hydra" not in path.parts
+    }
+
+
+@pytest.mark.parametrize("again", ["hydra.run.dir=here", "++hydra.run.dir='here'", "hydra.run.dir=${oc.env:HERE}"])
+def test_a_directory_that_holds_a_run_is_refused_untouched(
+    command: Command, monkeypatch: pytest.MonkeyPatch, again: str
+) -> None:
+    monkeypatch.setenv("HERE", "here")
+    assert command("train", "experiment=smoke", "report.plots=none", "hydra.run.dir=here").status == 0
+    before = contents("here")
+    result = command("train", "experiment=smoke", "seed=1", again)
     assert result.status == 2
-    assert "hydra.run.dir=here: it already holds a run; choose another directory" in result.err
-    assert {path: path.read_bytes() for path in Path("here").rglob("*") if path.is_file()} == before
+    assert "here" in result.err
+    assert "it already holds a run; choose another directory" in result.err
+    assert contents("here") == before
+
+
+def test_a_wrong_request_in_a_directory_of_the_users_leaves_the_directory(command: Command) -> None:
+    Path("mine").mkdir()
+    Path("mine/notes").write_text("keep")
+    assert command("train", "optimizer.lr=-1", "hydra.run.dir=mine").status == 2
+    assert Path("mine/notes").read_text() == "keep"
 
 
 def test_a_place_where_nothing_can_be_written(command: Command) -> None:

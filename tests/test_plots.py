@@ -260,7 +260,7 @@ def test_a_failed_save_leaves_the_old_picture(tmp_path, monkeypatch):
     def full(_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("mnistlab.plots.figure.os.fsync", full)
+    monkeypatch.setattr("mnistlab.files.os.fsync", full)
     with pytest.raises(OSError, match="No space left"):
         plots.save(picture, tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes() == before

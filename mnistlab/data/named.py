@@ -61,7 +61,7 @@ def locate(name: str) -> tuple[str, Path] | None:
         if not base.is_dir():
             raise RequestError(f"name={name}: MNISTLAB_DATA={given} is not a folder; correct the variable or unset it")
         for folder in (base / REGISTRY[name].folder, base):
-            if _complete(name, folder):
+            if _complete(name, folder) and (folder != base or _may_be(name, base)):
                 return "MNISTLAB_DATA", folder
     if _complete(name, _cached(name)):
         return "cache", _cached(name)
@@ -186,6 +186,21 @@ def _as_published(name: str, hashes: dict[str, str], where: str) -> bool | None:
         return True
     log.warning("%s: the content is not that of the published files (SHA-256 differs): using it as it is", where)
     return False
+
+
+def _may_be(name: str, folder: Path) -> bool:
+    """Return whether files that lie in a folder of no dataset's own may be this one's: all have the same names."""
+    others = {other: named for other, named in REGISTRY.items() if named.folder != REGISTRY[name].folder}
+    if folder.name == REGISTRY[name].folder:
+        return True
+    labels = _file(folder, REGISTRY[name].files[3])
+    try:
+        digest = idx.read(labels, 1)[1] if labels else ""
+    except idx.BadFileError:
+        return True  # reading all of it says what is wrong
+    return folder.name not in {n.folder for n in others.values()} and all(
+        digest not in named.sha256.values() for named in others.values()
+    )
 
 
 def _cached(name: str) -> Path:

@@ -114,7 +114,7 @@ class Table:
         self.path, self.classes = path, classes
         with _Stream(path) as stream:
             self.packed = stream.packed
-            line = stream.readline(2**24)
+            line = io.BufferedReader(stream).readline(2**24)
         if not line.strip():
             raise idx.BadFileError(f"{path.name} is empty; a header such as {label},pixel0,pixel1,... was expected")
         try:

@@ -28,6 +28,10 @@ def layer(spec: Any, registry: Mapping[str, type[Layer]] = LAYERS) -> Layer:
         ((name, settings),) = spec.items()
     else:
         name, settings = spec, None
+    if not isinstance(name, str) or not (settings is None or isinstance(settings, Mapping)):
+        raise RequestError(
+            f"layer={spec}: a name, or a name with settings as in {{leaky_relu: {{slope: 0.1}}}}, was expected"
+        )
     choice("layer", name, registry)
     cls = registry[name]
     settings = dict(settings or {})

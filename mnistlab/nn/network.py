@@ -14,7 +14,8 @@ from mnistlab.nn.init import Init
 from mnistlab.nn.layer import Layer, Shape, layer_name
 from mnistlab.nn.loss import Loss, probabilities
 
-CHUNK = 4096  # samples that go through the layers at once: larger batches are summed over chunks of this size
+CHUNK = 4096  # samples of 28 x 28 that go through the layers at once: larger batches are summed over such chunks
+PIXELS = CHUNK * 28 * 28  # larger images go through in fewer at once, so that memory stays bounded
 
 
 @dataclass(frozen=True)
@@ -83,14 +84,14 @@ class Network:
         it off.
         """
         n = len(images) if rows is None else len(rows)
-        if n <= CHUNK:
+        if n <= self._chunk:
             return self._gradient(images, labels, rows, slice(0, n), rng)
         if self._total is None:
             self._total = np.empty_like(self.grad)
         total = self._total
         total.fill(0)
         loss, hits = 0.0, 0
-        for part in _chunks(n):
+        for part in self._chunks(n):
             share = (part.stop - part.start) / n
             part_loss, part_hits = self._gradient(images, labels, rows, part, rng)
             np.multiply(self.grad, share, out=self.grad)
@@ -138,7 +139,7 @@ class Network:
     def first_not_finite(self, images: np.ndarray, rows: np.ndarray | None) -> str | None:
         """Return the first layer whose output is not finite for these images, or None."""
         n = len(images) if rows is None else len(rows)
-        for part in _chunks(n):
+        for part in self._chunks(n):
             x = self._load(images, rows, part)
             for i, layer in enumerate(self.layers):
                 x = layer.forward(x)
@@ -238,8 +239,15 @@ class Network:
         return result
 
     def _logits(self, images: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-        for part in _chunks(len(images)):
+        for part in self._chunks(len(images)):
             yield part, self.forward(self._load(images, None, part))
+
+    @property
+    def _chunk(self) -> int:
+        return min(CHUNK, max(1, PIXELS // (self.image_shape[0] * self.image_shape[1])))
+
+    def _chunks(self, n: int) -> Iterator[slice]:
+        return (slice(start, min(start + self._chunk, n)) for start in range(0, n, self._chunk))
 
     def _load(self, images: np.ndarray, rows: np.ndarray | None, part: slice) -> np.ndarray:
         """Gather, cast and scale one batch; return it as (1, height, width, batch), a view of rows of pixels."""
@@ -264,10 +272,6 @@ class Network:
         if self.scale != 1:
             np.multiply(x, self.scale, out=x)
         return x.T.reshape(1, *self.image_shape, batch)
-
-
-def _chunks(n: int) -> Iterator[slice]:
-    return (slice(start, min(start + CHUNK, n)) for start in range(0, n, CHUNK))
 
 
 def _norm(v: np.ndarray) -> float:

@@ -310,3 +310,15 @@ def test_cached_mnist_loads_quickly(real_data):
         load(source(), stream(0, "split"))
         times.append(time.perf_counter() - start)
     assert min(times) < 0.15
+
+
+def test_files_directly_in_the_environments_folder_are_taken_for_what_they_are_only(tiny, tmp_path, monkeypatch):
+    """All such datasets have the same four file names: those of one must not stand for another."""
+    folder = tmp_path / "flat"
+    folder.mkdir()
+    for path in tiny.iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    monkeypatch.setenv("MNISTLAB_DATA", str(folder))
+    assert named.locate("tiny") == ("MNISTLAB_DATA", folder)
+    assert named.locate("mnist") is None
+    assert named.locate("kmnist") is None
