@@ -16,13 +16,13 @@ from types import ModuleType
 from typing import Any
 from unittest import mock
 
+import mnistlab.run as run  # isort: skip  # before NumPy, as in the command: it sets how long OpenBLAS's threads spin
 import numpy as np
 import peers
 from load import Watch
 from threadpoolctl import threadpool_limits
 from workloads import WORKLOADS, compose
 
-from mnistlab import run
 from mnistlab.config import Experiment
 from mnistlab.data import Dataset
 from mnistlab.errors import RequestError

@@ -3,7 +3,7 @@
 import os
 
 # OpenBLAS's threads spin for 2^26 ticks when they have nothing to do, and on a busy machine that stalls every product
-# for milliseconds; 2^16 costs nothing when the machine is idle. It is read when NumPy is imported.
-os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "16")
+# for milliseconds. 2^20 still spans the pause between two products of a step. It is read when NumPy is imported.
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "20")
 
 __version__ = "0.1.0"

@@ -25,7 +25,7 @@ from mnistlab.nn import Network
 from mnistlab.streams import stream
 from mnistlab.train import History, Score, fit
 
-THREADS_PAY_FROM = 3_500_000  # multiply-adds of a layer: below, two BLAS threads mostly wait for each other
+THREADS_PAY_FROM = 5_000_000  # multiply-adds of a layer: below, two BLAS threads mostly wait for each other
 
 
 @dataclass
