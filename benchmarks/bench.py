@@ -4,7 +4,8 @@
 
 Each measurement is a process of its own; within a round ours and the peers take turns, so that a machine that gets
 slower gets slower for all, and ratios are taken round by round. A measurement during which others used more than 6 %
-of the machine is repeated up to twice; what remained stands in the table. Peers get the better number of threads.
+of the machine is repeated up to twice; what remained stands in the table. Peers get the better number of
+threads, and PyTorch the better memory layout for convolutions.
 Writes results/OUT.md, OUT.csv, OUT_process.csv and OUT_measurements.csv beside this file.
 """
 
@@ -27,7 +28,7 @@ from typing import Any
 
 import process
 import tables
-from workloads import WORKLOADS
+from workloads import CONVOLUTIONAL, WORKLOADS
 
 from mnistlab.environment import environment
 from mnistlab.errors import RequestError, choice, whole
@@ -82,13 +83,20 @@ def measure_workload(name: str, options: argparse.Namespace, data: list[str]) ->
     """Return the measurements of one workload: all rounds, then the share of GEMM."""
     found: list[tables.Measurement] = []
     runners: list[tuple[str, int | None]] = [("ours", options.threads)]
-    runners += [(peer, threads) for peer in options.peers for threads in peer_threads()]
+    runners += [(peer, threads) for peer in peers_of(name, options.peers) for threads in peer_threads()]
     for i in range(options.rounds):
         this_round = [{"round": i + 1, **measure(peer, name, threads, options, data)} for peer, threads in runners]
         if i == 0:
             runners = worth_repeating(runners, this_round)
         found += this_round
     return [*found, measure("ours", name, options.threads, options, data, "--gemm")]
+
+
+def peers_of(name: str, peers: list[str]) -> list[str]:
+    """Return the peers that can train a workload: a convolutional network has two layouts of PyTorch's."""
+    if name not in CONVOLUTIONAL:
+        return peers
+    return ["torch", "channels_last"] if "torch" in peers else []
 
 
 def worth_repeating(
@@ -136,9 +144,10 @@ def calmest(take: Callable[[], tables.Measurement], times: int) -> tables.Measur
 def report(m: tables.Measurement) -> None:
     """Print one line about a measurement."""
     figure = f"{m['seconds']:8.3f} s/epoch" if "seconds" in m else f"{m['gemm_share']:8.0%} GEMM"
+    layout = f" {m['layout']}" if "layout" in m else ""
     disturbed = (m["foreign"] or 0) > BUSY
     note = f"  others used {m['foreign']:.0%} in the calmest of {m['attempts']}" if disturbed else ""
-    print(f"  {m['workload']:15} {m['peer']:8} {m['threads']} thr. {figure}{note}", flush=True)
+    print(f"  {m['workload']:15} {m['peer']:8} {m['threads']} thr. {figure}{layout}{note}", flush=True)
 
 
 def data_overrides(options: argparse.Namespace, folder: Path) -> list[str]:
@@ -210,7 +219,7 @@ def page(name: str, machine: list[str], rows: list[dict[str, Any]], processes: l
             "",
             "Seconds per epoch of whole training steps: the median of the rounds (least..largest). Of each measurement",
             "the best epoch after the first counts. Ratios are taken round by round; above 1, ours is faster.",
-            "GEMM is the share of our time inside np.matmul, from one more run in which mnistlab.nn.layer calls it",
+            "GEMM is the share of our time inside np.matmul, from one more run in which the layers call it",
             "through a stop-watch. A tilde marks a peer that cannot express the network and trains the nearest one.\n",
             tables.dense_markdown(rows),
             *notes,

@@ -1,6 +1,8 @@
 """One measurement in a process of its own: prints one JSON line.
 
-    python benchmarks/measure.py ours|torch|sklearn WORKLOAD --epochs N [--threads N] [--gemm] [key=value ...]
+    python benchmarks/measure.py PEER WORKLOAD --epochs N [--threads N] [--gemm] [key=value ...]
+
+PEER is ours, torch, channels_last (PyTorch's other memory layout) or sklearn.
 
 The seconds of an epoch are those of whole training steps (gather, forward, backward, update) over all batches in a
 fresh order. Of a measurement the best epoch after the first counts.
@@ -26,7 +28,7 @@ from workloads import WORKLOADS, compose
 from mnistlab.config import Experiment
 from mnistlab.data import Dataset
 from mnistlab.errors import RequestError
-from mnistlab.nn import Network, layer
+from mnistlab.nn import Network, conv, layer
 from mnistlab.streams import stream
 from mnistlab.train import fit
 
@@ -62,13 +64,13 @@ class Matmul:
 
 
 def gemm_share(made: Experiment, dataset: Dataset, network: Network, threads: int) -> float:
-    """Return the share of our training time spent in `np.matmul` as the module of layers calls it."""
+    """Return the share of our training time spent in `np.matmul` as the layers call it."""
     matmul, numpy = Matmul(), ModuleType("numpy")
     numpy.__dict__.update(vars(np), matmul=matmul)
-    with mock.patch.object(layer, "np", numpy):
+    with mock.patch.object(layer, "np", numpy), mock.patch.object(conv, "np", numpy):
         seconds = ours(made, dataset, network, threads)
     if not matmul.seconds:
-        raise RequestError("--gemm: mnistlab.nn.layer never called np.matmul; measure what it calls instead")
+        raise RequestError("--gemm: no layer ever called np.matmul; measure what it calls instead")
     return matmul.seconds / sum(seconds)
 
 
@@ -79,10 +81,13 @@ def measure(arguments: argparse.Namespace) -> dict[str, object]:
     network = run.build(made, dataset)
     work = (made, dataset, network, arguments.threads or run.choose_threads(made, network, len(dataset.train)))
     result: dict[str, object] = {"peer": arguments.peer, "workload": arguments.workload, "threads": work[3]}
+    if arguments.peer == "channels_last":
+        result |= {"peer": "torch", "layout": "channels_last"}
     watch = Watch()
     if arguments.gemm:
         return {**result, "gemm_share": gemm_share(*work), "foreign": watch.foreign()}
-    seconds = {"ours": ours, "torch": peers.torch, "sklearn": peers.sklearn}[arguments.peer](*work)
+    train = {"ours": ours, "torch": peers.torch, "channels_last": peers.torch_channels_last, "sklearn": peers.sklearn}
+    seconds = train[arguments.peer](*work)
     if arguments.peer == "sklearn":
         result["left_out"] = peers.sklearn_activation(network)[1]
     return {**result, "seconds": min(seconds[1:]), "epochs": seconds, "foreign": watch.foreign()}
@@ -91,7 +96,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, object]:
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("peer", choices=("ours", "torch", "sklearn"))
+    parser.add_argument("peer", choices=("ours", "torch", "channels_last", "sklearn"))
     parser.add_argument("workload", choices=WORKLOADS)
     parser.add_argument("--epochs", type=int, default=2, help="the first one only warms up")
     parser.add_argument("--threads", type=int, help="of BLAS; by default what trainer.threads=auto chooses")

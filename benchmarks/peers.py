@@ -11,11 +11,14 @@ import numpy as np
 
 from mnistlab.config import Experiment
 from mnistlab.data import Dataset
+from mnistlab.nn.conv import Conv2D
 from mnistlab.nn.layer import Dense, Dropout, Flatten, Layer
 from mnistlab.nn.network import Network
 
 
-def torch(made: Experiment, dataset: Dataset, network: Network, threads: int) -> list[float]:
+def torch(
+    made: Experiment, dataset: Dataset, network: Network, threads: int, channels_last: bool = False
+) -> list[float]:
     """Train in eager PyTorch: fused optimizer, images as float32 tensors in memory, no DataLoader, no denormals.
 
     Neither loss nor hits are read, which ours does. Weight decay covers biases too, so that the optimizer stays one
@@ -30,7 +33,11 @@ def torch(made: Experiment, dataset: Dataset, network: Network, threads: int) ->
     torch.manual_seed(made.seed)
     x, y = torch.from_numpy(_pixels(dataset)), torch.from_numpy(np.array(dataset.train.labels))
     n, batch = len(x), _batch_size(made, dataset)
-    model = Sequential(*_torch_layers(network, x.shape[1]))
+    if any(isinstance(layer, Conv2D) for layer in network.layers):
+        x = x.reshape(n, 1, *network.image_shape)
+    model = Sequential(*_torch_layers(network, x.shape[1:]))
+    if channels_last:
+        model, x = model.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last)
     optimizer = _torch_optimizer(made, model.parameters())
 
     def step(images: Any, labels: Any) -> None:
@@ -49,6 +56,11 @@ def torch(made: Experiment, dataset: Dataset, network: Network, threads: int) ->
         return None
 
     return _timed(epoch, made.trainer.epochs)
+
+
+def torch_channels_last(made: Experiment, dataset: Dataset, network: Network, threads: int) -> list[float]:
+    """Train as `torch` does, with images and weights in PyTorch's other memory layout."""
+    return torch(made, dataset, network, threads, channels_last=True)
 
 
 def sklearn(made: Experiment, dataset: Dataset, network: Network, threads: int) -> list[float]:
@@ -101,7 +113,7 @@ def _timed(epoch: Callable[[], object], epochs: int) -> list[float]:
     return seconds
 
 
-def _torch_layers(network: Network, width: int) -> list[Any]:
+def _torch_layers(network: Network, in_shape: tuple[int, ...]) -> list[Any]:
     from torch import nn
 
     makers: dict[str, Callable[[Any], Any]] = {
@@ -110,14 +122,20 @@ def _torch_layers(network: Network, width: int) -> list[Any]:
         "tanh": lambda layer: nn.Tanh(),
         "relu": lambda layer: nn.ReLU(),
         "leaky_relu": lambda layer: nn.LeakyReLU(layer.slope),
+        "maxpool": lambda layer: nn.MaxPool2d(layer.size, layer.stride),
+        "avgpool": lambda layer: nn.AvgPool2d(layer.size, layer.stride),
     }
-    layers = []
-    for layer in network.layers:
+    layers, shape = [], in_shape
+    for layer, out_shape in zip(network.layers, network.shapes, strict=True):
         if isinstance(layer, Dense):
-            layers.append(nn.Linear(width, layer.units))
-            width = layer.units
+            layers.append(nn.Linear(shape[0], layer.units))
+        elif isinstance(layer, Conv2D):
+            layers.append(nn.Conv2d(shape[0], layer.filters, layer.kernel, layer.stride, layer.padding))
         elif not isinstance(layer, Flatten):
             layers.append(makers[_name(layer)](layer))
+        elif len(shape) > 1:
+            layers.append(nn.Flatten())
+        shape = out_shape
     return layers
 
 

@@ -15,16 +15,18 @@ def row(workload: str, measurements: Sequence[Measurement]) -> dict[str, Any]:
     """Return the table's row of one workload.
 
     A peer's ratio is taken round by round, peer / ours; the row has the median of the ratios, the least and the
-    largest. A peer that was measured with several numbers of threads stands with the one of the lowest median.
+    largest. A peer that was measured with several numbers of threads, or memory layouts, stands with the choice of the
+    lowest median. Convolutional networks have no row of scikit-learn.
     """
     mine = [m for m in measurements if m["workload"] == workload]
     rounds = {m["round"]: m["seconds"] for m in mine if m["peer"] == "ours" and "seconds" in m}
     threads = next(m["threads"] for m in mine if m["peer"] == "ours")
     cells: dict[str, Any] = {"workload": workload, "threads": threads, **_spread("ours", rounds.values())}
     for peer in ("torch", "sklearn"):
-        best = better_threads(peer, mine, len(rounds))
-        times = {m["round"]: m["seconds"] for m in mine if m["peer"] == peer and m["threads"] == best}
-        cells |= {f"{peer}_threads": best, **_spread(peer, times.values())}
+        best = best_choice(peer, mine, len(rounds))
+        times = {m["round"]: m["seconds"] for m in mine if m["peer"] == peer and choice_of(m) == best}
+        threads, layout = best or (None, "")
+        cells |= {f"{peer}_threads": threads, f"{peer}_layout": layout, **_spread(peer, times.values())}
         cells |= _spread(f"{peer}_ratio", [times[i] / rounds[i] for i in times if i in rounds])
     bar, ratio = WORKLOADS[workload].bar, cells["torch_ratio"]
     foreign = [m["foreign"] for m in mine if m.get("foreign") is not None]
@@ -37,14 +39,19 @@ def row(workload: str, measurements: Sequence[Measurement]) -> dict[str, Any]:
     }
 
 
-def better_threads(peer: str, measurements: Iterable[Measurement], rounds: int) -> int | None:
-    """Return the number of threads with which a peer's median time is the lowest, of those measured in every round."""
-    times: dict[int, list[float]] = {}
+def choice_of(m: Measurement) -> tuple[int, str]:
+    """Return the number of threads and the memory layout of a measurement."""
+    return m["threads"], m.get("layout", "")
+
+
+def best_choice(peer: str, measurements: Iterable[Measurement], rounds: int) -> tuple[int, str] | None:
+    """Return the threads and layout with which a peer's median time is the lowest, of those measured in every round."""
+    times: dict[tuple[int, str], list[float]] = {}
     for m in measurements:
         if m["peer"] == peer:
-            times.setdefault(m["threads"], []).append(m["seconds"])
-    complete = {threads: statistics.median(seconds) for threads, seconds in times.items() if len(seconds) == rounds}
-    return min(complete, key=lambda threads: complete[threads], default=None)
+            times.setdefault(choice_of(m), []).append(m["seconds"])
+    complete = {choice: statistics.median(seconds) for choice, seconds in times.items() if len(seconds) == rounds}
+    return min(complete, key=lambda choice: complete[choice], default=None)
 
 
 def dense_markdown(rows: Iterable[Mapping[str, Any]]) -> str:
@@ -105,7 +112,7 @@ def seconds(r: Mapping[str, Any], what: str) -> str:
     """Return ``median (min..max)`` in seconds, with the number of threads of a peer."""
     if r[what] is None:
         return "not measured"
-    threads = f", {r[f'{what}_threads']} thr." if f"{what}_threads" in r else ""
+    threads = f", {r[f'{what}_threads']} thr. {r[f'{what}_layout']}".rstrip() if f"{what}_threads" in r else ""
     return f"{r[what]:.3f} ({r[f'{what}_min']:.3f}..{r[f'{what}_max']:.3f}){threads}"
 
 

@@ -1,4 +1,4 @@
-"""The dense workloads: what is trained, and what is expected of the ratio."""
+"""The workloads: what is trained, and what is expected of the ratio."""
 
 from __future__ import annotations
 
@@ -28,6 +28,10 @@ def _mlp(hidden: str, activation: str, batch: int | str, *more: str) -> tuple[st
     return (*model, "init=scaled", f"trainer.batch_size={batch}", *more)
 
 
+def _cnn(model: str, batch: int, *more: str) -> tuple[str, ...]:
+    return (f"model={model}", f"trainer.batch_size={batch}", *more)
+
+
 SGD, ADAM = "optimizer=sgd", "optimizer=adam"
 
 WORKLOADS = {
@@ -49,8 +53,14 @@ WORKLOADS = {
             0.75,
         ),
         Workload("fashion_dense", _mlp("[300,200]", "tanh", 32, ADAM, "regularization.l2=1e-4"), 3, 1.0),
+        Workload("oxford_cnn", _cnn("lenet_dropout", 128, ADAM), 5, 1.5),
+        Workload("lin_simple_cnn", _cnn("cnn_simple", 32, SGD, "optimizer.lr=0.01"), 2, 1.2),
+        Workload("lin_enhanced_cnn", _cnn("cnn_enhanced", 32, ADAM), 2, 0.6),
+        Workload("fashion_lenet5", _cnn("lenet5", 32, ADAM), 3, 1.4),
     )
 }
+
+CONVOLUTIONAL = {name for name in WORKLOADS if name.endswith("cnn") or name == "fashion_lenet5"}
 
 
 def compose(workload: Workload, epochs: int, overrides: list[str]) -> Experiment:

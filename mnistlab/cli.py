@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -20,6 +21,9 @@ mnistlab: classic neural-network experiments on MNIST-like images, one command e
 Usage: mnistlab COMMAND ...
 
   train [group=option ...] [key=value ...]   train one network (-m: a sweep) and write everything about it
+  explain [group=option ...] [key=value ...] its layers, parameters, operations and memory (--json)
+  gradcheck [group=option ...] [...]         its gradients against central differences
+  evaluate RUN [RUN ...] [data=NAME ...]     score saved models: alone or as an ensemble, on other or harder images
   data list                                  the datasets, and where each was found
   data fetch NAME [--to FOLDER]              download a dataset
   data show [data=NAME ...] [--to FOLDER]    provenance, class balance and a sample grid as a picture
@@ -168,6 +172,27 @@ def data(arguments: list[str]) -> int:
     return actions[arguments[0]](arguments[1:])
 
 
+def explain(arguments: list[str]) -> int:
+    """``mnistlab explain``: the layers of a network, with parameters, operations and memory."""
+    from mnistlab import model_commands
+
+    return model_commands.explain(arguments)
+
+
+def gradcheck(arguments: list[str]) -> int:
+    """``mnistlab gradcheck``: backward against central differences."""
+    from mnistlab import model_commands
+
+    return model_commands.gradcheck(arguments)
+
+
+def evaluate(arguments: list[str]) -> int:
+    """``mnistlab evaluate``: saved models on the data of their run or on other data, alone or as an ensemble."""
+    from mnistlab import evaluate_command
+
+    return evaluate_command.main(arguments)
+
+
 def completion(arguments: list[str]) -> int:
     """``mnistlab completion``: print the script that makes bash complete commands, groups, options and keys."""
     sys.argv = ["mnistlab"]
@@ -186,9 +211,18 @@ def complete(arguments: list[str]) -> int:
         if typed[0] == "data" and len(typed) == 1:
             print("list fetch show")  # noqa: T201
             return 0
-        if typed[0] not in ("train", "data"):
+        if typed[0] == "evaluate":
+            current = "" if line.endswith(" ") else words[-1]
+            if not current.startswith(("-", "data=", "data.")):
+                return 0  # the shell then completes paths: runs
+            if current.startswith("-"):
+                print("--split --noise --rotate --to --quiet --verbose --help")  # noqa: T201
+                return 0
+            line = " ".join(["mnistlab evaluate", *(word for word in typed if word.startswith("data=")), current])
+        elif typed[0] not in ("train", "data", "explain", "gradcheck"):
             return 0
-        # Hydra knows of no sub-commands: it must see the line without
+        # Hydra knows of no sub-commands and none of their options: it must see the line without
+        line = re.sub(r" --(?:json|(?:elements|batch)[= ]\d+)(?= )", "", line)
         os.environ["COMP_LINE"] = line.replace(f" {typed[0]}", "", 1).replace(
             " show", "", 1 if typed[0] == "data" else 0
         )
@@ -203,7 +237,14 @@ def complete(arguments: list[str]) -> int:
     return 0
 
 
-COMMANDS: dict[str, Callable[[list[str]], int]] = {"train": train, "data": data, "completion": completion}
+COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "train": train,
+    "explain": explain,
+    "gradcheck": gradcheck,
+    "evaluate": evaluate,
+    "data": data,
+    "completion": completion,
+}
 
 
 def _verbosity(argument: str) -> str:

@@ -19,6 +19,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from mnistlab.augment import AUGMENTS, Augment
 from mnistlab.data import SOURCES, Source
 from mnistlab.errors import RequestError, did_you_mean, whole
 from mnistlab.evaluate import SCORES
@@ -32,6 +33,7 @@ from mnistlab.train import Trainer
 
 GROUPS: dict[str, Mapping[str, type[Any]]] = {
     "data": SOURCES,
+    "augment": AUGMENTS,
     "model": MODELS,
     "optimizer": OPTIMIZERS,
     "schedule": SCHEDULES,
@@ -44,6 +46,7 @@ class Root:
     """The root of every configuration. A group with several schemas is Any here and typed by the chosen option."""
 
     data: Any = MISSING
+    augment: Any = MISSING
     model: Any = MISSING
     optimizer: Any = MISSING
     schedule: Any = MISSING
@@ -59,6 +62,7 @@ class Experiment:
     """One experiment: components that are checked and ready to work."""
 
     data: Source
+    augment: Augment
     model: Model
     optimizer: Optimizer
     schedule: Schedule

@@ -61,6 +61,9 @@ def one_line(error: BaseException, overrides: Sequence[str]) -> str:
         return f"{match[1]}: it is chosen twice; write {match[1]}=OPTION once, without a plus"
     if "Config group override must be a string or a list" in text:
         return _no_option(overrides)
+    if match := re.search(r"Ambiguous value for argument '([^']+)'", text):
+        key, _, values = match[1].partition("=")
+        return f"{match[1]}: one value was expected; `mnistlab train -m` takes several, and a list is {key}=[{values}]"
     if match := re.search(r"Missing mandatory value: (\w+)", text):
         return f"{match[1]}: one of its options is needed; choose one of {', '.join(config.option_names(match[1]))}"
     if isinstance(error, OverrideParseException):
@@ -133,7 +136,7 @@ def _unknown_key(key: str, text: str, overrides: Sequence[str]) -> str:
         known = [f.name for f in fields(schema)]
         near = did_you_mean(rest, known).replace("mean ", f"mean {group}.")
         where = f"{group}={chosen}" if group in config.GROUPS else group
-        return f"{key}: unknown key; {where} has {', '.join(known)}{near}"
+        return f"{key}: unknown key; {where} has {', '.join(known) or 'no keys'}{near}"
     if "already at" in text:
         return f"+{key}: the key exists already; write {key}=... without the plus"
     candidates = [*config.group_names(), *config.Root.__dataclass_fields__]
@@ -169,6 +172,9 @@ def _value_error(error: OmegaConfBaseException, text: str, overrides: Sequence[s
         return f"{shown}: a value was expected; leave the key out for its default"
     if "is not a valid bool" in message:
         return f"{shown}: true or false was expected"
+    if "is not a ListConfig, list or tuple" in message:
+        key, _, value = shown.partition("=")
+        return f"{shown}: a list was expected, {key}=[{value or '...'}] for instance"
     if "incompatible with type hint 'Union[int, str]'" in message:
         return f"{shown}: a whole number or a name was expected"
     if match := re.search(r"Invalid value '.*?', expected one of \[(.*)\]", message):

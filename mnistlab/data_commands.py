@@ -15,7 +15,8 @@ Usage: mnistlab data list
 
   list    the datasets that have a name: images, classes, and where each was found
   fetch   download one into the user's cache, or into FOLDER (then use data.root=FOLDER)
-  show    where it came from, the balance of its classes, and pictures of both (in outputs/data, or FOLDER)
+  show    where it came from, the balance of its classes, and pictures (in outputs/data, or FOLDER); with
+          augment=elastic for instance also of what training sees
 """
 
 
@@ -60,7 +61,8 @@ def fetch_dataset(arguments: list[str]) -> int:
 
 def show_dataset(arguments: list[str]) -> int:
     """Print provenance and class balance, and draw the sample grid and the class distribution."""
-    from mnistlab import config, config_errors, console, plots
+    from mnistlab import config, config_errors, console, plots, report
+    from mnistlab.augment import NoAugment
     from mnistlab.data import describe, load
     from mnistlab.streams import stream
 
@@ -70,6 +72,8 @@ def show_dataset(arguments: list[str]) -> int:
     made = config.experiment(cfg)
     with config.prefixed("data"):
         dataset = load(made.data, stream(made.seed, "split"))
+    with config.prefixed("augment"):
+        made.augment.check(*dataset.train.images.shape[1:])
     about = describe(dataset)
     _say(f"{about['name']}: {about['height']} x {about['width']} pixels, {len(about['classes'])} classes")
     for key, value in about["provenance"].items():
@@ -84,9 +88,16 @@ def show_dataset(arguments: list[str]) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     counts = {part: [row[part] for row in about["classes"]] for part in ("train", "validation", "test")}
     names = list(dataset.class_names)
-    plots.save(plots.samples(dataset.train.images, dataset.train.labels, names), folder / "samples.png")
-    plots.save(plots.class_distribution(counts, names), folder / "class_distribution.png")
-    _say(f"\npictures: {folder / 'samples.png'}, {folder / 'class_distribution.png'}")
+    pictures = {
+        "samples": plots.samples(dataset.train.images, dataset.train.labels, names),
+        "class_distribution": plots.class_distribution(counts, names),
+    }
+    if not isinstance(made.augment, NoAugment):
+        report.write_augmented(folder, dataset.train, made.augment, stream(made.seed, "augment"))
+        pictures["augmented"] = report.augmented(folder, names)
+    for name, picture in pictures.items():
+        plots.save(picture, folder / f"{name}.png")
+    _say(f"\npictures: {', '.join(str(folder / f'{name}.png') for name in pictures)}")
     return 0
 
 

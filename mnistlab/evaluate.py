@@ -80,6 +80,15 @@ def evaluate(labels: np.ndarray, probabilities: np.ndarray, class_names: Sequenc
     }
 
 
+def brief(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
+    """Return the few numbers that stand in a row of a comparison, as `evaluate` gives them."""
+    y, p = _checked(labels, probabilities)
+    correct = int((p.argmax(axis=1) == y).sum())
+    low, high = wilson(correct, len(y))
+    mean_loss = loss(labels, probabilities)
+    return {"n": len(y), "accuracy": correct / len(y), "low": low, "high": high, "loss": mean_loss}
+
+
 def wilson(correct: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
     """Return the Wilson score interval of a proportion ``a = correct / n``.
 

@@ -32,6 +32,11 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     write(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
+def shown(path: Path) -> Path:
+    """Return the path as a user would type it from here."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
 def csv(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """Return a table as CSV text; NaN is an empty cell, floats have their shortest exact form."""
     lines = [",".join(map(_cell, columns))]

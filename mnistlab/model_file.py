@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -23,24 +23,40 @@ def save_model(path: Path, network: Network, class_names: tuple[str, ...]) -> No
 
 
 def load_model(path: Path) -> tuple[Network, tuple[str, ...]]:
-    """Return the network of a saved model and its class names."""
+    """Return the network of a saved model and its class names. Whatever is wrong with the file is a `RequestError`."""
     about, tensors = read(path)
     if about.get("format") != MODEL:
         found = about.get("format")
         raise RequestError(f"{path}: a model saved by mnistlab was expected (format={MODEL}, found {found})")
-    network = network_from_spec(about["architecture"])
-    for name, array in network.tensors().items():
+    size = sum(array.size for array in tensors.values())
+    try:
+        network = network_from_spec(about.get("architecture"), most=size)
+    except (ValueError, TypeError, ArithmeticError, MemoryError, RecursionError) as error:
+        raise RequestError(f"{path}: its header describes no network ({error or type(error).__name__})") from None
+    class_names = about.get("class_names")
+    if not _are_names(class_names, network.loss.classes):
+        raise RequestError(f"{path}: its header must name the {network.loss.classes} classes, each differently")
+    arrays = network.tensors()
+    if unknown := sorted(set(tensors) - set(arrays)):
+        raise RequestError(f"{path}: the array {unknown[0]} belongs to no layer of the network in its header")
+    for name, array in arrays.items():
         found = tensors.get(name)
         if found is None or found.shape != array.shape or found.dtype != array.dtype:
             raise RequestError(f"{path}: the array {name} of shape {array.shape} is missing or of another shape")
+        if not np.isfinite(found).all():
+            raise RequestError(f"{path}: the array {name} holds values that are not finite; train it again")
         array[...] = found
-    return network, tuple(about["class_names"])
+    return network, tuple(class_names)
+
+
+def _are_names(names: Any, count: int) -> TypeGuard[list[str]]:
+    return isinstance(names, list) and all(isinstance(name, str) for name in names) and len(set(names)) == count
 
 
 def save_checkpoint(
     path: Path, network: Network, optimizer: Optimizer, streams: Mapping[str, np.random.Generator], epoch: int
 ) -> None:
-    """Write the latest state: parameters, the optimizer's vectors, random streams, epoch."""
+    """Write the latest state: parameters, statistics, the optimizer's vectors, random streams, epoch."""
     about = {
         "format": CHECKPOINT,
         "architecture": network.spec(),
@@ -49,7 +65,7 @@ def save_checkpoint(
         "streams": {name: _plain(rng.bit_generator.state) for name, rng in streams.items()},
     }
     slots = {f"optimizer.{i}": slot for i, slot in enumerate(optimizer.state)}
-    _write(path, {"theta": network.theta, **slots}, about)
+    _write(path, {"theta": network.theta, "buffers": network.buffers, **slots}, about)
 
 
 def _write(path: Path, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:
@@ -68,10 +84,12 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     try:
         with safe_open(path, framework="np") as file:
             about = json.loads((file.metadata() or {}).get("mnistlab", "{}"))
+            if not isinstance(about, dict):
+                raise ValueError("its header is no JSON object")
             return about, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
         raise RequestError(f"{path}: no such file") from None
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise RequestError(f"{path}: not a readable safetensors file ({error})") from None
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -14,14 +13,15 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from threadpoolctl import threadpool_limits
 
-import mnistlab
 from mnistlab import config, console, files, model_file, report
+from mnistlab.augment import NoAugment
 from mnistlab.console import LOG, RESULT
 from mnistlab.data import Dataset, load
 from mnistlab.environment import environment
 from mnistlab.errors import RequestError, RunError
 from mnistlab.evaluate import HIGHER_IS_BETTER, SCORES
 from mnistlab.nn import Network
+from mnistlab.status import Status
 from mnistlab.streams import stream
 from mnistlab.train import History, Score, fit
 
@@ -37,45 +37,6 @@ class Outcome:
     directory: Path | None = None
 
 
-@dataclass
-class Status:
-    """status.json: running, completed, failed or interrupted, with times and the error."""
-
-    path: Path
-    config_hash: str
-    started: str = field(default_factory=lambda: _now())
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    def write(self, state: str, error: str | None = None) -> None:
-        """Write the state."""
-        content = {
-            "state": state,
-            "config_hash": self.config_hash,
-            "started": self.started,
-            "finished": None if state == "running" else _now(),
-            "seconds": {name: round(seconds, 4) for name, seconds in self.seconds.items()},
-            "error": error,
-            "pid": os.getpid(),
-            "mnistlab": mnistlab.__version__,
-        }
-        files.write_json(self.path, content)
-
-    def timed(self, name: str) -> _Timer:
-        """Measure a phase."""
-        return _Timer(self.seconds, name)
-
-
-class _Timer:
-    def __init__(self, seconds: dict[str, float], name: str) -> None:
-        self.seconds, self.name = seconds, name
-
-    def __enter__(self) -> None:
-        self.started = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        self.seconds[self.name] = time.perf_counter() - self.started
-
-
 def task(cfg: DictConfig) -> Outcome:
     """Run one experiment in the directory that Hydra made. Every failure is an `Outcome`, never an exception.
 
@@ -84,7 +45,7 @@ def task(cfg: DictConfig) -> Outcome:
     run = Path(HydraConfig.get().runtime.output_dir)
     status = Status(run / "status.json", "")
     if status.path.exists():  # another run's: nothing of it may be touched
-        return Outcome(2, f"hydra.run.dir={_shown(run)}: it already holds a run; choose another directory")
+        return Outcome(2, f"hydra.run.dir={files.shown(run)}: it already holds a run; choose another directory")
     console.start("normal")
     try:
         made = config.experiment(cfg)
@@ -99,12 +60,14 @@ def task(cfg: DictConfig) -> Outcome:
     except (RunError, OSError, MemoryError) as error:
         return _failed(status, _message(error), run)
     except KeyboardInterrupt:
-        _write_quietly(status, "interrupted", None)
+        status.write_quietly("interrupted")
         raise
     except Exception as error:
         LOG.debug("traceback", exc_info=True)
         shown = (
-            f"is in {_shown(run / 'train.log')}" if (run / "train.log").exists() else "comes with HYDRA_FULL_ERROR=1"
+            f"is in {files.shown(run / 'train.log')}"
+            if (run / "train.log").exists()
+            else "comes with HYDRA_FULL_ERROR=1"
         )
         message = f"{type(error).__name__}: {error}; the traceback {shown}"
         outcome = _failed(status, message, run)
@@ -144,20 +107,27 @@ def _run(made: config.Experiment, run: Path, status: Status) -> None:
                 "stopped_early": history.stopped_early,
             }
             metrics = report.write_results(run, dataset, predictions, summary)
+            if not isinstance(made.augment, NoAugment):
+                report.write_augmented(run, dataset.train, made.augment, stream(made.seed, "augment"))
+            report.write_maps(run, network, dataset, predictions["test"], made.report)
     with status.timed("plots"):
         drawn = report.draw(run, made.report.plots)
     for path in drawn:
         LOG.debug("wrote %s", path)
     status.write("completed")
-    LOG.log(RESULT, "%s", console.result_block(metrics, _shown(run)))
+    LOG.log(RESULT, "%s", console.result_block(metrics, files.shown(run)))
 
 
 def load_data(made: config.Experiment) -> Dataset:
-    """Return the dataset of an experiment, and refuse a trainer that does not go with it."""
+    """Return the dataset of an experiment, and refuse what does not go with it."""
     with config.prefixed("data"):
         dataset = load(made.data, stream(made.seed, "split"))
+    with config.prefixed("augment"):
+        made.augment.check(*dataset.train.images.shape[1:])
     with config.prefixed("trainer"):
         made.trainer.check(len(dataset.train), len(dataset.validation))
+    with config.prefixed("report"):
+        made.report.check(len(dataset.test))
     with config.prefixed("schedule"):
         made.schedule.start(made.trainer.epochs, 1)
     return dataset
@@ -176,7 +146,7 @@ def build(made: config.Experiment, dataset: Dataset) -> Network:
 
 def train(made: config.Experiment, dataset: Dataset, network: Network, run: Path) -> History:
     """Train, writing history after every epoch and a checkpoint every half minute and at the end."""
-    streams = {name: stream(made.seed, name) for name in ("order", "dropout")}
+    streams = {name: stream(made.seed, name) for name in ("order", "dropout", "augment")}
     validation = dataset.validation
     progress = console.Progress(made.trainer.epochs, len(validation) > 0, made.report.console.value)
     monitor = made.trainer.monitor
@@ -207,6 +177,7 @@ def train(made: config.Experiment, dataset: Dataset, network: Network, run: Path
             made.schedule,
             made.regularization,
             made.trainer,
+            augmentation=made.augment,
             score=score,
             on_step=progress.on_step,
             on_epoch=on_epoch,
@@ -233,7 +204,7 @@ def choose_threads(made: config.Experiment, network: Network, n: int) -> int:
     if asked != "auto":
         return int(asked)
     batch = made.trainer.batch_of(n)
-    largest = max((block.part.stop - block.part.start for block in network.blocks if block.is_weight), default=0)
+    largest = max((layer.flops() for layer in network.layers), default=0) // 2
     return cores if largest * batch >= THREADS_PAY_FROM else 1
 
 
@@ -245,6 +216,9 @@ def _announce(made: config.Experiment, dataset: Dataset, network: Network, threa
         if len(part)
     )
     LOG.info("data    %s, %d x %d pixels, %d classes: %s", dataset.name, height, width, len(dataset.class_names), sizes)
+    if not isinstance(made.augment, NoAugment):
+        amounts = ", ".join(f"{name} {amount:g}" for name, amount in asdict(made.augment).items())
+        LOG.info("augment %s, %s", type(made.augment).__name__, amounts)
     shapes = [
         str(height * width),
         *(str(shape[0]) for layer, shape in zip(network.layers, network.shapes, strict=True) if layer.weights()),
@@ -266,20 +240,13 @@ def _announce(made: config.Experiment, dataset: Dataset, network: Network, threa
 
 def _failed(status: Status, message: str, run: Path) -> Outcome:
     LOG.debug("failed: %s", message)
-    _write_quietly(status, "failed", message)
+    status.write_quietly("failed", message)
     return Outcome(1, message, run)
-
-
-def _write_quietly(status: Status, state: str, error: str | None) -> None:
-    try:
-        status.write(state, error)
-    except OSError:
-        LOG.debug("status.json could not be written", exc_info=True)
 
 
 def _message(error: BaseException) -> str:
     if isinstance(error, OSError):
-        place = _shown(Path(error.filename)) if error.filename else "a file of the run"
+        place = files.shown(Path(error.filename)) if error.filename else "a file of the run"
         return f"{place}: {error.strerror or error}; make room, or choose another place with hydra.run.dir=DIR"
     if isinstance(error, MemoryError):
         return f"out of memory ({error}); try a smaller trainer.batch_size or model"
@@ -298,12 +265,3 @@ def _forget(run: Path) -> bool:
             break
         parent.rmdir()
     return True
-
-
-def _shown(path: Path) -> Path:
-    """Return the path as a user would type it from here."""
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-
-
-def _now() -> str:
-    return datetime.now(UTC).astimezone().isoformat(timespec="milliseconds")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-NAMES = ("split", "init", "order", "dropout", "augment")
+NAMES = ("split", "init", "order", "dropout", "augment", "noise")
 
 
 def stream(seed: int, name: str) -> np.random.Generator:

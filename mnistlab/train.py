@@ -11,6 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
+from mnistlab.augment import Augment, NoAugment
 from mnistlab.errors import RequestError, RunError, not_negative, positive, whole
 from mnistlab.nn import Network, Optimizer, Regularization, Schedule
 
@@ -28,8 +29,8 @@ class Select(Enum):
 class TrainMetrics(Enum):
     """How the training columns of the history are measured."""
 
-    running = "running"  # mean over the epoch's batches as they were trained: no extra cost
-    exact = "exact"  # a pass over the training part after each epoch, without dropout
+    running = "running"  # mean over the epoch's batches as they were trained, augmented and all: no extra cost
+    exact = "exact"  # a pass over the training part after each epoch, without dropout or augmentation
 
 
 @dataclass
@@ -147,13 +148,17 @@ def fit(
     trainer: Trainer,
     order: np.random.Generator,
     dropout: np.random.Generator,
+    augment: np.random.Generator | None = None,
+    augmentation: Augment | None = None,
     score: Score | None = None,
     on_step: Callable[[int, int, float], None] | None = None,
     on_epoch: Callable[[History], None] | None = None,
 ) -> History:
     """Train ``network`` in place and return the history.
 
-    ``order`` and ``dropout`` are random streams. ``score`` replaces the validation loss as the metric to select by.
+    ``order``, ``dropout`` and ``augment`` are random streams, the last one that of ``augmentation``, which warps the
+    images of every batch: running metrics are those of the warped images, exact and validation metrics those of the
+    images as they are. ``score`` replaces the validation loss as the metric to select by.
     ``on_step(step, steps, loss)`` hears every step of an epoch, ``on_epoch(history)`` every epoch. Losses are those of
     the data, without the L1 and L2 penalties. Raises `Diverged` at the step whose loss is not finite.
     """
@@ -161,6 +166,7 @@ def fit(
     batch = trainer.batch_of(n)
     steps = math.ceil(n / batch)
     trainer.check(n, len(validation.images))
+    augmentation = augmentation or NoAugment()
     schedule.start(trainer.epochs, steps)
     optimizer.bind(network.theta, network.grad, network.n_weights)
     update = Update(network, optimizer, regularization, trainer.clip_norm)
@@ -169,12 +175,14 @@ def fit(
     for epoch in range(1, trainer.epochs + 1):
         started = time.perf_counter()
         loss_sum, hits, norms = 0.0, 0, Norms(network, steps)
+        augmentation.start_epoch(train.images, augment)
         for i, rows in enumerate(batches(n, batch, order if trainer.shuffle else None)):
             step = (epoch - 1) * steps + i
             lr = optimizer.lr * schedule.factor(step)
-            loss, right = network.gradient(train.images, train.labels, rows, dropout)
+            images, labels, chosen = augmentation.step(train.images, train.labels, rows)
+            loss, right = network.gradient(images, labels, chosen, dropout)
             if not math.isfinite(loss):
-                raise diverged(network, train.images, rows, epoch, step + 1, lr)
+                raise diverged(network, images, chosen, epoch, step + 1, lr)
             norms.look(i)
             update(lr)
             loss_sum, hits = loss_sum + loss * (n if rows is None else len(rows)), hits + right
@@ -188,7 +196,7 @@ def fit(
             row.val_loss, row.val_accuracy = network.score(validation.images, validation.labels)
         val_is_finite = math.isfinite(row.val_loss) or not len(validation.images)
         if not (math.isfinite(row.train_loss) and val_is_finite and np.isfinite(network.theta).all()):
-            raise diverged(network, train.images, rows, epoch, step + 1, lr)
+            raise diverged(network, images, chosen, epoch, step + 1, lr)
         if len(validation.images):
             best.consider(epoch, network, row.val_loss, validation.images)
         schedule.end_epoch(row.val_loss if len(validation.images) else row.train_loss)
@@ -203,7 +211,7 @@ def fit(
             break
 
     if trainer.keep_best and best.epoch is not None:
-        network.theta[:] = best.theta
+        network.theta[:], network.buffers[:] = best.theta, best.buffers
         history.kept_epoch = best.epoch
     return history
 
@@ -288,14 +296,14 @@ class Norms:
 
 
 class Best:
-    """The best epoch so far by the monitored metric, and its weights."""
+    """The best epoch so far by the monitored metric, and its weights and statistics."""
 
     def __init__(self, trainer: Trainer, score: Score | None) -> None:
         self.trainer, self.score = trainer, score
         self.epoch: int | None = None
         self.value = self.reference = -math.inf
         self.waiting_since = 0
-        self.theta = np.empty(0)
+        self.theta = self.buffers = np.empty(0)
 
     def consider(self, epoch: int, network: Network, val_loss: float, images: np.ndarray) -> None:
         """Take this epoch's weights if they are better; an improvement below ``min_delta`` does not reset patience."""
@@ -308,7 +316,7 @@ class Best:
                 self.reference, self.waiting_since = value, epoch
             self.value, self.epoch = value, epoch
             if self.trainer.keep_best:
-                self.theta = network.theta.copy()
+                self.theta, self.buffers = network.theta.copy(), network.buffers.copy()
 
     def patience_is_over(self, epoch: int) -> bool:
         """Return whether ``patience`` epochs have passed without an improvement."""

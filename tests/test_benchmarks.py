@@ -48,6 +48,31 @@ EXPECTED = {
     "lin_dense": ([128, 64, 10], ["sigmoid", "sigmoid"], 32, "Adam", 1e-3, 0),
     "oxford_dense": ([1200, 1200, 10], ["relu", "dropout", "relu"], 62, "Adam", 5e-4, 0),
     "fashion_dense": ([300, 200, 10], ["tanh", "tanh"], 32, "Adam", 1e-3, 1e-4),
+    "oxford_cnn": (
+        [120, 84, 10],
+        ["conv", "maxpool", "relu", "conv", "maxpool", "relu", "relu", "dropout", "relu"],
+        *(128, "Adam", 1e-3, 0),
+    ),
+    "lin_simple_cnn": (
+        [100, 10],
+        ["conv", "maxpool", "relu", "conv", "maxpool", "relu", "relu"],
+        *(32, "SGD", 0.01, 0),
+    ),
+    "lin_enhanced_cnn": (
+        [128, 64, 10],
+        [
+            *("conv", "relu", "conv", "maxpool", "relu", "conv", "relu", "conv", "relu", "avgpool"),
+            "relu",
+            "relu",
+            "dropout",
+        ],
+        *(32, "Adam", 1e-3, 0),
+    ),
+    "fashion_lenet5": (
+        [84, 10],
+        ["conv", "relu", "avgpool", "conv", "relu", "avgpool", "conv", "relu", "relu"],
+        *(32, "Adam", 1e-3, 0),
+    ),
 }
 
 

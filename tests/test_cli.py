@@ -54,6 +54,7 @@ def test_cfg_job_shows_what_would_run_and_runs_nothing(command: Command) -> None
     assert (shown["optimizer"], shown["seed"]) == ({"lr": 0.1}, 3)
     assert list(shown) == [
         "data",
+        "augment",
         "model",
         "optimizer",
         "schedule",
@@ -74,13 +75,23 @@ def test_cfg_hydra_claims_no_directory(command: Command) -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("mnistlab ", ["train", "data", "completion"]),
+        ("mnistlab ", list(cli.COMMANDS)),
         ("mnistlab data ", ["list", "fetch", "show"]),
-        ("mnistlab train model=", ["model=mlp_1hidden", "model=mlp_2hidden", "model=softmax"]),
+        ("mnistlab train model=", [f"model={name}" for name in config.option_names("model")]),
         ("mnistlab train optimizer=ad", ["optimizer=adagrad", "optimizer=adam", "optimizer=adamw"]),
         ("mnistlab train optimizer.b", ["optimizer.beta1=", "optimizer.beta2="]),
         ("mnistlab train seed=1 init=ka", ["init=kaiming", "init=kaiming_uniform"]),
         ("mnistlab data show data=mn", ["data=mnist", "data=mnist5k"]),
+        ("mnistlab evaluate ", []),
+        (
+            "mnistlab evaluate outputs/a --n",
+            ["--split", "--noise", "--rotate", "--to", "--quiet", "--verbose", "--help"],
+        ),
+        ("mnistlab evaluate outputs/a=1 data=mn", ["data=mnist", "data=mnist5k"]),
+        ("mnistlab evaluate outputs/a data=folder data.si", ["data.size="]),
+        ("mnistlab explain model=mlp", ["model=mlp_1hidden", "model=mlp_2hidden"]),
+        ("mnistlab explain --json data=mn", ["data=mnist", "data=mnist5k"]),
+        ("mnistlab gradcheck --elements 5 --batch=2 optimizer.b", ["optimizer.beta1=", "optimizer.beta2="]),
     ],
 )
 def test_completion(line: str, words: list[str]) -> None:
@@ -117,6 +128,22 @@ def test_data_show_prints_provenance_and_balance_and_draws(command: Command) -> 
     }
     assert command("data", "show", "data=digits", "--to", "here").status == 0
     assert Path("here/samples.png").exists()
+
+
+def test_data_show_shows_augmentation_too(command: Command) -> None:
+    result = command("data", "show", "data=digits", "augment=shift", "augment.pixels=1")
+    assert result.status == 0
+    assert "outputs/data/digits/augmented.png" in result.out
+    assert {path.name for path in Path("outputs/data/digits").glob("augmented.*")} == {
+        "augmented.npz",
+        "augmented.png",
+        "augmented.txt",
+    }
+    refused = command("data", "show", "data=digits", "augment=shift", "augment.pixels=8")
+    assert refused.status == 2
+    assert refused.err.strip().endswith(
+        "augment.pixels=8: this shifts images of 8 x 8 pixels out of sight; shift by less"
+    )
 
 
 def test_data_fetch_of_a_dataset_that_no_mirror_has(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

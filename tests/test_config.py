@@ -81,7 +81,7 @@ def test_regularization_options_combine() -> None:
 
 def test_an_activation_with_settings() -> None:
     made = experiment("model.activation=[{leaky_relu:{slope:0.2}},tanh]")
-    layers = made.model.layers(10, made.regularization)
+    layers = made.model.row(10, made.regularization)
     assert [layer.spec() for layer in layers[2:5:2]] == [{"leaky_relu": {"slope": 0.2}}, {"tanh": {}}]
 
 

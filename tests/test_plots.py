@@ -69,6 +69,13 @@ def norms_table(epochs=3):
     )
 
 
+def levels_table(count, members=()):
+    accuracy = 0.9 / (1 + np.arange(count) / 8)
+    table = pd.DataFrame({"level": 0.1 * np.arange(count), "n": 1000, "accuracy": accuracy, "loss": 1.0})
+    table = table.assign(low=accuracy - 0.02, high=accuracy + 0.02)
+    return table.assign(**{f"accuracy_{name}": accuracy - 0.02 for name in members})
+
+
 def images(n, h=28, w=28):
     return rng.integers(0, 256, (n, h, w), dtype=np.uint8)
 
@@ -81,6 +88,17 @@ def activation():
 def picture_of_mistakes(k, n=25, shape=(28, 28)):
     truths, predictions = np.arange(n) % k, (np.arange(n) + 1) % k
     return plots.mistakes(images(n, *shape), truths, predictions, np.linspace(0.987, 0.5, n), names(k))
+
+
+def picture_of_maps(layers, shape=(28, 28), k=10):
+    return plots.feature_maps(images(1, *shape)[0], 1, 0, 0.8125, layers, names(k), "test image 7")
+
+
+def picture_of_covering(n, shape=(28, 28), grid=(14, 14), patch=5):
+    drops = rng.uniform(-0.2, 0.5, (n, *grid))
+    drops[:, 1, 1] = 0.625
+    truths, predictions = np.arange(n), np.arange(n) + 1
+    return plots.occlusion(images(n, *shape), truths, predictions, np.linspace(0.987, 0.5, n), drops, patch, names(10))
 
 
 CASES = {
@@ -124,6 +142,19 @@ CASES = {
         lambda: plots.precision_recall(pr_table([*names(47), "micro"], areas(47, 0.96)), areas(47, 0.96)),
         ["0.9600"],
     ),
+    "robustness": (
+        lambda: plots.robustness(levels_table(5), "noise", "standard deviation", images(5)),
+        ["noise (standard deviation), 1,000 images: 90.00 % at 0 (95 % interval 88.00 to 92.00); 80.00 % at 0.1"],
+    ),
+    "robustness, ensemble": (
+        lambda: plots.robustness(levels_table(20, HOSTILE), "rotation", "degrees", images(20)),
+        ["rotation (degrees)", "An ensemble of 10", "at 1.9 its members: $x$", ", ..."],
+    ),
+    "robustness, one level": (
+        lambda: plots.robustness(levels_table(1, ["a", "b"]), "noise", "$x$", images(1, 8, 20)),
+        ["An ensemble of 2; at 0 its members: a 88.00 %, b 88.00 %."],
+    ),
+    "robustness, nothing": (lambda: plots.robustness(levels_table(0), "noise", "", images(0)), ["No level"]),
     "mistakes": (lambda: picture_of_mistakes(10), ["25 most confident", "$x$ taken for <b> (0.987)"]),
     "mistakes, one": (lambda: picture_of_mistakes(2, n=1), ["0.987"]),
     "mistakes, wide images": (lambda: picture_of_mistakes(47, shape=(8, 20)), ["0.987"]),
@@ -131,6 +162,48 @@ CASES = {
     "weights": (lambda: plots.weights(rng.normal(size=(75, 28, 28))), ["64 of 75 units"]),
     "weights, one unit of zeros": (lambda: plots.weights(np.zeros((1, 8, 8))), ["1 unit", "from 0 to 0"]),
     "weights, none": (lambda: plots.weights(np.zeros((0, 8, 8))), ["no first-layer weights"]),
+    "filters": (
+        lambda: plots.filters(rng.normal(size=(6, 5, 5, 1)), "layer 1 conv"),
+        ["Filters of layer 1 conv, 5 x 5 pixels: 6 filters."],
+    ),
+    "filters, more than fit": (lambda: plots.filters(rng.normal(size=(75, 3, 3, 1)), "$x$"), ["64 of 75 filters"]),
+    "filters, several channels": (
+        lambda: plots.filters(rng.normal(size=(16, 5, 5, 6)), "layer 4 conv"),
+        ["16 filters x 6 channels"],
+    ),
+    "filters, more channels than fit": (
+        lambda: plots.filters(rng.normal(size=(64, 3, 3, 32)), "layer 4 conv"),
+        ["16 of 64 filters x 16 of 32 channels"],
+    ),
+    "filters, one of one pixel and zero": (
+        lambda: plots.filters(np.zeros((1, 1, 1, 1)), "layer 1 conv"),
+        ["1 filter. Weights from 0 to 0"],
+    ),
+    "feature maps": (
+        lambda: picture_of_maps(
+            {"layer 1 conv, relu": np.full((6, 28, 28), 0.5), "layer 3 maxpool": rng.normal(size=(16, 14, 14))}
+        ),
+        ["test image 7: truth <b>, prediction $x$ (0.812)", "layer 1 conv, relu: 6 maps of 28 x 28, from 0.5 to 0.5"],
+    ),
+    "feature maps, more than fit": (
+        lambda: picture_of_maps({f"layer {i} $x$": rng.normal(size=(120, 3, 3)) for i in range(12)}),
+        ["10 of 12 layers", "32 of 120 maps of 3 x 3"],
+    ),
+    "feature maps, all zero": (
+        lambda: picture_of_maps({"layer 1 conv": np.zeros((7, 1, 1))}),
+        ["7 maps of 1 x 1, 7 of them zero everywhere, from 0 to 0"],
+    ),
+    "feature maps, wide images": (
+        lambda: picture_of_maps({"layer 1 conv": rng.normal(size=(3, 8, 40))}, shape=(8, 40)),
+        ["3 maps of 8 x 40"],
+    ),
+    "feature maps, none": (lambda: picture_of_maps({}), ["no layer with feature maps"]),
+    "occlusion": (lambda: picture_of_covering(6), ["6 mistakes with a patch of 5 x 5", "<b> by up to 0.625"]),
+    "occlusion, one, wide images": (
+        lambda: picture_of_covering(1, (8, 20), (8, 10), 3),
+        ["1 mistake with a patch of 3 x 3"],
+    ),
+    "occlusion, none": (lambda: picture_of_covering(0), ["No mistakes"]),
     "norms": (lambda: plots.norms(norms_table()), ["dense1: weight norm 5.25 to 7.25", "grad norm 0.5 to 0.1667"]),
     "norms, zeros": (lambda: plots.norms(norms_table(1).assign(weight_norm=0.0, grad_norm=np.nan)), ["norm 0 to 0"]),
     "norms, nothing": (lambda: plots.norms(norms_table(0)), ["No norms"]),
@@ -148,6 +221,15 @@ CASES = {
     "samples, a class without images": (lambda: plots.samples(images(3, 8, 8), np.zeros(3), ["a", "b"]), ["a 3, b 0"]),
     "samples, 47 classes": (lambda: plots.samples(images(94), np.arange(94) % 47, names(47)), ["up to 5 per class"]),
     "samples, nothing": (lambda: plots.samples(images(0), np.zeros(0), ["a"]), ["no images"]),
+    "augmented": (
+        lambda: plots.augmented(images(30).reshape(3, 10, 28, 28), np.array([0, 1, 9]), names(10)),
+        ["3 training images", "9 versions", "Rows: $x$, <b>, (no name)."],
+    ),
+    "augmented, wide images": (
+        lambda: plots.augmented(images(8, 8, 20).reshape(2, 4, 8, 20), np.array([0, 46]), names(47)),
+        ["3 versions"],
+    ),
+    "augmented, nothing": (lambda: plots.augmented(images(0).reshape(0, 10, 28, 28), [], []), ["no images"]),
     "activations": (
         lambda: plots.activations({"tanh": activation(), "$x$": activation()}),
         ["tanh: f from -0.9993 to 0.9993, f' from 0.001341 to 1"],
@@ -244,6 +326,31 @@ def test_tiles_stand_row_by_row():
     page = plots.weights(np.arange(1, 4)[:, None, None] * np.ones((3, 2, 2))).figure.axes[0].get_images()[0].get_array()
     # three units side by side, a column of nothing between them
     assert page.filled(0).tolist() == [[1, 1, 0, 2, 2, 0, 3, 3]] * 2
+
+
+def test_filters_share_one_scale_symmetric_about_zero_and_stand_in_rows():
+    w = np.zeros((2, 3, 3, 4))
+    w[1, 0, 0, 3] = -3.0  # second filter, fourth channel, upper left
+    axes = plots.filters(w, "layer 4 conv").figure.axes[0]
+    drawn = axes.get_images()[0]
+    assert drawn.get_clim() == (-3.0, 3.0)
+    row, column = np.argwhere(drawn.get_array().filled(0) < 0)[0]
+    assert row > drawn.get_array().shape[0] / 2
+    assert column > 3 / 4 * drawn.get_array().shape[1]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["1", "2", "3", "4"]
+
+
+def test_feature_maps_have_a_scale_a_layer_with_zero_in_it():
+    layers = {"a": np.full((2, 3, 3), 5.0), "b": np.array([-2.0, 1.0])[:, None, None] * np.ones((2, 3, 3))}
+    figure = picture_of_maps(layers).figure
+    scales = [axes.get_images()[0].get_clim() for axes in figure.axes if axes.get_images()]
+    assert scales[1:] == [(0.0, 5.0), (-2.0, 2.0)]
+
+
+def test_the_heat_map_of_an_occlusion_covers_its_image():
+    axes = picture_of_covering(1, (9, 20), (9, 10), 3).figure.axes[1]
+    image, heat = axes.get_images()
+    assert image.get_extent() == list(heat.get_extent()) == [-0.5, 19.5, 8.5, -0.5]
 
 
 def test_the_same_picture_gives_the_same_bytes(tmp_path):

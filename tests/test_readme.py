@@ -11,12 +11,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mnistlab import cli, config
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
-COMMANDS = re.findall(r"^    (mnistlab (?:train|data|completion)(?!:).*)$", README, re.MULTILINE)
+COMMANDS = re.findall(
+    r"^    (mnistlab (?:train|evaluate|explain|gradcheck|data|completion)(?!:).*)$", README, re.MULTILINE
+)
 NETWORK = "mnistlab data fetch"
 
 
@@ -35,9 +38,25 @@ def test_the_commands_of_the_readme(command: Callable[..., Any], line: str) -> N
             lines = [",".join(map(str, [i % 10, *row])) for i, row in enumerate(rows)]
             header = ",".join(["label", *(f"pixel{i}" for i in range(784))])
             Path("train.csv").write_text("\n".join([header, *lines]) + "\n")
+    if words[0] == "evaluate":
+        words = [*(path for word in words for path in evaluated(command, word)), "report.plots=none"]
     result = command(*words)
     assert result.status == 0, result.err
     assert result.out
+
+
+def evaluated(command: Callable[..., Any], word: str) -> list[str]:
+    """Make what a word of `mnistlab evaluate` names, two runs or a folder of images, and do the shell's part."""
+    if word.startswith("outputs/seeds/"):
+        for seed in (0, 1):
+            place = f'hydra.run.dir="outputs/seeds/{seed}_seed={seed}"'
+            assert command("train", "experiment=smoke", "report.plots=none", f"seed={seed}", place).status == 0
+        return sorted(map(str, Path().glob(word)))
+    if word == "data.path=my_digits":
+        for i in range(20):
+            Path(f"my_digits/{i % 10}").mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.full((40, 40), 10 * i, np.uint8)).save(f"my_digits/{i % 10}/{i}.png")
+    return [word]
 
 
 def test_the_library_example_of_the_readme(capsys: pytest.CaptureFixture[str]) -> None:
@@ -46,6 +65,12 @@ def test_the_library_example_of_the_readme(capsys: pytest.CaptureFixture[str]) -
     accuracy, shape = capsys.readouterr().out.split(" ", 1)
     assert float(accuracy) > 0.8
     assert shape.strip() == "(359, 10)"
+
+
+def test_the_network_of_the_readme_is_explained_as_it_is(command: Callable[..., Any]) -> None:
+    out = command("explain", "model=cnn_simple").out
+    _, table, _ = out.split("\n\n")
+    assert "\n".join(f"    {line}" for line in table.splitlines()) in README
 
 
 def test_the_readme_shows_every_command_group_and_option() -> None:

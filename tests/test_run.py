@@ -54,8 +54,10 @@ ALL = CORE | {
     "confusion_matrix_normalised",
     "confusion_matrix_train",
     "norms",
+    "occlusion",
     "samples",
 }
+MAPS = {"occlusion.npz"}  # what only pictures need
 
 
 def files_of(run: Path) -> set[str]:
@@ -68,7 +70,44 @@ def pictures(names: set[str]) -> set[str]:
 
 @pytest.mark.parametrize(("which", "names"), [("none", set()), ("core", CORE), ("all", ALL)])
 def test_a_run_leaves_exactly_these_files(train: Train, which: str, names: set[str]) -> None:
-    assert files_of(train(f"report.plots={which}")) == NUMBERS | pictures(names)
+    more = MAPS if which == "all" else set()
+    assert files_of(train(f"report.plots={which}")) == NUMBERS | more | pictures(names)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "more", "names"),
+    [
+        (["report.plots=none", "report.images=[1]"], set(), set()),
+        (["report.plots=core"], set(), {"filters_1"}),
+        (
+            ["report.plots=core", "report.images=[1,299]"],
+            {"feature_maps.npz"},
+            {"filters_1", "feature_maps_1", "feature_maps_299"},
+        ),
+        (["report.plots=all"], MAPS | {"feature_maps.npz"}, {"filters_1", "filters_4", "feature_maps_0"}),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_run_with_convolutions_shows_filters_and_maps(
+    train: Train, overrides: list[str], more: set[str], names: set[str]
+) -> None:
+    usual = {"none": set[str](), "core": CORE, "all": ALL}[overrides[0].removeprefix("report.plots=")] - {"weights"}
+    directory = train("model=cnn_simple", "data.limit=200", "trainer.epochs=1", *overrides)
+    assert files_of(directory) == NUMBERS | more | pictures(usual | names)
+
+
+@pytest.mark.parametrize(("which", "names"), [("none", set()), ("core", CORE | {"augmented"})])
+def test_a_run_with_augmentation_leaves_and_shows_what_training_saw(train: Train, which: str, names: set[str]) -> None:
+    directory = train("augment=elastic", f"report.plots={which}")
+    assert files_of(directory) == NUMBERS | {"augmented.npz"} | pictures(names)
+    with np.load(directory / "augmented.npz", allow_pickle=False) as saved:
+        assert saved["images"].shape == (10, 1 + 9, 28, 28)
+        assert saved["labels"].tolist() == list(range(10))
+        originals, versions = saved["images"][:, 0], saved["images"][:, 1:]
+    with np.load(directory / "samples.npz", allow_pickle=False) as saved:
+        np.testing.assert_array_equal(originals, saved["images"][::10])  # the first of each class
+    assert all(len(np.unique(row.reshape(9, -1), axis=0)) == 9 for row in versions)
+    assert "augment Elastic, rotation 10, scale 0.1" in (directory / "train.log").read_text()
 
 
 def test_what_stands_in_the_files(train: Train) -> None:
@@ -120,7 +159,8 @@ def test_the_saved_model_predicts_what_was_saved(train: Train) -> None:
 def test_the_checkpoint_holds_the_whole_state(train: Train) -> None:
     state, arrays = read(train("optimizer=adam") / "checkpoint.safetensors")
     assert (state["epoch"], state["optimizer_steps"]) == (2, 58)
-    assert set(state["streams"]) == {"order", "dropout"}
+    assert set(state["streams"]) == {"order", "dropout", "augment"}
+    assert arrays.pop("buffers").shape == (0,)  # no layer measures statistics
     assert set(arrays) == {"theta", "optimizer.0", "optimizer.1"}
     assert all(array.shape == arrays["theta"].shape for array in arrays.values())
 
@@ -135,7 +175,8 @@ def test_the_checkpoint_is_of_the_last_epoch_and_the_model_of_the_best(train: Tr
 
 
 @pytest.mark.parametrize(
-    "overrides", [[], ["regularization=dropout", "optimizer=momentum"], ["trainer.batch_size=full"]]
+    "overrides",
+    [[], ["regularization=dropout", "optimizer=momentum"], ["trainer.batch_size=full"], ["augment=elastic"]],
 )
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(train: Train, overrides: list[str]) -> None:
     first, second, other = train(*overrides), train(*overrides), train(*overrides, "seed=1")
@@ -191,16 +232,20 @@ def test_early_stopping_keeps_the_best_epoch(train: Train) -> None:
         ["data.validation=0", "trainer.train_metrics=exact", "data.scaling=none", "optimizer.lr=1e-5"],
         ["data.validation=100", "data.validation_from=first", "trainer.shuffle=false", "trainer.batch_size=1"],
         ["trainer.batch_size=full", "optimizer=adagrad", "trainer.threads=2"],
+        ["augment=shift", "augment.pixels=1", "trainer.train_metrics=exact"],
+        ["augment=affine", "data=digits", "trainer.batch_size=full"],
         ["init=zeros", "trainer.select=best", "trainer.monitor=accuracy"],
     ],
     ids=" ".join,
 )
 def test_every_part_of_the_configuration_runs(train: Train, overrides: list[str]) -> None:
-    assert files_of(train(*overrides)) == NUMBERS
+    augments = any(override.startswith("augment=") for override in overrides)
+    assert files_of(train(*overrides)) == NUMBERS | ({"augmented.npz"} if augments else set())
 
 
-def test_pictures_can_be_drawn_again_from_the_saved_numbers(train: Train) -> None:
-    directory = train("report.plots=all")
+@pytest.mark.parametrize("overrides", [[], ["model=cnn_simple", "data.limit=200", "report.images=[3]"]])
+def test_pictures_can_be_drawn_again_from_the_saved_numbers(train: Train, overrides: list[str]) -> None:
+    directory = train("report.plots=all", *overrides)
     before = {path.name: path.read_bytes() for path in (directory / "plots").iterdir()}
     for path in (directory / "plots").iterdir():
         path.unlink()

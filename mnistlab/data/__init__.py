@@ -7,8 +7,9 @@ from mnistlab.data.dataset import Dataset, Part, Scaling, Source, ValidationFrom
 from mnistlab.data.embedded import Digits, Mnist5k
 from mnistlab.data.files import IdxSource, NpzSource
 from mnistlab.data.folder import FolderSource
-from mnistlab.data.load import describe, load
+from mnistlab.data.load import Outline, describe, has_own_test, load, load_all, outline
 from mnistlab.data.named import NamedSource, catalogue, fetch
+from mnistlab.data.relabel import relabel
 from mnistlab.data.tables import CsvSource
 
 SOURCES: dict[str, type[Source]] = {
@@ -24,6 +25,7 @@ SOURCES: dict[str, type[Source]] = {
 __all__ = [
     "SOURCES",
     "Dataset",
+    "Outline",
     "Part",
     "Scaling",
     "Source",
@@ -31,5 +33,9 @@ __all__ = [
     "catalogue",
     "describe",
     "fetch",
+    "has_own_test",
     "load",
+    "load_all",
+    "outline",
+    "relabel",
 ]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -73,6 +73,15 @@ class Dataset:
     scale: float
 
 
+class Published(NamedTuple):
+    """What is known of a published dataset before a file of it is read; ``train`` is the size of its training pool."""
+
+    name: str
+    image_shape: tuple[int, int]
+    classes: int
+    train: int
+
+
 @dataclass
 class Source:
     """Where the data comes from, and what is taken from it; the options that all sources share.
@@ -100,6 +109,10 @@ class Source:
         """Return everything that the source holds, checked."""
         raise NotImplementedError
 
+    def published(self) -> Published | None:
+        """Return what is known without reading; nothing of data that are the user's own."""
+        return None
+
 
 @dataclass
 class OwnTest(Source):
@@ -109,13 +122,22 @@ class OwnTest(Source):
     """
 
     test: Any = 0.2
+    cuts = True  # no option, and so no field: `uncut` changes it
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_share("test", self.test)
 
+    def uncut(self) -> Self:
+        """Return a source of the same rows from which no test part is cut, so that any number of them will do."""
+        same = replace(self)
+        same.cuts = False
+        return same
+
     def cut_test(self, all_rows: Part) -> tuple[Part, Part]:
         """Return the training pool and the test part; no class may lose its last training row."""
+        if not self.cuts:
+            return all_rows, all_rows.take(slice(0, 0))
         labels = all_rows.labels
         count = rows_of_share("test", self.test, len(labels), "the data")
         if not count:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from mnistlab.data import cache, idx, split
-from mnistlab.data.dataset import OwnTest, Part, Pool, Source
+from mnistlab.data.dataset import OwnTest, Part, Pool, Published, Source, rows_of_share
 from mnistlab.data.registry import DIGITS
 from mnistlab.errors import RequestError
 
@@ -46,6 +46,9 @@ class Mnist5k(Source):
         whole, test = Part(images, labels), split.last(labels, 1000)
         return Pool("mnist5k", whole.take(split.others(test, 5000)), whole.take(test), DIGITS, provenance)
 
+    def published(self) -> Published:
+        return Published("mnist5k", (28, 28), 10, 4000)
+
 
 @dataclass
 class Digits(OwnTest):
@@ -58,6 +61,9 @@ class Digits(OwnTest):
         """Return the digits, the last rows of each as test part."""
         images, labels, provenance = _packaged("digits", "sklearn", "datasets/data/digits.csv.gz", 8, 255 / 16)
         return Pool("digits", *self.cut_test(Part(images, labels)), DIGITS, provenance)
+
+    def published(self) -> Published:
+        return Published("digits", (8, 8), 10, 1797 - rows_of_share("test", self.test, 1797, "the data"))
 
 
 def _packaged(name: str, package: str, file: str, side: int, stretch: float) -> tuple[np.ndarray, np.ndarray, dict]:

@@ -46,7 +46,7 @@ class FolderSource(OwnTest):
         parts = {"train": path / "train", "test": path / "test"} if apart else {"train": path}
         found = {part: _classes(folder, where) for part, folder in parts.items()}
         class_names = tuple(found["train"])
-        if len(class_names) < 2:
+        if len(class_names) < 2 and self.cuts:
             raise RequestError(f"{where}: only the class {class_names[0]!r} is there; at least two are needed")
         if apart and (unknown := [name for name in found["test"] if name not in found["train"]]):
             raise RequestError(f"{where}: test/ has the class {unknown[0]!r}, which train/ has not; add it there")

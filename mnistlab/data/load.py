@@ -4,15 +4,37 @@ from __future__ import annotations
 
 import logging
 import math
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from mnistlab.data import split
-from mnistlab.data.dataset import Dataset, Part, Pool, Scaling, Source, ValidationFrom, check_limit, rows_of_share
+from mnistlab.data.dataset import (
+    Dataset,
+    OwnTest,
+    Part,
+    Pool,
+    Scaling,
+    Source,
+    ValidationFrom,
+    check_limit,
+    rows_of_share,
+)
 from mnistlab.errors import RequestError
 
 log = logging.getLogger("mnistlab.data")
+
+
+@dataclass(frozen=True)
+class Outline:
+    """The sizes of a dataset: of its images, its classes, its training and its validation part."""
+
+    name: str
+    image_shape: tuple[int, int]
+    classes: int
+    train: int
+    validation: int
 
 
 def load(source: Source, rng: np.random.Generator) -> Dataset:
@@ -25,14 +47,40 @@ def load(source: Source, rng: np.random.Generator) -> Dataset:
     for what, part in (("training", pool.train), ("test", pool.test)):
         if not len(part):
             raise RequestError(f"{_key(pool)}: the {what} part has no rows; at least one is needed")
+    dataset = _cut(source, pool, rng)
+    for what, part in (("training", dataset.train), ("test", dataset.test)):
+        _note_absent_classes(pool, what, part)
+    return dataset
+
+
+def load_all(source: Source, rng: np.random.Generator) -> tuple[Dataset, Part]:
+    """Return the dataset, and the rows of all its parts together: training and validation part, then test part.
+
+    A source without a test part of its own is not cut at all where no limit is set, so that a few images of a user's
+    are enough; the dataset then has no test part.
+    """
+    source = replace(source, validation=0)
+    if isinstance(source, OwnTest) and source.limit is None and source.test_limit is None:
+        source = source.uncut()
+    dataset = _cut(source, source.read(), rng)
+    if not len(dataset.test):
+        return dataset, dataset.train
+    both = dataset.train, dataset.test
+    return dataset, Part(np.concatenate([p.images for p in both]), np.concatenate([p.labels for p in both]))
+
+
+def has_own_test(source: Source) -> bool:
+    """Return whether the test part of ``source`` is its own, rather than rows cut from the others."""
+    return not isinstance(source, OwnTest) or len(source.uncut().read().test) > 0
+
+
+def _cut(source: Source, pool: Pool, rng: np.random.Generator) -> Dataset:
     train, validation = _cut_training_pool(source, pool.train, rng)
     test = pool.test
     if source.test_limit is not None:
         check_limit("test_limit", source.test_limit, test.labels, source.stratify, "the test part")
         if source.test_limit < len(test):
             test = test.take(split.spread(test.labels, source.test_limit, source.stratify))
-    for what, part in (("training", train), ("test", test)):
-        _note_absent_classes(pool, what, part)
     shift, scale = scale_of(source.scaling, train.images)
     provenance = {
         **pool.provenance,
@@ -66,6 +114,22 @@ def _cut_training_pool(source: Source, pool: Part, rng: np.random.Generator) -> 
     if rows is not None:
         held_out, kept_rows = rows[held_out], rows[kept_rows]
     return pool.take(kept_rows), pool.take(held_out)
+
+
+def outline(source: Source, rng: np.random.Generator) -> Outline:
+    """Return what `load` would give, without its arrays. Own data are read for it, published ones are not."""
+    known = source.published()
+    if known is None:
+        data = load(source, rng)
+        height, width = data.train.images.shape[1:]
+        return Outline(data.name, (height, width), len(data.class_names), len(data.train), len(data.validation))
+    pool = known.train if source.limit is None else source.limit
+    if pool > known.train:
+        raise RequestError(
+            f"limit={pool}: the training pool has only {known.train:,} rows; ask for fewer or leave limit out"
+        )
+    held_out = rows_of_share("validation", source.validation, pool, "the training pool")
+    return Outline(known.name, known.image_shape, known.classes, pool - held_out, held_out)
 
 
 def scale_of(scaling: Scaling, images: np.ndarray) -> tuple[float, float]:

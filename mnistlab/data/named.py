@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from mnistlab.data import cache, download, idx
-from mnistlab.data.dataset import Part, Pool, Source, check_labels
+from mnistlab.data.dataset import Part, Pool, Published, Source, check_labels
 from mnistlab.data.paths import existing, expanded
 from mnistlab.data.registry import REGISTRY, Named
 from mnistlab.errors import RequestError, choice
@@ -41,6 +41,10 @@ class NamedSource(Source):
         """Return the dataset as published: its training and its test part."""
         where, found = self._locate()
         return _read(self.name, found, where, f"root={self.root}" if self.root is not None else None)
+
+    def published(self) -> Published:
+        named = REGISTRY[self.name]
+        return Published(self.name, named.image_shape, len(named.class_names), named.train)
 
     def _locate(self) -> tuple[str, Path]:
         if self.root is not None:

@@ -35,6 +35,7 @@ class Named:
     archive_folder: str = ""
     first_label: int = 0
     transposed: bool = False
+    image_shape: tuple[int, int] = (28, 28)
 
 
 def _emnist(split: str, what: str, train: int, test: int, class_names: tuple[str, ...], first_label: int = 0) -> Named:

@@ -14,7 +14,7 @@ from typing import ClassVar
 import numpy as np
 
 from mnistlab.errors import RequestError, number, positive
-from mnistlab.nn.layer import Layer
+from mnistlab.nn.layer import Layer, Shape
 
 
 @dataclass
@@ -24,6 +24,14 @@ class Activation(Layer):
     name: ClassVar[str]
     can_overwrite = True
     reads_output = True
+    element_wise = True
+
+    def build(self, in_shape: Shape) -> Shape:
+        self.size = int(np.prod(in_shape))
+        return in_shape
+
+    def flops(self) -> int:
+        return self.size
 
     @property
     def gain(self) -> float:

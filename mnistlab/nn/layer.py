@@ -29,15 +29,20 @@ class Layer:
     allocates nothing.
     """
 
-    in_place = False  # set by the network: nobody needs x any more, y may be written over it
-    can_overwrite: ClassVar[bool] = False  # forward knows how to work in place
-    reads_output: ClassVar[bool] = False  # backward reads the y that forward returned
+    in_place = False  # set by the network: nobody needs x any more, y (or later dx) may be written over it
+    can_overwrite: ClassVar[bool] = False  # forward or backward knows how to work in place
+    reads_output = False  # backward reads the y that forward returned
     may_return_input: ClassVar[bool] = False  # forward may return x or a view of it
+    element_wise: ClassVar[bool] = False  # y has the shape of x, whatever that is
+    constants: ClassVar[dict[str, float]] = {}  # where biases and statistics start, if not at 0
 
     def __post_init__(self) -> None:
         self.params: dict[str, np.ndarray] = {}
         self.grads: dict[str, np.ndarray] = {}
+        self.buffers: dict[str, np.ndarray] = {}
+        self._memory: dict[str, np.ndarray] = {}
         self._arrays: dict[tuple[str, Shape], np.ndarray] = {}
+        self._zeroed: dict[str, Shape] = {}
         self.dtype: Any = np.float32
 
     def build(self, in_shape: Shape) -> Shape:
@@ -52,9 +57,21 @@ class Layer:
         """Return name and shape of the parameters that start at a constant and are never regularised."""
         return {}
 
+    def statistics(self) -> dict[str, Shape]:
+        """Return name and shape of what training measures rather than learns: ``self.buffers[name]``."""
+        return {}
+
     def fans(self) -> tuple[int, int]:
         """Return fan_in and fan_out of the weights, for the initialisation."""
         raise NotImplementedError
+
+    def flops(self) -> int:
+        """Return the floating-point operations of `forward` for one image; a function of one element counts as one."""
+        return 0
+
+    def footprint(self) -> int:
+        """Return the elements per image of the largest array, beside x and y, that `forward` needs."""
+        return 0
 
     def forward(self, x: np.ndarray, rng: np.random.Generator | None = None) -> np.ndarray:
         """Return y for x, batch last. ``rng=None`` means inference."""
@@ -65,14 +82,33 @@ class Layer:
         raise NotImplementedError
 
     def array(self, name: str, shape: Shape, dtype: Any = None) -> np.ndarray:
-        """Return this layer's working array of that name and shape, allocated at the first call."""
+        """Return this layer's working array of that name and shape; arrays of one name share their memory."""
         key = name, shape
         found = self._arrays.get(key)
         if found is None:
-            if len(self._arrays) >= 32:  # a caller with ever new batch sizes must not fill the memory
-                self._arrays.clear()
-            found = self._arrays[key] = np.empty(shape, dtype or self.dtype)
+            size = int(np.prod(shape))
+            memory = self._memory.get(name)
+            if memory is None or memory.size < size or len(self._arrays) >= 64:
+                memory = self._memory[name] = np.empty(size, dtype or self.dtype)
+                self._arrays = {other: array for other, array in self._arrays.items() if other[0] != name}
+            found = self._arrays[key] = memory[:size].reshape(shape)
         return found
+
+    def zeros(self, name: str, shape: Shape) -> np.ndarray:
+        """Return `array`, all zero when the shape was another at the latest call: what stays zero is never refilled."""
+        array = self.array(name, shape)
+        if self._zeroed.get(name) != shape:
+            array.fill(0)
+            self._zeroed[name] = shape
+        return array
+
+    def _contiguous(self, a: np.ndarray, name: str = "contiguous dy") -> np.ndarray:
+        """Return ``a``, or a contiguous copy in the array of that name."""
+        if a.flags.c_contiguous:
+            return a
+        copy = self.array(name, a.shape)
+        np.copyto(copy, a)
+        return copy
 
     def spec(self) -> dict[str, dict[str, Any]]:
         """Return ``{name: hyper-parameters}``: what the registry builds the same layer from."""
@@ -109,6 +145,9 @@ class Dense(Layer):
     def fans(self) -> tuple[int, int]:
         return self.fan_in, self.units
 
+    def flops(self) -> int:
+        return (2 * self.fan_in + 1) * self.units
+
     def forward(self, x: np.ndarray, rng: np.random.Generator | None = None) -> np.ndarray:
         self.x = x
         y = self.array("y", (self.units, x.shape[1]))
@@ -132,6 +171,7 @@ class Dropout(Layer):
 
     can_overwrite = True
     may_return_input = True
+    element_wise = True
 
     rate: float = 0.5
 
@@ -172,6 +212,15 @@ class Flatten(Layer):
 
     def backward(self, dy: np.ndarray, need_dx: bool = True) -> np.ndarray:
         return dy.reshape(self.in_shape)
+
+
+def as_map(name: str, shape: Shape) -> tuple[int, int, int]:
+    """Return channels, height and width of an input shape, or say that the layer takes a map."""
+    if len(shape) != 3:
+        raise RequestError(
+            f"{name}: takes a map (channels x height x width), got a vector of {shape[0]:,}; put it before flatten"
+        )
+    return shape[0], shape[1], shape[2]
 
 
 def layer_name(cls: type[Layer]) -> str:

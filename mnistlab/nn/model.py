@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
 
-from mnistlab.errors import RequestError, choice, did_you_mean, whole
+from mnistlab.errors import RequestError, choice, did_you_mean, number, whole
 from mnistlab.nn.activation import ACTIVATIONS, Activation
+from mnistlab.nn.conv import Conv2D
 from mnistlab.nn.layer import Dense, Dropout, Flatten, Layer, layer_name
 from mnistlab.nn.loss import LOSSES, OUTPUTS, Loss
 from mnistlab.nn.network import Network
+from mnistlab.nn.norm import BatchNorm
+from mnistlab.nn.pool import AvgPool2D, GlobalAvgPool, MaxPool2D
 from mnistlab.nn.regularization import Regularization
 
-LAYERS: dict[str, type[Layer]] = {layer_name(cls): cls for cls in (Dense, Dropout, Flatten)} | dict(ACTIVATIONS)
+KINDS: tuple[type[Layer], ...] = (
+    *(Dense, Dropout, Flatten),
+    *(Conv2D, MaxPool2D, AvgPool2D, GlobalAvgPool, BatchNorm),
+)
+LAYERS: dict[str, type[Layer]] = {layer_name(cls): cls for cls in KINDS} | dict(ACTIVATIONS)
 
 
 def layer(spec: Any, registry: Mapping[str, type[Layer]] = LAYERS) -> Layer:
@@ -60,7 +68,7 @@ class Model:
         choice("loss", self.loss, LOSSES)
         LOSSES[self.loss](2, self.output)  # refuses a pair that does not go together
 
-    def layers(self, classes: int, regularization: Regularization) -> list[Layer]:
+    def row(self, classes: int, regularization: Regularization) -> list[Layer]:
         """Return the layers for ``classes`` outputs."""
         raise NotImplementedError
 
@@ -75,7 +83,7 @@ class Model:
     ) -> Network:
         """Return the network, its parameters all zero."""
         loss = self.make_loss(classes, regularization.label_smoothing, dtype)
-        return Network(self.layers(classes, regularization), image_shape, loss, shift, scale, dtype)
+        return Network(self.row(classes, regularization), image_shape, loss, shift, scale, dtype)
 
     def make_loss(self, classes: int, label_smoothing: float = 0.0, dtype: Any = np.float32) -> Loss:
         """Return the loss object."""
@@ -98,11 +106,8 @@ class MLP(Model):
             whole("hidden", units, 1, "the number of hidden units")
         self._activations()
 
-    def layers(self, classes: int, regularization: Regularization) -> list[Layer]:
-        try:
-            rates = regularization.dropout_rates(len(self.hidden))
-        except RequestError as error:
-            raise RequestError(f"regularization.{error}") from None
+    def row(self, classes: int, regularization: Regularization) -> list[Layer]:
+        rates = _dropout_rates(regularization, len(self.hidden))
         layers: list[Layer] = [Flatten()]
         if rates[0]:
             layers.append(Dropout(rates[0]))
@@ -143,19 +148,107 @@ class OneHidden(Model):
         whole("units", self.units, 1, "the number of hidden units")
         self._mlp()
 
-    def layers(self, classes: int, regularization: Regularization) -> list[Layer]:
-        return self._mlp().layers(classes, regularization)
+    def row(self, classes: int, regularization: Regularization) -> list[Layer]:
+        return self._mlp().row(classes, regularization)
 
     def _mlp(self) -> MLP:
         return MLP(self.output, self.loss, [self.units], self.activation)
 
 
-MODELS: dict[str, type[Any]] = {"mlp": MLP, "one_hidden": OneHidden}
+@dataclass
+class LayerList(Model):
+    """Any row of layers, each a name or a name with settings: ``[{conv: {filters: 6, kernel: 5}}, relu, flatten]``.
+
+    Sizes are inferred. After the list comes the output layer, dense with one unit a class, unless ``output_layer`` is
+    false; the list must then itself end with one output a class. ``regularization.dropout`` acts after the activation
+    of each hidden dense layer, as in the other models, and cannot be combined with dropout in the list.
+    """
+
+    layers: list[Any] = field(default_factory=list)
+    output_layer: bool = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._made()
+
+    def row(self, classes: int, regularization: Regularization) -> list[Layer]:
+        made = self._made()
+        if self.output_layer:
+            made.append(Dense(classes))
+        hidden = [i for i, one in enumerate(made) if isinstance(one, Dense)][: -1 if self.output_layer else None]
+        rates = _dropout_rates(regularization, len(hidden))
+        if any(rates) and any(isinstance(one, Dropout) for one in made):
+            raise RequestError(
+                f"regularization.dropout={regularization.dropout}: model.layers has dropout of its own; set one of them"
+            )
+        for i, rate in reversed(list(zip(hidden, rates[1:], strict=True))):
+            if rate:
+                after = i + 1 + isinstance(made[i + 1] if i + 1 < len(made) else None, Activation)
+                made.insert(after, Dropout(rate))
+        return [Dropout(rates[0]), *made] if rates[0] else made
+
+    def _made(self) -> list[Layer]:
+        made = []
+        for i, description in enumerate(self.layers):
+            try:
+                made.append(layer(description))
+            except RequestError as error:
+                message = str(error)
+                unnamed = message.startswith("layer=")
+                raise RequestError(f"layers.{i}={message[6:]}" if unnamed else f"layers.{i}.{message}") from None
+        return made
 
 
-def network_from_spec(spec: Mapping[str, Any], dtype: Any = np.float32) -> Network:
-    """Return the network that `Network.spec` describes, all parameters zero. Names are looked up, never imported."""
-    loss = LOSSES[choice("loss", spec["loss"], LOSSES)](spec["classes"], spec["output"], spec["label_smoothing"], dtype)
-    height, width = spec["image_shape"]
+def _dropout_rates(regularization: Regularization, hidden: int) -> tuple[float, ...]:
+    try:
+        return regularization.dropout_rates(hidden)
+    except RequestError as error:
+        raise RequestError(f"regularization.{error}") from None
+
+
+SPEC = ("layers", "image_shape", "classes", "loss", "output", "label_smoothing", "shift", "scale")
+MOST_PIXELS, MOST_CLASSES = 2**24, 10_000
+
+MODELS: dict[str, type[Any]] = {"mlp": MLP, "one_hidden": OneHidden, "layers": LayerList}
+
+
+def network_from_spec(spec: Any, dtype: Any = np.float32, most: int | None = None) -> Network:
+    """Return the network that `Network.spec` describes, all parameters zero. Names are looked up, never imported.
+
+    The description may come from anyone: what does not fit is a `RequestError`. Where it asks for more than ``most``
+    parameters and statistics nothing is allocated.
+    """
+    if not isinstance(spec, Mapping):
+        raise RequestError(f"architecture={spec}: a mapping was expected")
+    if missing := [key for key in SPEC if key not in spec]:
+        raise RequestError(f"{missing[0]} is missing; an architecture has {', '.join(SPEC)}")
+    for key, kind in (("layers", list), ("image_shape", list), ("loss", str), ("output", str)):
+        if not isinstance(spec[key], kind):
+            raise RequestError(f"{key}={spec[key]}: {'a list' if kind is list else 'a name'} was expected")
+    height, width = (whole("image_shape", side, 1, "a side") for side in _two(spec["image_shape"]))
+    classes = whole("classes", spec["classes"], 1, "the number of classes")
+    if height * width > MOST_PIXELS or classes > MOST_CLASSES:
+        raise RequestError(
+            f"{height} x {width} pixels, {classes} classes: at most {MOST_PIXELS:,} and {MOST_CLASSES:,} are accepted"
+        )
     layers = [layer(description) for description in spec["layers"]]
-    return Network(layers, (height, width), loss, spec["shift"], spec["scale"], dtype)
+    if most is not None and (size := _size(layers, height, width)) > most:
+        raise RequestError(f"layers: they have {size:,} parameters, where only {most:,} are given")
+    loss = LOSSES[choice("loss", spec["loss"], LOSSES)](classes, spec["output"], spec["label_smoothing"], dtype)
+    return Network(layers, (height, width), loss, number("shift", spec["shift"]), number("scale", spec["scale"]), dtype)
+
+
+def _two(sides: list[Any]) -> list[Any]:
+    if len(sides) != 2:
+        raise RequestError(f"image_shape={sides}: [height, width] was expected")
+    return sides
+
+
+def _size(layers: Sequence[Layer], height: int, width: int) -> int:
+    """Return how many parameters and statistics the layers have, without allocating any."""
+    shape: tuple[int, ...] = (1, height, width)
+    size = 0
+    for one in layers:
+        shape = one.build(shape)
+        size += sum(math.prod(s) for s in (one.weights() | one.biases() | one.statistics()).values())
+    return size

@@ -10,12 +10,16 @@ import numpy as np
 
 from mnistlab.errors import RequestError
 from mnistlab.nn.activation import Activation
+from mnistlab.nn.conv import Conv2D
 from mnistlab.nn.init import Init
 from mnistlab.nn.layer import Layer, Shape, layer_name
 from mnistlab.nn.loss import Loss, probabilities
+from mnistlab.nn.norm import BatchNorm
+from mnistlab.nn.pool import Pool2D
 
-CHUNK = 4096  # samples of 28 x 28 that go through the layers at once: larger batches are summed over such chunks
-PIXELS = CHUNK * 28 * 28  # larger images go through in fewer at once, so that memory stays bounded
+CHUNK = 4096  # images that go through the layers at once: larger batches are summed over such chunks
+BUFFER = 2048  # elements: NumPy takes three such buffers for operations on parts of maps; 8,192 by itself
+ELEMENTS = 2**25  # of the largest array, so that memory stays bounded: with large images or maps, fewer at once
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,8 @@ class Network:
     """Layers in a row, from uint8 images to logits.
 
     ``theta`` holds all weights first (``theta[:n_weights]``), then all biases; ``grad`` is laid out alike. Layers hold
-    views of both. Images are (n, height, width) uint8; the network's input is (pixel - shift) * scale.
+    views of both. ``buffers`` holds the statistics of all layers. Images are (n, height, width) uint8; the network's
+    input is (pixel - shift) * scale.
     """
 
     def __init__(
@@ -57,13 +62,21 @@ class Network:
             layer = self.layers[block.layer]
             layer.params[block.name] = self.theta[block.part].reshape(block.shape)
             layer.grads[block.name] = self.grad[block.part].reshape(block.shape)
+        self.buffers = self._lay_out_statistics()
+        sizes = [int(np.prod(shape)) for shape in [self.image_shape, *self.shapes]]
+        self._largest = max(sizes + [layer.footprint() for layer in self.layers])
         self._first = min((block.layer for block in self.blocks), default=0)
         self._inputs: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
         self._total: np.ndarray | None = None
 
     def initialise(self, init: Init, rng: np.random.Generator) -> None:
-        """Draw all weights; biases become zero. The draws are made in float64 and rounded to the network's dtype."""
-        self.theta[self.n_weights :] = 0
+        """Draw all weights; biases and statistics become their constants.
+
+        The draws are made in float64 and rounded to the network's dtype.
+        """
+        for layer in self.layers:
+            for name, array in (layer.params | layer.buffers).items():
+                array[...] = layer.constants.get(name, 0)
         for block in self.blocks:
             if block.is_weight:
                 layer = self.layers[block.layer]
@@ -173,13 +186,19 @@ class Network:
         }
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """Return the parameters by name, ``2.dense.W`` for instance, as views."""
-        return {
-            f"{block.layer + 1}.{layer_name(type(self.layers[block.layer]))}.{block.name}": self.theta[
-                block.part
-            ].reshape(block.shape)
-            for block in self.blocks
-        }
+        """Return parameters and statistics by name, ``2.dense.W`` for instance, as views."""
+        places = [(block.layer, block.name, self.layers[block.layer].params[block.name]) for block in self.blocks]
+        places += [(i, *named) for i, layer in enumerate(self.layers) for named in layer.buffers.items()]
+        return {f"{i + 1}.{layer_name(type(self.layers[i]))}.{name}": array for i, name, array in places}
+
+    def activations(self, images: np.ndarray) -> list[np.ndarray]:
+        """Return what each layer gives for the images in inference: copies, (units, n) or (channels, h, w, n)."""
+        x = self._load(images, None, slice(0, len(images)))
+        found = []
+        for layer in self.layers:
+            x = layer.whole_map(x) if isinstance(layer, Conv2D) else layer.forward(x)
+            found.append(x.copy())
+        return found
 
     def _build(self) -> list[Shape]:
         shape: Shape = (1, *self.image_shape)
@@ -190,8 +209,10 @@ class Network:
             try:
                 shape = layer.build(shape)
             except RequestError as error:
-                raise RequestError(f"layer {i + 1} {error}") from None
+                raise RequestError(f"layers: layer {i + 1} {error}") from None
             shapes.append(shape)
+            if isinstance(layer, Conv2D) and self._is_pooled(i, shape):
+                layer.prepare_for_pooling()
             layer.in_place = layer.can_overwrite and i > 0 and not read
             read = layer.reads_output or (layer.may_return_input and read)
         self._logits_are_read = read
@@ -200,6 +221,15 @@ class Network:
                 f"layers: the last one gives {' x '.join(map(str, shape))} outputs for {self.loss.classes} classes"
             )
         return shapes
+
+    def _is_pooled(self, i: int, shape: Shape) -> bool:
+        """Return whether layer i's map reaches a layer that takes it split into its phases, and only such before."""
+        for layer in self.layers[i + 1 :]:
+            if isinstance(layer, Pool2D):
+                return layer.takes_phases and min(shape[1:]) > 1
+            if not (layer.element_wise or (isinstance(layer, BatchNorm) and shape[1] % 2 == shape[2] % 2 == 0)):
+                break
+        return False
 
     def _lay_out(self) -> list[Block]:
         blocks, start = [], 0
@@ -210,6 +240,17 @@ class Network:
                     blocks.append(Block(i, name, shape, slice(start, start + size), is_weight))
                     start += size
         return blocks
+
+    def _lay_out_statistics(self) -> np.ndarray:
+        shapes = [(layer, name, shape) for layer in self.layers for name, shape in layer.statistics().items()]
+        buffers = np.zeros(sum(int(np.prod(shape)) for _, _, shape in shapes), self.dtype)
+        start = 0
+        for layer, name, shape in shapes:
+            stop = start + int(np.prod(shape))
+            layer.buffers[name] = buffers[start:stop].reshape(shape)
+            layer.buffers[name][...] = layer.constants.get(name, 0)
+            start = stop
+        return buffers
 
     def _gain_after(self, i: int) -> float:
         """Return the gain of the activation that follows layer i; 1 where another layer with weights comes first."""
@@ -234,8 +275,12 @@ class Network:
         else:
             batch_labels = self._inputs[part.stop - part.start][2]
             np.take(labels, rows[part], out=batch_labels, mode="clip")
-        result = self.loss.forward(self.forward(x, rng), batch_labels)
-        self.backward(self.loss.backward())
+        buffer = np.setbufsize(BUFFER)
+        try:
+            result = self.loss.forward(self.forward(x, rng), batch_labels)
+            self.backward(self.loss.backward())
+        finally:
+            np.setbufsize(buffer)
         return result
 
     def _logits(self, images: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
@@ -244,7 +289,7 @@ class Network:
 
     @property
     def _chunk(self) -> int:
-        return min(CHUNK, max(1, PIXELS // (self.image_shape[0] * self.image_shape[1])))
+        return min(CHUNK, max(1, ELEMENTS // self._largest))
 
     def _chunks(self, n: int) -> Iterator[slice]:
         return (slice(start, min(start + self._chunk, n)) for start in range(0, n, self._chunk))

@@ -6,19 +6,26 @@ imported on the first call, without pyplot, so that nothing global changes.
 
 from mnistlab.plots.classes import class_distribution, confusion
 from mnistlab.plots.figure import Picture, save
-from mnistlab.plots.grids import mistakes, samples, weights
+from mnistlab.plots.grids import augmented, mistakes, samples, weights
 from mnistlab.plots.lines import activations, curves, norms
+from mnistlab.plots.maps import feature_maps, filters, occlusion
 from mnistlab.plots.ranking import precision_recall, roc
+from mnistlab.plots.robustness import robustness
 
 __all__ = [
     "Picture",
     "activations",
+    "augmented",
     "class_distribution",
     "confusion",
     "curves",
+    "feature_maps",
+    "filters",
     "mistakes",
     "norms",
+    "occlusion",
     "precision_recall",
+    "robustness",
     "roc",
     "samples",
     "save",

@@ -1,4 +1,4 @@
-"""Grids of images: mistakes, samples, first-layer weights. A grid is one array, for a hundred axes would be slow."""
+"""Grids of images: mistakes, samples, augmentation, first-layer weights. A grid is one array: axes are slow."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def weights(w: np.ndarray) -> Picture:
     figure = new_figure(width, height, f"First-layer weights: {count}")
     axes = place(figure, 0.15, 0.1, width - 1.05, height - 0.55)
     colours = LinearSegmentedColormap.from_list("diverging", BLUE_TO_RED)
-    drawn = axes.imshow(_tiled(shown, across), cmap=colours, vmin=-largest, vmax=largest)
+    drawn = axes.imshow(tiled(shown, across), cmap=colours, vmin=-largest, vmax=largest)
     axes.set_axis_off()
     axes.set_anchor("NW")
     bar = figure.colorbar(drawn, cax=place(figure, width - 0.78, 0.15, 0.13, height - 0.65))
@@ -119,8 +119,8 @@ def samples(images: np.ndarray, labels: np.ndarray, class_names: Sequence[str], 
         left = block * (margin + cell * each) + margin
         bottom = height - head - cell * len(mine)
         axes = place(figure, left, bottom, cell * each, cell * len(mine))
-        gap = _gap(h, w)
-        axes.imshow(_tiled(grid, each), cmap="gray", vmin=0, vmax=255, aspect="auto" if h == w else "equal")
+        gap = gap_of(h, w)
+        axes.imshow(tiled(grid, each), cmap="gray", vmin=0, vmax=255, aspect="auto" if h == w else "equal")
         axes.set_yticks([row * (h + gap) + (h - 1) / 2 for row in range(len(mine))], [names[c] for c in mine], size=8)
         axes.set_xticks([])
         axes.tick_params(length=0)
@@ -129,14 +129,48 @@ def samples(images: np.ndarray, labels: np.ndarray, class_names: Sequence[str], 
     return Picture(figure, f"Sample images, up to {each} per class, a row per class. Images to choose from: {counts}.")
 
 
-def _gap(h: int, w: int) -> int:
+@styled
+def augmented(images: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) -> Picture:
+    """Draw images (n, 1 + versions, h, w), a row each: the original at the left, then its versions."""
+    if len(images) == 0:
+        return empty("There are no images to draw.")
+    rows, across, h, w = images.shape
+    names = [label(class_names[int(c)], 18) for c in labels]
+    margin, cell, head, apart = 0.25 + width_of(names, 8), 0.5, 0.62, 0.16
+    width, height = max(margin + cell * across + apart + 0.15, 4.6), cell * rows + head + 0.1
+    figure = new_figure(width, height, "Augmentation: training images as an epoch shows them")
+    gap = gap_of(h, w)
+    for left, columns, heading in (
+        (margin, slice(0, 1), "original"),
+        (margin + cell + apart, slice(1, None), "augmented"),
+    ):
+        shown = images[:, columns]
+        count = shown.shape[1]
+        axes = place(figure, left, 0.1, cell * count, cell * rows)
+        page = tiled(shown.reshape(-1, h, w), count)
+        axes.imshow(page, cmap="gray", vmin=0, vmax=255, aspect="auto" if h == w else "equal")
+        axes.set_title(heading, size=8.5, pad=4)
+        axes.set_yticks([])
+        axes.set_xticks([])
+        axes.spines[:].set_visible(False)
+        if heading == "original":
+            axes.set_yticks([row * (h + gap) + (h - 1) / 2 for row in range(rows)], names, size=8)
+            axes.tick_params(length=0)
+    listed = ", ".join(plain(class_names[int(c)]) for c in labels)
+    return Picture(
+        figure, f"{rows} training images, a row each: the original, then {across - 1} versions of it. Rows: {listed}."
+    )
+
+
+def gap_of(h: int, w: int) -> int:
+    """Return the pixels between two tiles."""
     return max(1, round(max(h, w) / 14))
 
 
-def _tiled(images: np.ndarray, across: int) -> np.ndarray:
+def tiled(images: np.ndarray, across: int) -> np.ndarray:
     """Return images (n, h, w) as one array, ``across`` in a row, with gaps of NaN, which is drawn as nothing."""
     n, h, w = images.shape
-    gap, down = _gap(h, w), -(-n // across)
+    gap, down = gap_of(h, w), -(-n // across)
     page = np.full((down, h + gap, across, w + gap), np.nan)
     whole = np.full((down * across, h, w), np.nan)
     whole[:n] = images

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from datafiles import images_and_labels
 
-from mnistlab.data import SOURCES, Scaling, Source, ValidationFrom, describe, load
+from mnistlab.data import SOURCES, Scaling, Source, ValidationFrom, describe, has_own_test, load, load_all, outline
 from mnistlab.data.dataset import Part, Pool
 from mnistlab.errors import RequestError
 from mnistlab.streams import stream
@@ -78,6 +78,29 @@ def test_the_seed_decides_the_split_and_never_the_test_part():
     tests = [loaded(seed=seed, test_limit=10).test for seed in (1, 2)]
     np.testing.assert_array_equal(tests[0].images, tests[1].images)
     np.testing.assert_array_equal(np.bincount(tests[0].labels), [1] * 10)
+
+
+def test_all_rows_are_those_of_the_three_parts_in_their_order():
+    made, rows = Made(limit=50), stream(3, "split")
+    of_parts = load(made, stream(3, "split"))
+    dataset, whole = load_all(made, rows)
+    assert len(whole) == 50 + 20
+    assert numbers(whole)[:50] == sorted(numbers(of_parts.train) + numbers(of_parts.validation))
+    assert np.array_equal(whole.images[50:], of_parts.test.images)
+    assert len(dataset.test) == 20
+    assert has_own_test(made)
+
+
+def test_a_source_without_a_test_part_is_not_cut(tmp_path):
+    labels = np.arange(3)
+    np.savez(tmp_path / "own.npz", images=np.zeros((3, 4, 4), np.uint8), labels=labels)
+    source = SOURCES["npz"](path=str(tmp_path / "own.npz"))
+    with pytest.raises(RequestError, match="class 0 would have no training row left"):
+        load(source, stream(0, "split"))
+    dataset, whole = load_all(source, stream(0, "split"))
+    assert whole.labels.tolist() == [0, 1, 2]
+    assert (len(dataset.test), has_own_test(source)) == (0, False)
+    assert source.cuts  # the source itself is as it was
 
 
 def test_parts_have_the_promised_types():
@@ -163,3 +186,37 @@ def test_every_configuration_builds_its_source(file):
     schema = next(iter(options.pop("defaults")[0].split("/")[-1].split("@")))
     SOURCES[schema](**options)
     assert text.startswith("# ")
+
+
+OUTLINED = [
+    ("mnist5k", {}),
+    ("mnist5k", {"limit": 333, "validation": 0.25}),
+    ("mnist5k", {"validation": 0}),
+    ("mnist5k", {"validation": 77, "validation_from": ValidationFrom.first}),
+    ("digits", {}),
+    ("digits", {"test": 97, "limit": 500, "validation": 0.15}),
+]
+
+
+@pytest.mark.parametrize(("source", "options"), OUTLINED)
+def test_what_is_known_of_published_data_is_what_loading_gives(source, options):
+    made = SOURCES[source](**options)
+    known, data = outline(made, stream(0, "split")), load(made, stream(0, "split"))
+    assert (known.name, known.image_shape) == (data.name, data.train.images.shape[1:])
+    assert known.classes == len(data.class_names)
+    assert (known.train, known.validation) == (len(data.train), len(data.validation))
+
+
+def test_more_rows_than_published_are_refused_as_in_loading():
+    made = SOURCES["mnist5k"](limit=4001)
+    with pytest.raises(RequestError) as of_outline:
+        outline(made, stream(0, "split"))
+    with pytest.raises(RequestError) as of_load:
+        load(made, stream(0, "split"))
+    assert str(of_outline.value) == str(of_load.value)
+
+
+def test_own_data_are_read_for_their_outline():
+    known = outline(Made(), stream(0, "split"))
+    assert (known.name, known.image_shape, known.classes) == ("made", loaded().train.images.shape[1:], 10)
+    assert (known.train, known.validation) == (90, 10)

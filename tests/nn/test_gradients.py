@@ -6,9 +6,23 @@ import numpy as np
 import pytest
 from tiny import PAIRS, network, scaled_batch
 
-from mnistlab.nn import LOSSES, Dense, Dropout, Flatten, Layer, Regularization, gradcheck
+from mnistlab.nn import (
+    LOSSES,
+    AvgPool2D,
+    BatchNorm,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAvgPool,
+    Layer,
+    MaxPool2D,
+    Regularization,
+    gradcheck,
+)
 from mnistlab.nn.activation import ACTIVATIONS, ELU, GELU, Activation, Identity, LeakyReLU, ReLU, Sigmoid, Tanh
 from mnistlab.nn.model import LAYERS, layer
+from mnistlab.nn.pool import Pool2D
 
 TOLERANCE = 1e-6
 
@@ -54,6 +68,70 @@ LAYER_TABLE = {
 }
 
 
+# name: layers of a network from 7 x 6 pixels to 3 classes
+MAP_TABLE = {
+    "conv": lambda: [Conv2D(2, 3), Flatten(), Dense(3)],
+    "conv, even kernel": lambda: [Conv2D(2, 2), Flatten(), Dense(3)],
+    "conv, stride": lambda: [Conv2D(2, 3, stride=2), Flatten(), Dense(3)],
+    "conv, same": lambda: [Conv2D(2, 3, padding="same"), Flatten(), Dense(3)],
+    "conv, same, even kernel and stride": lambda: [Conv2D(2, 4, stride=2, padding="same"), Flatten(), Dense(3)],
+    "conv, padding": lambda: [Conv2D(2, 3, padding=2), Flatten(), Dense(3)],
+    "conv, as large as the map": lambda: [Conv2D(3, 6), Flatten(), Dense(3)],
+    "conv, one pixel": lambda: [Conv2D(3, 1), Flatten(), Dense(3)],
+    "two conv": lambda: [Conv2D(2, 3), Tanh(), Conv2D(3, 2, padding=1), Flatten(), Dense(3)],
+    "two conv, same": lambda: [Conv2D(2, 3, padding="same"), Tanh(), Conv2D(3, 3, padding="same"), Flatten(), Dense(3)],
+    "two conv, strides": lambda: [Conv2D(2, 2, stride=2), Conv2D(2, 2, stride=2), Flatten(), Dense(3)],
+    "maxpool": lambda: [MaxPool2D(), Flatten(), Dense(3)],
+    "maxpool, overlapping": lambda: [MaxPool2D(3, stride=2), Flatten(), Dense(3)],
+    "maxpool, gaps": lambda: [MaxPool2D(2, stride=3), Flatten(), Dense(3)],
+    "maxpool, after an activation": lambda: [Conv2D(2, 2), Tanh(), MaxPool2D(), Flatten(), Dense(3)],
+    "maxpool, before an activation": lambda: [Conv2D(2, 2), MaxPool2D(), Tanh(), Flatten(), Dense(3)],
+    "maxpool of 3, before an activation": lambda: [Conv2D(2, 2), MaxPool2D(3), Tanh(), Flatten(), Dense(3)],
+    "maxpool of 3, handed on": lambda: [Conv2D(2, 2), MaxPool2D(3), Identity(), ReLU(), Flatten(), Dense(3)],
+    "maxpool, twice": lambda: [Conv2D(2, 2), MaxPool2D(), MaxPool2D(), Flatten(), Dense(3)],
+    "avgpool": lambda: [AvgPool2D(), Flatten(), Dense(3)],
+    "avgpool, overlapping": lambda: [AvgPool2D(3, stride=2), Flatten(), Dense(3)],
+    "avgpool, after an activation": lambda: [Conv2D(2, 2), Tanh(), AvgPool2D(), Conv2D(2, 2), Flatten(), Dense(3)],
+    "conv for pooling, one channel": lambda: [Conv2D(3, 3), MaxPool2D(), Conv2D(2, 2), Flatten(), Dense(3)],
+    "conv for pooling, stride": lambda: [Conv2D(3, 2, stride=2, padding=1), AvgPool2D(), Flatten(), Dense(3)],
+    "conv for pooling, channels": lambda: [
+        Conv2D(2, 2),
+        Conv2D(3, 3, padding="same"),
+        MaxPool2D(),
+        Flatten(),
+        Dense(3),
+    ],
+    "globalavgpool": lambda: [Conv2D(4, 3), Tanh(), GlobalAvgPool(), Dense(3)],
+    "globalavgpool as logits": lambda: [Conv2D(3, 3), GlobalAvgPool()],
+    "batchnorm of units": lambda: [Flatten(), Dense(4), BatchNorm(), Tanh(), Dense(3)],
+    "batchnorm of pixels": lambda: [BatchNorm(), Flatten(), Dense(3)],
+    "batchnorm of maps": lambda: [Conv2D(2, 3), BatchNorm(), Tanh(), Flatten(), Dense(3)],
+    "batchnorm, pooled, even": lambda: [Conv2D(2, 2), BatchNorm(), Tanh(), MaxPool2D(), Flatten(), Dense(3)],
+    "batchnorm, pooled, odd": lambda: [Conv2D(2, 3, padding=1), BatchNorm(), Tanh(), MaxPool2D(), Flatten(), Dense(3)],
+    "batchnorm after padding": lambda: [Conv2D(2, 1), BatchNorm(), Conv2D(2, 3, padding=1), Flatten(), Dense(3)],
+    "batchnorm before relu in place": lambda: [
+        Conv2D(2, 2),
+        BatchNorm(),
+        ReLU(),
+        Flatten(),
+        Dense(3),
+    ],
+    "dropout of maps": lambda: [Conv2D(2, 2), Dropout(0.3), MaxPool2D(), Flatten(), Dense(3)],
+}
+
+
+@pytest.mark.parametrize("layers", MAP_TABLE.values(), ids=MAP_TABLE)
+def test_each_layer_of_maps(layers):
+    x, labels = scaled_batch((7, 6), n=5)
+    made = network(layers(), (7, 6))
+    found = gradcheck(made, x, labels, most=60)
+    before_norm = {f"{i}.conv.b" for i in range(9)} | {f"{i}.dense.b" for i in range(9)}
+    normalised = any(isinstance(layer, BatchNorm) for layer in made.layers)
+    assert all(error <= TOLERANCE for error in found.values())
+    reached = {name for name, error in found.items() if error > 0}
+    assert set(found) - reached <= (before_norm if normalised else set())  # normalisation takes a bias out again
+
+
 @pytest.mark.parametrize("layers", LAYER_TABLE.values(), ids=LAYER_TABLE)
 def test_each_layer(layers):
     assert agrees(errors(layers()))
@@ -63,8 +141,8 @@ def test_the_table_holds_every_layer_of_the_engine():
     def below(cls):
         return {cls}.union(*map(below, cls.__subclasses__()))
 
-    engine = {cls for cls in below(Layer) if cls.__module__.startswith("mnistlab.")} - {Layer, Activation}
-    assert {type(step) for make in LAYER_TABLE.values() for step in make()} == engine
+    engine = {cls for cls in below(Layer) if cls.__module__.startswith("mnistlab.")} - {Layer, Activation, Pool2D}
+    assert {type(step) for make in [*LAYER_TABLE.values(), *MAP_TABLE.values()] for step in make()} == engine
     assert set(LAYERS.values()) == engine
     assert set(ACTIVATIONS.values()) == {cls for cls in engine if issubclass(cls, Activation)}
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from mnistlab.errors import RequestError
-from mnistlab.nn import MLP, Dense, Dropout, Flatten, OneHidden, Regularization
+from mnistlab.nn import MLP, Dense, Dropout, Flatten, LayerList, OneHidden, Regularization
 from mnistlab.nn.activation import LeakyReLU, ReLU, Sigmoid, Tanh
+from mnistlab.nn.layer import layer_name
 from mnistlab.nn.model import LAYERS, layer
 
 NONE = Regularization()
@@ -30,7 +31,7 @@ NONE = Regularization()
     ],
 )
 def test_layers_of_a_model(model, regularization, layers):
-    assert model.layers(10, regularization) == layers
+    assert model.row(10, regularization) == layers
 
 
 def test_a_network_takes_its_loss_smoothing_scaling_and_precision_from_the_request():
@@ -47,7 +48,7 @@ def test_a_network_takes_its_loss_smoothing_scaling_and_precision_from_the_reque
     assert not network.theta.any()
 
 
-@pytest.mark.parametrize("name", sorted(LAYERS.keys() - {"dense"}))
+@pytest.mark.parametrize("name", sorted(LAYERS.keys() - {"dense", "conv"}))
 def test_a_layer_is_a_name_or_a_mapping_of_one_name(name):
     assert layer(name) == layer({name: None}) == layer({name: {}}) == LAYERS[name]()
     assert layer(layer(name).spec()) == layer(name)
@@ -70,7 +71,7 @@ def test_a_layer_is_a_name_or_a_mapping_of_one_name(name):
         (lambda: MLP(loss="cross_entropi"), "(did you mean cross_entropy?)"),
         (lambda: MLP(output="sigmoid"), "loss=cross_entropy: not with output=sigmoid"),
         (
-            lambda: MLP(hidden=[8]).layers(10, Regularization(dropout=[0.1, 0.2, 0.3])),
+            lambda: MLP(hidden=[8]).row(10, Regularization(dropout=[0.1, 0.2, 0.3])),
             "regularization.dropout=[0.1, 0.2, 0.3]: 3 rates for 1 hidden layer(s)",
         ),
         (lambda: layer("dropot"), "(did you mean dropout?)"),
@@ -89,3 +90,66 @@ def test_requests_that_make_no_sense_are_refused(make, message):
         make()
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def kinds(model, regularization=None):
+    return [layer_name(type(one)) for one in model.row(10, regularization or Regularization())]
+
+
+LENET = ["relu", "flatten", {"dense": {"units": 8}}, "relu", {"dense": {"units": 4}}]
+
+
+def test_a_list_of_layers_ends_in_the_output_layer_unless_it_has_its_own():
+    assert kinds(LayerList(layers=["flatten", "relu"])) == ["flatten", "relu", "dense"]
+    assert kinds(LayerList(layers=["flatten", "relu"], output_layer=False)) == ["flatten", "relu"]
+    assert LayerList(layers=["flatten"]).row(10, Regularization())[-1] == Dense(10)
+    assert kinds(LayerList()) == ["dense"]
+
+
+def test_regularization_drops_after_each_hidden_dense_layer_of_a_list():
+    plain = ["relu", "flatten", "dense", "relu", "dense", "dense"]
+    assert kinds(LayerList(layers=LENET)) == plain
+    both = ["relu", "flatten", "dense", "relu", "dropout", "dense", "dropout", "dense"]
+    assert kinds(LayerList(layers=LENET), Regularization(dropout=0.3)) == both
+    first = LayerList(layers=LENET).row(10, Regularization(dropout=[0.1, 0.2, 0.0]))
+    assert first[0] == Dropout(0.1)
+    assert [one.rate for one in first if isinstance(one, Dropout)] == [0.1, 0.2]
+
+
+def test_a_list_builds_fresh_layers_every_time():
+    model = LayerList(layers=["flatten"])
+    assert model.row(10, Regularization())[0] is not model.row(10, Regularization())[0]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: LayerList(layers=["flaten"]), "layers.0=flaten: choose one of "),
+        (
+            lambda: LayerList(layers=["relu", {"conv": {"filters": 0, "kernel": 3}}]),
+            "layers.1.conv.filters=0: the number",
+        ),
+        (
+            lambda: LayerList(layers=[{"conv": {"filters": 3, "kernl": 3}}]),
+            "layers.0.conv.kernl: unknown setting; it takes",
+        ),
+        (
+            lambda: LayerList(layers=[{"conv": {"filters": 3}}]),
+            "layers.0.conv: a setting is missing; it takes filters,",
+        ),
+        (lambda: LayerList(layers=[{"relu": {}, "tanh": {}}]), "layers.0={'relu': {}, 'tanh': {}}: one name with its"),
+        (lambda: LayerList(layers=[7]), "layers.0=7: a name, or a name with settings as in"),
+        (
+            lambda: LayerList(layers=["flatten", {"dropout": {"rate": 0.2}}]).row(10, Regularization(dropout=[0.1])),
+            "regularization.dropout=[0.1]: model.layers has dropout of its own; set one of them",
+        ),
+        (
+            lambda: LayerList(layers=["flatten"]).row(10, Regularization(dropout=0.5)),
+            "regularization.dropout=0.5: this model has no hidden layer; give [0.5] to drop inputs",
+        ),
+    ],
+)
+def test_a_list_that_makes_no_network_is_refused(make, message):
+    with pytest.raises(RequestError) as error:
+        make()
+    assert str(error.value).startswith(message)

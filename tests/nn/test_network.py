@@ -209,7 +209,10 @@ def build(layers, classes=3):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: build([Dense(3)]), "layer 1 dense: takes a vector, got a map of 1 x 2 x 2; put flatten before it"),
+        (
+            lambda: build([Dense(3)]),
+            "layers: layer 1 dense: takes a vector, got a map of 1 x 2 x 2; put flatten before it",
+        ),
         (lambda: build([Flatten(), Dense(3)], 10), "layers: the last one gives 3 outputs for 10 classes"),
         (lambda: build([ReLU()], 4), "layers: the last one gives 1 x 2 x 2 outputs for 4 classes"),
         (

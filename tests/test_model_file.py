@@ -1,0 +1,164 @@
+"""Saved models: what is saved comes back, and no file, however damaged or hostile, does more than raise one error."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import save
+
+from mnistlab.errors import RequestError
+from mnistlab.model_file import MODEL, load_model, save_model
+from mnistlab.nn import MLP, Network, Regularization
+from mnistlab.nn.init import Kaiming
+
+NAMES = ("a", "b", "c")
+
+
+def network() -> Network:
+    made = MLP(hidden=[5]).network((4, 6), 3, Regularization())
+    made.initialise(Kaiming(), np.random.default_rng(0))
+    return made
+
+
+def written(path: Path, about: Any, tensors: dict[str, np.ndarray] | None = None) -> Path:
+    arrays = network().tensors() if tensors is None else tensors
+    text = about if isinstance(about, str) else json.dumps(about)
+    path.write_bytes(save({name: np.ascontiguousarray(a) for name, a in arrays.items()}, {"mnistlab": text}))
+    return path
+
+
+def about(**changes: Any) -> dict[str, Any]:
+    spec = {**network().spec(), **changes}
+    return {"format": MODEL, "architecture": {k: v for k, v in spec.items() if v is not KeyError}, "class_names": NAMES}
+
+
+def test_what_is_saved_comes_back(tmp_path: Path) -> None:
+    saved = network()
+    save_model(tmp_path / "m", saved, NAMES)
+    again, names = load_model(tmp_path / "m")
+    assert names == NAMES
+    assert again.spec() == saved.spec()
+    assert np.array_equal(again.theta, saved.theta)
+
+
+LAYERS = network().spec()["layers"]
+DEEP = "[" * 100_000 + "]" * 100_000
+
+HEADERS: dict[str, tuple[Any, str]] = {
+    "no architecture": ({"format": MODEL, "class_names": NAMES}, "architecture=None: a mapping was expected"),
+    "a list": (about() | {"architecture": [1]}, "architecture=[1]: a mapping was expected"),
+    "a key missing": (about(layers=KeyError), "layers is missing; an architecture has layers, image_shape,"),
+    "layers a name": (about(layers="dense"), "layers=dense: a list was expected"),
+    "an unknown layer": (about(layers=["flatten", "os.system"]), "layer=os.system: choose one of dense,"),
+    "a layer of two": (about(layers=[{"relu": {}, "tanh": {}}]), "one name with its settings was expected"),
+    "an unknown setting": (about(layers=[{"dense": {"unts": 3}}]), "dense.unts: unknown setting"),
+    "a setting missing": (about(layers=["flatten", "dense"]), "dense: a setting is missing; it takes units"),
+    "a setting of text": (about(layers=["flatten", {"dense": {"units": "3"}}]), "dense.units=3: the number of units"),
+    "a huge layer": (
+        about(layers=["flatten", {"dense": {"units": 10**12}}, {"dense": {"units": 3}}]),
+        "they have 28,000,000,000,003 parameters, where only 143 are given",
+    ),
+    "a huge norm": (
+        about(layers=[{"conv": {"filters": 10**9, "kernel": 1}}, "batchnorm", "flatten", {"dense": {"units": 3}}]),
+        "parameters, where only 143 are given",
+    ),
+    "too few layers": (about(layers=LAYERS[:2]), "layers: the last one gives 5 outputs for 3 classes"),
+    "sides of text": (about(image_shape=["4", 6]), "image_shape=4: a side must be a whole number of 1 or more"),
+    "three sides": (about(image_shape=[1, 4, 6]), "image_shape=[1, 4, 6]: [height, width] was expected"),
+    "a negative side": (about(image_shape=[-4, 6]), "image_shape=-4: a side must be a whole number"),
+    "huge sides": (about(image_shape=[10**6, 10**6]), "1000000 x 1000000 pixels, 3 classes: at most 16,777,216 and"),
+    "classes of text": (about(classes="3"), "classes=3: the number of classes must be a whole number"),
+    "a million classes": (about(classes=10**6), "4 x 6 pixels, 1000000 classes: at most"),
+    "an unknown loss": (about(loss="mse"), "loss=mse: choose one of"),
+    "a loss that is none": (about(loss=["x"]), "loss=['x']: a name was expected"),
+    "an unknown output": (about(output="linear"), "output=linear: choose one of softmax, sigmoid"),
+    "smoothing of text": (about(label_smoothing="x"), "label_smoothing=x: a number was expected"),
+    "no shift": (about(shift=None), "shift=None: a number was expected"),
+    "scale not finite": (json.dumps(about(scale=float("nan"))), "scale=nan: a number was expected"),
+    "no names": (about() | {"class_names": None}, "its header must name the 3 classes, each differently"),
+    "too few names": (about() | {"class_names": ["a", "b"]}, "its header must name the 3 classes"),
+    "names that are numbers": (about() | {"class_names": [0, 1, 2]}, "its header must name the 3 classes"),
+    "the same names": (about() | {"class_names": ["a", "b", "a"]}, "its header must name the 3 classes"),
+    "another format": ({"format": "mnistlab-checkpoint-1"}, "a model saved by mnistlab was expected (format="),
+    "no header of ours": ("{}", "a model saved by mnistlab was expected (format=mnistlab-model-1, found None)"),
+    "a header that is a list": ("[1, 2]", "not a readable safetensors file (its header is no JSON object)"),
+    "a header that is no JSON": ("{nope", "not a readable safetensors file"),
+    "a header too deep": (DEEP, "not a readable safetensors file"),
+}
+
+
+@pytest.mark.parametrize("case", HEADERS)
+def test_a_malformed_header_is_one_error_that_names_the_file(tmp_path: Path, case: str) -> None:
+    header, message = HEADERS[case]
+    path = written(tmp_path / "model.safetensors", header)
+    with pytest.raises(RequestError) as caught:
+        load_model(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert message in str(caught.value)
+
+
+def changed(name: str, array: np.ndarray | None) -> dict[str, np.ndarray]:
+    tensors = dict(network().tensors())
+    if array is None:
+        del tensors[name]
+    else:
+        tensors[name] = array
+    return tensors
+
+
+W = network().tensors()["2.dense.W"]
+ARRAYS: dict[str, tuple[dict[str, np.ndarray], str]] = {
+    "missing": (
+        changed("2.dense.W", None) | {"2.dense.V": W},
+        "the array 2.dense.V belongs to no layer of the network in its header",
+    ),
+    "of another shape": (changed("2.dense.W", W.T.copy()), "2.dense.W of shape (5, 24) is missing or of another shape"),
+    "of another type": (changed("2.dense.W", W.astype(np.float64)), "2.dense.W of shape (5, 24) is missing or of"),
+    "not a number": (changed("2.dense.W", np.where(W.max() == W, np.nan, W).astype(np.float32)), "not finite"),
+    "infinite": (changed("4.dense.b", np.full(3, np.inf, np.float32)), "4.dense.b holds values that are not finite"),
+    "too many": (changed("9.dense.W", W), "the array 9.dense.W belongs to no layer of the network in its header"),
+    "none": ({}, "they have 143 parameters, where only 0 are given"),
+}
+
+
+@pytest.mark.parametrize("case", ARRAYS)
+def test_arrays_that_do_not_fit_the_header(tmp_path: Path, case: str) -> None:
+    tensors, message = ARRAYS[case]
+    path = written(tmp_path / "model.safetensors", about(), tensors)
+    with pytest.raises(RequestError) as caught:
+        load_model(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert message in str(caught.value)
+
+
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda content: b"",
+    "cut in the header": lambda content: content[:100],
+    "cut in the arrays": lambda content: content[:-7],
+    "longer": lambda content: content + b"more",
+    "text": lambda content: b"not a model at all, but long enough to hold a length",
+    "a huge header claimed": lambda content: struct.pack("<Q", 2**60) + content[8:],
+    "a type that NumPy has not": lambda content: content.replace(b'"F32"', b'"U16"'),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGE)
+def test_a_damaged_file(tmp_path: Path, case: str) -> None:
+    path = written(tmp_path / "model.safetensors", about())
+    path.write_bytes(DAMAGE[case](path.read_bytes()))
+    with pytest.raises(RequestError) as caught:
+        load_model(path)
+    assert str(caught.value).startswith(f"{path}: not a readable safetensors file")
+
+
+def test_no_file(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="no such file"):
+        load_model(tmp_path / "gone")
+    with pytest.raises(RequestError, match="not a readable safetensors file"):
+        load_model(tmp_path)
