@@ -17,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mnistlab import config
 from mnistlab.errors import RequestError, did_you_mean
+from mnistlab.nn.model import LAYERS
 
 TYPES = {"Float": "a number", "Integer": "a whole number", "Boolean": "true or false", "String": "text"}
 
@@ -129,6 +130,8 @@ def _unknown_option(path: str, text: str) -> str:
 def _unknown_key(key: str, text: str, overrides: Sequence[str]) -> str:
     group, _, rest = key.partition(".")
     chosen = _chosen(group, overrides)
+    if of_layer := re.fullmatch(r"model\.layers\.\d+\.(\w+)(?:\.(\w+))?", key):
+        return _unknown_setting(key, *of_layer.groups(), chosen)
     schema = config.schema_of(group, chosen)
     if rest and schema is not None:
         if "already at" in text or rest in {f.name for f in fields(schema)}:
@@ -145,6 +148,17 @@ def _unknown_key(key: str, text: str, overrides: Sequence[str]) -> str:
         if schema is not None and rest:
             candidates = [*candidates, *(f"{name}.{f.name}" for f in fields(schema))]
     return f"{key}: unknown key{did_you_mean(key, candidates) or '; see `mnistlab train --help`'}"
+
+
+def _unknown_setting(key: str, kind: str, setting: str | None, model: str) -> str:
+    """Say what is wrong with the key of a layer in model.layers that its YAML does not have."""
+    if kind not in LAYERS or setting is None:
+        return f"{key}: no such layer there; `mnistlab explain model={model}` lists them (the first is model.layers.0)"
+    known = [f.name for f in fields(LAYERS[kind])]
+    if setting in known:
+        return f"{key}: not set in model={model}, so it takes a plus: +{key}=..."
+    takes = f"takes {', '.join(known)}" if known else "takes no settings"
+    return f"{key}: unknown setting; {kind} {takes}{did_you_mean(setting, known)}"
 
 
 def _chosen(group: str, overrides: Sequence[str]) -> str:
@@ -170,6 +184,8 @@ def _value_error(error: OmegaConfBaseException, text: str, overrides: Sequence[s
         return f"{shown}: {TYPES.get(match[1], match[1])} was expected"
     if re.search("is not Optional|cannot be assigned None|Incompatible value 'None'", message):
         return f"{shown}: a value was expected; leave the key out for its default"
+    if "list index out of range" in message:
+        return f"{shown}: the list is shorter; its first item has the number 0 (`mnistlab train --cfg job` shows it)"
     if "is not a valid bool" in message:
         return f"{shown}: true or false was expected"
     if "is not a ListConfig, list or tuple" in message:

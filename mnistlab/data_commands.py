@@ -61,7 +61,7 @@ def fetch_dataset(arguments: list[str]) -> int:
 
 def show_dataset(arguments: list[str]) -> int:
     """Print provenance and class balance, and draw the sample grid and the class distribution."""
-    from mnistlab import config, config_errors, console, plots, report
+    from mnistlab import config, config_errors, console, pictures, plots, report
     from mnistlab.augment import NoAugment
     from mnistlab.data import describe, load
     from mnistlab.streams import stream
@@ -88,16 +88,16 @@ def show_dataset(arguments: list[str]) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     counts = {part: [row[part] for row in about["classes"]] for part in ("train", "validation", "test")}
     names = list(dataset.class_names)
-    pictures = {
+    drawn = {
         "samples": plots.samples(dataset.train.images, dataset.train.labels, names),
         "class_distribution": plots.class_distribution(counts, names),
     }
     if not isinstance(made.augment, NoAugment):
         report.write_augmented(folder, dataset.train, made.augment, stream(made.seed, "augment"))
-        pictures["augmented"] = report.augmented(folder, names)
-    for name, picture in pictures.items():
+        drawn["augmented"] = pictures.augmented(folder, names)
+    for name, picture in drawn.items():
         plots.save(picture, folder / f"{name}.png")
-    _say(f"\npictures: {', '.join(str(folder / f'{name}.png') for name in pictures)}")
+    _say(f"\npictures: {', '.join(str(folder / f'{name}.png') for name in drawn)}")
     return 0
 
 

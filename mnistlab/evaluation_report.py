@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mnistlab import evaluate, files, plots, report
+from mnistlab import evaluate, files, pictures, plots, report
 from mnistlab.data import Part
 
 TITLES = {"test": "test part", "validation": "validation part", "train": "training part", "all": "all images"}
@@ -43,21 +43,21 @@ def write_sweep(folder: Path, name: str, rows: Sequence[Mapping[str, Any]], exam
 
 def draw(folder: Path, which: report.Plots) -> list[Path]:
     """Draw the pictures of an evaluation from the files in its directory; return their paths."""
-    return [] if which is report.Plots.none else report.save_pictures(folder, _pictures(folder, which))
+    return [] if which is report.Plots.none else pictures.save_pictures(folder, _pictures(folder, which))
 
 
-def _pictures(folder: Path, which: report.Plots) -> Iterator[report.Drawing]:
+def _pictures(folder: Path, which: report.Plots) -> Iterator[pictures.Drawing]:
     metrics = json.loads((folder / "metrics.json").read_text())
     names, split = metrics["class_names"], metrics["split"]
     scores, title = metrics[split], TITLES[split]
-    yield from report.pictures_of_predictions(folder, scores, names, title)
+    yield from pictures.pictures_of_predictions(folder, scores, names, title)
     for name in SWEEPS:
         if (folder / f"{name}.csv").exists():
             yield name, partial(_sweep, folder, name)
     if which is report.Plots.core:
         return
-    yield report.normalised_confusion(scores, names, title)
-    yield from report.pictures_of_images(folder, names)
+    yield pictures.normalised_confusion(scores, names, title)
+    yield from pictures.pictures_of_images(folder, names)
 
 
 def _sweep(folder: Path, name: str) -> plots.Picture:

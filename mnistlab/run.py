@@ -13,7 +13,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from threadpoolctl import threadpool_limits
 
-from mnistlab import config, console, files, model_file, report
+from mnistlab import config, console, files, model_file, pictures, report
 from mnistlab.augment import NoAugment
 from mnistlab.console import LOG, RESULT
 from mnistlab.data import Dataset, load
@@ -111,7 +111,7 @@ def _run(made: config.Experiment, run: Path, status: Status) -> None:
                 report.write_augmented(run, dataset.train, made.augment, stream(made.seed, "augment"))
             report.write_maps(run, network, dataset, predictions["test"], made.report)
     with status.timed("plots"):
-        drawn = report.draw(run, made.report.plots)
+        drawn = pictures.draw(run, made.report.plots)
     for path in drawn:
         LOG.debug("wrote %s", path)
     status.write("completed")

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mnistlab import config_errors, report, run
+from mnistlab import config_errors, pictures, report, run
 from mnistlab.config import experiment
 from mnistlab.model_file import load_model, read
 from mnistlab.nn import Network
@@ -64,14 +64,14 @@ def files_of(run: Path) -> set[str]:
     return {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()}
 
 
-def pictures(names: set[str]) -> set[str]:
+def picture_files(names: set[str]) -> set[str]:
     return {f"plots/{name}{suffix}" for name in names for suffix in (".png", ".txt")}
 
 
 @pytest.mark.parametrize(("which", "names"), [("none", set()), ("core", CORE), ("all", ALL)])
 def test_a_run_leaves_exactly_these_files(train: Train, which: str, names: set[str]) -> None:
     more = MAPS if which == "all" else set()
-    assert files_of(train(f"report.plots={which}")) == NUMBERS | more | pictures(names)
+    assert files_of(train(f"report.plots={which}")) == NUMBERS | more | picture_files(names)
 
 
 @pytest.mark.parametrize(
@@ -93,13 +93,13 @@ def test_a_run_with_convolutions_shows_filters_and_maps(
 ) -> None:
     usual = {"none": set[str](), "core": CORE, "all": ALL}[overrides[0].removeprefix("report.plots=")] - {"weights"}
     directory = train("model=cnn_simple", "data.limit=200", "trainer.epochs=1", *overrides)
-    assert files_of(directory) == NUMBERS | more | pictures(usual | names)
+    assert files_of(directory) == NUMBERS | more | picture_files(usual | names)
 
 
 @pytest.mark.parametrize(("which", "names"), [("none", set()), ("core", CORE | {"augmented"})])
 def test_a_run_with_augmentation_leaves_and_shows_what_training_saw(train: Train, which: str, names: set[str]) -> None:
     directory = train("augment=elastic", f"report.plots={which}")
-    assert files_of(directory) == NUMBERS | {"augmented.npz"} | pictures(names)
+    assert files_of(directory) == NUMBERS | {"augmented.npz"} | picture_files(names)
     with np.load(directory / "augmented.npz", allow_pickle=False) as saved:
         assert saved["images"].shape == (10, 1 + 9, 28, 28)
         assert saved["labels"].tolist() == list(range(10))
@@ -249,7 +249,7 @@ def test_pictures_can_be_drawn_again_from_the_saved_numbers(train: Train, overri
     before = {path.name: path.read_bytes() for path in (directory / "plots").iterdir()}
     for path in (directory / "plots").iterdir():
         path.unlink()
-    report.draw(directory, report.Plots.all)
+    pictures.draw(directory, report.Plots.all)
     assert {path.name: path.read_bytes() for path in (directory / "plots").iterdir()} == before
 
 
