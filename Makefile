@@ -27,7 +27,7 @@ format: $(VENV)/.dev ## put the code in form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.bench ## time the dense workloads against PyTorch and scikit-learn (needs full MNIST in MNISTLAB_DATA)
+bench: $(VENV)/.bench ## time the workloads against PyTorch and scikit-learn (needs full MNIST in MNISTLAB_DATA)
 	$(BIN)/python benchmarks/bench.py $(ARGS)
 
 build: $(VENV)/.dev ## make the wheel and the source archive in dist/

@@ -162,7 +162,7 @@ def data_overrides(options: argparse.Namespace, folder: Path) -> list[str]:
             arrays[f"x_{part}"] = rng.integers(0, 256, (n, 28, 28), dtype=np.uint8)
             arrays[f"y_{part}"] = np.arange(n) % 10
         np.savez(folder / "random.npz", allow_pickle=False, **arrays)
-        return ["data=npz", f"data.path={quoted(folder / 'random.npz')}", "data.validation=0"]
+        return ["data=npz", f"data.path={quoted(folder / 'random.npz')}", "data.validation=0", "data.limit=null"]
 
     from mnistlab.data import NamedSource
     from mnistlab.data.named import locate

@@ -131,7 +131,7 @@ def _unknown_key(key: str, text: str, overrides: Sequence[str]) -> str:
     group, _, rest = key.partition(".")
     chosen = _chosen(group, overrides)
     if of_layer := re.fullmatch(r"model\.layers\.\d+\.(\w+)(?:\.(\w+))?", key):
-        return _unknown_setting(key, *of_layer.groups(), chosen)
+        return _unknown_setting(key, of_layer[1], of_layer[2], chosen)
     schema = config.schema_of(group, chosen)
     if rest and schema is not None:
         if "already at" in text or rest in {f.name for f in fields(schema)}:

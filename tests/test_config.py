@@ -9,6 +9,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from mnistlab import config, config_errors
+from mnistlab.nn.conv import Conv2D
 from mnistlab.nn.init import Distribution, Kaiming, Normal
 from mnistlab.nn.model import MLP, OneHidden
 from mnistlab.nn.optimizer import SGD, Adam
@@ -49,11 +50,27 @@ def test_every_yaml_says_in_its_first_lines_what_it_is() -> None:
             assert path.read_text().startswith("# "), path
 
 
+PARAMETERS = {
+    **{"softmax": 7_850, "mlp_1hidden": 79_510, "mlp_2hidden": 109_386},
+    **{"lenet5": 61_706, "lenet_dropout": 60_170, "cnn_simple": 90_678, "cnn_enhanced": 475_434},
+}
+
+
 def test_the_parameter_counts_in_the_headers_are_right() -> None:
-    for option, count in (("mlp_1hidden", 79_510), ("mlp_2hidden", 109_386), ("softmax", 7_850)):
+    for option, count in PARAMETERS.items():
         made = experiment(f"model={option}")
         assert made.model.network((28, 28), 10, made.regularization).theta.size == count
         assert f"{count:,} parameters" in (config.folder() / "model" / f"{option}.yaml").read_text()
+
+
+def test_every_model_has_a_count() -> None:
+    assert set(PARAMETERS) == set(config.option_names("model"))
+
+
+def test_a_setting_of_a_layer_is_reached_by_its_place_in_the_list() -> None:
+    made = experiment("model=cnn_simple", "model.layers.0.conv.filters=16", "+model.layers.3.conv.padding=same")
+    layers = made.model.row(10, made.regularization)
+    assert (layers[0], layers[3]) == (Conv2D(16, 3), Conv2D(32, 3, padding="same"))
 
 
 def test_defaults() -> None:
