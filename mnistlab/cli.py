@@ -5,15 +5,14 @@ from __future__ import annotations
 import gc
 import os
 import re
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from mnistlab import __version__
 from mnistlab.errors import RequestError, RunError, did_you_mean
+from mnistlab.interrupt import Terminated
 
 USAGE = """\
 mnistlab: classic neural-network experiments on MNIST-like images, one command each
@@ -21,6 +20,8 @@ mnistlab: classic neural-network experiments on MNIST-like images, one command e
 Usage: mnistlab COMMAND ...
 
   train [group=option ...] [key=value ...]   train one network (-m: a sweep) and write everything about it
+  resume DIR [--failed-only] [--fail-fast]   run what a sweep has not completed
+  compare PATH [PATH ...]                    runs and sweeps in one table: means, intervals, and what is real
   explain [group=option ...] [key=value ...] its layers, parameters, operations and memory (--json)
   gradcheck [group=option ...] [...]         its gradients against central differences
   evaluate RUN [RUN ...] [data=NAME ...]     score saved models: alone or as an ensemble, on other or harder images
@@ -95,24 +96,6 @@ def wants_traceback() -> bool:
     return os.environ.setdefault("MNISTLAB_TRACEBACK", os.environ.get("HYDRA_FULL_ERROR", "0")) == "1"
 
 
-class Terminated:
-    """SIGTERM as a KeyboardInterrupt, so that a run can write down that it was interrupted."""
-
-    terminated = False
-
-    @classmethod
-    def listen(cls) -> Terminated:
-        """Install the handler."""
-        flag = cls()
-
-        def handler(signum: int, frame: FrameType | None) -> None:
-            flag.terminated = True
-            raise KeyboardInterrupt
-
-        signal.signal(signal.SIGTERM, handler)
-        return flag
-
-
 def fail(name: str, message: str, status: int = 2) -> int:
     """Print one line on stderr and return the status."""
     print(f"{name}: error: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
@@ -121,7 +104,8 @@ def fail(name: str, message: str, status: int = 2) -> int:
 
 def train(arguments: list[str]) -> int:
     """``mnistlab train``: compose the configuration and run it, or show it."""
-    overrides = [_verbosity(argument) for argument in arguments]
+    fail_fast = "--fail-fast" in arguments
+    overrides = [_verbosity(argument) for argument in arguments if argument != "--fail-fast"]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting
 
     import hydra
@@ -133,15 +117,20 @@ def train(arguments: list[str]) -> int:
     shows = flags.cfg or flags.help or flags.hydra_help or flags.info or flags.shell_completion
     _refuse_used_directory(flags.overrides)
     config.register(claiming=not shows)
+    if not shows and (flags.multirun or _asks_for_many(flags.overrides)):
+        from mnistlab.sweep import command
+
+        return command.train(flags.overrides, flags.config_dir, fail_fast)
+    if fail_fast:
+        raise RequestError("--fail-fast: one run has no others to stop; it goes with -m")
     outcomes: list[run.Outcome] = []
 
     def task(cfg: Any) -> None:
         outcomes.append(run.task(cfg))
 
     sys.argv = ["mnistlab", *overrides]
-    if not any(override.startswith(("hydra.", "experiment=", "+experiment=")) for override in flags.overrides):
-        # Hydra composes everything once more only to see whether a file says hydra.mode; 0.13 s, and here none does.
-        Hydra.get_mode = lambda *_, **__: None  # type: ignore[method-assign]
+    # Hydra composes everything once more only to see whether a file says hydra.mode; that is known by now
+    Hydra.get_mode = lambda *_, **__: None  # type: ignore[method-assign]
     try:
         hydra.main(version_base="1.3", config_path=str(config.folder()), config_name="config")(task)()
     except Exception as error:
@@ -152,9 +141,23 @@ def train(arguments: list[str]) -> int:
     for outcome in failed:
         kept = f" (what was written is kept in {outcome.directory})" if outcome.directory else ""
         fail("mnistlab train", outcome.message + kept)
-    if not failed:
-        return 0
-    return failed[0].status if len(outcomes) == 1 else 1
+    return failed[0].status if failed else 0
+
+
+def resume(arguments: list[str]) -> int:
+    """``mnistlab resume``: what a sweep has not completed."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+
+    from mnistlab.sweep import command
+
+    return command.resume(arguments)
+
+
+def compare(arguments: list[str]) -> int:
+    """``mnistlab compare``: runs and sweeps in one table, with a verdict on every difference."""
+    from mnistlab import compare_command
+
+    return compare_command.main(arguments)
 
 
 def data(arguments: list[str]) -> int:
@@ -239,6 +242,8 @@ def complete(arguments: list[str]) -> int:
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "train": train,
+    "resume": resume,
+    "compare": compare,
     "explain": explain,
     "gradcheck": gradcheck,
     "evaluate": evaluate,
@@ -261,3 +266,16 @@ def _refuse_used_directory(arguments: Sequence[str]) -> None:
         value = value.strip("'\"")
         if key.lstrip("+") == "hydra.run.dir" and (Path(value) / "status.json").exists():
             raise RequestError(f"{argument}: it already holds a run; choose another directory, or remove it")
+
+
+def _asks_for_many(overrides: Sequence[str]) -> bool:
+    """Return whether an experiment's YAML, or an override, makes a sweep of this without -m."""
+    if "hydra.mode=MULTIRUN" in overrides:
+        return True
+    names = [value for key, _, value in (text.partition("=") for text in overrides) if key.lstrip("+") == "experiment"]
+    if not names:
+        return False
+    from mnistlab import config
+
+    path = config.folder() / "experiment" / f"{names[-1]}.yaml"
+    return path.is_file() and re.search(r"^\s*mode:\s*MULTIRUN", path.read_text(), re.MULTILINE) is not None

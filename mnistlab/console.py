@@ -12,7 +12,8 @@ from typing import Any
 from mnistlab.train import History
 
 LOG = logging.getLogger("mnistlab")
-LEVELS = {"quiet": logging.WARNING, "normal": logging.INFO, "verbose": logging.DEBUG}
+SILENT = 100  # above everything: the job of a sweep speaks to its log file only
+LEVELS = {"silent": SILENT, "quiet": logging.WARNING, "normal": logging.INFO, "verbose": logging.DEBUG}
 RESULT = 35  # above WARNING: the result block is printed even when quiet
 logging.addLevelName(RESULT, "RESULT")
 

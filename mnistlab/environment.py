@@ -39,12 +39,17 @@ def environment(seed: int, threads: int, data: dict[str, Any], command: list[str
         "packages": {name: _version(name) for name in PACKAGES},
         "platform": platform.platform(),
         "cpu": _cpu(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": all_cores(),
         "blas": _blas(),
         "simd": _simd(),
         "git_commit": _git_commit(),
         "data": data,
     }
+
+
+def all_cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _version(package: str) -> str | None:

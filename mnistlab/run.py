@@ -17,9 +17,10 @@ from mnistlab import config, console, files, model_file, pictures, report
 from mnistlab.augment import NoAugment
 from mnistlab.console import LOG, RESULT
 from mnistlab.data import Dataset, load
-from mnistlab.environment import environment
+from mnistlab.environment import all_cores, environment
 from mnistlab.errors import RequestError, RunError
 from mnistlab.evaluate import HIGHER_IS_BETTER, SCORES
+from mnistlab.interrupt import held
 from mnistlab.nn import Network
 from mnistlab.status import Status
 from mnistlab.streams import stream
@@ -37,22 +38,31 @@ class Outcome:
     directory: Path | None = None
 
 
-def task(cfg: DictConfig) -> Outcome:
+def task(cfg: DictConfig, cores: int | None = None) -> Outcome:
     """Run one experiment in the directory that Hydra made. Every failure is an `Outcome`, never an exception.
 
     A request that turns out wrong before training leaves nothing behind; a run that fails later keeps what it wrote.
+    ``cores`` is the share of a job of a sweep, which then says nothing on the terminal; a single run has them all.
     """
     run = Path(HydraConfig.get().runtime.output_dir)
+    with held(run) as ours:
+        if not ours or (run / "status.json").exists():  # another run's: nothing of it may be touched
+            return Outcome(2, f"hydra.run.dir={files.shown(run)}: it already holds a run; choose another directory")
+        return _guarded(cfg, run, cores)
+
+
+def _guarded(cfg: DictConfig, run: Path, cores: int | None) -> Outcome:
     status = Status(run / "status.json", "")
-    if status.path.exists():  # another run's: nothing of it may be touched
-        return Outcome(2, f"hydra.run.dir={files.shown(run)}: it already holds a run; choose another directory")
-    console.start("normal")
+    silent = cores is not None
+    console.start("silent" if silent else "normal")
     try:
         made = config.experiment(cfg)
+        if silent:
+            made.report.console = report.Console.quiet  # no bars either
         status.config_hash = config.config_hash(cfg)
         status.write("running")
-        console.start(made.report.console.value, run / "train.log")
-        _run(made, run, status)
+        console.start("silent" if silent else made.report.console.value, run / "train.log")
+        _run(made, run, status, cores)
     except RequestError as error:
         if HydraConfig.get().mode is RunMode.RUN and _forget(run):
             return Outcome(2, str(error))
@@ -79,11 +89,11 @@ def task(cfg: DictConfig) -> Outcome:
     return Outcome(0, "", run)
 
 
-def _run(made: config.Experiment, run: Path, status: Status) -> None:
+def _run(made: config.Experiment, run: Path, status: Status, cores: int | None) -> None:
     with status.timed("load"):
         dataset = load_data(made)
     network = build(made, dataset)
-    threads = choose_threads(made, network, len(dataset.train))
+    threads = choose_threads(made, network, len(dataset.train), cores)
     data = {"name": dataset.name, **dataset.provenance}
     command = ["mnistlab", "train", *HydraConfig.get().overrides.task]
     files.write_json(run / "environment.json", environment(made.seed, threads, data, command, status.config_hash))
@@ -197,9 +207,12 @@ def train(made: config.Experiment, dataset: Dataset, network: Network, run: Path
     return history
 
 
-def choose_threads(made: config.Experiment, network: Network, n: int) -> int:
-    """Return the number of BLAS threads: what ``trainer.threads`` says, or for auto one unless the layers are large."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def choose_threads(made: config.Experiment, network: Network, n: int, cores: int | None = None) -> int:
+    """Return the number of BLAS threads: what ``trainer.threads`` says, or for auto one unless the layers are large.
+
+    Large layers get as many as there are ``cores``: those of the machine, or a job's share of them.
+    """
+    cores = cores or all_cores()
     asked = made.trainer.threads
     if asked != "auto":
         return int(asked)

@@ -1,9 +1,11 @@
-"""status.json: how far a run or an evaluation is, written atomically at every change."""
+"""status.json: how far a run or an evaluation is, written atomically at every change, and read by others."""
 
 from __future__ import annotations
 
+import json
 import logging
 import os
+import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,8 +15,11 @@ from pathlib import Path
 
 import mnistlab
 from mnistlab import files
+from mnistlab.interrupt import is_held
 
 LOG = logging.getLogger("mnistlab")
+STATES = ("pending", "running", "completed", "failed", "interrupted", "killed")
+SILENT = 600.0  # seconds without a sign of life after which a run on another machine is taken for dead
 
 
 @dataclass
@@ -35,6 +40,7 @@ class Status:
             "finished": None if state == "running" else _now(),
             "seconds": {name: round(seconds, 4) for name, seconds in self.seconds.items()},
             "error": error,
+            "host": platform.node(),
             "pid": os.getpid(),
             "mnistlab": mnistlab.__version__,
         }
@@ -55,6 +61,55 @@ class Status:
             yield
         finally:
             self.seconds[name] = time.perf_counter() - started
+
+
+@dataclass(frozen=True)
+class State:
+    """What the directory of a run says of how far it is; ``pending`` where nothing has begun.
+
+    ``killed`` is a run that says it is running, but whose process has gone without a word.
+    """
+
+    state: str
+    config_hash: str = ""
+    error: str | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+    host: str = ""
+    pid: int | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Return whether nothing more is to be expected of it as it is."""
+        return self.state not in ("pending", "running")
+
+
+def read(directory: Path) -> State:
+    """Return the state of a run; a damaged status.json is a failed run, with the damage as its error."""
+    path = directory / "status.json"
+    try:
+        content = json.loads(path.read_text())
+        state, seconds = content["state"], content["seconds"]
+        if state not in STATES or not all(isinstance(value, (int, float)) for value in seconds.values()):
+            raise ValueError(f"state {state}")
+        error, pid, host = content["error"], content["pid"], str(content.get("host", ""))
+        found = State(state, str(content["config_hash"]), None if error is None else str(error), seconds, host, pid)
+    except FileNotFoundError:
+        return State("pending")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        return State("failed", error=f"status.json is damaged ({type(error).__name__}: {error})")
+    if found.state == "running" and not _lives(directory, found):
+        return State("killed", found.config_hash, "its process has gone", seconds, host, pid)
+    return found
+
+
+def _lives(directory: Path, found: State) -> bool:
+    if found.host in ("", platform.node()):
+        return is_held(directory)
+    try:
+        newest = max(path.stat().st_mtime for path in directory.iterdir())
+    except (OSError, ValueError):
+        return False
+    return time.time() - newest < SILENT
 
 
 def _now() -> str:

@@ -11,23 +11,31 @@ from mnistlab.plots.lines import activations, curves, norms
 from mnistlab.plots.maps import feature_maps, filters, occlusion
 from mnistlab.plots.ranking import precision_recall, roc
 from mnistlab.plots.robustness import robustness
+from mnistlab.plots.sweeps import Series, Training, against, heat_map, side_by_side
+from mnistlab.plots.sweeps import ranking as ranking_of_settings
 
 __all__ = [
     "Picture",
+    "Series",
+    "Training",
     "activations",
+    "against",
     "augmented",
     "class_distribution",
     "confusion",
     "curves",
     "feature_maps",
     "filters",
+    "heat_map",
     "mistakes",
     "norms",
     "occlusion",
     "precision_recall",
+    "ranking_of_settings",
     "robustness",
     "roc",
     "samples",
     "save",
+    "side_by_side",
     "weights",
 ]

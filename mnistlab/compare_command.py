@@ -1,0 +1,85 @@
+"""``mnistlab compare``: what its command line asks for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from mnistlab.errors import RequestError, did_you_mean
+
+USAGE = """\
+Usage: mnistlab compare PATH [PATH ...] [options]
+
+  Puts runs that differ by their seed only into one group, and says of every pair of groups whether the difference is
+  real: an exact paired test over the seeds where these match, Welch's test where they do not, McNemar's exact test
+  for two single runs, all corrected by Holm for their number. Works on a sweep that still runs.
+
+  PATH               a run or a sweep (outputs/multirun/...)
+
+  --metric NAME      what is compared: validation.accuracy (the default), test.accuracy, validation.loss,
+                     test.macro.f1, parameters, ...
+  --baseline TEXT    compare every group with this one only: --baseline init=random, or its values: --baseline random
+  --format FORMAT    table (the default), csv, markdown or json
+  --to DIR           write compare.csv, compare.md and compare.json there
+"""
+
+OPTIONS = ("--metric", "--baseline", "--format", "--to")
+FORMATS = ("table", "csv", "markdown", "json")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Compare as the arguments say; return the exit status."""
+    if not arguments or {"-h", "--help"} & {*arguments}:
+        print(USAGE, end="")  # noqa: T201
+        return 0 if arguments else 2
+    paths, given = parse(arguments)
+    form = given.get("--format", "table")
+    if form not in FORMATS:
+        raise RequestError(f"--format {form}: choose one of {', '.join(FORMATS)}{did_you_mean(form, FORMATS)}")
+
+    from mnistlab import comparison_text, files, records
+    from mnistlab.compare import as_json, compare
+
+    found = compare(records.of_paths(paths), given.get("--metric"), given.get("--baseline"))
+    forms = {
+        "table": lambda: comparison_text.text(found) + "\n",
+        "csv": lambda: comparison_text.csv(found),
+        "markdown": lambda: comparison_text.markdown(found),
+        "json": lambda: json.dumps(as_json(found), indent=2, allow_nan=False, ensure_ascii=False) + "\n",
+    }
+    if "--to" in given:
+        folder = Path(given["--to"])
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except FileExistsError:
+            raise RequestError(f"--to {folder}: it is a file; name a directory") from None
+        for name, content in (("compare.csv", "csv"), ("compare.md", "markdown"), ("compare.json", "json")):
+            files.write(folder / name, forms[content]())
+    print(forms[form](), end="")  # noqa: T201
+    return 0
+
+
+def parse(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Return the paths, and the options with their values."""
+    paths: list[str] = []
+    given: dict[str, str] = {}
+    remaining = iter(arguments)
+    for argument in remaining:
+        name, equals, value = argument.partition("=")
+        if name in OPTIONS:
+            if name in given:
+                raise RequestError(f"{name}: it is given twice")
+            found = value if equals else next(remaining, None)
+            if not found:
+                raise RequestError(f"{name}: a value was expected; see `mnistlab compare --help`")
+            given[name] = found
+        elif argument.startswith("-"):
+            raise RequestError(
+                f"{argument}: unknown option{did_you_mean(argument, OPTIONS)}; see `mnistlab compare --help`"
+            )
+        else:
+            paths.append(argument)
+    if not paths:
+        raise RequestError("a run or a sweep was expected; see `mnistlab compare --help`")
+    return paths, given

@@ -1,0 +1,64 @@
+"""SIGTERM, and being alone in a directory: how processes that run experiments stay out of each other's way."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+
+class Terminated:
+    """SIGTERM as a KeyboardInterrupt, so that a run can write down that it was interrupted."""
+
+    terminated = False
+
+    @classmethod
+    def listen(cls) -> Terminated:
+        """Install the handler."""
+        flag = cls()
+
+        def handler(signum: int, frame: FrameType | None) -> None:
+            flag.terminated = True
+            raise KeyboardInterrupt
+
+        signal.signal(signal.SIGTERM, handler)
+        return flag
+
+
+@contextmanager
+def held(directory: Path) -> Iterator[bool]:
+    """Hold a directory for this process, and say whether it is now ours: no second process can hold it.
+
+    The kernel lets go of it when the process ends, however it ends; no file is left behind. A file system without
+    such locks lets everybody have it.
+    """
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        yield _lock(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def is_held(directory: Path) -> bool:
+    """Return whether a living process of this machine holds a directory."""
+    try:
+        descriptor = os.open(directory, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        return not _lock(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno not in (errno.EWOULDBLOCK, errno.EACCES)
+    return True

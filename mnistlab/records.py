@@ -1,0 +1,152 @@
+"""What runs left behind, one `Record` each, and which of them belong together."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mnistlab import files, ledger, status
+from mnistlab.errors import RequestError
+from mnistlab.settings import as_text, flat, told, varying
+from mnistlab.status import State
+
+PARTS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One run: its settings, how far it is, and its metrics if it is completed.
+
+    ``settings`` are all that decide its numbers, except the seed; ``overridden`` the keys that its command line named.
+    """
+
+    directory: Path
+    state: State
+    seed: int | None
+    settings: Mapping[str, Any] = field(repr=False)
+    overridden: tuple[str, ...] = ()
+    metrics: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def value(self, metric: str) -> float:
+        """Return a metric, ``validation.accuracy`` for instance, or NaN where the run has none."""
+        found: Any = self.metrics
+        for key in metric.split("."):
+            found = found.get(key) if isinstance(found, Mapping) else None
+        return float(found) if _is_number(found) else math.nan
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that differ by their seed only. ``settings`` are those in which it differs from the other groups."""
+
+    settings: Mapping[str, Any]
+    records: tuple[Record, ...] = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """Return the settings, as one would type them."""
+        return " ".join(f"{key}={as_text(value)}" for key, value in self.settings.items())
+
+    def values(self, metric: str) -> dict[int | None, list[float]]:
+        """Return the metric of every run that has it, by seed."""
+        found: dict[int | None, list[float]] = {}
+        for record in self.records:
+            if math.isfinite(value := record.value(metric)):
+                found.setdefault(record.seed, []).append(value)
+        return found
+
+
+def read(directory: Path, entry: ledger.Entry | None = None) -> Record:
+    """Return the record of a run directory; of a job that has not begun, what the ledger of its sweep knows."""
+    state = status.read(directory)
+    config, hydra = _yaml(directory / ".hydra" / "config.yaml"), _yaml(directory / ".hydra" / "hydra.yaml")
+    try:
+        choices = dict(hydra["hydra"]["runtime"]["choices"])
+    except (KeyError, TypeError, ValueError):
+        choices = {}
+    overrides = _yaml(directory / ".hydra" / "overrides.yaml", list)
+    keys = tuple(text.partition("=")[0].lstrip("+") for text in overrides if isinstance(text, str))
+    settings = told(config, choices)
+    seed = config.get("seed")
+    if entry is not None:
+        settings = {**settings, **{key: value for key, value in entry.settings.items() if key != "seed"}}
+        seed = entry.settings.get("seed", seed)
+        keys = tuple(dict.fromkeys([*keys, *entry.settings]))
+    metrics = _metrics(directory / "metrics.json") if state.state == "completed" else {}
+    return Record(directory, state, seed if isinstance(seed, int) else None, settings, keys, metrics)
+
+
+def of_sweep(directory: Path) -> list[Record]:
+    """Return a record for every job of a sweep, in their order."""
+    written = ledger.read(directory)
+    return [read(written.place(entry), entry) for entry in written.entries]
+
+
+def of_paths(paths: Sequence[str]) -> list[Record]:
+    """Return the records of runs and sweeps, each run once."""
+    found: dict[Path, Record] = {}
+    for text in paths:
+        path = Path(text)
+        if not path.is_dir():
+            raise RequestError(f"{text}: there is no such directory; name runs or sweeps")
+        if (path / ledger.NAME).exists():
+            records = of_sweep(path)
+        elif (path / "status.json").exists():
+            records = [read(path)]
+        else:
+            raise RequestError(f"{text}: neither a run (status.json) nor a sweep ({ledger.NAME}) lies here")
+        for record in records:
+            found.setdefault(record.directory.resolve(), record)
+    return list(found.values())
+
+
+def grouped(records: Sequence[Record]) -> list[Group]:
+    """Return the runs in groups that differ in more than the seed, in the order of their first runs."""
+    overridden = list(dict.fromkeys(key for record in records for key in record.overridden))
+    keys = varying([record.settings for record in records], [key for key in overridden if _decides(key)])
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        groups.setdefault(json.dumps(record.settings, sort_keys=True, default=str), []).append(record)
+    return [Group({key: one[0].settings.get(key) for key in keys}, tuple(one)) for one in groups.values()]
+
+
+def metrics_of(records: Sequence[Record]) -> list[str]:
+    """Return the names of the metrics that the runs have, ``test.accuracy`` for instance."""
+    parts = [{part: record.metrics.get(part, {}) for part in PARTS} for record in records]
+    names = {name: None for scores in parts for name, value in flat(scores) if _is_number(value)}
+    counts = {f"{part}.{count}" for part in PARTS for count in ("n", "correct")}
+    sizes = ["parameters"] if any("parameters" in record.metrics for record in records) else []
+    return [*(name for name in names if name not in counts and ".per_class." not in name), *sizes]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _decides(key: str) -> bool:
+    return key != "seed" and not key.startswith(("report.", "hydra", "trainer.threads"))
+
+
+def _metrics(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError, RecursionError) as error:
+        raise RequestError(
+            f"{files.shown(path)}: not readable ({error}); run it again with `mnistlab resume`"
+        ) from None
+    return content if isinstance(content, dict) else {}
+
+
+def _yaml(path: Path, kind: type[Any] = dict) -> Any:
+    """Return what a YAML file of a run says, or nothing where it is missing or damaged."""
+    import yaml
+
+    try:
+        content = yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (OSError, ValueError, yaml.YAMLError, RecursionError):
+        return kind()
+    return content if isinstance(content, kind) else kind()

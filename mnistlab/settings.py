@@ -1,0 +1,59 @@
+"""What a configuration says, key by key, and in which keys several of them differ."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+UNTOLD = ("report", "seed")  # what a run shows of itself decides nothing, and seeds are what is averaged over
+THREADS = "trainer.threads"
+
+
+def flat(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every value of a nested mapping with its dotted key; a list is one value."""
+    for key, value in content.items():
+        if isinstance(value, Mapping) and value:
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def told(content: Mapping[str, Any], choices: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a run that decide its numbers, except its seed: choices by group, then values by key."""
+    groups = {key: choice for key, choice in choices.items() if not key.startswith("hydra/") and key != "report"}
+    values = {key: value for key, value in flat(content) if key.partition(".")[0] not in UNTOLD and key != THREADS}
+    return {**groups, **values}
+
+
+def varying(settings: Sequence[Mapping[str, Any]], overridden: Sequence[str] = ()) -> list[str]:
+    """Return the keys in which settings differ, the fewest that tell them apart.
+
+    First the keys that were overridden on the command line, then the options chosen in groups, then single values, and
+    of the last two only those that say more than the keys before them: with ``optimizer=sgd,adam`` the learning
+    rates of the two YAML files go without saying.
+    """
+    keys = list(dict.fromkeys([*overridden, *(key for one in settings for key in one)]))
+    differing = [key for key in keys if len({as_text(one.get(key)) for one in settings}) > 1]
+    kept = [key for key in differing if key in overridden]
+    for key in sorted((key for key in differing if key not in overridden), key=lambda key: "." in key):
+        known = [tuple(as_text(one.get(other)) for other in kept) for one in settings]
+        more = [(*before, as_text(one.get(key))) for before, one in zip(known, settings, strict=True)]
+        if len(set(more)) > len(set(known)):
+            kept.append(key)
+    return kept
+
+
+def as_text(value: Any) -> str:
+    """Return a value as one would write it in an override: 0.1, sgd, [64,32]; None is null."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool) or value is None:
+        return json.dumps(value)
+    if isinstance(value, float):
+        return f"{value:.12g}"
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{key}:{as_text(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, Sequence):
+        return "[" + ",".join(map(as_text, value)) + "]"
+    return str(value)

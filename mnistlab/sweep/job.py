@@ -1,0 +1,95 @@
+"""One job of a sweep, and what a worker does with it. A job is composed once, and every launcher is given the same."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import threading
+import time
+from dataclasses import dataclass, field
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+
+from hydra import version
+from hydra._internal.callbacks import Callbacks
+from hydra.core.utils import run_job
+from hydra.types import HydraContext
+from omegaconf import DictConfig
+
+from mnistlab.errors import RunError
+from mnistlab.interrupt import Terminated
+from mnistlab.ledger import Entry
+
+LOOKS_EVERY = 0.25  # seconds between two looks at whether the sweep's own process still lives
+GRACE = 5.0  # seconds that a job has to write down that it was interrupted
+
+
+@dataclass(frozen=True)
+class Job:
+    """One point of the grid: its entry in the ledger, its place, and its configuration with Hydra's part."""
+
+    entry: Entry
+    directory: Path
+    config: DictConfig = field(repr=False)
+
+
+def perform(job: Job, cores: int) -> None:
+    """Run one job on so many cores, in its directory, from which an earlier attempt is removed first.
+
+    How it ended is in its status.json. Raises `RunError` where not even that could be written.
+    """
+    from mnistlab import run  # here: the process that only watches needs no engine
+
+    version.setbase("1.3")
+    try:
+        clear(job.directory)
+        context = HydraContext(config_loader=None, callbacks=Callbacks())  # type: ignore[arg-type]  # nothing to compose
+        task = partial(run.task, cores=cores)
+        done = run_job(task, job.config, "hydra.sweep.dir", "hydra.sweep.subdir", context, configure_logging=False)
+        outcome = done.return_value  # raises what the task raised
+    except OSError as error:
+        raise RunError(f"{error.filename or job.directory}: {error.strerror or error}") from None
+    if outcome.status and not (job.directory / "status.json").exists():
+        raise RunError(outcome.message)
+
+
+def clear(directory: Path) -> None:
+    """Empty the directory of an earlier attempt: what that left would mix with what this one writes."""
+    if (directory / "status.json").exists() or (directory / ".hydra").exists():
+        for path in directory.iterdir():
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def in_worker(job: Job, cores: int) -> None:
+    """Run one job in a process of its own, which ends when the process of the sweep does."""
+    _die_with(os.getppid())
+    perform(job, cores)
+
+
+def start_worker() -> int:
+    """Import in a new worker all that a job needs, before there is one, and return the worker's process number."""
+    for name in ("mnistlab.run", "matplotlib.backends.backend_agg", "pandas", "sklearn.metrics"):
+        import_module(name)
+    return os.getpid()
+
+
+_watched: list[int] = []
+
+
+def _die_with(parent: int) -> None:
+    """Interrupt this process when ``parent`` has gone: a resumed sweep runs its job again, and two would write it."""
+    Terminated.listen()
+    if parent in _watched:
+        return
+    _watched.append(parent)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(LOOKS_EVERY)
+        signal.raise_signal(signal.SIGTERM)
+        time.sleep(GRACE)
+        os._exit(143)
+
+    threading.Thread(target=watch, daemon=True, name="watches the sweep").start()

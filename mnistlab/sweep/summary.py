@@ -1,0 +1,121 @@
+"""The table of a sweep: summary.csv with a row a job, summary.md with the verdicts, and pictures. Always written."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mnistlab import comparison_text, files
+from mnistlab.compare import Comparison, compare
+from mnistlab.ledger import Ledger
+from mnistlab.records import Record
+from mnistlab.settings import as_text
+
+COLUMNS = {  # the rest of the columns, after the settings that vary, and the metrics they show
+    "parameters": "parameters",
+    "epochs": "epochs",
+    "kept_epoch": "kept_epoch",
+    "train_accuracy": "train.accuracy",
+    "validation_loss": "validation.loss",
+    "validation_accuracy": "validation.accuracy",
+    "test_loss": "test.loss",
+    "test_accuracy": "test.accuracy",
+    "test_macro_f1": "test.macro.f1",
+}
+WHOLE = ("parameters", "epochs", "kept_epoch")
+
+
+def write_table(ledger: Ledger, records: Sequence[Record]) -> None:
+    """Write summary.csv: what varied, how far each job is, its metrics and seconds, why it failed, where it lies."""
+    keys = _keys(ledger)
+    header = ["job", *keys, "state", *COLUMNS, "train_seconds", "seconds", "error", "directory"]
+    rows = [
+        [
+            entry.number,
+            *(as_text(entry.settings.get(key)) for key in keys),
+            record.state.state,
+            *(_cell(name, record.value(metric)) for name, metric in COLUMNS.items()),
+            float(record.state.seconds.get("train", math.nan)),
+            float(sum(record.state.seconds.values())) if record.state.seconds else math.nan,
+            record.state.error or "",
+            entry.directory,
+        ]
+        for entry, record in zip(ledger.entries, records, strict=True)
+    ]
+    files.write(ledger.directory / "summary.csv", files.csv(header, rows))
+
+
+def write(ledger: Ledger, records: Sequence[Record], with_pictures: bool = True) -> Comparison | None:
+    """Write summary.csv, summary.md and the pictures; return the comparison, or None where no job is completed."""
+    write_table(ledger, records)
+    comparison = None
+    drawn: list[Path] = []
+    if any(record.state.state == "completed" for record in records):
+        comparison = compare(records)
+        if with_pictures:
+            from mnistlab.pictures import save_pictures
+            from mnistlab.sweep.pictures import choose
+
+            drawn = save_pictures(ledger.directory, choose(comparison))
+    files.write(ledger.directory / "summary.md", _markdown(ledger, records, comparison, drawn))
+    return comparison
+
+
+def counts(records: Sequence[Record]) -> str:
+    """Return ``10 completed, 1 failed, 1 killed``."""
+    states = [record.state.state for record in records]
+    return ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(sorted(states)))
+
+
+def _markdown(ledger: Ledger, records: Sequence[Record], comparison: Comparison | None, drawn: Sequence[Path]) -> str:
+    parts = [f"# Sweep {ledger.directory.name}", f"{len(records)} jobs: {counts(records)}."]
+    command = " ".join(["mnistlab train -m", *map(_quoted, ledger.overrides)])
+    parts.append(f"```\n{command}\n```")
+    if comparison:
+        parts += ["## Settings, the best first", comparison_text.markdown(comparison).rstrip()]
+    bad = [(entry, record) for entry, record in zip(ledger.entries, records, strict=True) if _went_wrong(record)]
+    if bad:
+        lines = [f"- job {e.number}, {e.title}: {r.state.state}: {_one_line(r.state.error)}" for e, r in bad]
+        parts += ["## Not completed", "\n".join(lines)]
+    parts.append("\n\n".join(_image(path) for path in drawn))
+    keys = _keys(ledger)
+    names = ["state", "validation_accuracy", "test_accuracy"]
+    header = ["job", *keys, *names, "seconds"]
+    rows = []
+    for entry, record in zip(ledger.entries, records, strict=True):
+        accuracies = [record.value(COLUMNS[name]) for name in names[1:]]
+        spent = sum(record.state.seconds.values())
+        shown = ["-" if math.isnan(value) else f"{100 * value:.2f} %" for value in accuracies]
+        settings = [as_text(entry.settings.get(key)) for key in keys]
+        rows.append([str(entry.number), *settings, record.state.state, *shown, f"{spent:.1f}" if spent else "-"])
+    parts += ["## Jobs", comparison_text.as_markdown((header, rows))]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _keys(ledger: Ledger) -> list[str]:
+    return list(dict.fromkeys(key for entry in ledger.entries for key in entry.settings))
+
+
+def _cell(name: str, value: float) -> Any:
+    return int(value) if name in WHOLE and not math.isnan(value) else value
+
+
+def _went_wrong(record: Record) -> bool:
+    return record.state.state in ("failed", "interrupted", "killed")
+
+
+def _one_line(text: str | None) -> str:
+    return " ".join((text or "no reason is known").split())
+
+
+def _image(path: Path) -> str:
+    alt = path.with_suffix(".txt").read_text().strip().replace("[", "(").replace("]", ")")
+    return f"![{alt}](plots/{path.name})"
+
+
+def _quoted(text: str) -> str:
+    import shlex
+
+    return shlex.quote(text)
