@@ -54,6 +54,7 @@ def explain(arguments: list[str]) -> int:
 
     with config.prefixed("trainer"):
         made.trainer.check(data.train, data.validation)
+        made.trainer.check_network(network, data.train)
     about = _about(data, network, made.trainer.batch_of(data.train))
     return _say(json.dumps(about) if options else _table(about))
 

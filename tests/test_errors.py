@@ -97,6 +97,11 @@ WRONG = [
     (["data.scaling=foo"], "data.scaling=foo: choose one of unit, standardize, none", ""),
     # combinations
     (["trainer.batch_size=5000"], "trainer.batch_size=5000: the training part has only 900 images", "full"),
+    (
+        ["model=cnn_simple", "model.layers=[flatten,{dense:{units:30}},batchnorm]", "trainer.batch_size=1"],
+        "trainer.batch_size=1: layer 3 batchnorm gets one value a channel or unit at a time",
+        "take larger batches, or leave batchnorm out",
+    ),
     (["report.images=[0,300]"], "report.images=300: the test part has 300 images, 0 to 299", ""),
     (["trainer.patience=2", "data.validation=0"], "trainer.patience=2: there is no validation part", "data.validation"),
     (["trainer.select=best", "data.validation=0"], "trainer.select=best: there is no validation part", ""),

@@ -160,6 +160,17 @@ class Network:
                     return self.title(i)
         return None
 
+    def too_small_for(self, batch: int) -> str | None:
+        """Return the first layer that cannot learn from batches of this size, or None.
+
+        Batch normalisation needs two values a channel: two pixels, or two images that go through the layers together.
+        """
+        if min(batch, self._chunk) == 1:
+            for i, layer in enumerate(self.layers):
+                if isinstance(layer, BatchNorm) and layer.size == layer.channels:
+                    return self.title(i)
+        return None
+
     def norms(self) -> list[tuple[str, float, float]]:
         """Return (layer, norm of its weights, norm of their gradient) for each layer with weights."""
         return [
