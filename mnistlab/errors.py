@@ -47,6 +47,13 @@ def fraction(name: str, value: Any, what: str = "it") -> float:
     return float(value)
 
 
+def between(name: str, value: Any, low: float, high: float, what: str = "it") -> float:
+    """Return a number of the interval [low, high]."""
+    if not low <= number(name, value) <= high:
+        raise RequestError(f"{name}={value}: {what} must lie between {low:g} and {high:g}")
+    return float(value)
+
+
 def whole(name: str, value: Any, least: int = 1, what: str = "it") -> int:
     """Return a whole number of ``least`` or more."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
