@@ -69,8 +69,12 @@ def gradcheck(arguments: list[str]) -> int:
 
     from mnistlab.nn.gradcheck import TOLERANCE, check
     from mnistlab.nn.init import Kaiming
+    from mnistlab.nn.network import MOST
 
     most, batch = options.get("--elements", ELEMENTS), options.get("--batch", BATCH)
+    if batch * network.per_image > MOST:
+        possible = max(1, MOST // network.per_image)
+        raise RequestError(f"--batch={batch}: all images go through at once; with this network at most {possible:,}")
     rng = np.random.default_rng(made.seed)
     network.initialise(Kaiming(), rng)
     constants = network.theta[network.n_weights :]

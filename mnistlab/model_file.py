@@ -30,7 +30,7 @@ def load_model(path: Path) -> tuple[Network, tuple[str, ...]]:
         raise RequestError(f"{path}: a model saved by mnistlab was expected (format={MODEL}, found {found})")
     size = sum(array.size for array in tensors.values())
     try:
-        network = network_from_spec(about.get("architecture"), most=size)
+        network = network_from_spec(about.get("architecture"), given=size)
     except (ValueError, TypeError, ArithmeticError, MemoryError, RecursionError) as error:
         raise RequestError(f"{path}: its header describes no network ({error or type(error).__name__})") from None
     class_names = about.get("class_names")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ from mnistlab.nn.pool import Pool2D
 
 CHUNK = 4096  # images that go through the layers at once: larger batches are summed over such chunks
 BUFFER = 2048  # elements: NumPy takes three such buffers for operations on parts of maps; 8,192 by itself
+MOST = 2**28  # parameters of a network, and numbers of all its layers for one image: a gigabyte in float32
 ELEMENTS = 2**25  # of the largest array, so that memory stays bounded: with large images or maps, fewer at once
 
 
@@ -39,6 +41,9 @@ class Network:
     ``theta`` holds all weights first (``theta[:n_weights]``), then all biases; ``grad`` is laid out alike. Layers hold
     views of both. ``buffers`` holds the statistics of all layers. Images are (n, height, width) uint8; the network's
     input is (pixel - shift) * scale.
+
+    Layers that do not fit each other, or are too large for any computer in question, are a `RequestError` before
+    anything is allocated. ``given`` is how many parameters and statistics there are for it, where that is known.
     """
 
     def __init__(
@@ -49,11 +54,14 @@ class Network:
         shift: float = 0.0,
         scale: float = 1 / 255,
         dtype: Any = np.float32,
+        given: int | None = None,
     ) -> None:
         self.layers, self.loss, self.dtype = list(layers), loss, dtype
         self.image_shape: tuple[int, int] = (int(image_shape[0]), int(image_shape[1]))
         self.shift, self.scale = float(shift), float(scale)
         self.shapes = self._build()
+        if given is not None and self.parameters > given:
+            raise RequestError(f"layers: they have {self.parameters:,} parameters, where only {given:,} are given")
         self.blocks = self._lay_out()
         size = sum(int(np.prod(block.shape)) for block in self.blocks)
         self.theta, self.grad = np.zeros(size, dtype), np.zeros(size, dtype)
@@ -214,6 +222,7 @@ class Network:
     def _build(self) -> list[Shape]:
         shape: Shape = (1, *self.image_shape)
         shapes = []
+        self.parameters = self.per_image = 0  # with statistics; and the numbers that all layers hold for one image
         read = False  # whether a backward reads the array that the next layer receives
         for i, layer in enumerate(self.layers):
             layer.dtype = self.dtype
@@ -222,6 +231,14 @@ class Network:
             except RequestError as error:
                 raise RequestError(f"layers: layer {i + 1} {error}") from None
             shapes.append(shape)
+            self.parameters += sum(map(math.prod, (layer.weights() | layer.biases() | layer.statistics()).values()))
+            self.per_image += math.prod(shape) + layer.footprint()
+            for what, size in (("parameters", self.parameters), ("numbers for one image", self.per_image)):
+                if size > MOST:
+                    raise RequestError(
+                        f"layers: {self.title(i)}: up to here they take {size:,} {what}, more than {MOST:,}; take "
+                        "fewer filters or units, more pooling or larger strides, or smaller images"
+                    )
             if isinstance(layer, Conv2D) and self._is_pooled(i, shape):
                 layer.prepare_for_pooling()
             layer.in_place = layer.can_overwrite and i > 0 and not read
@@ -229,7 +246,8 @@ class Network:
         self._logits_are_read = read
         if shape != (self.loss.classes,):
             raise RequestError(
-                f"layers: the last one gives {' x '.join(map(str, shape))} outputs for {self.loss.classes} classes"
+                f"layers: the last one gives {' x '.join(map(str, shape))} outputs for {self.loss.classes} classes; "
+                f"end them with dense: {{units: {self.loss.classes}}}, which model.output_layer=true does"
             )
         return shapes
 

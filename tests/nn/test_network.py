@@ -213,7 +213,10 @@ def build(layers, classes=3):
             lambda: build([Dense(3)]),
             "layers: layer 1 dense: takes a vector, got a map of 1 x 2 x 2; put flatten before it",
         ),
-        (lambda: build([Flatten(), Dense(3)], 10), "layers: the last one gives 3 outputs for 10 classes"),
+        (
+            lambda: build([Flatten(), Dense(3)], 10),
+            "layers: the last one gives 3 outputs for 10 classes; end them with dense: {units: 10}, which",
+        ),
         (lambda: build([ReLU()], 4), "layers: the last one gives 1 x 2 x 2 outputs for 4 classes"),
         (
             lambda: build([Flatten(), Dense(3)]).predict(np.zeros((5, 28, 28), np.uint8)),
@@ -221,7 +224,7 @@ def build(layers, classes=3):
         ),
         (
             lambda: network_from_spec(mlp().spec() | {"layers": ["flatten", "denze"]}),
-            "layer=denze: choose one of",
+            "layers.1=denze: choose one of",
         ),
         (lambda: network_from_spec(mlp().spec() | {"loss": "os.system"}), "loss=os.system: choose one of"),
     ],
