@@ -45,6 +45,8 @@ def load_model(path: Path) -> tuple[Network, tuple[str, ...]]:
             raise RequestError(f"{path}: the array {name} of shape {array.shape} is missing or of another shape")
         if not np.isfinite(found).all():
             raise RequestError(f"{path}: the array {name} holds values that are not finite; train it again")
+        if name.endswith(".variance") and (found < 0).any():
+            raise RequestError(f"{path}: the array {name} holds a negative variance; train it again")
         array[...] = found
     return network, tuple(class_names)
 

@@ -14,7 +14,7 @@ from safetensors.numpy import save
 
 from mnistlab.errors import RequestError
 from mnistlab.model_file import MODEL, load_model, save_model
-from mnistlab.nn import MLP, Network, Regularization
+from mnistlab.nn import MLP, LayerList, Network, Regularization
 from mnistlab.nn.init import Kaiming
 
 NAMES = ("a", "b", "c")
@@ -152,6 +152,15 @@ def test_arrays_that_do_not_fit_the_header(tmp_path: Path, case: str) -> None:
         load_model(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert message in str(caught.value)
+
+
+def test_a_negative_variance_is_refused(tmp_path: Path) -> None:
+    layers = ["flatten", {"dense": {"units": 2}}, "batchnorm", {"dense": {"units": 3}}]
+    made = LayerList(layers=layers, output_layer=False).network((4, 6), 3, Regularization())
+    made.tensors()["3.batchnorm.variance"][1] = -1e-9
+    save_model(tmp_path / "m", made, NAMES)
+    with pytest.raises(RequestError, match=r"m: the array 3\.batchnorm\.variance holds a negative variance; train it"):
+        load_model(tmp_path / "m")
 
 
 DAMAGE: dict[str, Callable[[bytes], bytes]] = {

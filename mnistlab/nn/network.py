@@ -22,6 +22,7 @@ CHUNK = 4096  # images that go through the layers at once: larger batches are su
 BUFFER = 2048  # elements: NumPy takes three such buffers for operations on parts of maps; 8,192 by itself
 MOST = 2**28  # parameters of a network, and numbers of all its layers for one image: a gigabyte in float32
 ELEMENTS = 2**25  # of the largest array, so that memory stays bounded: with large images or maps, fewer at once
+UNWARNED: dict[str, Any] = {"over": "ignore", "invalid": "ignore", "divide": "ignore"}  # callers look at the result
 
 
 @dataclass(frozen=True)
@@ -121,14 +122,17 @@ class Network:
         np.copyto(self.grad, total)
         return loss, hits
 
+    @np.errstate(**UNWARNED)
     def score(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
         """Return the mean loss and the accuracy in inference."""
+        _refuse_none(len(images))
         loss, hits = 0.0, 0
         for part, z in self._logits(images):
             part_loss, part_hits = self.loss.forward(z, labels[part])
             loss, hits = loss + part_loss * z.shape[1], hits + part_hits
         return loss / len(images), hits / len(images)
 
+    @np.errstate(**UNWARNED)
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Return probabilities (n, classes), float32, for images (n, height, width) uint8."""
         if images.shape[1:] != self.image_shape:
@@ -157,6 +161,7 @@ class Network:
             dz = self.layers[i].backward(dz, need_dx=input_gradient or i > self._first)
         return dz
 
+    @np.errstate(**UNWARNED)
     def first_not_finite(self, images: np.ndarray, rows: np.ndarray | None) -> str | None:
         """Return the first layer whose output is not finite for these images, or None."""
         n = len(images) if rows is None else len(rows)
@@ -210,6 +215,7 @@ class Network:
         places += [(i, *named) for i, layer in enumerate(self.layers) for named in layer.buffers.items()]
         return {f"{i + 1}.{layer_name(type(self.layers[i]))}.{name}": array for i, name, array in places}
 
+    @np.errstate(**UNWARNED)
     def activations(self, images: np.ndarray) -> list[np.ndarray]:
         """Return what each layer gives for the images in inference: copies, (units, n) or (channels, h, w, n)."""
         x = self._load(images, None, slice(0, len(images)))
@@ -326,6 +332,7 @@ class Network:
     def _load(self, images: np.ndarray, rows: np.ndarray | None, part: slice) -> np.ndarray:
         """Gather, cast and scale one batch; return it as (1, height, width, batch), a view of rows of pixels."""
         batch = part.stop - part.start
+        _refuse_none(batch)
         pixels = images.reshape(len(images), -1)
         if batch not in self._inputs:
             if len(self._inputs) >= 8:
@@ -346,6 +353,11 @@ class Network:
         if self.scale != 1:
             np.multiply(x, self.scale, out=x)
         return x.T.reshape(1, *self.image_shape, batch)
+
+
+def _refuse_none(images: int) -> None:
+    if not images:
+        raise RequestError("images=0: one image or more was expected")
 
 
 def _norm(v: np.ndarray) -> float:

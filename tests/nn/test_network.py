@@ -109,6 +109,25 @@ def test_predictions_are_float32_rows_that_sum_to_one_whatever_the_chunk(output,
     assert made.predict(images[:0]).shape == (0, 3)
 
 
+def test_no_images_have_predictions_but_nothing_else():
+    images, labels = np.empty((0, 2, 2), np.uint8), np.empty(0, int)
+    made = mlp()
+    assert made.predict(images).shape == (0, 3)
+    for method in (made.score, made.gradient, lambda images, _: made.activations(images)):
+        with pytest.raises(RequestError, match=r"^images=0: one image or more was expected"):
+            method(images, labels)
+
+
+def test_what_overflows_in_inference_is_not_finite_and_warns_of_nothing():
+    images, labels = images_and_labels()
+    made = mlp(dtype=np.float32, scale=1e300)
+    made.theta[:] = 3e38
+    assert np.isnan(made.predict(images)).all()
+    assert np.isnan(made.score(images, labels)[0])
+    assert made.first_not_finite(images, None) == "layer 1 flatten"
+    assert not np.isfinite(made.activations(images)[-1]).any()
+
+
 def test_the_score_is_loss_and_accuracy_of_the_predictions(monkeypatch):
     images, labels = images_and_labels()
     made = mlp()
