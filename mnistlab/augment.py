@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from mnistlab.errors import RequestError, fraction, not_negative, positive, whole
+from mnistlab.errors import RequestError, between, fraction, not_negative, whole
 
 FIELDS = 2048  # of a table: more of them would make an epoch's drawing dearer, and leave the cache
 TABLE_BYTES = 2**25  # larger images have fewer fields, so that memory stays bounded
@@ -142,11 +142,11 @@ class Affine(Warp):
     shift: float = 1.0
 
     def __post_init__(self) -> None:
-        if not_negative("rotation", self.rotation, "the largest angle (degrees)") > 180:
-            raise RequestError(f"rotation={self.rotation}: the largest angle (degrees) must be at most 180")
+        between("rotation", self.rotation, 0, 180, "the largest angle (degrees)")
         fraction("scale", self.scale, "the largest change of size")
-        not_negative("shear", self.shear, "the largest slant")
-        not_negative("shift", self.shift, "the largest shift (pixels)")
+        between("shear", self.shear, 0, 10, "the largest slant")
+        if not_negative("shift", self.shift, "the largest shift (pixels)") >= SIDE:
+            raise RequestError(f"shift={self.shift}: this shifts images out of sight; shift by less than {SIDE}")
 
     def fields(self, rng: np.random.Generator, count: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
         angle, factor, slant, down, right = rng.uniform(-1, 1, (5, count))
@@ -174,8 +174,12 @@ class Elastic(Affine):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        not_negative("alpha", self.alpha, "the strength of the distortion")
-        positive("sigma", self.sigma, "the width of the Gaussian (pixels)")
+        between("sigma", self.sigma, 0.1, 100, "the width of the Gaussian (pixels)")
+        most = SIDE * self.sigma * math.sqrt(12 * math.pi)  # a root mean square of the whole side
+        if not_negative("alpha", self.alpha, "the strength of the distortion") >= most:
+            raise RequestError(
+                f"alpha={self.alpha}: with sigma={self.sigma} this moves pixels out of sight; take less than {most:.4g}"
+            )
 
     def fields(self, rng: np.random.Generator, count: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
         y, x = super().fields(rng, count, height, width)

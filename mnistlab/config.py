@@ -150,7 +150,8 @@ def prefixed(group: str) -> Iterator[None]:
         raise error if named else RequestError(f"{group}.{error}") from None
     except OmegaConfBaseException as error:
         message = (error.msg or str(error)).splitlines()[0]
-        raise RequestError(f"{error.full_key or group}: {message}") from None
+        key = re.sub(r"\[(\d+)\]", r".\1", str(error.full_key or group))  # as on the command line
+        raise RequestError(f"{key}: {message}") from None
 
 
 def reject_unknown_keys(cfg: DictConfig) -> None:

@@ -5,21 +5,22 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
-from typing import NoReturn
+from dataclasses import MISSING, fields
+from typing import Any, NoReturn
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra._internal.utils import get_args_parser
 from hydra.errors import HydraException, OverrideParseException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mnistlab import config
 from mnistlab.errors import RequestError, did_you_mean
-from mnistlab.nn.model import LAYERS
+from mnistlab.nn.model import LAYERS, LayerList
 
 TYPES = {"Float": "a number", "Integer": "a whole number", "Boolean": "true or false", "String": "text"}
+EXAMPLES = {"units": "100", "filters": "8", "kernel": "3"}  # of settings that a layer needs
 
 
 def compose(overrides: Sequence[str]) -> DictConfig:
@@ -28,7 +29,7 @@ def compose(overrides: Sequence[str]) -> DictConfig:
     try:
         with initialize_config_dir(version_base="1.3", config_dir=str(config.folder())):
             return hydra_compose("config", overrides=list(overrides))
-    except (HydraException, OmegaConfBaseException, ValueError) as error:
+    except (HydraException, OmegaConfBaseException, ValueError, TypeError) as error:
         raise RequestError(one_line(error, overrides)) from None
 
 
@@ -55,9 +56,11 @@ def one_line(error: BaseException, overrides: Sequence[str]) -> str:
             )
             place = where or cause.filename
             return f"hydra.run.dir={place}: {cause.strerror}; choose another place with hydra.run.dir=DIR"
+    text = str(error)
+    if line := _item_error("; ".join(map(str, chain)), overrides):
+        return line
     if not any(isinstance(cause, (HydraException, OmegaConfBaseException, ValueError)) for cause in chain):
         raise error
-    text = str(error)
     if match := re.search(r"Multiple values for (\w+)", text):
         return f"{match[1]}: it is chosen twice; write {match[1]}=OPTION once, without a plus"
     if "Config group override must be a string or a list" in text:
@@ -91,6 +94,26 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
     while current is not None:
         yield current
         current = current.__cause__ or current.__context__
+
+
+def _item_error(text: str, overrides: Sequence[str]) -> str | None:
+    """Say what is wrong with an override of an item of a list, for which Hydra passes Python's own errors on."""
+    word = re.search(r"invalid literal for int\(\) with base 10: '(.*)'|Index '(.*)' \(str\) is not an int", text)
+    for override in overrides:
+        key = _key(override)
+        items, _, last = key.rpartition(".")
+        if "list indices must be integers" in text and override.startswith("~") and last.isdecimal():
+            cure = f"; {key}=identity makes a layer do nothing" if items == "model.layers" else ""
+            return f"{override}: an item of a list is not left out; write the list without it, {items}=[...]{cure}"
+        if word and f".{word[1] or word[2]}." in f"{key}.":
+            items = f"{key}.".partition(f".{word[1] or word[2]}.")[0]
+            return f"{override}: {items} is a list, whose items have numbers; the first is {items}.0"
+    return None
+
+
+def _key(override: str) -> str:
+    """Return the key of an override, without a plus or a tilde."""
+    return override.partition("=")[0].lstrip("+~")
 
 
 def _parse_error(override: str) -> str:
@@ -128,20 +151,25 @@ def _unknown_option(path: str, text: str) -> str:
 
 
 def _unknown_key(key: str, text: str, overrides: Sequence[str]) -> str:
+    if "already at" in text:
+        return f"+{key}: the key exists already; write {key}=... without the plus"
     group, _, rest = key.partition(".")
     chosen = _chosen(group, overrides)
-    if of_layer := re.fullmatch(r"model\.layers\.\d+\.(\w+)(?:\.(\w+))?", key):
-        return _unknown_setting(key, of_layer[1], of_layer[2], chosen)
+    if of_layer := re.fullmatch(r"model\.layers\.(\d+)(?:\.(\w+))?(?:\.(\w+))?", key):
+        override = next((one for one in overrides if _key(one) == key), key)
+        layers = _layers_without(override, overrides)
+        if int(of_layer[1]) < len(layers):
+            return _unknown_setting(override, of_layer[2], of_layer[3], layers[int(of_layer[1])])
+        if not layers and config.schema_of(group, chosen) is LayerList:
+            return f"{key}: no such key there; `mnistlab explain model={chosen}` lists the layers, from 0"
     schema = config.schema_of(group, chosen)
     if rest and schema is not None:
-        if "already at" in text or rest in {f.name for f in fields(schema)}:
+        if rest in {f.name for f in fields(schema)}:
             return f"+{key}: the key exists already; write {key}=... without the plus"
         known = [f.name for f in fields(schema)]
         near = did_you_mean(rest, known).replace("mean ", f"mean {group}.")
         where = f"{group}={chosen}" if group in config.GROUPS else group
         return f"{key}: unknown key; {where} has {', '.join(known) or 'no keys'}{near}"
-    if "already at" in text:
-        return f"+{key}: the key exists already; write {key}=... without the plus"
     candidates = [*config.group_names(), *config.Root.__dataclass_fields__]
     for name in candidates:
         schema = config.schema_of(name, _chosen(name, overrides))
@@ -150,15 +178,48 @@ def _unknown_key(key: str, text: str, overrides: Sequence[str]) -> str:
     return f"{key}: unknown key{did_you_mean(key, candidates) or '; see `mnistlab train --help`'}"
 
 
-def _unknown_setting(key: str, kind: str, setting: str | None, model: str) -> str:
-    """Say what is wrong with the key of a layer in model.layers that its YAML does not have."""
-    if kind not in LAYERS or setting is None:
-        return f"{key}: no such layer there; `mnistlab explain model={model}` lists them (the first is model.layers.0)"
+def _layers_without(override: str, overrides: Sequence[str]) -> list[Any]:
+    """Return model.layers as it is without one override; nothing where there is no such list, or more is wrong."""
+    others = [other for other in overrides if other != override]
+    if len(others) == len(overrides):
+        return []
+    try:
+        layers = OmegaConf.to_container(OmegaConf.select(compose(others), "model.layers", default=OmegaConf.create([])))
+    except RequestError:
+        return []
+    return layers if isinstance(layers, list) else []
+
+
+def _unknown_setting(override: str, kind: str | None, setting: str | None, there: Any) -> str:
+    """Say what is wrong with the key of a layer, given what stands at its place: a name, or a name with settings.
+
+    Hydra merges a mapping into a mapping and replaces a name; so another kind of layer is named before it is set.
+    """
+    key, value = _key(override), override.partition("=")[2]
+    place = ".".join(key.split(".")[:3])
+    stands = there if isinstance(there, str) else " and ".join(there) if isinstance(there, dict) else str(there)
+    if override.startswith("~"):
+        return f"{override}: nothing is set there, and nothing to leave out; {place} is {stands}"
+    if kind is None:  # model.layers.0={conv: {filters: 8}}
+        kind, _, value = value.strip("{} ").partition(":")
+        value = value.strip(" {}")
+    if kind not in LAYERS:
+        return f"{key}: no such layer there; {place} is {stands}{did_you_mean(kind, [stands, *LAYERS])}"
     known = [f.name for f in fields(LAYERS[kind])]
-    if setting in known:
-        return f"{key}: not set in model={model}, so it takes a plus: +{key}=..."
-    takes = f"takes {', '.join(known)}" if known else "takes no settings"
-    return f"{key}: unknown setting; {kind} {takes}{did_you_mean(setting, known)}"
+    if setting is not None and setting not in known:
+        takes = f"takes {', '.join(known)}" if known else "takes no settings"
+        return f"{key}: unknown setting; {kind} {takes}{did_you_mean(setting, known)}"
+    if kind == stands and not isinstance(there, str):
+        if setting is None:
+            return f"{override}: {place} has not all of these settings; write ++{override}"
+        return f"{key}: not set in {place}, so it takes a plus: +{key}=..."
+    if setting is not None or ":" not in value:
+        settings = {f.name: EXAMPLES.get(f.name, "...") for f in fields(LAYERS[kind]) if f.default is MISSING}
+        settings |= {setting: value} if setting else {}
+        value = ", ".join(f"{name}: {shown}" for name, shown in settings.items())
+    described = f"'{place}={{{kind}: {{{value.strip('{} ')}}}}}'" if value else ""
+    named = "" if described and isinstance(there, str) else f"{place}={kind} "
+    return f"{key}: {place} is {stands} and has no such key; write {named}{described}".rstrip()
 
 
 def _chosen(group: str, overrides: Sequence[str]) -> str:
@@ -175,11 +236,13 @@ def _chosen(group: str, overrides: Sequence[str]) -> str:
 def _value_error(error: OmegaConfBaseException, text: str, overrides: Sequence[str]) -> str:
     message = (getattr(error, "msg", None) or str(error)).splitlines()[0]
     override = re.search(r"Error merging override (\S+)", text)
-    full_key = str(getattr(error, "full_key", "") or "")
+    full_key = re.sub(r"\[(\d+)\]", r".\1", str(getattr(error, "full_key", "") or ""))  # as on the command line
     shown = override[1] if override else full_key
     for candidate in overrides:
-        if candidate.split("=")[0].lstrip("+") == full_key or (override and candidate.startswith(override[1])):
+        if _key(candidate) == full_key or (override and candidate.startswith(override[1])):
             shown = candidate
+    if "does not support deletion" in message:
+        return f"{shown}: a key is not left out; give it another value, {shown.lstrip('~')}=..."
     if match := re.search(r"could not be converted to (\w+)", message):
         return f"{shown}: {TYPES.get(match[1], match[1])} was expected"
     if re.search("is not Optional|cannot be assigned None|Incompatible value 'None'", message):

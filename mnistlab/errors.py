@@ -22,7 +22,7 @@ class RunError(RuntimeError):
 def number(name: str, value: Any, expected: str = "a number") -> float:
     """Return ``value`` as a finite float, or raise a `RequestError` that names it."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise RequestError(f"{name}={value}: {expected} was expected")
+        raise RequestError(f"{name}={_shown(value)}: {expected} was expected")
     return float(value)
 
 
@@ -47,11 +47,23 @@ def fraction(name: str, value: Any, what: str = "it") -> float:
     return float(value)
 
 
+def between(name: str, value: Any, low: float, high: float, what: str = "it") -> float:
+    """Return a number of the interval [low, high]."""
+    if not low <= number(name, value) <= high:
+        raise RequestError(f"{name}={value}: {what} must lie between {low:g} and {high:g}")
+    return float(value)
+
+
 def whole(name: str, value: Any, least: int = 1, what: str = "it") -> int:
     """Return a whole number of ``least`` or more."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise RequestError(f"{name}={value}: {what} must be a whole number of {least} or more")
+        raise RequestError(f"{name}={_shown(value)}: {what} must be a whole number of {least} or more")
     return value
+
+
+def _shown(value: Any) -> Any:
+    """Return a value that is no number as it was given; other text than a word in quotes, since "3" is not 3."""
+    return repr(value) if isinstance(value, str) and not value.isalpha() else value
 
 
 def choice(name: str, value: Any, options: Any) -> Any:

@@ -163,6 +163,9 @@ def _predict(runs: Sequence[SavedRun], images: np.ndarray) -> list[np.ndarray]:
     for run in runs:
         with threadpool_limits(run.threads):
             members.append(run.network.predict(images))
+        if not np.isfinite(members[-1]).all():
+            layer = run.network.first_not_finite(images, None) or "its output"
+            raise RunError(f"{run.given}: {layer} overflows on these images; the model is not usable, train it again")
     return members
 
 

@@ -54,6 +54,7 @@ def explain(arguments: list[str]) -> int:
 
     with config.prefixed("trainer"):
         made.trainer.check(data.train, data.validation)
+        made.trainer.check_network(network, data.train)
     about = _about(data, network, made.trainer.batch_of(data.train))
     return _say(json.dumps(about) if options else _table(about))
 
@@ -68,8 +69,12 @@ def gradcheck(arguments: list[str]) -> int:
 
     from mnistlab.nn.gradcheck import TOLERANCE, check
     from mnistlab.nn.init import Kaiming
+    from mnistlab.nn.network import MOST
 
     most, batch = options.get("--elements", ELEMENTS), options.get("--batch", BATCH)
+    if batch * network.per_image > MOST:
+        possible = max(1, MOST // network.per_image)
+        raise RequestError(f"--batch={batch}: all images go through at once; with this network at most {possible:,}")
     rng = np.random.default_rng(made.seed)
     network.initialise(Kaiming(), rng)
     constants = network.theta[network.n_weights :]

@@ -30,7 +30,7 @@ def load_model(path: Path) -> tuple[Network, tuple[str, ...]]:
         raise RequestError(f"{path}: a model saved by mnistlab was expected (format={MODEL}, found {found})")
     size = sum(array.size for array in tensors.values())
     try:
-        network = network_from_spec(about.get("architecture"), most=size)
+        network = network_from_spec(about.get("architecture"), given=size)
     except (ValueError, TypeError, ArithmeticError, MemoryError, RecursionError) as error:
         raise RequestError(f"{path}: its header describes no network ({error or type(error).__name__})") from None
     class_names = about.get("class_names")
@@ -45,6 +45,8 @@ def load_model(path: Path) -> tuple[Network, tuple[str, ...]]:
             raise RequestError(f"{path}: the array {name} of shape {array.shape} is missing or of another shape")
         if not np.isfinite(found).all():
             raise RequestError(f"{path}: the array {name} holds values that are not finite; train it again")
+        if name.endswith(".variance") and (found < 0).any():
+            raise RequestError(f"{path}: the array {name} holds a negative variance; train it again")
         array[...] = found
     return network, tuple(class_names)
 

@@ -150,6 +150,8 @@ def build(made: config.Experiment, dataset: Dataset) -> Network:
         network = made.model.network(
             (height, width), len(dataset.class_names), made.regularization, dataset.shift, dataset.scale
         )
+    with config.prefixed("trainer"):
+        made.trainer.check_network(network, len(dataset.train))
     network.initialise(made.init, stream(made.seed, "init"))
     return network
 

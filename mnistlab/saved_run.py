@@ -175,7 +175,9 @@ def _why_no_model(directory: Path) -> str:
 
 def _near(path: Path) -> str:
     parent = path.parent
-    return did_you_mean(path.name, [other.name for other in parent.iterdir()]) if parent.is_dir() else ""
+    if path.exists() or not parent.is_dir():  # what exists, a device for instance, is not misspelt
+        return ""
+    return did_you_mean(path.name, [other.name for other in parent.iterdir()])
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -80,6 +80,14 @@ class Trainer:
                         f"{name}={value}: there is no validation part to watch; set data.validation, 0.1 for instance"
                     )
 
+    def check_network(self, network: Network, train_size: int) -> None:
+        """Refuse batches that the network cannot learn from."""
+        if layer := network.too_small_for(self.batch_of(train_size)):
+            raise RequestError(
+                f"batch_size={self.batch_size}: {layer} gets one value a channel or unit at a time, which is its own "
+                "mean, and nothing would be learnt; take larger batches, or leave batchnorm out"
+            )
+
     def batch_of(self, n: int) -> int:
         """Return the size of a batch when there are n training images."""
         return n if self.batch_size == "full" else int(self.batch_size)
@@ -166,6 +174,7 @@ def fit(
     batch = trainer.batch_of(n)
     steps = math.ceil(n / batch)
     trainer.check(n, len(validation.images))
+    trainer.check_network(network, n)
     augmentation = augmentation or NoAugment()
     schedule.start(trainer.epochs, steps)
     optimizer.bind(network.theta, network.grad, network.n_weights)

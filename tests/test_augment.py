@@ -273,10 +273,10 @@ amounts = st.builds(
     Elastic,
     rotation=st.floats(0, 180),
     scale=st.floats(0, 0.99),
-    shear=st.floats(0, 3),
-    shift=st.floats(0, 1e6),
-    alpha=st.floats(0, 1e4),
-    sigma=st.floats(0.01, 1e9),
+    shear=st.floats(0, 10),
+    shift=st.floats(0, 27.99),
+    alpha=st.floats(0, 17),  # the most that the least sigma allows
+    sigma=st.floats(0.1, 100),
 )
 
 
@@ -355,13 +355,26 @@ def test_fields_drawn_in_pieces_are_all_stored(monkeypatch):
     ("make", "message"),
     [
         (lambda: Shift(pixels=-1), "pixels=-1: the largest shift (pixels) must be a whole number of 0 or more"),
-        (lambda: Affine(rotation=-1), "rotation=-1: the largest angle (degrees) must be zero or more"),
-        (lambda: Affine(rotation=181), "rotation=181: the largest angle (degrees) must be at most 180"),
+        (lambda: Affine(rotation=-1), "rotation=-1: the largest angle (degrees) must lie between 0 and 180"),
+        (lambda: Affine(rotation=181), "rotation=181: the largest angle (degrees) must lie between 0 and 180"),
         (lambda: Affine(scale=1.0), "scale=1.0: the largest change of size must be at least 0 and below 1"),
-        (lambda: Affine(shear=-0.1), "shear=-0.1: the largest slant must be zero or more"),
+        (lambda: Affine(shear=-0.1), "shear=-0.1: the largest slant must lie between 0 and 10"),
+        (lambda: Affine(shear=1e17), "shear=1e+17: the largest slant must lie between 0 and 10"),
+        (lambda: Affine(shift=28), "shift=28: this shifts images out of sight; shift by less than 28"),
+        (lambda: Affine(shift=1e300), "shift=1e+300: this shifts images out of sight; shift by less than 28"),
         (lambda: Affine(shift=math.nan), "shift=nan: a number was expected"),
         (lambda: Elastic(alpha=-34), "alpha=-34: the strength of the distortion must be zero or more"),
-        (lambda: Elastic(sigma=0.0), "sigma=0.0: the width of the Gaussian (pixels) must be positive"),
+        # 28 sigma sqrt(12 pi) = 28 x 4 x 6.1399 = 687.67
+        (
+            lambda: Elastic(alpha=1e300),
+            "alpha=1e+300: with sigma=4.0 this moves pixels out of sight; take less than 687.7",
+        ),
+        (lambda: Elastic(sigma=0.0), "sigma=0.0: the width of the Gaussian (pixels) must lie between 0.1 and 100"),
+        (
+            lambda: Elastic(sigma=0.09),
+            "sigma=0.09: the width of the Gaussian (pixels) must lie between 0.1 and 100",
+        ),
+        (lambda: Elastic(sigma=101), "sigma=101: the width of the Gaussian (pixels) must lie between 0.1 and 100"),
         (lambda: Elastic(scale=-0.1), "scale=-0.1: the largest change of size must be at least 0 and below 1"),
         (
             lambda: Shift(pixels=8).check(8, 28),
@@ -380,6 +393,24 @@ def test_a_shift_that_leaves_something_in_sight_is_let_through():
     Elastic().check(1, 1)
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (28, 28), (300, 2)])
+@pytest.mark.parametrize(
+    "extreme",
+    [
+        Affine(180, 0.999999, 10, 27.999),
+        Elastic(180, 0.999999, 10, 27.999, alpha=17.1, sigma=0.1),
+        Elastic(180, 0.999999, 10, 27.999, alpha=687, sigma=4),
+        Elastic(180, 0.999999, 10, 27.999, alpha=17_000, sigma=100),
+    ],
+    ids=str,
+)
+def test_the_largest_amounts_are_drawn_without_a_warning(extreme, shape):
+    images, augment = pictures(200, shape), replace(extreme)
+    for seed in range(5):
+        augment.start_epoch(images, np.random.default_rng(seed))
+        augment.batch(images)
+
+
 # the configuration
 
 
@@ -396,7 +427,7 @@ def test_the_yaml_of_an_option_shows_the_defaults_of_its_class(option):
 def test_amounts_are_set_and_checked_like_any_key():
     made = config.experiment(config_errors.compose(["augment=elastic", "augment.alpha=20", "augment.rotation=0"]))
     assert astuple(made.augment) == (0.0, 0.1, 0.1, 1.0, 20.0, 4.0)
-    with pytest.raises(RequestError, match=r"^augment\.sigma=-1\.0: the width of the Gaussian \(pixels\) must be"):
+    with pytest.raises(RequestError, match=r"^augment\.sigma=-1\.0: the width of the Gaussian \(pixels\) must lie"):
         config.experiment(config_errors.compose(["augment=elastic", "augment.sigma=-1"]))
     with pytest.raises(RequestError, match=r"augment\.pixels: unknown key; augment=affine has rotation, scale, shear"):
         config_errors.compose(["augment=affine", "augment.pixels=2"])

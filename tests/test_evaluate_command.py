@@ -425,6 +425,7 @@ WRONG = [
     # runs
     ("runs/s9", "runs/s9: there is no such run directory…"),
     ("nowhere/s9", "nowhere/s9: there is no such run directory"),
+    ("pipe", "pipe: there is no such run directory"),
     ("runs", "runs: this directory holds 6 runs and is none itself; name them, as in runs/*/model.safetensors"),
     ("above", "above: this directory holds 1 run and is none itself; name them, as in above/*/*/model.safetensors"),
     ("empty", f"empty: there is no model.safetensors in it; {EXPECTED}"),
@@ -535,6 +536,7 @@ def crooked(runs: Path) -> None:
         return Path(name)
 
     text("file", "")
+    os.mkfifo("pipe")
     text("empty/notes", "")
     text("failed/status.json", '{"state": "failed", "error": "the loss is no longer finite\\nsomewhere"}')
     text("running/status.json", '{"state": "running", "pid": 17, "started": "today"}')
@@ -659,17 +661,22 @@ def test_a_fault_of_ours_is_one_line(command: Command, runs: Path, monkeypatch: 
     assert "division by zero" in json.loads(Path("here/status.json").read_text())["error"]
 
 
-def test_a_network_that_overflows_is_said_to(command: Command, runs: Path) -> None:
+@pytest.mark.parametrize(
+    ("weights", "scale", "layer"), [(3e38, 1 / 255, "2 dense"), (0.1, 1e300, "1 flatten"), (3e38, 1e300, "1 flatten")]
+)
+def test_a_network_that_overflows_is_said_to(
+    command: Command, runs: Path, weights: float, scale: float, layer: str
+) -> None:
     from mnistlab.model_file import load_model, save_model
 
     network, names = load_model(runs / "s0" / "model.safetensors")
-    network.theta[...] = 3e38
+    network.theta[...], network.scale = weights, scale
     Path("wild").mkdir()
     save_model(Path("wild/model.safetensors"), network, names)
-    with np.errstate(all="ignore"):
-        result = command("evaluate", "wild", "data=mnist5k", "--to", "here")
+    result = command("evaluate", "wild", "data=mnist5k", "--to", "here")
     assert result.status == 1
-    assert result.err.startswith("mnistlab evaluate: error: probabilities[0]=[nan nan ... nan nan]: finite numbers")
+    (line,) = result.err.splitlines()
+    assert line.startswith(f"mnistlab evaluate: error: wild: layer {layer} overflows on these images; the model is not")
 
 
 # ---- help

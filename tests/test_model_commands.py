@@ -209,6 +209,7 @@ def test_each_command_has_help(command: Command, name: str, flag: str) -> None:
         (["explain", "model=cnn_simple", "data=digits"], "model.layers: layer 5 maxpool: size 2 does"),
         (["gradcheck", "--elements", "0"], "--elements=0: a whole number of 1 or more was expected"),
         (["gradcheck", "--batch"], "--batch=: a whole number of 1 or more was expected"),
+        (["gradcheck", "--batch=1000000000000"], "--batch=1000000000000: all images go through at once; with"),
         (["gradcheck", "--batch=x"], "--batch=x: a whole number of 1 or more was expected"),
         (
             ["gradcheck", "--element=3"],

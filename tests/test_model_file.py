@@ -14,7 +14,7 @@ from safetensors.numpy import save
 
 from mnistlab.errors import RequestError
 from mnistlab.model_file import MODEL, load_model, save_model
-from mnistlab.nn import MLP, Network, Regularization
+from mnistlab.nn import MLP, LayerList, Network, Regularization
 from mnistlab.nn.init import Kaiming
 
 NAMES = ("a", "b", "c")
@@ -55,25 +55,42 @@ HEADERS: dict[str, tuple[Any, str]] = {
     "a list": (about() | {"architecture": [1]}, "architecture=[1]: a mapping was expected"),
     "a key missing": (about(layers=KeyError), "layers is missing; an architecture has layers, image_shape,"),
     "layers a name": (about(layers="dense"), "layers=dense: a list was expected"),
-    "an unknown layer": (about(layers=["flatten", "os.system"]), "layer=os.system: choose one of dense,"),
+    "an unknown layer": (about(layers=["flatten", "os.system"]), "layers.1=os.system: choose one of dense,"),
     "a layer of two": (about(layers=[{"relu": {}, "tanh": {}}]), "one name with its settings was expected"),
-    "an unknown setting": (about(layers=[{"dense": {"unts": 3}}]), "dense.unts: unknown setting"),
-    "a setting missing": (about(layers=["flatten", "dense"]), "dense: a setting is missing; it takes units"),
-    "a setting of text": (about(layers=["flatten", {"dense": {"units": "3"}}]), "dense.units=3: the number of units"),
+    "an unknown setting": (about(layers=[{"dense": {"unts": 3}}]), "layers.0.dense.unts: unknown setting"),
+    "a setting missing": (about(layers=["flatten", "dense"]), "layers.1.dense.units: it must be set"),
+    "a setting of text": (
+        about(layers=["flatten", {"dense": {"units": "3"}}]),
+        "layers.1.dense.units='3': the number of units must be a whole number",
+    ),
     "a huge layer": (
         about(layers=["flatten", {"dense": {"units": 10**12}}, {"dense": {"units": 3}}]),
-        "they have 28,000,000,000,003 parameters, where only 143 are given",
+        "layers: layer 2 dense: up to here they take 25,000,000,000,000 parameters, more than 268,435,456",
     ),
-    "a huge norm": (
+    "a huge map": (
         about(layers=[{"conv": {"filters": 10**9, "kernel": 1}}, "batchnorm", "flatten", {"dense": {"units": 3}}]),
-        "parameters, where only 143 are given",
+        "layers: layer 1 conv: up to here they take 2,000,000,000 parameters, more than 268,435,456",
     ),
-    "too few layers": (about(layers=LAYERS[:2]), "layers: the last one gives 5 outputs for 3 classes"),
-    "sides of text": (about(image_shape=["4", 6]), "image_shape=4: a side must be a whole number of 1 or more"),
+    "a map that padding makes huge": (
+        about(layers=[{"conv": {"filters": 1, "kernel": 9_000, "padding": 8_999}}, "flatten", {"dense": {"units": 3}}]),
+        "layers: layer 1 conv: up to here they take",
+    ),
+    "padding of zeros only": (
+        about(layers=[{"conv": {"filters": 1, "kernel": 3, "padding": 10**9}}, "flatten", {"dense": {"units": 3}}]),
+        "layers.0.conv.padding=1000000000: it must be below kernel=3; more only adds windows of zeros",
+    ),
+    "more than is given": (
+        about(layers=["flatten", {"dense": {"units": 50}}, {"dense": {"units": 3}}]),
+        "layers: they have 1,403 parameters, where only 143 are given",
+    ),
+    "a layer that does not fit": (about(layers=["maxpool", "dense"]), "layers.1.dense.units: it must be set"),
+    "a map for dense": (about(layers=["relu", {"dense": {"units": 3}}]), "layers: layer 2 dense: takes a vector, got"),
+    "too few layers": (about(layers=LAYERS[:2]), "layers: the last one gives 5 outputs for 3 classes; end them with"),
+    "sides of text": (about(image_shape=["4", 6]), "image_shape='4': a side must be a whole number of 1 or more"),
     "three sides": (about(image_shape=[1, 4, 6]), "image_shape=[1, 4, 6]: [height, width] was expected"),
     "a negative side": (about(image_shape=[-4, 6]), "image_shape=-4: a side must be a whole number"),
     "huge sides": (about(image_shape=[10**6, 10**6]), "1000000 x 1000000 pixels, 3 classes: at most 16,777,216 and"),
-    "classes of text": (about(classes="3"), "classes=3: the number of classes must be a whole number"),
+    "classes of text": (about(classes="3"), "classes='3': the number of classes must be a whole number"),
     "a million classes": (about(classes=10**6), "4 x 6 pixels, 1000000 classes: at most"),
     "an unknown loss": (about(loss="mse"), "loss=mse: choose one of"),
     "a loss that is none": (about(loss=["x"]), "loss=['x']: a name was expected"),
@@ -135,6 +152,15 @@ def test_arrays_that_do_not_fit_the_header(tmp_path: Path, case: str) -> None:
         load_model(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert message in str(caught.value)
+
+
+def test_a_negative_variance_is_refused(tmp_path: Path) -> None:
+    layers = ["flatten", {"dense": {"units": 2}}, "batchnorm", {"dense": {"units": 3}}]
+    made = LayerList(layers=layers, output_layer=False).network((4, 6), 3, Regularization())
+    made.tensors()["3.batchnorm.variance"][1] = -1e-9
+    save_model(tmp_path / "m", made, NAMES)
+    with pytest.raises(RequestError, match=r"m: the array 3\.batchnorm\.variance holds a negative variance; train it"):
+        load_model(tmp_path / "m")
 
 
 DAMAGE: dict[str, Callable[[bytes], bytes]] = {

@@ -40,15 +40,22 @@ class Conv2D(Layer):
         whole("filters", self.filters, 1, "the number of filters")
         whole("kernel", self.kernel, 1, "the size of the kernel (pixels)")
         whole("stride", self.stride, 1, "the stride (pixels)")
-        if self.padding not in ("valid", "same"):
-            whole("padding", self.padding, 0, "the padding, unless it is valid or same,")
+        if self.padding in ("valid", "same"):
+            return
+        if whole("padding", self.padding, 0, "the padding, unless it is valid or same,") >= self.kernel:
+            raise RequestError(
+                f"padding={self.padding}: it must be below kernel={self.kernel}; more only adds windows of zeros"
+            )
 
     def build(self, in_shape: Shape) -> Shape:
         self.in_shape = channels, height, width = as_map("conv", in_shape)
         (self.top, padded_height), (self.left, padded_width) = self._pad(height), self._pad(width)
         if min(padded_height, padded_width) < self.kernel:
             padded = f" padded to {padded_height} x {padded_width}" if self.padding != "valid" else ""
-            raise RequestError(f"conv: kernel {self.kernel} does not fit a {height} x {width} map{padded}")
+            raise RequestError(
+                f"conv: kernel {self.kernel} does not fit a {height} x {width} map{padded}; "
+                "take a smaller one, more padding, or less pooling before it"
+            )
         self.padded = channels, padded_height, padded_width
         self.out_shape = (
             self.filters,

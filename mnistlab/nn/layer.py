@@ -218,7 +218,8 @@ def as_map(name: str, shape: Shape) -> tuple[int, int, int]:
     """Return channels, height and width of an input shape, or say that the layer takes a map."""
     if len(shape) != 3:
         raise RequestError(
-            f"{name}: takes a map (channels x height x width), got a vector of {shape[0]:,}; put it before flatten"
+            f"{name}: takes a map (channels x height x width), got a vector of {shape[0]:,}; "
+            "put it before the flatten or globalavgpool that made one of it"
         )
     return shape[0], shape[1], shape[2]
 

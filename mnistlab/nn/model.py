@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from typing import Any
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -48,17 +47,35 @@ def layer(spec: Any, registry: Mapping[str, type[Layer]] = LAYERS) -> Layer:
         if key not in known:
             takes = f"it takes {', '.join(known)}" if known else "it takes no settings"
             raise RequestError(f"{name}.{key}: unknown setting; {takes}{did_you_mean(key, known)}")
+    needed = [f.name for f in fields(cls) if f.default is MISSING]
+    if missing := [key for key in needed if key not in settings]:
+        free = [f"{f.name}={f.default}" for f in fields(cls) if f.default is not MISSING]
+        others = f" (and {', '.join(free)}, unless set)" if free else ""
+        raise RequestError(f"{name}.{missing[0]}: it must be set; {name} takes {', '.join(needed)}{others}")
     try:
         return cls(**settings)
-    except TypeError:
-        raise RequestError(f"{name}: a setting is missing; it takes {', '.join(known)}") from None
     except RequestError as error:
         raise RequestError(f"{name}.{error}") from None
+
+
+def layer_row(descriptions: Sequence[Any]) -> list[Layer]:
+    """Return the layers of a list of descriptions; an error names the place in it, counted from 0 as in a key."""
+    made = []
+    for i, description in enumerate(descriptions):
+        try:
+            made.append(layer(description))
+        except RequestError as error:
+            message = str(error)
+            unnamed = message.startswith("layer=")
+            raise RequestError(f"layers.{i}={message[6:]}" if unnamed else f"layers.{i}.{message}") from None
+    return made
 
 
 @dataclass
 class Model:
     """What every network model has: its output and its loss."""
+
+    sized_by: ClassVar[str] = "layers"  # the key to blame for layers that do not fit, or are too large
 
     output: str = "softmax"
     loss: str = "cross_entropy"
@@ -83,7 +100,11 @@ class Model:
     ) -> Network:
         """Return the network, its parameters all zero."""
         loss = self.make_loss(classes, regularization.label_smoothing, dtype)
-        return Network(self.row(classes, regularization), image_shape, loss, shift, scale, dtype)
+        layers = self.row(classes, regularization)
+        try:
+            return Network(layers, image_shape, loss, shift, scale, dtype)
+        except RequestError as error:
+            raise RequestError(str(error).replace("layers:", f"{self.sized_by}:", 1)) from None
 
     def make_loss(self, classes: int, label_smoothing: float = 0.0, dtype: Any = np.float32) -> Loss:
         """Return the loss object."""
@@ -96,6 +117,8 @@ class MLP(Model):
 
     ``activation`` is one for all hidden layers, or a list of one a hidden layer.
     """
+
+    sized_by = "hidden"
 
     hidden: list[int] = field(default_factory=lambda: [128, 64])
     activation: Any = "relu"
@@ -140,6 +163,8 @@ class MLP(Model):
 class OneHidden(Model):
     """A perceptron with one hidden layer of ``units``."""
 
+    sized_by = "units"
+
     units: int = 100
     activation: Any = "relu"
 
@@ -169,10 +194,10 @@ class LayerList(Model):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._made()
+        layer_row(self.layers)
 
     def row(self, classes: int, regularization: Regularization) -> list[Layer]:
-        made = self._made()
+        made = layer_row(self.layers)
         if self.output_layer:
             made.append(Dense(classes))
         hidden = [i for i, one in enumerate(made) if isinstance(one, Dense)][: -1 if self.output_layer else None]
@@ -186,17 +211,6 @@ class LayerList(Model):
                 after = i + 1 + isinstance(made[i + 1] if i + 1 < len(made) else None, Activation)
                 made.insert(after, Dropout(rate))
         return [Dropout(rates[0]), *made] if rates[0] else made
-
-    def _made(self) -> list[Layer]:
-        made = []
-        for i, description in enumerate(self.layers):
-            try:
-                made.append(layer(description))
-            except RequestError as error:
-                message = str(error)
-                unnamed = message.startswith("layer=")
-                raise RequestError(f"layers.{i}={message[6:]}" if unnamed else f"layers.{i}.{message}") from None
-        return made
 
 
 def _dropout_rates(regularization: Regularization, hidden: int) -> tuple[float, ...]:
@@ -212,11 +226,11 @@ MOST_PIXELS, MOST_CLASSES = 2**24, 10_000
 MODELS: dict[str, type[Any]] = {"mlp": MLP, "one_hidden": OneHidden, "layers": LayerList}
 
 
-def network_from_spec(spec: Any, dtype: Any = np.float32, most: int | None = None) -> Network:
+def network_from_spec(spec: Any, dtype: Any = np.float32, given: int | None = None) -> Network:
     """Return the network that `Network.spec` describes, all parameters zero. Names are looked up, never imported.
 
-    The description may come from anyone: what does not fit is a `RequestError`. Where it asks for more than ``most``
-    parameters and statistics nothing is allocated.
+    The description may come from anyone: what does not fit is a `RequestError`. Where it asks for more than the
+    ``given`` parameters and statistics, or for far more memory than any network here, nothing is allocated.
     """
     if not isinstance(spec, Mapping):
         raise RequestError(f"architecture={spec}: a mapping was expected")
@@ -231,24 +245,13 @@ def network_from_spec(spec: Any, dtype: Any = np.float32, most: int | None = Non
         raise RequestError(
             f"{height} x {width} pixels, {classes} classes: at most {MOST_PIXELS:,} and {MOST_CLASSES:,} are accepted"
         )
-    layers = [layer(description) for description in spec["layers"]]
-    if most is not None and (size := _size(layers, height, width)) > most:
-        raise RequestError(f"layers: they have {size:,} parameters, where only {most:,} are given")
+    layers = layer_row(spec["layers"])
     loss = LOSSES[choice("loss", spec["loss"], LOSSES)](classes, spec["output"], spec["label_smoothing"], dtype)
-    return Network(layers, (height, width), loss, number("shift", spec["shift"]), number("scale", spec["scale"]), dtype)
+    shift, scale = number("shift", spec["shift"]), number("scale", spec["scale"])
+    return Network(layers, (height, width), loss, shift, scale, dtype, given)
 
 
 def _two(sides: list[Any]) -> list[Any]:
     if len(sides) != 2:
         raise RequestError(f"image_shape={sides}: [height, width] was expected")
     return sides
-
-
-def _size(layers: Sequence[Layer], height: int, width: int) -> int:
-    """Return how many parameters and statistics the layers have, without allocating any."""
-    shape: tuple[int, ...] = (1, height, width)
-    size = 0
-    for one in layers:
-        shape = one.build(shape)
-        size += sum(math.prod(s) for s in (one.weights() | one.biases() | one.statistics()).values())
-    return size

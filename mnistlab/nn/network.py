@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +20,9 @@ from mnistlab.nn.pool import Pool2D
 
 CHUNK = 4096  # images that go through the layers at once: larger batches are summed over such chunks
 BUFFER = 2048  # elements: NumPy takes three such buffers for operations on parts of maps; 8,192 by itself
+MOST = 2**28  # parameters of a network, and numbers of all its layers for one image: a gigabyte in float32
 ELEMENTS = 2**25  # of the largest array, so that memory stays bounded: with large images or maps, fewer at once
+UNWARNED: dict[str, Any] = {"over": "ignore", "invalid": "ignore", "divide": "ignore"}  # callers look at the result
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,9 @@ class Network:
     ``theta`` holds all weights first (``theta[:n_weights]``), then all biases; ``grad`` is laid out alike. Layers hold
     views of both. ``buffers`` holds the statistics of all layers. Images are (n, height, width) uint8; the network's
     input is (pixel - shift) * scale.
+
+    Layers that do not fit each other, or are too large for any computer in question, are a `RequestError` before
+    anything is allocated. ``given`` is how many parameters and statistics there are for it, where that is known.
     """
 
     def __init__(
@@ -49,11 +55,14 @@ class Network:
         shift: float = 0.0,
         scale: float = 1 / 255,
         dtype: Any = np.float32,
+        given: int | None = None,
     ) -> None:
         self.layers, self.loss, self.dtype = list(layers), loss, dtype
         self.image_shape: tuple[int, int] = (int(image_shape[0]), int(image_shape[1]))
         self.shift, self.scale = float(shift), float(scale)
         self.shapes = self._build()
+        if given is not None and self.parameters > given:
+            raise RequestError(f"layers: they have {self.parameters:,} parameters, where only {given:,} are given")
         self.blocks = self._lay_out()
         size = sum(int(np.prod(block.shape)) for block in self.blocks)
         self.theta, self.grad = np.zeros(size, dtype), np.zeros(size, dtype)
@@ -113,14 +122,17 @@ class Network:
         np.copyto(self.grad, total)
         return loss, hits
 
+    @np.errstate(**UNWARNED)
     def score(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
         """Return the mean loss and the accuracy in inference."""
+        _refuse_none(len(images))
         loss, hits = 0.0, 0
         for part, z in self._logits(images):
             part_loss, part_hits = self.loss.forward(z, labels[part])
             loss, hits = loss + part_loss * z.shape[1], hits + part_hits
         return loss / len(images), hits / len(images)
 
+    @np.errstate(**UNWARNED)
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Return probabilities (n, classes), float32, for images (n, height, width) uint8."""
         if images.shape[1:] != self.image_shape:
@@ -149,6 +161,7 @@ class Network:
             dz = self.layers[i].backward(dz, need_dx=input_gradient or i > self._first)
         return dz
 
+    @np.errstate(**UNWARNED)
     def first_not_finite(self, images: np.ndarray, rows: np.ndarray | None) -> str | None:
         """Return the first layer whose output is not finite for these images, or None."""
         n = len(images) if rows is None else len(rows)
@@ -157,6 +170,17 @@ class Network:
             for i, layer in enumerate(self.layers):
                 x = layer.forward(x)
                 if not np.isfinite(x).all():
+                    return self.title(i)
+        return None
+
+    def too_small_for(self, batch: int) -> str | None:
+        """Return the first layer that cannot learn from batches of this size, or None.
+
+        Batch normalisation needs two values a channel: two pixels, or two images that go through the layers together.
+        """
+        if min(batch, self._chunk) == 1:
+            for i, layer in enumerate(self.layers):
+                if isinstance(layer, BatchNorm) and layer.size == layer.channels:
                     return self.title(i)
         return None
 
@@ -191,6 +215,7 @@ class Network:
         places += [(i, *named) for i, layer in enumerate(self.layers) for named in layer.buffers.items()]
         return {f"{i + 1}.{layer_name(type(self.layers[i]))}.{name}": array for i, name, array in places}
 
+    @np.errstate(**UNWARNED)
     def activations(self, images: np.ndarray) -> list[np.ndarray]:
         """Return what each layer gives for the images in inference: copies, (units, n) or (channels, h, w, n)."""
         x = self._load(images, None, slice(0, len(images)))
@@ -203,6 +228,7 @@ class Network:
     def _build(self) -> list[Shape]:
         shape: Shape = (1, *self.image_shape)
         shapes = []
+        self.parameters = self.per_image = 0  # with statistics; and the numbers that all layers hold for one image
         read = False  # whether a backward reads the array that the next layer receives
         for i, layer in enumerate(self.layers):
             layer.dtype = self.dtype
@@ -211,6 +237,14 @@ class Network:
             except RequestError as error:
                 raise RequestError(f"layers: layer {i + 1} {error}") from None
             shapes.append(shape)
+            self.parameters += sum(map(math.prod, (layer.weights() | layer.biases() | layer.statistics()).values()))
+            self.per_image += math.prod(shape) + layer.footprint()
+            for what, size in (("parameters", self.parameters), ("numbers for one image", self.per_image)):
+                if size > MOST:
+                    raise RequestError(
+                        f"layers: {self.title(i)}: up to here they take {size:,} {what}, more than {MOST:,}; take "
+                        "fewer filters or units, more pooling or larger strides, or smaller images"
+                    )
             if isinstance(layer, Conv2D) and self._is_pooled(i, shape):
                 layer.prepare_for_pooling()
             layer.in_place = layer.can_overwrite and i > 0 and not read
@@ -218,7 +252,8 @@ class Network:
         self._logits_are_read = read
         if shape != (self.loss.classes,):
             raise RequestError(
-                f"layers: the last one gives {' x '.join(map(str, shape))} outputs for {self.loss.classes} classes"
+                f"layers: the last one gives {' x '.join(map(str, shape))} outputs for {self.loss.classes} classes; "
+                f"end them with dense: {{units: {self.loss.classes}}}, which model.output_layer=true does"
             )
         return shapes
 
@@ -297,6 +332,7 @@ class Network:
     def _load(self, images: np.ndarray, rows: np.ndarray | None, part: slice) -> np.ndarray:
         """Gather, cast and scale one batch; return it as (1, height, width, batch), a view of rows of pixels."""
         batch = part.stop - part.start
+        _refuse_none(batch)
         pixels = images.reshape(len(images), -1)
         if batch not in self._inputs:
             if len(self._inputs) >= 8:
@@ -317,6 +353,11 @@ class Network:
         if self.scale != 1:
             np.multiply(x, self.scale, out=x)
         return x.T.reshape(1, *self.image_shape, batch)
+
+
+def _refuse_none(images: int) -> None:
+    if not images:
+        raise RequestError("images=0: one image or more was expected")
 
 
 def _norm(v: np.ndarray) -> float:

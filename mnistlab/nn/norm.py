@@ -20,6 +20,10 @@ class BatchNorm(Layer):
     m / (m - 1) for m elements, as in PyTorch, whose ``momentum`` is 1 - ours (Keras: as ours). gamma starts at 1 and is
     not regularised. A batch that goes through in chunks is normalised chunk by chunk.
 
+    A batch of m = 1, one vector or one map of a single pixel, is its own mean: y = beta and dx = 0, as the equations
+    say, and the running statistics stay as they are, since it has no variance. As the last batch of an epoch it does
+    no harm; where every batch is one, nothing would be learnt (`Network.too_small_for`).
+
     dx = gamma / sqrt(var + eps) (dy - mean(dy) - xh mean(dy xh)), with xh the normalised x.
     """
 
@@ -66,9 +70,10 @@ class BatchNorm(Layer):
         np.multiply(self.xh, self.inverse[:, None], out=self.xh)
         np.multiply(self.xh, gamma, out=normal)
         np.add(normal, beta, out=normal)
-        for running, now in ((mean, batch_mean), (variance, batch_variance * (m / max(1, m - 1)))):
-            running *= self.momentum
-            running += (1 - self.momentum) * now
+        if m > 1:
+            for running, now in ((mean, batch_mean), (variance, batch_variance * (m / (m - 1)))):
+                running *= self.momentum
+                running += (1 - self.momentum) * now
         return y
 
     def backward(self, dy: np.ndarray, need_dx: bool = True) -> np.ndarray:

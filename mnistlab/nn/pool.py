@@ -40,7 +40,10 @@ class Pool2D(Layer):
     def build(self, in_shape: Shape) -> Shape:
         self.in_shape = channels, height, width = as_map(self.name, in_shape)
         if min(height, width) < self.size:
-            raise RequestError(f"{self.name}: size {self.size} does not fit a {height} x {width} map")
+            raise RequestError(
+                f"{self.name}: size {self.size} does not fit a {height} x {width} map; "
+                "take a smaller one, or less pooling before it"
+            )
         self.step = self.stride or self.size
         self.reads_output = not self.takes_phases  # only the way by phases keeps no y
         self.out_shape = channels, (height - self.size) // self.step + 1, (width - self.size) // self.step + 1

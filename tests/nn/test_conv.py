@@ -5,7 +5,7 @@ import pytest
 from tiny import network
 
 from mnistlab.errors import RequestError
-from mnistlab.nn import AvgPool2D, Conv2D, Dense, Flatten, MaxPool2D
+from mnistlab.nn import AvgPool2D, Conv2D, Dense, Flatten, GlobalAvgPool, MaxPool2D
 from mnistlab.nn.activation import ReLU
 
 IMAGE = np.array([[1, 2, 3], [4, 5, 6], [7, 8, 9]], float)
@@ -131,15 +131,33 @@ ERRORS = {
     "units for a kernel": (lambda: Conv2D(3, 0), "kernel=0: the size of the kernel (pixels) must be a whole number"),
     "filters": (lambda: Conv2D(-2, 3), "filters=-2: the number of filters must be a whole number of 1 or more"),
     "padding": (lambda: Conv2D(1, 3, padding="full"), "padding=full: the padding, unless it is valid or same, must"),
+    "padding of zeros only": (lambda: Conv2D(1, 3, padding=3), "padding=3: it must be below kernel=3; more only adds"),
     "stride": (lambda: Conv2D(1, 3, stride=0), "stride=0: the stride (pixels) must be a whole number of 1 or more"),
-    "too large a kernel": (lambda: Conv2D(1, 5).build((1, 4, 9)), "conv: kernel 5 does not fit a 4 x 9 map"),
+    "too large a kernel": (
+        lambda: Conv2D(1, 5).build((1, 4, 9)),
+        "conv: kernel 5 does not fit a 4 x 9 map; take a",
+    ),
     "too large a kernel, padded": (
         lambda: Conv2D(1, 7, padding=1).build((1, 4, 9)),
-        "conv: kernel 7 does not fit a 4 x 9 map padded to 6 x 11",
+        "conv: kernel 7 does not fit a 4 x 9 map padded to 6 x 11; take a smaller one, more padding, or less pooling",
     ),
     "after flatten": (
         lambda: Conv2D(1, 3).build((784,)),
-        "conv: takes a map (channels x height x width), got a vector of 784; put it before flatten",
+        "conv: takes a map (channels x height x width), got a vector of 784; put it before the flatten or globalavg",
+    ),
+    "after globalavgpool": (
+        lambda: network([Conv2D(2, 3), GlobalAvgPool(), Conv2D(2, 1)], (8, 8)),
+        "layers: layer 3 conv: takes a map (channels x height x width), got a vector of 2; put it before the "
+        "flatten or globalavgpool that made one of it",
+    ),
+    "too many filters": (
+        lambda: network([Conv2D(10**23, 1), Flatten(), Dense(3)], (8, 8)),
+        "layers: layer 1 conv: up to here they take 200,000,000,000,000,000,000,000 parameters, more than 268,435,456",
+    ),
+    "maps too large": (
+        lambda: network([Conv2D(1000, 1, padding="same"), Conv2D(2, 30, padding="same")], (28, 28)),
+        # outputs and windows: 1,000 x 784 + 784 and 2 x 784 + 30 x 30 x 1,000 x 784
+        "layers: layer 2 conv: up to here they take 706,386,352 numbers for one image, more than 268,435,456; take",
     ),
     "in a network": (
         lambda: network([Conv2D(2, 3), MaxPool2D(2), Conv2D(2, 4)], (8, 8)),

@@ -75,7 +75,11 @@ def test_a_layer_is_a_name_or_a_mapping_of_one_name(name):
             "regularization.dropout=[0.1, 0.2, 0.3]: 3 rates for 1 hidden layer(s)",
         ),
         (lambda: layer("dropot"), "(did you mean dropout?)"),
-        (lambda: layer("dense"), "dense: a setting is missing; it takes units"),
+        (lambda: layer("dense"), "dense.units: it must be set; dense takes units"),
+        (
+            lambda: layer({"conv": {"filters": 4}}),
+            "conv.kernel: it must be set; conv takes filters, kernel (and stride=1, padding=valid, unless set)",
+        ),
         (lambda: layer({"dense": {"unit": 3}}), "dense.unit: unknown setting; it takes units (did you mean units?)"),
         (lambda: layer({"relu": {"slope": 3}}), "relu.slope: unknown setting; it takes no settings"),
         (
@@ -135,13 +139,25 @@ def test_a_list_builds_fresh_layers_every_time():
         ),
         (
             lambda: LayerList(layers=[{"conv": {"filters": 3}}]),
-            "layers.0.conv: a setting is missing; it takes filters,",
+            "layers.0.conv.kernel: it must be set; conv takes filters, kernel (and stride=1,",
         ),
         (lambda: LayerList(layers=[{"relu": {}, "tanh": {}}]), "layers.0={'relu': {}, 'tanh': {}}: one name with its"),
         (lambda: LayerList(layers=[7]), "layers.0=7: a name, or a name with settings as in"),
         (
             lambda: LayerList(layers=["flatten", {"dropout": {"rate": 0.2}}]).row(10, Regularization(dropout=[0.1])),
             "regularization.dropout=[0.1]: model.layers has dropout of its own; set one of them",
+        ),
+        (
+            lambda: MLP(hidden=[8, 10**12]).network((28, 28), 10, NONE),
+            "hidden: layer 4 dense: up to here they take 9,000,000,006,280 parameters, more than 268,435,456; take",
+        ),
+        (
+            lambda: OneHidden(units=10**9).network((28, 28), 10, NONE),
+            "units: layer 2 dense: up to here they take 785,000,000,000 parameters, more than 268,435,456; take",
+        ),
+        (
+            lambda: LayerList(layers=["flatten"], output_layer=False).network((28, 28), 10, NONE),
+            "layers: the last one gives 784 outputs for 10 classes; end them with dense: {units: 10}, which",
         ),
         (
             lambda: LayerList(layers=["flatten"]).row(10, Regularization(dropout=0.5)),

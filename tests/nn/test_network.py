@@ -109,6 +109,25 @@ def test_predictions_are_float32_rows_that_sum_to_one_whatever_the_chunk(output,
     assert made.predict(images[:0]).shape == (0, 3)
 
 
+def test_no_images_have_predictions_but_nothing_else():
+    images, labels = np.empty((0, 2, 2), np.uint8), np.empty(0, int)
+    made = mlp()
+    assert made.predict(images).shape == (0, 3)
+    for method in (made.score, made.gradient, lambda images, _: made.activations(images)):
+        with pytest.raises(RequestError, match=r"^images=0: one image or more was expected"):
+            method(images, labels)
+
+
+def test_what_overflows_in_inference_is_not_finite_and_warns_of_nothing():
+    images, labels = images_and_labels()
+    made = mlp(dtype=np.float32, scale=1e300)
+    made.theta[:] = 3e38
+    assert np.isnan(made.predict(images)).all()
+    assert np.isnan(made.score(images, labels)[0])
+    assert made.first_not_finite(images, None) == "layer 1 flatten"
+    assert not np.isfinite(made.activations(images)[-1]).any()
+
+
 def test_the_score_is_loss_and_accuracy_of_the_predictions(monkeypatch):
     images, labels = images_and_labels()
     made = mlp()
@@ -213,7 +232,10 @@ def build(layers, classes=3):
             lambda: build([Dense(3)]),
             "layers: layer 1 dense: takes a vector, got a map of 1 x 2 x 2; put flatten before it",
         ),
-        (lambda: build([Flatten(), Dense(3)], 10), "layers: the last one gives 3 outputs for 10 classes"),
+        (
+            lambda: build([Flatten(), Dense(3)], 10),
+            "layers: the last one gives 3 outputs for 10 classes; end them with dense: {units: 10}, which",
+        ),
         (lambda: build([ReLU()], 4), "layers: the last one gives 1 x 2 x 2 outputs for 4 classes"),
         (
             lambda: build([Flatten(), Dense(3)]).predict(np.zeros((5, 28, 28), np.uint8)),
@@ -221,7 +243,7 @@ def build(layers, classes=3):
         ),
         (
             lambda: network_from_spec(mlp().spec() | {"layers": ["flatten", "denze"]}),
-            "layer=denze: choose one of",
+            "layers.1=denze: choose one of",
         ),
         (lambda: network_from_spec(mlp().spec() | {"loss": "os.system"}), "loss=os.system: choose one of"),
     ],

@@ -7,6 +7,7 @@ from tiny import images_and_labels, network, scaled_batch
 from mnistlab.errors import RequestError
 from mnistlab.model_file import load_model, save_model
 from mnistlab.nn import BatchNorm, Conv2D, Dense, Flatten, MaxPool2D, Regularization
+from mnistlab.nn import network as network_module
 from mnistlab.nn.activation import ReLU
 from mnistlab.nn.init import Normal
 from mnistlab.nn.optimizer import SGD
@@ -63,7 +64,47 @@ def test_inference_uses_the_running_statistics_and_leaves_them_alone():
 def test_a_batch_of_one_gives_beta_and_stays_finite():
     layer = norm((2,))
     np.testing.assert_array_equal(layer.forward(np.array([[3.0], [4.0]]), TRAINING), [[0], [0]])
-    assert np.isfinite(layer.backward(np.ones((2, 1)))).all()
+    np.testing.assert_array_equal(layer.backward(np.ones((2, 1))), [[0], [0]])
+    np.testing.assert_array_equal([layer.grads["gamma"], layer.grads["beta"]], [[0, 0], [1, 1]])
+
+
+@pytest.mark.parametrize(("shape", "batch", "moves"), [((3,), 1, False), ((3, 1, 1), 1, False), ((3, 1, 2), 1, True)])
+def test_one_value_a_channel_has_no_variance_and_leaves_the_running_statistics(shape, batch, moves):
+    layer = norm(shape)
+    layer.buffers["mean"][:], layer.buffers["variance"][:] = 2, 3
+    layer.forward(np.random.default_rng(0).standard_normal((*shape, batch)), TRAINING)
+    assert ((layer.buffers["mean"] != 2) == moves).all()
+    assert ((layer.buffers["variance"] != 3) == moves).all()
+
+
+@pytest.mark.parametrize(
+    ("layers", "batch", "named"),
+    [
+        ([Flatten(), Dense(4), BatchNorm(), Dense(3)], 1, "layer 3 batchnorm"),
+        ([Flatten(), Dense(4), BatchNorm(), Dense(3)], 2, None),
+        ([Conv2D(2, 4), BatchNorm(), Flatten(), Dense(3)], 1, "layer 2 batchnorm"),  # a map of 1 x 1
+        ([Conv2D(2, 3), BatchNorm(), Flatten(), Dense(3)], 1, None),  # of 2 x 2: four values a channel
+        ([Flatten(), Dense(3)], 1, None),
+    ],
+)
+def test_batches_of_one_value_a_channel_are_refused(layers, batch, named):
+    class Part:
+        images, labels = images_and_labels(shape=(4, 4))
+
+    made = network(layers, (4, 4))
+    assert made.too_small_for(batch) == named
+    trainer = Trainer(epochs=1, batch_size=batch)
+    if named:
+        with pytest.raises(RequestError, match=f"^batch_size=1: {named} gets one value a channel or unit at a time"):
+            fit(made, Part, Part, SGD(), Constant(), Regularization(), trainer, *np.random.default_rng(0).spawn(2))
+    else:
+        trainer.check_network(made, 12)
+
+
+def test_images_that_go_through_one_by_one_are_batches_of_one(monkeypatch):
+    made = network([Flatten(), Dense(4), BatchNorm(), Dense(3)])
+    monkeypatch.setattr(network_module, "CHUNK", 1)  # as with very large images
+    assert made.too_small_for(64) == "layer 3 batchnorm"
 
 
 def test_its_parameters_are_not_weights_and_start_at_one_and_zero():

@@ -194,7 +194,7 @@ def test_slots_that_have_decayed_to_denormals_are_flushed_without_a_trace_in_the
         (lambda: SGD(lr=math.nan), "lr=nan: a number was expected"),
         (lambda: SGD(lr=math.inf), "lr=inf: a number was expected"),
         (lambda: SGD(lr=True), "lr=True: a number was expected"),
-        (lambda: SGD(lr="0.1"), "lr=0.1: a number was expected"),
+        (lambda: SGD(lr="0.1"), "lr='0.1': a number was expected"),
         (lambda: Momentum(momentum=1.0), "momentum=1.0: the momentum must be at least 0 and below 1"),
         (lambda: Nesterov(momentum=-0.1), "momentum=-0.1: the momentum must be at least 0 and below 1"),
         (lambda: RMSprop(rho=1.0), "rho=1.0: rho must be at least 0 and below 1"),
