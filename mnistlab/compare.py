@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -55,6 +56,8 @@ def compare(records: Sequence[Record], metric: str | None = None, baseline: str 
     """
     completed = [record for record in records if record.state.state == "completed"]
     left_out = tuple(record for record in records if record.state.state != "completed")
+    if not records:
+        raise RequestError("there is no run to compare; name runs or sweeps that have jobs")
     if not completed:
         raise RequestError(f"none of the {len(records)} runs is completed; `mnistlab resume` runs a sweep's again")
     metric = _metric(completed, metric)
@@ -80,6 +83,8 @@ def shown(metric: str, value: float, digits: int = 2) -> str:
     """Return a value as it is printed: shares in per cent without the sign, others with four digits."""
     if math.isnan(value):
         return "-"
+    if metric == "parameters":
+        return f"{value:,.0f}"
     return f"{100 * value:.{digits}f}" if points(metric) else f"{value:.4g}"
 
 
@@ -124,7 +129,7 @@ def _verdicts(pairs: Sequence[tuple[Group, Group]], metric: str) -> tuple[Verdic
         return ()
     differences = [_difference(a, b, metric) for a, b in pairs]
     corrected = iter(statistics.holm([d.p for d in differences if d]))
-    tests = sum(d is not None for d in differences)
+    tests = sum(d is not None and not math.isnan(d.p) for d in differences)
     return tuple(
         _verdict(a, b, metric, d, next(corrected) if d else math.nan, tests)
         for (a, b), d in zip(pairs, differences, strict=True)
@@ -163,7 +168,7 @@ def _right(run: Path) -> tuple[np.ndarray, np.ndarray] | None:
         with np.load(run / "predictions.npz", allow_pickle=False) as saved:
             labels = saved["labels"]
             return labels, saved["probabilities"].argmax(axis=1) == labels
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         return None
 
 
@@ -207,8 +212,9 @@ def _text(
     better, worse, shared = names
     images = d.test == "McNemar"
     unit = " points" if points(metric) else ""
-    amount = f"{shown(metric, abs(d.value))} +/- {shown(metric, d.half)}{unit}"
-    alike = {"McNemar": f"{d.n:,} images told apart", "sign-flip": f"{d.n} seeds"}
+    half = "" if math.isnan(d.half) else f" +/- {shown(metric, d.half)}"
+    amount = f"{shown(metric, abs(d.value))}{half}{unit}"
+    alike = {"McNemar": f"{d.n:,} image{'s' if d.n != 1 else ''} told apart", "sign-flip": f"{d.n} seeds"}
     runs = alike.get(d.test, f"{d.n} runs or more each")
     if found:
         corrected = f" after Holm for {tests}" if tests > 1 else ""

@@ -52,8 +52,8 @@ def main(arguments: Sequence[str]) -> int:
         folder = Path(given["--to"])
         try:
             folder.mkdir(parents=True, exist_ok=True)
-        except FileExistsError:
-            raise RequestError(f"--to {folder}: it is a file; name a directory") from None
+        except (FileExistsError, NotADirectoryError):
+            raise RequestError(f"--to {folder}: a file is in the way; name a directory") from None
         for name, content in (("compare.csv", "csv"), ("compare.md", "markdown"), ("compare.json", "json")):
             files.write(folder / name, forms[content]())
     print(forms[form](), end="")  # noqa: T201

@@ -6,10 +6,16 @@ import errno
 import fcntl
 import os
 import signal
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+
+ASKING = 0.05  # seconds
+LOOKS_EVERY = 0.25  # seconds between two looks at whether the parent process still lives
+GRACE = 5.0  # seconds that an interrupted run has to write down that it was
 
 
 class Terminated:
@@ -30,6 +36,34 @@ class Terminated:
         return flag
 
 
+def end_with(parent: int) -> None:
+    """End this process, a worker, when it is told to or its parent has gone: a resumed sweep has another do its job."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: os._exit(143))
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(LOOKS_EVERY)
+        signal.raise_signal(signal.SIGTERM)
+        time.sleep(GRACE)
+        os._exit(143)
+
+    threading.Thread(target=watch, daemon=True, name="watches the parent").start()
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Within a job, be told to end by a KeyboardInterrupt instead, so that it can write down that it was."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    Terminated.listen()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 @contextmanager
 def held(directory: Path) -> Iterator[bool]:
     """Hold a directory for this process, and say whether it is now ours: no second process can hold it.
@@ -39,7 +73,11 @@ def held(directory: Path) -> Iterator[bool]:
     """
     descriptor = os.open(directory, os.O_RDONLY)
     try:
-        yield _lock(descriptor)
+        ours = _lock(descriptor)
+        if not ours:  # somebody may just be asking, which takes a moment
+            time.sleep(ASKING)
+            ours = _lock(descriptor)
+        yield ours
     finally:
         os.close(descriptor)
 

@@ -92,7 +92,8 @@ def read(directory: Path) -> Ledger:
         config_dir, started_in = content["config_dir"], content["started_in"]
         if not isinstance(config_dir, (str, type(None))) or not isinstance(started_in, str):
             raise ValueError("config_dir or started_in is no path")
-        if len({entry.directory for entry in entries}) < len(entries):
+        places = {PurePosixPath(entry.directory) for entry in entries}
+        if len(places) < len(entries) or any(above in places for place in places for above in place.parents):
             raise ValueError("two jobs share a directory")
         return Ledger(directory, _texts(content["overrides"]), config_dir, started_in, entries)
     except (KeyError, TypeError, ValueError) as error:
@@ -105,7 +106,7 @@ def _entry(number: int, row: Mapping[str, Any]) -> Entry:
     place, settings = PurePosixPath(row["directory"]), row["settings"]
     if row["number"] != number or not isinstance(settings, dict) or not isinstance(row["config_hash"], str):
         raise ValueError(f"job {number} is not described")
-    if place.is_absolute() or ".." in place.parts or not place.parts:
+    if place.is_absolute() or ".." in place.parts or not place.parts or "\0" in row["directory"]:
         raise ValueError(f"the directory of job {number} leads elsewhere: {place}")
     return Entry(number, str(place), _texts(row["overrides"]), row["config_hash"], settings)
 

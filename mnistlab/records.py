@@ -11,7 +11,7 @@ from typing import Any
 
 from mnistlab import files, ledger, status
 from mnistlab.errors import RequestError
-from mnistlab.settings import as_text, flat, told, varying
+from mnistlab.settings import as_text, flat, look_up, told, varying
 from mnistlab.status import State
 
 PARTS = ("train", "validation", "test")
@@ -73,7 +73,7 @@ def read(directory: Path, entry: ledger.Entry | None = None) -> Record:
     settings = told(config, choices)
     seed = config.get("seed")
     if entry is not None:
-        settings = {**settings, **{key: value for key, value in entry.settings.items() if key != "seed"}}
+        settings = settings or {key: value for key, value in entry.settings.items() if _decides(key)}
         seed = entry.settings.get("seed", seed)
         keys = tuple(dict.fromkeys([*keys, *entry.settings]))
     metrics = _metrics(directory / "metrics.json") if state.state == "completed" else {}
@@ -108,10 +108,11 @@ def grouped(records: Sequence[Record]) -> list[Group]:
     """Return the runs in groups that differ in more than the seed, in the order of their first runs."""
     overridden = list(dict.fromkeys(key for record in records for key in record.overridden))
     keys = varying([record.settings for record in records], [key for key in overridden if _decides(key)])
-    groups: dict[str, list[Record]] = {}
+    groups: dict[tuple[tuple[str, str], ...], list[Record]] = {}
     for record in records:
-        groups.setdefault(json.dumps(record.settings, sort_keys=True, default=str), []).append(record)
-    return [Group({key: one[0].settings.get(key) for key in keys}, tuple(one)) for one in groups.values()]
+        same = tuple((key, as_text(value)) for key, value in sorted(record.settings.items()) if value is not None)
+        groups.setdefault(same, []).append(record)
+    return [Group({key: look_up(one[0].settings, key) for key in keys}, tuple(one)) for one in groups.values()]
 
 
 def metrics_of(records: Sequence[Record]) -> list[str]:

@@ -23,7 +23,24 @@ def told(content: Mapping[str, Any], choices: Mapping[str, Any]) -> dict[str, An
     """Return the settings of a run that decide its numbers, except its seed: choices by group, then values by key."""
     groups = {key: choice for key, choice in choices.items() if not key.startswith("hydra/") and key != "report"}
     values = {key: value for key, value in flat(content) if key.partition(".")[0] not in UNTOLD and key != THREADS}
-    return {**groups, **values}
+    return {**groups, **{key: value for key, value in values.items() if key not in groups}}
+
+
+def look_up(settings: Mapping[str, Any], key: str) -> Any:
+    """Return the setting under a key, also one inside a list: model.layers.0.conv.filters; None where there is none."""
+    if key in settings:
+        return settings[key]
+    parts = key.split(".")
+    for cut in range(len(parts) - 1, 0, -1):
+        value = settings.get(".".join(parts[:cut]))
+        if isinstance(value, (list, Mapping)):
+            for part in parts[cut:]:
+                if isinstance(value, list) and part.isdecimal() and int(part) < len(value):
+                    value = value[int(part)]
+                else:
+                    value = value.get(part) if isinstance(value, Mapping) else None
+            return value
+    return None
 
 
 def varying(settings: Sequence[Mapping[str, Any]], overridden: Sequence[str] = ()) -> list[str]:
@@ -34,10 +51,10 @@ def varying(settings: Sequence[Mapping[str, Any]], overridden: Sequence[str] = (
     rates of the two YAML files go without saying.
     """
     keys = list(dict.fromkeys([*overridden, *(key for one in settings for key in one)]))
-    differing = [key for key in keys if len({as_text(one.get(key)) for one in settings}) > 1]
+    differing = [key for key in keys if len({as_text(look_up(one, key)) for one in settings}) > 1]
     kept = [key for key in differing if key in overridden]
     for key in sorted((key for key in differing if key not in overridden), key=lambda key: "." in key):
-        known = [tuple(as_text(one.get(other)) for other in kept) for one in settings]
+        known = [tuple(as_text(look_up(one, other)) for other in kept) for one in settings]
         more = [(*before, as_text(one.get(key))) for before, one in zip(known, settings, strict=True)]
         if len(set(more)) > len(set(known)):
             kept.append(key)

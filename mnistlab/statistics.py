@@ -65,19 +65,21 @@ def paired(a: Sequence[float], b: Sequence[float]) -> Difference:
 
     d = np.asarray(a, dtype=float) - np.asarray(b, dtype=float)
     summary = mean_of(d)
-    if not d.any():
+    if not np.isfinite(d).all():
+        p = math.nan
+    elif len(d) < 2 or not d.round(12).any():
         p = 1.0
     else:
         found = permutation_test(
             (d,),
-            lambda x, axis: np.mean(x, axis=axis),
+            lambda x, axis: np.mean(x, axis=axis).round(12),  # ties are ties, whatever the last bits say
             permutation_type="samples",
             vectorized=True,
             n_resamples=2 ** len(d) if len(d) <= EXACT_TO else 20_000,
             rng=np.random.default_rng(0),
         )
         p = float(found.pvalue)
-    effect = summary.mean / summary.sd if summary.sd > 0 else math.nan
+    effect = summary.mean / summary.sd if summary.sd > 1e-9 * abs(summary.mean) else math.nan
     return Difference("sign-flip", len(d), summary.mean, summary.half, p, effect, summary.sd)
 
 
@@ -89,7 +91,7 @@ def independent(a: Sequence[float], b: Sequence[float]) -> Difference:
     value = float(x.mean() - y.mean())
     n, m = len(x), len(y)
     pooled = math.sqrt(((n - 1) * x.var(ddof=1) + (m - 1) * y.var(ddof=1)) / (n + m - 2))
-    if pooled == 0:  # no spread to hold the difference against
+    if pooled <= 1e-12 * max(np.abs(x).max(), np.abs(y).max()):  # no spread to hold the difference against
         return Difference("Welch", min(n, m), value, math.nan, 1.0 if value == 0 else math.nan, math.nan, 0.0)
     with catch_warnings():
         simplefilter("ignore", RuntimeWarning)  # of values that are nearly the same: the spread of one group may be 0
@@ -143,7 +145,7 @@ def seeds_needed(difference: Difference, comparisons: int = 1) -> int | None:
     By the power of the t-test (noncentral t) at the level divided by the number of comparisons, with the spread that
     was seen; never fewer than the exact test can use.
     """
-    if not (difference.sd > 0 and difference.value):
+    if not (difference.sd > 1e-9 * abs(difference.value) > 0):
         return None
     groups = 1 if difference.test == "sign-flip" else 2
     standardised = abs(difference.value) / difference.sd

@@ -9,7 +9,7 @@ import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -85,21 +85,25 @@ class State:
 
 def read(directory: Path) -> State:
     """Return the state of a run; a damaged status.json is a failed run, with the damage as its error."""
-    path = directory / "status.json"
+    found = _read(directory / "status.json")
+    if found.state != "running" or _lives(directory, found):
+        return found
+    again = _read(directory / "status.json")  # it may have ended between the two looks
+    return again if again.state != "running" else replace(again, state="killed", error="its process has gone")
+
+
+def _read(path: Path) -> State:
     try:
         content = json.loads(path.read_text())
         state, seconds = content["state"], content["seconds"]
         if state not in STATES or not all(isinstance(value, (int, float)) for value in seconds.values()):
             raise ValueError(f"state {state}")
         error, pid, host = content["error"], content["pid"], str(content.get("host", ""))
-        found = State(state, str(content["config_hash"]), None if error is None else str(error), seconds, host, pid)
+        return State(state, str(content["config_hash"]), None if error is None else str(error), seconds, host, pid)
     except FileNotFoundError:
         return State("pending")
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         return State("failed", error=f"status.json is damaged ({type(error).__name__}: {error})")
-    if found.state == "running" and not _lives(directory, found):
-        return State("killed", found.config_hash, "its process has gone", seconds, host, pid)
-    return found
 
 
 def _lives(directory: Path, found: State) -> bool:

@@ -218,7 +218,7 @@ def test_a_loss_is_better_when_it_is_small_and_has_no_per_cent():
         ("test.roc_auc.micro", True, True, "12.34"),
         ("validation.loss", False, False, "0.1234"),
         ("test.expected_calibration_error", False, True, "12.34"),
-        ("parameters", False, False, "0.1234"),
+        ("parameters", False, False, "0"),
     ],
 )
 def test_the_direction_and_unit_of_metrics(metric, higher, per_cent, text):

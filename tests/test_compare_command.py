@@ -72,7 +72,7 @@ def test_a_single_run_is_shown(command: Command) -> None:
     ("arguments", "first_line"),
     [
         (["--metric", "test.accuracy"], "init     runs  test.accuracy (%)  validation.accuracy (%)"),
-        (["--metric=parameters"], "init     runs  parameters  validation.accuracy (%)  test.accuracy (%)"),
+        (["--metric=parameters"], "init     runs  parameters   validation.accuracy (%)  test.accuracy (%)"),
         (["--format", "table"], "init     runs  validation.accuracy (%)  test.accuracy (%)"),
         (["--format=markdown"], "| init | runs | validation.accuracy (%) | test.accuracy (%) |"),
         (["--format=json"], "{"),
@@ -135,7 +135,7 @@ def test_help_names_every_option(command: Command) -> None:
         (["sweep", "--format=xml"], "--format xml: choose one of table, csv, markdown, json"),
         (["sweep", "--metric=test.acuracy"], "--metric test.acuracy: train, validation or test was expected with one"),
         (["sweep", "--baseline", "xavier"], "--baseline xavier: no group fits; name the settings of one of: init=kai"),
-        (["sweep", "--to", "file"], "--to file: it is a file; name a directory"),
+        (["sweep", "--to", "file"], "--to file: a file is in the way; name a directory"),
         (["nowhere"], "nowhere: there is no such directory; name runs or sweeps"),
         (["sweep", "file"], "file: there is no such directory; name runs or sweeps"),
         (["empty"], "empty: neither a run (status.json) nor a sweep (sweep.json) lies here"),

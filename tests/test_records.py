@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from pathlib import Path
@@ -13,6 +12,7 @@ from made_runs import group, record, write_ledger, write_run
 from mnistlab import records
 from mnistlab.errors import RequestError
 from mnistlab.records import grouped, metrics_of
+from mnistlab.settings import look_up
 
 SGD = ({"optimizer": {"lr": 0.1, "momentum": 0.0}}, {"optimizer": "sgd", "hydra/launcher": "basic"})
 ADAM = ({"optimizer": {"lr": 0.001, "beta1": 0.9}}, {"optimizer": "adam", "hydra/launcher": "joblib"})
@@ -191,9 +191,10 @@ def test_metrics_are_the_numbers_of_the_parts_without_counts_and_classes():
     ]
 
 
-def test_a_ledger_stands_above_what_a_run_says_of_itself():
+def test_a_setting_inside_a_list_is_found_there():
     write_ledger(Path("sweep"), [{"model.layers.0.conv.filters": 8}])
     write_run(Path("sweep/0"), config={"model": {"layers": [{"conv": {"filters": 8}}]}})
     (found,) = records.of_sweep(Path("sweep"))
-    assert found.settings["model.layers.0.conv.filters"] == 8
-    assert json.dumps(found.settings["model.layers"]) == '[{"conv": {"filters": 8}}]'
+    assert look_up(found.settings, "model.layers.0.conv.filters") == 8
+    assert look_up(found.settings, "model.layers.0.conv.kernel") is None
+    assert look_up(found.settings, "model.layers.1.conv.filters") is None

@@ -273,7 +273,7 @@ def test_fail_fast_goes_with_a_sweep(command: Command) -> None:
 def sweep(finished: Path) -> Path:
     """A copy of the finished sweep, to be damaged."""
     shutil.copytree(finished, "s")
-    return Path("s")
+    return Path("s").absolute()
 
 
 def results(sweep: Path) -> list[dict[str, str]]:
@@ -362,7 +362,7 @@ def test_a_running_sweep_is_not_resumed(sweep: Path, command: Command) -> None:
         result = command("resume", "s")
     assert (result.status, result.err) == (
         2,
-        "mnistlab resume: error: s: this sweep is running; `mnistlab compare` shows how far it is\n",
+        f"mnistlab resume: error: {sweep}: this sweep is running; `mnistlab compare` shows how far it is\n",
     )
 
 

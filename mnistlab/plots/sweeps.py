@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 LINES = len(COLOURS) * len(DASHES)  # that can be told apart
 ROWS = 40  # of a ranking
+CELLS, LARGEST = 16, 8.0  # more rows or columns than so many share so many inches, without numbers
 RUN: Any = {"ls": "", "marker": "o", "ms": 3, "mfc": "none", "mew": 0.7, "alpha": 0.6}
 BARS = "dots: single runs; bars: 95 % interval of the mean over the seeds"
 
@@ -106,19 +107,21 @@ def heat_map(
     if not np.isfinite(means).any():
         return empty("No run was completed.")
     left = 0.75 + width_of(row_labels, 9)
+    crowded = max(means.shape) > CELLS
     cell = max(0.62, width_of(column_labels, 9) + 0.12)
-    width, height = cell * len(column_names), 0.42 * len(row_names)
+    width, height = (LARGEST, LARGEST) if crowded else (cell * len(column_names), 0.42 * len(row_names))
     figure = new_figure(left + width + 1.1, height + 1.25)
     axes = place(figure, left, 0.6, width, height)
     image = axes.imshow(np.ma.masked_invalid(means), cmap="cividis" if better_high else "cividis_r", aspect="auto")
-    axes.set_xticks(range(len(column_names)), column_labels)
-    axes.set_yticks(range(len(row_names)), row_labels)
+    across, down = (-(-count * crowded // 12) or 1 for count in (len(column_names), len(row_names)))
+    axes.set_xticks(range(0, len(column_names), across), column_labels[::across])
+    axes.set_yticks(range(0, len(row_names), down), row_labels[::down])
     axes.set(xlabel=label(column_key, 40), ylabel=label(row_key, 40))
     axes.set_title(label(unit, 60))
     axes.tick_params(length=0)
     low, high = np.nanmin(means), np.nanmax(means)
     for (i, j), value in np.ndenumerate(means):
-        if np.isfinite(value):
+        if np.isfinite(value) and not crowded:
             dark = (value - low < 0.55 * (high - low)) == better_high
             axes.text(j, i, f"{value:.4g}", ha="center", va="center", size=8, color="white" if dark else INK)
     bar = figure.colorbar(image, cax=place(figure, left + width + 0.15, 0.6, 0.12, height))
@@ -160,7 +163,7 @@ def ranking(names: Sequence[str], series: Sequence[Series], unit: str) -> Pictur
             label=label(one.name, 40),
         )
     for name, mean, half in list(zip(names, series[0].means, series[0].halves, strict=True))[:5]:
-        said.append(f"{plain(name)}: {_amount(mean, half)}.")
+        said.append(f"{plain(name or '(all runs)')}: {_amount(mean, half)}.")
     axes.set_yticks(range(len(shown)), labels)
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
@@ -210,7 +213,8 @@ def side_by_side(trainings: Sequence[Training], what: str, part: str) -> Picture
         alignment="left",
     )
     said += [
-        f"{plain(one.name)}: loss {one.loss[-1]:.4g}, accuracy {100 * one.accuracy[-1]:.4g} %." for one in shown[:8]
+        f"{plain(one.name or '(all runs)')}: loss {one.loss[-1]:.4g}, accuracy {100 * one.accuracy[-1]:.4g} %."
+        for one in shown[:8]
     ]
     more = len(trainings) - len(shown)
     if more > 0:
@@ -228,8 +232,9 @@ def _apart(x: Sequence[float]) -> list[float]:
     """Return the values that can carry a label on a logarithmic axis: neighbours too close to another have none."""
     kept: list[float] = []
     span = np.log(max(x) / min(x)) or 1.0
+    apart = (width_of([f"{value:g}" for value in x], 9) + 0.06) / 5.4
     for value in sorted(x):
-        if not kept or np.log(value / kept[-1]) > 0.055 * span:
+        if not kept or np.log(value / kept[-1]) > apart * span:
             kept.append(value)
     return kept
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
-import threading
-import time
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
@@ -19,11 +16,8 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig
 
 from mnistlab.errors import RunError
-from mnistlab.interrupt import Terminated
+from mnistlab.interrupt import interruptible
 from mnistlab.ledger import Entry
-
-LOOKS_EVERY = 0.25  # seconds between two looks at whether the sweep's own process still lives
-GRACE = 5.0  # seconds that a job has to write down that it was interrupted
 
 
 @dataclass(frozen=True)
@@ -55,6 +49,12 @@ def perform(job: Job, cores: int) -> None:
         raise RunError(outcome.message)
 
 
+def in_worker(job: Job, cores: int) -> None:
+    """Run one job in a process that has nothing else to do."""
+    with interruptible():
+        perform(job, cores)
+
+
 def clear(directory: Path) -> None:
     """Empty the directory of an earlier attempt: what that left would mix with what this one writes."""
     if (directory / "status.json").exists() or (directory / ".hydra").exists():
@@ -62,34 +62,8 @@ def clear(directory: Path) -> None:
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
-def in_worker(job: Job, cores: int) -> None:
-    """Run one job in a process of its own, which ends when the process of the sweep does."""
-    _die_with(os.getppid())
-    perform(job, cores)
-
-
 def start_worker() -> int:
     """Import in a new worker all that a job needs, before there is one, and return the worker's process number."""
     for name in ("mnistlab.run", "matplotlib.backends.backend_agg", "pandas", "sklearn.metrics"):
         import_module(name)
     return os.getpid()
-
-
-_watched: list[int] = []
-
-
-def _die_with(parent: int) -> None:
-    """Interrupt this process when ``parent`` has gone: a resumed sweep runs its job again, and two would write it."""
-    Terminated.listen()
-    if parent in _watched:
-        return
-    _watched.append(parent)
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(LOOKS_EVERY)
-        signal.raise_signal(signal.SIGTERM)
-        time.sleep(GRACE)
-        os._exit(143)
-
-    threading.Thread(target=watch, daemon=True, name="watches the sweep").start()

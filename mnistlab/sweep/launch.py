@@ -18,7 +18,8 @@ from typing import Any
 
 from mnistlab.environment import all_cores
 from mnistlab.errors import RequestError, RunError, whole
-from mnistlab.sweep.job import GRACE, Job, in_worker, perform, start_worker
+from mnistlab.interrupt import GRACE, end_with
+from mnistlab.sweep.job import Job, in_worker, perform, start_worker
 
 Ended = tuple[Job, str | None]  # a job that is over, and why its process was lost, if it was
 Launcher = Generator[Ended, None, None]  # closing it stops what still runs
@@ -92,7 +93,7 @@ class _Worker:
     def _open(self) -> None:
         from joblib.externals.loky import ProcessPoolExecutor
 
-        self.pool = ProcessPoolExecutor(max_workers=1)
+        self.pool = ProcessPoolExecutor(max_workers=1, initializer=end_with, initargs=(os.getpid(),))
         self.broken = False
         self.ready: Future[int] = self.pool.submit(start_worker)
 
@@ -119,12 +120,15 @@ class _Worker:
         return None
 
     def interrupt(self) -> None:
-        if self.ready.done() and not self.ready.exception():
-            with suppress(ProcessLookupError):
-                os.kill(self.ready.result(), signal.SIGTERM)
+        """Let the job write down that it was interrupted; a process that has not begun it simply ends."""
+        if not self.ready.done() or self.ready.exception():
+            self.close()
+            return
+        with suppress(ProcessLookupError):
+            os.kill(self.ready.result(), signal.SIGTERM)
 
     def close(self) -> None:
-        self.pool.shutdown(wait=False, kill_workers=True)
+        self.pool.shutdown(wait=True, kill_workers=True)
 
 
 def one_line(error: BaseException) -> str:

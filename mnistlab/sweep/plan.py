@@ -153,7 +153,7 @@ def _refuse_shared_directories(jobs: Sequence[Job], sweep: Path) -> None:
             raise RequestError(
                 f"hydra.sweep.subdir={files.shown(place)}: a directory inside that of the sweep is needed"
             )
-        if place in seen:
+        if place in seen or any(other in place.parents or place in other.parents for other in seen):
             raise RequestError(
                 f"hydra.sweep.subdir={place.relative_to(sweep)}: two jobs would share it; "
                 "let it begin with ${hydra.job.num}"
