@@ -22,6 +22,7 @@ Usage: mnistlab COMMAND ...
   train [group=option ...] [key=value ...]   train one network (-m: a sweep) and write everything about it
   resume DIR [--failed-only] [--fail-fast]   run what a sweep has not completed
   compare PATH [PATH ...]                    runs and sweeps in one table: means, intervals, and what is real
+  tune KEY=SPACE ... [group=option ...]      search for settings, then test the chosen ones with several seeds
   explain [group=option ...] [key=value ...] its layers, parameters, operations and memory (--json)
   gradcheck [group=option ...] [...]         its gradients against central differences
   evaluate RUN [RUN ...] [data=NAME ...]     score saved models: alone or as an ensemble, on other or harder images
@@ -160,6 +161,15 @@ def compare(arguments: list[str]) -> int:
     return compare_command.main(arguments)
 
 
+def tune(arguments: list[str]) -> int:
+    """``mnistlab tune``: search for settings by the validation part, then test the chosen ones once."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+
+    from mnistlab.tune import command
+
+    return command.main(arguments)
+
+
 def data(arguments: list[str]) -> int:
     """``mnistlab data list | fetch | show``."""
     from mnistlab import data_commands
@@ -244,6 +254,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "train": train,
     "resume": resume,
     "compare": compare,
+    "tune": tune,
     "explain": explain,
     "gradcheck": gradcheck,
     "evaluate": evaluate,

@@ -112,6 +112,12 @@ def claim(path: str) -> str:
     raise RequestError(f"hydra.run.dir={path}: a thousand directories of this name exist; remove some")
 
 
+def quoted(value: Path | str) -> str:
+    """Return a value as quoted text of Hydra's override grammar."""
+    text = str(value).replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{text}'"
+
+
 def slug(text: str, most: int = 80) -> str:
     """Return ``text`` as part of a file name: no slashes, no spaces, at most ``most`` characters."""
     return re.sub(r"[^\w.,=+-]+", "-", text).strip("-")[:most]

@@ -19,6 +19,10 @@ class RunError(RuntimeError):
     """The run was started and failed: what it had written stays. Exit status 1."""
 
 
+class Pruned(Exception):
+    """A trial of a search is stopped early: others were better after as many epochs."""
+
+
 def number(name: str, value: Any, expected: str = "a number") -> float:
     """Return ``value`` as a finite float, or raise a `RequestError` that names it."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):

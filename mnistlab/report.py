@@ -84,7 +84,8 @@ def write_results(
     scores = {part: evaluate.evaluate(parts[part].labels, predictions[part], names) for part in parts}
     metrics = {**summary, "class_names": list(names), **scores}
     files.write_json(run / "metrics.json", metrics)
-    write_predictions(run, dataset.test, predictions["test"], names, scores["test"])
+    if len(dataset.test):
+        write_predictions(run, dataset.test, predictions["test"], names, scores["test"])
     write_images(run, parts, dataset.train, names)
     return metrics
 
@@ -125,9 +126,9 @@ def write_maps(run: Path, network: Network, dataset: Dataset, probabilities: np.
 
     ``probabilities`` are those of the test part; mistakes.npz is there already.
     """
-    if shown.plots is Plots.none:
-        return
     test = dataset.test
+    if shown.plots is Plots.none or not len(test):
+        return
     rows = list(dict.fromkeys(shown.images)) or ([0] if shown.plots is Plots.all and len(test) else [])
     maps = feature_maps(network, test.images[rows]) if rows else {}
     if maps:

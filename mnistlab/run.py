@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from mnistlab.augment import NoAugment
 from mnistlab.console import LOG, RESULT
 from mnistlab.data import Dataset, load
 from mnistlab.environment import all_cores, environment
-from mnistlab.errors import RequestError, RunError
+from mnistlab.errors import Pruned, RequestError, RunError
 from mnistlab.evaluate import HIGHER_IS_BETTER, SCORES
 from mnistlab.interrupt import held
 from mnistlab.nn import Network
@@ -38,20 +39,24 @@ class Outcome:
     directory: Path | None = None
 
 
-def task(cfg: DictConfig, cores: int | None = None) -> Outcome:
+Watch = Callable[[History], None]
+
+
+def task(cfg: DictConfig, cores: int | None = None, watch: Watch | None = None) -> Outcome:
     """Run one experiment in the directory that Hydra made. Every failure is an `Outcome`, never an exception.
 
     A request that turns out wrong before training leaves nothing behind; a run that fails later keeps what it wrote.
     ``cores`` is the share of a job of a sweep, which then says nothing on the terminal; a single run has them all.
+    ``watch`` hears every epoch of a trial of a search, and may raise `Pruned`; a trial never sees the test part.
     """
     run = Path(HydraConfig.get().runtime.output_dir)
     with held(run) as ours:
         if not ours or (run / "status.json").exists():  # another run's: nothing of it may be touched
             return Outcome(2, f"hydra.run.dir={files.shown(run)}: it already holds a run; choose another directory")
-        return _guarded(cfg, run, cores)
+        return _guarded(cfg, run, cores, watch)
 
 
-def _guarded(cfg: DictConfig, run: Path, cores: int | None) -> Outcome:
+def _guarded(cfg: DictConfig, run: Path, cores: int | None, watch: Watch | None) -> Outcome:
     status = Status(run / "status.json", "")
     silent = cores is not None
     console.start("silent" if silent else "normal")
@@ -62,11 +67,13 @@ def _guarded(cfg: DictConfig, run: Path, cores: int | None) -> Outcome:
         status.config_hash = config.config_hash(cfg)
         status.write("running")
         console.start("silent" if silent else made.report.console.value, run / "train.log")
-        _run(made, run, status, cores)
+        _run(made, run, status, cores, watch)
     except RequestError as error:
         if HydraConfig.get().mode is RunMode.RUN and _forget(run):
             return Outcome(2, str(error))
         return Outcome(2, _failed(status, str(error), run).message)
+    except Pruned as stop:
+        status.write("pruned", str(stop))
     except (RunError, OSError, MemoryError) as error:
         return _failed(status, _message(error), run)
     except KeyboardInterrupt:
@@ -89,9 +96,11 @@ def _guarded(cfg: DictConfig, run: Path, cores: int | None) -> Outcome:
     return Outcome(0, "", run)
 
 
-def _run(made: config.Experiment, run: Path, status: Status, cores: int | None) -> None:
+def _run(made: config.Experiment, run: Path, status: Status, cores: int | None, watch: Watch | None) -> None:
     with status.timed("load"):
         dataset = load_data(made)
+        if watch:
+            dataset = dataset.without_test()
     network = build(made, dataset)
     threads = choose_threads(made, network, len(dataset.train), cores)
     data = {"name": dataset.name, **dataset.provenance}
@@ -101,7 +110,7 @@ def _run(made: config.Experiment, run: Path, status: Status, cores: int | None) 
 
     with threadpool_limits(threads):
         with status.timed("train"):
-            history = train(made, dataset, network, run)
+            history = train(made, dataset, network, run, watch)
         with status.timed("evaluate"):
             model_file.save_model(run / "model.safetensors", network, dataset.class_names)
             parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
@@ -156,7 +165,9 @@ def build(made: config.Experiment, dataset: Dataset) -> Network:
     return network
 
 
-def train(made: config.Experiment, dataset: Dataset, network: Network, run: Path) -> History:
+def train(
+    made: config.Experiment, dataset: Dataset, network: Network, run: Path, watch: Watch | None = None
+) -> History:
     """Train, writing history after every epoch and a checkpoint every half minute and at the end."""
     streams = {name: stream(made.seed, name) for name in ("order", "dropout", "augment")}
     validation = dataset.validation
@@ -176,6 +187,8 @@ def train(made: config.Experiment, dataset: Dataset, network: Network, run: Path
         if last or time.monotonic() - saved_at > 30:
             checkpoint(epoch)
             saved_at = time.monotonic()
+        if watch:
+            watch(history)
 
     def checkpoint(epoch: int) -> None:
         model_file.save_checkpoint(run / "checkpoint.safetensors", network, made.optimizer, streams, epoch)

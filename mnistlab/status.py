@@ -18,7 +18,7 @@ from mnistlab import files
 from mnistlab.interrupt import is_held
 
 LOG = logging.getLogger("mnistlab")
-STATES = ("pending", "running", "completed", "failed", "interrupted", "killed")
+STATES = ("pending", "running", "completed", "failed", "interrupted", "killed", "pruned")
 SILENT = 600.0  # seconds without a sign of life after which a run on another machine is taken for dead
 
 

@@ -235,6 +235,22 @@ CASES = {
         ["tanh: f from -0.9993 to 0.9993, f' from 0.001341 to 1"],
     ),
     "activations, nothing": (lambda: plots.activations({}), ["No activation"]),
+    "search history": (
+        lambda: plots.search_history(
+            [(0, 0.5, "completed"), (1, 0.9, "completed"), (2, 0.3, "pruned")], "validation.accuracy", True
+        ),
+        ["2 completed trials and 1 stopped early", "the best is 0.9, of trial 1"],
+    ),
+    "search history, smaller is better": (
+        lambda: plots.search_history([(0, 0.5, "completed"), (1, 0.9, "completed")], "validation.loss", False),
+        ["the best is 0.5, of trial 0"],
+    ),
+    "search history, nothing": (lambda: plots.search_history([(0, 0.5, "pruned")], "x", True), ["No trial"]),
+    "importance": (
+        lambda: plots.importance({"optimizer.lr": 0.9, "$x$": 0.1}, "validation.accuracy"),
+        ["optimizer.lr 0.90, $x$ 0.10"],
+    ),
+    "importance, nothing": (lambda: plots.importance({}, "x"), ["Nothing can be said"]),
 }
 
 
@@ -257,15 +273,8 @@ def test_every_picture_is_a_png_with_its_numbers_in_words(case, tmp_path):
 
 
 def test_every_function_has_a_case():
-    of_sweeps = {
-        "Series",
-        "Training",
-        "against",
-        "heat_map",
-        "ranking_of_settings",
-        "side_by_side",
-    }  # tests of their own
-    functions = {name for name in plots.__all__ if name not in ("Picture", "save")} - of_sweeps
+    elsewhere = {"Series", "Training", "against", "heat_map", "ranking_of_settings", "side_by_side"}
+    functions = {*plots.__all__} - {"Picture", "save"} - elsewhere
     cases = {case.split(",")[0].replace("-", "_").replace(" ", "_") for case in CASES}
     assert functions == cases
 

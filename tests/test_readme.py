@@ -18,12 +18,13 @@ from mnistlab import cli, config
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
 COMMANDS = re.findall(
-    r"^    (mnistlab (?:train|evaluate|explain|gradcheck|data|completion)(?!:).*)$", README, re.MULTILINE
+    rf"^    (mnistlab (?:{'|'.join(cli.COMMANDS)})(?!:).*)$", README.replace("\\\n", ""), re.MULTILINE
 )
-NETWORK = "mnistlab data fetch"
+ELSEWHERE = ("mnistlab data fetch", "submitit_slurm", "init.address")  # a network, a cluster
+SWEEPS = {"outputs/init": ["init=random,kaiming"], "outputs/grid": ["optimizer.lr=0.01,0.1", "init=kaiming"]}
 
 
-@pytest.mark.parametrize("line", [line for line in COMMANDS if not line.startswith(NETWORK)])
+@pytest.mark.parametrize("line", [line for line in COMMANDS if not any(part in line for part in ELSEWHERE)])
 def test_the_commands_of_the_readme(command: Callable[..., Any], line: str) -> None:
     words = shlex.split(line)[1:]
     shows = "--help" in words or "--cfg" in words
@@ -38,6 +39,13 @@ def test_the_commands_of_the_readme(command: Callable[..., Any], line: str) -> N
             lines = [",".join(map(str, [i % 10, *row])) for i, row in enumerate(rows)]
             header = ",".join(["label", *(f"pixel{i}" for i in range(784))])
             Path("train.csv").write_text("\n".join([header, *lines]) + "\n")
+    if words[0] in ("train", "tune") and not shows and "-m" in words:
+        words.append("hydra/launcher=basic")
+    for place in SWEEPS.keys() & {*words} if words[0] in ("compare", "resume") else ():
+        small = ["experiment=smoke", "trainer.epochs=1", "report.plots=none", "hydra/launcher=basic"]
+        assert command("train", "-m", *small, *SWEEPS[place], "seed=1,2", f"hydra.sweep.dir={place}").status == 0
+    if words[0] == "tune":
+        words = [*(word if word != "8" else "3" for word in words), "experiment=smoke", "report.plots=none"]
     if words[0] == "evaluate":
         words = [*(path for word in words for path in evaluated(command, word)), "report.plots=none"]
     result = command(*words)

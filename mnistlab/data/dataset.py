@@ -72,6 +72,10 @@ class Dataset:
     shift: float
     scale: float
 
+    def without_test(self) -> Dataset:
+        """Return the same with an empty test part: nothing that is still to be chosen may see it."""
+        return replace(self, test=self.test.take(slice(0, 0)))
+
 
 class Published(NamedTuple):
     """What is known of a published dataset before a file of it is read; ``train`` is the size of its training pool."""

@@ -13,6 +13,7 @@ from mnistlab.plots.ranking import precision_recall, roc
 from mnistlab.plots.robustness import robustness
 from mnistlab.plots.sweeps import Series, Training, against, heat_map, side_by_side
 from mnistlab.plots.sweeps import ranking as ranking_of_settings
+from mnistlab.plots.tuning import importance, search_history
 
 __all__ = [
     "Picture",
@@ -27,6 +28,7 @@ __all__ = [
     "feature_maps",
     "filters",
     "heat_map",
+    "importance",
     "mistakes",
     "norms",
     "occlusion",
@@ -36,6 +38,7 @@ __all__ = [
     "roc",
     "samples",
     "save",
+    "search_history",
     "side_by_side",
     "weights",
 ]

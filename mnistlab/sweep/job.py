@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hydra import version
 from hydra._internal.callbacks import Callbacks
@@ -19,6 +21,9 @@ from mnistlab.errors import RunError
 from mnistlab.interrupt import interruptible
 from mnistlab.ledger import Entry
 
+if TYPE_CHECKING:
+    from mnistlab.train import History
+
 
 @dataclass(frozen=True)
 class Job:
@@ -29,10 +34,11 @@ class Job:
     config: DictConfig = field(repr=False)
 
 
-def perform(job: Job, cores: int) -> None:
+def perform(job: Job, cores: int, watch: Callable[[History], None] | None = None) -> None:
     """Run one job on so many cores, in its directory, from which an earlier attempt is removed first.
 
-    How it ended is in its status.json. Raises `RunError` where not even that could be written.
+    How it ended is in its status.json. Raises `RunError` where not even that could be written. ``watch`` makes it a
+    trial of a search, as `run.task` has it.
     """
     from mnistlab import run  # here: the process that only watches needs no engine
 
@@ -40,7 +46,7 @@ def perform(job: Job, cores: int) -> None:
     try:
         clear(job.directory)
         context = HydraContext(config_loader=None, callbacks=Callbacks())  # type: ignore[arg-type]  # nothing to compose
-        task = partial(run.task, cores=cores)
+        task = partial(run.task, cores=cores, watch=watch)
         done = run_job(task, job.config, "hydra.sweep.dir", "hydra.sweep.subdir", context, configure_logging=False)
         outcome = done.return_value  # raises what the task raised
     except OSError as error:
@@ -49,10 +55,10 @@ def perform(job: Job, cores: int) -> None:
         raise RunError(outcome.message)
 
 
-def in_worker(job: Job, cores: int) -> None:
+def in_worker(job: Job, cores: int, watch: Callable[[History], None] | None = None) -> None:
     """Run one job in a process that has nothing else to do."""
     with interruptible():
-        perform(job, cores)
+        perform(job, cores, watch)
 
 
 def clear(directory: Path) -> None:

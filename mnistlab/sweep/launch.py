@@ -45,8 +45,8 @@ def joblib(jobs: Sequence[Job], settings: Mapping[str, Any], of: int) -> Launche
     """
     n_jobs, cores = shares(settings, of)
     n_jobs = min(n_jobs, len(jobs))
-    waiting, running = deque(jobs), dict[Future[None], tuple[_Worker, Job]]()
-    pool = [_Worker() for _ in range(n_jobs)]
+    waiting, running = deque(jobs), dict[Future[None], tuple[Worker, Job]]()
+    pool = [Worker() for _ in range(n_jobs)]
     try:
         for worker in pool[: len(waiting)]:
             job = waiting.popleft()
@@ -84,7 +84,7 @@ def shares(settings: Mapping[str, Any], jobs: int) -> tuple[int, int]:
     return at_once, max(1, all_cores() // at_once)
 
 
-class _Worker:
+class Worker:
     """One process of joblib's, made again when it was killed."""
 
     def __init__(self) -> None:
@@ -97,10 +97,11 @@ class _Worker:
         self.broken = False
         self.ready: Future[int] = self.pool.submit(start_worker)
 
-    def start(self, job: Job, cores: int) -> Future[None]:
+    def start(self, job: Job, cores: int, watch: Callable[..., None] | None = None) -> Future[None]:
+        """Give the process its next job."""
         if self.broken:
             self._open()
-        future: Future[None] = self.pool.submit(in_worker, job, cores)
+        future: Future[None] = self.pool.submit(in_worker, job, cores, watch)
         return future
 
     def end_of(self, future: Future[None]) -> str | None:
