@@ -118,7 +118,7 @@ def train(arguments: list[str]) -> int:
     shows = flags.cfg or flags.help or flags.hydra_help or flags.info or flags.shell_completion
     _refuse_used_directory(flags.overrides)
     config.register(claiming=not shows)
-    if not shows and (flags.multirun or _asks_for_many(flags.overrides)):
+    if not shows and (flags.multirun or _asks_for_many(flags.overrides, flags.config_dir)):
         from mnistlab.sweep import command
 
         return command.train(flags.overrides, flags.config_dir, fail_fast)
@@ -232,7 +232,7 @@ def complete(arguments: list[str]) -> int:
                 print("--split --noise --rotate --to --quiet --verbose --help")  # noqa: T201
                 return 0
             line = " ".join(["mnistlab evaluate", *(word for word in typed if word.startswith("data=")), current])
-        elif typed[0] not in ("train", "data", "explain", "gradcheck"):
+        elif typed[0] not in ("train", "tune", "data", "explain", "gradcheck"):
             return 0
         # Hydra knows of no sub-commands and none of their options: it must see the line without
         line = re.sub(r" --(?:json|(?:elements|batch)[= ]\d+)(?= )", "", line)
@@ -279,7 +279,7 @@ def _refuse_used_directory(arguments: Sequence[str]) -> None:
             raise RequestError(f"{argument}: it already holds a run; choose another directory, or remove it")
 
 
-def _asks_for_many(overrides: Sequence[str]) -> bool:
+def _asks_for_many(overrides: Sequence[str], config_dir: str | None) -> bool:
     """Return whether an experiment's YAML, or an override, makes a sweep of this without -m."""
     if "hydra.mode=MULTIRUN" in overrides:
         return True
@@ -288,5 +288,7 @@ def _asks_for_many(overrides: Sequence[str]) -> bool:
         return False
     from mnistlab import config
 
-    path = config.folder() / "experiment" / f"{names[-1]}.yaml"
-    return path.is_file() and re.search(r"^\s*mode:\s*MULTIRUN", path.read_text(), re.MULTILINE) is not None
+    folders = [Path(config_dir)] if config_dir else []
+    paths = [folder / "experiment" / f"{names[-1]}.yaml" for folder in (*folders, config.folder())]
+    text = next((path.read_text() for path in paths if path.is_file()), "")
+    return re.search(r"^\s*mode:\s*MULTIRUN", text, re.MULTILINE) is not None

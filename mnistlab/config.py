@@ -29,16 +29,20 @@ from mnistlab.nn.optimizer import OPTIMIZERS, Optimizer
 from mnistlab.nn.regularization import Regularization
 from mnistlab.nn.schedule import SCHEDULES, Schedule
 from mnistlab.report import Report
+from mnistlab.sklearn_models import SKLEARN_MODELS, SklearnModel
 from mnistlab.train import Trainer
 
 GROUPS: dict[str, Mapping[str, type[Any]]] = {
     "data": SOURCES,
     "augment": AUGMENTS,
-    "model": MODELS,
+    "model": {**MODELS, **SKLEARN_MODELS},
     "optimizer": OPTIMIZERS,
     "schedule": SCHEDULES,
     "init": INITS,
 }
+
+
+USED_BY_SKLEARN = ("data", "model", "seed")  # a model of scikit-learn has its own ways for all else
 
 
 @dataclass
@@ -63,7 +67,7 @@ class Experiment:
 
     data: Source
     augment: Augment
-    model: Model
+    model: Model | SklearnModel
     optimizer: Optimizer
     schedule: Schedule
     init: Init
@@ -120,7 +124,7 @@ def quoted(value: Path | str) -> str:
 
 def slug(text: str, most: int = 80) -> str:
     """Return ``text`` as part of a file name: no slashes, no spaces, at most ``most`` characters."""
-    return re.sub(r"[^\w.,=+-]+", "-", text).strip("-")[:most]
+    return re.sub(r"[^\w.,=+-]+", "-", text).strip("-_")[:most]
 
 
 def experiment(cfg: DictConfig) -> Experiment:
@@ -188,6 +192,8 @@ def config_hash(cfg: DictConfig) -> str:
     content = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)
     assert isinstance(content, dict)
     content.pop("report", None)
+    if isinstance(cfg.model, DictConfig) and issubclass(OmegaConf.get_type(cfg.model) or object, SklearnModel):
+        content = {key: value for key, value in content.items() if key in USED_BY_SKLEARN}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -107,10 +107,16 @@ def _network(overrides: Sequence[str], dtype: Any) -> tuple[Experiment, Outline,
     """Return the experiment, the sizes of its data, and its network with all parameters zero."""
     from mnistlab import config, config_errors, console
     from mnistlab.data import outline
+    from mnistlab.nn import Model
     from mnistlab.streams import stream
 
     console.start("quiet")
     made = config.experiment(config_errors.compose(overrides))
+    if not isinstance(made.model, Model):
+        kind = type(made.model).__name__
+        raise RequestError(
+            f"model: {kind} is scikit-learn's and has no layers; choose a network, model=lenet5 for instance"
+        )
     with config.prefixed("data"):
         data = outline(made.data, stream(made.seed, "split"))
     with config.prefixed("model"):

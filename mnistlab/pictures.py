@@ -48,6 +48,12 @@ def _pictures(run: Path, which: Plots) -> Iterator[Drawing]:
 
     metrics = json.loads((run / "metrics.json").read_text())
     names, train, test = metrics["class_names"], metrics["train"], metrics["test"]
+    if metrics["learner"] != "network":
+        if test["n"]:
+            yield from pictures_of_predictions(run, test, names, "test part")
+        if which is Plots.all:
+            yield from _pictures_of_parts(run, names, train, test)
+        return
     network, _ = load_model(run / "model.safetensors")
     yield "curves", lambda: plots.curves(pd.read_csv(run / "history.csv"), metrics["best_epoch"])
     if test["n"]:
@@ -66,14 +72,20 @@ def _pictures(run: Path, which: Plots) -> Iterator[Drawing]:
         return
     if (run / "occlusion.npz").exists():
         yield "occlusion", lambda: _occlusion(run, names)
-    if test["n"]:
-        yield normalised_confusion(test, names, "test part")
-    yield "confusion_matrix_train", lambda: _confusion(train, names, False, "training part")
     yield "norms", lambda: plots.norms(pd.read_csv(run / "norms.csv"))
-    yield from pictures_of_images(run, names)
+    yield from _pictures_of_parts(run, names, train, test)
     used = {str(layer.spec()): layer for layer in network.layers if isinstance(layer, Activation)}
     if used:
         yield "activations", lambda: plots.activations(dict(_activation(layer) for layer in used.values()))
+
+
+def _pictures_of_parts(
+    run: Path, names: Sequence[str], train: dict[str, Any], test: dict[str, Any]
+) -> Iterator[Drawing]:
+    if test["n"]:
+        yield normalised_confusion(test, names, "test part")
+    yield "confusion_matrix_train", lambda: _confusion(train, names, False, "training part")
+    yield from pictures_of_images(run, names)
 
 
 def pictures_of_predictions(

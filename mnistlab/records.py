@@ -70,13 +70,15 @@ def read(directory: Path, entry: ledger.Entry | None = None) -> Record:
         choices = {}
     overrides = _yaml(directory / ".hydra" / "overrides.yaml", list)
     keys = tuple(text.partition("=")[0].lstrip("+") for text in overrides if isinstance(text, str))
+    metrics = _metrics(directory / "metrics.json") if state.state == "completed" else {}
     settings = told(config, choices)
+    if metrics.get("learner", "network") != "network":  # it has no optimizer, and differs by none from another
+        settings = {key: value for key, value in settings.items() if key.partition(".")[0] in ("data", "model")}
     seed = config.get("seed")
     if entry is not None:
         settings = settings or {key: value for key, value in entry.settings.items() if _decides(key)}
         seed = entry.settings.get("seed", seed)
         keys = tuple(dict.fromkeys([*keys, *entry.settings]))
-    metrics = _metrics(directory / "metrics.json") if state.state == "completed" else {}
     return Record(directory, state, seed if isinstance(seed, int) else None, settings, keys, metrics)
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -22,7 +23,8 @@ from mnistlab.environment import all_cores, environment
 from mnistlab.errors import Pruned, RequestError, RunError
 from mnistlab.evaluate import HIGHER_IS_BETTER, SCORES
 from mnistlab.interrupt import held
-from mnistlab.nn import Network
+from mnistlab.nn import Model, Network
+from mnistlab.sklearn_models import Fitted, SklearnModel
 from mnistlab.status import Status
 from mnistlab.streams import stream
 from mnistlab.train import History, Score, fit
@@ -101,7 +103,7 @@ def _run(made: config.Experiment, run: Path, status: Status, cores: int | None, 
         dataset = load_data(made)
         if watch:
             dataset = dataset.without_test()
-    network = build(made, dataset)
+    network = None if isinstance(made.model, SklearnModel) else build(made, dataset)
     threads = choose_threads(made, network, len(dataset.train), cores)
     data = {"name": dataset.name, **dataset.provenance}
     command = ["mnistlab", "train", *HydraConfig.get().overrides.task]
@@ -110,25 +112,30 @@ def _run(made: config.Experiment, run: Path, status: Status, cores: int | None, 
 
     with threadpool_limits(threads):
         with status.timed("train"):
-            history = train(made, dataset, network, run, watch)
+            if isinstance(made.model, SklearnModel):
+                with config.prefixed("model"):
+                    fitted = Fitted(made.model, dataset, made.seed, threads)
+                learned, predict = fitted.learned, fitted.predict
+            else:
+                assert network is not None
+                learned, predict = _learned(network, train(made, dataset, network, run, watch)), network.predict
         with status.timed("evaluate"):
-            model_file.save_model(run / "model.safetensors", network, dataset.class_names)
+            if network:
+                model_file.save_model(run / "model.safetensors", network, dataset.class_names)
             parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
-            predictions = {name: network.predict(part.images) for name, part in parts.items()}
+            predictions = {name: predict(part.images) for name, part in parts.items()}
             summary = {
                 "config_hash": status.config_hash,
                 "data_sha256": dataset.provenance.get("sha256"),
                 "seed": made.seed,
-                "parameters": int(network.theta.size),
-                "epochs": len(history.epochs),
-                "best_epoch": history.best_epoch,  # on the validation part, by trainer.monitor
-                "kept_epoch": history.kept_epoch,
-                "stopped_early": history.stopped_early,
+                "learner": "network" if network else "scikit-learn",
+                **learned,
             }
             metrics = report.write_results(run, dataset, predictions, summary)
-            if not isinstance(made.augment, NoAugment):
+            if network and not isinstance(made.augment, NoAugment):
                 report.write_augmented(run, dataset.train, made.augment, stream(made.seed, "augment"))
-            report.write_maps(run, network, dataset, predictions["test"], made.report)
+            if network:
+                report.write_maps(run, network, dataset, predictions["test"], made.report)
     with status.timed("plots"):
         drawn = pictures.draw(run, made.report.plots)
     for path in drawn:
@@ -137,16 +144,31 @@ def _run(made: config.Experiment, run: Path, status: Status, cores: int | None, 
     LOG.log(RESULT, "%s", console.result_block(metrics, files.shown(run)))
 
 
+def _learned(network: Network, history: History) -> dict[str, Any]:
+    return {
+        "parameters": int(network.theta.size),
+        "epochs": len(history.epochs),
+        "best_epoch": history.best_epoch,  # on the validation part, by trainer.monitor
+        "kept_epoch": history.kept_epoch,
+        "stopped_early": history.stopped_early,
+    }
+
+
 def load_data(made: config.Experiment) -> Dataset:
     """Return the dataset of an experiment, and refuse what does not go with it."""
     with config.prefixed("data"):
         dataset = load(made.data, stream(made.seed, "split"))
-    with config.prefixed("augment"):
-        made.augment.check(*dataset.train.images.shape[1:])
-    with config.prefixed("trainer"):
-        made.trainer.check(len(dataset.train), len(dataset.validation))
+    height, width = dataset.train.images.shape[1:]
     with config.prefixed("report"):
         made.report.check(len(dataset.test))
+    if isinstance(made.model, SklearnModel):
+        with config.prefixed("model"):
+            made.model.check(len(dataset.train), height * width)
+        return dataset
+    with config.prefixed("augment"):
+        made.augment.check(height, width)
+    with config.prefixed("trainer"):
+        made.trainer.check(len(dataset.train), len(dataset.validation))
     with config.prefixed("schedule"):
         made.schedule.start(made.trainer.epochs, 1)
     return dataset
@@ -154,6 +176,7 @@ def load_data(made: config.Experiment) -> Dataset:
 
 def build(made: config.Experiment, dataset: Dataset) -> Network:
     """Return the initialised network of an experiment."""
+    assert isinstance(made.model, Model)
     height, width = dataset.train.images.shape[1:]
     with config.prefixed("model"):
         network = made.model.network(
@@ -222,7 +245,7 @@ def train(
     return history
 
 
-def choose_threads(made: config.Experiment, network: Network, n: int, cores: int | None = None) -> int:
+def choose_threads(made: config.Experiment, network: Network | None, n: int, cores: int | None = None) -> int:
     """Return the number of BLAS threads: what ``trainer.threads`` says, or for auto one unless the layers are large.
 
     Large layers get as many as there are ``cores``: those of the machine, or a job's share of them.
@@ -231,19 +254,29 @@ def choose_threads(made: config.Experiment, network: Network, n: int, cores: int
     asked = made.trainer.threads
     if asked != "auto":
         return int(asked)
+    if network is None:
+        return cores
     batch = made.trainer.batch_of(n)
     largest = max((layer.flops() for layer in network.layers), default=0) // 2
     return cores if largest * batch >= THREADS_PAY_FROM else 1
 
 
-def _announce(made: config.Experiment, dataset: Dataset, network: Network, threads: int) -> None:
-    height, width = network.image_shape
+def _announce(made: config.Experiment, dataset: Dataset, network: Network | None, threads: int) -> None:
+    height, width = dataset.train.images.shape[1:]
     sizes = " + ".join(
         f"{len(part):,} {name}"
         for name, part in (("training", dataset.train), ("validation", dataset.validation), ("test", dataset.test))
         if len(part)
     )
     LOG.info("data    %s, %d x %d pixels, %d classes: %s", dataset.name, height, width, len(dataset.class_names), sizes)
+    LOG.debug("data from %s", dataset.provenance)
+    if isinstance(made.model, SklearnModel) or network is None:
+        settings = ", ".join(f"{name} {getattr(value, 'name', value)}" for name, value in asdict(made.model).items())
+        LOG.info("model   %s of scikit-learn, %s", type(made.model).__name__, settings)
+        LOG.info("train   seed %d, threads %d", made.seed, threads)
+        if isinstance(made.model, SklearnModel) and (guess := made.model.guess(len(dataset.train), height * width)):
+            LOG.warning("%s", guess)
+        return
     if not isinstance(made.augment, NoAugment):
         amounts = ", ".join(f"{name} {amount:g}" for name, amount in asdict(made.augment).items())
         LOG.info("augment %s, %s", type(made.augment).__name__, amounts)
@@ -263,7 +296,6 @@ def _announce(made: config.Experiment, dataset: Dataset, network: Network, threa
         made.seed,
         threads,
     )
-    LOG.debug("data from %s", dataset.provenance)
 
 
 def _failed(status: Status, message: str, run: Path) -> Outcome:

@@ -164,6 +164,8 @@ def _why_no_model(directory: Path) -> str:
         return f"this run has not finished (process {status.get('pid')}, since {status.get('started')})"
     if state == "interrupted":
         return f"this run was interrupted and left no {MODEL}; train it again"
+    if _json(directory / "metrics.json").get("learner") == "scikit-learn":
+        return "scikit-learn's models are not saved, since that takes pickle; its predictions.npz holds what it said"
     if (directory / "members.csv").is_file() or (directory / "predictions.npz").is_file():
         return "this is an evaluation, not a run; name the runs themselves"
     for pattern in ("*", "*/*"):

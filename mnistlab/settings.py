@@ -46,14 +46,17 @@ def look_up(settings: Mapping[str, Any], key: str) -> Any:
 def varying(settings: Sequence[Mapping[str, Any]], overridden: Sequence[str] = ()) -> list[str]:
     """Return the keys in which settings differ, the fewest that tell them apart.
 
-    First the keys that were overridden on the command line, then the options chosen in groups, then single values, and
-    of the last two only those that say more than the keys before them: with ``optimizer=sgd,adam`` the learning
-    rates of the two YAML files go without saying.
+    First the keys that were overridden on the command line to different values, then the options chosen in groups,
+    then single values, and of the last two only those that say more than the keys before them: with
+    ``optimizer=sgd,adam`` the learning rates of the two YAML files go without saying.
     """
     keys = list(dict.fromkeys([*overridden, *(key for one in settings for key in one)]))
     differing = [key for key in keys if len({as_text(look_up(one, key)) for one in settings}) > 1]
-    kept = [key for key in differing if key in overridden]
-    for key in sorted((key for key in differing if key not in overridden), key=lambda key: "." in key):
+    given = {
+        key: {as_text(value) for one in settings if (value := look_up(one, key)) is not None} for key in overridden
+    }
+    kept = [key for key in differing if len(given.get(key, ())) > 1]
+    for key in sorted((key for key in differing if key not in kept), key=lambda key: "." in key):
         known = [tuple(as_text(look_up(one, other)) for other in kept) for one in settings]
         more = [(*before, as_text(one.get(key))) for before, one in zip(known, settings, strict=True)]
         if len(set(more)) > len(set(known)):

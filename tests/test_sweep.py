@@ -76,6 +76,38 @@ def test_a_directory_may_be_named_by_the_user() -> None:
     assert [job.entry.directory for job in jobs] == ["seed_1", "seed_2"]
 
 
+GRID = """\
+# @package _global_
+hydra:
+  mode: MULTIRUN
+  sweeper:
+    params:
+      optimizer.lr: 0.01,0.1
+data:
+  limit: 500
+"""
+
+
+def test_an_experiment_may_hold_its_own_grid(command: Command) -> None:
+    """Then it is a sweep without -m; what the command line says of a key comes after what the file says."""
+    Path("own/experiment").mkdir(parents=True)
+    Path("own/experiment/grid.yaml").write_text(GRID)
+    request = ("experiment=grid", "model=softmax", "trainer.epochs=1", "report.plots=none", *BASIC)
+    result = command("train", "--config-dir", "own", *request, "seed=1,2", "hydra.sweep.dir=s")
+    assert result.status == 0, result.err
+    assert [(row["optimizer.lr"], row["seed"]) for row in rows("s")] == [
+        *(("0.01", "1"), ("0.01", "2"), ("0.1", "1"), ("0.1", "2")),
+    ]
+    shutil.rmtree("s/1_optimizer.lr=0.01,seed=2")
+    assert command("resume", "s").status == 0
+    assert states("s") == ["completed"] * 4
+
+
+def test_one_point_is_a_sweep_too(command: Command) -> None:
+    assert command("train", "-m", *SMALL, *BASIC, "hydra.sweep.dir=s").status == 0
+    assert [row["directory"] for row in rows("s")] == ["0"]
+
+
 def test_planning_leaves_no_directory_but_the_one_it_claims() -> None:
     directory = plan(["seed=1,2"]).directory
     assert list(Path("outputs/multirun").iterdir()) == [Path("outputs/multirun") / directory.name]

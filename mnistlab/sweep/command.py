@@ -10,8 +10,10 @@ import time
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from mnistlab import comparison_text, console, files, ledger, records, status
@@ -198,6 +200,8 @@ class Sweep:
     def _watch(self, jobs: Sequence[Job], fail_fast: bool) -> None:
         if not jobs:
             return
+        ready = Thread(target=_import_what_the_end_needs)  # this process has nothing to do while others work
+        ready.start()
         launcher = LAUNCHERS[self.planned.launcher](jobs, self.planned.launcher_settings, len(self.planned.jobs))
         finished = 0
         try:
@@ -214,6 +218,7 @@ class Sweep:
                         LOG.warning("--fail-fast: job %d did not complete, so the others are stopped", job.entry.number)
                         break
         finally:
+            ready.join()
             self.records = [
                 record if record.state.is_over else records.read(self.ledger.place(entry), entry)
                 for entry, record in zip(self.ledger.entries, self.records, strict=True)
@@ -284,6 +289,11 @@ class Sweep:
 
     def _error(self, text: str) -> None:
         LOG.error("mnistlab %s: error: %s", self.command, " ".join(text.split()))
+
+
+def _import_what_the_end_needs() -> None:
+    for name in ("matplotlib.backends.backend_agg", "matplotlib.figure", "scipy.special", "mnistlab.pictures"):
+        import_module(name)
 
 
 def _is_quiet(overrides: Sequence[str]) -> bool:

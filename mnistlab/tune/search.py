@@ -169,7 +169,11 @@ def _tell(search: Search, study: Study, trial: Trial, directory: Path, lost: str
 
 def value_of(directory: Path, metric: str) -> float:
     """Return the metric of the epoch whose weights a run kept."""
-    kept = json.loads((directory / "metrics.json").read_text())["kept_epoch"]
+    metrics = json.loads((directory / "metrics.json").read_text())
+    if "kept_epoch" not in metrics:  # a model that is fitted at once
+        part, _, name = metric.partition(".")
+        return float(metrics[part][name])
+    kept = metrics["kept_epoch"]
     with (directory / "history.csv").open() as file:
         (row,) = (row for row in csv.DictReader(file) if int(row["epoch"]) == kept)
     return float(row[METRICS[metric][0]])
