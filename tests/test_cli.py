@@ -89,7 +89,7 @@ def test_cfg_hydra_claims_no_directory(command: Command) -> None:
         ),
         ("mnistlab evaluate outputs/a=1 data=mn", ["data=mnist", "data=mnist5k"]),
         ("mnistlab evaluate outputs/a data=folder data.si", ["data.size="]),
-        ("mnistlab explain model=mlp", ["model=mlp_1hidden", "model=mlp_2hidden"]),
+        ("mnistlab explain model=mlp_", ["model=mlp_1hidden", "model=mlp_2hidden"]),
         ("mnistlab explain --json data=mn", ["data=mnist", "data=mnist5k"]),
         ("mnistlab gradcheck --elements 5 --batch=2 optimizer.b", ["optimizer.beta1=", "optimizer.beta2="]),
     ],
