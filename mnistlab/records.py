@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mnistlab import files, ledger, status
-from mnistlab.errors import RequestError
+from mnistlab.errors import RequestError, did_you_mean
 from mnistlab.settings import as_text, flat, look_up, told, varying
 from mnistlab.status import State
 
@@ -94,7 +94,8 @@ def of_paths(paths: Sequence[str]) -> list[Record]:
     for text in paths:
         path = Path(text)
         if not path.is_dir():
-            raise RequestError(f"{text}: there is no such directory; name runs or sweeps")
+            near = did_you_mean(path.name, [p.name for p in path.parent.iterdir()]) if path.parent.is_dir() else ""
+            raise RequestError(f"{text}: there is no such directory; name runs or sweeps{near}")
         if (path / ledger.NAME).exists():
             records = of_sweep(path)
         elif (path / "status.json").exists():
