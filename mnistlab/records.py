@@ -94,7 +94,8 @@ def of_paths(paths: Sequence[str]) -> list[Record]:
     for text in paths:
         path = Path(text)
         if not path.is_dir():
-            near = did_you_mean(path.name, [p.name for p in path.parent.iterdir()]) if path.parent.is_dir() else ""
+            others = path.parent.iterdir() if path.parent.is_dir() and not path.exists() else ()
+            near = did_you_mean(path.name, [other.name for other in others])
             raise RequestError(f"{text}: there is no such directory; name runs or sweeps{near}")
         if (path / ledger.NAME).exists():
             records = of_sweep(path)
