@@ -59,14 +59,17 @@ def compare(records: Sequence[Record], metric: str | None = None, baseline: str 
     if not records:
         raise RequestError("there is no run to compare; name runs or sweeps that have jobs")
     if not completed:
-        raise RequestError(f"none of the {len(records)} runs is completed; `mnistlab resume` runs a sweep's again")
+        states = [record.state.state for record in records]
+        counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
+        cure = "wait for the first" if "running" in states else "`mnistlab resume` runs a sweep's jobs again"
+        raise RequestError(f"none of the {len(records)} runs is completed ({counts}); {cure}")
     metric = _metric(completed, metric)
     groups = sorted(grouped(completed), key=lambda group: _rank(group, metric))
     shown = list(dict.fromkeys([metric, *SHOWN]))
     means = tuple({name: statistics.mean_of(_all(group, name)) for name in shown} for group in groups)
     pairs = _pairs(groups, baseline)
     verdicts = _verdicts(pairs, metric)
-    return Comparison(metric, tuple(groups), means, verdicts, tuple(_warnings(groups, metric)), left_out)
+    return Comparison(metric, tuple(groups), means, verdicts, tuple(_warnings(groups, metric, verdicts)), left_out)
 
 
 def points(metric: str) -> bool:
@@ -234,8 +237,15 @@ def _p(p: float) -> str:
     return "undefined" if math.isnan(p) else f"{p:.3f}" if p >= 0.001 else f"{p:.1g}"
 
 
-def _warnings(groups: Sequence[Group], metric: str) -> list[str]:
+def _warnings(groups: Sequence[Group], metric: str, verdicts: Sequence[Verdict]) -> list[str]:
     found = []
+    if not metric.startswith("test.") and any(v.difference and v.difference.test == "McNemar" for v in verdicts):
+        found.append(
+            "single runs are compared by their test predictions, the table is ordered by the validation part; several "
+            "seeds, seed='range(6)', are compared by the validation part"
+        )
+    if repeats := sum(group.repeats for group in groups):
+        found.append(f"{repeats} runs have a seed that another run of the same settings has, and count once")
     if metric.startswith("test.") and len(groups) > 1:
         found.append(
             f"the order is that of {metric}: whoever takes the first of it has chosen on the test set; choose by "

@@ -92,6 +92,8 @@ def read(directory: Path) -> Ledger:
         config_dir, started_in = content["config_dir"], content["started_in"]
         if not isinstance(config_dir, (str, type(None))) or not isinstance(started_in, str):
             raise ValueError("config_dir or started_in is no path")
+        if not entries:
+            raise ValueError("it has no jobs")
         places = {PurePosixPath(entry.directory) for entry in entries}
         if len(places) < len(entries) or any(above in places for place in places for above in place.parents):
             raise ValueError("two jobs share a directory")

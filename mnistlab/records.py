@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mnistlab import files, ledger, status
+from mnistlab import ledger, status
 from mnistlab.errors import RequestError, did_you_mean
 from mnistlab.settings import as_text, flat, look_up, told, varying
 from mnistlab.status import State
@@ -52,12 +52,21 @@ class Group:
         return " ".join(f"{key}={as_text(value)}" for key, value in self.settings.items())
 
     def values(self, metric: str) -> dict[int | None, list[float]]:
-        """Return the metric of every run that has it, by seed."""
+        """Return the metric of every run that has it, by seed.
+
+        A seed that is there twice is the same experiment twice, not a second draw: its runs count as one, their mean.
+        """
         found: dict[int | None, list[float]] = {}
         for record in self.records:
             if math.isfinite(value := record.value(metric)):
                 found.setdefault(record.seed, []).append(value)
-        return found
+        return {seed: values if seed is None else [sum(values) / len(values)] for seed, values in found.items()}
+
+    @property
+    def repeats(self) -> int:
+        """Return the number of runs whose seed another run of the group has too."""
+        seeds = [record.seed for record in self.records if record.seed is not None]
+        return len(seeds) - len(set(seeds))
 
 
 def read(directory: Path, entry: ledger.Entry | None = None) -> Record:
@@ -70,7 +79,13 @@ def read(directory: Path, entry: ledger.Entry | None = None) -> Record:
         choices = {}
     overrides = _yaml(directory / ".hydra" / "overrides.yaml", list)
     keys = tuple(text.partition("=")[0].lstrip("+") for text in overrides if isinstance(text, str))
-    metrics = _metrics(directory / "metrics.json") if state.state == "completed" else {}
+    metrics: dict[str, Any] = {}
+    if state.state == "completed":
+        metrics, damage = _metrics(directory / "metrics.json")
+        state = replace(state, state="failed", error=damage) if damage else state
+    for key, _, value in (text.partition("=") for text in overrides if isinstance(text, str)):
+        if isinstance(config.get(key), Mapping):  # several options of a group at once, which Hydra does not note
+            choices.setdefault(key, value)
     settings = told(config, choices)
     if metrics.get("learner", "network") != "network":  # it has no optimizer, and differs by none from another
         settings = {key: value for key, value in settings.items() if key.partition(".")[0] in ("data", "model")}
@@ -136,14 +151,15 @@ def _decides(key: str) -> bool:
     return key != "seed" and not key.startswith(("report.", "hydra", "trainer.threads"))
 
 
-def _metrics(path: Path) -> dict[str, Any]:
+def _metrics(path: Path) -> tuple[dict[str, Any], str]:
+    """Return the content of metrics.json, and what is wrong with it."""
     try:
         content = json.loads(path.read_text())
     except (OSError, ValueError, RecursionError) as error:
-        raise RequestError(
-            f"{files.shown(path)}: not readable ({error}); run it again with `mnistlab resume`"
-        ) from None
-    return content if isinstance(content, dict) else {}
+        return {}, f"metrics.json is damaged ({type(error).__name__}: {error})"
+    return (
+        (content, "") if isinstance(content, dict) and content else ({}, "metrics.json is damaged (no metrics in it)")
+    )
 
 
 def _yaml(path: Path, kind: type[Any] = dict) -> Any:

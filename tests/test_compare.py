@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_runs import KAIMING, RANDOM, group, kaiming_and_random, record
+from made_runs import KAIMING, RANDOM, group, kaiming_and_random, record, write_run
 from scipy import stats
 
 from mnistlab import comparison_text
 from mnistlab.compare import as_json, compare, higher_is_better, points, shown
 from mnistlab.errors import RequestError
+from mnistlab.records import of_paths
 from mnistlab.statistics import holm, paired
 
 TOO_FEW = "too few runs to compare; give each at least 6 seeds, seed='range(6)'"
@@ -99,12 +100,29 @@ def test_other_seeds_are_compared_by_welch():
     assert f"with 3 runs or more each: 0.12 +/- {oracle.confidence_interval().high * 100 - 0.1175:.2f}" in verdict.text
 
 
-def test_runs_without_a_seed_and_seeds_that_occur_twice_are_compared_by_welch():
+def test_runs_without_a_seed_are_compared_by_welch():
     unknown = [record(None, value, {"init": "a"}) for value in KAIMING]
-    twice = [record(i // 2, value, {"init": "a"}) for i, value in enumerate(KAIMING)]
-    for records in (unknown, twice):
-        (verdict,) = compare([*records, *group({"init": "b"}, RANDOM)]).verdicts
-        assert verdict.difference.test == "Welch"
+    (verdict,) = compare([*unknown, *group({"init": "b"}, RANDOM)]).verdicts
+    assert verdict.difference.test == "Welch"
+
+
+def test_a_copy_of_a_run_is_no_further_evidence():
+    once = compare(kaiming_and_random())
+    twice = compare([*kaiming_and_random(), *kaiming_and_random()])
+    assert [v.p for v in twice.verdicts] == [v.p for v in once.verdicts]
+    assert [means["validation.accuracy"].n for means in twice.means] == [6, 6]
+    assert twice.warnings == ("12 runs have a seed that another run of the same settings has, and count once",)
+
+
+def test_single_runs_are_told_apart_by_test_predictions_and_it_is_said():
+    write_run(Path("a"), 0.9, config={"optimizer": {"lr": 0.1}})
+    write_run(Path("b"), 0.8, config={"optimizer": {"lr": 0.2}})
+    for name, right in (("a", 40), ("b", 10)):
+        chosen = np.array([0] * right + [1] * (50 - right))
+        np.savez(f"{name}/predictions.npz", labels=np.zeros(50, int), probabilities=np.eye(2)[chosen])
+    found = compare(of_paths(["a", "b"]))
+    assert found.verdicts[0].difference.test == "McNemar"
+    assert found.warnings[0].startswith("single runs are compared by their test predictions")
 
 
 @pytest.mark.parametrize(("n", "m"), [(1, 1), (1, 6), (6, 1)])
@@ -285,7 +303,7 @@ def test_runs_that_are_not_completed_are_left_out_and_counted():
 
 
 def test_where_nothing_is_completed_there_is_nothing_to_compare():
-    message = "none of the 2 runs is completed; `mnistlab resume` runs a sweep's again"
+    message = "none of the 2 runs is completed (1 failed, 1 running); wait for the first"
     with pytest.raises(RequestError, match=f"^{re.escape(message)}$"):
         compare([record(0, 0.5, state="failed"), record(1, 0.5, state="running")])
 

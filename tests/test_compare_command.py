@@ -139,7 +139,7 @@ def test_help_names_every_option(command: Command) -> None:
         (["nowhere"], "nowhere: there is no such directory; name runs or sweeps"),
         (["sweep", "file"], "file: there is no such directory; name runs or sweeps"),
         (["empty"], "empty: neither a run (status.json) nor a sweep (sweep.json) lies here"),
-        (["failed"], "none of the 1 runs is completed; `mnistlab resume` runs a sweep's again"),
+        (["failed"], "none of the 1 runs is completed (1 failed); `mnistlab resume` runs a sweep's jobs again"),
         (["hostile"], "hostile/sweep.json: not the ledger of a sweep (ValueError: the directory of job 0 leads elsewh"),
     ],
 )

@@ -43,7 +43,7 @@ settings = st.dictionaries(
 
 
 @example_settings(deadline=None, max_examples=25)
-@given(st.lists(settings, max_size=4), st.lists(st.text(max_size=8)), st.none() | st.text(max_size=8))
+@given(st.lists(settings, min_size=1, max_size=4), st.lists(st.text(max_size=8)), st.none() | st.text(max_size=8))
 def test_what_was_written_is_read(tmp_path_factory, points, overrides, config_dir):
     directory = tmp_path_factory.mktemp("sweep")
     entries = tuple(Entry(i, f"{i}_å b", tuple(overrides), "", one) for i, one in enumerate(points))

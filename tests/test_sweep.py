@@ -61,6 +61,11 @@ def test_lists_are_values_of_a_choice() -> None:
     assert settings("model.hidden=[64],[32,16]") == [{"model.hidden": [64]}, {"model.hidden": [32, 16]}]
 
 
+def test_several_options_of_a_group_are_one_value() -> None:
+    found = settings("regularization=[l2,dropout],none")
+    assert found == [{"regularization": "[l2,dropout]"}, {"regularization": "none"}]
+
+
 def test_globs_name_the_options_of_a_group() -> None:
     assert settings("init=glob(kaiming*)") == [{"init": "kaiming"}, {"init": "kaiming_uniform"}]
 
@@ -123,6 +128,11 @@ REFUSED = {
     "hydra.sweep.subdir=../x": "hydra.sweep.subdir=",
     "hydra/launcher=slurm": "hydra/launcher=slurm: choose one of ",
     "hydra.launcher.n_jobs=0": "hydra.launcher.n_jobs=0: a whole number of 1 or more, or -1 for all cores",
+    "optimizer.lr=abc,0.1": "optimizer.lr=abc: a number was expected",
+    "optimizer.lr=range(3,3)": "optimizer.lr=range(3,3): it names no value; ",
+    "optimizer=glob(zzz*)": "optimizer=glob(zzz*): it names no value; ",
+    "optimizer.lr=range(0,1,0)": "optimizer.lr=range(0,1,0): ",
+    "model.hidden=range(100000)": "the grid has ",
     "hydra.launcher.n_jobs=two": "hydra.launcher.n_jobs=two: a whole number of 1 or more, or -1 for all cores",
 }
 
@@ -334,10 +344,11 @@ def began(sweep: Path) -> dict[str, str]:
         lambda job: set_state(job, state="running"),  # its process was killed
         lambda job: set_state(job, config_hash="0123456789abcdef"),  # it was another experiment
         lambda job: (job / "status.json").write_text("{"),
+        lambda job: (job / "metrics.json").write_text("{"),
         lambda job: (job / "status.json").unlink(),
         shutil.rmtree,
     ],
-    ids=["failed", "interrupted", "killed", "other configuration", "damaged", "not begun", "gone"],
+    ids=["failed", "interrupted", "killed", "other configuration", "damaged", "no metrics", "not begun", "gone"],
 )
 def test_resume_runs_what_is_not_completed_and_nothing_else(
     damage: Callable[[Path], Any], sweep: Path, command: Command
@@ -394,7 +405,7 @@ def test_a_running_sweep_is_not_resumed(sweep: Path, command: Command) -> None:
         result = command("resume", "s")
     assert (result.status, result.err) == (
         2,
-        f"mnistlab resume: error: {sweep}: this sweep is running; `mnistlab compare` shows how far it is\n",
+        "mnistlab resume: error: s: this sweep is running; `mnistlab compare` shows how far it is\n",
     )
 
 
@@ -404,6 +415,7 @@ WRONG = {
     "this is a single run",
     ("s", "t"): "s t: the directory of one sweep was expected",
     ("s", "--failed"): "--failed: unknown option (did you mean --failed-only?); see `mnistlab resume --help`",
+    ("s", "hydra.sweep.dir=t"): "hydra.sweep.dir=t: a sweep is resumed as it was asked for; only hydra/launcher=",
     ("s", "seed=3"): "seed=3: a sweep is resumed as it was asked for; only hydra/launcher=... may be changed",
     ("s", "hydra/launcher=dask"): "hydra/launcher=dask: choose one of ",
 }

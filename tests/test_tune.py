@@ -37,6 +37,7 @@ PROGRAM = [sys.executable, "-m", "mnistlab"]
         ("model.units=int(log(8,64))", Dimension("model.units", (), 8, 64, None, True, True)),
         ("model.units=range(8,65,8)", Dimension("model.units", (), 8, 64, 8, False, True)),
         ("model.hidden=choice([64],[128,64])", Dimension("model.hidden", ("[64]", "[128,64]"))),
+        ("optimizer.lr=range(0.01,0.1,0.03)", Dimension("optimizer.lr", (), 0.01, 0.1, 0.03)),
         ("optimizer=sgd,adam", Dimension("optimizer", ("sgd", "adam"))),
     ],
 )
@@ -69,6 +70,8 @@ WRONG = [
     (["optimizer.lr=log(1e-4,1)", "data.validation=0"], "data.validation=0: a search chooses by the validation part"),
     (["optimizer.lr=interval(-1,1)"], "optimizer.lr=-1.0: the learning rate must be positive"),
     (["optimizer.rate=log(1e-4,1)"], "optimizer.rate: unknown key; "),
+    (["optimizer.lr=0.1,0.2", "seed=1,2"], "seed: a seed is not chosen; --seeds says "),
+    (["data.validation=0,0.1"], "data.validation=0: a search chooses by the validation part"),
     (["optimizer=sgd,adm"], "optimizer=adm: there is no such option; "),
     (["--resume", "nowhere"], "--resume nowhere: no search lies here (there is no tune.json)"),
     (["--resume", "nowhere", "seed=1"], "--resume: a search is resumed as it was asked for; "),

@@ -51,7 +51,12 @@ def train(overrides: Sequence[str], config_dir: str | None, fail_fast: bool) -> 
     planned = plan(overrides, config_dir)
     check_launcher(planned)
     directory = planned.directory
-    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise RequestError(
+            f"hydra.sweep.dir={files.shown(directory)}: a file is in the way; name a directory"
+        ) from None
     if (directory / ledger.NAME).exists():
         place = files.shown(directory)
         raise RequestError(
@@ -67,7 +72,9 @@ def train(overrides: Sequence[str], config_dir: str | None, fail_fast: bool) -> 
     with held(directory):
         written.write()
         write_multirun(planned)
-        return Sweep(written, planned, "train", _is_quiet(overrides)).run(planned.jobs, fail_fast)
+        return Sweep(written, planned, "train", _is_quiet(overrides), files.shown(directory)).run(
+            planned.jobs, fail_fast
+        )
 
 
 def resume(arguments: Sequence[str]) -> int:
@@ -76,17 +83,15 @@ def resume(arguments: Sequence[str]) -> int:
         print(USAGE, end="")  # noqa: T201
         return 0 if arguments else 2
     directory, options, overrides = _parse(arguments)
-    known = ledger.read(directory)
+    known, place = ledger.read(directory), files.shown(directory)  # as it is called from here
     if Path(known.started_in).is_dir():
         os.chdir(known.started_in)
     with held(directory) as ours:
         if not ours:
-            raise RequestError(
-                f"{files.shown(directory)}: this sweep is running; `mnistlab compare` shows how far it is"
-            )
+            raise RequestError(f"{place}: this sweep is running; `mnistlab compare` shows how far it is")
         planned = plan([*known.overrides, *overrides], known.config_dir, known)
         check_launcher(planned)
-        sweep = Sweep(known, planned, "resume", "--quiet" in options)
+        sweep = Sweep(known, planned, "resume", "--quiet" in options, place)
         return sweep.run(sweep.left(planned.jobs, "--failed-only" in options), "--fail-fast" in options)
 
 
@@ -96,7 +101,8 @@ def _parse(arguments: Sequence[str]) -> tuple[Path, set[str], list[str]]:
     options = {word for word in words if word.startswith("-")}
     for word in options - {*flags}:
         raise RequestError(f"{word}: unknown option{did_you_mean(word, flags)}; see `mnistlab resume --help`")
-    overrides = [word for word in words if word.startswith("hydra") and "=" in word]
+    launcher = ("hydra/launcher=", "hydra.launcher.", "+hydra.launcher.")
+    overrides = [word for word in words if word.startswith(launcher) and "=" in word]
     paths = [word for word in words if word not in options and word not in overrides]
     for word in paths:
         if "=" in word and not Path(word).exists():
@@ -125,12 +131,12 @@ def check_launcher(planned: Plan) -> None:
 class Sweep:
     """The jobs of a sweep while they are run: what is known of each, and the lines and tables that say so."""
 
-    def __init__(self, known: Ledger, planned: Plan, command: str, quiet: bool) -> None:
+    def __init__(self, known: Ledger, planned: Plan, command: str, quiet: bool, place: Path) -> None:
         self.ledger, self.planned = known, planned
         self.command, self.quiet = command, quiet
         self.verbosity = "quiet" if quiet else "normal"
         self.records = records.of_sweep(known.directory) if (known.directory / ledger.NAME).exists() else []
-        self.place = files.shown(known.directory)
+        self.place = place
         self.table_at = 0.0
         self.bar: Any = None
 
@@ -170,6 +176,7 @@ class Sweep:
                 summary.write_table(self.ledger, self.records)  # at once: whatever comes now, this is there
             return self._conclude()
         except KeyboardInterrupt:
+            console.start(self.verbosity)
             done = sum(record.state.state == "completed" for record in self.records)
             summary.write(self.ledger, self.records, with_pictures=False)
             LOG.log(

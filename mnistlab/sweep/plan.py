@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, read_write
 
@@ -21,6 +23,8 @@ from mnistlab import config, config_errors, files
 from mnistlab.errors import RequestError
 from mnistlab.ledger import Entry, Ledger
 from mnistlab.sweep.job import Job
+
+MOST_POINTS = 10_000  # of a grid; about a dozen are composed in a second
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,8 @@ def plan(overrides: Sequence[str], config_dir: str | None = None, known: Ledger 
     a `RequestError`.
     """
     points = [entry.overrides for entry in known.entries] if known else []
+    point: tuple[str, ...] = ()
+    composed: list[DictConfig] = []
     try:
         loader = _loader(config_dir)
         master = loader.load_configuration("config", [*overrides], RunMode.MULTIRUN)
@@ -48,13 +54,15 @@ def plan(overrides: Sequence[str], config_dir: str | None = None, known: Ledger 
         if sweeper != "basic":
             raise RequestError(f"hydra/sweeper={sweeper}: `mnistlab train -m` runs grids; `mnistlab tune` searches")
         points = points or _grid(master)
-        composed = [loader.load_sweep_config(master, list(point)) for point in points]
-        for made in composed:
-            config.reject_unknown_keys(_task_part(made))
+        for point in points:
+            composed.append(loader.load_sweep_config(master, list(point)))
+            config.reject_unknown_keys(_task_part(composed[-1]))
+        point = ()
+        if str(master.hydra.sweep.dir) in ("", "."):
+            raise RequestError("hydra.sweep.dir=: a directory of its own was expected, outputs/grid for instance")
         directory = known.directory if known else Path(str(master.hydra.sweep.dir)).absolute()
     except Exception as error:
-        said = [*overrides, *(text for point in points for text in point)]
-        raise RequestError(config_errors.one_line(error, said)) from None
+        raise RequestError(config_errors.one_line(error, [*overrides, *point])) from None
     finally:
         GlobalHydra.instance().clear()
     varying = _varying(points)
@@ -90,14 +98,30 @@ def _grid(master: DictConfig) -> list[tuple[str, ...]]:
     """Return the points: the product of all lists, ranges and globs, those of hydra.sweeper.params first."""
     params = master.hydra.sweeper.get("params") or {}
     texts = [*(f"{key}={value}" for key, value in params.items()), *master.hydra.overrides.task]
-    parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
+    parser, count = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader()), 1
     for override in (parsed := parser.parse_overrides(texts)):
         if override.is_sweep_override() and not override.is_discrete_sweep():
             raise RequestError(
                 f"{override.input_line}: a sweep takes lists, range() and choice(); tune takes intervals"
             )
+        if override.is_sweep_override():
+            values = _count(override)
+            if not values:
+                raise RequestError(f"{override.input_line}: it names no value; give one or more")
+            count *= values
+    if count > MOST_POINTS:
+        raise RequestError(
+            f"the grid has {count:,} points, more than {MOST_POINTS:,}; take fewer values, or `mnistlab tune`"
+        )
     (points,) = BasicSweeper.split_arguments(parsed, max_batch_size=None)
     return [tuple(point) for point in points]
+
+
+def _count(override: Override) -> int:
+    try:
+        return sum(1 for _ in islice(override.sweep_string_iterator(), MOST_POINTS + 1))
+    except ValueError as error:
+        raise RequestError(f"{override.input_line}: {error}; range(start,stop,step) was expected") from None
 
 
 def _varying(points: Sequence[Sequence[str]]) -> list[str]:
@@ -125,15 +149,18 @@ def _job(number: int, point: Sequence[str], made: DictConfig, sweep: Path, varyi
     directory = sweep / str(made.hydra.sweep.subdir)
     task = _task_part(made)
     keys = [text.lstrip("+") for text in varying]
-    settings = {key: _setting(task, made.hydra.runtime.choices, key) for key in keys}
+    given = dict(text.lstrip("+").partition("=")[::2] for text in point)
+    settings = {key: _setting(task, made.hydra.runtime.choices, key, given.get(key)) for key in keys}
     place = directory.relative_to(sweep).as_posix() if directory.is_relative_to(sweep) else str(directory)
     return Job(Entry(number, place, tuple(point), config.config_hash(task), settings), directory, made)
 
 
-def _setting(cfg: DictConfig, choices: Mapping[str, Any], key: str) -> Any:
+def _setting(cfg: DictConfig, choices: Mapping[str, Any], key: str, given: str | None) -> Any:
     """Return what a configuration says under a key: the option chosen in a group, or the value."""
     if key in choices:
         return choices[key]
+    if given is not None and OmegaConf.is_dict(OmegaConf.select(cfg, key)):
+        return given  # several options of a group at once, which Hydra does not note
     value = OmegaConf.select(cfg, key)
     return (
         OmegaConf.to_container(value, enum_to_str=True) if OmegaConf.is_config(value) else getattr(value, "name", value)

@@ -21,7 +21,7 @@ from mnistlab.interrupt import held
 from mnistlab.ledger import NAME as LEDGER
 from mnistlab.statistics import mean_of
 from mnistlab.sweep import command as sweep
-from mnistlab.tune.search import METRICS, Search, counted, run, state_of
+from mnistlab.tune.search import METRICS, STUDY, Search, counted, run, state_of
 from mnistlab.tune.space import FORMS, Dimension, parse
 
 if TYPE_CHECKING:
@@ -83,7 +83,10 @@ def main(arguments: Sequence[str]) -> int:
     search, seeds = _resumed(asked) if "--resume" in asked.given else _new(asked)
     n_jobs = asked.number("--jobs", all_cores())
     quiet = "--quiet" in asked.flags
-    search.directory.mkdir(parents=True, exist_ok=True)
+    try:
+        search.directory.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise RequestError(f"--to {files.shown(search.directory)}: a file is in the way; name a directory") from None
     with held(search.directory) as ours:
         if not ours:
             raise RequestError(f"{files.shown(search.directory)}: this search is running")
@@ -122,11 +125,16 @@ def _new(asked: Asked) -> tuple[Search, int]:
     if metric not in METRICS:
         raise RequestError(f"--metric {metric}: choose one of {', '.join(METRICS)}; the test part chooses nothing")
     base = config.experiment(config_errors.compose(fixed))
-    if not base.data.validation:
-        raise RequestError(f"data.validation={base.data.validation}: a search chooses by the validation part; set 0.1")
+    if any(one.key == "seed" for one in space):
+        raise RequestError("seed: a seed is not chosen; --seeds says with how many the chosen configuration is tested")
+    tried = [base]
     for one in space:  # a wrong key, or a wrong end of an interval, is found before the first trial
-        for value in one.ends():
-            config.experiment(config_errors.compose([*fixed, f"{one.key}={value}"]))
+        tried += [config.experiment(config_errors.compose([*fixed, f"{one.key}={end}"])) for end in one.ends()]
+    for made in tried:
+        if not made.data.validation:
+            raise RequestError(
+                f"data.validation={made.data.validation}: a search chooses by the validation part; set 0.1"
+            )
     directory = Path(asked.given["--to"]).absolute() if "--to" in asked.given else None
     if directory and (directory / REQUEST).exists():
         raise RequestError(
@@ -142,13 +150,19 @@ def _resumed(asked: Asked) -> tuple[Search, int]:
     directory = Path(asked.given["--resume"]).absolute()
     if asked.overrides or asked.given.keys() - {"--resume", "--trials", "--jobs"}:
         raise RequestError("--resume: a search is resumed as it was asked for; only --trials and --jobs may be changed")
-    path = directory / REQUEST
+    path, trials = directory / REQUEST, asked.number("--trials", 1)
+    if not (directory / STUDY).exists() and path.exists():
+        raise RequestError(f"{files.shown(directory / STUDY)}: it is missing; start the search again elsewhere")
     try:
         content = json.loads(path.read_text())
         space = tuple(Dimension(**{**row, "choices": tuple(row["choices"])}) for row in content["space"])
         values = {name: content[name] for name in ("metric", "prune", "seed")}
         search = Search(
-            directory, tuple(content["fixed"]), space, asked.number("--trials", content["trials"]), **values
+            directory,
+            tuple(content["fixed"]),
+            space,
+            trials if "--trials" in asked.given else int(content["trials"]),
+            **values,
         )
         seeds = int(content["seeds"])
         if search.metric not in METRICS or not space:
@@ -262,8 +276,12 @@ def _finish(search: Search, study: Study, seeds: int, quiet: bool) -> int:
 
 
 def _chosen_before(search: Search) -> list[str] | None:
-    path = search.directory / CHOSEN
-    return json.loads(path.read_text())["overrides"] if path.exists() else None
+    """Return the overrides that were chosen before; None where nothing was, or the file is damaged."""
+    try:
+        chosen: list[str] = json.loads((search.directory / CHOSEN).read_text())["overrides"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return chosen
 
 
 def _free(path: Path) -> Path:

@@ -49,11 +49,13 @@ class Search:
         when its metric is below the median of the others after as many epochs (Golovin et al. 2017).
         """
         import optuna
+        from sqlalchemy import URL
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         return optuna.create_study(
             storage=optuna.storages.RDBStorage(
-                f"sqlite:///{self.directory / STUDY}", engine_kwargs={"connect_args": {"timeout": 60}}
+                URL.create("sqlite", database=str(self.directory / STUDY)).render_as_string(),
+                engine_kwargs={"connect_args": {"timeout": 60}},
             ),
             sampler=optuna.samplers.TPESampler(seed=self.seed + worker),
             pruner=optuna.pruners.MedianPruner(n_warmup_steps=2) if self.prune else optuna.pruners.NopPruner(),
@@ -159,7 +161,13 @@ def _tell(search: Search, study: Study, trial: Trial, directory: Path, lost: str
 
     state = status.read(directory)
     if state.state == "completed":
-        study.tell(trial, value_of(directory, search.metric))
+        try:
+            value = value_of(directory, search.metric)
+        except (OSError, ValueError, KeyError) as error:
+            trial.set_user_attr("error", f"it has no {search.metric} ({error})")
+            study.tell(trial, state=TrialState.FAIL)
+        else:
+            study.tell(trial, value)
     elif state.state == "pruned":
         study.tell(trial, state=TrialState.PRUNED)
     else:

@@ -85,10 +85,14 @@ def _dimension(text: str, override: Override) -> Dimension:
     if isinstance(value, RangeSweep):
         assert value.start is not None and value.stop is not None
         whole = isinstance(value.start, int) and isinstance(value.stop, int) and isinstance(value.step, int)
+        if not value.step:
+            raise RequestError(f"{text}: a step of zero leads nowhere")
         points = [float(point) for point in value.range()]
         if not points:
             raise RequestError(f"{text}: the range is empty")
-        return Dimension(key, (), min(points), max(points), abs(value.step), False, whole)
+        low = min(points)
+        high = max(points) if whole else float(f"{low + abs(value.step) * (len(points) - 1):.12g}")
+        return Dimension(key, (), low, high, abs(value.step), False, whole)
     if isinstance(value, IntervalSweep):
         return _interval(text, key, value)
     raise RequestError(f"{text}: {FORMS} was expected")
