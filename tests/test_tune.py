@@ -206,6 +206,18 @@ def test_a_search_goes_on_for_more_trials(command: Command) -> None:
     assert after[:2] == before
 
 
+def test_an_interrupted_search_names_the_command_that_goes_on() -> None:
+    arguments = ("optimizer.lr=log(1e-3,1)", "trainer.epochs=3000", "--trials", "4", "--to", "s")
+    process = subprocess.Popen([*PROGRAM, "tune", *SMALL, *arguments], stdout=subprocess.PIPE, text=True)
+    until = time.monotonic() + 60
+    while time.monotonic() < until and not list(Path("s/trials").glob("*/status.json") if Path("s").exists() else ()):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert out.endswith("interrupted; `mnistlab tune --resume s` goes on\n")
+
+
 def test_a_killed_search_goes_on_where_it_was(command: Command) -> None:
     arguments = ("optimizer.lr=log(1e-3,1)", "trainer.epochs=40", "--trials", "4", "--seeds", "1", "--to", "s")
     process = subprocess.Popen(

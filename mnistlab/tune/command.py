@@ -94,6 +94,9 @@ def main(arguments: Sequence[str]) -> int:
         console.start("quiet" if quiet else "normal")
         try:
             study = _search(search, min(n_jobs, search.trials))
+        except KeyboardInterrupt:
+            LOG.log(RESULT, "interrupted; `mnistlab tune --resume %s` goes on", files.shown(search.directory))
+            raise
         finally:
             console.stop()
         return _finish(search, study, seeds, quiet)
