@@ -179,8 +179,9 @@ def data_overrides(options: argparse.Namespace, folder: Path) -> list[str]:
 
 def quoted(path: str | Path) -> str:
     """Return an absolute path as a quoted value of Hydra's override grammar."""
-    text = str(Path(path).expanduser().absolute()).replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{text}'"
+    from mnistlab import config
+
+    return config.quoted(Path(path).expanduser().absolute())
 
 
 def peer_threads() -> list[int]:

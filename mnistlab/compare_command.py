@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from mnistlab import arguments as arguments_of
 from mnistlab.errors import RequestError, did_you_mean
 
 USAGE = """\
@@ -62,24 +63,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def parse(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     """Return the paths, and the options with their values."""
-    paths: list[str] = []
-    given: dict[str, str] = {}
-    remaining = iter(arguments)
-    for argument in remaining:
-        name, equals, value = argument.partition("=")
-        if name in OPTIONS:
-            if name in given:
-                raise RequestError(f"{name}: it is given twice")
-            found = value if equals else next(remaining, None)
-            if not found:
-                raise RequestError(f"{name}: a value was expected; see `mnistlab compare --help`")
-            given[name] = found
-        elif argument.startswith("-"):
-            raise RequestError(
-                f"{argument}: unknown option{did_you_mean(argument, OPTIONS)}; see `mnistlab compare --help`"
-            )
-        else:
-            paths.append(argument)
+    paths, given, _ = arguments_of.split("compare", arguments, OPTIONS)
     if not paths:
         raise RequestError("a run or a sweep was expected; see `mnistlab compare --help`")
     return paths, given

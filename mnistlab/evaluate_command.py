@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mnistlab import arguments as arguments_of
 from mnistlab import console
 from mnistlab.errors import RequestError, did_you_mean
 
@@ -73,29 +74,16 @@ def main(arguments: list[str]) -> int:
 
 def parse(arguments: Sequence[str]) -> Request:
     """Return the request, every option checked. A word with ``=`` is a run only where there is such a path."""
+    words, given, flags = arguments_of.split("evaluate", arguments, OPTIONS, [*FLAGS])
+    verbosity = FLAGS[flags[-1]] if flags else "normal"
     runs: list[str] = []
     overrides: list[str] = []
-    given: dict[str, str] = {}
-    verbosity = "normal"
-    remaining = iter(arguments)
-    for argument in remaining:
-        name, equals, value = argument.partition("=")
-        if name in OPTIONS:
-            if name in given:
-                raise RequestError(f"{name}: it is given twice")
-            value = value if equals else next(remaining, "")
-            if not value or value.startswith("--"):
-                raise RequestError(f"{name}: a value was expected; see `mnistlab evaluate --help`")
-            given[name] = value
-        elif argument in FLAGS:
-            verbosity = FLAGS[argument]
-        elif argument.startswith("-"):
-            near = did_you_mean(name, [*OPTIONS, *FLAGS])
-            raise RequestError(f"{argument}: unknown option{near}; see `mnistlab evaluate --help`")
-        elif equals and "/" not in name and not Path(argument).exists():
-            overrides.append(_settable(argument))
+    for word in words:
+        name, equals, _ = word.partition("=")
+        if equals and "/" not in name and not Path(word).exists():
+            overrides.append(_settable(word))
         else:
-            runs.append(argument)
+            runs.append(word)
     if not runs:
         raise RequestError("no run is named; a run directory was expected, such as outputs/<date>/<time>_<model>")
     levels = {}

@@ -54,8 +54,6 @@ def test_every_model_gives_probabilities_and_learns(option: str, digits: Any) ->
 def test_a_machine_is_the_one_of_scikit_learn(digits: Any) -> None:
     from sklearn.svm import SVC
 
-    x = digits.train.images.reshape(len(digits.train), -1) / 255
-    theirs = SVC(C=10, gamma=0.01, decision_function_shape="ovr", break_ties=True).fit(x, digits.train.labels)
     fitted = Fitted(model("svm_rbf", "model.C=10", "model.gamma=0.01"), digits, 0, 1)
     shown = digits.test.images.reshape(len(digits.test), -1) * digits.scale
     x = features(digits.train.images, digits.shift, digits.scale)

@@ -61,8 +61,7 @@ def joblib(jobs: Sequence[Job], settings: Mapping[str, Any], of: int) -> Launche
                     running[worker.start(following, cores)] = worker, following
                 yield job, lost
     finally:
-        stopped = [worker for worker, _ in running.values()]
-        for worker in stopped:
+        for worker, _ in running.values():
             worker.interrupt()
         wait(running, timeout=GRACE)
         for worker in pool:

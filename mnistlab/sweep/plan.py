@@ -175,7 +175,7 @@ def _task_part(made: DictConfig) -> DictConfig:
 def _refuse_shared_directories(jobs: Sequence[Job], sweep: Path) -> None:
     seen: set[Path] = set()
     for job in jobs:
-        place = Path(*job.directory.parts)
+        place = job.directory
         if ".." in place.parts or sweep not in place.parents:
             raise RequestError(
                 f"hydra.sweep.subdir={files.shown(place)}: a directory inside that of the sweep is needed"

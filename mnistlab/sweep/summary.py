@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,7 @@ def counts(records: Sequence[Record]) -> str:
 
 def _markdown(ledger: Ledger, records: Sequence[Record], comparison: Comparison | None, drawn: Sequence[Path]) -> str:
     parts = [f"# Sweep {ledger.directory.name}", f"{len(records)} jobs: {counts(records)}."]
-    command = " ".join(["mnistlab train -m", *map(_quoted, ledger.overrides)])
+    command = " ".join(["mnistlab train -m", *map(shlex.quote, ledger.overrides)])
     parts.append(f"```\n{command}\n```")
     if comparison:
         parts += ["## Settings, the best first", comparison_text.markdown(comparison).rstrip()]
@@ -113,9 +114,3 @@ def _one_line(text: str | None) -> str:
 def _image(path: Path) -> str:
     alt = path.with_suffix(".txt").read_text().strip().replace("[", "(").replace("]", ")")
     return f"![{alt}](plots/{path.name})"
-
-
-def _quoted(text: str) -> str:
-    import shlex
-
-    return shlex.quote(text)

@@ -7,16 +7,17 @@ import logging
 import math
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mnistlab import arguments as arguments_of
 from mnistlab import config, config_errors, console, files, records
 from mnistlab.console import RESULT
 from mnistlab.environment import all_cores
-from mnistlab.errors import RequestError, RunError, did_you_mean
+from mnistlab.errors import RequestError, RunError
 from mnistlab.interrupt import held
 from mnistlab.ledger import NAME as LEDGER
 from mnistlab.statistics import mean_of
@@ -53,16 +54,16 @@ Usage: mnistlab tune [group=option ...] [key=value ...] KEY=SPACE ... [options]
 The study lies in DIR/study.sqlite3, where Optuna's own tools find it.
 """
 VALUED = ("--trials", "--jobs", "--seeds", "--metric", "--to", "--resume")
-FLAGS = ("--no-prune", "--quiet")
+FLAGS = ("--no-prune", "--quiet", "-q")
 
 
 @dataclass
 class Asked:
     """What the command line asks for."""
 
-    overrides: list[str] = field(default_factory=list)
-    given: dict[str, str] = field(default_factory=dict)
-    flags: set[str] = field(default_factory=set)
+    overrides: list[str]
+    given: dict[str, str]
+    flags: set[str]
 
     def number(self, name: str, otherwise: int) -> int:
         """Return a whole number of 1 or more."""
@@ -104,22 +105,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def read(arguments: Sequence[str]) -> Asked:
     """Return overrides, options with their values, and flags."""
-    asked, remaining = Asked(), iter(arguments)
-    for argument in remaining:
-        name, equals, value = argument.partition("=")
-        if name in VALUED:
-            found = value if equals else next(remaining, "")
-            if not found:
-                raise RequestError(f"{name}: a value was expected; see `mnistlab tune --help`")
-            asked.given[name] = found
-        elif argument in FLAGS or argument == "-q":
-            asked.flags.add("--quiet" if argument == "-q" else argument)
-        elif argument.startswith("-"):
-            near = did_you_mean(argument, [*VALUED, *FLAGS])
-            raise RequestError(f"{argument}: unknown option{near}; see `mnistlab tune --help`")
-        else:
-            asked.overrides.append(argument)
-    return asked
+    words, given, flags = arguments_of.split("tune", arguments, VALUED, FLAGS)
+    return Asked(words, given, {"--quiet" if flag == "-q" else flag for flag in flags})
 
 
 def _new(asked: Asked) -> tuple[Search, int]:
@@ -178,7 +165,7 @@ def _resumed(asked: Asked) -> tuple[Search, int]:
 
 
 def _write(search: Search, seeds: int) -> None:
-    content = {name: value for name, value in asdict(search).items() if name not in ("directory", "config_dir")}
+    content = {name: value for name, value in asdict(search).items() if name != "directory"}
     files.write_json(search.directory / REQUEST, {**content, "seeds": seeds})
 
 

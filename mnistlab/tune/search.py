@@ -40,10 +40,9 @@ class Search:
     metric: str
     prune: bool
     seed: int
-    config_dir: str | None = None
 
-    def study(self, worker: int = 0) -> Study:
-        """Return the study, made where there is none; each worker draws other proposals.
+    def study(self) -> Study:
+        """Return the study, made where there is none.
 
         Proposals: tree-structured Parzen estimator (Bergstra et al. 2011), all keys at once. Pruning: a trial stops
         when its metric is below the median of the others after as many epochs (Golovin et al. 2017).
@@ -57,7 +56,7 @@ class Search:
                 URL.create("sqlite", database=str(self.directory / STUDY)).render_as_string(),
                 engine_kwargs={"connect_args": {"timeout": 60}},
             ),
-            sampler=optuna.samplers.TPESampler(seed=self.seed + worker),
+            sampler=optuna.samplers.TPESampler(seed=self.seed),
             pruner=optuna.pruners.MedianPruner(n_warmup_steps=2) if self.prune else optuna.pruners.NopPruner(),
             study_name=NAME,
             direction=optuna.study.StudyDirection[METRICS[self.metric][1].upper()],
@@ -72,12 +71,13 @@ class Watch:
     search: Search
     trial_id: int
     epochs: int  # that a trial has: after the last there is nothing to save
+    trial: Trial | None = None  # opened in the worker, once
 
     def __call__(self, history: History) -> None:
         """Report the metric of the last epoch; raise `Pruned` where others were better."""
         import optuna
 
-        trial = optuna.trial.Trial(self.search.study(), self.trial_id)
+        trial = self.trial = self.trial or optuna.trial.Trial(self.search.study(), self.trial_id)
         epoch = history.epochs[-1]
         value = getattr(epoch, METRICS[self.search.metric][0])
         trial.report(value, epoch.epoch)
@@ -147,7 +147,7 @@ def _start(
     trial.set_user_attr("overrides", proposed)
     directory = search.directory / "trials" / str(trial.number)
     place = [f"hydra.sweep.dir={quoted(directory.parent)}", f"hydra.sweep.subdir='{trial.number}'"]
-    (job,) = plan([*search.fixed, *proposed, *place], search.config_dir).jobs
+    (job,) = plan([*search.fixed, *proposed, *place]).jobs
     running[worker.start(job, cores, Watch(search, trial._trial_id, job.config.trainer.epochs))] = (
         worker,
         trial,

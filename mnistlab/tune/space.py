@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
@@ -111,8 +111,3 @@ def _interval(text: str, key: str, value: IntervalSweep) -> Dimension:
 
 def _is_whole(text: str) -> bool:
     return "int(" in text.partition("=")[2]
-
-
-def as_json(space: Sequence[Dimension]) -> list[dict[str, Any]]:
-    """Return the space as plain values."""
-    return [{name: getattr(one, name) for name in Dimension.__dataclass_fields__} for one in space]
