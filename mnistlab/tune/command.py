@@ -80,7 +80,7 @@ def main(arguments: Sequence[str]) -> int:
         return 0 if arguments else 2
     asked = read(arguments)
     if find_spec("optuna") is None:
-        raise RequestError("tune: it needs the package optuna; pip install 'mnistlab[tune]'")
+        raise RequestError("it needs the package optuna; pip install 'mnistlab[tune]'")
     search, seeds = _resumed(asked) if "--resume" in asked.given else _new(asked)
     n_jobs = asked.number("--jobs", all_cores())
     quiet = "--quiet" in asked.flags
