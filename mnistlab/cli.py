@@ -23,6 +23,7 @@ Usage: mnistlab COMMAND ...
   resume DIR [--failed-only] [--fail-fast]   run what a sweep has not completed
   compare PATH [PATH ...]                    runs and sweeps in one table: means, intervals, and what is real
   tune KEY=SPACE ... [group=option ...]      search for settings, then test the chosen ones with several seeds
+  gridsearch KEY=VALUES ... [...]            cross-validate every cell of a grid, then test the best one once
   explain [group=option ...] [key=value ...] its layers, parameters, operations and memory (--json)
   gradcheck [group=option ...] [...]         its gradients against central differences
   evaluate RUN [RUN ...] [data=NAME ...]     score saved models: alone or as an ensemble, on other or harder images
@@ -170,6 +171,15 @@ def tune(arguments: list[str]) -> int:
     return command.main(arguments)
 
 
+def gridsearch(arguments: list[str]) -> int:
+    """``mnistlab gridsearch``: cross-validate every cell of a grid, then refit the best one and test it once."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+
+    from mnistlab.gridsearch import command
+
+    return command.main(arguments)
+
+
 def data(arguments: list[str]) -> int:
     """``mnistlab data list | fetch | show``."""
     from mnistlab import data_commands
@@ -232,7 +242,7 @@ def complete(arguments: list[str]) -> int:
                 print("--split --noise --rotate --to --quiet --verbose --help")  # noqa: T201
                 return 0
             line = " ".join(["mnistlab evaluate", *(word for word in typed if word.startswith("data=")), current])
-        elif typed[0] not in ("train", "tune", "data", "explain", "gradcheck"):
+        elif typed[0] not in ("train", "tune", "gridsearch", "data", "explain", "gradcheck"):
             return 0
         # Hydra knows of no sub-commands and none of their options: it must see the line without
         line = re.sub(r" --(?:json|(?:elements|batch)[= ]\d+)(?= )", "", line)
@@ -255,6 +265,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "resume": resume,
     "compare": compare,
     "tune": tune,
+    "gridsearch": gridsearch,
     "explain": explain,
     "gradcheck": gradcheck,
     "evaluate": evaluate,

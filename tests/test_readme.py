@@ -44,6 +44,9 @@ def test_the_commands_of_the_readme(command: Callable[..., Any], line: str) -> N
     for place in SWEEPS.keys() & {*words} if words[0] in ("compare", "resume") else ():
         small = ["experiment=smoke", "trainer.epochs=1", "report.plots=none", "hydra/launcher=basic"]
         assert command("train", "-m", *small, *SWEEPS[place], "seed=1,2", f"hydra.sweep.dir={place}").status == 0
+    if words[0] == "gridsearch":
+        small = {"data=mnist": ["data=mnist5k", "data.test_limit=100"], "data.limit=500": ["data.limit=200"]}
+        words = [*(new for word in words for new in small.get(word, [word])), "report.plots=none"]
     if words[0] == "tune":
         words = [*(word if word != "8" else "3" for word in words), "experiment=smoke", "report.plots=none"]
     if words[0] == "evaluate":

@@ -54,8 +54,10 @@ class Training(NamedTuple):
 
 
 @styled
-def against(parameter: str, x: Sequence[float], series: Sequence[Series], unit: str, geometric: bool) -> Picture:
-    """Draw quantities against a parameter, each run as a dot, means joined by a line, with intervals over the seeds."""
+def against(
+    parameter: str, x: Sequence[float], series: Sequence[Series], unit: str, geometric: bool, bars: str = BARS
+) -> Picture:
+    """Draw quantities against a parameter: each run as a dot, means joined by a line, with what ``bars`` says."""
     figure = new_figure(6.4, 4.0)
     axes = place(figure, 0.75, 0.6, 5.4, 2.95)
     said = [f"{plain(unit)} against {plain(parameter)}."]
@@ -92,16 +94,24 @@ def against(parameter: str, x: Sequence[float], series: Sequence[Series], unit: 
     axes.set_title(label(unit, 60))
     axes.grid(axis="y")
     axes.set_ylim(_within(unit, axes.get_ylim()))
-    figure.text(0.99, 0.015, BARS, ha="right", size=7.5, color=GREY)
+    figure.text(0.99, 0.015, bars, ha="right", size=7.5, color=GREY)
     figure.legend(*axes.get_legend_handles_labels(), loc="upper right", ncols=2)
     return Picture(figure, " ".join(said))
 
 
 @styled
 def heat_map(
-    rows: tuple[str, Sequence[str]], columns: tuple[str, Sequence[str]], means: np.ndarray, unit: str, better_high: bool
+    rows: tuple[str, Sequence[str]],
+    columns: tuple[str, Sequence[str]],
+    means: np.ndarray,
+    unit: str,
+    better_high: bool,
+    spreads: np.ndarray | None = None,
 ) -> Picture:
-    """Draw the mean of a metric over two settings, its value in every cell; a cell without a run stays empty."""
+    """Draw the mean of a metric over two settings, its value in every cell; a cell without a run stays empty.
+
+    ``spreads``, where given, stand below the means as +/- so much.
+    """
     (row_key, row_names), (column_key, column_names) = rows, columns
     row_labels, column_labels = [label(n, 20) for n in row_names], [label(n, 20) for n in column_names]
     if not np.isfinite(means).any():
@@ -109,7 +119,8 @@ def heat_map(
     left = 0.75 + width_of(row_labels, 9)
     crowded = max(means.shape) > CELLS
     cell = max(0.62, width_of(column_labels, 9) + 0.12)
-    width, height = (LARGEST, LARGEST) if crowded else (cell * len(column_names), 0.42 * len(row_names))
+    tall = 0.42 if spreads is None else 0.52
+    width, height = (LARGEST, LARGEST) if crowded else (cell * len(column_names), tall * len(row_names))
     figure = new_figure(left + width + 1.1, height + 1.25)
     axes = place(figure, left, 0.6, width, height)
     image = axes.imshow(np.ma.masked_invalid(means), cmap="cividis" if better_high else "cividis_r", aspect="auto")
@@ -123,7 +134,8 @@ def heat_map(
     for (i, j), value in np.ndenumerate(means):
         if np.isfinite(value) and not crowded:
             dark = (value - low < 0.55 * (high - low)) == better_high
-            axes.text(j, i, f"{value:.4g}", ha="center", va="center", size=8, color="white" if dark else INK)
+            said = f"{value:.4g}" if spreads is None else f"{value:.3f}\n\u00b1 {spreads[i, j]:.3f}"
+            axes.text(j, i, said, ha="center", va="center", size=8, color="white" if dark else INK)
     bar = figure.colorbar(image, cax=place(figure, left + width + 0.15, 0.6, 0.12, height))
     bar.outline.set_visible(False)
     best = tuple(int(i) for i in np.unravel_index(np.nanargmax(means if better_high else -means), means.shape))
@@ -136,8 +148,8 @@ def heat_map(
 
 
 @styled
-def ranking(names: Sequence[str], series: Sequence[Series], unit: str) -> Picture:
-    """Draw one row a setting, the best first: each run as a dot, the mean with its interval over the seeds."""
+def ranking(names: Sequence[str], series: Sequence[Series], unit: str, bars: str = BARS) -> Picture:
+    """Draw one row a setting, the best first: each run as a dot, the mean with what ``bars`` says."""
     if not names:
         return empty("No run was completed.")
     shown = names[:ROWS]
@@ -171,7 +183,7 @@ def ranking(names: Sequence[str], series: Sequence[Series], unit: str) -> Pictur
     more = "" if len(shown) == len(names) else f", the best {len(shown)} of {len(names)}"
     axes.set_xlabel(label(unit + more, 70))
     axes.set_xlim(_within(unit, axes.get_xlim()))
-    figure.text(1 - 0.25 / figure.get_figwidth(), 0.1 / figure.get_figheight(), BARS, ha="right", size=7.5, color=GREY)
+    figure.text(1 - 0.25 / figure.get_figwidth(), 0.1 / figure.get_figheight(), bars, ha="right", size=7.5, color=GREY)
     figure.legend(*axes.get_legend_handles_labels(), loc="upper right", ncols=2)
     return Picture(figure, " ".join(said))
 

@@ -1,0 +1,271 @@
+"""``mnistlab gridsearch``: score every cell on the same folds, then refit the best one and test it once."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mnistlab import arguments as arguments_of
+from mnistlab import config, console, files, status
+from mnistlab.console import RESULT
+from mnistlab.data import Dataset
+from mnistlab.environment import all_cores
+from mnistlab.errors import RequestError, RunError, did_you_mean
+from mnistlab.evaluate import SCORES
+from mnistlab.gridsearch import folds, result
+from mnistlab.gridsearch.cells import Cell, Grid, grid
+from mnistlab.gridsearch.folds import Score
+from mnistlab.interrupt import held
+from mnistlab.sklearn_models import SklearnModel
+from mnistlab.sweep.job import perform
+from mnistlab.sweep.plan import plan
+
+LOG = logging.getLogger("mnistlab")
+REQUEST, REFIT = "gridsearch.json", "refit"
+USAGE = f"""\
+Usage: mnistlab gridsearch [group=option ...] [key=value ...] KEY=VALUES ... [options]
+
+  Scores every cell of a grid by cross-validation: the training pool (all but the test part) is cut into folds, the
+  same ones for every cell, and a cell is fitted on all folds but one and scored on that one, each in turn. Cells that
+  are equal are run once. Then the best cell is fitted to the whole pool and tested, the only time that the test part
+  is read. Works for networks and for the models of scikit-learn.
+
+  KEY=VALUES     a,b,...  [a,b,...]  range(a,b)  choice(a,b): 'model.C=[0.1,1,10]' model=svm_rbf,knn
+                 (a list that the setting itself takes, as in model.hidden=[128,64], is one value;
+                 'model.hidden=[64],[128,64]' are two)
+
+  --cv N         folds, 5 if not given
+  --metric NAME  {", ".join(SCORES)}; accuracy if not given
+  --jobs N       how many fits at a time, one a core if not given
+  --to DIR       where to write, if not in outputs/gridsearch/<time>; a search that was interrupted there goes on
+  -q, --quiet    print the result only
+"""
+VALUED = ("--cv", "--metric", "--jobs", "--to")
+FLAGS = ("--quiet", "-q")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the command line asks for."""
+
+    overrides: tuple[str, ...]
+    cv: int
+    metric: str
+    jobs: int
+    to: Path | None
+    quiet: bool
+
+    def request(self) -> dict[str, Any]:
+        """Return what decides the scores."""
+        return {"overrides": list(self.overrides), "cv": self.cv, "metric": self.metric}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Search as the arguments say; return the exit status."""
+    if not arguments or {"-h", "--help"} & {*arguments}:
+        print(USAGE, end="")  # noqa: T201
+        return 0 if arguments else 2
+    asked = read(arguments)
+    console.start("quiet" if asked.quiet else "normal")
+    try:
+        cells = grid(asked.overrides)
+        first = cells.cells[0].experiment()
+        pool = folds.read_pool(first)
+        cut = folds.cut(pool, asked.cv, first.data.stratify, first.seed)
+        for cell in cells.cells:  # what does not go with the data is found before the first fit
+            made = cell.experiment()
+            folds.check(made, folds.of_fold(made, pool, cut[0]))
+        directory = _place(asked)
+        with held(directory) as ours:
+            if not ours:
+                raise RequestError(f"--to {files.shown(directory)}: this search is running")
+            return _search(asked, cells, pool, cut, directory)
+    finally:
+        console.stop()
+
+
+def read(arguments: Sequence[str]) -> Asked:
+    """Return what the arguments ask for."""
+    words, given, flags = arguments_of.split("gridsearch", arguments, VALUED, FLAGS)
+    metric = given.get("--metric", "accuracy")
+    if metric not in SCORES:
+        raise RequestError(f"--metric {metric}: choose one of {', '.join(SCORES)}{did_you_mean(metric, SCORES)}")
+    cv, jobs = _number(given, "--cv", 5, 2), _number(given, "--jobs", all_cores(), 1)
+    to = Path(given["--to"]).absolute() if "--to" in given else None
+    return Asked(tuple(words), cv, metric, jobs, to, bool(flags))
+
+
+def _number(given: dict[str, str], name: str, otherwise: int, least: int) -> int:
+    text = given.get(name, str(otherwise))
+    if not text.isdecimal() or int(text) < least:
+        raise RequestError(f"{name} {text}: a whole number of {least} or more was expected")
+    return int(text)
+
+
+def _place(asked: Asked) -> Path:
+    """Return the directory of the search, made if need be, with the request in it."""
+    directory = asked.to or Path(config.claim(f"outputs/gridsearch/{datetime.now():%Y-%m-%d_%H-%M-%S-%f}")).absolute()
+    shown = files.shown(directory)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise RequestError(f"--to {shown}: a file is in the way; name a directory") from None
+    path = directory / REQUEST
+    if path.exists():
+        try:
+            before = json.loads(path.read_text())
+        except (OSError, ValueError):
+            before = None
+        if before != asked.request():
+            raise RequestError(f"--to {shown}: another search lies there; choose another directory, or remove it")
+        if (directory / REFIT / "status.json").exists() and status.read(directory / REFIT).state == "completed":
+            raise RequestError(f"--to {shown}: this search is complete; {shown}/gridsearch.md has its result")
+    files.write_json(path, asked.request())
+    return directory
+
+
+def _search(asked: Asked, cells: Grid, pool: Dataset, cut: list[np.ndarray], directory: Path) -> int:
+    try:
+        known = [one for one in result.read_folds(directory) if one.cell < len(cells.cells) and one.fold < asked.cv]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RequestError(f"{files.shown(directory / result.FOLDS)}: not readable ({error}); remove it") from None
+    counted = {(one.cell, one.fold) for one in known}
+    tasks = [(cell, i) for cell in cells.cells for i in range(asked.cv) if (cell.number, i) not in counted]
+    n_jobs = max(1, min(asked.jobs, len(tasks)))
+    _announce(cells, pool, asked, n_jobs, directory)
+    scores = list(known)
+    left = {cell.number: sum(one is cell for one, _ in tasks) for cell in cells.cells}
+    progress = _Progress(len(cells.cells), len(cells.cells) - sum(map(bool, left.values())))
+    try:
+        for one in _scored(tasks, pool, cut, asked.metric, n_jobs):
+            scores.append(one)
+            left[one.cell] -= 1
+            if not left[one.cell]:
+                result.write_folds(directory, scores)
+                progress.say(result.rows(cells, scores)[one.cell], asked.metric)
+    except KeyboardInterrupt:
+        result.write_folds(directory, scores)
+        LOG.log(RESULT, "interrupted; the same command with --to %s goes on", files.shown(directory))
+        raise
+    finally:
+        progress.close()
+    return _finish(asked, cells, result.rows(cells, scores), directory)
+
+
+def _scored(
+    tasks: Sequence[tuple[Cell, int]], pool: Dataset, cut: list[np.ndarray], metric: str, n_jobs: int
+) -> Iterator[Score]:
+    cores = max(1, all_cores() // n_jobs)
+    if n_jobs == 1:
+        return (folds.score(cell, i, pool, cut[i], metric, cores) for cell, i in tasks)
+    from joblib import Parallel, delayed
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+    work = (delayed(folds.score)(cell, i, pool, cut[i], metric, cores) for cell, i in tasks)
+    running: Iterator[Score] = Parallel(n_jobs, return_as="generator_unordered")(work)
+
+    def guarded() -> Iterator[Score]:
+        try:
+            yield from running
+        except TerminatedWorkerError:
+            raise RunError(
+                "a process was killed; the system does so when memory runs out: try --jobs 1 (with --to DIR the same "
+                "command goes on)"
+            ) from None
+
+    return guarded()
+
+
+class _Progress:
+    """A line a cell, or a bar on a terminal."""
+
+    def __init__(self, cells: int, done: int) -> None:
+        self.cells, self.done = cells, done
+        self.bar: Any = None
+        if sys.stderr.isatty() and LOG.isEnabledFor(logging.INFO):
+            from tqdm import tqdm
+
+            self.bar = tqdm(total=cells, initial=done, unit="cell")
+
+    def say(self, row: result.Row, metric: str) -> None:
+        """Report a cell whose folds are all scored."""
+        self.done += 1
+        if self.bar is not None:
+            self.bar.update(1)
+            return
+        said = f"failed: {row.error}" if row.error else f"{metric} {result.spread(metric, row)}"
+        LOG.info("cell %d of %d  %s  %s  (%.2f s a fold)", self.done, self.cells, row.cell.name, said, row.seconds)
+
+    def close(self) -> None:
+        """Remove the bar."""
+        if self.bar is not None:
+            self.bar.close()
+
+
+def _announce(cells: Grid, pool: Dataset, asked: Asked, n_jobs: int, directory: Path) -> None:
+    LOG.info("data    %s: %s images in %d folds", pool.name, f"{len(pool.train):,}", asked.cv)
+    equal = f" ({cells.repeated} more are equal to one of them)" if cells.repeated else ""
+    LOG.info("grid    %d cells over %s%s", len(cells.cells), ", ".join(cells.axes), equal)
+    LOG.info("launch  %d at a time; into %s", n_jobs, files.shown(directory))
+    learnt, width = len(pool.train) * (asked.cv - 1) // asked.cv, int(np.prod(pool.train.images.shape[1:]))
+    models = (cell.experiment().model for cell in cells.cells)
+    guesses = (model.guess(learnt, width) for model in models if isinstance(model, SklearnModel))
+    if guess := next(filter(None, guesses), ""):
+        LOG.warning("%s; there are %d fits", guess, len(cells.cells) * asked.cv)
+
+
+def _finish(asked: Asked, cells: Grid, table: list[result.Row], directory: Path) -> int:
+    order = result.ranked(table, asked.metric)
+    result.write(directory, cells, table, asked.metric)
+    place = files.shown(directory)
+    if not order:
+        raise RunError(f"none of the {len(table)} cells was scored: {table[0].error}; {place}/grid.csv has them all")
+    best = order[0]
+    failed = sum(1 for row in table if row.error)
+    if failed:
+        LOG.warning("%d of %d cells failed; %s/grid.csv says why", failed, len(table), place)
+    LOG.log(RESULT, "best                 %s", best.cell.name)
+    LOG.log(
+        RESULT,
+        "cross-validated      %s %s (mean and two standard deviations of %d folds)",
+        asked.metric,
+        result.spread(asked.metric, best),
+        asked.cv,
+    )
+    if near := result.as_good(order):
+        LOG.info("about as good        %d other cell%s within that interval", len(near), "s" * (len(near) > 1))
+    return _refit(asked, cells, best.cell, directory)
+
+
+def _refit(asked: Asked, cells: Grid, best: Cell, directory: Path) -> int:
+    """Fit the best cell to the whole pool, as an ordinary run, and print what the test part says."""
+    all_of_it = [] if folds.watches(best.experiment()) else ["data.validation=0"]
+    known = [text for text in cells.fixed if not (all_of_it and text.startswith("data.validation="))]
+    where = [f"hydra.sweep.dir={config.quoted(directory)}", f"hydra.sweep.subdir={REFIT}"]
+    chosen = [*known, *_values(cells, best), *all_of_it]
+    (job,) = plan([*chosen, "report.console=quiet", *where]).jobs
+    perform(job, all_cores())
+    console.start("quiet" if asked.quiet else "normal")
+    state = status.read(job.directory)
+    if state.state != "completed":
+        raise RunError(
+            f"the refit failed: {state.error or state.state}; what it wrote is in {files.shown(job.directory)}"
+        )
+    metrics = json.loads((job.directory / "metrics.json").read_text())
+    LOG.log(RESULT, "%s", "\n".join(console.score_lines("test accuracy", metrics["test"])))
+    LOG.log(RESULT, "search directory     %s (the refitted model is in %s)", files.shown(directory), REFIT)
+    return 0
+
+
+def _values(cells: Grid, best: Cell) -> list[str]:
+    """Return the overrides of a cell; an axis with one value is not among those that Hydra varied."""
+    given = {text.partition("=")[0] for text in best.overrides}
+    return [*best.overrides, *(f"{key}={values[0]}" for key, values in cells.axes.items() if key not in given)]
