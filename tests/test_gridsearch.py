@@ -243,8 +243,8 @@ def test_the_same_request_gives_the_same_scores_with_any_number_of_jobs(command:
 
 
 def test_a_search_goes_on_where_it_was_interrupted(tmp_path: Path, shared_cache: Path, command: Command) -> None:
-    axis = "model.C=[" + ",".join(str(0.5 + i / 100) for i in range(60)) + "]"
-    words = ["gridsearch", "data.limit=1500", "data.test_limit=100", "report.plots=none", "model=svm_rbf", axis]
+    axis = "model.C=[" + ",".join(str(0.5 + i / 100) for i in range(20)) + "]"
+    words = ["gridsearch", "data.limit=800", "data.test_limit=100", "report.plots=none", "model=svm_rbf", axis]
     words += ["--jobs", "1", "--to", "g"]
     process = subprocess.Popen(
         [*PROGRAM, *words],
@@ -265,7 +265,7 @@ def test_a_search_goes_on_where_it_was_interrupted(tmp_path: Path, shared_cache:
     assert known and not (tmp_path / "g/refit").exists()
     # what is known is not scored again: mark it, and find the mark in the result
     marked = [Score(one.cell, one.fold, 0.125, one.seconds) for one in known if one.cell == 0]
-    result.write_folds(tmp_path / "g", [*marked, *(Score(i, j, 0.25, 1.0) for i in range(1, 60) for j in range(5))])
+    result.write_folds(tmp_path / "g", [*marked, *(Score(i, j, 0.25, 1.0) for i in range(1, 20) for j in range(5))])
     os.chdir(tmp_path)
     assert command(*words).status == 0
     assert {float(line["mean"]) for line in table("g")} == {0.125, 0.25}
