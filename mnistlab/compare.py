@@ -155,8 +155,8 @@ def _difference(a: Group, b: Group, metric: str) -> Difference | None:
 
 
 def _same_images(first: Sequence[Record], second: Sequence[Record], metric: str) -> Difference | None:
-    (a,) = (record for record in first if math.isfinite(record.value(metric)))
-    (b,) = (record for record in second if math.isfinite(record.value(metric)))
+    # where a group has several runs of its one seed, they are the same experiment: any of them will do
+    a, b = (next(one for one in of if math.isfinite(one.value(metric))) for of in (first, second))
     if a.metrics.get("data_sha256") != b.metrics.get("data_sha256"):
         return None
     right = [_right(record.directory) for record in (a, b)]
@@ -194,8 +194,10 @@ def _names(a: Group, b: Group) -> tuple[str, str, str]:
     The option of a group stands for itself: kaiming, lenet5. A value has its key: optimizer.lr=0.1.
     """
     differ = [key for key in a.settings if as_text(a.settings[key]) != as_text(b.settings.get(key))]
-    shared = [f"{key}={as_text(a.settings[key])}" for key in a.settings if key not in differ]
-    first, second = (" ".join(_name(key, one.settings[key]) for key in differ) or "the one" for one in (a, b))
+    shared = [f"{key}={as_text(a.settings[key])}" for key in a.settings if key not in differ and a.uses(key)]
+    first, second = (
+        " ".join(_name(key, one.settings[key]) for key in differ if one.uses(key)) or "the one" for one in (a, b)
+    )
     return first, second, f" (at {' '.join(shared)})" if shared else ""
 
 

@@ -22,7 +22,7 @@ def table(comparison: Comparison) -> Table:
     header = [*keys, "runs", *(f"{name}{' (%)' if points(name) else ''}" for name in metrics)]
     rows = []
     for group, means in zip(comparison.groups, comparison.means, strict=True):
-        settings = [as_text(value) for value in group.settings.values()] or [""]
+        settings = [as_text(value) if group.uses(key) else "-" for key, value in group.settings.items()] or [""]
         rows.append([*settings, str(len(group.records)), *(with_interval(name, means[name]) for name in metrics)])
     return header, rows
 
@@ -74,7 +74,7 @@ def csv(comparison: Comparison) -> str:
     header = [*keys, "runs", *(f"{name}.{what}" for name in metrics for what in ("mean", "sd", "half"))]
     rows = [
         [
-            *map(as_text, group.settings.values()),
+            *(as_text(value) if group.uses(key) else "" for key, value in group.settings.items()),
             len(group.records),
             *(value for name in metrics for value in (means[name].mean, means[name].sd, means[name].half)),
         ]

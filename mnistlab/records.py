@@ -15,6 +15,7 @@ from mnistlab.settings import as_text, flat, look_up, told, varying
 from mnistlab.status import State
 
 PARTS = ("train", "validation", "test")
+OF_ALL = ("data", "model", "seed")  # the settings that a model of scikit-learn uses too
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,10 @@ class Record:
             found = found.get(key) if isinstance(found, Mapping) else None
         return float(found) if _is_number(found) else math.nan
 
+    def uses(self, key: str) -> bool:
+        """Return whether a setting decides its numbers: a model of scikit-learn has no optimizer of ours, nor init."""
+        return self.metrics.get("learner", "network") == "network" or key.partition(".")[0] in OF_ALL
+
 
 @dataclass(frozen=True)
 class Group:
@@ -49,7 +54,11 @@ class Group:
     @property
     def name(self) -> str:
         """Return the settings, as one would type them."""
-        return " ".join(f"{key}={as_text(value)}" for key, value in self.settings.items())
+        return " ".join(f"{key}={as_text(value)}" for key, value in self.settings.items() if self.uses(key))
+
+    def uses(self, key: str) -> bool:
+        """Return whether a setting decides the numbers of these runs."""
+        return all(record.uses(key) for record in self.records)
 
     def values(self, metric: str) -> dict[int | None, list[float]]:
         """Return the metric of every run that has it, by seed.
@@ -87,14 +96,13 @@ def read(directory: Path, entry: ledger.Entry | None = None) -> Record:
         if isinstance(config.get(key), Mapping):  # several options of a group at once, which Hydra does not note
             choices.setdefault(key, value)
     settings = told(config, choices)
-    if metrics.get("learner", "network") != "network":  # it has no optimizer, and differs by none from another
-        settings = {key: value for key, value in settings.items() if key.partition(".")[0] in ("data", "model")}
     seed = config.get("seed")
     if entry is not None:
         settings = settings or {key: value for key, value in entry.settings.items() if _decides(key)}
         seed = entry.settings.get("seed", seed)
         keys = tuple(dict.fromkeys([*keys, *entry.settings]))
-    return Record(directory, state, seed if isinstance(seed, int) else None, settings, keys, metrics)
+    record = Record(directory, state, seed if isinstance(seed, int) else None, settings, keys, metrics)
+    return replace(record, settings={key: value for key, value in settings.items() if record.uses(key)})
 
 
 def of_sweep(directory: Path) -> list[Record]:

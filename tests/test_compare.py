@@ -459,3 +459,20 @@ def test_the_corrected_p_of_every_verdict_is_holms_of_all():
         for b in found.groups[i + 1 :]
     ]
     assert [verdict.p for verdict in found.verdicts] == holm(plain)
+
+
+def test_what_a_model_does_not_use_is_not_said_of_it(command):
+    """A support vector machine has no optimizer: two jobs that differ in it only are one experiment, run twice."""
+    small = ("experiment=smoke", "report.plots=none", "trainer.threads=1", "hydra/launcher=basic")
+    said = command("train", "-m", *small, "model=softmax,svm_linear", "optimizer=sgd,adam", "hydra.sweep.dir=s")
+    assert said.status == 0, said.err
+    line = next(line for line in said.out.splitlines() if line.startswith("svm_linear "))
+    assert line.split()[:3] == ["svm_linear", "-", "2"]
+    assert "svm_linear beats softmax adam by " in said.out and "null" not in said.out
+    rows = Path("s/summary.csv").read_text().splitlines()
+    assert [row.split(",")[1:3] for row in rows[1:]] == [
+        ["softmax", "sgd"],
+        ["softmax", "adam"],
+        ["svm_linear", ""],
+        ["svm_linear", ""],
+    ]

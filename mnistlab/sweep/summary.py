@@ -10,7 +10,7 @@ from typing import Any
 
 from mnistlab import comparison_text, files
 from mnistlab.compare import Comparison, compare
-from mnistlab.ledger import Ledger
+from mnistlab.ledger import Entry, Ledger
 from mnistlab.records import Record
 from mnistlab.settings import as_text
 
@@ -35,7 +35,7 @@ def write_table(ledger: Ledger, records: Sequence[Record]) -> None:
     rows = [
         [
             entry.number,
-            *(as_text(entry.settings.get(key)) for key in keys),
+            *(_setting(entry, record, key) for key in keys),
             record.state.state,
             *(_cell(name, record.value(metric)) for name, metric in COLUMNS.items()),
             float(record.state.seconds.get("train", math.nan)),
@@ -89,7 +89,7 @@ def _markdown(ledger: Ledger, records: Sequence[Record], comparison: Comparison 
         accuracies = [record.value(COLUMNS[name]) for name in names[1:]]
         spent = sum(record.state.seconds.values())
         shown = ["-" if math.isnan(value) else f"{100 * value:.2f} %" for value in accuracies]
-        settings = [as_text(entry.settings.get(key)) for key in keys]
+        settings = [_setting(entry, record, key) for key in keys]
         rows.append([str(entry.number), *settings, record.state.state, *shown, f"{spent:.1f}" if spent else "-"])
     parts += ["## Jobs", comparison_text.as_markdown((header, rows))]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -97,6 +97,10 @@ def _markdown(ledger: Ledger, records: Sequence[Record], comparison: Comparison 
 
 def _keys(ledger: Ledger) -> list[str]:
     return list(dict.fromkeys(key for entry in ledger.entries for key in entry.settings))
+
+
+def _setting(entry: Entry, record: Record, key: str) -> str:
+    return as_text(entry.settings.get(key)) if record.uses(key) else ""
 
 
 def _cell(name: str, value: float) -> Any:
