@@ -26,6 +26,8 @@ Usage: mnistlab COMMAND ...
   explain [group=option ...] [key=value ...] its layers, parameters, operations and memory (--json)
   gradcheck [group=option ...] [...]         its gradients against central differences
   evaluate RUN [RUN ...] [data=NAME ...]     score saved models: alone or as an ensemble, on other or harder images
+  explore pca [data=NAME ...]                principal components of the images, in numbers and pictures
+  explore boundary model=NAME[,NAME] [...]   decision regions of models on the first two components
   data list                                  the datasets, and where each was found
   data fetch NAME [--to FOLDER]              download a dataset
   data show [data=NAME ...] [--to FOLDER]    provenance, class balance and a sample grid as a picture
@@ -206,6 +208,13 @@ def evaluate(arguments: list[str]) -> int:
     return evaluate_command.main(arguments)
 
 
+def explore(arguments: list[str]) -> int:
+    """``mnistlab explore pca | boundary``: principal components, and decision regions in their plane."""
+    from mnistlab.explore import command
+
+    return command.main(arguments)
+
+
 def completion(arguments: list[str]) -> int:
     """``mnistlab completion``: print the script that makes bash complete commands, groups, options and keys."""
     sys.argv = ["mnistlab"]
@@ -258,6 +267,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "explain": explain,
     "gradcheck": gradcheck,
     "evaluate": evaluate,
+    "explore": explore,
     "data": data,
     "completion": completion,
 }
