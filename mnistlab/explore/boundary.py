@@ -30,22 +30,22 @@ from mnistlab.streams import stream
 from mnistlab.train import Score, fit
 
 MOST_MODELS = 9
-MESH = 300  # places along each side of the plane
+MESH = 240  # places along each side of the plane
 MARGIN = 0.05  # of the plane around the points, as a share of their extent
-LEAST_INSIDE = 0.025  # of the mesh's side: a region that is nowhere this far from its edge has no room for a name
+LEAST_INSIDE = 0.03  # of the mesh's side: a region that is nowhere this far from its edge has no room for a name
 
 Predict = Callable[[np.ndarray], np.ndarray]  # points (n, 2) -> probabilities (n, classes)
 
 
 @dataclass(frozen=True)
 class Regions:
-    """The predicted class and its probability on a mesh, (len(y), len(x)), and a place for the name of each class."""
+    """The predicted class and its probability on a mesh, (len(y), len(x)), and a place for the name of each region."""
 
     x: np.ndarray
     y: np.ndarray
     classes: np.ndarray
     probabilities: np.ndarray
-    named: np.ndarray  # (names, 3): the class, x, y
+    named: np.ndarray  # (names, 3): the class, x, y; a region without room has no name
 
 
 def explore(request: Request) -> None:
@@ -185,15 +185,16 @@ def _regions(predict: Predict, x: np.ndarray, y: np.ndarray) -> Regions:
 
 
 def _places_of_names(classes: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return (class, x, y) of the place that lies deepest inside the region of each class, where there is room."""
-    from scipy.ndimage import distance_transform_edt
+    """Return (class, x, y) of the place that lies deepest inside each connected region, where there is room."""
+    from scipy.ndimage import distance_transform_edt, label, maximum_position
 
     found = []
     for c in np.unique(classes):
         depth = distance_transform_edt(np.pad(classes == c, 1))[1:-1, 1:-1]
-        row, column = np.unravel_index(int(depth.argmax()), depth.shape)
-        if depth[row, column] >= LEAST_INSIDE * len(x):
-            found.append((float(c), x[column], y[row]))
+        regions, count = label(classes == c)
+        for row, column in maximum_position(depth, regions, range(1, count + 1)):
+            if depth[row, column] >= LEAST_INSIDE * len(x):
+                found.append((float(c), x[column], y[row]))
     return np.array(found).reshape(-1, 3)
 
 

@@ -8,7 +8,7 @@ from mnistlab import arguments as arguments_of
 from mnistlab import config, console
 from mnistlab.errors import RequestError, did_you_mean
 from mnistlab.explore import boundary, pca
-from mnistlab.explore.request import POINTS, Request
+from mnistlab.explore.request import EPOCHS, POINTS, Request
 
 USAGE = f"""\
 Usage: mnistlab explore pca [data=NAME] [data.KEY=... ...] [options]
@@ -22,7 +22,7 @@ Usage: mnistlab explore pca [data=NAME] [data.KEY=... ...] [options]
              several models are panels side by side, and settings of the group model hold for all of them.
 
   data=NAME, data.KEY=..., seed=N, report.plots=none   as for `mnistlab train`, but nothing is held out for validation
-             unless data.validation says so
+             unless data.validation says so, and a network is trained for {EPOCHS} epochs unless the trainer is set
 
   --points N     points that are drawn, each class in proportion: {POINTS:,}, or as many as there are. The models of
                  `boundary`, and its components, are fitted on these; with data.limit=N it takes all of that

@@ -22,6 +22,7 @@ from mnistlab.explore.components import Components
 from mnistlab.streams import stream
 
 POINTS = 1000
+EPOCHS = 100
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,17 @@ class Request:
         return any(override.partition("=")[0].lstrip("+") == key for override in self.overrides)
 
     def experiment(self, *more: str) -> Experiment:
-        """Return the experiment of the overrides; nothing is held out for validation unless they say so."""
+        """Return the experiment of the overrides.
+
+        Unless they say otherwise nothing is held out for validation, and a network is trained for 100 epochs: so few
+        points make few steps an epoch.
+        """
         made = config.experiment(config_errors.compose([*more, *self.overrides]))
-        return made if self.sets("data.validation") else replace(made, data=replace(made.data, validation=0))
+        if not self.sets("data.validation"):
+            made = replace(made, data=replace(made.data, validation=0))
+        if not any(map(self.sets, ("trainer", "trainer.epochs", "experiment"))):
+            made = replace(made, trainer=replace(made.trainer, epochs=EPOCHS))
+        return made
 
 
 def read_data(made: Experiment, which: str) -> tuple[Dataset, Part]:

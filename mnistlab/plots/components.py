@@ -98,12 +98,15 @@ def scatter(
 
     if not len(scores):
         return empty("There are no points to draw.")
-    side = 5.6
     characters, shapes = are_characters(class_names), markers(class_names)
-    figure = _figure_with_legend(0.75 + side, 1.2 + side, "Images in the plane of two components", class_names, shapes)
-    means = ", large: the mean of each class" if len(centres) <= MOST_CENTRES else ""
+    low, high = scores[:, :2].min(axis=0), scores[:, :2].max(axis=0)
+    margin = 0.04 * float((high - low).max()) or 1.0
+    wide, tall = high - low + 2 * margin
+    side, up = 6.0, float(np.clip(6.0 * tall / wide, 3.5, 7.0))
+    figure = _figure_with_legend(0.75 + side, 1.2 + up, "Images in the plane of two components", class_names, shapes)
+    means = ", and the mean of each class in bold" if len(centres) <= MOST_CENTRES else ""
     _note(figure, f"{len(scores):,} of {images:,} images{means}")
-    axes = place(figure, 0.65, 0.5, side, side)
+    axes = place(figure, 0.65, 0.5, side, up)
     mixed = np.argsort(np.arange(len(scores)) * 0.6180339887 % 1)  # so that no class lies over all others
     colours = [colour_of(int(c)) for c in labels[mixed]]
     x, y = scores[mixed, :2].T
@@ -118,6 +121,7 @@ def scatter(
             )
             at.set(ha="center", va="center", path_effects=halo)
     axes.set(xlabel=_axis(1, shares), ylabel=_axis(2, shares))
+    axes.set(xlim=(low[0] - margin, high[0] + margin), ylim=(low[1] - margin, high[1] + margin))
     axes.set_aspect("equal", adjustable="datalim")
     axes.grid()
     said = f"{_said(len(scores), images, 'plane', 2, shares)} Means of the classes: "
@@ -134,24 +138,25 @@ def scatter_3d(
 
     if not len(scores):
         return empty("There are no points to draw.")
-    side, shapes = 4.6, markers(class_names)
+    side, up, shapes = 4.8, 4.3, markers(class_names)
     size = 26 if are_characters(class_names) else 14
-    figure = _figure_with_legend(2 * side, 0.7 + side, "Images in the space of three components", class_names, shapes)
+    title = "Images in the space of three components"
+    figure = _figure_with_legend(2 * side + 0.3, 0.35 + up, title, class_names, shapes)
     _note(figure, f"{len(scores):,} of {images:,} images, from two sides; what is nearer is stronger")
     width, height = figure.get_size_inches()
     for i, (elevation, azimuth) in enumerate(VIEWS):
-        box = (side * i / width, 0.15 / height, (side - 0.1) / width, (side - 0.1) / height)
+        box = (((side + 0.4) * i - 0.15) / width, 0.05 / height, side / width, up / height)
         axes: Any = Axes3D(figure, rect=box, elev=elevation, azim=azimuth, computed_zorder=False)
         figure.add_axes(axes)
-        axes.set_box_aspect(None, zoom=0.9)
+        axes.set_box_aspect(None, zoom=0.98)
         for alpha, near in zip(np.linspace(0.35, 0.95, SLABS), _slabs(scores, elevation, azimuth), strict=True):
             for c in np.unique(labels[near]):
                 of_class = near[labels[near] == c]
                 mark = {"marker": shapes[int(c)], "color": colour_of(int(c)), "s": size, "lw": 0}
                 axes.scatter(*scores[of_class, :3].T, **mark, alpha=alpha, depthshade=False)
-        axes.set_xlabel(_axis(1, shares), size=8.5, labelpad=-4)
-        axes.set_ylabel(_axis(2, shares), size=8.5, labelpad=-4)
-        axes.set_zlabel(_axis(3, shares), size=8.5, labelpad=-6)
+        axes.set_xlabel(_axis(1, shares), size=8.5, labelpad=-3)
+        axes.set_ylabel(_axis(2, shares), size=8.5, labelpad=-3)
+        axes.set_zlabel(_axis(3, shares), size=8.5, labelpad=-1)
         axes.tick_params(labelsize=7, pad=-2)
         for pane in (axes.xaxis, axes.yaxis, axes.zaxis):
             pane.set_pane_color((1, 1, 1, 0))
@@ -196,7 +201,8 @@ def _figure_with_legend(
 ) -> Figure:
     """Return a figure with the legend of the classes right of ``wide`` inches."""
     figure = new_figure(wide + 0.3 + width_of_legend(class_names), high, title)
-    legend(figure, class_names, shapes, (wide + 0.15, high - 0.75))
+    shown = ["o"] * len(shapes) if are_characters(class_names) else shapes
+    legend(figure, class_names, shown, (wide + 0.15, high - 0.75))
     return figure
 
 

@@ -64,7 +64,7 @@ def legend(
         loc="upper left",
         bbox_to_anchor=(at[0] / width, at[1] / height),
         borderaxespad=0,
-        ncols=-(-(len(class_names) + len(more)) // ROWS_OF_A_LEGEND),
+        ncols=_columns(len(class_names) + len(more)),
         handletextpad=0.3,
         columnspacing=0.8,
         title="class",
@@ -74,8 +74,17 @@ def legend(
 
 def width_of_legend(class_names: Sequence[str], more: Sequence[str] = ()) -> float:
     """Return the width of `legend` in inches, ``more`` being the names of its further marks."""
-    columns = -(-(len(class_names) + len(more)) // ROWS_OF_A_LEGEND)
-    return columns * (width_of([*(label(name, 14) for name in class_names), *more], 8.5) + 0.4) + 0.1
+    widest = width_of([*(label(name, 14) for name in class_names), *more], 8.5)
+    return _columns(len(class_names) + len(more)) * (widest + 0.4) + 0.1
+
+
+def height_of_legend(entries: int) -> float:
+    """Return the height of `legend` with so many entries in inches."""
+    return 0.19 * (1 - -entries // _columns(entries)) + 0.05
+
+
+def _columns(entries: int) -> int:
+    return -(-entries // ROWS_OF_A_LEGEND)
 
 
 def paths_of(shapes: Sequence[Any]) -> list[Any]:
