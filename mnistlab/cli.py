@@ -241,6 +241,14 @@ def complete(arguments: list[str]) -> int:
                 print("--split --noise --rotate --to --quiet --verbose --help")  # noqa: T201
                 return 0
             line = " ".join(["mnistlab evaluate", *(word for word in typed if word.startswith("data=")), current])
+        elif typed[0] == "explore":
+            if len(typed) == 1:
+                print("pca boundary")  # noqa: T201
+                return 0
+            if not line.endswith(" ") and words[-1].startswith("-"):
+                print("--points --split --to --quiet --verbose --help")  # noqa: T201
+                return 0
+            line = re.sub(r" (?:--(?:points|split|to)[= ]\S+|--?[a-z]+|pca|boundary)(?= )", "", line)
         elif typed[0] not in ("train", "tune", "data", "explain", "gradcheck"):
             return 0
         # Hydra knows of no sub-commands and none of their options: it must see the line without

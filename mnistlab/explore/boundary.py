@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ from mnistlab.data import Dataset, Part
 from mnistlab.errors import RequestError
 from mnistlab.evaluate import HIGHER_IS_BETTER, SCORES, accuracy
 from mnistlab.explore import request as requests
-from mnistlab.explore.components import Components, principal_components
+from mnistlab.explore.components import Components
+from mnistlab.explore.regions import Predict, mesh_around, regions_of
 from mnistlab.explore.request import Request
 from mnistlab.nn.conv import Conv2D
 from mnistlab.nn.pool import Pool2D
@@ -30,22 +31,6 @@ from mnistlab.streams import stream
 from mnistlab.train import Score, fit
 
 MOST_MODELS = 9
-MESH = 240  # places along each side of the plane
-MARGIN = 0.05  # of the plane around the points, as a share of their extent
-LEAST_INSIDE = 0.03  # of the mesh's side: a region that is nowhere this far from its edge has no room for a name
-
-Predict = Callable[[np.ndarray], np.ndarray]  # points (n, 2) -> probabilities (n, classes)
-
-
-@dataclass(frozen=True)
-class Regions:
-    """The predicted class and its probability on a mesh, (len(y), len(x)), and a place for the name of each region."""
-
-    x: np.ndarray
-    y: np.ndarray
-    classes: np.ndarray
-    probabilities: np.ndarray
-    named: np.ndarray  # (names, 3): the class, x, y; a region without room has no name
 
 
 def explore(request: Request) -> None:
@@ -61,13 +46,12 @@ def explore(request: Request) -> None:
     part = pool.take(rows)
     requests.announce(dataset, part.images, f"{len(part):,} of {len(pool):,} training images")
     threads = choose_threads(made, None, len(part))
-    with threadpool_limits(threads):
-        found = principal_components(part.images)
+    found = requests.components_of(dataset, part, threads)
     if len(found.variances) < 2:
-        raise RequestError("the images have fewer than two components; boundary needs a plane")
+        raise RequestError(f"data={dataset.name}: the images have one component only, and boundary needs a plane")
     plane = _in_the_plane(dataset, part, found)
     scores = plane.train.images[:, 0]
-    mesh = _mesh(scores)
+    mesh = mesh_around(scores)
     accuracies, columns, regions = [], {}, {}
     for name, other in experiments.items():
         predict = _learn(other, plane)
@@ -79,7 +63,7 @@ def explore(request: Request) -> None:
             row |= {"validation_accuracy": accuracy(plane.validation.labels, held_out)}
         accuracies.append({"model": name, **row})
         columns[name] = probabilities.argmax(axis=1)
-        regions[name] = _regions(predict, *mesh)
+        regions[name] = regions_of(predict, *mesh)
         LOG.info("%s", _line(accuracies[-1]))
 
     folder = requests.claim(request, f"boundary_{'_'.join(request.models)}")
@@ -94,7 +78,7 @@ def explore(request: Request) -> None:
     requests.write_about(folder, request, made, dataset, threads, summary)
     files.write(folder / "accuracy.csv", files.csv(list(accuracies[0]), [list(row.values()) for row in accuracies]))
     _write_points(folder, dataset, rows, plane.train, columns)
-    requests.write_components(folder, found, 2)
+    requests.write_components(folder, found, 2, dataset.scale)
     for name, region in regions.items():
         files.write(folder / f"boundary_{name}.npz", report.npz(**vars(region)))
     drawn = [] if made.report.plots is Plots.none else pictures.save_pictures(folder, _pictures(folder))
@@ -166,36 +150,6 @@ def _learn(made: Experiment, plane: Dataset) -> Predict:
             score=None if monitor == "loss" else score,
         )
     return lambda points: network.predict((points / deviations[0])[:, None])
-
-
-def _mesh(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return x and y of the places at which the plane is looked at: all points, and a margin around them."""
-    low, high = scores.min(axis=0), scores.max(axis=0)
-    margin = MARGIN * np.where(high > low, high - low, 1.0)
-    x, y = np.linspace(low - margin, high + margin, MESH).T
-    return x, y
-
-
-def _regions(predict: Predict, x: np.ndarray, y: np.ndarray) -> Regions:
-    places = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
-    probabilities = predict(places)
-    classes = probabilities.argmax(axis=1).reshape(len(y), len(x))
-    certain = probabilities.max(axis=1).reshape(classes.shape).astype(np.float32)
-    return Regions(x, y, classes, certain, _places_of_names(classes, x, y))
-
-
-def _places_of_names(classes: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return (class, x, y) of the place that lies deepest inside each connected region, where there is room."""
-    from scipy.ndimage import distance_transform_edt, label, maximum_position
-
-    found = []
-    for c in np.unique(classes):
-        depth = distance_transform_edt(np.pad(classes == c, 1))[1:-1, 1:-1]
-        regions, count = label(classes == c)
-        for row, column in maximum_position(depth, regions, range(1, count + 1)):
-            if depth[row, column] >= LEAST_INSIDE * len(x):
-                found.append((float(c), x[column], y[row]))
-    return np.array(found).reshape(-1, 3)
 
 
 def _write_points(

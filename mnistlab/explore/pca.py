@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from mnistlab import files, pictures, plots
 from mnistlab.console import LOG, RESULT
 from mnistlab.explore import request as requests
-from mnistlab.explore.components import Components, principal_components
+from mnistlab.explore.components import Components
 from mnistlab.explore.request import Request
 from mnistlab.report import Plots
 from mnistlab.run import choose_threads
@@ -34,8 +33,7 @@ def explore(request: Request) -> None:
     rows = requests.draw_points(request.points, part.labels, made.seed, requests.POINTS)
     threads = choose_threads(made, None, len(part))
     requests.announce(dataset, part.images, f"{len(part):,} {WORDS[request.split]}")
-    with threadpool_limits(threads):
-        found = principal_components(part.images)
+    found = requests.components_of(dataset, part, threads)
     count = min(DRAWN, len(found.variances))
     scores = found.project(part.images, count, dataset.scale)
     present = np.unique(part.labels)
@@ -60,7 +58,7 @@ def explore(request: Request) -> None:
     names = dataset.class_names
     points = [[int(row), names[part.labels[row]], *map(float, scores[row])] for row in rows]
     files.write(folder / "points.csv", files.csv(columns, points))
-    requests.write_components(folder, found, KEPT, centres=centres, centre_classes=present)
+    requests.write_components(folder, found, KEPT, dataset.scale, centres=centres, centre_classes=present)
     drawn = [] if made.report.plots is Plots.none else pictures.save_pictures(folder, _pictures(folder))
     LOG.log(RESULT, "%s", "\n".join([*_said(found, summary), requests.finish(folder, drawn)]))
 

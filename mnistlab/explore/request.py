@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from mnistlab import config, config_errors, files, report
 from mnistlab.config import Experiment
@@ -18,7 +19,7 @@ from mnistlab.console import LOG
 from mnistlab.data import Dataset, Part, load, load_all, split
 from mnistlab.environment import environment
 from mnistlab.errors import RequestError
-from mnistlab.explore.components import Components
+from mnistlab.explore.components import Components, principal_components
 from mnistlab.streams import stream
 
 POINTS = 1000
@@ -76,6 +77,15 @@ def draw_points(asked: int | None, labels: np.ndarray, seed: int, otherwise: int
     return split.draw(labels, min(asked or otherwise, len(labels)), True, stream(seed, "points"))
 
 
+def components_of(dataset: Dataset, part: Part, threads: int) -> Components:
+    """Return the principal components of a part; what is wrong with the images is said of the data."""
+    try:
+        with threadpool_limits(threads):
+            return principal_components(part.images)
+    except RequestError as error:
+        raise RequestError(f"data={dataset.name}: {error}") from None
+
+
 def refuse_place(to: str | None) -> None:
     """Refuse a place that is not an empty directory: nothing is ever overwritten."""
     place = Path(to) if to is not None else None
@@ -110,9 +120,9 @@ def write_about(
     files.write_json(folder / "environment.json", environment(made.seed, threads, data, request.command, identity))
 
 
-def write_components(folder: Path, found: Components, most: int, **more: np.ndarray) -> None:
-    """Write components.npz: the mean image and the first axes, in the units of pixels, with their variances."""
-    arrays = {"mean": found.mean, "axes": found.axes[:most].astype(np.float32), "variances": found.variances[:most]}
+def write_components(folder: Path, found: Components, most: int, scale: float, **more: np.ndarray) -> None:
+    """Write components.npz: the scores of an image x, in pixels, are scale * (x - mean) @ axes.T."""
+    arrays = {"mean": found.mean, "axes": found.axes[:most].astype(np.float32), "scale": np.array(scale)}
     files.write(folder / "components.npz", report.npz(**arrays, **more))
 
 
