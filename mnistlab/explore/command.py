@@ -22,7 +22,7 @@ Usage: mnistlab explore pca [data=NAME] [data.KEY=... ...] [options]
              several models are panels side by side, and settings of the group model hold for all of them.
 
   data=NAME, data.KEY=..., seed=N, report.plots=none   as for `mnistlab train`, but nothing is held out for validation
-             unless data.validation says so, and a network is trained for {EPOCHS} epochs unless the trainer is set
+             unless data.validation says so, and a network trains for {EPOCHS} epochs unless trainer.epochs says so
 
   --points N     points that are drawn, each class in proportion: {POINTS:,}, or as many as there are. The models of
                  `boundary`, and its components, are fitted on these; with data.limit=N it takes all of that
