@@ -27,6 +27,8 @@ Usage: mnistlab COMMAND ...
   explain [group=option ...] [key=value ...] its layers, parameters, operations and memory (--json)
   gradcheck [group=option ...] [...]         its gradients against central differences
   evaluate RUN [RUN ...] [data=NAME ...]     score saved models: alone or as an ensemble, on other or harder images
+  explore pca [data=NAME ...]                principal components of the images, in numbers and pictures
+  explore boundary model=NAME[,NAME] [...]   decision regions of models on the first two components
   data list                                  the datasets, and where each was found
   data fetch NAME [--to FOLDER]              download a dataset
   data show [data=NAME ...] [--to FOLDER]    provenance, class balance and a sample grid as a picture
@@ -216,6 +218,13 @@ def evaluate(arguments: list[str]) -> int:
     return evaluate_command.main(arguments)
 
 
+def explore(arguments: list[str]) -> int:
+    """``mnistlab explore pca | boundary``: principal components, and decision regions in their plane."""
+    from mnistlab.explore import command
+
+    return command.main(arguments)
+
+
 def completion(arguments: list[str]) -> int:
     """``mnistlab completion``: print the script that makes bash complete commands, groups, options and keys."""
     sys.argv = ["mnistlab"]
@@ -242,6 +251,14 @@ def complete(arguments: list[str]) -> int:
                 print("--split --noise --rotate --to --quiet --verbose --help")  # noqa: T201
                 return 0
             line = " ".join(["mnistlab evaluate", *(word for word in typed if word.startswith("data=")), current])
+        elif typed[0] == "explore":
+            if len(typed) == 1:
+                print("pca boundary")  # noqa: T201
+                return 0
+            if not line.endswith(" ") and words[-1].startswith("-"):
+                print("--points --split --to --quiet --verbose --help")  # noqa: T201
+                return 0
+            line = re.sub(r" (?:--(?:points|split|to)[= ]\S+|--?[a-z]+|pca|boundary)(?= )", "", line)
         elif typed[0] not in ("train", "tune", "gridsearch", "data", "explain", "gradcheck"):
             return 0
         # Hydra knows of no sub-commands and none of their options: it must see the line without
@@ -269,6 +286,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "explain": explain,
     "gradcheck": gradcheck,
     "evaluate": evaluate,
+    "explore": explore,
     "data": data,
     "completion": completion,
 }

@@ -89,6 +89,16 @@ def test_cfg_hydra_claims_no_directory(command: Command) -> None:
         ),
         ("mnistlab evaluate outputs/a=1 data=mn", ["data=mnist", "data=mnist5k"]),
         ("mnistlab evaluate outputs/a data=folder data.si", ["data.size="]),
+        ("mnistlab explore ", ["pca", "boundary"]),
+        ("mnistlab explore pca data=mn", ["data=mnist", "data=mnist5k"]),
+        (
+            "mnistlab explore boundary model=knn --p",
+            ["--points", "--split", "--to", "--quiet", "--verbose", "--help"],
+        ),
+        (
+            "mnistlab explore boundary --points 30 --to=x -q model=svm_",
+            [f"model=svm_{kernel}" for kernel in ("linear", "poly", "rbf", "sigmoid")],
+        ),
         ("mnistlab explain model=mlp_", ["model=mlp_1hidden", "model=mlp_2hidden"]),
         ("mnistlab explain --json data=mn", ["data=mnist", "data=mnist5k"]),
         ("mnistlab gradcheck --elements 5 --batch=2 optimizer.b", ["optimizer.beta1=", "optimizer.beta2="]),

@@ -101,6 +101,36 @@ def picture_of_covering(n, shape=(28, 28), grid=(14, 14), patch=5):
     return plots.occlusion(images(n, *shape), truths, predictions, np.linspace(0.987, 0.5, n), drops, patch, names(10))
 
 
+def shares(count):
+    share = 0.5 ** np.arange(1, count + 1)
+    return share / share.sum()
+
+
+def picture_of_points(k, n=200, names_of=names):
+    scores, labels = rng.normal(size=(n, 3)), np.arange(n) % k
+    centres = {c: scores[labels == c].mean(axis=0) for c in range(k)}
+    return plots.scatter(scores, labels, centres, shares(8), names_of(k), 5000)
+
+
+def letters(k):
+    return [chr(ord("!") + c) for c in range(k)]  # among them $ and %
+
+
+def panel(title, k, points, regions=None):
+    x = np.linspace(-2, 2, 40)
+    classes = np.add.outer(np.arange(40), np.arange(40)) * (regions or k) // 79
+    named = np.array([[c, -1.9 + c / k, 1.9] for c in range(min(k, 3))])
+    chance = np.linspace(1 / k, 1, 1600).reshape(40, 40)
+    return plots.Panel(title, 0.625, x, x, classes, chance, named, np.arange(points) % k)
+
+
+def picture_of_regions(panels, k, points=60, names_of=names):
+    drawn = [panel(f"$x$ model {i}", k, points) for i in range(panels)]
+    return plots.decision_regions(
+        drawn, rng.normal(size=(points, 2)), np.arange(points) // 2 % k, names_of(k), shares(2)
+    )
+
+
 CASES = {
     "curves": (lambda: plots.curves(history(10), best_epoch=7), ["10 epochs", "1.25 to 0.125", "92.5 %", "epoch is 7"]),
     "curves, one epoch": (lambda: plots.curves(history(1)), ["1 epoch.", "1.25"]),
@@ -204,6 +234,56 @@ CASES = {
         ["1 mistake with a patch of 3 x 3"],
     ),
     "occlusion, none": (lambda: picture_of_covering(0), ["No mistakes"]),
+    "scree": (lambda: plots.scree(shares(64)), ["50.00, 25.00, 12.50, 6.25, 3.12, to 0.00"]),
+    "scree, one component": (lambda: plots.scree(np.ones(1)), ["component: 100.00, to 100.00."]),
+    "scree, nothing": (lambda: plots.scree(np.zeros(0)), ["no components"]),
+    "cumulative": (
+        lambda: plots.cumulative(np.cumsum(shares(64)), {0.8: 3, 0.9: 4}),
+        ["of 64 components together: 80 % by 3, 90 % by 4."],
+    ),
+    "cumulative, one component": (lambda: plots.cumulative(np.ones(1), {0.8: 1}), ["80 % by 1"]),
+    "cumulative, nothing": (lambda: plots.cumulative(np.zeros(0), {}), ["no components"]),
+    "scatter": (lambda: picture_of_points(10), ["200 of 5,000 images in the plane", "75.29 % of", "classes: $x$ ("]),
+    "scatter, characters": (lambda: picture_of_points(10, names_of=letters), ["Means of the classes: ! ("]),
+    "scatter, 47 classes": (lambda: picture_of_points(47), [", ...."]),
+    "scatter, one point": (lambda: picture_of_points(1, n=1), ["1 of 5,000 images"]),
+    "scatter, nothing": (lambda: picture_of_points(0, n=0), ["no points"]),
+    "scatter 3d": (
+        lambda: plots.scatter_3d(rng.normal(size=(99, 3)), np.arange(99) % 10, shares(8), names(10), 5000),
+        ["99 of 5,000 images in the space of the first 3 components", "87.84 %"],
+    ),
+    "scatter 3d, characters": (
+        lambda: plots.scatter_3d(rng.normal(size=(99, 3)), np.arange(99) % 47, shares(8), letters(47), 5000),
+        ["99 of 5,000"],
+    ),
+    "scatter 3d, one point": (
+        lambda: plots.scatter_3d(np.zeros((1, 3)), np.zeros(1, int), shares(3), ["a"], 1),
+        ["1 of 1 images"],
+    ),
+    "scatter 3d, nothing": (lambda: plots.scatter_3d(np.zeros((0, 3)), [], shares(3), ["a"], 1), ["no points"]),
+    "eigenimages": (
+        lambda: plots.eigenimages(images(1)[0], rng.normal(size=(40, 28, 28)), shares(64)),
+        ["per cent: 50.00, 25.00, 12.50"],
+    ),
+    "eigenimages, one of zeros, wide": (
+        lambda: plots.eigenimages(np.zeros((8, 20)), np.zeros((1, 8, 20)), np.ones(1)),
+        ["per cent: 100.00."],
+    ),
+    "decision regions": (
+        lambda: picture_of_regions(1, 10),
+        ["60 points; training accuracy: $x$ model 0 62.50 %. 10 of 10 classes have a region."],
+    ),
+    "decision regions, four models": (lambda: picture_of_regions(4, 10, names_of=letters), ["$x$ model 3 62.50 %"]),
+    "decision regions, nine models": (lambda: picture_of_regions(9, 2), ["model 8"]),
+    "decision regions, 47 classes": (lambda: picture_of_regions(2, 47), ["of 47 classes"]),
+    "decision regions, one region": (
+        lambda: plots.decision_regions([panel("a", 3, 9, 1)], rng.normal(size=(9, 2)), np.zeros(9), "abc", [0.5, 0.25]),
+        ["1 of 3 classes have a region"],
+    ),
+    "decision regions, nothing": (
+        lambda: plots.decision_regions([], np.zeros((0, 2)), np.zeros(0), ["a"], [1, 0]),
+        ["no model"],
+    ),
     "norms": (lambda: plots.norms(norms_table()), ["dense1: weight norm 5.25 to 7.25", "grad norm 0.5 to 0.1667"]),
     "norms, zeros": (lambda: plots.norms(norms_table(1).assign(weight_norm=0.0, grad_norm=np.nan)), ["norm 0 to 0"]),
     "norms, nothing": (lambda: plots.norms(norms_table(0)), ["No norms"]),
@@ -274,7 +354,7 @@ def test_every_picture_is_a_png_with_its_numbers_in_words(case, tmp_path):
 
 def test_every_function_has_a_case():
     elsewhere = {"Series", "Training", "against", "heat_map", "ranking_of_settings", "side_by_side"}
-    functions = {*plots.__all__} - {"Picture", "save"} - elsewhere
+    functions = {*plots.__all__} - {"Panel", "Picture", "save"} - elsewhere
     cases = {case.split(",")[0].replace("-", "_").replace(" ", "_") for case in CASES}
     assert functions == cases
 
@@ -368,6 +448,43 @@ def test_the_heat_map_of_an_occlusion_covers_its_image():
     axes = picture_of_covering(1, (9, 20), (9, 10), 3).figure.axes[1]
     image, heat = axes.get_images()
     assert image.get_extent() == list(heat.get_extent()) == [-0.5, 19.5, 8.5, -0.5]
+
+
+def test_a_class_of_one_character_is_drawn_as_it_and_others_have_a_colour_and_a_shape():
+    from mnistlab.plots.marks import CLASS_COLOURS, colour_of, markers
+
+    glyphs = markers([*"01$%"])
+    assert len({path.vertices.tobytes() for path in glyphs}) == 4
+    for path in glyphs:
+        np.testing.assert_allclose(path.get_extents().p0 + path.get_extents().p1, 0, atol=1e-6)
+    marks = [(colour_of(c), shape) for c, shape in enumerate(markers(names(47)))]
+    assert len(set(marks)) == 47
+    assert len({colour for colour, _ in marks[:10]}) == len(CLASS_COLOURS) == 10
+
+
+def test_a_region_is_the_stronger_the_more_probable():
+    from mnistlab.plots.boundary import _shaded
+
+    shades = _shaded(panel("a", 2, 4), 2)
+    strength = 1 - shades.min(axis=-1)
+    assert strength[0, 0] == pytest.approx(0.06)
+    assert strength[-1, -1] > 0.5
+    assert (np.diff(strength[0]) > 0).all()
+
+
+def test_right_points_are_discs_and_wrong_ones_crosses():
+    from matplotlib.collections import PathCollection
+
+    def counts(predicted):
+        drawn = panel("a", 3, 9)
+        drawn = plots.Panel(**{**vars(drawn), "predicted": predicted})
+        picture = plots.decision_regions([drawn], rng.normal(size=(9, 2)), np.arange(9) % 3, "abc", [0.5, 0.25])
+        return [len(points.get_offsets()) for points in picture.figure.axes[1].findobj(PathCollection)]
+
+    wrong = np.arange(9) % 3
+    wrong[:2] = 2
+    assert counts(np.arange(9) % 3) == [0, 9]
+    assert counts(wrong) == [2, 7]
 
 
 def test_the_same_picture_gives_the_same_bytes(tmp_path):

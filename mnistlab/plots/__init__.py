@@ -4,7 +4,9 @@ Each function returns a `Picture`, a matplotlib figure with its text equivalent;
 imported on the first call, without pyplot, so that nothing global changes.
 """
 
+from mnistlab.plots.boundary import Panel, decision_regions
 from mnistlab.plots.classes import class_distribution, confusion
+from mnistlab.plots.components import cumulative, eigenimages, scatter, scatter_3d, scree
 from mnistlab.plots.figure import Picture, save
 from mnistlab.plots.grids import augmented, mistakes, samples, weights
 from mnistlab.plots.lines import activations, curves, norms
@@ -16,6 +18,7 @@ from mnistlab.plots.sweeps import ranking as ranking_of_settings
 from mnistlab.plots.tuning import importance, search_history
 
 __all__ = [
+    "Panel",
     "Picture",
     "Series",
     "Training",
@@ -24,7 +27,10 @@ __all__ = [
     "augmented",
     "class_distribution",
     "confusion",
+    "cumulative",
     "curves",
+    "decision_regions",
+    "eigenimages",
     "feature_maps",
     "filters",
     "heat_map",
@@ -38,6 +44,9 @@ __all__ = [
     "roc",
     "samples",
     "save",
+    "scatter",
+    "scatter_3d",
+    "scree",
     "search_history",
     "side_by_side",
     "weights",

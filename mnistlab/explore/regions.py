@@ -1,0 +1,56 @@
+"""Decision regions: which class a model predicts where in a plane, how surely, and where to write its name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+MESH = 240  # places along each side of the plane
+MARGIN = 0.05  # of the plane around the points, as a share of their extent
+LEAST_INSIDE = 0.03  # of the mesh's side: a region that is nowhere this far from its edge has no room for a name
+
+Predict = Callable[[np.ndarray], np.ndarray]  # points (n, 2) -> probabilities (n, classes)
+
+
+@dataclass(frozen=True)
+class Regions:
+    """The predicted class and its probability on a mesh, (len(y), len(x)), and a place for the name of each region."""
+
+    x: np.ndarray
+    y: np.ndarray
+    classes: np.ndarray
+    probabilities: np.ndarray
+    named: np.ndarray  # (names, 3): the class, x, y; a region without room has no name
+
+
+def mesh_around(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return x and y of the places at which the plane is looked at: all points, and a margin around them."""
+    low, high = scores.min(axis=0), scores.max(axis=0)
+    margin = MARGIN * np.where(high > low, high - low, 1.0)
+    x, y = np.linspace(low - margin, high + margin, MESH).T
+    return x, y
+
+
+def regions_of(predict: Predict, x: np.ndarray, y: np.ndarray) -> Regions:
+    """Return what a model predicts at every place of the mesh."""
+    places = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+    probabilities = predict(places)
+    classes = probabilities.argmax(axis=1).reshape(len(y), len(x))
+    certain = probabilities.max(axis=1).reshape(classes.shape).astype(np.float32)
+    return Regions(x, y, classes, certain, _places_of_names(classes, x, y))
+
+
+def _places_of_names(classes: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return (class, x, y) of the place that lies deepest inside each connected region, where there is room."""
+    from scipy.ndimage import distance_transform_edt, label, maximum_position
+
+    found = []
+    for c in np.unique(classes):
+        depth = distance_transform_edt(np.pad(classes == c, 1))[1:-1, 1:-1]
+        regions, count = label(classes == c)
+        for row, column in maximum_position(depth, regions, range(1, count + 1)):
+            if depth[row, column] >= LEAST_INSIDE * len(x):
+                found.append((float(c), x[column], y[row]))
+    return np.array(found).reshape(-1, 3)
