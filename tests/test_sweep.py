@@ -137,6 +137,16 @@ REFUSED = {
 }
 
 
+def test_a_key_that_only_the_swept_options_have_is_theirs(command: Command) -> None:
+    """The default model has no degree; all the models that are swept have one."""
+    small = ("experiment=smoke", "report.plots=none", "data.limit=200", "hydra/launcher=basic", "hydra.sweep.dir=s")
+    assert command("train", "-m", *small, "model=svm_poly,svm_rbf", "model.degree=2").status == 0
+    assert [record.settings["model.degree"] for record in records.of_sweep(Path("s"))] == [2, 2]
+    result = command("train", "-m", *small[:-1], "hydra.sweep.dir=t", "model=svm_poly,softmax", "model.degree=2")
+    assert result.status == 2
+    assert result.err.startswith("mnistlab train: error: model.degree: unknown key; model=softmax has ")
+
+
 @pytest.mark.parametrize("override", REFUSED)
 def test_a_grid_that_does_not_compose_is_refused_before_the_first_job(override: str, command: Command) -> None:
     result = command("train", "-m", "seed=1,2", "hydra.sweep.dir=s", override)

@@ -16,6 +16,7 @@ from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, read_write
 
@@ -49,7 +50,7 @@ def plan(overrides: Sequence[str], config_dir: str | None = None, known: Ledger 
     composed: list[DictConfig] = []
     try:
         loader = _loader(config_dir)
-        master = loader.load_configuration("config", [*overrides], RunMode.MULTIRUN)
+        master = _master(loader, overrides)
         sweeper = master.hydra.runtime.choices["hydra/sweeper"]
         if sweeper != "basic":
             raise RequestError(f"hydra/sweeper={sweeper}: `mnistlab train -m` runs grids; `mnistlab tune` searches")
@@ -92,6 +93,31 @@ def _loader(config_dir: str | None) -> ConfigLoaderImpl:
     loader = Hydra.create_main_hydra2(task_name="mnistlab", config_search_path=search_path).config_loader
     assert isinstance(loader, ConfigLoaderImpl)
     return loader
+
+
+def _master(loader: ConfigLoaderImpl, overrides: Sequence[str]) -> DictConfig:
+    """Return the configuration of the sweep itself, which chooses nothing of what is swept.
+
+    It has the default option of a group that is swept, and so may lack keys that all the swept options have, as in
+    ``model=svm_poly,svm_rbf model.gamma=auto``. Such overrides then wait for the points.
+    """
+    try:
+        return loader.load_configuration("config", [*overrides], RunMode.MULTIRUN)
+    except HydraException:
+        parsed = OverridesParser.create(config_loader=loader).parse_overrides([*overrides])
+        swept = {override.get_key_element() for override in parsed if override.is_sweep_override()}
+        kept = [str(one.input_line) for one in parsed if not _is_inside(one.get_key_element(), swept)]
+        if len(kept) == len(overrides):
+            raise
+        master = loader.load_configuration("config", kept, RunMode.MULTIRUN)
+        tasks = [str(one.input_line) for one in parsed if not one.get_key_element().startswith("hydra")]
+        _set(master, "hydra.overrides.task", tasks)
+        return master
+
+
+def _is_inside(key: str, groups: set[str]) -> bool:
+    group, dot, _ = key.partition(".")
+    return bool(dot) and group in groups
 
 
 def _grid(master: DictConfig) -> list[tuple[str, ...]]:
