@@ -220,7 +220,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         labels = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
         if (unknown := self.classes_[labels] != y).any():
             raise RequestError(
-                f"y={y[unknown][0]}: it is none of the classes {list(self.classes_)}, which were fixed in the first fit"
+                f"y={y[unknown][0]}: it is none of the classes {self.classes_.tolist()}, fixed in the first fit"
             )
         if fresh:
             self._start(settings, X.dtype)
@@ -237,14 +237,14 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
     def _train(self, samples: Samples, validation: Samples | None, settings: Settings, epochs: int) -> None:
         training, network, n = self._training, self.network_, len(samples)
         batch = min(n, settings.batch_size)
+        if batch == n:
+            samples = samples.merged()  # one batch: the same gradient for less work
+            n = batch = len(samples)
         if layer := network.too_small_for(batch):
             raise RequestError(
                 f"batch_size={self.batch_size}: {layer} gets one value a channel or unit at a time, which is its own "
                 "mean; take larger batches, or leave batchnorm out"
             )
-        if batch == n:
-            samples = samples.merged()  # one batch: the same gradient for less work
-            n = batch = len(samples)
         steps, schedule = math.ceil(n / batch), settings.schedule
         schedule.start(epochs, steps)
         training.use(settings.optimizer)

@@ -70,6 +70,8 @@ class Settings:
                 sizes = given["hidden_layer_sizes"]
                 hidden = sizes if isinstance(sizes, list) else [sizes]
                 model = MLP(hidden=hidden, activation=_activation(given["activation"]))
+            elif not isinstance(layers, list):
+                raise RequestError(f"layers={layers}: a list of layers was expected")
             else:
                 model = LayerList(layers=layers if shape else ["flatten", *layers])
             shape = (1, features) if shape is None else _shape(shape, features)
