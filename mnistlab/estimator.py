@@ -6,6 +6,7 @@ import math
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 from warnings import warn
 
@@ -15,16 +16,22 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from mnistlab.errors import RequestError
 from mnistlab.estimator_settings import Settings
-from mnistlab.nn import Dense, Network, Optimizer, Schedule
+from mnistlab.nn import Dense, Dropout, Network, Optimizer, Schedule
 from mnistlab.nn.init import Init
 from mnistlab.nn.schedule import Constant
 from mnistlab.samples import Samples
 from mnistlab.streams import stream
 from mnistlab.weighted_training import Training
+
+
+@cache
+def _blas() -> Any:
+    """Return the control of BLAS threads; to find the libraries takes longer than a small `partial_fit`."""
+    return ThreadpoolController().select(user_api="blas")
 
 
 def _goes_by_epochs(estimator: NetworkClassifier) -> bool:
@@ -76,8 +83,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         verbose: print the loss of every epoch.
 
     X is dense; float32 is trained in float32, everything else in float64. A sample that weighs 2 is two samples, one
-    that weighs 0 is none: exactly where all samples make one batch (there copies are merged) and up to the drawing of
-    batches otherwise. Batch normalisation does not see weights.
+    that weighs 0 is none: up to rounding where all samples make one batch, where copies share their dropout mask, and
+    up to the drawing of batches otherwise. Batch normalisation does not see weights.
 
     Attributes: ``classes_``, ``n_features_in_``, ``feature_names_in_``, ``n_iter_`` (epochs of the latest `fit`),
     ``loss_``, ``best_loss_`` and ``loss_curve_`` (mean loss of each epoch's batches, without penalties),
@@ -237,8 +244,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
     def _train(self, samples: Samples, validation: Samples | None, settings: Settings, epochs: int) -> None:
         training, network, n = self._training, self.network_, len(samples)
         batch = min(n, settings.batch_size)
-        if batch == n:
-            samples = samples.merged()  # one batch: the same gradient for less work
+        if batch == n and any(isinstance(layer, Dropout) for layer in network.layers):
+            samples = samples.merged()  # copies share a mask, so that a weight of two is the sample twice
             n = batch = len(samples)
         if layer := network.too_small_for(batch):
             raise RequestError(
@@ -249,7 +256,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         schedule.start(epochs, steps)
         training.use(settings.optimizer)
         waited, best = 0, (network.theta.copy(), network.buffers.copy()) if validation is not None else None
-        with threadpool_limits(training.threads(batch), user_api="blas"):
+        with _blas().limit(limits=training.threads(batch)):
             for epoch in range(epochs):
                 self.loss_ = training.epoch(
                     samples,
