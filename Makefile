@@ -30,6 +30,7 @@ format: $(VENV)/.dev ## put the code in form
 bench: $(VENV)/.bench ## time the workloads against PyTorch and scikit-learn (needs full MNIST in MNISTLAB_DATA)
 	$(BIN)/python benchmarks/bench.py $(ARGS)
 	$(BIN)/python benchmarks/sweep.py $(SWEEP_ARGS)
+	$(BIN)/python benchmarks/estimator.py $(ESTIMATOR_ARGS)
 
 build: $(VENV)/.dev ## make the wheel and the source archive in dist/
 	$(BIN)/python -m build --no-isolation

@@ -1,9 +1,18 @@
 """mnistlab: classic neural-network experiments on MNIST-like images, one command each."""
 
 import os
+from importlib import import_module
+from typing import Any
 
 # OpenBLAS's threads spin for 2^26 ticks when they have nothing to do, and on a busy machine that stalls every product
 # for milliseconds. 2^20 still spans the pause between two products of a step. It is read when NumPy is imported.
 os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "20")
 
 __version__ = "0.1.0"
+__all__ = ["NetworkClassifier", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "NetworkClassifier":  # on first use: it imports scikit-learn, which no command line should wait for
+        return import_module("mnistlab.estimator").NetworkClassifier
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -73,11 +73,19 @@ def evaluated(command: Callable[..., Any], word: str) -> list[str]:
 
 
 def test_the_library_example_of_the_readme(capsys: pytest.CaptureFixture[str]) -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    code, _ = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     exec(compile(code, "README.md", "exec"), {})
     accuracy, shape = capsys.readouterr().out.split(" ", 1)
     assert float(accuracy) > 0.8
     assert shape.strip() == "(359, 10)"
+
+
+def test_the_estimator_example_of_the_readme(capsys: pytest.CaptureFixture[str]) -> None:
+    _, code = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    exec(compile(code, "README.md", "exec"), {})
+    accuracy, chosen = capsys.readouterr().out.split(" ", 1)
+    assert float(accuracy) > 0.95
+    assert "networkclassifier__learning_rate_init" in chosen
 
 
 def test_the_network_of_the_readme_is_explained_as_it_is(command: Callable[..., Any]) -> None:

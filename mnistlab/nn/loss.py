@@ -35,6 +35,8 @@ def probabilities(z: np.ndarray, output: str) -> np.ndarray:
 class Loss:
     """A mean loss over the batch. ``forward`` overwrites z and returns (loss, hits); ``backward`` returns dL/dz.
 
+    With ``weights`` w > 0, one a sample, the mean is weighted: sum_i w_i L_i / sum_i w_i.
+
     hits is the number of samples whose largest logit is that of their label; where the largest is shared, the first
     of the equals counts, as in ``argmax``. A sample with NaN among its logits is no hit.
     """
@@ -57,21 +59,24 @@ class Loss:
         self.dtype = dtype
         self._arrays: dict[int, dict[str, np.ndarray]] = {}
 
-    def forward(self, z: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
+    def forward(self, z: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> tuple[float, int]:
         """Return the mean loss and the number of hits for logits z (classes, batch) and integer labels (batch,)."""
         batch = z.shape[1]
         self.a = self._arrays.get(batch) or self._allocate(batch)
+        self.weights, total = weights, batch if weights is None else float(np.add.reduce(weights))
         np.take(self.target_table, labels, axis=1, out=self.a["t"], mode="clip")
         top = self.a["top"]
         np.maximum.reduce(z, axis=0, out=top, keepdims=True)
         hits = self._hits(z, labels)
-        return self._loss(z, top) / batch, hits
+        self._share = 1 / total
+        return self._loss(z, top) / total, hits
 
     def backward(self) -> np.ndarray:
         """Return dL/dz of the latest ``forward``, (classes, batch)."""
         dz = self.a["dz"]
         self._gradient(dz)
-        return np.multiply(dz, 1 / dz.shape[1], out=dz)
+        np.multiply(dz, self._share, out=dz)
+        return dz if self.weights is None else np.multiply(dz, self.weights, out=dz)
 
     def _hits(self, z: np.ndarray, labels: np.ndarray) -> int:
         a = self.a
@@ -85,12 +90,23 @@ class Loss:
         return int(np.count_nonzero(a["hit"]))
 
     def _loss(self, z: np.ndarray, top: np.ndarray) -> float:
-        """Return the loss summed over the batch; leave in ``self.a`` what `_gradient` needs."""
+        """Return the loss summed over the batch, weighted; leave in ``self.a`` what `_gradient` needs."""
         raise NotImplementedError
 
     def _gradient(self, dz: np.ndarray) -> None:
         """Write the derivative of the summed loss by z to dz."""
         raise NotImplementedError
+
+    def _sum(self, x: np.ndarray) -> float:
+        """Return the sum over x (rows, batch), each column times the weight of its sample."""
+        return float(np.add.reduce(self._weighted(x), axis=None))
+
+    def _dot(self, x: np.ndarray, y: np.ndarray) -> float:
+        """Return the sum over x y, each column times the weight of its sample."""
+        return float(np.vdot(self._weighted(x), y))
+
+    def _weighted(self, x: np.ndarray) -> np.ndarray:
+        return x if self.weights is None else np.multiply(x, self.weights, out=self.a["w"][: len(x)])
 
     def _softmax(self, z: np.ndarray, top: np.ndarray) -> None:
         """Leave z - max z in z, softmax(z) in ``p`` and the sum of exponentials in ``top``."""
@@ -111,7 +127,7 @@ class Loss:
         if len(self._arrays) >= 8:
             self._arrays.clear()
         shape = self.classes, batch
-        a = {name: np.empty(shape, self.dtype) for name in ("t", "p", "dz", "s")}
+        a = {name: np.empty(shape, self.dtype) for name in ("t", "p", "dz", "s", "w")}
         a["top"] = np.empty((1, batch), self.dtype)
         a["largest"] = np.empty(shape, bool)
         a["hit"] = np.empty(batch, bool)
@@ -129,9 +145,9 @@ class CrossEntropy(Loss):
 
     def _loss(self, z: np.ndarray, top: np.ndarray) -> float:
         self._softmax(z, top)
-        right = float(np.vdot(self.a["t"], z))
+        right = self._dot(self.a["t"], z)
         np.log(top, out=top)
-        return float(np.add.reduce(top, axis=None)) - right
+        return self._sum(top) - right
 
     def _gradient(self, dz: np.ndarray) -> None:
         np.subtract(self.a["p"], self.a["t"], out=dz)
@@ -151,9 +167,9 @@ class BinaryCrossEntropy(Loss):
         a = self.a
         if self.output == "sigmoid":
             self._sigmoid(z)
-            right = float(np.vdot(a["t"], z))
+            right = self._dot(a["t"], z)
             np.logaddexp(z, 0, out=a["s"])
-            return float(np.add.reduce(a["s"], axis=None)) - right
+            return self._sum(a["s"]) - right
         self._softmax(z, top)
         log_p, log_q, others, row = a["log_p"], a["log_q"], a["s"], a["row"]
         np.log(top, out=top)
@@ -168,7 +184,7 @@ class BinaryCrossEntropy(Loss):
             np.add.reduce(others, axis=0, keepdims=True, out=row)
             np.log(row, out=row)
             np.add(row, top, out=log_q[k : k + 1])
-        return -float(np.vdot(a["t"], log_p)) - float(np.vdot(a["u"], log_q))
+        return -self._dot(a["t"], log_p) - self._dot(a["u"], log_q)
 
     def _gradient(self, dz: np.ndarray) -> None:
         a = self.a
@@ -212,7 +228,7 @@ class MeanSquaredError(Loss):
         else:
             self._softmax(z, top)
         d = np.subtract(self.a["p"], self.a["t"], out=self.a["s"])
-        return 0.5 * float(np.vdot(d, d))
+        return 0.5 * self._dot(d, d)
 
     def _gradient(self, dz: np.ndarray) -> None:
         p, d = self.a["p"], self.a["s"]

@@ -40,8 +40,8 @@ class Network:
     """Layers in a row, from uint8 images to logits.
 
     ``theta`` holds all weights first (``theta[:n_weights]``), then all biases; ``grad`` is laid out alike. Layers hold
-    views of both. ``buffers`` holds the statistics of all layers. Images are (n, height, width) uint8; the network's
-    input is (pixel - shift) * scale.
+    views of both. ``buffers`` holds the statistics of all layers. Images are (n, height, width), uint8 or any other
+    numbers; the network's input is (pixel - shift) * scale.
 
     Layers that do not fit each other, or are too large for any computer in question, are a `RequestError` before
     anything is allocated. ``given`` is how many parameters and statistics there are for it, where that is known.
@@ -99,23 +99,27 @@ class Network:
         labels: np.ndarray,
         rows: np.ndarray | None = None,
         rng: np.random.Generator | None = None,
+        weights: np.ndarray | None = None,
     ) -> tuple[float, int]:
         """Write the gradient of the mean loss over the batch to ``grad``; return the mean loss and the hits.
 
         The batch is the given ``rows`` of images and labels, or all of them. ``rng`` feeds dropout; None switches
-        it off.
+        it off. ``weights`` (batch,), above zero and of the network's dtype, make the mean a weighted one.
         """
         n = len(images) if rows is None else len(rows)
         if n <= self._chunk:
-            return self._gradient(images, labels, rows, slice(0, n), rng)
+            return self._gradient(images, labels, rows, slice(0, n), rng, weights)
         if self._total is None:
             self._total = np.empty_like(self.grad)
         total = self._total
         total.fill(0)
         loss, hits = 0.0, 0
         for part in self._chunks(n):
-            share = (part.stop - part.start) / n
-            part_loss, part_hits = self._gradient(images, labels, rows, part, rng)
+            given, share = None, (part.stop - part.start) / n
+            if weights is not None:
+                given = weights[part]
+                share = float(given.sum() / weights.sum())
+            part_loss, part_hits = self._gradient(images, labels, rows, part, rng, given)
             np.multiply(self.grad, share, out=self.grad)
             np.add(total, self.grad, out=total)
             loss, hits = loss + share * part_loss, hits + part_hits
@@ -134,11 +138,11 @@ class Network:
 
     @np.errstate(**UNWARNED)
     def predict(self, images: np.ndarray) -> np.ndarray:
-        """Return probabilities (n, classes), float32, for images (n, height, width) uint8."""
+        """Return probabilities (n, classes) of the network's dtype for images (n, height, width)."""
         if images.shape[1:] != self.image_shape:
             takes = " x ".join(map(str, self.image_shape))
             raise RequestError(f"images={'x'.join(map(str, images.shape[1:]))}: this network takes {takes} pixels")
-        probs = np.empty((len(images), self.loss.classes), np.float32)
+        probs = np.empty((len(images), self.loss.classes), self.dtype)
         for part, z in self._logits(images):
             probs[part] = probabilities(z, self.loss.output).T
         return probs
@@ -303,6 +307,7 @@ class Network:
         rows: np.ndarray | None,
         part: slice,
         rng: np.random.Generator | None,
+        weights: np.ndarray | None,
     ) -> tuple[float, int]:
         x = self._load(images, rows, part)
         if rows is None:
@@ -312,7 +317,7 @@ class Network:
             np.take(labels, rows[part], out=batch_labels, mode="clip")
         buffer = np.setbufsize(BUFFER)
         try:
-            result = self.loss.forward(self.forward(x, rng), batch_labels)
+            result = self.loss.forward(self.forward(x, rng), batch_labels, weights)
             self.backward(self.loss.backward())
         finally:
             np.setbufsize(buffer)
@@ -334,20 +339,20 @@ class Network:
         batch = part.stop - part.start
         _refuse_none(batch)
         pixels = images.reshape(len(images), -1)
-        if batch not in self._inputs:
+        found = self._inputs.get(batch)
+        if found is None or found[0].dtype != images.dtype:
             if len(self._inputs) >= 8:
                 self._inputs.clear()
-            self._inputs[batch] = (
-                np.empty((batch, pixels.shape[1]), images.dtype),
-                np.empty((batch, pixels.shape[1]), self.dtype),
-                np.empty(batch, np.int64),
-            )
-        gathered, x, _ = self._inputs[batch]
+            x = np.empty((batch, pixels.shape[1]), self.dtype)
+            gathered = x if images.dtype == self.dtype else np.empty(x.shape, images.dtype)
+            found = self._inputs[batch] = gathered, x, np.empty(batch, np.int64)
+        gathered, x, _ = found
         if rows is None:
             np.copyto(x, pixels[part])
         else:
             np.take(pixels, rows[part], axis=0, out=gathered, mode="clip")
-            np.copyto(x, gathered)
+            if gathered is not x:
+                np.copyto(x, gathered)
         if self.shift:
             np.subtract(x, self.shift, out=x)
         if self.scale != 1:

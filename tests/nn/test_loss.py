@@ -19,11 +19,11 @@ LOGITS = {
 }
 
 
-def measure(name, output, z, labels, smoothing=0.0, dtype=np.float64):
+def measure(name, output, z, labels, smoothing=0.0, dtype=np.float64, weights=None):
     """(loss, hits, dL/dz); z is a list of samples here."""
     z = np.array(z, dtype).T.copy()
     loss = LOSSES[name](len(z), output, smoothing, dtype)
-    value, hits = loss.forward(z, np.array(labels))
+    value, hits = loss.forward(z, np.array(labels), None if weights is None else np.array(weights, dtype))
     return value, hits, loss.backward().T.copy()
 
 
@@ -61,6 +61,38 @@ def test_loss_and_gradient_are_means_over_the_batch_and_hits_are_counted():
     assert loss == pytest.approx((ln(4) + ln(3)) / 2)
     np.testing.assert_allclose(gradient, [[1 / 16, -3 / 8, 5 / 16], [-1 / 3, 1 / 6, 1 / 6]], rtol=1e-12)
     assert hits == 1  # the first sample's largest is 2, not 1; of three equals the first counts
+
+
+def test_weights_make_the_mean_a_weighted_one():
+    # as above, the first sample with weight 3 and the second with 1: L = (3 ln 4 + ln 3) / 4, each dL/dz times 3/4, 1/4
+    loss, hits, gradient = measure("cross_entropy", "softmax", [LOGITS["softmax"], [7, 7, 7]], [1, 0], weights=[3, 1])
+    assert loss == pytest.approx((3 * ln(4) + ln(3)) / 4)
+    np.testing.assert_allclose(gradient, [[3 / 32, -9 / 16, 15 / 32], [-1 / 6, 1 / 12, 1 / 12]], rtol=1e-12)
+    assert hits == 1  # hits are counted, not weighed
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@pytest.mark.parametrize(("name", "output"), PAIRS)
+def test_a_weight_of_three_is_the_sample_three_times(name, output, smoothing):
+    rng = np.random.default_rng(4)
+    z, labels, weights = rng.normal(0, 2, (5, 4)), rng.integers(0, 4, 5), np.array([3, 1, 2, 1, 4])
+    loss, _, gradient = measure(name, output, z, labels, smoothing, weights=weights)
+    repeated, _, each = measure(name, output, z.repeat(weights, axis=0), labels.repeat(weights), smoothing)
+    assert loss == pytest.approx(repeated, rel=1e-12)
+    starts = np.cumsum(weights) - weights
+    np.testing.assert_allclose(gradient, np.add.reduceat(each, starts, axis=0), rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.parametrize(("name", "output"), PAIRS)
+def test_the_gradient_of_a_weighted_loss_is_that_of_central_differences(name, output):
+    rng = np.random.default_rng(5)
+    z, labels, weights, h = rng.normal(0, 2, (3, 4)), np.array([3, 0, 1]), [0.2, 1.7, 5.0], 1e-5
+    _, _, gradient = measure(name, output, z, labels, 0.1, weights=weights)
+    for place in np.ndindex(z.shape):
+        step = np.zeros_like(z)
+        step[place] = h
+        above, below = (measure(name, output, z + s, labels, 0.1, weights=weights)[0] for s in (step, -step))
+        assert gradient[place] == pytest.approx((above - below) / (2 * h), rel=1e-6, abs=1e-9)
 
 
 def test_smoothed_targets():

@@ -87,6 +87,34 @@ def test_the_gradient_of_the_batch_is_the_mean_over_single_samples():
     np.testing.assert_allclose(made.grad, np.mean(singles, axis=0), rtol=1e-11, atol=1e-14)
 
 
+@pytest.mark.parametrize("rows", [None, np.array([5, 0, 11, 3, 3, 8, 7])])
+def test_the_weighted_gradient_over_chunks_is_that_of_the_whole_batch(rows, monkeypatch):
+    images, labels = images_and_labels(n=12)
+    weights = np.linspace(0.5, 3, 12 if rows is None else len(rows))
+    made = mlp()
+    whole = made.gradient(images, labels, rows, weights=weights)
+    expected = made.grad.copy()
+    monkeypatch.setattr(module, "CHUNK", 5)
+    assert made.gradient(images, labels, rows, weights=weights) == pytest.approx(whole, rel=1e-12)
+    np.testing.assert_allclose(made.grad, expected, rtol=1e-10, atol=1e-14)
+    made.gradient(images, labels, rows)
+    assert not np.allclose(made.grad, expected, rtol=1e-3)
+
+
+def test_images_may_be_floats_of_either_size_in_turn():
+    pixels, labels = images_and_labels()
+    made = mlp()
+    rows, expected = np.array([4, 1, 7]), []
+    for dtype in (np.uint8, np.float64, np.float32, np.uint8):
+        loss, _ = made.gradient(pixels.astype(dtype), labels, rows)
+        expected.append((loss, *made.grad))
+    assert expected[1:] == expected[:-1]
+
+
+def test_predictions_of_a_float64_network_are_float64():
+    assert mlp().predict(images_and_labels()[0]).dtype == np.float64
+
+
 def test_pixels_are_shifted_and_scaled_and_images_left_alone():
     images, _ = images_and_labels(n=3)
     made = network([Flatten(), Dense(3)], shift=33.0, scale=0.02)

@@ -30,8 +30,14 @@ STEPS = {
     "sigmoid, hard_sigmoid": {"activation": ["sigmoid", "hard_sigmoid"]},
     "elu, softplus, gelu": {"activation": ["elu", "softplus", "gelu"]},
     "zeros": {"init": Zeros()},
+    **{
+        f"weights, {loss}, {output}": {"loss": loss, "output": output, "weights": True}
+        for loss in LOSSES
+        for output in LOSSES[loss].outputs
+    },
     "single samples": {"batch": 1},
     "full batch in chunks": {"batch": None, "chunk": 300},
+    "full batch in chunks, weights": {"batch": None, "chunk": 300, "weights": True},
 }
 
 
@@ -52,7 +58,8 @@ def test_a_training_step_allocates_no_arrays(case, size, monkeypatch):
     images, labels = images_and_labels(1200, shape, classes)
     batch = case.get("batch", batch)
     rows = None if batch is None else np.random.default_rng(0).permutation(1200)[:batch]
-    assert peak_of_steps(network, update, images, labels, rows, rng) < ALLOWED
+    weights = np.linspace(1, 2, batch or 1200, dtype=np.float32) if case.get("weights") else None
+    assert peak_of_steps(network, update, images, labels, rows, rng, weights) < ALLOWED
 
 
 def conv(filters, kernel, **settings):
@@ -84,12 +91,12 @@ def test_a_training_step_on_maps_allocates_no_arrays(case):
     assert peak_of_steps(network, update, images, labels, np.arange(64), rng) < ALLOWED
 
 
-def peak_of_steps(network, update, images, labels, rows, rng):
+def peak_of_steps(network, update, images, labels, rows, rng, weights=None):
     """Bytes allocated at once, at most, in a hundred steps."""
 
     def steps(n):
         for _ in range(n):
-            network.gradient(images, labels, rows, rng)
+            network.gradient(images, labels, rows, rng, weights)
             update(1e-6)
 
     steps(3)

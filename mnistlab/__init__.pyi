@@ -1,0 +1,3 @@
+from mnistlab.estimator import NetworkClassifier as NetworkClassifier
+
+__version__: str
