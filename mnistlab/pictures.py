@@ -50,7 +50,7 @@ def _pictures(run: Path, which: Plots) -> Iterator[Drawing]:
     names, train, test = metrics["class_names"], metrics["train"], metrics["test"]
     if metrics["learner"] != "network":
         if test["n"]:
-            yield from pictures_of_predictions(run, test, names, "test part")
+            yield from pictures_of_predictions(run, test, names, "test part", metrics.get("probabilities", ""))
         if which is Plots.all:
             yield from _pictures_of_parts(run, names, train, test)
         return
@@ -89,9 +89,9 @@ def _pictures_of_parts(
 
 
 def pictures_of_predictions(
-    folder: Path, scores: dict[str, Any], names: Sequence[str], title: str
+    folder: Path, scores: dict[str, Any], names: Sequence[str], title: str, ranked_by: str = ""
 ) -> Iterator[Drawing]:
-    """Yield the pictures of what `write_predictions` wrote; ``title`` says which part it is."""
+    """Yield the pictures of what `write_predictions` wrote; ``title`` says which part it is, `plots.roc` the rest."""
     import pandas as pd
 
     def curves(name: str) -> pd.DataFrame:  # a class may be called "NA"
@@ -99,8 +99,11 @@ def pictures_of_predictions(
 
     average_precision = _by_curve(scores["average_precision"])
     yield "confusion_matrix", lambda: _confusion(scores, names, False, title)
-    yield "roc", lambda: plots.roc(curves("roc.csv"), _by_curve(scores["roc_auc"]))
-    yield "precision_recall", lambda: plots.precision_recall(curves("precision_recall.csv"), average_precision)
+    yield "roc", lambda: plots.roc(curves("roc.csv"), _by_curve(scores["roc_auc"]), ranked_by)
+    yield (
+        "precision_recall",
+        lambda: plots.precision_recall(curves("precision_recall.csv"), average_precision, ranked_by),
+    )
     yield "worst_mistakes", lambda: _mistakes(folder, names)
 
 

@@ -68,6 +68,11 @@ class SklearnModel:
         """Return a line about the time it will take, where that is long."""
         return ""
 
+    @property
+    def kind_of_probabilities(self) -> str:
+        """What `predict` gives, where it is not simply the model's own probabilities."""
+        return ""
+
 
 def features(images: np.ndarray, shift: float, scale: float) -> np.ndarray:
     """Return images as rows of (pixel - shift) * scale, float64."""
@@ -81,7 +86,7 @@ class Fitted:
         from sklearn.exceptions import ConvergenceWarning
 
         self.shift, self.scale, self.classes = dataset.shift, dataset.scale, len(dataset.class_names)
-        self.pipeline = model.pipeline(seed, threads)
+        self.pipeline, self.kind = model.pipeline(seed, threads), model.kind_of_probabilities
         x = features(dataset.train.images, self.shift, self.scale)
         if len(np.unique(dataset.train.labels)) < 2:
             raise RequestError("model: the training part has one class only; give it images of two or more")
@@ -106,10 +111,10 @@ class Fitted:
         return probs
 
     @property
-    def learned(self) -> dict[str, int]:
-        """Return what may be counted of it: support vectors, iterations, components."""
+    def learned(self) -> dict[str, Any]:
+        """Return what may be counted of it, support vectors or components, and what its probabilities are."""
         last = self.pipeline[-1]
-        found = {}
+        found: dict[str, Any] = {"probabilities": self.kind} if self.kind else {}
         if hasattr(last, "n_support_"):
             found["support_vectors"] = int(np.sum(last.n_support_))
         if hasattr(last, "coefs_"):
@@ -164,6 +169,12 @@ class SVM(SklearnModel):
         if self.probabilities is Probabilities.scores:
             return machine
         return CalibratedClassifierCV(machine, method="sigmoid", cv=5, ensemble=False, n_jobs=threads)
+
+    @property
+    def kind_of_probabilities(self) -> str:
+        if self.probabilities is Probabilities.scores:
+            return "the softmax of the decision values (model.probabilities=scores)"
+        return "Platt's sigmoids of the decision values (model.probabilities=calibrated)"
 
     def guess(self, images: int, features: int) -> str:
         width = self.pca if isinstance(self.pca, int) else features

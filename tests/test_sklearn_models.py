@@ -59,7 +59,10 @@ def test_a_machine_is_the_one_of_scikit_learn(digits: Any) -> None:
     x = features(digits.train.images, digits.shift, digits.scale)
     theirs = SVC(C=10, gamma=0.01, break_ties=True).fit(x, digits.train.labels)
     assert np.array_equal(fitted.predict(digits.test.images).argmax(axis=1), theirs.predict(shown))
-    assert fitted.learned == {"support_vectors": len(theirs.support_)}
+    assert fitted.learned == {
+        "probabilities": "the softmax of the decision values (model.probabilities=scores)",
+        "support_vectors": len(theirs.support_),
+    }
 
 
 def test_calibrated_probabilities_are_those_of_cross_validated_sigmoids(digits: Any) -> None:
@@ -101,6 +104,14 @@ def test_a_run_leaves_what_goes_with_it_and_nothing_of_a_network(command: Comman
     assert not {"epochs", "best_epoch", "kept_epoch", "stopped_early"} & {*metrics}
     assert {path.stem for path in Path("run/plots").glob("*.png")} >= {"confusion_matrix", "roc"}
     assert "curves" not in {path.stem for path in Path("run/plots").iterdir()}
+
+
+def test_a_curve_says_what_ranks_its_images(command: Command) -> None:
+    for kind, said in (("scores", "the softmax of the decision values"), ("calibrated", "Platt's sigmoids")):
+        words = ("data.limit=200", "data.test_limit=100", f"model.probabilities={kind}", f"hydra.run.dir={kind}")
+        assert command("train", "model=svm_linear", *words).status == 0
+        assert f"Images are ranked by {said}" in Path(kind, "plots", "roc.txt").read_text()
+        assert json.loads(Path(kind, "metrics.json").read_text())["probabilities"].startswith(said)
 
 
 def test_the_same_seed_gives_the_same_bytes(command: Command) -> None:

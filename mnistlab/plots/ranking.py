@@ -45,26 +45,28 @@ PR = _Kind("Precision-recall curves", "AP", "recall", "precision", "recall", "pr
 
 
 @styled
-def roc(curves: pd.DataFrame, auc: Mapping[str, float | None]) -> Picture:
+def roc(curves: pd.DataFrame, auc: Mapping[str, float | None], ranked_by: str = "") -> Picture:
     """Draw the ROC curve of each class against the rest, with the micro and macro averages.
 
     ``curves`` has the columns curve, fpr, tpr; ``auc`` maps a curve to its area. Of more than 12 classes the 8 with
-    the lowest area are drawn.
+    the lowest area are drawn. ``ranked_by`` says what ranks the images, where it is not the model's own probability.
     """
-    return _draw(ROC, curves, auc)
+    return _draw(ROC, curves, auc, ranked_by)
 
 
 @styled
-def precision_recall(curves: pd.DataFrame, average_precision: Mapping[str, float | None]) -> Picture:
+def precision_recall(
+    curves: pd.DataFrame, average_precision: Mapping[str, float | None], ranked_by: str = ""
+) -> Picture:
     """Draw the precision-recall curve of each class against the rest, with the micro average.
 
     ``curves`` has the columns curve, recall, precision; ``average_precision`` maps a curve to its score, and may hold
     a macro average, which has no curve. Of more than 12 classes the 8 with the lowest score are drawn.
     """
-    return _draw(PR, curves, average_precision)
+    return _draw(PR, curves, average_precision, ranked_by)
 
 
-def _draw(kind: _Kind, curves: pd.DataFrame, scores: Mapping[str, float | None]) -> Picture:
+def _draw(kind: _Kind, curves: pd.DataFrame, scores: Mapping[str, float | None], ranked_by: str) -> Picture:
     points = {str(name): rows for name, rows in curves.groupby("curve", sort=False)}
     classes = [name for name in points if name not in ("micro", "macro")]
     if not points:
@@ -75,6 +77,8 @@ def _draw(kind: _Kind, curves: pd.DataFrame, scores: Mapping[str, float | None])
     title = kind.name + ("" if shown == classes else f": the {len(shown)} worst of {len(classes)} classes")
 
     figure = new_figure(7.7, 5.0, title)
+    if ranked_by:
+        figure.text(0.99, 0.015, f"images ranked by {plain(ranked_by)}", ha="right", size=7.5, color=GREY)
     axes = place(figure, 0.65, 0.5, 4.1, 4.1)
     if kind is ROC:
         axes.plot([0, 1], [0, 1], color=GREY, lw=0.8, ls=":", label="chance")
@@ -97,6 +101,7 @@ def _draw(kind: _Kind, curves: pd.DataFrame, scores: Mapping[str, float | None])
 
     averages = [f"{name} average {_score(scores[name])}" for name in ("micro", "macro") if scores.get(name) is not None]
     said = f"{kind.name}, each class against the rest; {kind.score}: " + ", ".join(averages) + "."
+    said += f" Images are ranked by {plain(ranked_by)}." if ranked_by else ""
     if ranked:
         lowest = ", ".join(f"{plain(name)} {_score(known[name])}" for name in ranked[:3])
         said += f" Lowest: {lowest}. Highest: {plain(ranked[-1])} {_score(known[ranked[-1]])}."
