@@ -173,8 +173,8 @@ class SVM(SklearnModel):
     @property
     def kind_of_probabilities(self) -> str:
         if self.probabilities is Probabilities.scores:
-            return "the softmax of the decision values (model.probabilities=scores)"
-        return "Platt's sigmoids of the decision values (model.probabilities=calibrated)"
+            return "the softmax of the decision values"
+        return "Platt's sigmoids of the decision values"
 
     def guess(self, images: int, features: int) -> str:
         width = self.pca if isinstance(self.pca, int) else features

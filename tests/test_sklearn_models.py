@@ -60,7 +60,7 @@ def test_a_machine_is_the_one_of_scikit_learn(digits: Any) -> None:
     theirs = SVC(C=10, gamma=0.01, break_ties=True).fit(x, digits.train.labels)
     assert np.array_equal(fitted.predict(digits.test.images).argmax(axis=1), theirs.predict(shown))
     assert fitted.learned == {
-        "probabilities": "the softmax of the decision values (model.probabilities=scores)",
+        "probabilities": "the softmax of the decision values",
         "support_vectors": len(theirs.support_),
     }
 
