@@ -182,7 +182,10 @@ def images_line(options: argparse.Namespace) -> str:
     """Return what is fitted, and how often."""
     images = f"{options.synthetic} random images (a dry run)" if options.synthetic else "MNIST, 60,000 images"
     fewer = "".join(f", {n:,} for {name}" for name, n in FEWER.items() if name in options.workloads)
-    return f"{images}{fewer}; {1 if options.quick else options.rounds} interleaved round(s)"
+    rounds = (
+        "quick: one round of one epoch, a mere check" if options.quick else f"{options.rounds} interleaved round(s)"
+    )
+    return f"{images}{fewer}; {rounds}"
 
 
 def page(machine: list[str], rows: list[dict[str, Any]]) -> str:
