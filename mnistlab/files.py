@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,6 +26,13 @@ def write(path: Path, content: bytes | str) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what a process that was killed in `write` has left in a folder of its own, and one level below."""
+    for path in (*folder.glob(".*"), *folder.glob("*/.*"), *folder.glob(".*/.*")):
+        if re.fullmatch(r"\.\w[\w.-]*\.[a-z0-9_]{8}", path.name) and path.is_file() and not path.is_symlink():
+            path.unlink()
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:

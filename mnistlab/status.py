@@ -55,12 +55,12 @@ class Status:
 
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:
-        """Measure a phase."""
+        """Measure a phase, in addition to what an earlier attempt took for it."""
         started = time.perf_counter()
         try:
             yield
         finally:
-            self.seconds[name] = time.perf_counter() - started
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
 
 
 @dataclass(frozen=True)
