@@ -86,7 +86,7 @@ def restore(found: Checkpoint, training: Training, origin: Origin) -> None:
     try:
         _check(found.values, found.arrays, training)
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
-        said = error if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        said = error if isinstance(error, ValueError) else f"its state is malformed ({type(error).__name__}: {error})"
         raise RequestError(f"{shown}: {said}; {CURE}") from None
     training.restore(found.values, found.arrays)
 

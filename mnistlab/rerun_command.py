@@ -11,7 +11,7 @@ from typing import Any
 from mnistlab import arguments as arguments_of
 from mnistlab import config, environment, files, run, saved_config, status
 from mnistlab.errors import RequestError
-from mnistlab.resume_command import conclude, enter, threads_of
+from mnistlab.resume_command import conclude, started_in, threads_of
 from mnistlab.run import Setting
 from mnistlab.settings import as_text, flat
 
@@ -50,8 +50,7 @@ def main(arguments: Sequence[str]) -> int:
         cfg.report.console = "quiet"
     to = _claim(given.get("--to"))
     shown = files.shown(to)
-    enter(about)
-    setting = Setting(to, ("mnistlab", "rerun", *arguments), described, threads=threads_of(about))
+    setting = Setting(to, ("mnistlab", "rerun", *arguments), described, started_in(about), threads=threads_of(about))
     conclude(run.carry_out(cfg, setting))
     same = (to / "metrics.json").read_bytes() == (directory / "metrics.json").read_bytes()
     for line in verdict(

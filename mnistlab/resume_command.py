@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -50,17 +49,23 @@ def _run(directory: Path, words: Sequence[str], arguments: Sequence[str]) -> int
         return 0
     if quiet:
         cfg.report.console = "quiet"
-    enter(about)
-    setting = Setting(directory, ("mnistlab", "resume", *arguments), described, resumes=True, threads=threads_of(about))
+    setting = Setting(
+        directory,
+        ("mnistlab", "resume", *arguments),
+        described,
+        started_in(about),
+        resumes=True,
+        threads=threads_of(about),
+    )
     conclude(run.carry_out(cfg, setting))
     return 0
 
 
-def enter(about: dict[str, Any]) -> None:
-    """Go to where a run was started, from which its relative paths count, if that is still there."""
-    started_in = about.get("directory")
-    if isinstance(started_in, str) and "\0" not in started_in and Path(started_in).is_dir():
-        os.chdir(started_in)
+def started_in(about: dict[str, Any]) -> Path:
+    """Return where a run was started, from which its relative paths count, or this directory if that is gone."""
+    place = about.get("directory")
+    known = isinstance(place, str) and "\0" not in place and Path(place).is_dir()
+    return Path(place) if known else Path.cwd()  # type: ignore[arg-type]
 
 
 def threads_of(about: dict[str, Any]) -> int | None:

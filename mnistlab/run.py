@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import chdir
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,7 @@ class Setting:
     directory: Path
     command: tuple[str, ...]
     described: Mapping[str, str]  # the files of .hydra beside the configuration
+    started_in: Path  # from where relative paths of the data count
     cores: int | None = None
     watch: Watch | None = None
     resumes: bool = False
@@ -69,7 +71,7 @@ def task(cfg: DictConfig, cores: int | None = None, watch: Watch | None = None, 
     }
     command = ("mnistlab", "train", *words)
     directory = Path(hydra.runtime.output_dir)
-    return carry_out(cfg, Setting(directory, command, described, cores, watch, resumes))
+    return carry_out(cfg, Setting(directory, command, described, Path.cwd(), cores, watch, resumes))
 
 
 def carry_out(cfg: DictConfig, setting: Setting) -> Outcome:
@@ -153,7 +155,7 @@ def _run(made: config.Experiment, deciding: dict[str, Any], setting: Setting, st
             found = checkpoint.load(run / checkpoint.NAME)
         else:
             LOG.info("resume  there is no checkpoint, so it starts again")
-    with status.timed("load"):
+    with status.timed("load"), chdir(setting.started_in):
         dataset = load_data(made)
         if setting.watch:
             dataset = dataset.without_test()
@@ -163,7 +165,7 @@ def _run(made: config.Experiment, deciding: dict[str, Any], setting: Setting, st
     threads = origin.threads
     data = {"name": dataset.name, **dataset.provenance}
     now = environment(made.seed, threads, data, list(setting.command), status.config_hash)
-    now["schemas"] = config.schemas(made)
+    now |= {"directory": str(setting.started_in), "schemas": config.schemas(made)}
     if setting.resumes:
         now = resumed(run / "environment.json", now)
     files.write_json(run / "environment.json", now)
