@@ -13,8 +13,16 @@ from typing import Any
 
 
 def write(path: Path, content: bytes | str) -> None:
-    """Write to a temporary name in the same directory, flush, fsync, rename."""
+    """Write to a temporary name in the same directory, flush, fsync, rename. An OSError names ``path``."""
     data = content.encode() if isinstance(content, str) else content
+    try:
+        _write(path, data)
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None
+        raise
+
+
+def _write(path: Path, data: bytes) -> None:
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:

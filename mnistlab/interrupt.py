@@ -21,7 +21,10 @@ DEADLY: dict[int, Any] = {signal.SIGINT: signal.SIG_DFL, signal.SIGTERM: signal.
 
 
 class Undivided:
-    """``with UNDIVIDED:`` around what must not be cut in two: an interruption waits for its end."""
+    """``with UNDIVIDED:`` around what must not be cut in two: an interruption waits for its end.
+
+    So does one that somebody else's code has swallowed, as C code may that asks whether an attribute is there.
+    """
 
     entered = waiting = False
 
@@ -31,7 +34,6 @@ class Undivided:
     def __exit__(self, *_: object) -> None:
         self.entered = False
         if self.waiting:
-            self.waiting = False
             raise KeyboardInterrupt
 
 
@@ -59,9 +61,8 @@ class Terminated:
             flag.terminated = signum == signal.SIGTERM
             for number, action in later.items():
                 signal.signal(number, action)
-            if UNDIVIDED.entered:
-                UNDIVIDED.waiting = True
-            else:
+            UNDIVIDED.waiting = True
+            if not UNDIVIDED.entered:
                 raise KeyboardInterrupt
 
         UNDIVIDED.entered = UNDIVIDED.waiting = False
@@ -98,6 +99,7 @@ def interruptible() -> Iterator[None]:
     try:
         yield
     finally:
+        UNDIVIDED.waiting = False
         for number, handler in before.items():
             signal.signal(number, handler)
 

@@ -143,7 +143,7 @@ def _describe(run: Path, cfg: DictConfig, others: Mapping[str, str]) -> None:
         content = OmegaConf.to_yaml(cfg, resolve=True)
     except OmegaConfBaseException:  # it is refused in a moment
         content = OmegaConf.to_yaml(cfg)
-    for name, text in {"config.yaml": content, **others}.items():
+    for name, text in {**others, "config.yaml": content}.items():  # this last: with it the run can be resumed
         files.write(run / ".hydra" / name, text)
 
 

@@ -19,7 +19,7 @@ from mnistlab import checkpoint, model_file
 from mnistlab.augment import AUGMENTS
 from mnistlab.checkpoint import Origin
 from mnistlab.errors import RequestError
-from mnistlab.interrupt import Terminated
+from mnistlab.interrupt import UNDIVIDED, Terminated
 from mnistlab.nn import OPTIMIZERS
 from mnistlab.nn.schedule import SCHEDULES
 
@@ -40,6 +40,7 @@ def handlers() -> Iterator[None]:
     """Put the handlers of signals back."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield
+    UNDIVIDED.waiting = False
     for number, handler in before.items():
         signal.signal(number, handler)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -162,6 +163,7 @@ def handlers() -> Iterator[None]:
     """Put the handlers back."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield
+    UNDIVIDED.waiting = False
     for number, handler in before.items():
         signal.signal(number, handler)
 
@@ -174,7 +176,13 @@ def test_what_must_not_be_cut_in_two_is_not(number: signal.Signals, terminated: 
         done.append("all of it")
     assert done == ["all of it"]
     assert stopped_by.terminated == terminated
-    with UNDIVIDED:  # once is enough
+
+
+def test_an_interruption_that_other_code_swallows_is_not_lost(handlers: None) -> None:
+    Terminated.listen()
+    with contextlib.suppress(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), UNDIVIDED:
         pass
 
 
