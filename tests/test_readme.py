@@ -44,6 +44,9 @@ def test_the_commands_of_the_readme(command: Callable[..., Any], line: str) -> N
     for place in SWEEPS.keys() & {*words} if words[0] in ("compare", "resume") else ():
         small = ["experiment=smoke", "trainer.epochs=1", "report.plots=none", "hydra/launcher=basic"]
         assert command("train", "-m", *small, *SWEEPS[place], "seed=1,2", f"hydra.sweep.dir={place}").status == 0
+    if "outputs/one" in words:
+        small = ["experiment=smoke", "report.plots=none", "hydra.run.dir=outputs/one"]
+        assert command("train", *small).status == 0
     if words[0] == "tune":
         words = [*(word if word != "8" else "3" for word in words), "experiment=smoke", "report.plots=none"]
     if words[0] == "evaluate":
