@@ -64,12 +64,13 @@ class Setting:
 def task(cfg: DictConfig, cores: int | None = None, watch: Watch | None = None, resumes: bool = False) -> Outcome:
     """Carry out one experiment in the directory that Hydra made."""
     hydra = HydraConfig.get()
-    words = list(hydra.overrides.task)
+    words = OmegaConf.to_container(hydra.overrides.task, resolve=False)  # a word may be ${nonsense}
+    assert isinstance(words, list)
     described = {
         "hydra.yaml": OmegaConf.to_yaml(OmegaConf.masked_copy(HydraConfig.instance().cfg, "hydra")),  # type: ignore[arg-type]
-        "overrides.yaml": OmegaConf.to_yaml(OmegaConf.create(words)),
+        "overrides.yaml": OmegaConf.to_yaml(hydra.overrides.task),
     }
-    command = ("mnistlab", "train", *words)
+    command = ("mnistlab", "train", *map(str, words))
     directory = Path(hydra.runtime.output_dir)
     return carry_out(cfg, Setting(directory, command, described, Path.cwd(), cores, watch, resumes))
 
