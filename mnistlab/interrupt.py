@@ -34,6 +34,7 @@ class Undivided:
     def __exit__(self, *_: object) -> None:
         self.entered = False
         if self.waiting:
+            self.waiting = False
             raise KeyboardInterrupt
 
 

@@ -21,7 +21,7 @@ from mnistlab.console import LOG, RESULT
 from mnistlab.data import Dataset, load
 from mnistlab.environment import all_cores, environment, resumed
 from mnistlab.errors import Pruned, RequestError, RunError
-from mnistlab.interrupt import Interrupted, held
+from mnistlab.interrupt import UNDIVIDED, Interrupted, held
 from mnistlab.learning import Watch
 from mnistlab.nn import Model, Network
 from mnistlab.sklearn_models import Fitted, SklearnModel
@@ -116,6 +116,7 @@ def _guarded(cfg: DictConfig, setting: Setting) -> Outcome:
     except (RunError, OSError, MemoryError) as error:
         return _failed(status, _message(error, run), run)
     except KeyboardInterrupt as stop:
+        UNDIVIDED.waiting = False  # it has arrived
         how = str(stop) or "interrupted"
         LOG.debug("%s", how)
         status.write_quietly("interrupted", how)

@@ -97,6 +97,7 @@ def test_it_may_be_cut_where_nothing_is_computed_for_a_step(
     Terminated.listen()
     with pytest.raises(KeyboardInterrupt):
         training.run()
+    UNDIVIDED.waiting = False
     assert training.whole
     checkpoint.save(tmp_path / "c", training, made.origin)
     again = made.training()
