@@ -20,7 +20,8 @@ mnistlab: classic neural-network experiments on MNIST-like images, one command e
 Usage: mnistlab COMMAND ...
 
   train [group=option ...] [key=value ...]   train one network (-m: a sweep) and write everything about it
-  resume DIR [--failed-only] [--fail-fast]   run what a sweep has not completed
+  resume DIR [trainer.epochs=N] [...]        go on with a run, or with what a sweep has not completed
+  rerun RUN [--to DIR]                       repeat a run, and say whether the same came out
   compare PATH [PATH ...]                    runs and sweeps in one table: means, intervals, and what is real
   tune KEY=SPACE ... [group=option ...]      search for settings, then test the chosen ones with several seeds
   gridsearch KEY=VALUES ... [...]            cross-validate every cell of a grid, then test the best one once
@@ -82,8 +83,8 @@ def guarded(command: str, work: Callable[[], int]) -> int:
         return fail(name, str(error))
     except RunError as error:
         return fail(name, str(error), 1)
-    except KeyboardInterrupt:
-        return fail(name, "interrupted", 143 if stopped_by.terminated else 130)
+    except KeyboardInterrupt as stop:
+        return fail(name, str(stop) or "interrupted", 143 if stopped_by.terminated else 130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
@@ -149,12 +150,19 @@ def train(arguments: list[str]) -> int:
 
 
 def resume(arguments: list[str]) -> int:
-    """``mnistlab resume``: what a sweep has not completed."""
+    """``mnistlab resume``: a run from its checkpoint, or what a sweep has not completed."""
     os.environ["HYDRA_FULL_ERROR"] = "1"
 
-    from mnistlab.sweep import command
+    from mnistlab import resume_command
 
-    return command.resume(arguments)
+    return resume_command.main(arguments)
+
+
+def rerun(arguments: list[str]) -> int:
+    """``mnistlab rerun``: a run once more, and whether the same comes out."""
+    from mnistlab import rerun_command
+
+    return rerun_command.main(arguments)
 
 
 def compare(arguments: list[str]) -> int:
@@ -280,6 +288,7 @@ def complete(arguments: list[str]) -> int:
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "train": train,
     "resume": resume,
+    "rerun": rerun,
     "compare": compare,
     "tune": tune,
     "gridsearch": gridsearch,

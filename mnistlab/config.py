@@ -188,13 +188,32 @@ def reject_unknown_keys(cfg: DictConfig) -> None:
 
 
 def config_hash(cfg: DictConfig) -> str:
-    """Return a hash of what decides the numbers: everything but ``report``. Equal hashes are the same experiment."""
-    content = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)
-    assert isinstance(content, dict)
-    content.pop("report", None)
+    """Return a hash of what decides the numbers: not ``report``, nor how often a checkpoint is written.
+
+    Equal hashes are the same experiment.
+    """
+    content = deciding(cfg)
     if isinstance(cfg.model, DictConfig) and issubclass(OmegaConf.get_type(cfg.model) or object, SklearnModel):
         content = {key: value for key, value in content.items() if key in USED_BY_SKLEARN}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def deciding(cfg: DictConfig) -> dict[str, Any]:
+    """Return the part of a configuration that decides the numbers of a network, as plain data."""
+    content = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)
+    assert isinstance(content, dict)
+    content.pop("report", None)
+    if isinstance(trainer := content.get("trainer"), dict):
+        trainer.pop("checkpoint_every", None)
+    return {str(key): value for key, value in content.items()}
+
+
+def schemas(made: Experiment) -> dict[str, str]:
+    """Return the name of the schema that was chosen in each group."""
+    return {
+        group: next(name for name, schema in named.items() if schema is type(getattr(made, group)))
+        for group, named in GROUPS.items()
+    }
 
 
 def option_names(group: str) -> list[str]:

@@ -56,11 +56,11 @@ def stop() -> None:
 class Progress:
     """A line an epoch, and on a terminal a tqdm bar within each epoch."""
 
-    def __init__(self, epochs: int, validation: bool, verbosity: str) -> None:
+    def __init__(self, epochs: int, validation: bool, verbosity: str, done: int = 0) -> None:
         self.epochs, self.validation = epochs, validation
         self.bar: Any = None
         self.live = verbosity != "quiet" and sys.stderr.isatty()
-        self.shown = 0
+        self.shown = done
 
     @property
     def on_step(self) -> Callable[[int, int, float], None] | None:
@@ -74,6 +74,7 @@ class Progress:
             self.shown += 1
             width = len(str(self.epochs))
             self.bar = tqdm(total=steps, desc=f"epoch {self.shown:{width}}/{self.epochs}", unit="step", leave=False)
+            self.bar.update(step - 1)
         self.bar.update(1)
         if step % 32 == 0:
             self.bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,7 @@ from typing import Any
 import numpy as np
 
 import mnistlab
+from mnistlab.settings import flat
 
 PACKAGES = (
     "numpy",
@@ -23,7 +27,18 @@ PACKAGES = (
     "omegaconf",
     "safetensors",
     "mlxtend",
+    "pillow",
+    "threadpoolctl",
 )
+
+
+DECIDING = (
+    *("mnistlab", "seed", "threads", "python", "packages", "platform"),
+    *("cpu", "blas", "simd", "variables", "git_commit", "data"),
+)
+
+# What NumPy, BLAS and OpenMP ask of the environment and may compute otherwise for, and where data is looked for
+VARIABLES = ("BLIS_", "GOTO_", "KMP_", "MKL_", "NPY_", "OMP_", "OPENBLAS_", "VECLIB_", "MNISTLAB_DATA")
 
 
 def environment(seed: int, threads: int, data: dict[str, Any], command: list[str], config_hash: str) -> dict[str, Any]:
@@ -42,9 +57,40 @@ def environment(seed: int, threads: int, data: dict[str, Any], command: list[str
         "cores": all_cores(),
         "blas": _blas(),
         "simd": _simd(),
+        "variables": {name: value for name, value in sorted(os.environ.items()) if name.startswith(VARIABLES)},
         "git_commit": _git_commit(),
         "data": data,
     }
+
+
+def resumed(path: Path, now: dict[str, Any]) -> dict[str, Any]:
+    """Return environment.json of a run that goes on: as it was, and for each resumption when, and what differs."""
+    was = read(path)
+    if not was:
+        return now
+    before = was.get("resumed")
+    entry = {"at": datetime.now(UTC).astimezone().isoformat(timespec="seconds"), "command": now["command"]}
+    entry["differs"] = {key: there for key, (_, there) in differences(was, now).items()}
+    kept = {**now, **was, "config_hash": now["config_hash"]}
+    return {**kept, "resumed": [*(before if isinstance(before, list) else []), entry]}
+
+
+def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Return what may make numbers differ between two environments, by dotted key: how it is in each."""
+    was, now = (
+        {key: value for key, value in flat(content) if key.partition(".")[0] in DECIDING} for content in (one, other)
+    )
+    keys = [key for key in {**was, **now} if was.get(key) != now.get(key)]
+    return {key: (was.get(key), now.get(key)) for key in keys}
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Return what an environment.json says, or nothing where it is missing or damaged."""
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def all_cores() -> int:

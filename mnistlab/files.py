@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,8 +13,16 @@ from typing import Any
 
 
 def write(path: Path, content: bytes | str) -> None:
-    """Write to a temporary name in the same directory, flush, fsync, rename."""
+    """Write to a temporary name in the same directory, flush, fsync, rename. An OSError names ``path``."""
     data = content.encode() if isinstance(content, str) else content
+    try:
+        _write(path, data)
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None
+        raise
+
+
+def _write(path: Path, data: bytes) -> None:
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -25,6 +34,13 @@ def write(path: Path, content: bytes | str) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what a process that was killed in `write` has left in a folder of its own, and one level below."""
+    for path in (*folder.glob(".*"), *folder.glob("*/.*"), *folder.glob(".*/.*")):
+        if re.fullmatch(r"\.\w[\w.-]*\.[a-z0-9_]{8}", path.name) and path.is_file() and not path.is_symlink():
+            path.unlink()
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""SIGTERM, and being alone in a directory: how processes that run experiments stay out of each other's way."""
+"""Ctrl-C and SIGTERM, and being alone in a directory: how processes that run experiments keep apart."""
 
 from __future__ import annotations
 
@@ -8,31 +8,68 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 ASKING = 0.05  # seconds
 LOOKS_EVERY = 0.25  # seconds between two looks at whether the parent process still lives
 GRACE = 5.0  # seconds that an interrupted run has to write down that it was
+DEADLY: dict[int, Any] = {signal.SIGINT: signal.SIG_DFL, signal.SIGTERM: signal.SIG_DFL}
+
+
+class Undivided:
+    """``with UNDIVIDED:`` around what must not be cut in two: an interruption waits for its end.
+
+    So does one that somebody else's code has swallowed, as C code may that asks whether an attribute is there.
+    """
+
+    entered = waiting = False
+
+    def __enter__(self) -> None:
+        self.entered = True
+
+    def __exit__(self, *_: object) -> None:
+        self.entered = False
+        if self.waiting:
+            self.waiting = False
+            raise KeyboardInterrupt
+
+
+UNDIVIDED = Undivided()
+
+
+class Interrupted(KeyboardInterrupt):
+    """An interruption that has been written down, with what to say of it."""
 
 
 class Terminated:
-    """SIGTERM as a KeyboardInterrupt, so that a run can write down that it was interrupted."""
+    """The first SIGINT or SIGTERM as a KeyboardInterrupt, so that a run can write down how far it was.
+
+    After it, ``later`` says what becomes of others; by themselves they end the process at once, whatever it does.
+    """
 
     terminated = False
 
     @classmethod
-    def listen(cls) -> Terminated:
-        """Install the handler."""
+    def listen(cls, later: Mapping[int, Any] = DEADLY) -> Terminated:
+        """Install the handlers. A SIGINT that the process was told to ignore, with nohup for instance, still is."""
         flag = cls()
 
         def handler(signum: int, frame: FrameType | None) -> None:
-            flag.terminated = True
-            raise KeyboardInterrupt
+            flag.terminated = signum == signal.SIGTERM
+            for number, action in later.items():
+                signal.signal(number, action)
+            UNDIVIDED.waiting = True
+            if not UNDIVIDED.entered:
+                raise KeyboardInterrupt
 
+        UNDIVIDED.entered = UNDIVIDED.waiting = False
         signal.signal(signal.SIGTERM, handler)
+        if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+            signal.signal(signal.SIGINT, handler)
         return flag
 
 
@@ -53,13 +90,17 @@ def end_with(parent: int) -> None:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Within a job, be told to end by a KeyboardInterrupt instead, so that it can write down that it was."""
+    """Within a job, be told to end by a KeyboardInterrupt instead, so that it can write down that it was.
+
+    Ctrl-C reaches a worker twice, from the terminal and as the SIGTERM of its sweep: a SIGTERM that follows is nothing
+    new, a second Ctrl-C is.
+    """
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    Terminated.listen()
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    Terminated.listen(later={signal.SIGINT: signal.SIG_DFL, signal.SIGTERM: signal.SIG_IGN})
     try:
         yield
     finally:
+        UNDIVIDED.waiting = False
         for number, handler in before.items():
             signal.signal(number, handler)
 

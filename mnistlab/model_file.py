@@ -1,4 +1,4 @@
-"""Models and checkpoints as safetensors: arrays, and plain JSON in the header. Nothing in them is ever executed."""
+"""Models as safetensors: arrays, and plain JSON in the header. Nothing in them is ever executed."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import numpy as np
 
 from mnistlab import files
 from mnistlab.errors import RequestError
-from mnistlab.nn import Network, Optimizer, network_from_spec
+from mnistlab.nn import Network, network_from_spec
 
-MODEL, CHECKPOINT = "mnistlab-model-1", "mnistlab-checkpoint-1"
+MODEL = "mnistlab-model-1"
 
 
 def save_model(path: Path, network: Network, class_names: tuple[str, ...]) -> None:
     """Write the weights by name, with architecture, scaling and class names in the header."""
     about = {"format": MODEL, "architecture": network.spec(), "class_names": class_names}
-    _write(path, network.tensors(), about)
+    write(path, network.tensors(), about)
 
 
 def load_model(path: Path) -> tuple[Network, tuple[str, ...]]:
@@ -55,28 +55,13 @@ def _are_names(names: Any, count: int) -> TypeGuard[list[str]]:
     return isinstance(names, list) and all(isinstance(name, str) for name in names) and len(set(names)) == count
 
 
-def save_checkpoint(
-    path: Path, network: Network, optimizer: Optimizer, streams: Mapping[str, np.random.Generator], epoch: int
-) -> None:
-    """Write the latest state: parameters, statistics, the optimizer's vectors, random streams, epoch."""
-    about = {
-        "format": CHECKPOINT,
-        "architecture": network.spec(),
-        "epoch": epoch,
-        "optimizer_steps": optimizer.steps,
-        "streams": {name: _plain(rng.bit_generator.state) for name, rng in streams.items()},
-    }
-    slots = {f"optimizer.{i}": slot for i, slot in enumerate(optimizer.state)}
-    _write(path, {"theta": network.theta, "buffers": network.buffers, **slots}, about)
-
-
-def _write(path: Path, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:
+def write(path: Path, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:
+    """Write arrays with plain values in the header."""
     from safetensors.numpy import save
 
     # One key: safetensors writes several in an order that changes from process to process.
-    files.write(
-        path, save({name: np.ascontiguousarray(a) for name, a in arrays.items()}, {"mnistlab": json.dumps(about)})
-    )
+    header = {"mnistlab": json.dumps(_plain(about), allow_nan=False)}
+    files.write(path, save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, header))
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
-from collections.abc import Callable
+from collections.abc import Mapping
+from contextlib import chdir
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from threadpoolctl import threadpool_limits
 
-from mnistlab import config, console, files, model_file, pictures, report
+from mnistlab import checkpoint, config, console, files, learning, model_file, pictures, report
 from mnistlab.augment import NoAugment
 from mnistlab.console import LOG, RESULT
 from mnistlab.data import Dataset, load
-from mnistlab.environment import all_cores, environment
+from mnistlab.environment import all_cores, environment, resumed
 from mnistlab.errors import Pruned, RequestError, RunError
-from mnistlab.evaluate import HIGHER_IS_BETTER, SCORES
-from mnistlab.interrupt import held
+from mnistlab.interrupt import UNDIVIDED, Interrupted, held
+from mnistlab.learning import Watch
 from mnistlab.nn import Model, Network
 from mnistlab.sklearn_models import Fitted, SklearnModel
 from mnistlab.status import Status
+from mnistlab.status import read as read_status
 from mnistlab.streams import stream
-from mnistlab.train import History, Score, fit
 
 THREADS_PAY_FROM = 5_000_000  # multiply-adds of a layer: below, two BLAS threads mostly wait for each other
 
@@ -41,46 +41,86 @@ class Outcome:
     directory: Path | None = None
 
 
-Watch = Callable[[History], None]
+@dataclass(frozen=True)
+class Setting:
+    """Where and as what an experiment is carried out.
 
-
-def task(cfg: DictConfig, cores: int | None = None, watch: Watch | None = None) -> Outcome:
-    """Run one experiment in the directory that Hydra made. Every failure is an `Outcome`, never an exception.
-
-    A request that turns out wrong before training leaves nothing behind; a run that fails later keeps what it wrote.
     ``cores`` is the share of a job of a sweep, which then says nothing on the terminal; a single run has them all.
     ``watch`` hears every epoch of a trial of a search, and may raise `Pruned`; a trial never sees the test part.
+    ``resumes``: the directory holds an earlier attempt, which is gone on with. ``threads`` are those of a run that is
+    repeated.
     """
-    run = Path(HydraConfig.get().runtime.output_dir)
+
+    directory: Path
+    command: tuple[str, ...]
+    described: Mapping[str, str]  # the files of .hydra beside the configuration
+    started_in: Path  # from where relative paths of the data count
+    cores: int | None = None
+    watch: Watch | None = None
+    resumes: bool = False
+    threads: int | None = None
+
+
+def task(cfg: DictConfig, cores: int | None = None, watch: Watch | None = None, resumes: bool = False) -> Outcome:
+    """Carry out one experiment in the directory that Hydra made."""
+    hydra = HydraConfig.get()
+    words = OmegaConf.to_container(hydra.overrides.task, resolve=False)  # a word may be ${nonsense}
+    assert isinstance(words, list)
+    described = {
+        "hydra.yaml": OmegaConf.to_yaml(OmegaConf.masked_copy(HydraConfig.instance().cfg, "hydra")),  # type: ignore[arg-type]
+        "overrides.yaml": OmegaConf.to_yaml(hydra.overrides.task),
+    }
+    command = ("mnistlab", "train", *map(str, words))
+    directory = Path(hydra.runtime.output_dir)
+    return carry_out(cfg, Setting(directory, command, described, Path.cwd(), cores, watch, resumes))
+
+
+def carry_out(cfg: DictConfig, setting: Setting) -> Outcome:
+    """Run one experiment. Every failure is an `Outcome`, never an exception.
+
+    A request that turns out wrong before training leaves nothing behind; a run that fails later keeps what it wrote.
+    """
+    run = setting.directory
     with held(run) as ours:
-        if not ours or (run / "status.json").exists():  # another run's: nothing of it may be touched
+        if not ours and setting.resumes:
+            return Outcome(2, f"{files.shown(run)}: this run is running; wait for its end, or interrupt it")
+        if not ours or ((run / "status.json").exists() and not setting.resumes):  # nothing of it may be touched
             return Outcome(2, f"hydra.run.dir={files.shown(run)}: it already holds a run; choose another directory")
-        return _guarded(cfg, run, cores, watch)
+        return _guarded(cfg, setting)
 
 
-def _guarded(cfg: DictConfig, run: Path, cores: int | None, watch: Watch | None) -> Outcome:
-    status = Status(run / "status.json", "")
-    silent = cores is not None
+def _guarded(cfg: DictConfig, setting: Setting) -> Outcome:
+    run = setting.directory
+    before = (run / "status.json").read_bytes() if setting.resumes and (run / "status.json").exists() else None
+    status = Status(run / "status.json", "", seconds=dict(read_status(run).seconds) if setting.resumes else {})
+    silent = setting.cores is not None
     console.start("silent" if silent else "normal")
     try:
+        _describe(run, cfg, setting.described)
         made = config.experiment(cfg)
         if silent:
             made.report.console = report.Console.quiet  # no bars either
         status.config_hash = config.config_hash(cfg)
         status.write("running")
         console.start("silent" if silent else made.report.console.value, run / "train.log")
-        _run(made, run, status, cores, watch)
+        _run(made, config.deciding(cfg), setting, status)
     except RequestError as error:
-        if HydraConfig.get().mode is RunMode.RUN and _forget(run):
+        if before is not None and not silent:  # a wrong request to resume leaves the run as it was
+            files.write(run / "status.json", before)
+            return Outcome(2, str(error))
+        if not silent and _forget(run):
             return Outcome(2, str(error))
         return Outcome(2, _failed(status, str(error), run).message)
     except Pruned as stop:
         status.write("pruned", str(stop))
     except (RunError, OSError, MemoryError) as error:
-        return _failed(status, _message(error), run)
-    except KeyboardInterrupt:
-        status.write_quietly("interrupted")
-        raise
+        return _failed(status, _message(error, run), run)
+    except KeyboardInterrupt as stop:
+        UNDIVIDED.waiting = False  # it has arrived
+        how = str(stop) or "interrupted"
+        LOG.debug("%s", how)
+        status.write_quietly("interrupted", how)
+        raise Interrupted(f"{how}; `mnistlab resume {files.shown(run)}` goes on") from None
     except Exception as error:
         LOG.debug("traceback", exc_info=True)
         shown = (
@@ -98,16 +138,39 @@ def _guarded(cfg: DictConfig, run: Path, cores: int | None, watch: Watch | None)
     return Outcome(0, "", run)
 
 
-def _run(made: config.Experiment, run: Path, status: Status, cores: int | None, watch: Watch | None) -> None:
-    with status.timed("load"):
+def _describe(run: Path, cfg: DictConfig, others: Mapping[str, str]) -> None:
+    """Write .hydra as Hydra does, but never half a file, and with nothing left to be resolved."""
+    (run / ".hydra").mkdir(exist_ok=True)
+    try:
+        content = OmegaConf.to_yaml(cfg, resolve=True)
+    except OmegaConfBaseException:  # it is refused in a moment
+        content = OmegaConf.to_yaml(cfg)
+    for name, text in {**others, "config.yaml": content}.items():  # this last: with it the run can be resumed
+        files.write(run / ".hydra" / name, text)
+
+
+def _run(made: config.Experiment, deciding: dict[str, Any], setting: Setting, status: Status) -> None:
+    run, found = setting.directory, None
+    if setting.resumes:
+        files.remove_unfinished(run)
+        if (run / checkpoint.NAME).exists() and not isinstance(made.model, SklearnModel):
+            found = checkpoint.load(run / checkpoint.NAME)
+        else:
+            LOG.info("resume  there is no checkpoint, so it starts again")
+    with status.timed("load"), chdir(setting.started_in):
         dataset = load_data(made)
-        if watch:
+        if setting.watch:
             dataset = dataset.without_test()
     network = None if isinstance(made.model, SklearnModel) else build(made, dataset)
-    threads = choose_threads(made, network, len(dataset.train), cores)
+    threads = setting.threads or choose_threads(made, network, len(dataset.train), setting.cores)
+    origin = checkpoint.Origin(deciding, dataset.provenance.get("sha256"), found.origin.threads if found else threads)
+    threads = origin.threads
     data = {"name": dataset.name, **dataset.provenance}
-    command = ["mnistlab", "train", *HydraConfig.get().overrides.task]
-    files.write_json(run / "environment.json", environment(made.seed, threads, data, command, status.config_hash))
+    now = environment(made.seed, threads, data, list(setting.command), status.config_hash)
+    now |= {"directory": str(setting.started_in), "schemas": config.schemas(made)}
+    if setting.resumes:
+        now = resumed(run / "environment.json", now)
+    files.write_json(run / "environment.json", now)
     _announce(made, dataset, network, threads)
 
     with threadpool_limits(threads):
@@ -118,7 +181,8 @@ def _run(made: config.Experiment, run: Path, status: Status, cores: int | None, 
                 learned, predict = fitted.learned, fitted.predict
             else:
                 assert network is not None
-                learned, predict = _learned(network, train(made, dataset, network, run, watch)), network.predict
+                history = learning.train(made, dataset, network, run, origin, found, setting.watch)
+                learned, predict = learning.learned(network, history), network.predict
         with status.timed("evaluate"):
             if network:
                 model_file.save_model(run / "model.safetensors", network, dataset.class_names)
@@ -142,16 +206,6 @@ def _run(made: config.Experiment, run: Path, status: Status, cores: int | None, 
         LOG.debug("wrote %s", path)
     status.write("completed")
     LOG.log(RESULT, "%s", console.result_block(metrics, files.shown(run)))
-
-
-def _learned(network: Network, history: History) -> dict[str, Any]:
-    return {
-        "parameters": int(network.theta.size),
-        "epochs": len(history.epochs),
-        "best_epoch": history.best_epoch,  # on the validation part, by trainer.monitor
-        "kept_epoch": history.kept_epoch,
-        "stopped_early": history.stopped_early,
-    }
 
 
 def load_data(made: config.Experiment) -> Dataset:
@@ -186,63 +240,6 @@ def build(made: config.Experiment, dataset: Dataset) -> Network:
         made.trainer.check_network(network, len(dataset.train))
     network.initialise(made.init, stream(made.seed, "init"))
     return network
-
-
-def train(
-    made: config.Experiment, dataset: Dataset, network: Network, run: Path, watch: Watch | None = None
-) -> History:
-    """Train, writing history after every epoch and a checkpoint every half minute and at the end."""
-    streams = {name: stream(made.seed, name) for name in ("order", "dropout", "augment")}
-    validation = dataset.validation
-    progress = console.Progress(made.trainer.epochs, len(validation) > 0, made.report.console.value)
-    monitor = made.trainer.monitor
-    score = None
-    if monitor != "loss":
-        score = Score(lambda probs: SCORES[monitor](validation.labels, probs), monitor in HIGHER_IS_BETTER)
-    saved_at = time.monotonic()
-
-    def on_epoch(history: History) -> None:
-        nonlocal saved_at
-        progress.on_epoch(history)
-        report.write_history(run, history)
-        epoch = len(history.epochs)
-        last = history.stopped_early or epoch == made.trainer.epochs  # before the best epoch's weights are restored
-        if last or time.monotonic() - saved_at > 30:
-            checkpoint(epoch)
-            saved_at = time.monotonic()
-        if watch:
-            watch(history)
-
-    def checkpoint(epoch: int) -> None:
-        model_file.save_checkpoint(run / "checkpoint.safetensors", network, made.optimizer, streams, epoch)
-
-    try:
-        history = fit(
-            network,
-            dataset.train,
-            validation,
-            made.optimizer,
-            made.schedule,
-            made.regularization,
-            made.trainer,
-            augmentation=made.augment,
-            score=score,
-            on_step=progress.on_step,
-            on_epoch=on_epoch,
-            **streams,
-        )
-    finally:
-        progress.close()
-    if history.stopped_early:
-        LOG.info(
-            "stopped after epoch %d: validation %s has not improved for %s epochs",
-            len(history.epochs),
-            monitor,
-            made.trainer.patience,
-        )
-    if history.kept_epoch != len(history.epochs):
-        LOG.info("kept the weights of epoch %d", history.kept_epoch)
-    return history
 
 
 def choose_threads(made: config.Experiment, network: Network | None, n: int, cores: int | None = None) -> int:
@@ -304,10 +301,12 @@ def _failed(status: Status, message: str, run: Path) -> Outcome:
     return Outcome(1, message, run)
 
 
-def _message(error: BaseException) -> str:
+def _message(error: BaseException, run: Path) -> str:
     if isinstance(error, OSError):
         place = files.shown(Path(error.filename)) if error.filename else "a file of the run"
-        return f"{place}: {error.strerror or error}; make room, or choose another place with hydra.run.dir=DIR"
+        again = ", then go on with `mnistlab resume {}`" if (run / checkpoint.NAME).exists() else ""
+        cure = f"make room{again.format(files.shown(run))}, or choose another place with hydra.run.dir=DIR"
+        return f"{place}: {error.strerror or error}; {cure}"
     if isinstance(error, MemoryError):
         return f"out of memory ({error}); try a smaller trainer.batch_size or model"
     return str(error)

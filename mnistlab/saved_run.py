@@ -163,7 +163,7 @@ def _why_no_model(directory: Path) -> str:
     if state == "running":
         return f"this run has not finished (process {status.get('pid')}, since {status.get('started')})"
     if state == "interrupted":
-        return f"this run was interrupted and left no {MODEL}; train it again"
+        return f"this run was interrupted and left no {MODEL}; `mnistlab resume` goes on with it"
     if _json(directory / "metrics.json").get("learner") == "scikit-learn":
         return "scikit-learn's models are not saved, since that takes pickle; its predictions.npz holds what it said"
     if (directory / "members.csv").is_file() or (directory / "predictions.npz").is_file():

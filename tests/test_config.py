@@ -114,9 +114,23 @@ def test_an_enum_is_given_by_its_name() -> None:
     assert experiment("init=kaiming_uniform").init == Kaiming(distribution=Distribution.uniform)
 
 
+HASHES = {  # of the first release: a run that is there already must stay the same experiment
+    (): "2887c645968b8fc0",
+    ("experiment=smoke",): "6399c900bf851234",
+    ("trainer=early_stopping", "regularization=dropout"): "beacd755c5808c9d",
+    ("model=svm_rbf",): "b7c8c111bb0fc742",
+}
+
+
+@pytest.mark.parametrize("overrides", HASHES, ids=" ".join)
+def test_the_hash_of_a_configuration_stays_what_it_was(overrides: tuple[str, ...]) -> None:
+    assert config.config_hash(config_errors.compose(overrides)) == HASHES[overrides]
+
+
 def test_the_hash_knows_what_decides_the_numbers_and_nothing_else() -> None:
     base = config.config_hash(config_errors.compose([]))
     assert config.config_hash(config_errors.compose(["report.plots=none"])) == base
+    assert config.config_hash(config_errors.compose(["trainer.checkpoint_every=1"])) == base
     assert config.config_hash(config_errors.compose(["optimizer.lr=0.001"])) == base
     assert config.config_hash(config_errors.compose(["seed=1"])) != base
 

@@ -282,7 +282,8 @@ def test_a_full_disk_at_any_file_fails_the_run_and_leaves_no_half_file(
     result = command("train", "experiment=smoke")
     assert result.status == 1
     (line,) = result.err.splitlines()
-    assert f"{name}: No space left on device; make room, or choose another place" in line
+    assert f"{name}: No space left on device; make room" in line
+    assert ", or choose another place with hydra.run.dir=DIR" in line
     (run,) = Path("outputs").glob("*/*")
     assert '"state": "failed"' in (run / "status.json").read_text()
     assert not list(run.rglob(f"*{name}*"))
@@ -299,7 +300,7 @@ def test_a_failed_write_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: p
 def test_a_fault_of_ours_is_one_line_with_its_traceback_in_the_log(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mnistlab.run.fit", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("mnistlab.learning.Training.run", lambda *_, **__: 1 / 0)
     result = command("train", "experiment=smoke")
     assert result.status == 1
     (line,) = result.err.splitlines()
@@ -319,7 +320,7 @@ def test_out_of_memory_is_said(command: Command, monkeypatch: pytest.MonkeyPatch
     def huge(*_: Any, **__: Any) -> None:
         raise MemoryError("Unable to allocate 1 TiB")
 
-    monkeypatch.setattr("mnistlab.run.fit", huge)
+    monkeypatch.setattr("mnistlab.learning.Training.run", huge)
     result = command("train", "experiment=smoke")
     assert result.status == 1
     assert "out of memory (Unable to allocate 1 TiB); try a smaller trainer.batch_size or model" in result.err

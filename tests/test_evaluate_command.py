@@ -431,7 +431,7 @@ WRONG = [
     ("empty", f"empty: there is no model.safetensors in it; {EXPECTED}"),
     ("failed", "failed: this run failed and left no model.safetensors (the loss is no longer finite)"),
     ("running", "running: this run has not finished (process 17, since today)"),
-    ("stopped", "stopped: this run was interrupted and left no model.safetensors; train it again"),
+    ("stopped", "stopped: this run was interrupted and left no model.safetensors; `mnistlab resume` goes on with it"),
     ("scored", "scored: this is an evaluation, not a run; name the runs themselves"),
     (
         "runs/s0/checkpoint.safetensors",

@@ -111,7 +111,7 @@ def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
 
 
 def test_sigterm_interrupts_and_is_remembered() -> None:
-    before = signal.getsignal(signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         stopped_by = Terminated.listen()
         assert not stopped_by.terminated
@@ -120,4 +120,5 @@ def test_sigterm_interrupts_and_is_remembered() -> None:
         assert stopped_by.terminated
         assert not Terminated.listen().terminated
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

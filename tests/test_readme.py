@@ -49,6 +49,9 @@ def test_the_commands_of_the_readme(command: Callable[..., Any], line: str) -> N
     if words[0] == "gridsearch":
         small = {"data=mnist": ["data=mnist5k", "data.test_limit=100"], "data.limit=500": ["data.limit=200"]}
         words = [*(new for word in words for new in small.get(word, [word])), "report.plots=none"]
+    if "outputs/one" in words:
+        small = ["experiment=smoke", "report.plots=none", "hydra.run.dir=outputs/one"]
+        assert command("train", *small).status == 0
     if words[0] == "tune":
         words = [*(word if word != "8" else "3" for word in words), "experiment=smoke", "report.plots=none"]
     if words[0] == "evaluate":

@@ -380,6 +380,7 @@ def test_an_earlier_attempt_leaves_no_file_behind(sweep: Path, command: Command)
     before = {path.relative_to(job) for path in job.rglob("*")}
     (job / "plots" / "old.png").parent.mkdir()
     (job / "plots" / "old.png").write_text("of another attempt")
+    (job / "checkpoint.safetensors").write_text("damaged")  # so it has to start from the beginning
     set_state(job, state="failed")
     assert command("resume", "s", *BASIC).status == 0
     assert {path.relative_to(job) for path in job.rglob("*")} == before
@@ -421,8 +422,7 @@ def test_a_running_sweep_is_not_resumed(sweep: Path, command: Command) -> None:
 
 WRONG = {
     ("nowhere",): "nowhere: no sweep lies here (there is no sweep.json); check the path",
-    ("s/0_optimizer.lr=0.01,seed=0",): "s/0_optimizer.lr=0.01,seed=0: no sweep lies here (there is no sweep.json); "
-    "this is a single run",
+    ("s/plots",): "s/plots: no sweep lies here (there is no sweep.json); name a directory of outputs/multirun",
     ("s", "t"): "s t: the directory of one sweep was expected",
     ("s", "--failed"): "--failed: unknown option (did you mean --failed-only?); see `mnistlab resume --help`",
     ("s", "hydra.sweep.dir=t"): "hydra.sweep.dir=t: a sweep is resumed as it was asked for; only hydra/launcher=",

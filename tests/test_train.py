@@ -382,6 +382,11 @@ def test_what_goes_with_the_data_is_let_through(trainer, sizes):
         ({"min_delta": -0.1}, "min_delta=-0.1: the least improvement must be zero or more"),
         ({"min_delta": math.nan}, "min_delta=nan: a number was expected"),
         ({"clip_norm": 0.0}, "clip_norm=0.0: the largest norm must be positive"),
+        ({"checkpoint_every": 0}, "checkpoint_every=0: a number of epochs, or a time such as 30s, 5min or 1h, was exp"),
+        ({"checkpoint_every": True}, "checkpoint_every=True: a number of epochs, or a time such as"),
+        ({"checkpoint_every": "0s"}, "checkpoint_every=0s: a number of epochs, or a time such as"),
+        ({"checkpoint_every": "5 min"}, "checkpoint_every=5 min: a number of epochs, or a time such as"),
+        ({"checkpoint_every": "often"}, "checkpoint_every=often: a number of epochs, or a time such as"),
         ({"threads": 0}, "threads=0: the number of threads, unless it is auto, must be a whole number of 1 or more"),
     ],
 )
@@ -389,6 +394,13 @@ def test_settings_out_of_range_are_refused(settings, message):
     with pytest.raises(RequestError) as error:
         Trainer(**settings)
     assert str(error.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("every", "seconds"), [(1, None), (20, None), ("30s", 30), ("0.5s", 0.5), ("5min", 300), ("1.5h", 5400)]
+)
+def test_checkpoints_are_written_every_so_many_epochs_or_seconds(every, seconds):
+    assert Trainer(checkpoint_every=every).checkpoint_seconds == seconds
 
 
 def test_a_warm_up_as_long_as_the_training_is_refused():

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from mnistlab.errors import RequestError, fraction, not_negative, number, positive, whole
 
@@ -13,6 +14,8 @@ from mnistlab.errors import RequestError, fraction, not_negative, number, positi
 class Schedule:
     """The base. With ``warmup`` > 0 the rate first rises linearly over that many epochs: (step + 1) / warm-up steps
     (Goyal et al. 2017), and the schedule's own clock starts after it."""
+
+    by_total: ClassVar[bool] = False  # the factor depends on how long the whole training is
 
     warmup: float = 0.0
 
@@ -39,6 +42,15 @@ class Schedule:
 
     def end_epoch(self, loss: float) -> None:
         """Hear the validation loss of the epoch (the training loss where there is no validation part)."""
+
+    def state(self) -> dict[str, float | None]:
+        """Return what the past epochs have left behind: nothing, where the factor depends on the step alone."""
+        return {}
+
+    def restore(self, state: Mapping[str, float | None]) -> None:
+        """Go back to what `state` returned; raises `RequestError` where that cannot be."""
+        if state:
+            raise RequestError("schedule: this one keeps no state")
 
 
 @dataclass
@@ -83,6 +95,8 @@ class Exponential(Schedule):
 class Cosine(Schedule):
     """factor = floor + (1 - floor) (1 + cos(pi step / total)) / 2. Loshchilov & Hutter 2017, without restarts."""
 
+    by_total = True
+
     floor: float = 0.0
 
     def __post_init__(self) -> None:
@@ -99,6 +113,8 @@ class OneCycle(Schedule):
 
     Smith & Topin 2018 in the form of fastai and PyTorch: optimizer.lr is the peak. Momentum is left alone.
     """
+
+    by_total = True
 
     rise: float = 0.3
     start_divisor: float = 25.0
@@ -151,6 +167,19 @@ class Plateau(Schedule):
         self.waited += 1
         if self.waited >= self.patience:
             self.current, self.waited = max(self.floor, self.current * self.gamma), 0
+
+    def state(self) -> dict[str, float | None]:
+        best = self.best if math.isfinite(self.best) else None  # JSON has no infinity
+        return {"current": self.current, "best": best, "waited": self.waited}
+
+    def restore(self, state: Mapping[str, float | None]) -> None:
+        if set(state) != {"current", "best", "waited"}:
+            raise RequestError("schedule: current, best and waited were expected")
+        current, waited = number("schedule.current", state["current"]), whole("schedule.waited", state["waited"], 0)
+        if not 0 < current <= 1 or waited >= self.patience:
+            raise RequestError(f"schedule: current={current} or waited={waited} is out of range")
+        best = math.inf if state["best"] is None else number("schedule.best", state["best"])
+        self.current, self.best, self.waited = current, best, waited
 
 
 def _gamma(gamma: float) -> None:

@@ -35,10 +35,15 @@ WAITS_FOR = 5.0  # seconds for the jobs of a sweep that has just been killed to 
 SHOWN = 20  # rows on the terminal; all are in summary.md
 
 USAGE = """\
-Usage: mnistlab resume DIR [--failed-only] [--fail-fast] [hydra/launcher=...] [hydra.launcher.key=value ...]
+Usage: mnistlab resume RUN [trainer.epochs=N] [--quiet]
+       mnistlab resume SWEEP [--failed-only] [--fail-fast] [hydra/launcher=...] [hydra.launcher.key=value ...]
 
-  Runs the jobs of a sweep that are not completed, and those whose configuration would no longer be the same, and
-  writes the table again. DIR is the directory of the sweep, outputs/multirun/...
+  A run goes on from its checkpoint, to the very bytes it would have come to by itself. trainer.epochs=N trains it
+  longer, also when it is completed, as if it had been asked for so many from the start; with a schedule that spreads
+  the learning rate over all epochs (cosine, one_cycle) that cannot be, and is refused.
+
+  Of a sweep, outputs/multirun/..., the jobs run that are not completed, from their checkpoints, and those whose
+  configuration would no longer be the same, from the start; then the table is written again.
 
   --failed-only    only jobs that failed, or were interrupted or killed; not those that have not begun
   --fail-fast      stop at the first job that fails
@@ -182,7 +187,7 @@ class Sweep:
             LOG.log(
                 RESULT, "%d of %d jobs are completed; `mnistlab resume %s` goes on", done, len(self.records), self.place
             )
-            raise
+            raise KeyboardInterrupt from None
         finally:
             console.stop()
 

@@ -17,7 +17,8 @@ from hydra.core.utils import run_job
 from hydra.types import HydraContext
 from omegaconf import DictConfig
 
-from mnistlab.errors import RunError
+from mnistlab import status
+from mnistlab.errors import RequestError, RunError
 from mnistlab.interrupt import interruptible
 from mnistlab.ledger import Entry
 
@@ -35,7 +36,7 @@ class Job:
 
 
 def perform(job: Job, cores: int, watch: Callable[[History], None] | None = None) -> None:
-    """Run one job on so many cores, in its directory, from which an earlier attempt is removed first.
+    """Run one job on so many cores, in its directory: on from the checkpoint of an earlier attempt, if there is one.
 
     How it ended is in its status.json. Raises `RunError` where not even that could be written. ``watch`` makes it a
     trial of a search, as `run.task` has it.
@@ -44,9 +45,11 @@ def perform(job: Job, cores: int, watch: Callable[[History], None] | None = None
 
     version.setbase("1.3")
     try:
-        clear(job.directory)
+        resumes = watch is None and can_resume(job)
+        if not resumes:
+            clear(job.directory)
         context = HydraContext(config_loader=None, callbacks=Callbacks())  # type: ignore[arg-type]  # nothing to compose
-        task = partial(run.task, cores=cores, watch=watch)
+        task = partial(run.task, cores=cores, watch=watch, resumes=resumes)
         done = run_job(task, job.config, "hydra.sweep.dir", "hydra.sweep.subdir", context, configure_logging=False)
         outcome = done.return_value  # raises what the task raised
     except OSError as error:
@@ -59,6 +62,20 @@ def in_worker(job: Job, cores: int, watch: Callable[[History], None] | None = No
     """Run one job in a process that has nothing else to do."""
     with interruptible():
         perform(job, cores, watch)
+
+
+def can_resume(job: Job) -> bool:
+    """Return whether an earlier attempt at this very job has left a checkpoint that can be read."""
+    from mnistlab import checkpoint
+
+    state = status.read(job.directory)
+    if not state.is_over or state.state == "completed" or state.config_hash != job.entry.config_hash:
+        return False
+    try:
+        checkpoint.load(job.directory / checkpoint.NAME)
+    except RequestError:
+        return False
+    return True
 
 
 def clear(directory: Path) -> None:

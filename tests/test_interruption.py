@@ -1,0 +1,205 @@
+"""Ctrl-C and SIGTERM, in real processes: how soon they end, what they say, what is on disk, and what comes after."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mnistlab import model_file
+from mnistlab.interrupt import UNDIVIDED, Interrupted, Terminated
+
+PROGRAM = [sys.executable, "-m", "mnistlab"]
+AT_ONCE = 2.0  # seconds an interrupted run has
+ENDLESS = ("data.limit=500", "trainer.epochs=100000", "hydra.run.dir=r", "report.plots=none")
+
+
+@pytest.fixture
+def started() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """``started("train", ...)`` runs a command in a process of its own, which does not outlive the test."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: str) -> subprocess.Popen[str]:
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        process = subprocess.Popen([*PROGRAM, *arguments], text=True, **pipes)  # type: ignore[call-overload]
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def wait_for(what: Callable[[], Any], seconds: float = 60) -> None:
+    until = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < until, "it did not happen"
+        time.sleep(0.02)
+
+
+def state(run: str) -> str:
+    return str(json.loads(Path(run, "status.json").read_text())["state"])
+
+
+@pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_run_ends_at_once_with_a_checkpoint_and_the_command_that_goes_on(
+    sent: signal.Signals, status: int, started: Callable[..., subprocess.Popen[str]]
+) -> None:
+    process = started("train", *ENDLESS)
+    wait_for(Path("r/history.csv").exists)
+    at = time.monotonic()
+    process.send_signal(sent)
+    _, err = process.communicate(timeout=20)
+    assert time.monotonic() - at < AT_ONCE
+    assert process.returncode == status
+    values = model_file.read(Path("r/checkpoint.safetensors"))[0]["state"]
+    where = f"interrupted at epoch {values['epoch']}, step {values['step']} of 8"
+    assert err.splitlines()[-1] == f"mnistlab train: error: {where}; `mnistlab resume r` goes on"
+    assert "Traceback" not in err
+    assert json.loads(Path("r/status.json").read_text())["error"] == where
+    assert state("r") == "interrupted"
+    assert Path("r/history.csv").read_text().startswith("epoch,step")
+
+
+def test_a_step_that_takes_long_is_abandoned(started: Callable[..., subprocess.Popen[str]]) -> None:
+    """All images of a convolutional network at once take seconds a step; what the step had done does not count."""
+    request = ("model=cnn_enhanced", "trainer.batch_size=full", "trainer.threads=1", *ENDLESS[1:])
+    process = started("train", *request)
+    wait_for(lambda: Path("r/environment.json").exists())
+    time.sleep(2)
+    at = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert time.monotonic() - at < 2 * AT_ONCE  # the machine may be busy; alone it takes half a second
+    assert process.returncode == 130
+    assert state("r") == "interrupted"
+    assert Path("r/checkpoint.safetensors").exists()
+
+
+def test_a_second_ctrl_c_stops_at_once() -> None:
+    """Whatever the process is busy with: here it takes a minute to write down that it was interrupted."""
+    script = """
+import time
+from mnistlab.interrupt import Terminated
+Terminated.listen()
+try:
+    print("ready", flush=True)
+    time.sleep(60)
+except KeyboardInterrupt:
+    print("first", flush=True)
+    time.sleep(60)
+"""
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    assert process.stdout.readline() == "first\n"
+    at = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=10) == -signal.SIGINT  # the shell says 130
+    assert time.monotonic() - at < 1
+    process.stdout.close()
+
+
+def test_an_interruption_before_training_is_written_down_too(started: Callable[..., subprocess.Popen[str]]) -> None:
+    process = started("train", *ENDLESS)
+    wait_for(Path("r/status.json").exists)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "`mnistlab resume r` goes on" in err
+    assert state("r") == "interrupted"
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_after_any_end_it_goes_on_to_the_very_same_bytes(
+    sent: signal.Signals, started: Callable[..., subprocess.Popen[str]], command: Callable[..., Any]
+) -> None:
+    request = ("experiment=smoke", "regularization=dropout", "augment=shift", "report.plots=none", "trainer.epochs=30")
+    assert command("train", *request, "hydra.run.dir=whole").status == 0
+    process = started("train", *request, "hydra.run.dir=cut", "trainer.checkpoint_every=1")
+    wait_for(Path("cut/checkpoint.safetensors").exists)
+    process.send_signal(sent)
+    process.communicate(timeout=20)
+    result = command("resume", "cut")
+    assert result.status == 0
+    for name in ("metrics.json", "model.safetensors", "predictions.npz", "norms.csv"):
+        assert Path("cut", name).read_bytes() == Path("whole", name).read_bytes(), name
+    rows = [
+        [line.rpartition(",")[0] for line in Path(run, "history.csv").read_text().splitlines()]
+        for run in ("cut", "whole")
+    ]
+    assert rows[0] == rows[1]
+    (entry,) = json.loads(Path("cut/environment.json").read_text())["resumed"]
+    assert entry["command"] == ["mnistlab", "resume", "cut"]
+    assert not [path for path in Path("cut").rglob(".*") if path.is_file()]
+
+
+def test_a_running_run_is_not_resumed(
+    started: Callable[..., subprocess.Popen[str]], command: Callable[..., Any]
+) -> None:
+    process = started("train", *ENDLESS)
+    wait_for(Path("r/history.csv").exists)
+    result = command("resume", "r")
+    assert result.status == 2
+    assert result.err.startswith(f"mnistlab resume: error: r: this run is running (process {process.pid} on ")
+
+
+# --- what signals do to a process -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    """Put the handlers back."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    UNDIVIDED.waiting = False
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize(("number", "terminated"), [(signal.SIGINT, False), (signal.SIGTERM, True)])
+def test_what_must_not_be_cut_in_two_is_not(number: signal.Signals, terminated: bool, handlers: None) -> None:
+    stopped_by, done = Terminated.listen(), []
+    with pytest.raises(KeyboardInterrupt), UNDIVIDED:
+        signal.raise_signal(number)
+        done.append("all of it")
+    assert done == ["all of it"]
+    assert stopped_by.terminated == terminated
+
+
+def test_an_interruption_that_other_code_swallows_is_not_lost(handlers: None) -> None:
+    Terminated.listen()
+    with contextlib.suppress(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), UNDIVIDED:
+        pass
+
+
+def test_after_the_first_signal_the_system_handles_them(handlers: None) -> None:
+    Terminated.listen()
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) == signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_a_process_that_ignores_ctrl_c_goes_on_ignoring_it(handlers: None) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # as nohup and a script's & do
+    Terminated.listen()
+    os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+
+
+def test_an_interruption_says_what_was_written_down() -> None:
+    assert isinstance(Interrupted("interrupted at epoch 3"), KeyboardInterrupt)
+    assert str(Interrupted("interrupted at epoch 3")) == "interrupted at epoch 3"
