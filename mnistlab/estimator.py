@@ -256,7 +256,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         schedule.start(epochs, steps)
         training.use(settings.optimizer)
         waited, best = 0, (network.theta.copy(), network.buffers.copy()) if validation is not None else None
-        with _blas().limit(limits=training.threads(batch)):
+        with _blas().limit(limits=None if network.gains_from_threads(batch) else 1):
             for epoch in range(epochs):
                 self.loss_ = training.epoch(
                     samples,

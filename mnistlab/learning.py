@@ -34,7 +34,7 @@ def train(
     A checkpoint is written as often as ``trainer.checkpoint_every`` says, at the end, and when the training is
     interrupted, which raises `Interrupted`.
     """
-    training = _training(made, dataset, network)
+    training = training_of(made, dataset, network)
     if found:
         checkpoint.restore(found, training, origin)
         LOG.info("resume  epoch %d, after %d of %d steps", training.epoch, training.step, training.steps)
@@ -75,6 +75,13 @@ def train(
     return history
 
 
+def learn(made: config.Experiment, dataset: Dataset, network: Network) -> None:
+    """Train from start to end, and write nothing: a fold of a grid search, or a panel of decision regions."""
+    training = training_of(made, dataset, network)
+    training.run()
+    training.keep_best()
+
+
 def learned(network: Network, history: History) -> dict[str, Any]:
     """Return what metrics.json says of a training."""
     return {
@@ -86,7 +93,8 @@ def learned(network: Network, history: History) -> dict[str, Any]:
     }
 
 
-def _training(made: config.Experiment, dataset: Dataset, network: Network) -> Training:
+def training_of(made: config.Experiment, dataset: Dataset, network: Network) -> Training:
+    """Return the training of an experiment, with the streams of its seed, before its first step."""
     monitor, score, validation = made.trainer.monitor, None, dataset.validation
     if monitor != "loss":
         score = Score(lambda probs: SCORES[monitor](validation.labels, probs), monitor in HIGHER_IS_BETTER)

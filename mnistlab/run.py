@@ -29,8 +29,6 @@ from mnistlab.status import Status
 from mnistlab.status import read as read_status
 from mnistlab.streams import stream
 
-THREADS_PAY_FROM = 5_000_000  # multiply-adds of a layer: below, two BLAS threads mostly wait for each other
-
 
 @dataclass
 class Outcome:
@@ -253,9 +251,7 @@ def choose_threads(made: config.Experiment, network: Network | None, n: int, cor
         return int(asked)
     if network is None:
         return cores
-    batch = made.trainer.batch_of(n)
-    largest = max((layer.flops() for layer in network.layers), default=0) // 2
-    return cores if largest * batch >= THREADS_PAY_FROM else 1
+    return cores if network.gains_from_threads(made.trainer.batch_of(n)) else 1
 
 
 def _announce(made: config.Experiment, dataset: Dataset, network: Network | None, threads: int) -> None:

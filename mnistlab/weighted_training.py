@@ -13,8 +13,6 @@ from mnistlab.samples import Samples
 from mnistlab.streams import stream
 from mnistlab.train import Diverged, Update, batches
 
-THREADS_PAY_FROM = 5_000_000  # multiply-adds of a layer: below, two BLAS threads mostly wait for each other
-
 
 class Training:
     """A network with its optimizer and its random streams.
@@ -77,11 +75,6 @@ class Training:
         """Return the weighted share of samples that are put into their class."""
         hits = self.network.predict(samples.images).argmax(axis=1) == samples.labels
         return float(np.average(hits, weights=samples.weights))
-
-    def threads(self, batch: int) -> int | None:
-        """Return one BLAS thread for networks so small that two would only wait for each other, otherwise None."""
-        largest = max((layer.flops() for layer in self.network.layers), default=0) // 2
-        return 1 if largest * batch < THREADS_PAY_FROM else None
 
     def _diverged(self, samples: Samples, rows: np.ndarray | None) -> Diverged:
         assert self.optimizer is not None

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from mnistlab import config, files, pictures, plots, report
+from mnistlab import config, files, learning, pictures, plots, report
 from mnistlab.augment import NoAugment
 from mnistlab.config import Experiment
 from mnistlab.console import LOG, RESULT
 from mnistlab.data import Dataset, Part
 from mnistlab.errors import RequestError
-from mnistlab.evaluate import HIGHER_IS_BETTER, SCORES, accuracy
+from mnistlab.evaluate import accuracy
 from mnistlab.explore import request as requests
 from mnistlab.explore.components import Components
 from mnistlab.explore.regions import Predict, mesh_around, regions_of
@@ -27,8 +27,6 @@ from mnistlab.nn.pool import Pool2D
 from mnistlab.report import Plots
 from mnistlab.run import build, choose_threads
 from mnistlab.sklearn_models import Fitted, SklearnModel
-from mnistlab.streams import stream
-from mnistlab.train import Score, fit
 
 MOST_MODELS = 9
 
@@ -134,21 +132,8 @@ def _learn(made: Experiment, plane: Dataset) -> Predict:
     with config.prefixed("schedule"):
         made.schedule.start(made.trainer.epochs, 1)
     network = build(made, standardised)
-    labels, monitor = plane.validation.labels, made.trainer.monitor
-    score = Score(lambda probs: SCORES[monitor](labels, probs), monitor in HIGHER_IS_BETTER)
     with threadpool_limits(choose_threads(made, network, n)):
-        fit(
-            network,
-            standardised.train,
-            standardised.validation,
-            made.optimizer,
-            made.schedule,
-            made.regularization,
-            made.trainer,
-            order=stream(made.seed, "order"),
-            dropout=stream(made.seed, "dropout"),
-            score=None if monitor == "loss" else score,
-        )
+        learning.learn(made, standardised, network)
     return lambda points: network.predict((points / deviations[0])[:, None])
 
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from mnistlab import config, run, train
+from mnistlab import config, learning, run
 from mnistlab.data import Dataset, load, split
 from mnistlab.data.dataset import rows_of_share
 from mnistlab.data.load import scale_of
 from mnistlab.errors import RequestError, RunError
-from mnistlab.evaluate import HIGHER_IS_BETTER, SCORES
+from mnistlab.evaluate import SCORES
 from mnistlab.gridsearch.cells import Cell
 from mnistlab.sklearn_models import Fitted, SklearnModel
 from mnistlab.streams import stream
@@ -104,28 +104,8 @@ def learn(made: config.Experiment, data: Dataset, cores: int) -> Callable[[np.nd
             with config.prefixed("model"):
                 return Fitted(made.model, data, made.seed, threads).predict
         assert network is not None
-        train.fit(
-            network,
-            data.train,
-            data.validation,
-            made.optimizer,
-            made.schedule,
-            made.regularization,
-            made.trainer,
-            order=stream(made.seed, "order"),
-            dropout=stream(made.seed, "dropout"),
-            augment=stream(made.seed, "augment"),
-            augmentation=made.augment,
-            score=_monitored(made, data),
-        )
+        learning.learn(made, data, network)
         return network.predict
-
-
-def _monitored(made: config.Experiment, data: Dataset) -> train.Score | None:
-    monitor = made.trainer.monitor
-    if monitor == "loss":
-        return None
-    return train.Score(lambda probs: SCORES[monitor](data.validation.labels, probs), monitor in HIGHER_IS_BETTER)
 
 
 def score(cell: Cell, fold: int, pool: Dataset, held: np.ndarray, metric: str, cores: int) -> Score:

@@ -21,6 +21,7 @@ from mnistlab.nn.pool import Pool2D
 CHUNK = 4096  # images that go through the layers at once: larger batches are summed over such chunks
 BUFFER = 2048  # elements: NumPy takes three such buffers for operations on parts of maps; 8,192 by itself
 MOST = 2**28  # parameters of a network, and numbers of all its layers for one image: a gigabyte in float32
+THREADS_PAY_FROM = 5_000_000  # multiply-adds of a layer: below, two BLAS threads mostly wait for each other
 ELEMENTS = 2**25  # of the largest array, so that memory stays bounded: with large images or maps, fewer at once
 UNWARNED: dict[str, Any] = {"over": "ignore", "invalid": "ignore", "divide": "ignore"}  # callers look at the result
 
@@ -187,6 +188,10 @@ class Network:
                 if isinstance(layer, BatchNorm) and layer.size == layer.channels:
                     return self.title(i)
         return None
+
+    def gains_from_threads(self, batch: int) -> bool:
+        """Return whether the products of its largest layer are so large that a second BLAS thread pays."""
+        return max((layer.flops() for layer in self.layers), default=0) // 2 * batch >= THREADS_PAY_FROM
 
     def norms(self) -> list[tuple[str, float, float]]:
         """Return (layer, norm of its weights, norm of their gradient) for each layer with weights."""
