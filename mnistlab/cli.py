@@ -234,6 +234,8 @@ def complete(arguments: list[str]) -> int:
             line = " ".join(["mnistlab evaluate", *(word for word in typed if word.startswith("data=")), current])
         elif typed[0] not in ("train", "tune", "data", "explain", "gradcheck"):
             return 0
+        if words[-1].startswith("experiment=") and not line.endswith(" "):
+            return _complete_experiment(words[-1])
         # Hydra knows of no sub-commands and none of their options: it must see the line without
         line = re.sub(r" --(?:json|(?:elements|batch)[= ]\d+)(?= )", "", line)
         os.environ["COMP_LINE"] = line.replace(f" {typed[0]}", "", 1).replace(
@@ -247,6 +249,15 @@ def complete(arguments: list[str]) -> int:
     config.register(claiming=False)
     sys.argv = ["mnistlab", "-sc", *arguments]
     hydra.main(version_base="1.3", config_path=str(config.folder()), config_name="config")(lambda cfg: None)()
+    return 0
+
+
+def _complete_experiment(word: str) -> int:
+    """Print the experiments that begin like this; Hydra completes none that lie in a folder."""
+    from mnistlab import config
+
+    names = (f"experiment={name}" for name in config.option_names("experiment"))
+    print(" ".join(name for name in names if name.startswith(word)))  # noqa: T201
     return 0
 
 
