@@ -23,6 +23,7 @@ Usage: mnistlab COMMAND ...
   resume DIR [--failed-only] [--fail-fast]   run what a sweep has not completed
   compare PATH [PATH ...]                    runs and sweeps in one table: means, intervals, and what is real
   tune KEY=SPACE ... [group=option ...]      search for settings, then test the chosen ones with several seeds
+  reproduce PAPER[/ROW] ... | --all          what five papers report, run again: does it agree, do the claims hold
   explain [group=option ...] [key=value ...] its layers, parameters, operations and memory (--json)
   gradcheck [group=option ...] [...]         its gradients against central differences
   evaluate RUN [RUN ...] [data=NAME ...]     score saved models: alone or as an ensemble, on other or harder images
@@ -170,6 +171,15 @@ def tune(arguments: list[str]) -> int:
     return command.main(arguments)
 
 
+def reproduce(arguments: list[str]) -> int:
+    """``mnistlab reproduce``: the rows of five papers, run and held against the figures that they report."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+
+    from mnistlab.papers import command
+
+    return command.main(arguments)
+
+
 def data(arguments: list[str]) -> int:
     """``mnistlab data list | fetch | show``."""
     from mnistlab import data_commands
@@ -266,6 +276,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "resume": resume,
     "compare": compare,
     "tune": tune,
+    "reproduce": reproduce,
     "explain": explain,
     "gradcheck": gradcheck,
     "evaluate": evaluate,
