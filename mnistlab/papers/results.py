@@ -10,6 +10,7 @@ from pathlib import Path
 import yaml
 
 from mnistlab import records, statistics
+from mnistlab.compare import points
 from mnistlab.evaluate import wilson
 from mnistlab.papers import measures, running
 from mnistlab.papers.figures import Row
@@ -93,7 +94,8 @@ def spread_of_one(result: Result, metric: str) -> tuple[float, float] | None:
     mean = result.mean(metric)
     if mean.n >= 2:
         half = mean.half * math.sqrt(mean.n + 1)  # half is t sd / sqrt(n)
-        return mean.mean - half, mean.mean + half
+        low, high = mean.mean - half, mean.mean + half
+        return (max(low, 0.0), min(high, 1.0)) if points(metric) else (low, high)
     part, _, name = metric.partition(".")
     if mean.n == 1 and name == "accuracy":
         (record,) = [one for one in result.completed if math.isfinite(one.value(metric))]

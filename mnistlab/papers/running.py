@@ -66,6 +66,8 @@ def run(row: Row, place: Path, asked: Sequence[str], quiet: bool) -> int:
         sweep.verbosity = "silent" if quiet else "normal"
         left = sweep.left(planned.jobs, failed_only=False)
         if not left:
+            if not quiet:
+                print(f"all {len(planned.jobs)} runs are done")  # noqa: T201
             return 0
         write_multirun(planned)
         try:

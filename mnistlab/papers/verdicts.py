@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ import numpy as np
 from mnistlab import statistics
 from mnistlab.compare import points
 from mnistlab.evaluate import wilson
-from mnistlab.papers import measures
+from mnistlab.papers import bias, measures
 from mnistlab.papers.figures import Claim
 from mnistlab.papers.measures import amount
 from mnistlab.papers.results import Result
@@ -41,7 +42,7 @@ class Side:
 
     name: str
     values: dict[int, float]
-    right: tuple[np.ndarray, np.ndarray] | None  # of a single run: test labels, and which of them it predicted
+    run: Path | None  # where there is a single one
 
 
 def judge(claim: Claim, results: Results) -> Finding:
@@ -158,13 +159,7 @@ def _side(text: str, metric: str, results: Results) -> Side:
     result = results[row]
     values = result.values(metric, where)
     only = result.completed[0].directory if len(result.completed) == 1 else None
-    return Side(text.partition("/")[2], values, _right(only) if only else None)
-
-
-def _right(run: Any) -> tuple[np.ndarray, np.ndarray]:
-    with np.load(run / "predictions.npz", allow_pickle=False) as saved:
-        labels = saved["labels"]
-        return labels, saved["probabilities"].argmax(axis=1) == labels
+    return Side(text.partition("/")[2], values, only)
 
 
 def _difference(a: Side, b: Side, metric: str, tests: int) -> Difference | None:
@@ -175,9 +170,8 @@ def _difference(a: Side, b: Side, metric: str, tests: int) -> Difference | None:
         if len(common) >= statistics.fewest_pairs(tests):
             return statistics.paired([x[seed] for seed in common], [y[seed] for seed in common])
         return statistics.independent(list(x.values()), list(y.values()))
-    if a.right and b.right and metric == "test.accuracy" and np.array_equal(a.right[0], b.right[0]):
-        return statistics.mcnemar(a.right[1], b.right[1])
-    return None
+    right = bias.right_of([a.run, b.run]) if a.run and b.run and metric == "test.accuracy" else None
+    return None if right is None else statistics.mcnemar(right[0], right[1])
 
 
 def _tested(a: Sequence[float], b: Sequence[float]) -> Difference:
