@@ -90,7 +90,7 @@ def test_rows_are_run_once_and_more_seeds_add_to_them(source: Path, capfd: pytes
     ):  # fmt: skip
         assert f"\n{title}" in text
     assert "| pca | explained.1 | 9.7 |  |  |  | not run here: mnistlab explore pca |" in text
-    assert "`simple_nn` comes to the paper's figure with `optimizer.lr=0.1`: a larger step." in text
+    assert "- `simple_nn` with `optimizer.lr=0.1`: a larger step." in text
     for link in re.findall(r"\]\(([^)]+)\)", text):
         assert (Path("page") / link).is_file()
 

@@ -69,7 +69,8 @@ def main(arguments: Sequence[str], source: Path | None = None) -> int:
 def run(rows: Sequence[Row], folder: Path, budget: str, seeds: int | None, extra: Sequence[str], quiet: bool) -> int:
     """Run what is not done of these rows, the shortest first, each also as it comes near; return the status."""
     trained = sorted((row for row in rows if row.kind == "train"), key=lambda row: row.minutes)
-    plans = [(row, near) for row in trained for near in ((False, True) if row.near else (False,))]
+    both = budget == "full"  # a quick run explains no figure
+    plans = [(row, near) for row in trained for near in ((False, True) if both and row.near else (False,))]
     plans = [(row, near) for row, near in plans if seeds or row.seeds[budget]]
     status = 0
     for i, (row, near) in enumerate(plans, 1):
@@ -86,7 +87,8 @@ def write(known: Figures, chosen: Sequence[Row], folder: Path, command: str) -> 
     """Write papers.md, papers.csv and the pictures; return the tables of the papers that were chosen."""
     found = {row.id: results.read(row, folder) for row in known.rows.values()}
     near = {row.id: results.read(row, folder, near=True) for row in known.rows.values() if row.near}
-    claims = [verdicts.judge(claim, found) for claim in known.claims]
+    both = found | {f"{name}{figures.NEAR}": result for name, result in near.items()}
+    claims = [verdicts.judge(claim, both) for claim in known.claims]
     folder.mkdir(parents=True, exist_ok=True)
     files.write(folder / "papers.csv", tables.csv(known, found, near))
     drawn = {paper.name: drawings.draw(paper, found, folder / PICTURES) for paper in known.papers}

@@ -72,13 +72,14 @@ def _of_rows(given: Mapping[str, Any], results: Mapping[str, Result]) -> Iterato
 
 
 def _ranking(rows: Sequence[Result], metrics: Sequence[str]) -> plots.Picture:
-    series = []
+    series, share = [], "auc" not in metrics[0]  # areas are shown as they are
     for metric in metrics:
-        runs = [[100 * value for value in result.values(metric).values()] for result in rows]
+        runs = [[(100 if share else 1) * value for value in result.values(metric).values()] for result in rows]
         means = [mean_of(values) for values in runs]
         series.append(Series(metric.replace(".", " "), [one.mean for one in means], [one.half for one in means], runs))
-    quantity = metrics[0].partition(".")[2].replace("_", " ").replace("auc", "AUC")
-    return plots.ranking_of_settings([result.row.name for result in rows], series, f"{quantity} (%)")
+    quantity = metrics[0].partition(".")[2].replace("one_hot_auc", "AUC of one-hot predictions")
+    unit = f"{quantity} (%)" if share else quantity
+    return plots.ranking_of_settings([result.row.name for result in rows], series, unit)
 
 
 def _of_run(row: Row, run: Path) -> Iterator[Drawing]:

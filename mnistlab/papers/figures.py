@@ -13,6 +13,7 @@ from mnistlab.errors import RequestError, did_you_mean
 BUDGETS = ("full", "quick")
 FORMS = ("beats", "within", "above", "weakest", "falls")
 KINDS = ("train", "explore", "grid")
+NEAR = ".near"  # what a row's other settings are called: oxford/svm_rbf.near
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Claim:
         named = [one for pair in given.get(self.form, ()) for one in pair] if self.form in ("beats", "within") else []
         if self.form not in ("beats", "within"):
             named = [given["falls"] if self.form == "falls" else given["row"]]
-        return tuple(dict.fromkeys(one.split()[0] for one in named))
+        return tuple(dict.fromkeys(one.split()[0] for one in named))  # with .near: a row's other settings
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ def read(path: Path | None = None) -> Figures:
         raise RequestError(f"{path}: not the figures of papers ({type(error).__name__}: {error})") from None
     for claim in found.claims:
         for row in claim.rows:
-            if row not in found.rows:
+            if row.removesuffix(NEAR) not in found.rows:
                 raise RequestError(f"{path}: {claim.text!r} names the row {row}{did_you_mean(row, found.rows)}")
     return found
 

@@ -54,12 +54,12 @@ def _verdicts(claims: Sequence[Finding]) -> list[str]:
 
 
 def _why(paper: Paper, near: Mapping[str, Result]) -> str:
-    lines = [
-        f"- `{row.name}` comes to the paper's figure with `{' '.join(row.near.overrides)}`: {safe(row.near.why)}."
-        for row in paper.rows
-        if row.near and row.id in near and near[row.id].completed
-    ]
-    return "\n".join(lines)
+    """Return with which other settings rows come near the paper's figure, rows of the same in one line."""
+    names: dict[tuple[str, str], list[str]] = {}
+    for row in paper.rows:
+        if row.near and row.id in near and near[row.id].completed:
+            names.setdefault((" ".join(row.near.overrides), row.near.why), []).append(f"`{row.name}`")
+    return "\n".join(f"- {', '.join(rows)} with `{set_to}`: {safe(why)}." for (set_to, why), rows in names.items())
 
 
 def _picture(one: Drawn, folder: Path) -> str:

@@ -12,14 +12,14 @@ from mnistlab import config, console, files, ledger
 from mnistlab.errors import RequestError
 from mnistlab.interrupt import held
 from mnistlab.ledger import Ledger
-from mnistlab.papers.figures import Row
+from mnistlab.papers.figures import NEAR, Row
 from mnistlab.sweep.command import Sweep
 from mnistlab.sweep.plan import plan, write_multirun
 
 
 def directory(folder: Path, row: Row, near: bool = False) -> Path:
     """Return the directory of a row's sweep, or of that with the settings which come near the paper's figure."""
-    return folder / row.paper / (f"{row.name}.near" if near else row.name)
+    return folder / row.paper / (f"{row.name}{NEAR}" if near else row.name)
 
 
 def overrides(row: Row, budget: str, seeds: int | None, near: bool = False, extra: Sequence[str] = ()) -> list[str]:

@@ -39,8 +39,7 @@ def rows_of(paper: Paper, found: Mapping[str, Result], near: Mapping[str, Result
         for result in (found[row.id], near.get(row.id)):
             if result is None or (result.near and not result.completed):
                 continue
-            metrics = [m for m in row.metrics if not result.near or m in row.reported]
-            for i, metric in enumerate(metrics):
+            for i, metric in enumerate(row.metrics):
                 lines.append(_line(row, result, metric, first=i == 0))
     return HEADER, lines
 

@@ -57,7 +57,7 @@ def judge(claim: Claim, results: Results) -> Finding:
         "falls": falls,
     }
     verdict, numbers = forms[claim.form](claim.settings, results)
-    short = [f"{results[row].row.name}{results[row].shortened}" for row in claim.rows if results[row].shortened]
+    short = [f"{row.partition('/')[2]}{results[row].shortened}" for row in claim.rows if results[row].shortened]
     note = f"; cut short: {', '.join(short)}" if short else ""
     return Finding(claim, verdict, numbers + note)
 
