@@ -230,7 +230,7 @@ def test_a_pair(a: Sequence[float], b: Sequence[float], given: Mapping[str, Any]
 
 def test_the_numbers_of_a_pair() -> None:
     said = judged("beats", PAIR, a=result(A), b=result(B))[1]
-    assert said == "a 97.10, b 96.95: +0.15 +/- 0.03 (6 seeds, sign-flip, p = 0.031)"
+    assert said == "validation.accuracy: a 97.10, b 96.95: +0.15 +/- 0.03 (6 seeds, sign-flip, p = 0.031)"
 
 
 def test_several_pairs_hold_together_and_fail_by_one() -> None:

@@ -49,8 +49,8 @@ def _verdicts(claims: Sequence[Finding]) -> list[str]:
     counts = {finding.verdict: 0 for finding in claims}
     for finding in claims:
         counts[finding.verdict] += 1
-    said = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
-    return [f"Of {len(claims)} claims: {said}."] if claims else []
+    said = ", ".join(f"{verdict} {count}" for verdict, count in counts.items())
+    return [f"{len(claims)} claims: {said}."] if claims else []
 
 
 def _why(paper: Paper, near: Mapping[str, Result]) -> str:

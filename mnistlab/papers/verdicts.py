@@ -78,7 +78,7 @@ def beats(given: Mapping[str, Any], results: Results) -> tuple[str, str]:
         texts.append(_pair(a, b, metric, d, p))
         signs.append(0 if d is None or not p <= LEVEL else sign * int(np.sign(d.value)))
     verdict = HOLDS if all(one > 0 for one in signs) else FAILS if any(one < 0 for one in signs) else OPEN
-    return verdict, "; ".join(texts)
+    return verdict, f"{metric}: {'; '.join(texts)}"
 
 
 def within(given: Mapping[str, Any], results: Results) -> tuple[str, str]:
@@ -95,9 +95,8 @@ def within(given: Mapping[str, Any], results: Results) -> tuple[str, str]:
         outside.append(d is not None and abs(d.value) - half > margin)
         texts.append(_pair(a, b, metric, d, d.p if d else math.nan))
     verdict = HOLDS if all(inside) else FAILS if any(outside) else OPEN
-    return verdict, "; ".join(
-        texts
-    ) + f"; margin {amount(metric, margin)} {'points' if points(metric) else ''}".rstrip()
+    unit = " points" if points(metric) else ""
+    return verdict, f"{metric}: {'; '.join(texts)}; margin {amount(metric, margin)}{unit}"
 
 
 def above(given: Mapping[str, Any], results: Results) -> tuple[str, str]:
@@ -112,7 +111,7 @@ def above(given: Mapping[str, Any], results: Results) -> tuple[str, str]:
         low, high = wilson(scores["correct"], scores["n"])
         what = f"one run, {scores['n']:,} images"
     verdict = HOLDS if low > figure else FAILS if high < figure else OPEN
-    return verdict, f"{amount(metric, mean.mean)} ({amount(metric, low)} to {amount(metric, high)}; {what})"
+    return verdict, f"{metric}: {amount(metric, mean.mean)} ({amount(metric, low)} to {amount(metric, high)}; {what})"
 
 
 def weakest(given: Mapping[str, Any], results: Results) -> tuple[str, str]:
