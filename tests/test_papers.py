@@ -164,6 +164,11 @@ def test_the_interval_of_one_run_is_that_of_its_images() -> None:
     assert results.spread_of_one(one, "validation.loss") is None
 
 
+def test_one_run_says_nothing_of_a_figure_without_an_interval() -> None:
+    one = Result(row({"test.loss": "0.04"}), (record(0, 0.9, test={"loss": 0.05}),))
+    assert results.judge(one, "test.loss") == "one run"
+
+
 @pytest.mark.parametrize(
     ("values", "figure", "others", "verdict"),
     [
@@ -226,6 +231,15 @@ PAIR = {"beats": [["lin/a", "lin/b"]]}
 )
 def test_a_pair(a: Sequence[float], b: Sequence[float], given: Mapping[str, Any], verdict: str) -> None:
     assert judged("beats", {**PAIR, **given}, a=result(a), b=result(b))[0] == verdict
+
+
+def test_a_verdict_on_rows_that_were_cut_short_says_so() -> None:
+    a, b = (Result(row({}), tuple(record(s, v, epochs=5) for s, v in enumerate(values))) for values in (A, B))
+    found = verdicts.judge(
+        Claim("lin", "a claim", "beats", {**PAIR, "metric": "validation.accuracy"}), {"lin/a": a, "lin/b": b}
+    )
+    assert found.label == "holds (cut short)"
+    assert found.numbers.endswith("; cut short: a (5 of 100 epochs), b (5 of 100 epochs)")
 
 
 def test_the_numbers_of_a_pair() -> None:

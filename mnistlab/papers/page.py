@@ -36,7 +36,7 @@ def markdown(
         parts += [_table(rows_of(paper, found, near)), _why(paper, near)]
         of_paper = [finding for finding in claims if finding.claim.paper == paper.name]
         if of_paper:
-            lines = [[f.claim.text, f"**{f.verdict}**", f.numbers] for f in of_paper]
+            lines = [[f.claim.text, f"**{f.label}**", f.numbers] for f in of_paper]
             parts += ["### Claims", _table((["claim", "verdict", "numbers"], lines))]
         for title, text, table in sections.of(paper, found):
             parts += [f"### {safe(title)}", text, _table(table) if table else ""]
@@ -46,9 +46,9 @@ def markdown(
 
 
 def _verdicts(claims: Sequence[Finding]) -> list[str]:
-    counts = {finding.verdict: 0 for finding in claims}
+    counts = {finding.label: 0 for finding in claims}
     for finding in claims:
-        counts[finding.verdict] += 1
+        counts[finding.label] += 1
     said = ", ".join(f"{verdict} {count}" for verdict, count in counts.items())
     return [f"{len(claims)} claims: {said}."] if claims else []
 

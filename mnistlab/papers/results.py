@@ -115,9 +115,11 @@ def judge(result: Result, metric: str) -> str:
     if metric == "parameters":
         return AS_REPORTED if mean.mean == figure else HIGHER if mean.mean > figure else LOWER
     interval = spread_of_one(result, metric)
-    low, high = interval or (mean.mean, mean.mean)
+    if interval is None:
+        return NO_SPREAD
+    low, high = interval
     if row.at_least:
-        return REACHED if low > figure else MISSED if high < figure else NO_SPREAD if mean.n == 1 else AS_REPORTED
+        return REACHED if low > figure else MISSED if high < figure else AS_REPORTED
     half = row.rounding(metric)
     if low - half <= figure <= high + half:
         return AS_REPORTED

@@ -56,7 +56,8 @@ def _line(row: Row, result: Result, metric: str, first: bool) -> list[str]:
     spread = " to ".join(amount(metric, end) for end in interval) if interval else ""
     runs = f"{mean.n}{result.shortened}" if first else str(mean.n)
     ours = amount(metric, mean.mean) if metric == "parameters" else with_interval(metric, mean)
-    return [name, metric, figure, ours, spread, runs if mean.n else "0", verdict]
+    cut = " (cut short)" if verdict and result.shortened and metric != "parameters" else ""
+    return [name, metric, figure, ours, spread, runs if mean.n else "0", verdict + cut]
 
 
 def reported(row: Row, metric: str) -> str:
@@ -86,7 +87,7 @@ def told(figures: Figures, found: Mapping[str, Result], near: Mapping[str, Resul
         parts.append(f"{paper.title}\n\n" + as_lines((header, lines)))
         parts += [
             "\n".join(
-                f"{f.verdict:18}  {f.claim.text}\n{'':20}{f.numbers}" for f in claims if f.claim.paper == paper.name
+                f"{f.label:18}  {f.claim.text}\n{'':20}{f.numbers}" for f in claims if f.claim.paper == paper.name
             )
         ]
     return "\n\n".join(part for part in parts if part)

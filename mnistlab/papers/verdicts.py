@@ -34,6 +34,12 @@ class Finding:
     claim: Claim
     verdict: str
     numbers: str
+    cut: bool = False  # some of its rows were not run in full
+
+    @property
+    def label(self) -> str:
+        """Return the verdict, and that it is one on rows that were cut short."""
+        return f"{self.verdict} (cut short)" if self.cut else self.verdict
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,7 @@ def judge(claim: Claim, results: Results) -> Finding:
     verdict, numbers = forms[claim.form](claim.settings, results)
     short = [f"{row.partition('/')[2]}{results[row].shortened}" for row in claim.rows if results[row].shortened]
     note = f"; cut short: {', '.join(short)}" if short else ""
-    return Finding(claim, verdict, numbers + note)
+    return Finding(claim, verdict, numbers + note, bool(short) and verdict != UNRUN)
 
 
 def beats(given: Mapping[str, Any], results: Results) -> tuple[str, str]:
