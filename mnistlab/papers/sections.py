@@ -114,14 +114,14 @@ def _bias(paper: Paper, found: Mapping[str, Result]) -> list[Section]:
     right = bias.right_of(list(ran.values()))
     if right is None:
         return []
-    gain = bias.of_models(right, stream(0, "order"))
+    gain = round(100 * bias.of_models(right, stream(0, "order")), 2) + 0.0  # points; no minus before nothing
     lines = []
     for name, run in ran.items():
         column = pd.read_csv(run / "history.csv")["val_accuracy"].to_numpy(dtype=float)
         if len(column) > bias.LAST and np.isfinite(column).all():
             lines.append([name.partition("/")[2], str(len(column)), f"{100 * bias.of_epochs(column):.2f}"])
     text = (
-        f"The best of the {len(ran)} models looks {100 * gain:.2f} points better on the half of the test images that "
+        f"The best of the {len(ran)} models looks {gain:.2f} points better on the half of the test images that "
         f"it was chosen on than on the other half (mean of {bias.HALVINGS:,} random halvings). The table has the most "
         "that choosing the epoch on the reported images gains over not choosing one."
     )
