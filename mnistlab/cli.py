@@ -25,6 +25,7 @@ Usage: mnistlab COMMAND ...
   compare PATH [PATH ...]                    runs and sweeps in one table: means, intervals, and what is real
   tune KEY=SPACE ... [group=option ...]      search for settings, then test the chosen ones with several seeds
   gridsearch KEY=VALUES ... [...]            cross-validate every cell of a grid, then test the best one once
+  reproduce PAPER[/ROW] ... | --all          what five papers report, run again: does it agree, do the claims hold
   explain [group=option ...] [key=value ...] its layers, parameters, operations and memory (--json)
   gradcheck [group=option ...] [...]         its gradients against central differences
   evaluate RUN [RUN ...] [data=NAME ...]     score saved models: alone or as an ensemble, on other or harder images
@@ -190,6 +191,15 @@ def gridsearch(arguments: list[str]) -> int:
     return command.main(arguments)
 
 
+def reproduce(arguments: list[str]) -> int:
+    """``mnistlab reproduce``: the rows of five papers, run and held against the figures that they report."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+
+    from mnistlab.papers import command
+
+    return command.main(arguments)
+
+
 def data(arguments: list[str]) -> int:
     """``mnistlab data list | fetch | show``."""
     from mnistlab import data_commands
@@ -269,6 +279,8 @@ def complete(arguments: list[str]) -> int:
             line = re.sub(r" (?:--(?:points|split|to)[= ]\S+|--?[a-z]+|pca|boundary)(?= )", "", line)
         elif typed[0] not in ("train", "tune", "gridsearch", "data", "explain", "gradcheck"):
             return 0
+        if words[-1].startswith("experiment=") and not line.endswith(" "):
+            return _complete_experiment(words[-1])
         # Hydra knows of no sub-commands and none of their options: it must see the line without
         line = re.sub(r" --(?:json|(?:elements|batch)[= ]\d+)(?= )", "", line)
         os.environ["COMP_LINE"] = line.replace(f" {typed[0]}", "", 1).replace(
@@ -285,6 +297,15 @@ def complete(arguments: list[str]) -> int:
     return 0
 
 
+def _complete_experiment(word: str) -> int:
+    """Print the experiments that begin like this; Hydra completes none that lie in a folder."""
+    from mnistlab import config
+
+    names = (f"experiment={name}" for name in config.option_names("experiment"))
+    print(" ".join(name for name in names if name.startswith(word)))  # noqa: T201
+    return 0
+
+
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "train": train,
     "resume": resume,
@@ -292,6 +313,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "compare": compare,
     "tune": tune,
     "gridsearch": gridsearch,
+    "reproduce": reproduce,
     "explain": explain,
     "gradcheck": gradcheck,
     "evaluate": evaluate,

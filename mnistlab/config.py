@@ -217,8 +217,9 @@ def schemas(made: Experiment) -> dict[str, str]:
 
 
 def option_names(group: str) -> list[str]:
-    """Return the options of a config group."""
-    return sorted(path.stem for path in (folder() / group).glob("*.yaml"))
+    """Return the options of a config group, those of its folders with their folder's name: ghimire/kaiming_42k."""
+    root = folder() / group
+    return sorted(path.relative_to(root).with_suffix("").as_posix() for path in root.rglob("*.yaml"))
 
 
 def group_names() -> list[str]:

@@ -140,14 +140,26 @@ def _unknown_option(path: str, text: str) -> str:
     if group.startswith("hydra/") and (listed := re.search(r"Available options in '[^']+':\n((?:\t.*\n?)+)", text)):
         options = listed[1].split()
         return f"{group}={option}: choose one of {', '.join(options)}{did_you_mean(option, options)}"
+    if group.partition("/")[0] in config.group_names():
+        group, _, option = path.partition("/")  # experiment=ghimire/kaiming_42k
     if group not in config.group_names():
         groups = config.group_names()
         near = did_you_mean(group, groups)
         return f"{path}: there is no config group {group!r}; choose one of {', '.join(groups)}{near}"
+    near = did_you_mean(option, config.option_names(group))
+    return f"{group}={option}: there is no such option; choose one of {', '.join(_near_options(group, option))}{near}"
+
+
+def _near_options(group: str, option: str) -> list[str]:
+    """Return the options of the folder that an option names, ghimire/..., or those of none and the folders."""
     options = config.option_names(group)
-    return (
-        f"{group}={option}: there is no such option; choose one of {', '.join(options)}{did_you_mean(option, options)}"
-    )
+    folder = option.partition("/")[0]
+    if of_folder := [name for name in options if name.startswith(f"{folder}/")]:
+        return of_folder
+    return [
+        *(name for name in options if "/" not in name),
+        *sorted({f"{n.partition('/')[0]}/..." for n in options if "/" in n}),
+    ]
 
 
 def _unknown_key(key: str, text: str, overrides: Sequence[str]) -> str:

@@ -18,6 +18,8 @@ WRONG = [
     # groups and options
     (["optimizer=adm"], "optimizer=adm: there is no such option; choose one of adagrad, adam,", "(did you mean adam?)"),
     (["experiment=smok"], "experiment=smok: there is no such option", "(did you mean smoke?)"),
+    (["experiment=kaiming_42k"], "experiment=kaiming_42k: there is no such option", "ghimire/..., lin/..., "),
+    (["experiment=lin/simple_n"], "experiment=lin/simple_n: there is no such option; choose one of lin/", "_nn?)"),
     (["regularization=[l2,drpout]"], "regularization=drpout: there is no such option", "(did you mean dropout?)"),
     (["optimizr=adam"], "optimizr: unknown key", "(did you mean optimizer?)"),
     (["optimizer=null"], "optimizer=null: choose one of adagrad,", ""),

@@ -56,6 +56,8 @@ def test_the_commands_of_the_readme(command: Callable[..., Any], line: str) -> N
         words = [*(word if word != "8" else "3" for word in words), "experiment=smoke", "report.plots=none"]
     if words[0] == "evaluate":
         words = [*(path for word in words for path in evaluated(command, word)), "report.plots=none"]
+    if words[0] == "reproduce" and "--list" not in words:
+        words.append("--page")  # the runs take their time, and have tests of their own
     result = command(*words)
     assert result.status == 0, result.err
     assert result.out
@@ -102,7 +104,10 @@ def test_the_readme_shows_every_command_group_and_option() -> None:
     for name in cli.COMMANDS:
         assert f"mnistlab {name}" in shown
     for group in config.group_names():
-        assert f"| `{group}` | {', '.join(f'`{option}`' for option in config.option_names(group))} |" in README
+        options = config.option_names(group)
+        alone = [f"`{option}`" for option in options if "/" not in option]
+        folders = sorted({f"`{option.partition('/')[0]}/...`" for option in options if "/" in option})
+        assert f"| `{group}` | {', '.join([*alone, *folders])} |" in README
 
 
 def test_the_files_of_a_run_are_those_of_the_readme() -> None:

@@ -15,6 +15,7 @@ from mnistlab.plots.ranking import precision_recall, roc
 from mnistlab.plots.robustness import robustness
 from mnistlab.plots.sweeps import Series, Training, against, heat_map, side_by_side
 from mnistlab.plots.sweeps import ranking as ranking_of_settings
+from mnistlab.plots.tables import confusion_table, save_pdf
 from mnistlab.plots.tuning import importance, search_history
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "augmented",
     "class_distribution",
     "confusion",
+    "confusion_table",
     "cumulative",
     "curves",
     "decision_regions",
@@ -44,6 +46,7 @@ __all__ = [
     "roc",
     "samples",
     "save",
+    "save_pdf",
     "scatter",
     "scatter_3d",
     "scree",

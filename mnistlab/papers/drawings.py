@@ -1,0 +1,95 @@
+"""The papers' own figures, drawn from our runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from mnistlab import compare, pictures, plots
+from mnistlab.papers.figures import Paper, Row
+from mnistlab.papers.results import Result
+from mnistlab.pictures import Drawing
+from mnistlab.plots import Series
+from mnistlab.report import Plots
+from mnistlab.statistics import mean_of
+from mnistlab.sweep import pictures as of_sweeps
+
+TABLE = "confusion_table"  # of a row's pictures: it becomes a PDF
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A file of the page, and what it shows in words."""
+
+    path: Path
+    alt: str
+
+
+def draw(paper: Paper, results: Mapping[str, Result], folder: Path) -> list[Drawn]:
+    """Draw a paper's pictures into the folder, as far as there are runs; return them in their order."""
+    folder.mkdir(parents=True, exist_ok=True)
+    found = []
+    for name, make in _drawings(paper, results):
+        picture = make()
+        path = folder / f"{name}.{'pdf' if name.endswith(TABLE) else 'png'}"
+        if path.suffix == ".pdf":
+            plots.save_pdf(picture, path)
+        else:
+            plots.save(picture, path)
+            path.with_suffix(".txt").unlink()  # the page has its text
+        found.append(Drawn(path, picture.alt))
+    return found
+
+
+def _drawings(paper: Paper, results: Mapping[str, Result]) -> Iterator[Drawing]:
+    for given in paper.pictures:
+        yield from _of_rows(given, results)
+    for row in paper.rows:
+        if row.pictures and results[row.id].completed:
+            yield from _of_run(row, results[row.id].completed[0].directory)
+
+
+def _of_rows(given: Mapping[str, Any], results: Mapping[str, Result]) -> Iterator[Drawing]:
+    """Yield a picture of a swept row, over the epochs or against its setting, or one of several rows."""
+    kind = next(kind for kind in ("training", "against", "ranking") if kind in given)
+    if kind == "ranking":
+        rows = [results[name] for name in given["ranking"] if results[name].completed]
+        if rows:
+            name = f"{rows[0].row.paper}_{'_'.join(given['metrics']).replace('.', '_')}"
+            yield name, partial(_ranking, rows, given["metrics"])
+        return
+    result = results[given[kind]]
+    if not result.completed:
+        return
+    chosen = of_sweeps.choose(compare.compare(result.records, "test.accuracy"))
+    for name, make in chosen:
+        if name.startswith(kind):
+            yield f"{result.row.paper}_{result.row.name}_{kind}", make
+
+
+def _ranking(rows: Sequence[Result], metrics: Sequence[str]) -> plots.Picture:
+    rows = sorted(rows, key=lambda result: -result.mean(metrics[-1]).mean)
+    series, share = [], "auc" not in metrics[0]  # areas are shown as they are
+    for metric in metrics:
+        runs = [[(100 if share else 1) * value for value in result.values(metric).values()] for result in rows]
+        means = [mean_of(values) for values in runs]
+        series.append(Series(metric.replace(".", " "), [one.mean for one in means], [one.half for one in means], runs))
+    quantity = metrics[0].partition(".")[2].replace("one_hot_auc", "AUC of one-hot predictions")
+    unit = f"{quantity} (%)" if share else quantity
+    return plots.ranking_of_settings([result.row.name for result in rows], series, unit)
+
+
+def _of_run(row: Row, run: Path) -> Iterator[Drawing]:
+    metrics = json.loads((run / "metrics.json").read_text())
+    there = dict(pictures.of_run(run, Plots.all))
+    for name in row.pictures:
+        title = f"{row.paper}_{row.name}_{name}"
+        if name == TABLE:
+            matrix, names = metrics["test"]["confusion_matrix"], metrics["class_names"]
+            yield title, partial(plots.confusion_table, matrix, names, f"{row.id}, test part")
+        elif name in there:
+            yield title, there[name]

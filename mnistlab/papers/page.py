@@ -1,0 +1,78 @@
+"""The page papers.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mnistlab.comparison_text import Table, as_markdown
+from mnistlab.papers import sections
+from mnistlab.papers.drawings import Drawn
+from mnistlab.papers.figures import Figures, Paper
+from mnistlab.papers.results import Result
+from mnistlab.papers.tables import rows_of
+from mnistlab.papers.verdicts import Finding
+
+LEGEND = """\
+Accuracies are in per cent. `ours` is the mean over the seeds with its 95 % interval; `a single run` the interval in
+which 95 % of single runs are expected (of one run: Wilson's, over the images), which is what a paper's figure, one run
+too, is held against. `as reported`: it lies in that interval, its rounding allowed for; `higher`, `lower`: ours does.
+A row that was cut short says so beside its number of runs."""
+
+
+def markdown(
+    figures: Figures,
+    found: Mapping[str, Result],
+    near: Mapping[str, Result],
+    claims: Sequence[Finding],
+    drawn: Mapping[str, Sequence[Drawn]],
+    folder: Path,
+    command: str,
+) -> str:
+    """Return the page; links to pictures are relative to its folder."""
+    parts = ["# The papers, and what our runs say of them", f"Made by `{command}`.", LEGEND, *_verdicts(claims)]
+    for paper in figures.papers:
+        parts += [f"## {safe(paper.title)}", safe(paper.about)]
+        parts += [_table(rows_of(paper, found, near)), _why(paper, near)]
+        of_paper = [finding for finding in claims if finding.claim.paper == paper.name]
+        if of_paper:
+            lines = [[f.claim.text, f"**{f.label}**", f.numbers] for f in of_paper]
+            parts += ["### Claims", _table((["claim", "verdict", "numbers"], lines))]
+        for title, text, table in sections.of(paper, found):
+            parts += [f"### {safe(title)}", text, _table(table) if table else ""]
+        if pictures := drawn.get(paper.name):
+            parts += ["### Figures", *(_picture(one, folder) for one in pictures)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _verdicts(claims: Sequence[Finding]) -> list[str]:
+    counts = {finding.label: 0 for finding in claims}
+    for finding in claims:
+        counts[finding.label] += 1
+    said = ", ".join(f"{verdict} {count}" for verdict, count in counts.items())
+    return [f"{len(claims)} claims: {said}."] if claims else []
+
+
+def _why(paper: Paper, near: Mapping[str, Result]) -> str:
+    """Return with which other settings rows come near the paper's figure, rows of the same in one line."""
+    names: dict[tuple[str, str], list[str]] = {}
+    for row in paper.rows:
+        if row.near and row.id in near and near[row.id].completed:
+            names.setdefault((" ".join(row.near.overrides), row.near.why), []).append(f"`{row.name}`")
+    return "\n".join(f"- {', '.join(rows)} with `{set_to}`: {safe(why)}." for (set_to, why), rows in names.items())
+
+
+def _picture(one: Drawn, folder: Path) -> str:
+    link = one.path.relative_to(folder).as_posix()
+    alt = safe(one.alt).replace("[", "(").replace("]", ")")
+    return f"[{one.path.name}]({link}): {alt}" if one.path.suffix == ".pdf" else f"![{alt}]({link})"
+
+
+def _table(table: Table) -> str:
+    header, lines = table
+    return as_markdown((header, [[safe(cell) for cell in line] for line in lines]))
+
+
+def safe(text: str) -> str:
+    """Return text that Markdown shows as it is: no tags, no line that ends a table."""
+    return " ".join(text.replace("&", "&amp;").replace("<", "&lt;").split())

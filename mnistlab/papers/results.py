@@ -1,0 +1,130 @@
+"""What the runs of a row came to, and whether the paper's figure is one that they might have given."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from mnistlab import records, statistics
+from mnistlab.compare import points
+from mnistlab.evaluate import wilson
+from mnistlab.papers import measures, running
+from mnistlab.papers.figures import Row
+from mnistlab.records import Record
+from mnistlab.settings import as_text, look_up
+from mnistlab.statistics import Mean
+
+AS_REPORTED, HIGHER, LOWER, REACHED, MISSED = "as reported", "higher", "lower", "reached", "not reached"
+NOT_RUN, NO_FIGURE, NO_SPREAD = "not run", "", "one run"
+
+
+@dataclass(frozen=True)
+class Result:
+    """The runs of a row, or of a row with the settings that come near the paper's figure."""
+
+    row: Row
+    records: tuple[Record, ...] = field(repr=False)  # of all jobs, completed or not
+    near: bool = False
+
+    @property
+    def completed(self) -> list[Record]:
+        """Return the runs that are done."""
+        return [record for record in self.records if record.state.state == "completed"]
+
+    @property
+    def epochs(self) -> tuple[int, int] | None:
+        """Return how many epochs were run, and how many the row has, where these are not the same."""
+        ran = {record.value("epochs") for record in self.completed} - {math.nan}
+        full = running.asked_epochs(self.row)
+        swept = "trainer.epochs" in running.grid(self.row)
+        found = {int(one) for one in ran if not math.isnan(one)}
+        if full is None or swept or self.near or len(found) != 1 or found == {full}:
+            return None
+        return found.pop(), full
+
+    @property
+    def limit(self) -> int | None:
+        """Return data.limit where it is not that of the row: the other budget has fewer images."""
+        (*_, last) = [None, *(look_up(record.settings, "data.limit") for record in self.completed)]
+        given = [one for one in self.row.overrides["quick"] if one.startswith("data.limit=")]
+        return last if given and as_text(last) == given[0].partition("=")[2] else None
+
+    @property
+    def shortened(self) -> str:
+        """Return what was left out of the row, in brackets: epochs, images."""
+        said = [f"{self.epochs[0]} of {self.epochs[1]} epochs"] if self.epochs else []
+        said += [f"{self.limit:,} images"] if self.limit else []
+        return f" ({', '.join(said)})" if said else ""
+
+    def values(self, metric: str, where: Mapping[str, str] | None = None) -> dict[int, float]:
+        """Return the metric by seed, of the runs with these settings."""
+        found = {}
+        for record in self.completed:
+            fits = all(
+                as_text(look_up(record.settings, key)) == as_text(yaml.safe_load(text))
+                for key, text in (where or {}).items()
+            )
+            value = measures.value(record, metric)
+            if fits and record.seed is not None and math.isfinite(value):
+                found[record.seed] = value
+        return found
+
+    def mean(self, metric: str) -> Mean:
+        """Return the mean over the seeds."""
+        return statistics.mean_of(list(self.values(metric).values()))
+
+
+def read(row: Row, folder: Path, near: bool = False) -> Result:
+    """Return the result of a row, of no run where none was started."""
+    place = running.directory(folder, row, near)
+    found = records.of_sweep(place) if running.started(place) else []
+    return Result(row, tuple(found), near)
+
+
+def spread_of_one(result: Result, metric: str) -> tuple[float, float] | None:
+    """Return the interval in which 95 % of single runs are expected, the paper's being one.
+
+    Over n seeds mean +/- t(0.975, n - 1) sd sqrt(1 + 1/n); of one run the Wilson interval of an accuracy, and none
+    of anything else.
+    """
+    mean = result.mean(metric)
+    if mean.n >= 2:
+        half = mean.half * math.sqrt(mean.n + 1)  # half is t sd / sqrt(n)
+        low, high = mean.mean - half, mean.mean + half
+        return (max(low, 0.0), min(high, 1.0)) if points(metric) else (low, high)
+    part, _, name = metric.partition(".")
+    if mean.n == 1 and name == "accuracy":
+        (record,) = [one for one in result.completed if math.isfinite(one.value(metric))]
+        scores = record.metrics[part]
+        return wilson(scores["correct"], scores["n"])
+    return None
+
+
+def judge(result: Result, metric: str) -> str:
+    """Return whether the paper's figure lies in that interval, widened by its own rounding, or on which side of it."""
+    row, mean = result.row, result.mean(metric)
+    if mean.n == 0:
+        return NOT_RUN
+    if metric not in row.reported or len({tuple(_setting(r, row)) for r in result.completed}) > 1:
+        return NO_FIGURE
+    figure = float(row.reported[metric])
+    if metric == "parameters":
+        return AS_REPORTED if mean.mean == figure else HIGHER if mean.mean > figure else LOWER
+    interval = spread_of_one(result, metric)
+    if interval is None:
+        return NO_SPREAD
+    low, high = interval
+    if row.at_least:
+        return REACHED if low > figure else MISSED if high < figure else AS_REPORTED
+    half = row.rounding(metric)
+    if low - half <= figure <= high + half:
+        return AS_REPORTED
+    return HIGHER if mean.mean > figure else LOWER
+
+
+def _setting(record: Record, row: Row) -> Sequence[str]:
+    return [as_text(look_up(record.settings, key)) for key in running.grid(row)]

@@ -1,0 +1,126 @@
+"""What came out, as tables: for the terminal, for the page, and papers.csv."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from mnistlab import files
+from mnistlab.comparison_text import Table, as_lines
+from mnistlab.papers import results, running
+from mnistlab.papers.figures import Figures, Paper, Row
+from mnistlab.papers.measures import amount
+from mnistlab.papers.results import Result
+from mnistlab.papers.verdicts import Finding
+from mnistlab.statistics import Mean
+
+HEADER = ["row", "metric", "paper", "ours", "a single run", "runs", "verdict"]
+CSV = [
+    "paper",
+    "row",
+    "settings",
+    "metric",
+    "reported",
+    "mean",
+    "sd",
+    "half",
+    "low",
+    "high",
+    "runs",
+    "epochs",
+    "verdict",
+]
+
+
+def rows_of(paper: Paper, found: Mapping[str, Result], near: Mapping[str, Result]) -> Table:
+    """Return the table of a paper: a line a row and metric, below it the settings that come near the figure."""
+    lines = []
+    for row in paper.rows:
+        for result in (found[row.id], near.get(row.id)):
+            if result is None or (result.near and not result.completed):
+                continue
+            for i, metric in enumerate(row.metrics):
+                lines.append(_line(row, result, metric, first=i == 0))
+    return HEADER, lines
+
+
+def _line(row: Row, result: Result, metric: str, first: bool) -> list[str]:
+    name = f"{row.name}, {' '.join(row.near.overrides)}" if result.near and row.near else row.name
+    figure = reported(row, metric)
+    if row.kind != "train":
+        return [name, metric, figure, "", "", "", f"not run here: {row.command}"]
+    verdict, mean = results.judge(result, metric), result.mean(metric)
+    if running.grid(row) and mean.n:
+        return [name, metric, figure, "see below", "", str(len(result.completed)), ""]
+    interval = results.spread_of_one(result, metric) if metric != "parameters" else None
+    spread = " to ".join(amount(metric, end) for end in interval) if interval else ""
+    runs = f"{mean.n}{result.shortened}" if first else str(mean.n)
+    ours = amount(metric, mean.mean) if metric == "parameters" else with_interval(metric, mean)
+    cut = " (cut short)" if verdict and result.shortened and metric != "parameters" else ""
+    return [name, metric, figure, ours, spread, runs if mean.n else "0", verdict + cut]
+
+
+def reported(row: Row, metric: str) -> str:
+    """Return the paper's figure as it prints it, an accuracy in per cent."""
+    if metric not in row.reported:
+        return ""
+    figure = row.reported[metric]
+    words = "about " if row.about else "above " if row.at_least else ""
+    if metric == "parameters":
+        return f"{int(figure):,}"
+    if amount(metric, 0.5) != "50.00":  # not in per cent
+        return words + figure
+    return f"{words}{100 * float(figure):.{max(0, len(figure.partition('.')[2]) - 2)}f}"
+
+
+def with_interval(metric: str, mean: Mean) -> str:
+    """Return mean and half the width of its 95 % interval, which one run does not have."""
+    half = "" if math.isnan(mean.half) else f" +/- {amount(metric, mean.half)}"
+    return amount(metric, mean.mean) + half if mean.n else "-"
+
+
+def told(figures: Figures, found: Mapping[str, Result], near: Mapping[str, Result], claims: Sequence[Finding]) -> str:
+    """Return the tables and verdicts for the terminal, of the papers that have a row among the results."""
+    parts = []
+    for paper in figures.papers:
+        header, lines = rows_of(paper, found, near)
+        parts.append(f"{paper.title}\n\n" + as_lines((header, lines)))
+        parts += [
+            "\n".join(
+                f"{f.label:18}  {f.claim.text}\n{'':20}{f.numbers}" for f in claims if f.claim.paper == paper.name
+            )
+        ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def csv(figures: Figures, found: Mapping[str, Result], near: Mapping[str, Result]) -> str:
+    """Return a line for every row, metric and kind of settings, with plain numbers."""
+    lines = []
+    for row in figures.rows.values():
+        for result in (found[row.id], near.get(row.id)):
+            if result is None:
+                continue
+            settings = " ".join(row.near.overrides) if result.near and row.near else ""
+            for metric in row.metrics:
+                swept = bool(running.grid(row))
+                mean = result.mean(metric) if not swept else result.mean("")
+                low, high = (
+                    results.spread_of_one(result, metric) or (math.nan, math.nan) if not swept else (math.nan,) * 2
+                )
+                epochs = sorted({int(r.value("epochs")) for r in result.completed if math.isfinite(r.value("epochs"))})
+                verdict = results.judge(result, metric) if row.kind == "train" else results.NOT_RUN
+                numbers = [mean.mean, mean.sd, mean.half, low, high, len(result.completed)]
+                shown_epochs = " ".join(map(str, epochs))
+                lines.append(
+                    [
+                        row.paper,
+                        row.name,
+                        settings,
+                        metric,
+                        row.reported.get(metric, ""),
+                        *numbers,
+                        shown_epochs,
+                        verdict,
+                    ]
+                )
+    return files.csv(CSV, lines)

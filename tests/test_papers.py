@@ -1,0 +1,357 @@
+"""The rows of the papers, what our runs come to beside them, and the verdicts on claims."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from made_runs import record
+from sklearn.metrics import confusion_matrix, roc_auc_score
+
+from mnistlab import config, config_errors
+from mnistlab.errors import RequestError
+from mnistlab.papers import bias, figures, measures, page, results, running, tables, verdicts
+from mnistlab.papers.figures import Claim, Row
+from mnistlab.papers.results import Result
+
+FIGURES = figures.read()
+TRAINED = [row for row in FIGURES.rows.values() if row.kind == "train"]
+FILE = """\
+papers:
+  lin:
+    title: A paper
+    about: Its protocol.
+    rows:
+      simple_nn: {reported: {test.accuracy: "0.9698"}, seeds: 2, minutes: 1}
+claims: []
+"""
+
+
+def test_every_experiment_in_a_folder_is_a_row_and_every_row_an_experiment() -> None:
+    in_folders = {name for name in config.option_names("experiment") if "/" in name}
+    assert in_folders == {row.id for row in TRAINED}
+
+
+@pytest.mark.parametrize("row", TRAINED, ids=lambda row: row.id)
+def test_a_row_composes_at_every_budget_and_near_the_figure(row: Row) -> None:
+    for budget in figures.BUDGETS:
+        for near in (False, True) if row.near else (False,):
+            asked = [o for o in running.overrides(row, budget, 1, near) if not o.startswith(("seed=", "hydra."))]
+            config.experiment(config_errors.compose(asked))
+
+
+@pytest.mark.parametrize("row", TRAINED, ids=lambda row: row.id)
+def test_the_header_of_a_row_has_the_figures_of_the_paper(row: Row) -> None:
+    header = (config.folder() / "experiment" / f"{row.id}.yaml").read_text()
+    assert "# Paper: " in header
+    for metric, figure in row.reported.items():
+        digits = figure.partition(".")[2]
+        in_per_cent = f"{100 * float(figure):.{max(0, len(digits) - 2)}f}"
+        forms = (figure, in_per_cent, f"{float(figure):,.0f}", f"{float(figure):.4f}")
+        assert metric == "parameters" or any(form in header for form in forms), (metric, figure)
+
+
+def test_the_parameters_that_lin_reports_are_those_of_our_networks() -> None:
+    for row in TRAINED:
+        if "parameters" in row.reported:
+            made = config.experiment(config_errors.compose([f"experiment={row.id}"]))
+            network = made.model.network((28, 28), 10, made.regularization)
+            assert network.theta.size == int(row.reported["parameters"])
+
+
+def test_the_epochs_of_a_row_are_found_through_what_it_is_based_on() -> None:
+    for row in TRAINED:
+        made = config.experiment(config_errors.compose([f"experiment={row.id}"]))
+        own = made.model.epochs if row.name == "mlpclassifier" else made.trainer.epochs
+        assert running.asked_epochs(row) == (None if "svm" in row.name else own)
+
+
+def test_a_directory_is_called_by_what_varies_so_that_more_seeds_add_to_it() -> None:
+    rows = FIGURES.rows
+    assert "hydra.sweep.subdir='seed=${seed}'" in running.overrides(rows["lin/simple_nn"], "full", None)
+    swept = running.overrides(rows["macalinao/lr_sweep"], "full", 2)
+    assert "hydra.sweep.subdir='optimizer.lr=${optimizer.lr},seed=${seed}'" in swept
+    assert "seed=range(2)" in swept
+
+
+def test_papers_and_rows_are_chosen_in_the_order_of_the_file() -> None:
+    chosen = FIGURES.choose(["lin/enhanced_nn", "ghimire", "ghimire/l2_42k"])
+    assert [row.id for row in chosen][-1] == "lin/enhanced_nn"
+    assert [row.paper for row in chosen[:-1]] == ["ghimire"] * 7
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("reported", "reportd"), "simple_nn has reportd"),
+        (('"0.9698"', '"n/a"'), "could not convert string to float"),
+        (("minutes: 1", "minutes: 1, kind: guess"), "lin/simple_nn is of the kind guess"),
+        (("claims: []", "claims: [{paper: lin, text: t, above: 1, row: lin/simpel_nn, metric: m}]"), "did you mean"),
+        (("papers:", "paper:"), "KeyError: 'papers'"),
+        (("claims: []", "claims: ["), "ParserError"),
+    ],
+)
+def test_a_file_that_is_no_such_file_is_refused(tmp_path: Path, change: tuple[str, str], said: str) -> None:
+    (tmp_path / "papers.yaml").write_text(FILE.replace(*change))
+    with pytest.raises(RequestError, match=r"papers\.yaml: ") as error:
+        figures.read(tmp_path / "papers.yaml")
+    assert said in " ".join(str(error.value).split())
+
+
+# measures
+
+
+def test_the_auc_of_one_hot_predictions_is_that_of_scikit_learn() -> None:
+    rng = np.random.default_rng(0)
+    truth, predicted = rng.integers(0, 4, 200), rng.integers(0, 4, 200)
+    predicted[:120] = truth[:120]
+    expected = roc_auc_score(np.eye(4)[truth], np.eye(4)[predicted])
+    assert measures.one_hot_auc(confusion_matrix(truth, predicted)) == pytest.approx(expected, abs=1e-12)
+
+
+def test_the_auc_of_one_hot_predictions_by_hand() -> None:
+    # class 0: recall 3/4, specificity 4/6; class 1: recall 4/6, specificity 3/4: both (3/4 + 2/3) / 2
+    assert measures.one_hot_auc(np.array([[3, 1], [2, 4]])) == pytest.approx((0.75 + 2 / 3) / 2)
+    assert math.isnan(measures.one_hot_auc(np.array([[5]])))
+
+
+def test_the_gap_is_train_minus_test_accuracy() -> None:
+    run = record(0, 0.9, train={"accuracy": 0.97})  # test: 0.89
+    assert measures.value(run, "gap") == pytest.approx(0.08)
+    assert math.isnan(measures.value(record(0, 0.9), "gap"))
+
+
+def test_what_choosing_among_models_gains_by_hand() -> None:
+    same = np.tile(np.array([True, False] * 50), (3, 1))
+    assert abs(bias.of_models(same, np.random.default_rng(0))) < 0.01  # nothing to choose
+    rng = np.random.default_rng(1)
+    noise = rng.random((20, 400)) < 0.9  # twenty models alike: the best of them was lucky
+    assert bias.of_models(noise, np.random.default_rng(0)) > 0.02
+    assert bias.of_epochs([0.9, 0.95, 0.93, 0.93], last=2) == pytest.approx(0.02)
+
+
+# results: the paper's figure against the interval of a single run
+
+
+def row(reported: Mapping[str, str], **others: Any) -> Row:
+    settings = {"also": (), "about": False, "at_least": False, "near": None, "pictures": (), "command": "", **others}
+    budgets = {"full": 2, "quick": 1}
+    nothing: dict[str, tuple[str, ...]] = {"full": (), "quick": ()}
+    return Row("lin", "simple_nn", "train", reported, minutes=1, seeds=budgets, overrides=nothing, **settings)
+
+
+def result(
+    values: Sequence[float], reported: str = "0.90", metric: str = "validation.accuracy", **others: Any
+) -> Result:
+    runs = [record(seed, value, epochs=100) for seed, value in enumerate(values)]
+    return Result(row({metric: reported}, **others), tuple(runs))
+
+
+def test_the_interval_of_a_single_run() -> None:
+    # mean 0.90, sd 0.01, n 3: t(0.975, 2) = 4.3027, times 0.01 sqrt(1 + 1/3) = 0.04968
+    low, high = results.spread_of_one(result([0.89, 0.90, 0.91]), "validation.accuracy") or (0, 0)
+    assert (low, high) == pytest.approx((0.90 - 0.04968, 0.90 + 0.04968), abs=1e-5)
+
+
+def test_the_interval_of_one_run_is_that_of_its_images() -> None:
+    run = record(0, 0.9, test={"accuracy": 0.9, "correct": 90, "n": 100})
+    one = Result(row({"test.accuracy": "0.9"}), (run,))
+    assert results.spread_of_one(one, "test.accuracy") == pytest.approx((0.8256, 0.9448), abs=1e-4)  # Wilson 1927
+    assert results.spread_of_one(one, "validation.loss") is None
+
+
+def test_one_run_says_nothing_of_a_figure_without_an_interval() -> None:
+    one = Result(row({"test.loss": "0.04"}), (record(0, 0.9, test={"loss": 0.05}),))
+    assert results.judge(one, "test.loss") == "one run"
+
+
+@pytest.mark.parametrize(
+    ("values", "figure", "others", "verdict"),
+    [
+        ([0.899, 0.900, 0.901], "0.90", {}, "as reported"),
+        ([0.909, 0.910, 0.911], "0.90", {}, "higher"),
+        ([0.909, 0.910, 0.911], "0.91", {}, "as reported"),
+        ([0.889, 0.890, 0.891], "0.90", {}, "lower"),
+        ([0.8955, 0.8956, 0.8957], "0.90", {}, "as reported"),  # it was rounded
+        ([0.8955, 0.8956, 0.8957], "0.900", {}, "lower"),
+        ([0.64, 0.641, 0.642], "0.60", {"about": True}, "as reported"),
+        ([0.989, 0.990, 0.991], "0.98", {"at_least": True}, "reached"),
+        ([0.969, 0.970, 0.971], "0.98", {"at_least": True}, "not reached"),
+        ([], "0.98", {}, "not run"),
+    ],
+)
+def test_a_figure_is_held_against_the_interval(
+    values: Sequence[float], figure: str, others: Mapping[str, Any], verdict: str
+) -> None:
+    assert results.judge(result(values, figure, **others), "validation.accuracy") == verdict
+
+
+def test_a_row_that_was_cut_short_says_so() -> None:
+    runs = tuple(record(seed, 0.9, epochs=5) for seed in range(2))
+    assert Result(row({"test.accuracy": "0.9"}), runs).shortened == " (5 of 100 epochs)"
+    assert result([0.9, 0.9]).shortened == ""
+
+
+def test_runs_that_are_not_completed_do_not_count() -> None:
+    runs = (record(0, 0.9), record(1, 0.5, state="failed"))
+    assert Result(row({}), runs).values("validation.accuracy") == {0: 0.9}
+
+
+# verdicts
+
+A = [0.9712, 0.9704, 0.9721, 0.9698, 0.9715, 0.9710]
+B = [0.9700, 0.9690, 0.9701, 0.9684, 0.9703, 0.9692]  # every one below A's of the same seed: p = 2 / 64
+
+
+def judged(form: str, given: Mapping[str, Any], **rows: Result) -> tuple[str, str]:
+    claim = Claim("lin", "a claim", form, {"metric": "validation.accuracy", **given})
+    found = verdicts.judge(claim, {f"lin/{name}": one for name, one in rows.items()})
+    return found.verdict, found.numbers
+
+
+PAIR = {"beats": [["lin/a", "lin/b"]]}
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "given", "verdict"),
+    [
+        (A, B, {}, "holds"),
+        (B, A, {}, "does not hold"),
+        (B, A, {"lower": True}, "holds"),
+        (A, B, {"lower": True}, "does not hold"),
+        (A, A[::-1], {}, "not distinguishable"),
+        (A[:3], [x - 0.1 for x in B[:3]], {}, "holds"),  # too few for the exact test: Welch's
+        (A[:1], B[:1], {}, "not distinguishable"),  # one run each, and no test of the validation part
+        (A, [], {}, "not run"),
+    ],
+)
+def test_a_pair(a: Sequence[float], b: Sequence[float], given: Mapping[str, Any], verdict: str) -> None:
+    assert judged("beats", {**PAIR, **given}, a=result(a), b=result(b))[0] == verdict
+
+
+def test_a_verdict_on_rows_that_were_cut_short_says_so() -> None:
+    a, b = (Result(row({}), tuple(record(s, v, epochs=5) for s, v in enumerate(values))) for values in (A, B))
+    found = verdicts.judge(
+        Claim("lin", "a claim", "beats", {**PAIR, "metric": "validation.accuracy"}), {"lin/a": a, "lin/b": b}
+    )
+    assert found.label == "holds (cut short)"
+    assert found.numbers.endswith("; cut short: a (5 of 100 epochs), b (5 of 100 epochs)")
+
+
+def test_the_numbers_of_a_pair() -> None:
+    said = judged("beats", PAIR, a=result(A), b=result(B))[1]
+    assert said == "validation.accuracy: a 97.10, b 96.95: +0.15 +/- 0.03 (6 seeds, sign-flip, p = 0.031)"
+
+
+def test_several_pairs_hold_together_and_fail_by_one() -> None:
+    given = {"beats": [["lin/a", "lin/b"], ["lin/b", "lin/c"]]}
+    low, high = result([x - 0.1 for x in A]), result([x + 0.02 for x in A])
+    assert judged("beats", given, a=high, b=result(A), c=low)[0] == "holds"
+    assert judged("beats", given, a=low, b=result(A), c=low)[0] == "does not hold"
+    assert judged("beats", given, a=high, b=result(A), c=result(A[::-1]))[0] == "not distinguishable"
+
+
+def test_single_runs_are_compared_on_their_test_images(tmp_path: Path) -> None:
+    labels = np.zeros(40, np.int64)
+    runs = {}
+    for name, wrong in (("a", 0), ("b", 12)):
+        (tmp_path / name).mkdir()
+        probabilities = np.tile([1.0, 0.0], (40, 1))
+        probabilities[:wrong] = [0.0, 1.0]
+        np.savez(tmp_path / name / "predictions.npz", labels=labels, probabilities=probabilities)
+        one = record(0, 1 - wrong / 40 + 0.01, place=str(tmp_path / name))
+        runs[name] = Result(row({}), (one,))
+    verdict, numbers = judged("beats", {**PAIR, "metric": "test.accuracy"}, **runs)
+    assert verdict == "holds"
+    assert "one run each, McNemar, p = 0.0005" in numbers  # 2 / 2^12
+
+
+def test_a_part_of_a_swept_row_is_named_by_its_settings() -> None:
+    runs = [
+        record(s, v + shift, {"optimizer.lr": lr}) for lr, shift in ((1.0, 0.1), (0.1, 0.0)) for s, v in enumerate(B)
+    ]
+    given = {"beats": [["lin/a optimizer.lr=1.0", "lin/a optimizer.lr=0.1"]]}
+    assert judged("beats", given, a=Result(row({}), tuple(runs)))[0] == "holds"
+    given = {"beats": [["lin/a optimizer.lr=1.0", "lin/a optimizer.lr=7"]]}
+    verdict, numbers = judged("beats", given, a=Result(row({}), tuple(runs)))
+    assert (verdict, numbers) == ("not run", "without a run: a optimizer.lr=7")
+
+
+@pytest.mark.parametrize(
+    ("margin", "verdict"),
+    [(0.01, "holds"), (0.0016, "not distinguishable"), (0.001, "does not hold")],  # 0.15 +/- 0.03 points
+)
+def test_within_a_margin(margin: float, verdict: str) -> None:
+    given = {"within": [["lin/a", "lin/b"]], "margin": margin}
+    assert judged("within", given, a=result(A), b=result(B))[0] == verdict
+
+
+@pytest.mark.parametrize(
+    ("figure", "verdict"), [(0.96, "holds"), (0.971, "not distinguishable"), (0.98, "does not hold")]
+)
+def test_above_a_figure(figure: float, verdict: str) -> None:
+    assert judged("above", {"above": figure, "row": "lin/a"}, a=result(A))[0] == verdict
+
+
+def recalls(seed: int, values: Sequence[float]) -> Any:
+    rows = [{"class": str(i), "recall": value} for i, value in enumerate(values)]
+    return record(seed, 0.9, test={"per_class": rows})
+
+
+@pytest.mark.parametrize(
+    ("named", "verdict"),
+    [(["1", "2"], "holds"), (["0", "1"], "does not hold"), (["2"], "holds")],
+)
+def test_the_weakest_classes(named: Sequence[str], verdict: str) -> None:
+    runs = tuple(recalls(seed, [0.98, 0.80 + seed / 1000, 0.70, 0.97]) for seed in range(6))
+    assert judged("weakest", {"weakest": named, "row": "lin/a"}, a=Result(row({}), runs))[0] == verdict
+
+
+def falling(folder: Path, seed: int, fall: float, epochs: int = 80) -> Any:
+    lines = [f"{e},{0.99 - (fall + seed / 1e4 if e > 50 else 0)}" for e in range(1, epochs + 1)]
+    (folder / str(seed)).mkdir()
+    (folder / str(seed) / "history.csv").write_text("epoch,val_accuracy\n" + "\n".join(lines) + "\n")
+    return record(seed, 0.9, place=str(folder / str(seed)), epochs=epochs)
+
+
+@pytest.mark.parametrize(
+    ("fall", "seeds", "verdict"),
+    [(0.01, 6, "holds"), (-0.01, 6, "does not hold"), (0.01, 1, "not distinguishable")],
+)
+def test_validation_accuracy_that_falls(tmp_path: Path, fall: float, seeds: int, verdict: str) -> None:
+    runs = tuple(falling(tmp_path, seed, fall) for seed in range(seeds))
+    given = {"falls": "lin/a", "after": 50}
+    assert judged("falls", given, a=Result(row({}), runs))[0] == verdict
+
+
+def test_a_run_that_ended_before_cannot_have_fallen(tmp_path: Path) -> None:
+    runs = (falling(tmp_path, 0, 0.01, epochs=50),)
+    assert judged("falls", {"falls": "lin/a", "after": 50}, a=Result(row({}), runs))[0] == "not run"
+
+
+# the page
+
+
+def test_the_page_shows_what_markdown_and_html_would_take_for_markup() -> None:
+    claim = Claim("lin", "a | b <script>", "above", {"above": 0.5, "row": "lin/simple_nn", "metric": "m"})
+    finding = verdicts.Finding(claim, "holds", "1 < 2 & 3")
+    paper = figures.Paper("lin", "One <b> title", "about", (row({"test.accuracy": "0.97"}),))
+    known = figures.Figures((paper,), (claim,))
+    runs = {"lin/simple_nn": Result(paper.rows[0], ())}
+    text = page.markdown(known, runs, {}, [finding], {}, Path(), "mnistlab reproduce")
+    assert "## One &lt;b> title" in text
+    assert "| a \\| b &lt;script> | **holds** | 1 &lt; 2 &amp; 3 |" in text
+    assert "| simple_nn | test.accuracy | 97 | - |  | 0 | not run |" in text
+
+
+def test_a_figure_is_shown_as_the_paper_prints_it() -> None:
+    assert tables.reported(row({"test.accuracy": "0.80307"}), "test.accuracy") == "80.307"
+    assert tables.reported(row({"test.accuracy": "0.67"}), "test.accuracy") == "67"
+    assert tables.reported(row({"test.accuracy": "0.60"}, about=True), "test.accuracy") == "about 60"
+    assert tables.reported(row({"test.roc_auc.macro": "0.9956811"}), "test.roc_auc.macro") == "0.9956811"
+    assert tables.reported(row({"test.loss": "0.0436"}), "test.loss") == "0.0436"
+    assert tables.reported(row({"parameters": "25450"}), "parameters") == "25,450"
