@@ -12,7 +12,7 @@ from typing import Any
 
 from mnistlab import __version__
 from mnistlab.errors import RequestError, RunError, did_you_mean
-from mnistlab.interrupt import Terminated
+from mnistlab.interrupt import Terminated, leave_to_the_system
 
 USAGE = """\
 mnistlab: classic neural-network experiments on MNIST-like images, one command each
@@ -44,7 +44,11 @@ Examples:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit: 0 done, 1 a run failed, 2 a wrong request, 130 / 143 interrupted."""
     gc.set_threshold(100_000, 20, 20)  # the default collects hundreds of times during the imports, 0.2 s in all
-    status = dispatch(list(sys.argv[1:] if arguments is None else arguments))
+    try:
+        status = dispatch(list(sys.argv[1:] if arguments is None else arguments))
+    except KeyboardInterrupt:  # between the end of the work and this line
+        status = 130
+    leave_to_the_system()  # there is nothing left to write down, and Python's own way out must not be interrupted
     gc.freeze()  # nothing is left to collect on the way out
     sys.exit(status)
 
