@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +51,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:  # between the end of the work and this line
         status = 130
     leave_to_the_system()  # there is nothing left to write down, and Python's own way out must not be interrupted
+    if status in (130, 143):
+        # An interruption of C code that runs Python, while a module is imported, stays with the interpreter, which then
+        # ends as if by SIGINT whatever exit() says
+        atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):  # nobody may read it any more
+                stream.flush()
+        os._exit(status)
     gc.freeze()  # nothing is left to collect on the way out
     sys.exit(status)
 
