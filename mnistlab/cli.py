@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from mnistlab import __version__
 from mnistlab.errors import RequestError, RunError, did_you_mean
-from mnistlab.interrupt import Terminated
+from mnistlab.interrupt import Terminated, leave_to_the_system
 
 USAGE = """\
 mnistlab: classic neural-network experiments on MNIST-like images, one command each
@@ -48,7 +50,19 @@ Examples:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit: 0 done, 1 a run failed, 2 a wrong request, 130 / 143 interrupted."""
     gc.set_threshold(100_000, 20, 20)  # the default collects hundreds of times during the imports, 0.2 s in all
-    status = dispatch(list(sys.argv[1:] if arguments is None else arguments))
+    try:
+        status = dispatch(list(sys.argv[1:] if arguments is None else arguments))
+    except KeyboardInterrupt:  # between the end of the work and this line
+        status = 130
+    leave_to_the_system()  # there is nothing left to write down, and Python's own way out must not be interrupted
+    if status in (130, 143):
+        # An interruption of C code that runs Python, while a module is imported, stays with the interpreter, which then
+        # ends as if by SIGINT whatever exit() says
+        atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):  # nobody may read it any more
+                stream.flush()
+        os._exit(status)
     gc.freeze()  # nothing is left to collect on the way out
     sys.exit(status)
 

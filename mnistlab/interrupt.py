@@ -73,6 +73,12 @@ class Terminated:
         return flag
 
 
+def leave_to_the_system() -> None:
+    """Let signals that are still to come end the process at once."""
+    for number, action in DEADLY.items():
+        signal.signal(number, action)
+
+
 def end_with(parent: int) -> None:
     """End this process, a worker, when it is told to or its parent has gone: a resumed sweep has another do its job."""
     for number in (signal.SIGINT, signal.SIGTERM):
