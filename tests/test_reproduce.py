@@ -35,7 +35,26 @@ papers:
         pictures: [curves, confusion_table]
         near: {overrides: [optimizer.lr=0.1], why: a larger step}
       enhanced_nn: {reported: {test.accuracy: "0.9778"}, seeds: 2, minutes: 2}
-      pca: {kind: explore, command: mnistlab explore pca, reported: {explained.1: "0.097"}, minutes: 1}
+      pca:
+        kind: explore
+        command: mnistlab explore pca
+        reported: {explained.1: "0.5"}
+        also: [explained.2_together]
+        minutes: 1
+        pictures: [cumulative]
+      boundary:
+        kind: explore
+        command: mnistlab explore boundary model=softmax,knn
+        reported: {}
+        also: [knn.training_accuracy]
+        minutes: 1
+      grid:
+        kind: grid
+        command: mnistlab gridsearch model=svm_rbf model.C=[1,10] model.gamma=[0.01] --cv 2
+        reported: {best.accuracy: "0.99", best.gamma: "0.01"}
+        also: [test.accuracy]
+        seeds: 2
+        minutes: 1
   macalinao:
     title: A swept row
     about: And what it has.
@@ -62,12 +81,13 @@ def test_rows_are_run_once_and_more_seeds_add_to_them(source: Path, capfd: pytes
     arguments = ["--all", *SMALL, "--to", "page"]
     assert reproduce.main(arguments, source) == 0
     out = capfd.readouterr().out
-    assert "[1/5] lin/simple_nn\n" in out
+    assert "[1/8] lin/simple_nn\n" in out
     assert "lin/simple_nn, optimizer.lr=0.1\n" in out
     assert "2 (2 of 100 epochs)" in out
     runs = sorted(path.parent.relative_to("page").as_posix() for path in Path("page").rglob("status.json"))
     assert runs == [
         *(f"lin/enhanced_nn/seed={seed}" for seed in (0, 1)),
+        *(f"lin/grid/seed={seed}/refit" for seed in (0, 1)),
         *(f"lin/simple_nn.near/seed={seed}" for seed in (0, 1)),
         *(f"lin/simple_nn/seed={seed}" for seed in (0, 1)),
         *(f"macalinao/lr_sweep/optimizer.lr={lr},seed=0" for lr in (0.001, 0.01, 0.1, 1.0)),
@@ -75,6 +95,7 @@ def test_rows_are_run_once_and_more_seeds_add_to_them(source: Path, capfd: pytes
     ]
     pictures = sorted(path.name for path in Path("page/images/papers").iterdir())
     assert pictures == [
+        "lin_pca_cumulative.png",
         "lin_simple_nn_confusion_table.pdf",
         "lin_simple_nn_curves.png",
         "lin_train_accuracy_test_accuracy.png",
@@ -89,7 +110,10 @@ def test_rows_are_run_once_and_more_seeds_add_to_them(source: Path, capfd: pytes
         "### Figures",
     ):  # fmt: skip
         assert f"\n{title}" in text
-    assert "| pca | explained.1 | 9.7 |  |  |  | not run here: mnistlab explore pca |" in text
+    assert re.search(r"\| pca \| explained.1 \| 50 \| 1\d\.\d\d \|  \| 1 \| lower \|", text)
+    assert re.search(r"\| boundary \| knn.training_accuracy \|  \| \d\d\.\d\d \|  \| 1 \|  \|", text)
+    assert "| grid | best.gamma | 0.01 | 0.01 +/- 0 | 0.01 to 0.01 | 2 | as reported |" in text
+    assert "(images/papers/lin_pca_cumulative.png)" in text
     assert "- `simple_nn` with `optimizer.lr=0.1`: a larger step." in text
     for link in re.findall(r"\]\(([^)]+)\)", text):
         assert (Path("page") / link).is_file()

@@ -9,7 +9,7 @@ from pathlib import Path
 from mnistlab import arguments as arguments_of
 from mnistlab import files
 from mnistlab.errors import RequestError, did_you_mean
-from mnistlab.papers import drawings, figures, page, results, running, tables, verdicts
+from mnistlab.papers import commands, drawings, figures, page, results, running, tables, verdicts
 from mnistlab.papers.figures import BUDGETS, Figures, Row
 
 USAGE = """\
@@ -68,9 +68,9 @@ def main(arguments: Sequence[str], source: Path | None = None) -> int:
 
 def run(rows: Sequence[Row], folder: Path, budget: str, seeds: int | None, extra: Sequence[str], quiet: bool) -> int:
     """Run what is not done of these rows, the shortest first, each also as it comes near; return the status."""
-    trained = sorted((row for row in rows if row.kind == "train"), key=lambda row: row.minutes)
+    ordered = sorted(rows, key=lambda row: row.minutes)
     both = budget == "full"  # a quick run explains no figure
-    plans = [(row, near) for row in trained for near in ((False, True) if both and row.near else (False,))]
+    plans = [(row, near) for row in ordered for near in ((False, True) if both and row.near else (False,))]
     plans = [(row, near) for row, near in plans if seeds or row.seeds[budget]]
     status = 0
     for i, (row, near) in enumerate(plans, 1):
@@ -78,8 +78,11 @@ def run(rows: Sequence[Row], folder: Path, budget: str, seeds: int | None, extra
         what = f"{row.id}{', ' + ' '.join(row.near.overrides) if near and row.near else ''}"
         if not quiet:
             print(f"\n[{i}/{len(plans)}] {what}", flush=True)  # noqa: T201
-        asked = running.overrides(row, budget, seeds, near, extra)
-        status = max(status, running.run(row, place, asked, quiet))
+        if row.kind == "train":
+            asked = running.overrides(row, budget, seeds, near, extra)
+            status = max(status, running.run(row, place, asked, quiet))
+        else:
+            status = max(status, commands.run(row, place, budget, seeds, extra, quiet))
     return status
 
 

@@ -9,7 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mnistlab import compare, pictures, plots
+from mnistlab import compare, files, pictures, plots
+from mnistlab.papers import commands
 from mnistlab.papers.figures import Paper, Row
 from mnistlab.papers.results import Result
 from mnistlab.pictures import Drawing
@@ -42,6 +43,22 @@ def draw(paper: Paper, results: Mapping[str, Result], folder: Path) -> list[Draw
             plots.save(picture, path)
             path.with_suffix(".txt").unlink()  # the page has its text
         found.append(Drawn(path, picture.alt))
+    return found + _copied(paper, results, folder)
+
+
+def _copied(paper: Paper, results: Mapping[str, Result], folder: Path) -> list[Drawn]:
+    """Copy the pictures that another command has drawn for its row."""
+    found = []
+    for row in paper.rows:
+        if row.kind == "train" or not results[row.id].completed:
+            continue
+        there = commands.pictures(results[row.id].completed[0].directory)
+        for name in row.pictures:
+            if name in there:
+                path, alt = there[name]
+                copy = folder / f"{paper.name}_{row.name}_{name}.png"
+                files.write(copy, path.read_bytes())
+                found.append(Drawn(copy, alt))
     return found
 
 
@@ -49,7 +66,7 @@ def _drawings(paper: Paper, results: Mapping[str, Result]) -> Iterator[Drawing]:
     for given in paper.pictures:
         yield from _of_rows(given, results)
     for row in paper.rows:
-        if row.pictures and results[row.id].completed:
+        if row.kind == "train" and row.pictures and results[row.id].completed:
             yield from _of_run(row, results[row.id].completed[0].directory)
 
 

@@ -11,6 +11,7 @@ from mnistlab.compare import shown
 from mnistlab.records import Record
 
 GAP, ONE_HOT_AUC = "gap", "one_hot_auc"
+SETTINGS = ("best.C", "best.gamma")  # that a grid search chose
 
 
 def value(record: Record, metric: str) -> float:
@@ -26,6 +27,8 @@ def value(record: Record, metric: str) -> float:
 
 def amount(metric: str, amount: float) -> str:
     """Return a value as the page has it: accuracies in per cent, areas under curves as they are, with four digits."""
+    if metric in SETTINGS:
+        return f"{amount:g}"
     return f"{amount:.4f}" if "auc" in metric else shown(metric, amount)
 
 

@@ -12,7 +12,7 @@ import yaml
 from mnistlab import records, statistics
 from mnistlab.compare import points
 from mnistlab.evaluate import wilson
-from mnistlab.papers import measures, running
+from mnistlab.papers import commands, measures, running
 from mnistlab.papers.figures import Row
 from mnistlab.records import Record
 from mnistlab.settings import as_text, look_up
@@ -81,6 +81,8 @@ class Result:
 def read(row: Row, folder: Path, near: bool = False) -> Result:
     """Return the result of a row, of no run where none was started."""
     place = running.directory(folder, row, near)
+    if row.kind != "train":
+        return Result(row, tuple(commands.read(place)), near)
     found = records.of_sweep(place) if running.started(place) else []
     return Result(row, tuple(found), near)
 
@@ -100,7 +102,7 @@ def spread_of_one(result: Result, metric: str) -> tuple[float, float] | None:
     if mean.n == 1 and name == "accuracy":
         (record,) = [one for one in result.completed if math.isfinite(one.value(metric))]
         scores = record.metrics[part]
-        return wilson(scores["correct"], scores["n"])
+        return wilson(scores["correct"], scores["n"]) if "correct" in scores else None
     return None
 
 
@@ -115,6 +117,8 @@ def judge(result: Result, metric: str) -> str:
     if metric == "parameters":
         return AS_REPORTED if mean.mean == figure else HIGHER if mean.mean > figure else LOWER
     interval = spread_of_one(result, metric)
+    if row.kind == "explore":  # of all images, without chance
+        interval = mean.mean, mean.mean
     if interval is None:
         return NO_SPREAD
     low, high = interval

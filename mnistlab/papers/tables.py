@@ -47,8 +47,6 @@ def rows_of(paper: Paper, found: Mapping[str, Result], near: Mapping[str, Result
 def _line(row: Row, result: Result, metric: str, first: bool) -> list[str]:
     name = f"{row.name}, {' '.join(row.near.overrides)}" if result.near and row.near else row.name
     figure = reported(row, metric)
-    if row.kind != "train":
-        return [name, metric, figure, "", "", "", f"not run here: {row.command}"]
     verdict, mean = results.judge(result, metric), result.mean(metric)
     if running.grid(row) and mean.n:
         return [name, metric, figure, "see below", "", str(len(result.completed)), ""]
@@ -108,7 +106,7 @@ def csv(figures: Figures, found: Mapping[str, Result], near: Mapping[str, Result
                     results.spread_of_one(result, metric) or (math.nan, math.nan) if not swept else (math.nan,) * 2
                 )
                 epochs = sorted({int(r.value("epochs")) for r in result.completed if math.isfinite(r.value("epochs"))})
-                verdict = results.judge(result, metric) if row.kind == "train" else results.NOT_RUN
+                verdict = results.judge(result, metric)
                 numbers = [mean.mean, mean.sd, mean.half, low, high, len(result.completed)]
                 shown_epochs = " ".join(map(str, epochs))
                 lines.append(

@@ -1,0 +1,93 @@
+"""Rows that another command makes: principal components, decision regions, a grid. A directory a seed."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import shlex
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from mnistlab.explore import command as explore
+from mnistlab.gridsearch import command as gridsearch
+from mnistlab.papers.figures import Row
+from mnistlab.records import Record
+from mnistlab.status import State
+
+COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"explore": explore.main, "gridsearch": gridsearch.main}
+
+
+def run(row: Row, place: Path, budget: str, seeds: int | None, extra: Sequence[str], quiet: bool) -> int:
+    """Run the row's command for every seed that has no result yet; return the exit status."""
+    name, *words = shlex.split(row.command)[1:]
+    asked = [*words, *row.overrides[budget], *(word for word in extra if word.startswith("data"))]
+    status = 0
+    for seed in range(row.seeds[budget] if seeds is None else seeds):
+        directory = place / f"seed={seed}"
+        if _metrics(directory):
+            continue
+        if name == "explore" and directory.exists():  # cut short; a grid search goes on where it was
+            shutil.rmtree(directory)
+        options = [f"seed={seed}", "--to", str(directory), *(["--quiet"] if quiet else [])]
+        status = max(status, COMMANDS[name]([*asked, *options]))
+    return status
+
+
+def read(place: Path) -> list[Record]:
+    """Return a record for every seed that has a result."""
+    if not place.is_dir():
+        return []
+    numbered = sorted((int(path.name.removeprefix("seed=")), path) for path in place.glob("seed=*"))
+    found = [(seed, path, _metrics(path)) for seed, path in numbered]
+    return [
+        Record(path, State("completed"), seed, {}, (), {**metrics, "learner": "command"})
+        for seed, path, metrics in found
+        if metrics
+    ]
+
+
+def pictures(directory: Path) -> dict[str, tuple[Path, str]]:
+    """Return the pictures of a result by name, each with its text equivalent."""
+    paths = sorted((directory / "plots").glob("*.png"))
+    return {path.stem: (path, path.with_suffix(".txt").read_text().strip()) for path in paths}
+
+
+def _metrics(directory: Path) -> dict[str, Any]:
+    """Return the figures of a result, or nothing where there is none, or only a part of one."""
+    try:
+        if (directory / "gridsearch.json").exists():
+            return _of_grid(directory)
+        summary = json.loads((directory / "summary.json").read_text())
+        if summary["action"] == "pca":
+            return {"explained": _explained(directory / "variance.csv")}
+        return {row["model"]: {"training_accuracy": row["training_accuracy"]} for row in summary["models"]}
+    except (OSError, ValueError, KeyError, TypeError, StopIteration):
+        return {}
+
+
+def _explained(path: Path) -> dict[str, float]:
+    """Return the share of the variance of each component, and of the first so many together."""
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    alone = {row["component"]: float(row["share"]) for row in rows}
+    return alone | {f"{row['component']}_together": float(row["cumulative"]) for row in rows}
+
+
+def _of_grid(directory: Path) -> dict[str, Any]:
+    """Return the best cell, its settings by their last word, and what its refit scored on the test part."""
+    tested = json.loads((directory / gridsearch.REFIT / "metrics.json").read_text())
+    with (directory / "grid.csv").open(newline="") as file:
+        best = next(row for row in csv.DictReader(file) if row["rank"] == "1")
+    metric = json.loads((directory / gridsearch.REQUEST).read_text())["metric"]
+    settings = {key.rpartition(".")[2]: _number(value) for key, value in best.items() if "." in key}
+    return {"best": {metric: float(best["mean"]), **settings}, "test": tested["test"]}
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
