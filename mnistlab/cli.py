@@ -27,6 +27,7 @@ Usage: mnistlab COMMAND ...
   explain [group=option ...] [key=value ...] its layers, parameters, operations and memory (--json)
   gradcheck [group=option ...] [...]         its gradients against central differences
   evaluate RUN [RUN ...] [data=NAME ...]     score saved models: alone or as an ensemble, on other or harder images
+  predict RUN PICTURE [PICTURE ...]          what a saved model sees in photographs and scans of any size
   explore pca [data=NAME ...]                principal components of the images, in numbers and pictures
   explore boundary model=NAME[,NAME] [...]   decision regions of models on the first two components
   data list                                  the datasets, and where each was found
@@ -218,6 +219,13 @@ def evaluate(arguments: list[str]) -> int:
     return evaluate_command.main(arguments)
 
 
+def predict(arguments: list[str]) -> int:
+    """``mnistlab predict``: the classes of picture files, by a saved model."""
+    from mnistlab.predict import command
+
+    return command.main(arguments)
+
+
 def explore(arguments: list[str]) -> int:
     """``mnistlab explore pca | boundary``: principal components, and decision regions in their plane."""
     from mnistlab.explore import command
@@ -242,6 +250,10 @@ def complete(arguments: list[str]) -> int:
             return 0
         if typed[0] == "data" and len(typed) == 1:
             print("list fetch show")  # noqa: T201
+            return 0
+        if typed[0] in OPTIONS_ONLY:  # whatever is no option is a path, which the shell completes
+            if not line.endswith(" ") and words[-1].startswith("-"):
+                print(OPTIONS_ONLY[typed[0]])  # noqa: T201
             return 0
         if typed[0] == "evaluate":
             current = "" if line.endswith(" ") else words[-1]
@@ -286,10 +298,13 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "explain": explain,
     "gradcheck": gradcheck,
     "evaluate": evaluate,
+    "predict": predict,
     "explore": explore,
     "data": data,
     "completion": completion,
 }
+
+OPTIONS_ONLY = {"predict": "--as --invert --show --json --help"}
 
 
 def _verbosity(argument: str) -> str:

@@ -11,6 +11,7 @@ from mnistlab.plots.figure import Picture, save
 from mnistlab.plots.grids import augmented, mistakes, samples, weights
 from mnistlab.plots.lines import activations, curves, norms
 from mnistlab.plots.maps import feature_maps, filters, occlusion
+from mnistlab.plots.predictions import predicted
 from mnistlab.plots.ranking import precision_recall, roc
 from mnistlab.plots.robustness import robustness
 from mnistlab.plots.sweeps import Series, Training, against, heat_map, side_by_side
@@ -39,6 +40,7 @@ __all__ = [
     "norms",
     "occlusion",
     "precision_recall",
+    "predicted",
     "ranking_of_settings",
     "robustness",
     "roc",

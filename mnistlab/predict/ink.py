@@ -38,9 +38,11 @@ def find(grey: np.ndarray, dark: bool | None = None) -> Ink:
     from scipy import ndimage
 
     levels = grey.astype(np.float32)
-    surface = _surface(_coarse(levels))
+    coarse = _coarse(levels)
+    surface = _surface(coarse)
     if dark is None:
-        dark = is_dark(levels)
+        # ink is the lesser part of a picture and far from the rest: the third power of the difference tells its side
+        dark = float(((coarse - surface) ** 3).sum()) < 0
     signed = (levels - _enlarged(surface, levels.shape)) * (-1 if dark else 1)
     coarse = _coarse(signed)
     side = max(3, max(coarse.shape) // 2)
@@ -59,15 +61,6 @@ def find(grey: np.ndarray, dark: bool | None = None) -> Ink:
     amount = np.clip((amount - base - 0.5 * reach) / reach, 0, 1)
     near = ndimage.binary_dilation(mask, iterations=max(1, round(max(levels.shape) / 300)))
     return Ink(np.where(near, amount, 0).astype(np.float32), mask, dark)
-
-
-def is_dark(grey: np.ndarray) -> bool:
-    """Return whether the ink is darker than the paper: whether what leaves the light of the rim, leaves it downwards.
-
-    The third power of the difference counts: ink is the lesser part of a picture and far from the rest.
-    """
-    coarse = _coarse(grey.astype(np.float32))
-    return float(((coarse - _surface(coarse)) ** 3).sum()) < 0
 
 
 def otsu(values: np.ndarray) -> tuple[float, float]:
@@ -92,15 +85,15 @@ def _surface(coarse: np.ndarray) -> np.ndarray:
     thick = max(1, round(RIM * min(h, w)))
     rim = np.ones((h, w), bool)
     rim[thick:-thick, thick:-thick] = False
-    at, values = rim.ravel(), coarse.ravel()
-    fitted = np.full(values.shape, np.median(values[at]))
+    values, at_rim = coarse[rim], terms[rim.ravel()]
+    fitted = np.full(values.shape, np.median(values))
     for _ in range(4):
         away = np.abs(values - fitted)
-        kept = at & (away <= max(4.0, 2.5 * 1.4826 * float(np.median(away[at]))))
-        solution, *_ = np.linalg.lstsq(terms[kept], values[kept], rcond=None)
-        fitted = terms @ solution
+        kept = away <= max(4.0, 2.5 * 1.4826 * float(np.median(away)))
+        solution, *_ = np.linalg.lstsq(at_rim[kept], values[kept], rcond=None)
+        fitted = at_rim @ solution
     # outside the levels there are, a surface that rests on few points means nothing
-    return np.clip(fitted, values.min(), values.max()).reshape(h, w)
+    return np.clip(terms @ solution, coarse.min(), coarse.max()).reshape(h, w)
 
 
 def _parts(mask: np.ndarray) -> np.ndarray:
@@ -132,4 +125,5 @@ def _coarse(levels: np.ndarray) -> np.ndarray:
 def _enlarged(coarse: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     from PIL import Image
 
-    return np.asarray(Image.fromarray(coarse.astype(np.float32)).resize(shape[::-1], Image.Resampling.BILINEAR))
+    h, w = shape
+    return np.asarray(Image.fromarray(coarse.astype(np.float32)).resize((w, h), Image.Resampling.BILINEAR))

@@ -1,11 +1,11 @@
 """From a picture to what a network was trained on: the steps that made its dataset, done again.
 
-``digit`` as for MNIST (LeCun et al. 1998, section III-A): size-normalised to fit a 20 x 20 box with its aspect ratio kept
-and grey levels from antialiasing, then put by its centre of mass in 28 x 28. Measured on MNIST itself: the longer side is
-20 in every image, and the centre of mass lies at pixel 14.0 with whole-pixel shifts. EMNIST has a box of 24, centred
-(Cohen et al. 2017), scikit-learn's digits a box of 8 in 8 x 8. ``object`` as for Fashion-MNIST (Xiao et al. 2017,
-section 2): plain margins trimmed, the longer side as long as the network's, light on dark, centred; grey levels stay.
-``raw``: the picture as it is, resized.
+``digit`` as for MNIST (LeCun et al. 1998, section III-A): size-normalised to fit a 20 x 20 box with its aspect ratio
+kept and grey levels from antialiasing, then put by its centre of mass in 28 x 28. Measured on MNIST itself: the longer
+side is 20 in every image, and the centre of mass lies at pixel 14.0 after whole-pixel shifts. EMNIST has a box of 24,
+centred (Cohen et al. 2017), scikit-learn's digits a box of 8 in 8 x 8. ``object`` as for Fashion-MNIST (Xiao et al.
+2017, section 2): plain margins trimmed, the longer side as long as the network's, light on dark, centred; grey levels
+stay. ``raw``: the picture as it is, resized.
 """
 
 from __future__ import annotations
@@ -105,12 +105,10 @@ def _digit(grey: np.ndarray, shape: tuple[int, int], style: Style, dark: bool | 
     done = ["dark on light" if found.dark else "light on dark"]
     rows, columns = _span(found.amount > 0.5)
     longer = max(rows.stop - rows.start, columns.stop - columns.start)
-    amount = found.amount
-    if min(shape) >= THIN_ON and (more := _missing(amount > 0.5, longer / 20)) >= 1:
-        amount = _thickened(amount, more)
+    inked = found.amount[rows, columns]
+    if min(shape) >= THIN_ON and (more := _missing(inked > 0.5, longer / 20)) >= 1:
+        inked = _thickened(inked, more)
         done.append("thickened")
-        rows, columns = _span(amount > 0.5)
-    inked = amount[rows, columns]
     small = _resized(inked, _fitted(inked.shape, round(box)))
     top = small.max()
     small = np.clip(small / top if top > 0 else small, 0, 1)

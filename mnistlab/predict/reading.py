@@ -57,7 +57,7 @@ def read(name: str) -> Picture:
     """Return the picture of a file, or of standard input for ``-``; `UnreadableError` says what is wrong with it.
 
     The camera's turn (EXIF) is undone. Colours become grey as ITU-R 601 weighs them, 16 bits become 8. What is
-    transparent is white, or black where the picture has white only and would vanish. Of several frames the first counts.
+    transparent is white, or black where the picture has white only and would vanish. Of frames the first counts.
     """
     from PIL import Image
 
