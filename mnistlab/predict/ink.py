@@ -19,6 +19,7 @@ LEAST_CONTRAST = 12.0  # grey levels between ink and paper; less is the grain of
 LEAST_SEPARATION = 4.0  # the same in standard deviations of the paper's noise
 LEAST_PART = 0.04  # of the largest connected part: smaller ones are specks
 LEAST_FREE = 0.05  # likewise: so large a part that is free of the edge makes those at the edge a frame or a shadow
+NO_INK = "there is no ink in it: its grey levels are all about the same"
 
 
 @dataclass(frozen=True)
@@ -49,11 +50,13 @@ def find(grey: np.ndarray, dark: bool | None = None) -> Ink:
     paper = ndimage.grey_opening(coarse, (side, side))
     amount = signed - _enlarged(paper, levels.shape)
     smooth = ndimage.gaussian_filter(amount, max(levels.shape) / 500)
+    if np.ptp(smooth) < LEAST_CONTRAST:
+        raise UnreadableError(NO_INK)
     threshold, contrast = otsu(smooth)
     paper_only = smooth[smooth <= threshold]
     noise = float(1.4826 * np.median(np.abs(paper_only - np.median(paper_only))))
     if contrast < max(LEAST_CONTRAST, LEAST_SEPARATION * noise):
-        raise UnreadableError("there is no ink in it: its grey levels are all about the same")
+        raise UnreadableError(NO_INK)
     mask = _parts(smooth > threshold)
     base = float(np.median(paper_only))
     # from half way between paper and threshold to the same beyond it: the paper's grain falls below, ink saturates
