@@ -28,6 +28,7 @@ Usage: mnistlab COMMAND ...
   gradcheck [group=option ...] [...]         its gradients against central differences
   evaluate RUN [RUN ...] [data=NAME ...]     score saved models: alone or as an ensemble, on other or harder images
   predict RUN PICTURE [PICTURE ...]          what a saved model sees in photographs and scans of any size
+  export RUN --format onnx|numpy|npz|...     a saved model for other programs, or as Python that needs NumPy only
   explore pca [data=NAME ...]                principal components of the images, in numbers and pictures
   explore boundary model=NAME[,NAME] [...]   decision regions of models on the first two components
   data list                                  the datasets, and where each was found
@@ -226,6 +227,13 @@ def predict(arguments: list[str]) -> int:
     return command.main(arguments)
 
 
+def export(arguments: list[str]) -> int:
+    """``mnistlab export``: a saved model as ONNX, as arrays, or as Python that needs NumPy only."""
+    from mnistlab.export import command
+
+    return command.main(arguments)
+
+
 def explore(arguments: list[str]) -> int:
     """``mnistlab explore pca | boundary``: principal components, and decision regions in their plane."""
     from mnistlab.explore import command
@@ -299,12 +307,13 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "gradcheck": gradcheck,
     "evaluate": evaluate,
     "predict": predict,
+    "export": export,
     "explore": explore,
     "data": data,
     "completion": completion,
 }
 
-OPTIONS_ONLY = {"predict": "--as --invert --show --json --help"}
+OPTIONS_ONLY = {"predict": "--as --invert --show --json --help", "export": "--format --to --help"}
 
 
 def _verbosity(argument: str) -> str:

@@ -18,8 +18,12 @@ MODEL, CHECKPOINT = "mnistlab-model-1", "mnistlab-checkpoint-1"
 
 def save_model(path: Path, network: Network, class_names: tuple[str, ...]) -> None:
     """Write the weights by name, with architecture, scaling and class names in the header."""
-    about = {"format": MODEL, "architecture": network.spec(), "class_names": class_names}
-    _write(path, network.tensors(), about)
+    files.write(path, model_bytes(network, class_names))
+
+
+def model_bytes(network: Network, class_names: tuple[str, ...]) -> bytes:
+    """Return what `save_model` writes."""
+    return _bytes(network.tensors(), {"format": MODEL, "architecture": network.spec(), "class_names": class_names})
 
 
 def load_model(path: Path) -> tuple[Network, tuple[str, ...]]:
@@ -71,12 +75,15 @@ def save_checkpoint(
 
 
 def _write(path: Path, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:
+    files.write(path, _bytes(arrays, about))
+
+
+def _bytes(arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> bytes:
     from safetensors.numpy import save
 
     # One key: safetensors writes several in an order that changes from process to process.
-    files.write(
-        path, save({name: np.ascontiguousarray(a) for name, a in arrays.items()}, {"mnistlab": json.dumps(about)})
-    )
+    contiguous = {name: np.ascontiguousarray(a) for name, a in arrays.items()}
+    return bytes(save(contiguous, {"mnistlab": json.dumps(about)}))
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
