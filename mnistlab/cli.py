@@ -26,6 +26,7 @@ Usage: mnistlab COMMAND ...
   gridsearch KEY=VALUES ... [...]            cross-validate every cell of a grid, then test the best one once
   explain [group=option ...] [key=value ...] its layers, parameters, operations and memory (--json)
   gradcheck [group=option ...] [...]         its gradients against central differences
+  lr-find [group=option ...] [...]           loss against a growing learning rate, and the rate to take
   evaluate RUN [RUN ...] [data=NAME ...]     score saved models: alone or as an ensemble, on other or harder images
   predict RUN PICTURE [PICTURE ...]          what a saved model sees in photographs and scans of any size
   export RUN --format onnx|numpy|npz|...     a saved model for other programs, or as Python that needs NumPy only
@@ -213,6 +214,13 @@ def gradcheck(arguments: list[str]) -> int:
     return model_commands.gradcheck(arguments)
 
 
+def lr_find(arguments: list[str]) -> int:
+    """``mnistlab lr-find``: the range test."""
+    from mnistlab.lr_find import command
+
+    return command.main(arguments)
+
+
 def evaluate(arguments: list[str]) -> int:
     """``mnistlab evaluate``: saved models on the data of their run or on other data, alone or as an ensemble."""
     from mnistlab import evaluate_command
@@ -279,7 +287,7 @@ def complete(arguments: list[str]) -> int:
                 print("--points --split --to --quiet --verbose --help")  # noqa: T201
                 return 0
             line = re.sub(r" (?:--(?:points|split|to)[= ]\S+|--?[a-z]+|pca|boundary)(?= )", "", line)
-        elif typed[0] not in ("train", "tune", "gridsearch", "data", "explain", "gradcheck"):
+        elif typed[0] not in ("train", "tune", "gridsearch", "data", "explain", "gradcheck", "lr-find"):
             return 0
         # Hydra knows of no sub-commands and none of their options: it must see the line without
         line = re.sub(r" --(?:json|(?:elements|batch)[= ]\d+)(?= )", "", line)
@@ -305,6 +313,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "gridsearch": gridsearch,
     "explain": explain,
     "gradcheck": gradcheck,
+    "lr-find": lr_find,
     "evaluate": evaluate,
     "predict": predict,
     "export": export,

@@ -13,6 +13,7 @@ from mnistlab.plots.lines import activations, curves, norms
 from mnistlab.plots.maps import feature_maps, filters, occlusion
 from mnistlab.plots.predictions import predicted
 from mnistlab.plots.ranking import precision_recall, roc
+from mnistlab.plots.rates import range_test
 from mnistlab.plots.robustness import robustness
 from mnistlab.plots.sweeps import Series, Training, against, heat_map, side_by_side
 from mnistlab.plots.sweeps import ranking as ranking_of_settings
@@ -41,6 +42,7 @@ __all__ = [
     "occlusion",
     "precision_recall",
     "predicted",
+    "range_test",
     "ranking_of_settings",
     "robustness",
     "roc",
