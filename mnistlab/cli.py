@@ -27,6 +27,7 @@ Usage: mnistlab COMMAND ...
   explain [group=option ...] [key=value ...] its layers, parameters, operations and memory (--json)
   gradcheck [group=option ...] [...]         its gradients against central differences
   lr-find [group=option ...] [...]           loss against a growing learning rate, and the rate to take
+  doctor RUN [--json]                        what went wrong in a run or is odd, and the override to try
   evaluate RUN [RUN ...] [data=NAME ...]     score saved models: alone or as an ensemble, on other or harder images
   predict RUN PICTURE [PICTURE ...]          what a saved model sees in photographs and scans of any size
   export RUN --format onnx|numpy|npz|...     a saved model for other programs, or as Python that needs NumPy only
@@ -221,6 +222,13 @@ def lr_find(arguments: list[str]) -> int:
     return command.main(arguments)
 
 
+def doctor(arguments: list[str]) -> int:
+    """``mnistlab doctor``: what went wrong in a run, in words."""
+    from mnistlab.doctor import command
+
+    return command.main(arguments)
+
+
 def evaluate(arguments: list[str]) -> int:
     """``mnistlab evaluate``: saved models on the data of their run or on other data, alone or as an ensemble."""
     from mnistlab import evaluate_command
@@ -314,6 +322,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "explain": explain,
     "gradcheck": gradcheck,
     "lr-find": lr_find,
+    "doctor": doctor,
     "evaluate": evaluate,
     "predict": predict,
     "export": export,
@@ -322,7 +331,11 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "completion": completion,
 }
 
-OPTIONS_ONLY = {"predict": "--as --invert --show --json --help", "export": "--format --to --help"}
+OPTIONS_ONLY = {
+    "predict": "--as --invert --show --json --help",
+    "export": "--format --to --help",
+    "doctor": "--json --help",
+}
 
 
 def _verbosity(argument: str) -> str:

@@ -20,9 +20,9 @@ USAGE = f"""\
 Usage: mnistlab lr-find [group=option ...] [key=value ...] [options]
 
   Trains for a few hundred steps while the learning rate grows from very small to too large (Smith 2017), draws the loss
-  against the rate, and suggests the one at which the loss falls fastest, with a margin to where it rises. Data, model, optimizer, init, regularization,
-  augment and batch size are those of `mnistlab train`; optimizer.lr and the schedule do not count. Only the training
-  part is looked at. The same seed gives the same suggestion.
+  against the rate, and suggests the one at which the loss falls fastest, with a margin to where it rises. Data, model,
+  optimizer, init, regularization, augment and batch size are those of `mnistlab train`; optimizer.lr and the schedule
+  do not count. Only the training part is looked at. The same seed gives the same suggestion.
 
   --from RATE    the first rate ({LEAST:g})
   --until RATE   the last rate ({MOST:g}); the test ends before, when the loss is four times the smallest
