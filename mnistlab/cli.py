@@ -295,7 +295,12 @@ def complete(arguments: list[str]) -> int:
                 print("--points --split --to --quiet --verbose --help")  # noqa: T201
                 return 0
             line = re.sub(r" (?:--(?:points|split|to)[= ]\S+|--?[a-z]+|pca|boundary)(?= )", "", line)
-        elif typed[0] not in ("train", "tune", "gridsearch", "data", "explain", "gradcheck", "lr-find"):
+        elif typed[0] == "lr-find":
+            if not line.endswith(" ") and words[-1].startswith("-"):
+                print("--from --until --steps --to --help")  # noqa: T201
+                return 0
+            line = re.sub(r" --(?:from|until|steps|to)[= ]\S+(?= )", "", line)
+        elif typed[0] not in ("train", "tune", "gridsearch", "data", "explain", "gradcheck"):
             return 0
         # Hydra knows of no sub-commands and none of their options: it must see the line without
         line = re.sub(r" --(?:json|(?:elements|batch)[= ]\d+)(?= )", "", line)
