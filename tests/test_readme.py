@@ -54,7 +54,7 @@ def test_the_commands_of_the_readme(command: Callable[..., Any], line: str) -> N
     if words[0] == "evaluate":
         words = [*(path for word in words for path in evaluated(command, word)), "report.plots=none"]
     if words[0] == "lr-find":
-        words = [*words, "data.limit=500", "--steps", "40"]
+        words = [*words, "data.limit=500"]
     if words[0] in ("predict", "export", "doctor"):
         words = [path for word in words for path in (pictured(word) or evaluated(command, word))]
     result = command(*words)
