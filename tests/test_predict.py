@@ -196,9 +196,10 @@ def test_the_way_follows_from_the_data_of_the_run() -> None:
     assert preparing.style_of(None, ten, (8, 8)).way is Way.raw
 
 
-def test_digits_of_8_by_8_fill_their_height() -> None:
+def test_digits_of_8_by_8_are_stretched_to_eight_rows_and_six_columns() -> None:
     image = seen(bar(), STYLES["digits"], shape=(8, 8))
     assert image.any(1).all()
+    assert image.any(0).tolist() == [False, *[True] * 6, False]
     assert Digits().read().test.images.any(axis=(0, 2)).all()
 
 

@@ -3,9 +3,9 @@
 ``digit`` as for MNIST (LeCun et al. 1998, section III-A): size-normalised to fit a 20 x 20 box with its aspect ratio
 kept and grey levels from antialiasing, then put by its centre of mass in 28 x 28. Measured on MNIST itself: the longer
 side is 20 in every image, and the centre of mass lies at pixel 14.0 after whole-pixel shifts. EMNIST has a box of 24,
-centred (Cohen et al. 2017), scikit-learn's digits a box of 8 in 8 x 8. ``object`` as for Fashion-MNIST (Xiao et al.
-2017, section 2): plain margins trimmed, the longer side as long as the network's, light on dark, centred; grey levels
-stay. ``raw``: the picture as it is, resized.
+centred (Cohen et al. 2017). scikit-learn's digits are all 8 high, and three in four of them 6 wide: ink is stretched to
+that. ``object`` as for Fashion-MNIST (Xiao et al. 2017, section 2): plain margins trimmed, the longer side as long as
+the network's, light on dark, centred; grey levels stay. ``raw``: the picture as it is, resized.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ class Style:
     way: Way
     box: float = 20 / 28  # of the network's side
     by_mass: bool = True
+    width: float | None = None  # of the network's side, where ink is stretched to it and to the box's height
 
 
 MNIST = Style(Way.digit)
@@ -51,7 +52,7 @@ STYLES = {
     "emnist_letters": EMNIST,
     "emnist_balanced": EMNIST,
     "kmnist": FULL,
-    "digits": FULL,
+    "digits": Style(Way.digit, 1.0, by_mass=False, width=6 / 8),
     "fashion_mnist": Style(Way.object),
 }
 DIGITS = tuple("0123456789")
@@ -109,7 +110,8 @@ def _digit(grey: np.ndarray, shape: tuple[int, int], style: Style, dark: bool | 
     if min(shape) >= THIN_ON and (more := _missing(inked > 0.5, longer / 20)) >= 1:
         inked = _thickened(inked, more)
         done.append("thickened")
-    small = _resized(inked, _fitted(inked.shape, round(box)))
+    fitted = _fitted(inked.shape, round(box)) if style.width is None else (round(box), round(style.width * shape[1]))
+    small = _resized(inked, fitted)
     top = small.max()
     small = np.clip(small / top if top > 0 else small, 0, 1)
     image = _placed(small, shape, _centre_of_mass(small) if style.by_mass else None)
