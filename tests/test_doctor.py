@@ -75,8 +75,9 @@ def test_a_rate_that_is_too_high(
     examined: Callable[..., dict[str, dict[str, Any]]], overrides: tuple[str, ...]
 ) -> None:
     found = examined(*overrides)
-    assert "lr too high" in found or "no gradient" in found or "nothing learnt" in found
-    assert found.keys() & {"dead units", "lr too high"}
+    assert found["lr too high"]["try"][1] == findings.LR_FIND
+    assert found["lr too high"]["value"] > 3 * np.log(10)
+    assert found["dead units"]["severity"] == "serious"
 
 
 def test_a_rate_that_is_too_low(examined: Callable[..., dict[str, dict[str, Any]]]) -> None:

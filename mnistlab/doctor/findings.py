@@ -23,6 +23,7 @@ SATURATED = 0.50  # share of a layer's outputs
 UPDATE_LOW, UPDATE_HIGH = 1e-5, 3e-2  # of the weights, a step; cs231n: about 1e-3 is healthy
 VANISHING = 1e-3  # the first layer's gradient relative to its weights, against the last layer's
 AT_CHANCE = 0.97  # of log(classes), the loss of guessing
+FAR_ABOVE = 3.0  # times log(classes): no network that guesses has such a loss, only one that is sure and wrong
 RISE = 1.5  # the last training loss against the smallest
 OVERFIT_LOSS = 1.5  # the last validation loss against the smallest
 OVERFIT_GAP = 0.10  # training minus validation accuracy
@@ -82,16 +83,18 @@ def _rate(chart: Chart) -> list[Finding]:
     if not len(loss) or not np.isfinite(loss).all():
         return []
     low, high = _update_sizes(chart)
+    worst = float(loss.max())
+    if high > UPDATE_HIGH or worst > FAR_ABOVE * chance:
+        far = worst > FAR_ABOVE * chance
+        what = f"the training loss was {worst:.3g} in epoch {loss.argmax() + 1}, and guessing has {chance:.3g}"
+        what = what if far else f"a step changes the weights by {high:.1%}; about 0.1 % is healthy"
+        why = "the learning rate is too high, or the weights started far too large"
+        tries = (_lr(chart, 0.1), LR_FIND, "init=kaiming")
+        return [Finding("serious", "lr too high", what, worst if far else high, why, tries)]
     if len(loss) > 1 and loss[-1] > RISE * loss.min() and loss[-1] > 0.05:
         what = f"the training loss rose again, from {loss.min():.3g} in epoch {loss.argmin() + 1} to {loss[-1]:.3g}"
         why = "the learning rate is too high: steps jump across the valley instead of down"
         return [Finding("serious", "lr too high", what, float(loss[-1] / loss.min()), why, (_lr(chart, 0.1), LR_FIND))]
-    if high > UPDATE_HIGH or loss.min() > 1.2 * chance:
-        what = f"a step changes the weights by {high:.1%}" if high > UPDATE_HIGH else ""
-        what = what or f"the training loss never fell below {loss.min():.3g}, and guessing has {chance:.3g}"
-        why = "the learning rate is too high, or the weights started far too large; about 0.1 % a step is healthy"
-        value = float(high if high > UPDATE_HIGH else loss.min())
-        return [Finding("serious", "lr too high", what, value, why, (_lr(chart, 0.1), LR_FIND, "init=kaiming"))]
     falling = len(loss) > 1 and bool((np.diff(loss) < 0).all())
     if 0 < low < UPDATE_LOW or (falling and len(loss) >= 3 and loss[-1] > UNDERFIT * chance):
         by = f"; a step changes the weights by {low:.1e} of themselves" if low else ""
