@@ -30,7 +30,11 @@ Usage: mnistlab COMMAND ...
   reproduce PAPER[/ROW] ... | --all          what five papers report, run again: does it agree, do the claims hold
   explain [group=option ...] [key=value ...] its layers, parameters, operations and memory (--json)
   gradcheck [group=option ...] [...]         its gradients against central differences
+  lr-find [group=option ...] [...]           loss against a growing learning rate, and the rate to take
+  doctor RUN [--json]                        what went wrong in a run or is odd, and the override to try
   evaluate RUN [RUN ...] [data=NAME ...]     score saved models: alone or as an ensemble, on other or harder images
+  predict RUN PICTURE [PICTURE ...]          what a saved model sees in photographs and scans of any size
+  export RUN --format onnx|numpy|npz|...     a saved model for other programs, or as Python that needs NumPy only
   explore pca [data=NAME ...]                principal components of the images, in numbers and pictures
   explore boundary model=NAME[,NAME] [...]   decision regions of models on the first two components
   data list                                  the datasets, and where each was found
@@ -243,11 +247,39 @@ def gradcheck(arguments: list[str]) -> int:
     return model_commands.gradcheck(arguments)
 
 
+def lr_find(arguments: list[str]) -> int:
+    """``mnistlab lr-find``: the range test."""
+    from mnistlab.lr_find import command
+
+    return command.main(arguments)
+
+
+def doctor(arguments: list[str]) -> int:
+    """``mnistlab doctor``: what went wrong in a run, in words."""
+    from mnistlab.doctor import command
+
+    return command.main(arguments)
+
+
 def evaluate(arguments: list[str]) -> int:
     """``mnistlab evaluate``: saved models on the data of their run or on other data, alone or as an ensemble."""
     from mnistlab import evaluate_command
 
     return evaluate_command.main(arguments)
+
+
+def predict(arguments: list[str]) -> int:
+    """``mnistlab predict``: the classes of picture files, by a saved model."""
+    from mnistlab.predict import command
+
+    return command.main(arguments)
+
+
+def export(arguments: list[str]) -> int:
+    """``mnistlab export``: a saved model as ONNX, as arrays, or as Python that needs NumPy only."""
+    from mnistlab.export import command
+
+    return command.main(arguments)
 
 
 def explore(arguments: list[str]) -> int:
@@ -275,6 +307,10 @@ def complete(arguments: list[str]) -> int:
         if typed[0] == "data" and len(typed) == 1:
             print("list fetch show")  # noqa: T201
             return 0
+        if typed[0] in OPTIONS_ONLY:  # whatever is no option is a path, which the shell completes
+            if not line.endswith(" ") and words[-1].startswith("-"):
+                print(OPTIONS_ONLY[typed[0]])  # noqa: T201
+            return 0
         if typed[0] == "evaluate":
             current = "" if line.endswith(" ") else words[-1]
             if not current.startswith(("-", "data=", "data.")):
@@ -291,6 +327,11 @@ def complete(arguments: list[str]) -> int:
                 print("--points --split --to --quiet --verbose --help")  # noqa: T201
                 return 0
             line = re.sub(r" (?:--(?:points|split|to)[= ]\S+|--?[a-z]+|pca|boundary)(?= )", "", line)
+        elif typed[0] == "lr-find":
+            if not line.endswith(" ") and words[-1].startswith("-"):
+                print("--from --until --steps --to --help")  # noqa: T201
+                return 0
+            line = re.sub(r" --(?:from|until|steps|to)[= ]\S+(?= )", "", line)
         elif typed[0] not in ("train", "tune", "gridsearch", "data", "explain", "gradcheck"):
             return 0
         if words[-1].startswith("experiment=") and not line.endswith(" "):
@@ -330,10 +371,20 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "reproduce": reproduce,
     "explain": explain,
     "gradcheck": gradcheck,
+    "lr-find": lr_find,
+    "doctor": doctor,
     "evaluate": evaluate,
+    "predict": predict,
+    "export": export,
     "explore": explore,
     "data": data,
     "completion": completion,
+}
+
+OPTIONS_ONLY = {
+    "predict": "--as --invert --show --json --help",
+    "export": "--format --to --help",
+    "doctor": "--json --help",
 }
 
 

@@ -18,8 +18,12 @@ MODEL = "mnistlab-model-1"
 
 def save_model(path: Path, network: Network, class_names: tuple[str, ...]) -> None:
     """Write the weights by name, with architecture, scaling and class names in the header."""
-    about = {"format": MODEL, "architecture": network.spec(), "class_names": class_names}
-    write(path, network.tensors(), about)
+    files.write(path, model_bytes(network, class_names))
+
+
+def model_bytes(network: Network, class_names: tuple[str, ...]) -> bytes:
+    """Return what `save_model` writes."""
+    return _bytes(network.tensors(), {"format": MODEL, "architecture": network.spec(), "class_names": class_names})
 
 
 def load_model(path: Path) -> tuple[Network, tuple[str, ...]]:
@@ -57,11 +61,15 @@ def _are_names(names: Any, count: int) -> TypeGuard[list[str]]:
 
 def write(path: Path, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:
     """Write arrays with plain values in the header."""
+    files.write(path, _bytes(arrays, about))
+
+
+def _bytes(arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> bytes:
     from safetensors.numpy import save
 
     # One key: safetensors writes several in an order that changes from process to process.
     header = {"mnistlab": json.dumps(_plain(about), allow_nan=False)}
-    files.write(path, save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, header))
+    return bytes(save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, header))
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

@@ -95,6 +95,12 @@ def test_cfg_hydra_claims_no_directory(command: Command) -> None:
         ),
         ("mnistlab evaluate outputs/a=1 data=mn", ["data=mnist", "data=mnist5k"]),
         ("mnistlab evaluate outputs/a data=folder data.si", ["data.size="]),
+        ("mnistlab predict outputs/a ", []),
+        ("mnistlab predict outputs/a --s", ["--as", "--invert", "--show", "--json", "--help"]),
+        ("mnistlab export outputs/a --", ["--format", "--to", "--help"]),
+        ("mnistlab doctor outputs/a --", ["--json", "--help"]),
+        ("mnistlab lr-find --steps 50 --until=1 optimizer.b", ["optimizer.beta1=", "optimizer.beta2="]),
+        ("mnistlab lr-find --u", ["--from", "--until", "--steps", "--to", "--help"]),
         ("mnistlab explore ", ["pca", "boundary"]),
         ("mnistlab explore pca data=mn", ["data=mnist", "data=mnist5k"]),
         (

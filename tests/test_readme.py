@@ -58,6 +58,10 @@ def test_the_commands_of_the_readme(command: Callable[..., Any], line: str) -> N
         words = [*(path for word in words for path in evaluated(command, word)), "report.plots=none"]
     if words[0] == "reproduce" and "--list" not in words:
         words.append("--page")  # the runs take their time, and have tests of their own
+    if words[0] == "lr-find":
+        words = [*words, "data.limit=500"]
+    if words[0] in ("predict", "export", "doctor"):
+        words = [path for word in words for path in (pictured(word) or evaluated(command, word))]
     result = command(*words)
     assert result.status == 0, result.err
     assert result.out
@@ -74,6 +78,20 @@ def evaluated(command: Callable[..., Any], word: str) -> list[str]:
         for i in range(20):
             Path(f"my_digits/{i % 10}").mkdir(parents=True, exist_ok=True)
             Image.fromarray(np.full((40, 40), 10 * i, np.uint8)).save(f"my_digits/{i % 10}/{i}.png")
+    return [word]
+
+
+def pictured(word: str) -> list[str]:
+    """Make the photographs that a word of `mnistlab predict` names: a stroke on paper."""
+    page = np.full((120, 90), 230, np.uint8)
+    page[20:100, 30:42] = 40
+    if word == "my_photographs":
+        Path(word).mkdir()
+        Image.fromarray(page).save(f"{word}/1.png")
+    elif word in ("photo.jpg", "scan.png"):
+        Image.fromarray(page).save(word)
+    else:
+        return []
     return [word]
 
 

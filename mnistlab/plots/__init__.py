@@ -11,7 +11,9 @@ from mnistlab.plots.figure import Picture, save
 from mnistlab.plots.grids import augmented, mistakes, samples, weights
 from mnistlab.plots.lines import activations, curves, norms
 from mnistlab.plots.maps import feature_maps, filters, occlusion
+from mnistlab.plots.predictions import predicted
 from mnistlab.plots.ranking import precision_recall, roc
+from mnistlab.plots.rates import range_test
 from mnistlab.plots.robustness import robustness
 from mnistlab.plots.sweeps import Series, Training, against, heat_map, side_by_side
 from mnistlab.plots.sweeps import ranking as ranking_of_settings
@@ -41,6 +43,8 @@ __all__ = [
     "norms",
     "occlusion",
     "precision_recall",
+    "predicted",
+    "range_test",
     "ranking_of_settings",
     "robustness",
     "roc",
