@@ -22,6 +22,7 @@ Usage: mnistlab COMMAND ...
   train [group=option ...] [key=value ...]   train one network (-m: a sweep) and write everything about it
   resume DIR [--failed-only] [--fail-fast]   run what a sweep has not completed
   compare PATH [PATH ...]                    runs and sweeps in one table: means, intervals, and what is real
+  report DIR [DIR ...] [report.plots=all]    the pictures and report.html of runs and sweeps again
   tune KEY=SPACE ... [group=option ...]      search for settings, then test the chosen ones with several seeds
   gridsearch KEY=VALUES ... [...]            cross-validate every cell of a grid, then test the best one once
   explain [group=option ...] [key=value ...] its layers, parameters, operations and memory (--json)
@@ -164,6 +165,13 @@ def compare(arguments: list[str]) -> int:
     return compare_command.main(arguments)
 
 
+def report(arguments: list[str]) -> int:
+    """``mnistlab report``: pictures and pages again, from the saved numbers."""
+    from mnistlab import report_command
+
+    return report_command.main(arguments)
+
+
 def tune(arguments: list[str]) -> int:
     """``mnistlab tune``: search for settings by the validation part, then test the chosen ones once."""
     os.environ["HYDRA_FULL_ERROR"] = "1"
@@ -281,6 +289,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "train": train,
     "resume": resume,
     "compare": compare,
+    "report": report,
     "tune": tune,
     "gridsearch": gridsearch,
     "explain": explain,

@@ -1,4 +1,4 @@
-"""In what a run differs from the defaults: the options that it chose, and the values that these do not have themselves."""
+"""In what a run differs from the defaults: the options that it chose, and the values these do not have themselves."""
 
 from __future__ import annotations
 

@@ -79,7 +79,9 @@ def readable(text: str) -> str:
     """Return a text without what could not be read: control characters, and those that turn the direction of others."""
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() or c == "\n" else " " if c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return "".join(
+        c if c.isprintable() or c == "\n" else " " if c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in text
+    )
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> dict[str, Any]:

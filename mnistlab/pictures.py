@@ -28,7 +28,7 @@ def augmented(folder: Path, names: Sequence[str]) -> plots.Picture:
 
 def draw(run: Path, which: Plots) -> list[Path]:
     """Draw the pictures of a run from the files in its directory; return their paths."""
-    return [] if which is Plots.none else save_pictures(run, _pictures(run, which))
+    return [] if which is Plots.none else save_pictures(run, of_run(run, which))
 
 
 def save_pictures(directory: Path, pictures: Iterable[Drawing]) -> list[Path]:
@@ -42,8 +42,10 @@ def save_pictures(directory: Path, pictures: Iterable[Drawing]) -> list[Path]:
     return drawn
 
 
-def _pictures(run: Path, which: Plots) -> Iterator[Drawing]:
+def of_run(run: Path, which: Plots) -> Iterator[Drawing]:
     """Yield name and drawing of each picture, those of ``core`` first."""
+    if which is Plots.none:
+        return
     import pandas as pd
 
     metrics = json.loads((run / "metrics.json").read_text())

@@ -15,7 +15,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from threadpoolctl import threadpool_limits
 
-from mnistlab import config, console, files, model_file, pictures, report
+from mnistlab import config, console, files, model_file, pictures, report, run_page
 from mnistlab.augment import NoAugment
 from mnistlab.console import LOG, RESULT
 from mnistlab.data import Dataset, load
@@ -138,6 +138,7 @@ def _run(made: config.Experiment, run: Path, status: Status, cores: int | None, 
                 report.write_maps(run, network, dataset, predictions["test"], made.report)
     with status.timed("plots"):
         drawn = pictures.draw(run, made.report.plots)
+        run_page.write(run, status.seconds)
     for path in drawn:
         LOG.debug("wrote %s", path)
     status.write("completed")
@@ -301,6 +302,7 @@ def _announce(made: config.Experiment, dataset: Dataset, network: Network | None
 def _failed(status: Status, message: str, run: Path) -> Outcome:
     LOG.debug("failed: %s", message)
     status.write_quietly("failed", message)
+    run_page.write_quietly(run)
     return Outcome(1, message, run)
 
 

@@ -59,11 +59,11 @@ def write(run: Path, seconds: Mapping[str, float] | None = None, standing: Stand
     Raises `RequestError` where metrics.json, environment.json or the model is there but cannot be read.
     """
     record, state = records.read(run), status.read(run)
-    metrics = _json(run / "metrics.json")
+    metrics = read_json(run / "metrics.json")
     if seconds is not None:
         state = replace(state, state="completed", error=None, seconds=dict(seconds))
     record = replace(record, state=state, metrics=metrics)
-    environment = _json(run / "environment.json")
+    environment = read_json(run / "environment.json")
     try:
         content = _content(run, record, environment)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
@@ -103,7 +103,7 @@ def _content(run: Path, record: Record, environment: Mapping[str, Any]) -> dict[
         "classes": _classes(metrics),
         "confusions": metrics["test"]["most_confused"][:CONFUSIONS] if metrics and metrics["test"]["n"] else [],
         "layers": _layers(run),
-        "environment": _environment(environment, seconds),
+        "environment": environment_rows(environment, seconds),
     }
 
 
@@ -234,7 +234,7 @@ def _layers(run: Path) -> dict[str, Any] | None:
     return page.table(("", "layer", "settings", "output", "parameters", "MFLOP"), [*cells, total])
 
 
-def _environment(environment: Mapping[str, Any], seconds: Mapping[str, float]) -> list[tuple[str, str]]:
+def environment_rows(environment: Mapping[str, Any], seconds: Mapping[str, float]) -> list[tuple[str, str]]:
     """Return where the run took place, in words."""
     if not environment:
         return []
@@ -259,7 +259,7 @@ def _environment(environment: Mapping[str, Any], seconds: Mapping[str, float]) -
     return [(name, str(value)) for name, value in rows if value not in (None, "")]
 
 
-def _json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
     """Return the content of a JSON file, nothing where there is none."""
     try:
         content = json.loads(path.read_text())
