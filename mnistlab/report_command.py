@@ -122,10 +122,7 @@ def _sweep(directory: Path) -> None:
     from mnistlab.sweep import summary
 
     known, found = ledger.read(directory), records.of_sweep(directory)
-    comparison = summary.write(known, found)
-    sweep_page.write(known, found, comparison)
-    if comparison:
-        sweep_page.write_jobs(known, found, comparison)
+    sweep_page.write_all(known, found, summary.write(known, found))
 
 
 def _saved_choice(run: Path) -> Plots:

@@ -279,9 +279,8 @@ class Sweep:
 
     def _conclude(self) -> int:
         comparison = summary.write(self.ledger, self.records)
-        page.write(self.ledger, self.records, comparison)
+        page.write_all(self.ledger, self.records, comparison)
         if comparison:
-            page.write_jobs(self.ledger, self.records, comparison)
             LOG.log(RESULT, "\n%s\n", comparison_text.text(replace(comparison, left_out=()), SHOWN))
         LOG.log(RESULT, "%s", f"{len(self.records)} jobs: {summary.counts(self.records)}")
         LOG.log(RESULT, "%s", f"sweep directory      {self.place}")

@@ -35,7 +35,7 @@ def write(ledger: Ledger, records: Sequence[Record], comparison: Comparison | No
         ledger.directory / page.NAME,
         "sweep.html.j2",
         name=ledger.directory.absolute().name,
-        title=" × ".join(summary.keys(ledger)) or "one point",
+        title=_title(ledger),
         counts=summary.counts(records),
         jobs_in_all=len(records),
         answer=_answer(comparison) if comparison else None,
@@ -55,11 +55,12 @@ def write(ledger: Ledger, records: Sequence[Record], comparison: Comparison | No
     )
 
 
-def write_jobs(ledger: Ledger, records: Sequence[Record], comparison: Comparison) -> None:
-    """Write the pages of the completed jobs again, now that it is known how each stands among the others."""
+def write_all(ledger: Ledger, records: Sequence[Record], comparison: Comparison | None) -> None:
+    """Write the pages of the completed jobs again, now that it is known how each stands, then that of the sweep."""
     for entry, record in zip(ledger.entries, records, strict=True):
-        if record.state.state == "completed":
+        if comparison and record.state.state == "completed":
             run_page.write(record.directory, standing=standing(entry, record, comparison))
+    write(ledger, records, comparison)
 
 
 def standing_of(run: Path) -> Standing | None:
@@ -95,6 +96,14 @@ def standing(entry: Entry, record: Record, comparison: Comparison) -> Standing |
     return Standing(place, _verdict(comparison, groups[mine], other), link)
 
 
+def _title(ledger: Ledger) -> str:
+    """Return what varies; seeds are what is averaged over."""
+    keys = [key for key in summary.keys(ledger) if key != "seed"]
+    seeds = len({as_text(entry.settings["seed"]) for entry in ledger.entries if "seed" in entry.settings})
+    named = " × ".join(keys) or ("one setting" if seeds else "one point")
+    return f"{named}, {seeds:,} seeds" if seeds > 1 else named
+
+
 def _answer(comparison: Comparison) -> dict[str, Any]:
     """Return the best setting, with the verdict on it and the next, and on it and the best that is no network."""
     metric, groups = comparison.metric, comparison.groups
@@ -111,17 +120,26 @@ def _answer(comparison: Comparison) -> dict[str, Any]:
         "alone": len(groups) == 1,
         "metric": metric,
         "value": shown(metric, comparison.means[0][metric].mean) + (" %" if points(metric) else ""),
-        "interval": _interval(metric, comparison.means[0][metric]),
+        "interval": _interval(best, metric, comparison.means[0][metric]),
         "runs": len(best.records),
         "against": against,
-        "others": [(name, comparison_text.with_interval(name, mean)) for name, mean in others.items()],
+        "others": [
+            (name, comparison_text.with_interval(name, mean) + (" %" if points(name) else ""))
+            for name, mean in others.items()
+        ],
     }
 
 
-def _interval(metric: str, mean: Mean) -> str:
+def _interval(best: Group, metric: str, mean: Mean) -> str:
+    """Return the interval of the mean over the seeds, of a single run that of its accuracy on so many images."""
+    low, high = mean.mean - mean.half, mean.mean + mean.half
+    over = f"over {mean.n} seeds"
     if math.isnan(mean.half):
-        return ""
-    return f"95 % interval {shown(metric, mean.mean - mean.half)} to {shown(metric, mean.mean + mean.half)}"
+        part = metric.removesuffix(".accuracy")
+        scores = best.records[0].metrics.get(part, {}) if metric.endswith(".accuracy") else {}
+        low, high = scores.get("accuracy_interval", (math.nan, math.nan))
+        over = f"of one run on {scores.get('n', 0):,} images"
+    return "" if math.isnan(low) else f"95 % interval {shown(metric, low)} to {shown(metric, high)} {over}"
 
 
 def _verdict(comparison: Comparison, one: Group, other: Group) -> str:
