@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ from mnistlab.records import Record
 from mnistlab.settings import as_text
 from mnistlab.sklearn_models import SKLEARN_MODELS
 
+LOG = logging.getLogger("mnistlab")
 CONFUSIONS = 3
 TITLES = {
     "curves": "Training curves",
@@ -75,12 +77,12 @@ def write(run: Path, seconds: Mapping[str, float] | None = None, standing: Stand
     page.write(run / page.NAME, "run.html.j2", standing=standing, **content)
 
 
-def write_quietly(run: Path) -> None:
-    """Write the page of a failed run if it can be written: the error that is being reported must not be hidden."""
+def write_quietly(run: Path, standing: Standing | None = None) -> None:
+    """Write the page of a run that failed, or of many, if it can be written: no other error must be hidden by it."""
     try:
-        write(run)
-    except (OSError, RequestError):
-        return
+        write(run, standing=standing)
+    except (OSError, RequestError) as error:
+        LOG.debug("no %s: %s", run / page.NAME, error)
 
 
 def _content(run: Path, record: Record, environment: Mapping[str, Any]) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def write_all(ledger: Ledger, records: Sequence[Record], comparison: Comparison 
     """Write the pages of the completed jobs again, now that it is known how each stands, then that of the sweep."""
     for entry, record in zip(ledger.entries, records, strict=True):
         if comparison and record.state.state == "completed":
-            run_page.write(record.directory, standing=standing(entry, record, comparison))
+            run_page.write_quietly(record.directory, standing(entry, record, comparison))
     write(ledger, records, comparison)
 
 
