@@ -99,6 +99,7 @@ def _content(run: Path, record: Record, environment: Mapping[str, Any]) -> dict[
         "facts": _facts(metrics, seconds) if metrics else [],
         "command": _command(environment),
         "started_in": environment.get("directory", ""),
+        "threads": environment.get("threads", "?"),
         "changes": defaults.changes(settings, record.seed),
         "settings": [(key, as_text(value)) for key, value in settings.items()] + [("seed", as_text(record.seed))],
         "sections": {one.anchor: one for one in shown if one.figures},
@@ -164,12 +165,10 @@ def _facts(metrics: Mapping[str, Any], seconds: Mapping[str, float]) -> list[tup
 
 
 def _command(environment: Mapping[str, Any]) -> str:
-    """Return the command that repeats a run: in a new directory, and with the threads that it had."""
+    """Return the command that repeats a run, in a new directory."""
     words = [str(word) for word in environment.get("command", ())]
-    kept = [word for word in words if not word.startswith(("hydra.run.dir=", "hydra.sweep.", "report.console="))]
-    if kept and "threads" in environment and not any(word.startswith("trainer.threads=") for word in kept):
-        kept.append(f"trainer.threads={environment['threads']}")
-    return shlex.join(kept)
+    elsewhere = ("hydra.run.dir=", "hydra.sweep.", "report.console=")
+    return shlex.join(word for word in words if not word.startswith(elsewhere))
 
 
 def _figures(run: Path, with_inside: bool) -> list[Section]:

@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 EMPTY = {"meta", "link", "img", "rect", "line", "br"}
+CELLS = {"td", "th", "dt", "dd", "span", "li"}  # what stands apart though no space is written
 ADDRESSES = ("src", "href", "srcset", "poster", "data", "action", "xlink:href")
 
 
@@ -29,6 +30,8 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
+        if tag in CELLS:
+            self.text += " "
         if tag not in EMPTY:
             self.opened.append(tag)
 

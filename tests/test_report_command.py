@@ -172,7 +172,7 @@ def test_a_wrong_request_is_one_line(
         ("metrics.json", "{", "run/metrics.json: "),
         ("metrics.json", "[]", "run/metrics.json: "),
         ("metrics.json", '{"class_names": ["a"]}', "run/metrics.json: "),
-        ("history.csv", "epoch\n1\n", "run/history.csv: the picture curves cannot be drawn from it (KeyError"),
+        ("history.csv", "step\n1\n", "run/history.csv: the picture curves cannot be drawn from it (KeyError"),
         ("roc.csv", "", "run/roc.csv: the picture roc cannot be drawn from it (EmptyDataError"),
         ("mistakes.npz", "no archive", "run/mistakes.npz: the picture worst_mistakes cannot be drawn from it ("),
         ("model.safetensors", "", "run/model.safetensors: "),

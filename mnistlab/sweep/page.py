@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mnistlab import comparison_text, defaults, ledger, page, run_page
 from mnistlab.compare import Comparison, compare, points, shown
+from mnistlab.errors import RequestError
 from mnistlab.ledger import Entry, Ledger
 from mnistlab.records import Group, Record, of_sweep
 from mnistlab.run_page import Standing
@@ -139,6 +141,8 @@ def _interval(best: Group, metric: str, mean: Mean) -> str:
         scores = best.records[0].metrics.get(part, {}) if metric.endswith(".accuracy") else {}
         low, high = scores.get("accuracy_interval", (math.nan, math.nan))
         over = f"of one run on {scores.get('n', 0):,} images"
+    if points(metric):  # few seeds make intervals that are wider than what a share can be
+        low, high = max(low, 0.0), min(high, 1.0)
     return "" if math.isnan(low) else f"95 % interval {shown(metric, low)} to {shown(metric, high)} {over}"
 
 
@@ -203,5 +207,6 @@ def _environment(records: Sequence[Record]) -> list[tuple[str, str]]:
     """Return where the first completed job took place."""
     for record in records:
         if record.state.state == "completed":
-            return run_page.environment_rows(run_page.read_json(record.directory / "environment.json"), {})
+            with suppress(RequestError):  # it is damaged; another job knows as well
+                return run_page.environment_rows(run_page.read_json(record.directory / "environment.json"), {})
     return []
