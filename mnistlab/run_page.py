@@ -87,7 +87,7 @@ def write_quietly(run: Path, standing: Standing | None = None) -> None:
 
 def _content(run: Path, record: Record, environment: Mapping[str, Any]) -> dict[str, Any]:
     metrics, seconds = record.metrics, record.state.seconds
-    settings = {key: value for key, value in record.settings.items() if _uses(record, key)}
+    settings = settings_of(record)
     model, data = (as_text(record.settings.get(group, "")) for group in ("model", "data"))
     shown = _figures(run, with_inside=_learner(record) == "network")
     return {
@@ -110,9 +110,10 @@ def _content(run: Path, record: Record, environment: Mapping[str, Any]) -> dict[
     }
 
 
-def _uses(record: Record, key: str) -> bool:
-    """Return whether a setting decides the numbers; a failed run has no metrics that would say what learned."""
-    return replace(record, metrics={**record.metrics, "learner": _learner(record)}).uses(key) or key == "experiment"
+def settings_of(record: Record) -> dict[str, Any]:
+    """Return the settings that decide the numbers; a failed run has no metrics that would say what learned."""
+    known = replace(record, metrics={**record.metrics, "learner": _learner(record)})
+    return {key: value for key, value in record.settings.items() if known.uses(key) or key == "experiment"}
 
 
 def _learner(record: Record) -> str:

@@ -97,7 +97,7 @@ def test_the_page_of_a_sweep_answers_first(sweep: Path) -> None:
         "environment",
         "repeat",
     ]
-    assert found.text.startswith("sweep Sweep sweep · 6 jobs: 4 completed, 2 failed optimizer.lr, 2 seeds ")
+    assert found.text.startswith("sweep sweep · 6 jobs: 4 completed, 2 failed Sweep over optimizer.lr, 2 seeds ")
     answer = found.text.index("% validation.accuracy, 95 % interval ")
     assert answer < found.text.index("The best: optimizer.lr=0.1; test.accuracy") < found.text.index("Ranking")
     assert "Against the next best, optimizer.lr=0.01: " in found.text

@@ -102,8 +102,9 @@ def _title(ledger: Ledger) -> str:
     """Return what varies; seeds are what is averaged over."""
     keys = [key for key in summary.keys(ledger) if key != "seed"]
     seeds = len({as_text(entry.settings["seed"]) for entry in ledger.entries if "seed" in entry.settings})
-    named = " × ".join(keys) or ("one setting" if seeds else "one point")
-    return f"{named}, {seeds:,} seeds" if seeds > 1 else named
+    if not keys:
+        return f"{seeds:,} seeds"
+    return " × ".join(keys) + (f", {seeds:,} seeds" if seeds > 1 else "")
 
 
 def _answer(comparison: Comparison) -> dict[str, Any]:
@@ -194,10 +195,11 @@ def _link(ledger: Ledger, entry: Entry) -> str | None:
 def _shared(records: Sequence[Record]) -> list[defaults.Change]:
     """Return what all jobs have in common that is not the default."""
     known = [record for record in records if record.state.state == "completed"] or records
+    first, *others = [run_page.settings_of(record) for record in known]
     common = {
         key: value
-        for key, value in known[0].settings.items()
-        if all(as_text(record.settings.get(key)) == as_text(value) for record in known)
+        for key, value in first.items()
+        if all(as_text(settings.get(key)) == as_text(value) for settings in others)
     }
     seeds = {record.seed for record in known}
     return defaults.changes(common, seeds.pop() if len(seeds) == 1 else None)
