@@ -83,8 +83,7 @@ def test_a_network_that_wins_is_held_against_the_best_of_scikit_learn(tmp_path: 
         in made.text
     )
     assert (
-        "Against the best model of scikit-learn, model=svm_rbf: lenet5 and svm_rbf are not distinguishable with 6 seeds: 20.00"
-        in made.text
+        "Against the best model of scikit-learn, model=svm_rbf: lenet5 and svm_rbf are not distinguishable" in made.text
     )
 
 
