@@ -131,6 +131,13 @@ def test_more_pairs_than_one_reads_are_folded_away(tmp_path: Path) -> None:
     assert "1 more pairs" in made.text  # of 21
 
 
+def test_a_sweep_of_thousands_stays_small(tmp_path: Path) -> None:
+    settings = [{"optimizer.lr": lr / 1000, "model.hidden": "a setting with a rather long value"} for lr in range(3000)]
+    made = written(write_ledger(tmp_path / "s", settings))
+    assert "2,000 more are in summary.csv." in made.text
+    assert len(made.source) < 800_000
+
+
 def test_hostile_settings_and_directories_stay_text(tmp_path: Path) -> None:
     evil = '<script>alert("1")</script>'
     directory = tmp_path / "javascript:<img src=x onerror=alert(2)>"

@@ -22,6 +22,8 @@ from mnistlab.sweep.pictures import choose
 
 TITLES = {"ranking": "All settings", "heat_map": "Every pair of settings", "training": "Training, side by side"}
 VERDICTS = 20  # lines that are open from the start
+ROWS = 1000  # of a table: summary.csv has them all
+PICTURES = 1_200_000  # bytes: tables of so many rows need the rest of two million
 
 
 def write(ledger: Ledger, records: Sequence[Record], comparison: Comparison | None, with_pictures: bool = True) -> None:
@@ -31,7 +33,7 @@ def write(ledger: Ledger, records: Sequence[Record], comparison: Comparison | No
     titles = TITLES | {
         name: f"Against {name.removeprefix('against_')}" for name in names if name.startswith("against_")
     }
-    figures = list(page.figures(ledger.directory, names, titles).values())
+    figures = list(page.figures(ledger.directory, names, titles, PICTURES).values())
     jobs = list(zip(ledger.entries, records, strict=True))
     page.write(
         ledger.directory / page.NAME,
@@ -42,14 +44,15 @@ def write(ledger: Ledger, records: Sequence[Record], comparison: Comparison | No
         jobs_in_all=len(records),
         answer=_answer(comparison) if comparison else None,
         figures=figures,
-        ranking=page.table(*comparison_text.table(comparison)) if comparison else None,
+        ranking=_ranking(comparison) if comparison else None,
         verdicts=_verdicts(comparison) if comparison else [],
         opened=VERDICTS,
         warnings=comparison.warnings if comparison else (),
         bad=[_bad(ledger, e, r) for e, r in jobs if summary.went_wrong(r)],
+        rows=ROWS,
         waiting=sum(record.state.state in ("pending", "running") for record in records),
         keys=summary.keys(ledger),
-        jobs=[_job(ledger, e, r) for e, r in jobs],
+        jobs=[_job(ledger, e, r) for e, r in jobs[:ROWS]],
         changes=_shared(records),
         command=shlex.join(["mnistlab", "train", "-m", *ledger.overrides]),
         started_in=ledger.started_in,
@@ -150,6 +153,11 @@ def _interval(best: Group, metric: str, mean: Mean) -> str:
 def _verdict(comparison: Comparison, one: Group, other: Group) -> str:
     pair = {one.name, other.name}
     return next((verdict.text for verdict in comparison.verdicts if {verdict.first, verdict.second} == pair), "")
+
+
+def _ranking(comparison: Comparison) -> dict[str, Any]:
+    header, rows = comparison_text.table(comparison)
+    return page.table(header, rows[:ROWS])
 
 
 def _verdicts(comparison: Comparison) -> list[tuple[bool, str]]:
