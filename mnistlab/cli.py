@@ -25,6 +25,7 @@ Usage: mnistlab COMMAND ...
   resume DIR [trainer.epochs=N] [...]        go on with a run, or with what a sweep has not completed
   rerun RUN [--to DIR]                       repeat a run, and say whether the same came out
   compare PATH [PATH ...]                    runs and sweeps in one table: means, intervals, and what is real
+  report DIR [DIR ...] [report.plots=all]    the pictures and report.html of runs and sweeps again
   tune KEY=SPACE ... [group=option ...]      search for settings, then test the chosen ones with several seeds
   gridsearch KEY=VALUES ... [...]            cross-validate every cell of a grid, then test the best one once
   reproduce PAPER[/ROW] ... | --all          what five papers report, run again: does it agree, do the claims hold
@@ -189,6 +190,13 @@ def compare(arguments: list[str]) -> int:
     from mnistlab import compare_command
 
     return compare_command.main(arguments)
+
+
+def report(arguments: list[str]) -> int:
+    """``mnistlab report``: pictures and pages again, from the saved numbers."""
+    from mnistlab import report_command
+
+    return report_command.main(arguments)
 
 
 def tune(arguments: list[str]) -> int:
@@ -366,6 +374,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "resume": resume,
     "rerun": rerun,
     "compare": compare,
+    "report": report,
     "tune": tune,
     "gridsearch": gridsearch,
     "reproduce": reproduce,

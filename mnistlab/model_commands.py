@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mnistlab import architecture
 from mnistlab.errors import RequestError, RunError, did_you_mean
 
 if TYPE_CHECKING:
     from mnistlab.config import Experiment
     from mnistlab.data import Outline
-    from mnistlab.nn import Layer, Network
+    from mnistlab.nn import Network
     from mnistlab.nn.gradcheck import Checked
 
-FLOAT32 = 4  # bytes
 ELEMENTS, BATCH = 100, 4
 SLOW = 5  # seconds from which on the check says how long it will take
 
@@ -125,17 +125,13 @@ def _network(overrides: Sequence[str], dtype: Any) -> tuple[Experiment, Outline,
 
 def _about(data: Outline, network: Network, batch: int) -> dict[str, Any]:
     """Return what `explain` says, as plain JSON data."""
-    image = [1, *data.image_shape]
-    layers: list[dict[str, Any]] = [_row("input", {}, image, 0, 0)]
-    for layer, shape in zip(network.layers, network.shapes, strict=True):
-        ((kind, settings),) = layer.spec().items()
-        layers.append(_row(kind, settings, list(shape), _parameters(layer), layer.flops()))
+    layers = architecture.rows(network)
     memory = sum(row["output_bytes"] for row in layers)
     return {
         "data": {"name": data.name, "image_shape": list(data.image_shape), "classes": data.classes},
         "loss": network.loss.name,
         "output": network.loss.output,
-        "layers": [{"layer": i, **row} for i, row in enumerate(layers)],
+        "layers": layers,
         "parameters": int(network.theta.size),
         "weights": int(network.n_weights),
         "biases": int(network.theta.size - network.n_weights),
@@ -146,24 +142,13 @@ def _about(data: Outline, network: Network, batch: int) -> dict[str, Any]:
     }
 
 
-def _row(kind: str, settings: dict[str, Any], shape: list[int], parameters: int, flop: int) -> dict[str, Any]:
-    size = FLOAT32 * int(np.prod(shape))
-    named = {"kind": kind, "settings": settings, "output_shape": shape}
-    return {**named, "parameters": parameters, "flop": int(flop), "output_bytes": size}
-
-
-def _parameters(layer: Layer) -> int:
-    return sum(int(np.prod(shape)) for shape in (layer.weights() | layer.biases()).values())
-
-
 def _table(about: dict[str, Any]) -> str:
     data = about["data"]
     rows = [("", "layer", "output", "parameters", "MFLOP", "output, bytes")]
     for row in about["layers"]:
-        settings = ", ".join(f"{key} {_text(value)}" for key, value in row["settings"].items() if value is not None)
         place = str(row["layer"]) if row["layer"] else ""
-        shape = " x ".join(f"{side:,}" for side in row["output_shape"])
-        rows.append((place, f"{row['kind']}  {settings}".rstrip(), shape, *_numbers(row)))
+        named = f"{row['kind']}  {architecture.settings_text(row)}".rstrip()
+        rows.append((place, named, architecture.shape_text(row), *_numbers(row)))
     rows.append(("", "all", "", *_numbers(about)))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(map(_aligned, row, widths, range(6))).rstrip() for row in rows]
@@ -189,12 +174,6 @@ def _numbers(row: dict[str, Any]) -> tuple[str, str, str]:
 
 def _aligned(cell: str, width: int, column: int) -> str:
     return cell.ljust(width) if column in (1, 2) else cell.rjust(width)
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, (list, tuple)):
-        return " x ".join(map(_text, value))
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _mark(block: Checked) -> str:

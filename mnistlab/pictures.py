@@ -44,6 +44,8 @@ def save_pictures(directory: Path, pictures: Iterable[Drawing]) -> list[Path]:
 
 def of_run(run: Path, which: Plots) -> Iterator[Drawing]:
     """Yield name and drawing of each picture, those of ``core`` first."""
+    if which is Plots.none:
+        return
     import pandas as pd
 
     metrics = json.loads((run / "metrics.json").read_text())

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from threadpoolctl import threadpool_limits
 
-from mnistlab import checkpoint, config, console, files, learning, model_file, pictures, report
+from mnistlab import checkpoint, config, console, files, learning, model_file, pictures, report, run_page
 from mnistlab.augment import NoAugment
 from mnistlab.console import LOG, RESULT
 from mnistlab.data import Dataset, load
@@ -200,6 +200,7 @@ def _run(made: config.Experiment, deciding: dict[str, Any], setting: Setting, st
                 report.write_maps(run, network, dataset, predictions["test"], made.report)
     with status.timed("plots"):
         drawn = pictures.draw(run, made.report.plots)
+        run_page.write(run, status.seconds)
     for path in drawn:
         LOG.debug("wrote %s", path)
     status.write("completed")
@@ -294,6 +295,7 @@ def _announce(made: config.Experiment, dataset: Dataset, network: Network | None
 def _failed(status: Status, message: str, run: Path) -> Outcome:
     LOG.debug("failed: %s", message)
     status.write_quietly("failed", message)
+    run_page.write_quietly(run)
     return Outcome(1, message, run)
 
 

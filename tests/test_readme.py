@@ -46,6 +46,9 @@ def test_the_commands_of_the_readme(command: Callable[..., Any], line: str) -> N
     for place in SWEEPS.keys() & {*words} if words[0] in ("compare", "resume") else ():
         small = ["experiment=smoke", "trainer.epochs=1", "report.plots=none", "hydra/launcher=basic"]
         assert command("train", "-m", *small, *SWEEPS[place], "seed=1,2", f"hydra.sweep.dir={place}").status == 0
+    if words[0] == "report":
+        place = f"hydra.run.dir={words[1]}"
+        assert command("train", "experiment=smoke", "trainer.epochs=1", "report.plots=none", place).status == 0
     if words[0] == "gridsearch":
         small = {"data=mnist": ["data=mnist5k", "data.test_limit=100"], "data.limit=500": ["data.limit=200"]}
         words = [*(new for word in words for new in small.get(word, [word])), "report.plots=none"]

@@ -40,6 +40,7 @@ NUMBERS = {
     "norms.csv",
     "precision_recall.csv",
     "predictions.npz",
+    "report.html",
     "roc.csv",
     "samples.npz",
     "status.json",

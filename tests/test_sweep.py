@@ -179,7 +179,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> Pa
 def test_it_leaves_exactly_these_files(finished: Path) -> None:
     jobs = {f"{2 * i + s}_optimizer.lr={lr},seed={s}" for i, lr in enumerate((0.01, 0.1)) for s in (0, 1)}
     assert {path.name for path in finished.iterdir()} == jobs | {
-        *("sweep.json", "multirun.yaml", "summary.csv", "summary.md", "plots")
+        *("sweep.json", "multirun.yaml", "summary.csv", "summary.md", "report.html", "plots")
     }
     pictures = {"ranking", "against_optimizer.lr", "training"}
     assert {path.name for path in (finished / "plots").iterdir()} == {

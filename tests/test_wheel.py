@@ -32,6 +32,7 @@ def test_the_wheel_holds_every_yaml_and_nothing_but_the_package(dist: Path) -> N
     assert yamls <= set(names)
     assert {name.split("/")[0].split("-")[0] for name in names} == {"mnistlab"}
     assert "mnistlab/py.typed" in names
+    assert {f"mnistlab/templates/{path.name}" for path in (ROOT / "mnistlab/templates").iterdir()} <= set(names)
 
 
 def test_the_installed_wheel_runs_from_any_directory(dist: Path, tmp_path: Path) -> None:
@@ -50,6 +51,7 @@ def test_the_installed_wheel_runs_from_any_directory(dist: Path, tmp_path: Path)
     done = run("-m", "mnistlab", "train", "experiment=smoke", "report.plots=none")
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "work").glob("outputs/*/*/metrics.json"))) == 1
+    assert len(list((tmp_path / "work").glob("outputs/*/*/report.html"))) == 1
 
 
 def test_the_source_archive_holds_sources_only(dist: Path) -> None:

@@ -23,7 +23,7 @@ from mnistlab.interrupt import held
 from mnistlab.ledger import Ledger
 from mnistlab.records import Record
 from mnistlab.status import Status
-from mnistlab.sweep import summary
+from mnistlab.sweep import page, summary
 from mnistlab.sweep.job import Job
 from mnistlab.sweep.launch import LAUNCHERS, shares
 from mnistlab.sweep.plan import Plan, plan, write_multirun
@@ -183,7 +183,8 @@ class Sweep:
         except KeyboardInterrupt:
             console.start(self.verbosity)
             done = sum(record.state.state == "completed" for record in self.records)
-            summary.write(self.ledger, self.records, with_pictures=False)
+            comparison = summary.write(self.ledger, self.records, with_pictures=False)
+            page.write(self.ledger, self.records, comparison, with_pictures=False)
             LOG.log(
                 RESULT, "%d of %d jobs are completed; `mnistlab resume %s` goes on", done, len(self.records), self.place
             )
@@ -283,6 +284,7 @@ class Sweep:
 
     def _conclude(self) -> int:
         comparison = summary.write(self.ledger, self.records)
+        page.write_all(self.ledger, self.records, comparison)
         if comparison:
             LOG.log(RESULT, "\n%s\n", comparison_text.text(replace(comparison, left_out=()), SHOWN))
         LOG.log(RESULT, "%s", f"{len(self.records)} jobs: {summary.counts(self.records)}")
@@ -304,7 +306,13 @@ class Sweep:
 
 
 def _import_what_the_end_needs() -> None:
-    for name in ("matplotlib.backends.backend_agg", "matplotlib.figure", "scipy.special", "mnistlab.pictures"):
+    for name in (
+        "matplotlib.backends.backend_agg",
+        "matplotlib.figure",
+        "scipy.special",
+        "mnistlab.pictures",
+        "jinja2",
+    ):
         import_module(name)
 
 

@@ -87,6 +87,6 @@ def clear(directory: Path) -> None:
 
 def start_worker() -> int:
     """Import in a new worker all that a job needs, before there is one, and return the worker's process number."""
-    for name in ("mnistlab.run", "matplotlib.backends.backend_agg", "pandas", "sklearn.metrics"):
+    for name in ("mnistlab.run", "matplotlib.backends.backend_agg", "pandas", "sklearn.metrics", "jinja2"):
         import_module(name)
     return os.getpid()

@@ -30,12 +30,12 @@ WHOLE = ("parameters", "epochs", "kept_epoch")
 
 def write_table(ledger: Ledger, records: Sequence[Record]) -> None:
     """Write summary.csv: what varied, how far each job is, its metrics and seconds, why it failed, where it lies."""
-    keys = _keys(ledger)
-    header = ["job", *keys, "state", *COLUMNS, "train_seconds", "seconds", "error", "directory"]
+    varied = keys(ledger)
+    header = ["job", *varied, "state", *COLUMNS, "train_seconds", "seconds", "error", "directory"]
     rows = [
         [
             entry.number,
-            *(_setting(entry, record, key) for key in keys),
+            *(setting(entry, record, key) for key in varied),
             record.state.state,
             *(_cell(name, record.value(metric)) for name, metric in COLUMNS.items()),
             float(record.state.seconds.get("train", math.nan)),
@@ -76,30 +76,32 @@ def _markdown(ledger: Ledger, records: Sequence[Record], comparison: Comparison 
     parts.append(f"```\n{command}\n```")
     if comparison:
         parts += ["## Settings, the best first", comparison_text.markdown(comparison).rstrip()]
-    bad = [(entry, record) for entry, record in zip(ledger.entries, records, strict=True) if _went_wrong(record)]
+    bad = [(entry, record) for entry, record in zip(ledger.entries, records, strict=True) if went_wrong(record)]
     if bad:
-        lines = [f"- job {e.number}, {e.title}: {r.state.state}: {_one_line(r.state.error)}" for e, r in bad]
+        lines = [f"- job {e.number}, {e.title}: {r.state.state}: {one_line(r.state.error)}" for e, r in bad]
         parts += ["## Not completed", "\n".join(lines)]
     parts.append("\n\n".join(_image(path) for path in drawn))
-    keys = _keys(ledger)
+    varied = keys(ledger)
     names = ["state", "validation_accuracy", "test_accuracy"]
-    header = ["job", *keys, *names, "seconds"]
+    header = ["job", *varied, *names, "seconds"]
     rows = []
     for entry, record in zip(ledger.entries, records, strict=True):
         accuracies = [record.value(COLUMNS[name]) for name in names[1:]]
         spent = sum(record.state.seconds.values())
         shown = ["-" if math.isnan(value) else f"{100 * value:.2f} %" for value in accuracies]
-        settings = [_setting(entry, record, key) for key in keys]
+        settings = [setting(entry, record, key) for key in varied]
         rows.append([str(entry.number), *settings, record.state.state, *shown, f"{spent:.1f}" if spent else "-"])
     parts += ["## Jobs", comparison_text.as_markdown((header, rows))]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _keys(ledger: Ledger) -> list[str]:
+def keys(ledger: Ledger) -> list[str]:
+    """Return the settings that vary in a sweep."""
     return list(dict.fromkeys(key for entry in ledger.entries for key in entry.settings))
 
 
-def _setting(entry: Entry, record: Record, key: str) -> str:
+def setting(entry: Entry, record: Record, key: str) -> str:
+    """Return a setting of a job as text, nothing where it decides nothing of it."""
     return as_text(entry.settings.get(key)) if record.uses(key) else ""
 
 
@@ -107,11 +109,13 @@ def _cell(name: str, value: float) -> Any:
     return int(value) if name in WHOLE and not math.isnan(value) else value
 
 
-def _went_wrong(record: Record) -> bool:
+def went_wrong(record: Record) -> bool:
+    """Return whether a job was begun and came to no good end."""
     return record.state.state in ("failed", "interrupted", "killed")
 
 
-def _one_line(text: str | None) -> str:
+def one_line(text: str | None) -> str:
+    """Return the reason of a failure as one line."""
     return " ".join((text or "no reason is known").split())
 
 
