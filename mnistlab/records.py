@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mnistlab import ledger, status
+from mnistlab import config_files, ledger, status
 from mnistlab.errors import RequestError, did_you_mean
 from mnistlab.settings import as_text, flat, look_up, told, varying
 from mnistlab.status import State
@@ -175,7 +175,7 @@ def _yaml(path: Path, kind: type[Any] = dict) -> Any:
     import yaml
 
     try:
-        content = yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        content = yaml.load(config_files.read(path), Loader=config_files.LOADER)
     except (OSError, ValueError, yaml.YAMLError, RecursionError):
         return kind()
     return content if isinstance(content, kind) else kind()

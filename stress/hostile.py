@@ -83,9 +83,7 @@ def sound_idx() -> dict[str, bytes]:
 
 def sound_csv() -> bytes:
     header = ",".join(["label", *(f"pixel{i}" for i in range(SIDE * SIDE))])
-    rows = [
-        ",".join(map(str, [label, *image.reshape(-1)])) for label, image in zip(labels(), pixels(), strict=True)
-    ]
+    rows = [",".join(map(str, [label, *image.reshape(-1)])) for label, image in zip(labels(), pixels(), strict=True)]
     return ("\n".join([header, *rows]) + "\n").encode()
 
 
@@ -201,7 +199,24 @@ def csv_cases(rng: random.Random) -> Iterator[Case]:
     arguments = [*TRAIN, "data=csv", "data.path=data.csv", "data.test=0.2"]
     sound = sound_csv()
     lines = sound.decode().splitlines()
-    cells = ["-1", "256", "1e400", "nan", "", "x", "0x10", "1.5", '"', "9" * 400, "\0", "١", "=1+1", "1;2", "inf", "True"]
+    cells = [
+        "-1",
+        "256",
+        "1e400",
+        "nan",
+        "",
+        "x",
+        "0x10",
+        "1.5",
+        '"',
+        "9" * 400,
+        "\0",
+        "١",
+        "=1+1",
+        "1;2",
+        "inf",
+        "True",
+    ]
     for what, content in {
         "empty": b"",
         "a header only": lines[0].encode() + b"\n",
@@ -322,7 +337,9 @@ def folder_cases(rng: random.Random) -> Iterator[Case]:
         ihdr = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
         chunk = struct.pack(">I", 13) + ihdr + struct.pack(">I", zlib.crc32(ihdr))
         idat = b"IDAT" + zlib.compress(bytes(10**7), 9)
-        return b"\x89PNG\r\n\x1a\n" + chunk + struct.pack(">I", len(idat) - 4) + idat + struct.pack(">I", zlib.crc32(idat))
+        return (
+            b"\x89PNG\r\n\x1a\n" + chunk + struct.pack(">I", len(idat) - 4) + idat + struct.pack(">I", zlib.crc32(idat))
+        )
 
     text = b"tEXt" + b"a\0" + b"b" * 100
     for what, make in {
@@ -377,10 +394,19 @@ def model_cases(rng: random.Random, sound: bytes) -> Iterator[Case]:
         "no description": with_header(json.dumps({k: v for k, v in header.items() if k != "__metadata__"})),
         "a list for a description": with_about([1, 2]),
         "another format": with_about({**about, "format": "other"}),
-        "a path among the tensors": with_header(json.dumps({f"../{k}" if k[0] != "_" else k: v for k, v in header.items()})),
+        "a path among the tensors": with_header(
+            json.dumps({f"../{k}" if k[0] != "_" else k: v for k, v in header.items()})
+        ),
     }
     for key, values in {
-        "layers": ["x", [], ["system"], [{"dense": {"units": 10**12}}], [{"os.system": {}}], [{"dense": {"units": -1}}]],
+        "layers": [
+            "x",
+            [],
+            ["system"],
+            [{"dense": {"units": 10**12}}],
+            [{"os.system": {}}],
+            [{"dense": {"units": -1}}],
+        ],
         "image_shape": [[0, 0], [10**9, 10**9], "x", [28]],
         "classes": [0, -1, 10**9, "ten", None, 11],
         "loss": ["pickle", 3, "__import__"],
@@ -399,7 +425,10 @@ def model_cases(rng: random.Random, sound: bytes) -> Iterator[Case]:
         if rng.random() < 0.5:
             text = json.dumps(header)
             at = rng.randrange(len(text))
-            what, content = f"header: character {at}", with_header(text[:at] + rng.choice('{}[]",:0-x') + text[at + 1 :])
+            what, content = (
+                f"header: character {at}",
+                with_header(text[:at] + rng.choice('{}[]",:0-x') + text[at + 1 :]),
+            )
         yield Case("model", what, arguments, put("model.safetensors", content))
 
 
@@ -408,10 +437,57 @@ def override_cases(rng: random.Random) -> Iterator[Case]:
     keys = ["optimizer.lr", "model.hidden", "trainer.epochs", "trainer.batch_size", "data.limit", "data.validation"]
     keys += ["regularization.dropout", "schedule.warmup", "seed", "model", "optimizer", "data", "init", "report.images"]
     keys += ["model.layers", "trainer.monitor", "hydra.run.dir", "experiment", "data.path", "model.activation", "hydra"]
-    values = ["-1", "0", "nan", "inf", "1e999", "null", "[]", "{}", "''", "x" * 5000, "[[[[1]]]]", "{a:{b:{c:1}}}", "true"]
-    values += ["../../etc/passwd", "/etc/passwd", "${env:HOME}", "${oc.env:HOME}", "${.lr}", "${seed}", "9" * 400, "\u202e"]
-    values += ["\x1b[2J", "💥", "a,b,c", "choice(1,2)", "range(0,10)", "1e-400", "0x7f", "1_000", "'\"", "\\", "%s%n", "=="]
-    values += ["[1,2,", "{a:", "(", "@", "os.system", "${resolver:x}", "glob(*)", "!!python/object:os.system", "-0.0", "1:2"]
+    values = [
+        "-1",
+        "0",
+        "nan",
+        "inf",
+        "1e999",
+        "null",
+        "[]",
+        "{}",
+        "''",
+        "x" * 5000,
+        "[[[[1]]]]",
+        "{a:{b:{c:1}}}",
+        "true",
+    ]
+    values += [
+        "../../etc/passwd",
+        "/etc/passwd",
+        "${env:HOME}",
+        "${oc.env:HOME}",
+        "${.lr}",
+        "${seed}",
+        "9" * 400,
+        "\u202e",
+    ]
+    values += [
+        "\x1b[2J",
+        "💥",
+        "a,b,c",
+        "choice(1,2)",
+        "range(0,10)",
+        "1e-400",
+        "0x7f",
+        "1_000",
+        "'\"",
+        "\\",
+        "%s%n",
+        "==",
+    ]
+    values += [
+        "[1,2,",
+        "{a:",
+        "(",
+        "@",
+        "os.system",
+        "${resolver:x}",
+        "glob(*)",
+        "!!python/object:os.system",
+        "-0.0",
+        "1:2",
+    ]
     bomb = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
         f"{chr(98 + i)}: &{chr(98 + i)} [{','.join([f'*{chr(97 + i)}'] * 9)}]\n" for i in range(8)
     )
@@ -484,7 +560,9 @@ def cases(count: int, seed: int, kinds: list[str] | None = None) -> list[Case]:
         "overrides": override_cases,
         "run": lambda rng: run_cases(rng, run),
     }
-    chosen = {kind: make(random.Random(f"{kind} {seed}")) for kind, make in streams.items() if kind in (kinds or streams)}
+    chosen = {
+        kind: make(random.Random(f"{kind} {seed}")) for kind, make in streams.items() if kind in (kinds or streams)
+    }
     share = -(-count // len(chosen))
     return [next(stream) for stream in chosen.values() for _ in range(share)][:count]
 
@@ -625,11 +703,16 @@ def main() -> int:
     def say(ended: Ended) -> None:
         if ended.fault:
             case = ended.case
-            print(f"FAULT {case.kind}: {case.what}: {ended.fault}\n      {case.arguments}\n      {ended.said[-300:]}", flush=True)
+            print(
+                f"FAULT {case.kind}: {case.what}: {ended.fault}\n      {case.arguments}\n      {ended.said[-300:]}",
+                flush=True,
+            )
 
     started = time.monotonic()
     ended = run_all(chosen, say)
-    print(f"\n{'kind':10} {'cases':>6} {'status 0':>9} {'1':>5} {'2':>5} {'faults':>7} {'slowest, s':>11} {'largest, MB':>12}")
+    print(
+        f"\n{'kind':10} {'cases':>6} {'status 0':>9} {'1':>5} {'2':>5} {'faults':>7} {'slowest, s':>11} {'largest, MB':>12}"
+    )
     for kind in dict.fromkeys(case.kind for case in chosen):
         mine = [one for one in ended if one.case.kind == kind]
         counts = [sum(one.status == status for one in mine) for status in (0, 1, 2)]

@@ -140,22 +140,23 @@ def _read_npz(path: Path) -> cache.Parsed:
         half = [layout[f"test_{what}"] for what in ("images", "labels") if layout[f"test_{what}"] in members]
         if len(half) == 1:
             raise idx.BadFileError(f"{path.name} holds {half[0]} alone; test images and test labels belong together")
-        raw = {option: _member(archive, members[key]) for option, key in layout.items() if key in members}
+        shapes = {option: _shape(archive, members[key]) for option, key in layout.items() if key in members}
+        for part in ("train", "test"):  # before any array is read
+            counts = [shape[0] if shape else 0 for option, shape in shapes.items() if option.startswith(part)]
+            if counts and counts[0] != counts[1]:
+                raise idx.BadFileError(f"{path.name} holds {counts[0]:,} {part} images but {counts[1]:,} labels")
+        raw = {option: _member(archive, members[layout[option]]) for option in shapes}
     arrays: dict[str, np.ndarray] = {}
     for part in ("train", "test"):
-        if f"{part}_images" not in raw:
-            continue
-        images = _images(layout[f"{part}_images"], raw[f"{part}_images"])
-        labels = _labels(layout[f"{part}_labels"], raw[f"{part}_labels"])
-        if len(images) != len(labels):
-            raise idx.BadFileError(f"{path.name} holds {len(images):,} {part} images but {len(labels):,} labels")
-        arrays |= {f"{part}_images": images, f"{part}_labels": labels}
+        if f"{part}_images" in raw:
+            arrays[f"{part}_labels"] = _labels(layout[f"{part}_labels"], raw[f"{part}_labels"])
+            arrays[f"{part}_images"] = _images(layout[f"{part}_images"], raw[f"{part}_images"])
     hashes = {layout[option]: cache.content_hash({"array": array}) for option, array in raw.items()}
     return cache.Parsed(arrays, {"files": hashes})
 
 
-def _member(archive: zipfile.ZipFile, name: str) -> np.ndarray:
-    """Return one array; its header is checked before anything is allocated."""
+def _shape(archive: zipfile.ZipFile, name: str) -> tuple[int, ...]:
+    """Return the shape that the header of an array claims, if it can be what the member holds."""
     with archive.open(name) as file:
         version = np.lib.format.read_magic(file)
         reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
@@ -167,6 +168,10 @@ def _member(archive: zipfile.ZipFile, name: str) -> np.ndarray:
         raise idx.BadFileError(f"{name} claims {claimed:,} bytes, more than the {idx.LARGEST:,} that are accepted")
     if claimed > archive.getinfo(name).file_size:
         raise idx.BadFileError(f"{name} ends after {archive.getinfo(name).file_size:,} of {claimed:,} bytes")
+    return tuple(shape)
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> np.ndarray:
     with archive.open(name) as file:
         return np.lib.format.read_array(file, allow_pickle=False)
 
