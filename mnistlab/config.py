@@ -15,14 +15,11 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra.core.config_store import ConfigStore
-from hydra.plugins.config_source import ConfigResult
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mnistlab import config_files, files
+from mnistlab import hydra_guard
 from mnistlab.augment import AUGMENTS, Augment
 from mnistlab.data import SOURCES, Source
 from mnistlab.errors import RequestError, did_you_mean, whole
@@ -90,7 +87,7 @@ def folder() -> Path:
 
 def register(claiming: bool = True) -> None:
     """Make schemas and resolvers known to Hydra. With ``claiming`` a run's directory is made when it is named."""
-    FileConfigSource.load_config = _load_checked  # type: ignore[method-assign]
+    hydra_guard.install(folder())
     store = ConfigStore.instance()
     store.store(group="schema", name="root", node=Root)
     for group, schemas in GROUPS.items():
@@ -98,26 +95,6 @@ def register(claiming: bool = True) -> None:
             store.store(group=f"schema/{group}", name=name, node=schema)
     OmegaConf.register_new_resolver("slug", slug, replace=True)
     OmegaConf.register_new_resolver("claim", claim if claiming else str, use_cache=True, replace=True)
-
-
-_load_config = FileConfigSource.load_config
-
-
-def _load_checked(self: FileConfigSource, config_path: str) -> ConfigResult:
-    """Load a YAML file as Hydra does, after it was found to be safe; it must lie in its own folder of configurations.
-
-    This is where every file passes: of --config-dir, of hydra.searchpath, of the defaults of other files.
-    """
-    if ".." in Path(config_path).parts or Path(config_path).is_absolute():
-        raise RequestError(f"{config_path}: this leads out of the configuration's folder; name an option of a group")
-    path = Path(self.path, self._normalize_file_name(config_path))
-    if path.is_relative_to(folder()) or not path.is_file():
-        return _load_config(self, config_path)
-    config_files.read(path)
-    try:
-        return _load_config(self, config_path)
-    except yaml.YAMLError as error:  # a key that is there twice, or a value that is none
-        raise RequestError(f"{files.shown(path)}: {config_files.problem(error)}") from None
 
 
 CLAIMED: set[Path] = set()  # directories that this process made for its runs

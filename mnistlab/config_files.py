@@ -6,6 +6,7 @@ Configurations need none of that: what is refused here is refused by its file, i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,15 @@ from mnistlab.errors import RequestError
 MOST_BYTES = 2**20
 MOST_VALUES = 20_000  # with every alias written out
 DEEPEST = 40
+LONGEST_NUMBER = 400  # characters; more than the largest double has
 TAGS = {f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "seq", "map")} | {None, "!"}
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def read(path: Path) -> str:
+def read(path: Path, mapping: bool = False) -> str:
     """Return the text of a YAML file that is safe to load, or raise a `RequestError` that names the line.
 
-    A FileNotFoundError passes.
+    With ``mapping`` it must hold keys and values, if anything. A FileNotFoundError passes.
     """
     shown = files.shown(path)
     try:
@@ -33,8 +35,10 @@ def read(path: Path) -> str:
             raise RequestError(
                 f"{shown}: {size:,} bytes are more than the {MOST_BYTES:,} that are accepted; shorten it"
             )
+        if not path.is_file():  # a pipe would be waited for
+            raise RequestError(f"{shown}: this is no file; a configuration was expected")
         text = path.read_text(encoding="utf-8")
-        _check(yaml.parse(text, Loader=LOADER))
+        _check(yaml.parse(text, Loader=LOADER), mapping)
     except FileNotFoundError:
         raise
     except OSError as error:
@@ -72,7 +76,7 @@ class _Open:
         self.key_is_next = self.is_mapping and not self.key_is_next
 
 
-def _check(events: Iterable[Any]) -> None:
+def _check(events: Iterable[Any], mapping: bool) -> None:
     """Follow the events of a YAML stream without building anything of it."""
     stack: list[_Open] = []
     sizes: dict[str, int] = {}  # of what ended with an anchor
@@ -89,6 +93,13 @@ def _check(events: Iterable[Any]) -> None:
             raise _NotPlain(f"more than {MOST_VALUES:,} values, aliases written out; a configuration has fewer", event)
 
     for event in events:
+        if (
+            mapping
+            and not stack
+            and isinstance(event, yaml.NodeEvent)
+            and not isinstance(event, yaml.MappingStartEvent)
+        ):
+            raise _NotPlain("lines of `key: value` were expected", event)
         if isinstance(event, yaml.CollectionStartEvent):
             if stack and stack[-1].key_is_next:
                 raise _NotPlain("a key is a name, not a list or a mapping", event)
@@ -103,6 +114,8 @@ def _check(events: Iterable[Any]) -> None:
                 raise _NotPlain(f"*{event.anchor} stands for nothing that has ended before it", event)
             take(event, sizes[event.anchor])
         elif isinstance(event, yaml.ScalarEvent):
+            if event.implicit[0] and len(event.value) > LONGEST_NUMBER and re.match(r"[-+\d._]+$", event.value):
+                raise _NotPlain(f"a number of {len(event.value):,} digits; no setting takes it", event)
             take(event, 1, event.anchor)
         if getattr(event, "tag", None) not in TAGS:
             raise _NotPlain(f"the tag {event.tag} names no plain value, and nothing else is read", event)

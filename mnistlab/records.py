@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mnistlab import config_files, ledger, status
+from mnistlab import config_files, files, ledger, status
 from mnistlab.errors import RequestError, did_you_mean
 from mnistlab.settings import as_text, flat, look_up, told, varying
 from mnistlab.status import State
@@ -162,7 +162,7 @@ def _decides(key: str) -> bool:
 def _metrics(path: Path) -> tuple[dict[str, Any], str]:
     """Return the content of metrics.json, and what is wrong with it."""
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(files.read_text(path))
     except (OSError, ValueError, RecursionError) as error:
         return {}, f"metrics.json is damaged ({type(error).__name__}: {error})"
     return (

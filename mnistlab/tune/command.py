@@ -144,7 +144,7 @@ def _resumed(asked: Asked) -> tuple[Search, int]:
     if not (directory / STUDY).exists() and path.exists():
         raise RequestError(f"{files.shown(directory / STUDY)}: it is missing; start the search again elsewhere")
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(files.read_text(path))
         space = tuple(Dimension(**{**row, "choices": tuple(row["choices"])}) for row in content["space"])
         values = {name: content[name] for name in ("metric", "prune", "seed")}
         search = Search(
@@ -268,7 +268,7 @@ def _finish(search: Search, study: Study, seeds: int, quiet: bool) -> int:
 def _chosen_before(search: Search) -> list[str] | None:
     """Return the overrides that were chosen before; None where nothing was, or the file is damaged."""
     try:
-        chosen: list[str] = json.loads((search.directory / CHOSEN).read_text())["overrides"]
+        chosen: list[str] = json.loads(files.read_text(search.directory / CHOSEN))["overrides"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return chosen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mnistlab import status
+from mnistlab import files, status
 from mnistlab.config import quoted
 from mnistlab.errors import Pruned
 from mnistlab.interrupt import GRACE
@@ -177,11 +178,11 @@ def _tell(search: Search, study: Study, trial: Trial, directory: Path, lost: str
 
 def value_of(directory: Path, metric: str) -> float:
     """Return the metric of the epoch whose weights a run kept."""
-    metrics = json.loads((directory / "metrics.json").read_text())
+    metrics = json.loads(files.read_text(directory / "metrics.json"))
     if "kept_epoch" not in metrics:  # a model that is fitted at once
         part, _, name = metric.partition(".")
         return float(metrics[part][name])
     kept = metrics["kept_epoch"]
-    with (directory / "history.csv").open() as file:
+    with io.StringIO(files.read_text(directory / "history.csv")) as file:
         (row,) = (row for row in csv.DictReader(file) if int(row["epoch"]) == kept)
     return float(row[METRICS[metric][0]])
