@@ -92,7 +92,7 @@ def override_cases(rng: random.Random) -> Iterator[Case]:
         "a mode of Hydra's": "# @package _global_\nhydra:\n  mode: NONE\n",
         "another launcher": "defaults:\n  - override /hydra/launcher: ../../x\n",
         "a class to launch": "# @package _global_\nhydra:\n  launcher:\n    _target_: os.system\n",
-        "a callback": "# @package _global_\nhydra:\n  callbacks:\n    x:\n      _target_: os.mkdir\n      path: was-here\n",
+        "a callback": "# @package hydra.callbacks\nx:\n  _target_: os.mkdir\n  path: was-here\n",
         "environment variables": "# @package _global_\nhydra:\n  job:\n    env_set:\n      LD_PRELOAD: x\n",
         "a directory elsewhere": "# @package _global_\nhydra:\n  output_subdir: ../../was-here\n",
         "keys that are no text": "# @package _global_\n1: 2\n? [1, 2]\n: 3\n",

@@ -15,7 +15,7 @@ import numpy as np
 from hostile_cases import Case, all_of, damaged, put
 
 SMALL = ["experiment=smoke", "trainer.epochs=1", "model.hidden=[4]", "report.plots=none", "data.limit=60"]
-SMALL += ["data.test_limit=30", "data.validation=20"]
+SMALL += ["data.test_limit=30", "data.validation=20", "trainer.batch_size=8"]
 GRID = ["gridsearch", "optimizer.lr=0.1,0.2", *SMALL, "--cv", "2", "--jobs", "1", "-q"]
 SOUND = {  # what makes the directories that are then damaged
     "run": ["train", *SMALL, "hydra.run.dir=run"],
@@ -24,15 +24,7 @@ SOUND = {  # what makes the directories that are then damaged
         "tune",
         "optimizer.lr=log(0.01,0.5)",
         *SMALL,
-        "--trials",
-        "2",
-        "--jobs",
-        "1",
-        "--seeds",
-        "1",
-        "--to",
-        "search",
-        "-q",
+        *["--trials", "2", "--jobs", "1", "--seeds", "1", "--to", "search", "-q"],
     ],
     "grid": [*GRID, "--to", "grid"],
 }
@@ -121,7 +113,7 @@ def sweep_cases(rng: random.Random, sound: dict[str, bytes]) -> Iterator[Case]:
 def search_cases(rng: random.Random, sound: dict[str, bytes]) -> Iterator[Case]:
     """Damage one file of a search, its database now and then, and go on with it."""
     commands = [["tune", "--resume", "search", "--trials", "2", "--jobs", "1", "-q"]]
-    yield from _again("search", sound, rng, commands, fixed("study.sqlite3", "search.json"))
+    yield from _again("search", sound, rng, commands, fixed("study.sqlite3", "tune.json"))
 
 
 def grid_cases(rng: random.Random, sound: dict[str, bytes]) -> Iterator[Case]:
