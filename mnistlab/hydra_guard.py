@@ -11,7 +11,8 @@ from typing import Any
 
 import yaml
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra._internal.config_repository import ConfigRepository
+from hydra.core.object_type import ObjectType
 from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig, OmegaConf
 
@@ -33,7 +34,7 @@ AS_SHIPPED: dict[str, Any] = {
     "job.env_copy": [],
 }
 
-_load_config = FileConfigSource.load_config
+_load_config = ConfigRepository.load_config
 _load_configuration = ConfigLoaderImpl.load_configuration
 _trusted = Path()
 
@@ -42,19 +43,20 @@ def install(trusted: Path) -> None:
     """Wrap Hydra's functions; the files in ``trusted`` are ours."""
     global _trusted
     _trusted = trusted
-    FileConfigSource.load_config = _load_checked  # type: ignore[method-assign]
+    ConfigRepository.load_config = _load_checked  # type: ignore[method-assign]
     ConfigLoaderImpl.load_configuration = _compose_checked  # type: ignore[method-assign]
 
 
-def _load_checked(self: FileConfigSource, config_path: str) -> ConfigResult:
+def _load_checked(self: ConfigRepository, config_path: str) -> ConfigResult | None:
     """Load a YAML file as Hydra does, after it was found to be safe; it must lie in its own folder of configurations.
 
     Every file passes here: of --config-dir, of hydra.searchpath, of the defaults of other files.
     """
-    if ".." in Path(config_path).parts or Path(config_path).is_absolute():
+    if ".." in Path(config_path).parts:
         raise RequestError(f"{config_path}: this leads out of the configuration's folder; name an option of a group")
-    path = Path(self.path, self._normalize_file_name(config_path))
-    if path.is_relative_to(_trusted) or not path.is_file():
+    source = self._find_object_source(config_path, ObjectType.CONFIG)
+    path = Path(source.path, source._normalize_file_name(config_path)) if source and source.scheme() == "file" else None
+    if path is None or path.is_relative_to(_trusted):
         return _load_config(self, config_path)
     config_files.read(path, mapping=True)
     try:

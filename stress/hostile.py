@@ -133,6 +133,7 @@ def _as_child(case: Case, folder: Path, said: Path) -> None:
         os.dup2(sink, 0)
         os.dup2(sink, 1)
         os.dup2(error, 2)
+        sys.stdout, sys.stderr = (open(number, "w", errors="backslashreplace") for number in (1, 2))  # noqa: PTH123, SIM115
         from mnistlab import cli
 
         try:

@@ -4,6 +4,7 @@ import csv
 import json
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -205,12 +206,10 @@ def test_a_run_on_data_at_the_edge_ends_with_finite_metrics(kind, command):
     given += ["data.test_limit=null", "data.validation=0.2", "trainer.epochs=2", "trainer.batch_size=8"]
     result = command("train", "experiment=smoke", "report.plots=none", "hydra.run.dir=run", *given, *more)
     assert result.status == 0, result.err
-    with open("run/metrics.json") as file:
-        metrics = json.load(file)
+    metrics = json.loads(Path("run/metrics.json").read_text())
     assert all(map(math.isfinite, numbers(metrics)))
     assert 0 <= metrics["test"]["accuracy"] <= 1
-    with open("run/history.csv") as file:
-        rows = list(csv.DictReader(file))
+    rows = list(csv.DictReader(Path("run/history.csv").read_text().splitlines()))
     assert len(rows) == 2
     assert all(math.isfinite(float(cell)) for row in rows for cell in row.values())
 
@@ -221,7 +220,8 @@ def test_standardising_constant_images_is_refused(command):
     result = command("train", "experiment=smoke", "data.limit=null", "data.test_limit=null", *given)
     assert result.status == 2
     assert result.err == (
-        "mnistlab train: error: data.scaling=standardize: all training pixels have the same value; choose unit or none\n"
+        "mnistlab train: error: data.scaling=standardize: all training pixels have the same value;"
+        " choose unit or none\n"
     )
 
 
@@ -230,5 +230,4 @@ def test_a_run_that_diverges_ends_at_the_step_at_which_it_does(command):
     result = command("train", "experiment=smoke", "optimizer=sgd", "optimizer.lr=1e30", "hydra.run.dir=run")
     assert result.status == 1
     assert "the loss is no longer finite at step 2 (epoch 1): layer " in result.err
-    with open("run/status.json") as file:
-        assert json.load(file)["state"] == "failed"
+    assert json.loads(Path("run/status.json").read_text())["state"] == "failed"

@@ -52,12 +52,15 @@ def damaged(content: bytes, rng: random.Random) -> tuple[str, bytes]:
             return f"a length at {head}", bytes(data)
 
 
-def put(path: str, content: bytes) -> Callable[[Path], None]:
+Content = bytes | Callable[[], bytes]  # large ones are made when they are needed: a fork has its parent's memory
+
+
+def put(path: str, content: Content) -> Callable[[Path], None]:
     """Return what writes one file."""
 
     def make(folder: Path) -> None:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_bytes(content)
+        (folder / path).write_bytes(content if isinstance(content, bytes) else content())
 
     return make
 

@@ -11,12 +11,13 @@ import shutil
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 
-from hostile_cases import Case, all_of, damaged, put
+from hostile_cases import Case, Content, all_of, damaged, put
+from hostile_cases.bombs import MB, csv_lines, gzipped, idx_header, npz_of_bzip2, npz_of_zeros
 
 SIDE, IMAGES = 6, 40
 TRAIN = ["train", "experiment=smoke", "data.limit=null", "data.test_limit=null", "report.plots=none"]
@@ -94,26 +95,18 @@ def idx_cases(rng: random.Random) -> Iterator[Case]:
     arguments = [*TRAIN, "data=idx", "data.path=data"]
     sound = sound_idx()
 
-    def case(what: str, changed: dict[str, bytes]) -> Case:
-        return Case("idx", what, arguments, all_of(*(put(f"data/{n}", c) for n, c in (sound | changed).items())))
+    def case(what: str, changed: Mapping[str, Content]) -> Case:
+        return Case("idx", what, arguments, all_of(*(put(f"data/{n}", c) for n, c in {**sound, **changed}.items())))
 
-    zeros = zlib.compressobj(9, zlib.DEFLATED, 31)
-    header = bytes((0, 0, 8, 3)) + struct.pack(">3I", 2_000_000, 28, 28)
-    bomb = zeros.compress(header) + b"".join(zeros.compress(bytes(2**20)) for _ in range(1500)) + zeros.flush()
+    bomb = gzipped(idx_header(2_000_000, 28, 28), 2_000_000 * 784)
     yield case("gzip bomb of 1.5 GB, its header true", {NAMES[0]: bomb})
-    small = bytes((0, 0, 8, 3)) + struct.pack(">3I", IMAGES, SIDE, SIDE)
-    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
-    bomb = packer.compress(small) + b"".join(packer.compress(bytes(2**20)) for _ in range(1500)) + packer.flush()
-    yield case("gzip bomb behind a small header", {NAMES[0]: bomb})
-    packer = zlib.compressobj(1, zlib.DEFLATED, 31)
-    much = packer.compress(bytes((0, 0, 8, 3)) + struct.pack(">3I", 855_000, 28, 28))
-    much += b"".join(packer.compress(bytes(855_000 * 28)) for _ in range(28)) + packer.flush()
-    many = gzip.compress(idx_bytes(np.full(855_000, 200)), mtime=0)
-    yield case("640 MB and a label for each image, none of which is of a class", {NAMES[0]: much, NAMES[1]: many})
+    yield case("gzip bomb behind a small header", {NAMES[0]: gzipped(idx_header(IMAGES, SIDE, SIDE), 1500 * MB)})
+    much = {NAMES[0]: gzipped(idx_header(855_000, 28, 28), 855_000 * 784), NAMES[1]: idx_bytes(np.full(855_000, 200))}
+    yield case("640 MB and a label for each image, none of which is of a class", much)
     yield case("images and labels exchanged", {NAMES[0]: sound[NAMES[1]], NAMES[1]: sound[NAMES[0]]})
     yield case("a label of 200", {NAMES[1]: idx_bytes(np.full(IMAGES, 200))})
     yield case("images of 0 x 0", {NAMES[0]: idx_bytes(np.zeros((IMAGES, 0, 0)))})
-    yield case("images that claim 4 billion rows", {NAMES[0]: header[:4] + struct.pack(">3I", 2**32 - 1, 28, 28)})
+    yield case("images that claim 4 billion rows", {NAMES[0]: idx_header(2**32 - 1, 28, 28)})
     yield case("test images of another size", {NAMES[2]: idx_bytes(np.zeros((IMAGES, 3, 9)))})
     for what, make in {
         "a folder in a file's place": lambda f: (f / "data" / NAMES[0]).mkdir(parents=True),
@@ -162,12 +155,12 @@ def csv_cases(rng: random.Random) -> Iterator[Case]:
         "no header": "\n".join(lines[1:]).encode(),
         "UTF-16": sound.decode().encode("utf-16"),
         "NUL bytes": b"\0" * 5000,
-        "a line of 50 MB": lines[0].encode() + b"\n" + b"1," * 25_000_000,
-        "a header of 50 MB": b"a," * 25_000_000,
+        "a line of 50 MB": lambda: lines[0].encode() + b"\n" + b"1," * 25_000_000,
+        "a header of 50 MB": lambda: b"a," * 25_000_000,
         "an open quote": lines[0].encode() + b'\n"' + b"1,2\n" * 200_000,
-        "a million columns": ",".join(["label", *(f"pixel{i}" for i in range(1_000_000))]).encode() + b"\n1\n",
-        "a gzip bomb of sound lines": gzip.compress((lines[0] + ("\n" + "0," * 36 + "0") * 10**7).encode(), 1, mtime=0),
-        "gzip bomb": gzip.compress(lines[0].encode() + b"\n" + bytes(600 * 2**20), 9, mtime=0),
+        "a million columns": lambda: ",".join(["label", *(f"pixel{i}" for i in range(1_000_000))]).encode() + b"\n1\n",
+        "a gzip bomb of sound lines": csv_lines(lines[0], "0," * 36 + "0", 10**7),
+        "gzip bomb": gzipped(lines[0].encode() + b"\n", 600 * MB),
         "every column twice": (lines[0] + "," + lines[0]).encode() + b"\n",
         "pixel0 and pixel9999999": b"label,pixel0,pixel9999999\n1,2,3\n",
         "places 1x1 to 9999x9999": b"label,1x1,9999x9999\n1,2,3\n",
@@ -202,18 +195,9 @@ def npz_cases(rng: random.Random) -> Iterator[Case]:
         return buffer.getvalue()
 
     descr = "{'descr': '|u1', 'fortran_order': False, 'shape': (%s), }"
-    big = io.BytesIO()
-    with zipfile.ZipFile(big, "w", zipfile.ZIP_DEFLATED) as archive:
-        head = (descr % "1900000, 28, 28").encode().ljust(117) + b"\n"
-        with archive.open("images.npy", "w", force_zip64=True) as file:
-            file.write(b"\x93NUMPY\x01\0" + struct.pack("<H", 118) + head)
-            for _ in range(1420):
-                file.write(bytes(2**20))
-            file.write(bytes(1900000 * 784 - 1420 * 2**20))
-        archive.writestr("labels.npy", zipped(sound, "labels.npy"))
     for what, content in {
-        "a member of 1.5 GB": big.getvalue(),
-        "a bomb of bzip2": bomb_of_bzip2(),
+        "a member of 1.5 GB": npz_of_zeros(zipped(sound, "labels.npy"), 1_900_000),
+        "a bomb of bzip2": npz_of_bzip2(zipped(sound, "images.npy"), zipped(sound, "labels.npy")),
         "objects": sound_npz(images=np.array([{}] * IMAGES, object), labels=labels()),
         "a shape of 10^18": member("images.npy", descr % "1000000000000000000,"),
         "a negative shape": member("images.npy", descr % "-5, 6, 6"),
@@ -242,15 +226,6 @@ def npz_cases(rng: random.Random) -> Iterator[Case]:
             what, inner = damaged(zipped(sound, name), rng)
             content = rezipped(sound, name, inner)
         yield Case("npz", what, read_by(arguments, rng), put("data.npz", content))
-
-
-def bomb_of_bzip2() -> bytes:
-    """Return an archive whose labels say 128 bytes in its directory, and unpack to 700 MB."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_BZIP2) as archive:
-        archive.writestr("labels.npy", zipped(sound_npz(), "labels.npy") + bytes(700 * 2**20))
-        archive.writestr("images.npy", zipped(sound_npz(), "images.npy"))
-    return buffer.getvalue()
 
 
 def cache_cases(rng: random.Random) -> Iterator[Case]:

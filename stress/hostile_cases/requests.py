@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterator
 
 from hostile_cases import Case, all_of, put
+from hostile_cases.bombs import aliases
 
 
 def override_cases(rng: random.Random) -> Iterator[Case]:
@@ -64,9 +65,7 @@ def override_cases(rng: random.Random) -> Iterator[Case]:
         "-0.0",
         "1:2",
     ]
-    bomb = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
-        f"{chr(98 + i)}: &{chr(98 + i)} [{','.join([f'*{chr(97 + i)}'] * 9)}]\n" for i in range(8)
-    )
+    bomb = aliases()
     for what, text in {
         "an alias bomb": "# @package _global_\n" + bomb,
         "an alias to itself": "# @package _global_\nmodel: &m\n  x: *m\n",
@@ -103,6 +102,7 @@ def override_cases(rng: random.Random) -> Iterator[Case]:
             content = text.encode(errors="surrogateescape")
             yield Case("yaml", what, ["train", "--config-dir=c", *name, *rest], put("c/experiment/bad.yaml", content))
     for what, arguments in {
+        "a file that names the bomb": ["--config-dir=c", "experiment=other"],
         "a searchpath": ["hydra.searchpath=[file://c]", "experiment=bad"],
         "a config path": ["--config-path=c"],
         "a config name": ["--config-name=../c/experiment/bad"],
@@ -112,8 +112,9 @@ def override_cases(rng: random.Random) -> Iterator[Case]:
         "a config folder that is a file": ["--config-dir=c/experiment/bad.yaml"],
         "bytes that are no text": ["hydra.run.dir=out\udcff"],
     }.items():
+        others = put("bad.yaml", b"seed: 1\n"), put("c/experiment/other.yaml", b"defaults: [bad]\n")
         bomb_file = put("c/experiment/bad.yaml", ("# @package _global_\n" + bomb).encode())
-        yield Case("yaml", what, ["train", *arguments], all_of(bomb_file, put("bad.yaml", b"seed: 1\n")))
+        yield Case("yaml", what, ["train", *arguments], all_of(bomb_file, *others))
     while True:
         chosen = [f"{rng.choice(('', '', '', '+', '++', '~'))}{rng.choice(keys)}={rng.choice(values)}"]
         if rng.random() < 0.3:
