@@ -90,13 +90,14 @@ def _build_under_lock(place: Path, stamp: str, build: Callable[[], Parsed]) -> P
     try:
         entry = _open(place, stamp)  # another process may have built it meanwhile
         if entry is None:
-            entry = _complete(build())
+            built = _complete(build())
             try:
-                _save(place, stamp, entry)
+                _save(place, stamp, built)
             except OSError as error:
                 _without(place, error)
-            else:
-                entry = _open(place, stamp) or entry
+                return built
+            del built  # or the arrays would be in memory twice
+            entry = _open(place, stamp) or _complete(build())
         return entry
     finally:
         lock.release()

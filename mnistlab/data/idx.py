@@ -11,7 +11,7 @@ import math
 import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -46,14 +46,20 @@ def read_shape(path: Path, dimensions: int) -> tuple[int, ...]:
         return _begin(path.name, raw, dimensions).shape
 
 
-def read_pair(images_path: Path, labels_path: Path) -> tuple[np.ndarray, np.ndarray, dict[str, str]]:
-    """Return images (n, height, width), labels (n,), both uint8, and the SHA-256 by file name."""
+def read_pair(
+    images_path: Path, labels_path: Path, check: Callable[[np.ndarray], None] = lambda labels: None
+) -> tuple[np.ndarray, np.ndarray, dict[str, str]]:
+    """Return images (n, height, width), labels (n,), both uint8, and the SHA-256 by file name.
+
+    ``check`` sees the labels before the images are read, and may refuse them.
+    """
     (n_images, *_), (n_labels, *_) = read_shape(images_path, 3), read_shape(labels_path, 1)  # before any body is read
     if n_images != n_labels:
         raise BadFileError(
             f"{images_path.name} holds {n_images:,} images but {labels_path.name} holds {n_labels:,} labels"
         )
     labels, labels_hash = read(labels_path, 1)
+    check(labels)
     images, images_hash = read(images_path, 3)
     return images, labels, {stem(images_path): images_hash, stem(labels_path): labels_hash}
 

@@ -122,7 +122,7 @@ def _place(asked: Asked) -> Path:
     if path.exists():
         try:
             before = json.loads(files.read_text(path))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             before = None
         if before != asked.request():
             raise RequestError(f"--to {shown}: another search lies there; choose another directory, or remove it")

@@ -5,15 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnistlab import files, status
 from mnistlab.config import quoted
-from mnistlab.errors import Pruned
+from mnistlab.errors import Pruned, RequestError
 from mnistlab.interrupt import GRACE
 from mnistlab.sweep.launch import Worker
 from mnistlab.sweep.plan import plan
@@ -63,6 +64,22 @@ class Search:
             direction=optuna.study.StudyDirection[METRICS[self.metric][1].upper()],
             load_if_exists=True,
         )
+
+
+@contextmanager
+def sound_study(directory: Path) -> Iterator[None]:
+    """Say of a database that cannot be read, or holds something else, that it is this."""
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import DatabaseError
+
+    shown = files.shown(directory / STUDY)
+    if (directory / STUDY).exists() and not (directory / STUDY).is_file():
+        raise RequestError(f"{shown}: this is no file; the database of a search was expected")
+    try:
+        yield
+    except (DatabaseError, StorageInternalError) as error:
+        cause = getattr(error.__cause__, "orig", None) or getattr(error, "orig", None) or error
+        raise RequestError(f"{shown}: not readable ({cause}); start the search again elsewhere") from None
 
 
 @dataclass
