@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help train test check format bench build clean
+.PHONY: help train test check format bench stress build clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -30,6 +30,9 @@ format: $(VENV)/.dev ## put the code in form
 bench: $(VENV)/.bench ## time the workloads against PyTorch and scikit-learn (needs full MNIST in MNISTLAB_DATA)
 	$(BIN)/python benchmarks/bench.py $(ARGS)
 	$(BIN)/python benchmarks/sweep.py $(SWEEP_ARGS)
+
+stress: $(VENV)/.dev ## kill, cut and starve runs at random, and count what was lost (ARGS="kills --short" for less)
+	$(BIN)/python stress/run.py $(ARGS)
 
 build: $(VENV)/.dev ## make the wheel and the source archive in dist/
 	$(BIN)/python -m build --no-isolation
