@@ -35,6 +35,9 @@ bench: $(VENV)/.bench ## time the workloads against PyTorch and scikit-learn (ne
 stress: $(VENV)/.dev ## kill, cut and starve runs at random, and count what was lost (ARGS="kills --short" for less)
 	$(BIN)/python stress/run.py $(ARGS)
 
+stress: $(VENV)/.dev ## kill, cut and starve runs at random, and count what was lost (ARGS="kills --short" for less)
+	$(BIN)/python stress/run.py $(ARGS)
+
 build: $(VENV)/.dev ## make the wheel and the source archive in dist/
 	$(BIN)/python -m build --no-isolation
 

@@ -74,6 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def dispatch(arguments: list[str]) -> int:
     """Run one command and return its exit status."""
+    if not_text := next((argument for argument in arguments if not _is_text(argument)), None):
+        return fail("mnistlab", f"{not_text!a}: this argument is not UTF-8 text; rename the file, or correct it")
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(USAGE, end="")  # noqa: T201
         return 0 if arguments else 2
@@ -89,6 +91,13 @@ def dispatch(arguments: list[str]) -> int:
             f"{command}: no such command; choose one of {', '.join(COMMANDS)}{did_you_mean(command, COMMANDS)}",
         )
     return guarded(command, lambda: COMMANDS[command](rest))
+
+
+def _is_text(argument: str) -> bool:
+    try:
+        return bool(argument.encode()) or not argument
+    except UnicodeEncodeError:
+        return False
 
 
 def guarded(command: str, work: Callable[[], int]) -> int:
@@ -420,9 +429,9 @@ def _asks_for_many(overrides: Sequence[str], config_dir: str | None) -> bool:
     names = [value for key, _, value in (text.partition("=") for text in overrides) if key.lstrip("+") == "experiment"]
     if not names:
         return False
-    from mnistlab import config
+    from mnistlab import config, config_files
 
     folders = [Path(config_dir)] if config_dir else []
     paths = [folder / "experiment" / f"{names[-1]}.yaml" for folder in (*folders, config.folder())]
-    text = next((path.read_text() for path in paths if path.is_file()), "")
+    text = next((config_files.read(path) for path in paths if path.is_file()), "")
     return re.search(r"^\s*mode:\s*MULTIRUN", text, re.MULTILINE) is not None

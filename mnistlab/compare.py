@@ -168,6 +168,8 @@ def _same_images(first: Sequence[Record], second: Sequence[Record], metric: str)
 def _right(run: Path) -> tuple[np.ndarray, np.ndarray] | None:
     """Return the test labels of a run, and which of them it predicted."""
     try:
+        if not (run / "predictions.npz").is_file():  # a pipe would be waited for
+            return None
         with np.load(run / "predictions.npz", allow_pickle=False) as saved:
             labels = saved["labels"]
             return labels, saved["probabilities"].argmax(axis=1) == labels

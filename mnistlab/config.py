@@ -19,6 +19,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from mnistlab import hydra_guard
 from mnistlab.augment import AUGMENTS, Augment
 from mnistlab.data import SOURCES, Source
 from mnistlab.errors import RequestError, did_you_mean, whole
@@ -86,6 +87,7 @@ def folder() -> Path:
 
 def register(claiming: bool = True) -> None:
     """Make schemas and resolvers known to Hydra. With ``claiming`` a run's directory is made when it is named."""
+    hydra_guard.install(folder())
     store = ConfigStore.instance()
     store.store(group="schema", name="root", node=Root)
     for group, schemas in GROUPS.items():

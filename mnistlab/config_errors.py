@@ -29,7 +29,7 @@ def compose(overrides: Sequence[str]) -> DictConfig:
     try:
         with initialize_config_dir(version_base="1.3", config_dir=str(config.folder())):
             return hydra_compose("config", overrides=list(overrides))
-    except (HydraException, OmegaConfBaseException, ValueError, TypeError) as error:
+    except (HydraException, OmegaConfBaseException, ValueError, TypeError, RecursionError) as error:
         raise RequestError(one_line(error, overrides)) from None
 
 
@@ -56,6 +56,9 @@ def one_line(error: BaseException, overrides: Sequence[str]) -> str:
             )
             place = where or cause.filename
             return f"hydra.run.dir={place}: {cause.strerror}; choose another place with hydra.run.dir=DIR"
+        if isinstance(cause, RecursionError):
+            chosen = next((text for text in overrides if _key(text) == "experiment"), "the configuration")
+            return f"{chosen}: its files or values name each other in a circle; look at its defaults and every ${{...}}"
     text = str(error)
     if line := _item_error("; ".join(map(str, chain)), overrides):
         return line

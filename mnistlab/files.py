@@ -6,10 +6,13 @@ import json
 import math
 import os
 import re
+import stat
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+MOST_TEXT = 2**24  # bytes
 
 
 def write(path: Path, content: bytes | str) -> None:
@@ -51,6 +54,16 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 def shown(path: Path) -> Path:
     """Return the path as a user would type it from here."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file that we once wrote. A pipe or a device in its place, or far more, is a ValueError."""
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
+        raise ValueError(f"{path.name} is no file")
+    if found.st_size > MOST_TEXT:
+        raise ValueError(f"{path.name} has {found.st_size:,} bytes, more than any that is written here")
+    return path.read_text()
 
 
 def csv(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

@@ -74,7 +74,7 @@ def read(directory: Path) -> Ledger:
     """Return the ledger of a sweep; what is missing, damaged or leads elsewhere is a `RequestError`."""
     path = directory / NAME
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(files.read_text(path))
     except FileNotFoundError:
         raise RequestError(
             f"{files.shown(directory)}: no sweep lies here (there is no {NAME}){_cure(directory)}"

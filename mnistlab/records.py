@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mnistlab import ledger, status
+from mnistlab import config_files, files, ledger, status
 from mnistlab.errors import RequestError, did_you_mean
 from mnistlab.settings import UNTOLD_KEYS, as_text, flat, look_up, told, varying
 from mnistlab.status import State
@@ -162,7 +162,7 @@ def _decides(key: str) -> bool:
 def _metrics(path: Path) -> tuple[dict[str, Any], str]:
     """Return the content of metrics.json, and what is wrong with it."""
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(files.read_text(path))
     except (OSError, ValueError, RecursionError) as error:
         return {}, f"metrics.json is damaged ({type(error).__name__}: {error})"
     return (
@@ -175,7 +175,7 @@ def _yaml(path: Path, kind: type[Any] = dict) -> Any:
     import yaml
 
     try:
-        content = yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        content = yaml.load(config_files.read(path), Loader=config_files.LOADER)
     except (OSError, ValueError, yaml.YAMLError, RecursionError):
         return kind()
     return content if isinstance(content, kind) else kind()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mnistlab import config, model_file
+from mnistlab import config, config_files, files, model_file
 from mnistlab.data import Source
 from mnistlab.errors import RequestError, did_you_mean, whole
 from mnistlab.nn import Network
@@ -185,7 +186,7 @@ def _near(path: Path) -> str:
 def _json(path: Path) -> dict[str, Any]:
     """Return what a JSON file of a run says, or nothing: the files beside the model may be missing or damaged."""
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(files.read_text(path))
     except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
@@ -193,7 +194,9 @@ def _json(path: Path) -> dict[str, Any]:
 
 def _yaml(path: Path) -> DictConfig:
     try:
-        content = OmegaConf.load(path)
+        content = OmegaConf.load(io.StringIO(config_files.read(path)))
+    except RequestError:
+        raise
     except FileNotFoundError:
         raise RequestError(f"{path}: there is no such file, so the data of the run is unknown; {CURE}") from None
     except (yaml.YAMLError, OmegaConfBaseException, ValueError, OSError, RecursionError) as error:

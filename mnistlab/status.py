@@ -96,7 +96,7 @@ def read(directory: Path) -> State:
 
 def _read(path: Path) -> State:
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(files.read_text(path))
         state, seconds = content["state"], content["seconds"]
         if state not in STATES or not all(isinstance(value, (int, float)) for value in seconds.values()):
             raise ValueError(f"state {state}")

@@ -1,7 +1,8 @@
 """Parsed arrays kept as .npy files, memory-mapped and shared by all processes that read the same files.
 
 An entry is a folder named by the files' paths, the options and the parser's version. Its ``entry.json`` says which
-sizes and modification times the files had, and the checksum of each array; an entry that does not fit is built again.
+sizes and modification times the files had, the checksum of each array and one of its own; an entry that does not fit,
+or is damaged, is built again.
 """
 
 from __future__ import annotations
@@ -21,11 +22,12 @@ from typing import Any
 
 import numpy as np
 
+from mnistlab import files
 from mnistlab.data.paths import expanded
 
 log = logging.getLogger("mnistlab.data")
 
-VERSION = 1  # of the parsers: a new one makes all entries stale
+VERSION = 2  # of the parsers: a new one makes all entries stale
 LOCK_SECONDS = 900
 
 
@@ -47,12 +49,12 @@ def folder() -> Path:
     return Path(platformdirs.user_cache_dir("mnistlab"))
 
 
-def parsed(kind: str, files: Iterable[Path], options: Mapping[str, Any], build: Callable[[], Parsed]) -> Parsed:
+def parsed(kind: str, sources: Iterable[Path], options: Mapping[str, Any], build: Callable[[], Parsed]) -> Parsed:
     """Return what ``build`` returns, from the cache if it was built before from the same files and options.
 
     To ``info`` the SHA-256 of the arrays is added (``sha256``, see `content_hash`).
     """
-    paths = sorted(str(path.resolve()) for path in files)
+    paths = sorted(str(path.resolve()) for path in sources)
     place = folder() / "parsed" / f"{kind}-{_hash([paths, dict(options)])[:24]}"
     stats = [Path(path).stat() for path in paths]
     stamp = _hash([VERSION, [[stat.st_size, stat.st_mtime_ns] for stat in stats]])
@@ -88,13 +90,14 @@ def _build_under_lock(place: Path, stamp: str, build: Callable[[], Parsed]) -> P
     try:
         entry = _open(place, stamp)  # another process may have built it meanwhile
         if entry is None:
-            entry = _complete(build())
+            built = _complete(build())
             try:
-                _save(place, stamp, entry)
+                _save(place, stamp, built)
             except OSError as error:
                 _without(place, error)
-            else:
-                entry = _open(place, stamp) or entry
+                return built
+            del built  # or the arrays would be in memory twice
+            entry = _open(place, stamp) or _complete(build())
         return entry
     finally:
         lock.release()
@@ -123,7 +126,8 @@ def _save(place: Path, stamp: str, entry: Parsed) -> None:
             np.save(temporary / f"{name}.npy", array, allow_pickle=False)
             checksums[name] = zlib.crc32(_bytes(array))
         sidecar = {"stamp": stamp, "checksums": checksums, "info": entry.info, "notes": entry.notes}
-        (temporary / "entry.json").write_text(json.dumps(sidecar, indent=1))
+        sealed = {**sidecar, "seal": _hash(sidecar)}
+        (temporary / "entry.json").write_text(json.dumps(sealed, indent=1))
         shutil.rmtree(place, ignore_errors=True)
         temporary.rename(place)
     except BaseException:
@@ -133,13 +137,16 @@ def _save(place: Path, stamp: str, entry: Parsed) -> None:
 
 def _open(place: Path, stamp: str) -> Parsed | None:
     """Return the entry, or nothing if it is absent, stale or damaged."""
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, EOFError, AttributeError):
-        sidecar = json.loads((place / "entry.json").read_text())
-        if sidecar["stamp"] != stamp:
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, EOFError, AttributeError, RecursionError):
+        sidecar = json.loads(files.read_text(place / "entry.json"))
+        if sidecar.pop("seal") != _hash(sidecar) or sidecar["stamp"] != stamp:
             return None
         arrays = {}
         for name, checksum in sidecar["checksums"].items():
-            mapped = np.load(place / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+            path = place / f"{name}.npy"
+            if not path.is_file():  # a pipe would be waited for
+                return None
+            mapped = np.load(path, mmap_mode="r", allow_pickle=False)
             arrays[name] = np.asarray(mapped)
             if zlib.crc32(_bytes(arrays[name])) != checksum:
                 return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from mnistlab.data.paths import existing
 from mnistlab.data.registry import MNIST_FILES
 from mnistlab.errors import RequestError, whole
 
+LABELS_CURE = "correct the labels or set classes"
 OPTIONS = ("train_images", "train_labels", "test_images", "test_labels")
 
 
@@ -43,9 +45,12 @@ class IdxSource(Source):
         files = [self._file(option, name) for option, name in zip(OPTIONS, MNIST_FILES, strict=True)]
         where = f"path={self.path}" if self.path is not None else f"train_images={self.train_images}"
 
+        def in_range(part: str) -> Callable[[np.ndarray], None]:
+            return lambda labels: check_labels(labels, self.classes, f"{where}: {part} part", LABELS_CURE)
+
         def build() -> cache.Parsed:
-            train_images, train_labels, hashes = idx.read_pair(files[0], files[1])
-            test_images, test_labels, test_hashes = idx.read_pair(files[2], files[3])
+            train_images, train_labels, hashes = idx.read_pair(files[0], files[1], in_range("training"))
+            test_images, test_labels, test_hashes = idx.read_pair(files[2], files[3], in_range("test"))
             arrays = (train_images, train_labels.astype(np.int64), test_images, test_labels.astype(np.int64))
             return cache.Parsed(dict(zip(OPTIONS, arrays, strict=True)), {"files": hashes | test_hashes})
 
@@ -115,7 +120,7 @@ class NpzSource(OwnTest):
 def check_parts(train: Part, test: Part, classes: int, where: str) -> None:
     """Check the labels' range and that training and test images have one size."""
     for what, part in (("training", train), ("test", test)):
-        check_labels(part.labels, classes, f"{where}: {what} part", "correct the labels or set classes")
+        check_labels(part.labels, classes, f"{where}: {what} part", LABELS_CURE)
     if train.images.shape[1:] != test.images.shape[1:]:
         sizes = " and ".join(f"{part.images.shape[1]} x {part.images.shape[2]}" for part in (train, test))
         raise RequestError(f"{where}: training and test images differ in size ({sizes}); give images of one size")
@@ -140,22 +145,23 @@ def _read_npz(path: Path) -> cache.Parsed:
         half = [layout[f"test_{what}"] for what in ("images", "labels") if layout[f"test_{what}"] in members]
         if len(half) == 1:
             raise idx.BadFileError(f"{path.name} holds {half[0]} alone; test images and test labels belong together")
-        raw = {option: _member(archive, members[key]) for option, key in layout.items() if key in members}
+        shapes = {option: _shape(archive, members[key]) for option, key in layout.items() if key in members}
+        for part in ("train", "test"):  # before any array is read
+            counts = [shape[0] if shape else 0 for option, shape in shapes.items() if option.startswith(part)]
+            if counts and counts[0] != counts[1]:
+                raise idx.BadFileError(f"{path.name} holds {counts[0]:,} {part} images but {counts[1]:,} labels")
+        raw = {option: _member(archive, members[layout[option]]) for option in shapes}
     arrays: dict[str, np.ndarray] = {}
     for part in ("train", "test"):
-        if f"{part}_images" not in raw:
-            continue
-        images = _images(layout[f"{part}_images"], raw[f"{part}_images"])
-        labels = _labels(layout[f"{part}_labels"], raw[f"{part}_labels"])
-        if len(images) != len(labels):
-            raise idx.BadFileError(f"{path.name} holds {len(images):,} {part} images but {len(labels):,} labels")
-        arrays |= {f"{part}_images": images, f"{part}_labels": labels}
+        if f"{part}_images" in raw:
+            arrays[f"{part}_labels"] = _labels(layout[f"{part}_labels"], raw[f"{part}_labels"])
+            arrays[f"{part}_images"] = _images(layout[f"{part}_images"], raw[f"{part}_images"])
     hashes = {layout[option]: cache.content_hash({"array": array}) for option, array in raw.items()}
     return cache.Parsed(arrays, {"files": hashes})
 
 
-def _member(archive: zipfile.ZipFile, name: str) -> np.ndarray:
-    """Return one array; its header is checked before anything is allocated."""
+def _shape(archive: zipfile.ZipFile, name: str) -> tuple[int, ...]:
+    """Return the shape that the header of an array claims, if it can be what the member holds."""
     with archive.open(name) as file:
         version = np.lib.format.read_magic(file)
         reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
@@ -165,8 +171,15 @@ def _member(archive: zipfile.ZipFile, name: str) -> np.ndarray:
     claimed = math.prod(shape) * dtype.itemsize
     if claimed > idx.LARGEST:
         raise idx.BadFileError(f"{name} claims {claimed:,} bytes, more than the {idx.LARGEST:,} that are accepted")
-    if claimed > archive.getinfo(name).file_size:
-        raise idx.BadFileError(f"{name} ends after {archive.getinfo(name).file_size:,} of {claimed:,} bytes")
+    about = archive.getinfo(name)
+    if claimed > about.file_size:
+        raise idx.BadFileError(f"{name} ends after {about.file_size:,} of {claimed:,} bytes")
+    if about.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # others unpack without a bound
+        raise idx.BadFileError(f"{name} is compressed in a way that NumPy does not write")
+    return tuple(shape)
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> np.ndarray:
     with archive.open(name) as file:
         return np.lib.format.read_array(file, allow_pickle=False)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from mnistlab.data.paths import existing
 from mnistlab.errors import RequestError, whole
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".pgm", ".ppm", ".webp"}
+NOT_TEXT = r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]"  # control characters, and bytes that are no UTF-8
 MOST_PIXELS = 2**24  # of one image, before it is resized
 
 
@@ -87,6 +89,9 @@ def _classes(folder: Path, where: str) -> dict[str, list[Path]]:
     except OSError as error:
         raise RequestError(f"{where}: {error.filename} cannot be read ({error.strerror}); check its rights") from None
     for name, files in images.items():
+        for path in (Path(name), *files):
+            if re.search(NOT_TEXT, path.name):
+                raise RequestError(f"{where}: the name {path.name!a} in {folder.name}/ is no text; rename it")
         if not files:
             raise RequestError(
                 f"{where}: the class folder {name!r} holds no image ({', '.join(sorted(SUFFIXES))});"

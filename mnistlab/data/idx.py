@@ -11,13 +11,15 @@ import math
 import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-LARGEST = 2**31  # bytes; a header that claims more is refused
+LARGEST = 640 * 2**20  # bytes of an array; a header that claims more is refused. The largest published, EMNIST byclass
+# (697,932 x 28 x 28 = 522 MiB), fits, and whatever is refused late is so within a gigabyte of memory.
 DEFLATE_RATIO = 1032  # no deflate stream expands more than this (zlib's technical notes)
 PIECE = 2**20
 TYPES = {0x08: "unsigned bytes", 0x09: "signed bytes", 0x0B: "16-bit", 0x0C: "32-bit", 0x0D: "float", 0x0E: "double"}
@@ -34,23 +36,31 @@ def read(path: Path, dimensions: int) -> tuple[np.ndarray, str]:
     ``dimensions`` is 3 for images and 1 for labels. Never more is decompressed than the header claims and one piece
     more, and a claim that the file cannot hold is refused before anything is allocated. Raises `BadFileError`.
     """
-    try:
-        with path.open("rb") as raw:
-            return _parse(path.name, raw, dimensions)
-    except OSError as error:
-        raise BadFileError(f"{path.name} cannot be read ({error.strerror})") from None
-    except zlib.error as error:
-        raise BadFileError(f"{path.name} is corrupt ({str(error).split(': ')[-1]})") from None
+    with _opened(path) as raw:
+        return _parse(path.name, raw, dimensions)
 
 
-def read_pair(images_path: Path, labels_path: Path) -> tuple[np.ndarray, np.ndarray, dict[str, str]]:
-    """Return images (n, height, width), labels (n,), both uint8, and the SHA-256 by file name."""
-    images, images_hash = read(images_path, 3)
-    labels, labels_hash = read(labels_path, 1)
-    if len(images) != len(labels):
+def read_shape(path: Path, dimensions: int) -> tuple[int, ...]:
+    """Return what the header of an IDX file claims, checked as `read` does, without its body."""
+    with _opened(path) as raw:
+        return _begin(path.name, raw, dimensions).shape
+
+
+def read_pair(
+    images_path: Path, labels_path: Path, check: Callable[[np.ndarray], None] = lambda labels: None
+) -> tuple[np.ndarray, np.ndarray, dict[str, str]]:
+    """Return images (n, height, width), labels (n,), both uint8, and the SHA-256 by file name.
+
+    ``check`` sees the labels before the images are read, and may refuse them.
+    """
+    (n_images, *_), (n_labels, *_) = read_shape(images_path, 3), read_shape(labels_path, 1)  # before any body is read
+    if n_images != n_labels:
         raise BadFileError(
-            f"{images_path.name} holds {len(images):,} images but {labels_path.name} holds {len(labels):,} labels"
+            f"{images_path.name} holds {n_images:,} images but {labels_path.name} holds {n_labels:,} labels"
         )
+    labels, labels_hash = read(labels_path, 1)
+    check(labels)
+    images, images_hash = read(images_path, 3)
     return images, labels, {stem(images_path): images_hash, stem(labels_path): labels_hash}
 
 
@@ -69,7 +79,27 @@ def write(path: Path, array: np.ndarray) -> None:
     path.write_bytes(content)
 
 
-def _parse(name: str, raw: BinaryIO, dimensions: int) -> tuple[np.ndarray, str]:
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    try:
+        with path.open("rb") as raw:
+            yield raw
+    except OSError as error:
+        raise BadFileError(f"{path.name} cannot be read ({error.strerror})") from None
+    except zlib.error as error:
+        raise BadFileError(f"{path.name} is corrupt ({str(error).split(': ')[-1]})") from None
+
+
+class _Begun(NamedTuple):
+    """A file whose header is read: what it claims, the header itself, and the bytes that follow, in pieces."""
+
+    shape: tuple[int, ...]
+    head: bytes
+    piece: bytes
+    pieces: Iterator[bytes]
+
+
+def _begin(name: str, raw: BinaryIO, dimensions: int) -> _Begun:
     size = os.fstat(raw.fileno()).st_size
     packed = raw.read(2) == b"\x1f\x8b"  # the content decides, not the name: browsers unpack a .gz and keep the name
     raw.seek(0)
@@ -90,9 +120,15 @@ def _parse(name: str, raw: BinaryIO, dimensions: int) -> tuple[np.ndarray, str]:
         raise BadFileError(_wrong_length(name, size, needed))
     if needed > size * DEFLATE_RATIO:
         raise BadFileError(f"{name} claims {needed:,} bytes in its header, more than its {size:,} bytes can hold")
+    return _Begun(shape, head[:length], head[length:], pieces)
+
+
+def _parse(name: str, raw: BinaryIO, dimensions: int) -> tuple[np.ndarray, str]:
+    shape, head, piece, pieces = _begin(name, raw, dimensions)
+    length, body = len(head), math.prod(shape)
+    needed = length + body
     values = np.empty(body, np.uint8)
-    view, filled, digest = values.data, 0, hashlib.sha256(head[:length])
-    piece = head[length:]
+    view, filled, digest = values.data, 0, hashlib.sha256(head)
     try:
         while True:
             if filled + len(piece) > body:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import io
@@ -22,6 +23,9 @@ from mnistlab.errors import RequestError, whole
 
 ROWS = 5000  # that pandas parses at a time, so that its 8-byte numbers never exist for the whole file
 LONGEST_CELL = 64  # characters
+MOST_COLUMNS = 2**16 + 2**10  # an image of 256 x 256, its label, and a thousand columns that are ignored
+DENSEST = 40  # times its size that a gzip-compressed table unpacks to; MNIST's unpacks to seven times
+UNPACKED = 2**26  # bytes that any may unpack to
 
 
 @dataclass
@@ -69,11 +73,13 @@ class CsvSource(OwnTest):
         where = f"{option}={getattr(self, option)}"
 
         def build() -> cache.Parsed:
-            table = Table(path, self.label, self.classes)
+            table, digest = Table(path, self.label, self.classes), ""
+            with contextlib.suppress(EOFError, zlib.error):  # reading the table says in which line
+                digest = _sha256(path)  # unpacks it all within bounds, before anything is parsed
             labels, pixels = table.read()
             images = pixels.reshape(len(labels), *self._image_shape(table))
             notes = [f"{where}: ignored columns: {', '.join(table.ignored)}"] if table.ignored else []
-            return cache.Parsed({"images": images, "labels": labels}, {"files": {path.name: _sha256(path)}}, notes)
+            return cache.Parsed({"images": images, "labels": labels}, {"files": {path.name: digest}}, notes)
 
         options = {"label": self.label, "classes": self.classes, "shape": self.shape and list(self.shape)}
         try:
@@ -121,6 +127,11 @@ class Table:
             header = [name.strip() for name in next(csv.reader([line.decode("utf-8-sig")]))]
         except (UnicodeDecodeError, csv.Error):
             raise idx.BadFileError(f"{path.name} is not a CSV file: line 1 is not text") from None
+        if len(header) > MOST_COLUMNS:
+            raise idx.BadFileError(
+                f"line 1 names {len(header):,} columns, more than the {MOST_COLUMNS:,} that are accepted; larger images"
+                " go into an .npz file"
+            )
         self.names = header
         seen: set[str] = set()
         twice = next((name for name in header if name in seen or seen.add(name)), None)  # type: ignore[func-returns-value]
@@ -155,6 +166,7 @@ class Table:
         pieces = []
         try:
             with (
+                np.errstate(invalid="ignore"),  # of a cell that is inf; it is read again, and named
                 _Stream(self.path, longest=LONGEST_CELL * (len(self.names) + 1)) as stream,
                 pd.read_csv(
                     stream, chunksize=ROWS, header=0, names=self.names, index_col=None, encoding="utf-8-sig",
@@ -168,6 +180,8 @@ class Table:
                     if piece is None:
                         return None
                     pieces.append(piece)
+        except idx.BadFileError:
+            raise
         except (ValueError, OverflowError, OSError, EOFError, zlib.error):  # pandas' ParserError is a ValueError
             return None
         return pieces
@@ -271,7 +285,8 @@ class _Stream(io.RawIOBase):
         self.raw.seek(0)
         self.pieces = idx.inflate(self.raw) if self.packed else iter(lambda: self.raw.read(idx.PIECE), b"")
         self.rest = memoryview(b"")
-        self.longest, self.line = longest, 0
+        self.longest, self.line, self.name, self.unpacked = longest, 0, path.name, 0
+        self.most = max(UNPACKED, DENSEST * path.stat().st_size)
 
     def readable(self) -> bool:
         return True
@@ -291,6 +306,9 @@ class _Stream(io.RawIOBase):
         self.line = self.line + len(piece) if end < 0 else len(piece) - end - 1
         if self.longest is not None and self.line > self.longest:
             raise idx.BadFileError(f"a line is longer than {self.longest:,} bytes; it cannot have the header's columns")
+        self.unpacked += len(piece)
+        if self.packed and self.unpacked > self.most:
+            raise idx.BadFileError(f"{self.name} unpacks to more than {self.most:,} bytes; no table of images does")
 
     def close(self) -> None:
         self.raw.close()

@@ -121,8 +121,8 @@ def _place(asked: Asked) -> Path:
     path = directory / REQUEST
     if path.exists():
         try:
-            before = json.loads(path.read_text())
-        except (OSError, ValueError):
+            before = json.loads(files.read_text(path))
+        except (OSError, ValueError, RecursionError):
             before = None
         if before != asked.request():
             raise RequestError(f"--to {shown}: another search lies there; choose another directory, or remove it")
@@ -259,7 +259,7 @@ def _refit(asked: Asked, cells: Grid, best: Cell, directory: Path) -> int:
         raise RunError(
             f"the refit failed: {state.error or state.state}; what it wrote is in {files.shown(job.directory)}"
         )
-    metrics = json.loads((job.directory / "metrics.json").read_text())
+    metrics = json.loads(files.read_text(job.directory / "metrics.json"))
     LOG.log(RESULT, "%s", "\n".join(console.score_lines("test accuracy", metrics["test"])))
     LOG.log(RESULT, "search directory     %s (the refitted model is in %s)", files.shown(directory), REFIT)
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -94,7 +95,7 @@ def read_folds(directory: Path) -> list[Score]:
     """Return what an interrupted search had scored; raises `ValueError` where the file is damaged."""
     if not (directory / FOLDS).exists():
         return []
-    with (directory / FOLDS).open(newline="") as file:
+    with io.StringIO(files.read_text(directory / FOLDS), newline="") as file:
         return [
             Score(
                 int(line["cell"]),

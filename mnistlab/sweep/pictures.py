@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mnistlab import config, plots
+from mnistlab import config, files, plots
 from mnistlab.compare import Comparison, higher_is_better, points
 from mnistlab.pictures import Drawing
 from mnistlab.plots import Series, Training
@@ -103,7 +104,7 @@ def _history(group: Group) -> dict[str, np.ndarray]:
     tables = []
     for record in group.records:
         try:
-            tables.append(pd.read_csv(record.directory / "history.csv"))
+            tables.append(pd.read_csv(io.StringIO(files.read_text(record.directory / "history.csv"))))
         except (OSError, ValueError):
             continue
     if not tables:

@@ -22,7 +22,7 @@ from mnistlab.interrupt import held
 from mnistlab.ledger import NAME as LEDGER
 from mnistlab.statistics import mean_of
 from mnistlab.sweep import command as sweep
-from mnistlab.tune.search import METRICS, STUDY, Search, counted, run, state_of
+from mnistlab.tune.search import METRICS, STUDY, Search, counted, run, sound_study, state_of
 from mnistlab.tune.space import FORMS, Dimension, parse
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def main(arguments: Sequence[str]) -> int:
         search.directory.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise RequestError(f"--to {files.shown(search.directory)}: a file is in the way; name a directory") from None
-    with held(search.directory) as ours:
+    with held(search.directory) as ours, sound_study(search.directory):
         if not ours:
             raise RequestError(f"{files.shown(search.directory)}: this search is running")
         _write(search, seeds)
@@ -144,7 +144,7 @@ def _resumed(asked: Asked) -> tuple[Search, int]:
     if not (directory / STUDY).exists() and path.exists():
         raise RequestError(f"{files.shown(directory / STUDY)}: it is missing; start the search again elsewhere")
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(files.read_text(path))
         space = tuple(Dimension(**{**row, "choices": tuple(row["choices"])}) for row in content["space"])
         values = {name: content[name] for name in ("metric", "prune", "seed")}
         search = Search(
@@ -159,7 +159,7 @@ def _resumed(asked: Asked) -> tuple[Search, int]:
             raise ValueError("no such metric, or no space")
     except FileNotFoundError:
         raise RequestError(f"--resume {files.shown(directory)}: no search lies here (there is no {REQUEST})") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise RequestError(f"{files.shown(path)}: not readable ({error}); start the search again") from None
     return search, seeds
 
@@ -268,8 +268,8 @@ def _finish(search: Search, study: Study, seeds: int, quiet: bool) -> int:
 def _chosen_before(search: Search) -> list[str] | None:
     """Return the overrides that were chosen before; None where nothing was, or the file is damaged."""
     try:
-        chosen: list[str] = json.loads((search.directory / CHOSEN).read_text())["overrides"]
-    except (OSError, ValueError, KeyError, TypeError):
+        chosen: list[str] = json.loads(files.read_text(search.directory / CHOSEN))["overrides"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     return chosen
 

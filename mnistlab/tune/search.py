@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mnistlab import status
+from mnistlab import files, status
 from mnistlab.config import quoted
-from mnistlab.errors import Pruned
+from mnistlab.errors import Pruned, RequestError
 from mnistlab.interrupt import GRACE
 from mnistlab.sweep.launch import Worker
 from mnistlab.sweep.plan import plan
@@ -62,6 +64,22 @@ class Search:
             direction=optuna.study.StudyDirection[METRICS[self.metric][1].upper()],
             load_if_exists=True,
         )
+
+
+@contextmanager
+def sound_study(directory: Path) -> Iterator[None]:
+    """Say of a database that cannot be read, or holds something else, that it is this."""
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import DatabaseError
+
+    shown = files.shown(directory / STUDY)
+    if (directory / STUDY).exists() and not (directory / STUDY).is_file():
+        raise RequestError(f"{shown}: this is no file; the database of a search was expected")
+    try:
+        yield
+    except (DatabaseError, StorageInternalError) as error:
+        cause = getattr(error.__cause__, "orig", None) or getattr(error, "orig", None) or error
+        raise RequestError(f"{shown}: not readable ({cause}); start the search again elsewhere") from None
 
 
 @dataclass
@@ -177,11 +195,11 @@ def _tell(search: Search, study: Study, trial: Trial, directory: Path, lost: str
 
 def value_of(directory: Path, metric: str) -> float:
     """Return the metric of the epoch whose weights a run kept."""
-    metrics = json.loads((directory / "metrics.json").read_text())
+    metrics = json.loads(files.read_text(directory / "metrics.json"))
     if "kept_epoch" not in metrics:  # a model that is fitted at once
         part, _, name = metric.partition(".")
         return float(metrics[part][name])
     kept = metrics["kept_epoch"]
-    with (directory / "history.csv").open() as file:
+    with io.StringIO(files.read_text(directory / "history.csv")) as file:
         (row,) = (row for row in csv.DictReader(file) if int(row["epoch"]) == kept)
     return float(row[METRICS[metric][0]])

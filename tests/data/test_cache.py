@@ -68,6 +68,16 @@ def forget_a_checksum(folder):
     (folder / "entry.json").write_text(json.dumps(sidecar))
 
 
+def change_a_fact(folder):
+    sidecar = json.loads((folder / "entry.json").read_text())
+    (folder / "entry.json").write_text(json.dumps({**sidecar, "info": [1]}))
+
+
+def put_a_pipe(folder, name):
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+
+
 DAMAGE = {
     "a flipped bit": flip_last_byte,
     "a short array": shorten,
@@ -76,6 +86,10 @@ DAMAGE = {
     "a broken sidecar": lambda folder: (folder / "entry.json").write_text("{"),
     "a list for a sidecar": lambda folder: (folder / "entry.json").write_text("[]"),
     "a sidecar without checksums": forget_a_checksum,
+    "other facts": change_a_fact,
+    "a pipe for an array": lambda folder: put_a_pipe(folder, "values.npy"),
+    "a pipe for a sidecar": lambda folder: put_a_pipe(folder, "entry.json"),
+    "brackets for a sidecar": lambda folder: (folder / "entry.json").write_text("[" * 200_000),
 }
 
 

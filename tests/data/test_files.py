@@ -87,7 +87,7 @@ def test_npz_cut_short_flipped_or_claiming_too_much(tmp_path):
     path.write_bytes(content[:-30])
     with pytest.raises(RequestError, match="not a sound"):
         SOURCES["npz"](path=str(path)).read()
-    for n, message in ((10**7, "more than the 2,147,483,648"), (10**5, "ends after 128 of 78,400,000")):
+    for n, message in ((10**7, "more than the 671,088,640"), (10**5, "ends after 128 of 78,400,000")):
         with zipfile.ZipFile(path, "w") as archive:
             for name in ("images", "labels"):
                 with archive.open(f"{name}.npy", "w") as file:
@@ -95,6 +95,23 @@ def test_npz_cut_short_flipped_or_claiming_too_much(tmp_path):
                     np.lib.format.write_array_header_1_0(file, claim)
         with pytest.raises(RequestError, match=message):
             SOURCES["npz"](path=str(path)).read()
+
+
+def test_npz_counts_are_compared_and_compression_is_known_before_an_array_is_read(tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez(path, images=X, labels=np.zeros(7))
+    with pytest.raises(RequestError, match=rf"a.npz holds {len(X)} train images but 7 labels; write it with"):
+        SOURCES["npz"](path=str(path)).read()
+    np.savez(path, images=X, labels=Y)
+    with zipfile.ZipFile(path) as old:
+        members = {name: old.read(name) for name in old.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_BZIP2) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    with pytest.raises(
+        RequestError, match=r"images.npy is compressed in a way that NumPy does not write; write it with"
+    ):
+        SOURCES["npz"](path=str(path)).read()
 
 
 def test_idx_files_named_one_by_one(four, tmp_path):

@@ -1,3 +1,4 @@
+import os
 import struct
 import zlib
 
@@ -122,3 +123,15 @@ def test_folders_that_cannot_be(tmp_path):
         SOURCES["folder"]().read()
     with pytest.raises(RequestError, match="size=0: the side of an image in pixels must be"):
         read(tmp_path / "one", size=0)
+
+
+@pytest.mark.parametrize("name", [b"\xff\xfe.png", b"a\nb.png", b"\x1b[2J.png"])
+def test_a_name_that_is_no_text(tmp_path, name):
+    for label in "ab":
+        (tmp_path / label).mkdir()
+        for i in range(3):
+            Image.fromarray(np.zeros((3, 3), np.uint8)).save(tmp_path / label / f"{i}.png")
+    (tmp_path / "a" / os.fsdecode(name)).write_bytes((tmp_path / "a" / "0.png").read_bytes())
+    with pytest.raises(RequestError, match=r"path=.*: the name '.*png' in .*/ is no text; rename it") as error:
+        SOURCES["folder"](path=str(tmp_path)).read()
+    assert str(error.value).isascii() and str(error.value).isprintable()

@@ -44,7 +44,7 @@ CASES = {
     "no images": (header(0, 28, 28), "holds nothing: its header says 0 x 28 x 28"),
     "no pixels": (header(7, 0, 28), "holds nothing"),
     "claims more than there is": (header(60000, 28, 28) + BODY, "ends after 34 of 47,040,016 bytes"),
-    "absurd claim": (header(2**32 - 1, 2**32 - 1, 2**32 - 1), "more than the 2,147,483,648 that are accepted"),
+    "absurd claim": (header(2**32 - 1, 2**32 - 1, 2**32 - 1), "more than the 671,088,640 that are accepted"),
     "packed, truncated content": (gzip.compress(GOOD[:-1]), "ends after 33 of 34 bytes"),
     "packed, longer": (gzip.compress(GOOD + b"\0"), "goes on after the 34 bytes that its header claims"),
     "packed, cut": (gzip.compress(GOOD)[:-12], "ends after"),
@@ -53,9 +53,29 @@ CASES = {
     "packed, garbage": (b"\x1f\x8b" + b"\xff" * 50, "is corrupt"),
     "packed, garbage after": (gzip.compress(GOOD) + b"garbage", "is corrupt (incorrect header check)"),
     "packed, empty": (gzip.compress(b""), "is empty"),
-    "packed, absurd claim": (gzip.compress(header(2**31, 28, 28)), "more than the 2,147,483,648 that are accepted"),
-    "packed, claim beyond what fits": (gzip.compress(header(2**20, 28, 28)), "more than its"),
+    "packed, absurd claim": (gzip.compress(header(2**31, 28, 28)), "more than the 671,088,640 that are accepted"),
+    "packed, claim beyond what fits": (gzip.compress(header(2**19, 28, 28)), "more than its"),
 }
+
+
+def test_the_headers_of_a_pair_are_compared_before_a_body_is_read(tmp_path, monkeypatch):
+    (tmp_path / "images").write_bytes(GOOD)
+    idx.write(tmp_path / "labels", np.zeros(5))
+    monkeypatch.setattr(idx, "read", lambda *_: pytest.fail("a body was read"))
+    with pytest.raises(idx.BadFileError, match=r"^images holds 2 images but labels holds 5 labels$"):
+        idx.read_pair(tmp_path / "images", tmp_path / "labels")
+
+
+def test_labels_are_judged_before_the_images_are_read(tmp_path):
+    (tmp_path / "images").write_bytes(gzip.compress(GOOD)[:-12])  # cut off, which is not found any more
+    idx.write(tmp_path / "labels", np.full(2, 200))
+
+    def check(labels):
+        assert labels.tolist() == [200, 200]
+        raise ValueError("no such class")
+
+    with pytest.raises(ValueError, match="no such class"):
+        idx.read_pair(tmp_path / "images", tmp_path / "labels", check)
 
 
 @pytest.mark.parametrize("case", CASES)

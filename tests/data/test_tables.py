@@ -204,3 +204,28 @@ def test_kaggles_size_is_parsed_in_seconds(tmp_path):
     assert time.perf_counter() - start < 3, "42,000 rows take about seven times as long"
     parts = (data.train, data.validation, data.test)
     assert sum(int(part.images.sum()) for part in parts) == values[:, 1:].sum()
+
+
+def test_a_header_of_too_many_columns(read):
+    names = ",".join(["label", *(f"pixel{i}" for i in range(tables.MOST_COLUMNS))])
+    with pytest.raises(RequestError) as error:
+        read(f"{names}\n1\n")
+    assert str(error.value).endswith(
+        "line 1 names 66,561 columns, more than the 66,560 that are accepted; larger images go into an .npz file"
+    )
+
+
+def test_what_unpacks_to_far_more_than_images_do_is_refused_before_it_is_parsed(read, monkeypatch):
+    monkeypatch.setattr(tables, "UNPACKED", 2**20)
+    monkeypatch.setattr(tables.Table, "read", lambda self: pytest.fail("it was parsed"))
+    packed = gzip.compress((HEADER + "\n" + "0,0,0,0,0,0,0,0,0,0\n" * 100_000).encode())
+    assert len(packed) * tables.DENSEST < 2**20
+    with pytest.raises(RequestError, match=r"train.csv unpacks to more than 1,048,576 bytes; no table of images does"):
+        read(packed)
+
+
+def test_an_infinite_cell_is_named_and_warns_of_nothing(read):
+    with pytest.raises(
+        RequestError, match=r"line 2, column pixel8: 'inf' is not a whole number of 0 to 255; repair it"
+    ):
+        read(f"{HEADER}\n1,0,0,0,0,0,0,0,0,inf\n")
