@@ -27,7 +27,7 @@ LOGGING = {
 }  # of hydra/job_logging=none: a class a handler
 AS_SHIPPED: dict[str, Any] = {
     "callbacks": {},
-    "output_subdir": ".hydra",  # where the configuration of a run is looked for
+    "output_subdir": None,  # .hydra is written by the run itself
     "job_logging": LOGGING,
     "hydra_logging": LOGGING,
     "job.env_set": {},  # an environment variable can make a program load code

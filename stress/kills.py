@@ -272,7 +272,7 @@ def read(path: Path) -> None:
     elif path.suffix == ".png":
         with Image.open(path) as picture:
             picture.load()
-    elif path.suffix in (".txt", ".md", ".log"):
+    elif path.suffix in (".txt", ".md", ".log", ".html"):
         path.read_text()
     else:
         raise ValueError("a file of a kind that no run leaves")

@@ -65,4 +65,4 @@ def test_the_command_counts_and_names_the_seed() -> None:
 def test_a_part_that_is_not_there() -> None:
     done = subprocess.run([sys.executable, str(FOLDER / "run.py"), "kill"], capture_output=True, text=True)
     assert done.returncode == 2
-    assert "kill: no such part; choose of kills, resumption" in done.stderr
+    assert "kill: no such part; choose of concurrency, determinism, hostile, kills, resumption" in done.stderr
