@@ -159,6 +159,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         settings = Settings.of(self.get_params(deep=False))
         fresh = not (self.warm_start and hasattr(self, "_training"))
         samples = self._samples(X, y, sample_weight, None, settings, fresh)
+        if not fresh:
+            self._refuse_other_layers(settings)
         validation = None
         if self.early_stopping:
             samples, validation = samples.split(settings.validation_fraction, stream(self._training.seed, "split"))
@@ -195,6 +197,9 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
 
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_training")
+
     @property
     def network_(self) -> Network:
         """Return the network; its images are the rows of X."""
@@ -222,8 +227,12 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
             counted = weights > 0
             if not counted.all():
                 X, y, weights = X[counted], y[counted], weights[counted]
-        if fresh:
+        known = None if fresh else self.classes_
+        if fresh or classes is not None:
             self.classes_ = np.unique(y if classes is None else np.asarray(classes))
+        if known is not None and not np.array_equal(known, self.classes_):
+            given, self.classes_ = self.classes_, known
+            raise RequestError(f"classes={given.tolist()}: they were {known.tolist()} in the first call")
         labels = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
         if (unknown := self.classes_[labels] != y).any():
             raise RequestError(
@@ -233,6 +242,14 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
             self._start(settings, X.dtype)
         X = X.astype(self.network_.dtype, copy=False)
         return Samples(X.reshape(len(X), *self.network_.image_shape), labels.astype(np.int64, copy=False), weights)
+
+    def _refuse_other_layers(self, settings: Settings) -> None:
+        now = settings.network(self.n_features_in_, len(self.classes_), self.network_.dtype)
+        if now.spec() != self.network_.spec():
+            raise RequestError(
+                "warm_start=True: the layers, activations, dropout or smoothing are no longer those of the first fit; "
+                "set warm_start=False for a new network"
+            )
 
     def _start(self, settings: Settings, dtype: Any) -> None:
         network = settings.network(self.n_features_in_, len(self.classes_), dtype)

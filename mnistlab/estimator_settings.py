@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any
@@ -93,7 +93,11 @@ def _component(key: str, value: Any, registry: dict[str, type[Any]], kind: type[
 def _activation(value: Any) -> Any:
     if isinstance(value, str):
         return "sigmoid" if value == "logistic" else value
-    return deepcopy(value) if isinstance(value, Mapping) else [_activation(one) for one in value]
+    if isinstance(value, Mapping):
+        return deepcopy(value)
+    if not isinstance(value, Sequence):
+        raise RequestError(f"activation={value}: a name, a mapping of a name to its settings, or a list was expected")
+    return [_activation(one) for one in value]
 
 
 def _shape(value: Any, features: int) -> tuple[int, int]:

@@ -176,6 +176,8 @@ def _run(made: config.Experiment, deciding: dict[str, Any], setting: Setting, st
             if isinstance(made.model, SklearnModel):
                 with config.prefixed("model"):
                     fitted = Fitted(made.model, dataset, made.seed, threads)
+                for warning in fitted.warnings:
+                    LOG.warning("%s", warning)
                 learned, predict = fitted.learned, fitted.predict
             else:
                 assert network is not None
@@ -216,7 +218,7 @@ def load_data(made: config.Experiment) -> Dataset:
         made.report.check(len(dataset.test))
     if isinstance(made.model, SklearnModel):
         with config.prefixed("model"):
-            made.model.check(len(dataset.train), height * width)
+            made.model.check(dataset.train.labels, height * width)
         return dataset
     with config.prefixed("augment"):
         made.augment.check(height, width)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, ClassVar
@@ -11,8 +12,9 @@ from warnings import catch_warnings, simplefilter
 import numpy as np
 
 from mnistlab.data import Dataset
-from mnistlab.errors import RequestError, choice, fraction, not_negative, number, positive, whole
+from mnistlab.errors import RequestError, RunError, choice, fraction, not_negative, number, positive, whole
 
+FOLDS = 5  # of the calibration
 SLOW_FROM = 10_000  # training images of a support vector machine, whose time grows with their square
 SECONDS = 3e-9  # of a support vector machine, times images^2 and features: seen for digits, within a factor of three
 
@@ -38,6 +40,7 @@ class SklearnModel:
 
     def __post_init__(self) -> None:
         if isinstance(self.pca, float):
+            positive("pca", self.pca, "the share of the variance that is explained")
             fraction("pca", self.pca, "the share of the variance that is explained")
         elif self.pca is not None:
             whole("pca", self.pca, 1, "the number of principal components")
@@ -57,12 +60,18 @@ class SklearnModel:
             front.append(PCA(self.pca, random_state=seed))
         return make_pipeline(*front, self.estimator(seed, threads))
 
-    def check(self, images: int, features: int) -> None:
-        """Refuse what does not go with the data."""
-        if isinstance(self.pca, int) and self.pca > min(images, features):
+    def check(self, labels: np.ndarray, features: int) -> None:
+        """Refuse what does not go with the training part: its labels (n,), and so many pixels an image."""
+        most = min(len(labels), features)
+        if isinstance(self.pca, int) and self.pca > most:
             raise RequestError(
-                f"pca={self.pca}: {images:,} images of {features} pixels have no more components than that"
+                f"pca={self.pca}: {len(labels):,} images of {features} pixels have at most {most:,} components"
             )
+        if len(np.unique(labels)) < 2:
+            raise RequestError("the training part has one class only; give it images of two or more")
+
+    def adapt(self, pipeline: Any, images: int) -> None:
+        """Change what depends on the number of training images."""
 
     def guess(self, images: int, features: int) -> str:
         """Return a line about the time it will take, where that is long."""
@@ -85,14 +94,25 @@ class Fitted:
     def __init__(self, model: SklearnModel, dataset: Dataset, seed: int, threads: int) -> None:
         from sklearn.exceptions import ConvergenceWarning
 
+        self.name = f"{type(model).__name__} of scikit-learn"
         self.shift, self.scale, self.classes = dataset.shift, dataset.scale, len(dataset.class_names)
         self.pipeline, self.kind = model.pipeline(seed, threads), model.kind_of_probabilities
         x = features(dataset.train.images, self.shift, self.scale)
-        if len(np.unique(dataset.train.labels)) < 2:
-            raise RequestError("model: the training part has one class only; give it images of two or more")
-        with catch_warnings():
-            simplefilter("ignore", ConvergenceWarning)  # it is said by `converged`
-            self.pipeline.fit(x, dataset.train.labels)
+        model.adapt(self.pipeline, len(x))
+        with catch_warnings(record=True) as warned:
+            simplefilter("always")
+            try:
+                self.pipeline.fit(x, dataset.train.labels)
+            except (ValueError, ArithmeticError) as error:  # what scikit-learn and LAPACK say of settings and numbers
+                raise RunError(f"{self.name} could not be fitted: {' '.join(str(error).split())}") from None
+        self.converged = not any(issubclass(one.category, ConvergenceWarning) for one in warned)
+        others = [one for one in warned if not issubclass(one.category, ConvergenceWarning)]
+        self.warnings = list(dict.fromkeys(f"{self.name}: {' '.join(str(one.message).split())}" for one in others))
+        if not self.converged:
+            self.warnings.append(
+                f"{self.name} has not converged in {self.learned.get('iterations', 'its')} iterations; "
+                "model.iterations or model.epochs allows more"
+            )
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Return probabilities, float64."""
@@ -115,6 +135,10 @@ class Fitted:
         """Return what may be counted of it, support vectors or components, and what its probabilities are."""
         last = self.pipeline[-1]
         found: dict[str, Any] = {"probabilities": self.kind} if self.kind else {}
+        iterations: Any = getattr(last, "n_iter_", None)
+        if iterations is not None and np.size(iterations) == 1:
+            found["iterations"] = int(np.max(iterations))
+            found["converged"] = self.converged
         if hasattr(last, "n_support_"):
             found["support_vectors"] = int(np.sum(last.n_support_))
         if hasattr(last, "coefs_"):
@@ -168,13 +192,22 @@ class SVM(SklearnModel):
         machine = SVC(C=self.C, kernel=kernel, gamma=self.gamma, degree=self.degree, coef0=self.coef0, cache_size=500)
         if self.probabilities is Probabilities.scores:
             return machine
-        return CalibratedClassifierCV(machine, method="sigmoid", cv=5, ensemble=False, n_jobs=threads)
+        return CalibratedClassifierCV(machine, method="sigmoid", cv=FOLDS, ensemble=False, n_jobs=threads)
 
     @property
     def kind_of_probabilities(self) -> str:
         if self.probabilities is Probabilities.scores:
             return "the softmax of the decision values"
         return "Platt's sigmoids of the decision values"
+
+    def check(self, labels: np.ndarray, features: int) -> None:
+        super().check(labels, features)
+        counts = np.bincount(labels)
+        if self.probabilities is Probabilities.calibrated and (rarest := int(counts[counts > 0].min())) < FOLDS:
+            raise RequestError(
+                f"probabilities=calibrated: it is cross-validated in {FOLDS} parts, and a class has only {rarest} "
+                "training images; take more images, or model.probabilities=scores"
+            )
 
     def guess(self, images: int, features: int) -> str:
         width = self.pca if isinstance(self.pca, int) else features
@@ -208,11 +241,11 @@ class KNN(SklearnModel):
         if number("p", self.p) < 1:
             raise RequestError(f"p={self.p}: a norm has a p of 1 or more")
 
-    def check(self, images: int, features: int) -> None:
-        super().check(images, features)
-        if self.neighbours > images:
+    def check(self, labels: np.ndarray, features: int) -> None:
+        super().check(labels, features)
+        if self.neighbours > len(labels):
             raise RequestError(
-                f"neighbours={self.neighbours}: the training part has only {images:,} images; take fewer"
+                f"neighbours={self.neighbours}: the training part has only {len(labels):,} images; take fewer"
             )
 
     def estimator(self, seed: int, threads: int) -> Any:
@@ -276,7 +309,11 @@ class GradientBoosting(SklearnModel):
         from sklearn.ensemble import HistGradientBoostingClassifier
 
         return HistGradientBoostingClassifier(
-            max_iter=self.iterations, learning_rate=self.lr, max_leaf_nodes=self.leaves, random_state=seed
+            max_iter=self.iterations,
+            learning_rate=self.lr,
+            max_leaf_nodes=self.leaves,
+            random_state=seed,
+            early_stopping=False,  # all images are learnt from, and the iterations are those that were asked for
         )
 
 
@@ -303,7 +340,9 @@ class MLPClassifier(SklearnModel):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.hidden = [100] if self.hidden is None else list(self.hidden)
+        self.hidden = [100] if self.hidden is None else self.hidden
+        if not isinstance(self.hidden, Sequence) or isinstance(self.hidden, str):
+            raise RequestError(f"hidden={self.hidden}: a list was expected, hidden=[{self.hidden}] for instance")
         for units in self.hidden:
             whole("hidden", units, 1, "the number of units")
         choice("activation", self.activation, ("identity", "logistic", "tanh", "relu"))
@@ -336,6 +375,10 @@ class MLPClassifier(SklearnModel):
             tol=self.tol,
             random_state=seed,
         )
+
+    def adapt(self, pipeline: Any, images: int) -> None:
+        learnt = int(0.9 * images) if self.early_stopping else images  # the rest is scikit-learn's validation part
+        pipeline[-1].set_params(batch_size=max(1, min(self.batch_size, learnt)))
 
 
 SKLEARN_MODELS: dict[str, type[SklearnModel]] = {

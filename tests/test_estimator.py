@@ -518,3 +518,33 @@ def test_sparse_features_are_refused(few):
 
     with pytest.raises(TypeError, match="dense data is required"):
         small().fit(csr_array(few[0]), few[1])
+
+
+def test_a_first_fit_that_fails_leaves_it_unfitted() -> None:
+    estimator = NetworkClassifier(hidden_layer_sizes=-1)
+    with pytest.raises(RequestError):
+        estimator.fit(np.eye(4), [0, 1, 0, 1])
+    with pytest.raises(NotFittedError):
+        estimator.predict(np.eye(4))
+
+
+def test_partial_fit_is_told_the_same_classes_or_none() -> None:
+    estimator = NetworkClassifier((4,), random_state=0)
+    estimator.partial_fit(np.eye(4), [0, 1, 0, 1], classes=[0, 1, 2])
+    estimator.partial_fit(np.eye(4), [0, 1, 0, 1], classes=[2, 1, 0])
+    with pytest.raises(RequestError, match=r"classes=\[0, 1\]: they were \[0, 1, 2\] in the first call"):
+        estimator.partial_fit(np.eye(4), [0, 1, 0, 1], classes=[0, 1])
+    assert estimator.classes_.tolist() == [0, 1, 2]
+
+
+def test_a_warm_start_keeps_its_layers() -> None:
+    estimator = NetworkClassifier((4,), warm_start=True, max_iter=2, tol=None, random_state=0)
+    estimator.fit(np.eye(4), [0, 1, 0, 1])
+    estimator.set_params(learning_rate_init=0.1).fit(np.eye(4), [0, 1, 0, 1])
+    with pytest.raises(RequestError, match="warm_start=True: the layers, activations, dropout or smoothing"):
+        estimator.set_params(hidden_layer_sizes=(5,)).fit(np.eye(4), [0, 1, 0, 1])
+
+
+def test_an_activation_that_is_nothing_is_named() -> None:
+    with pytest.raises(RequestError, match="activation=None: a name, "):
+        NetworkClassifier((4,), activation=None).fit(np.eye(4), [0, 1, 0, 1])

@@ -75,6 +75,14 @@ def test_the_first_key_is_the_slowest() -> None:
 
 
 WRONG = [
+    (
+        ["hydra.sweep.dir=x", "optimizer.lr=1,2"],
+        "hydra.sweep.dir=x: it would do nothing here; --to names the directory",
+    ),
+    (
+        ["experiment=smoke,fast_98", "trainer.epochs=1"],
+        "experiment=fast_98: its data or seed are not those of the first cell; all cells are scored on the same folds",
+    ),
     (["model=svm_rbf"], "nothing varies; give a key several values, as in 'model.C=[0.1,1,10]'"),
     (["model.hidden=[16,8]"], "nothing varies; "),
     (["optimizer.lr=0.1,0.2", "optimizer.lr=0.3,0.4"], "optimizer.lr: it is given twice; give its values once"),
@@ -203,6 +211,30 @@ def test_a_cell_that_fails_is_a_row_with_its_reason(command: Command) -> None:
         failed["error"].startswith("the loss is no longer finite at step ") and failed["mean"] == failed["rank"] == ""
     )
     assert scored["rank"] == "1"
+
+
+def test_what_scikit_learn_cannot_fit_is_a_row_too(command: Command) -> None:
+    words = ("model=svm_poly", "model.degree=150", "model.coef0=[0,1e300]", "--cv", "2", "--jobs", "1", "--to", "g")
+    said = command("gridsearch", *SVM, *words, "--quiet")
+    assert said.status in (0, 1)
+    assert "SVM of scikit-learn could not be fitted: " in table("g")[1]["error"]
+
+
+def test_numbers_stand_before_words_on_an_axis() -> None:
+    cells = [Cell(i, {"x": value}, (), None) for i, value in enumerate(("scale", 10, 2, "auto"))]  # type: ignore[arg-type]
+    order = [result.Row(cell, (Score(cell.number, 0, 0.5, 1.0),)) for cell in cells]
+    assert result._values(order, "x") == ["2", "10", "auto", "scale"]
+
+
+def test_what_lies_in_the_directory_is_not_written_over(command: Command) -> None:
+    Path("g").mkdir()
+    Path("g/grid.csv").write_text("mine")
+    said = command("gridsearch", *SMALL, "optimizer.lr=0.01,0.1", "--to", "g")
+    assert (said.status, said.err) == (
+        2,
+        "mnistlab gridsearch: error: --to g: it is not empty; name a new directory\n",
+    )
+    assert Path("g/grid.csv").read_text() == "mine"
 
 
 def test_where_every_cell_fails_there_is_nothing_to_test(command: Command) -> None:

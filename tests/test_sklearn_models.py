@@ -140,6 +140,12 @@ def test_learners_of_all_kinds_stand_in_one_table(command: Command) -> None:
 
 
 WRONG = [
+    (["model=svm_rbf", "model.pca=0.0"], "model.pca=0.0: the share of the variance that is explained must be positive"),
+    (["model=mlpclassifier", "model.hidden=64"], "model.hidden=64: a list was expected, hidden=[64] for instance"),
+    (
+        ["model=svm_rbf", "data.limit=30", "data.validation=0", "model.probabilities=calibrated"],
+        "model.probabilities=calibrated: it is cross-validated in 5 parts, and a class has only 3 training images; ",
+    ),
     (["model=knn", "model.neighbours=0"], "model.neighbours=0: the number of neighbours must be"),
     (["model=knn", "model.neighbours=1000"], "model.neighbours=1000: the training part has only "),
     (["model=knn", "model.pca=65"], "model.pca=65: "),
@@ -184,3 +190,31 @@ def test_a_machine_on_many_images_says_how_long_it_will_take() -> None:
     made = model("svm_rbf")
     assert made.guess(9_999, 784) == ""
     assert "takes about 142 min" in made.guess(60_000, 784) or "min, and four times that" in made.guess(60_000, 784)
+
+
+def test_what_has_not_converged_says_so(command: Command) -> None:
+    result = command("train", *SMALL, "model=logistic", "model.iterations=1", "hydra.run.dir=run")
+    assert result.status == 0
+    assert result.err == (
+        "warning: Logistic of scikit-learn has not converged in 1 iterations; "
+        "model.iterations or model.epochs allows more\n"
+    )
+    metrics = json.loads(Path("run/metrics.json").read_text())
+    assert (metrics["iterations"], metrics["converged"]) == (1, False)
+
+
+def test_batches_are_no_larger_than_the_training_part(command: Command) -> None:
+    words = ("model=mlpclassifier", "model.epochs=2", "data.limit=100", "data.validation=0", "hydra.run.dir=run")
+    assert "batch_size" not in command("train", *SMALL, *words).err
+
+
+def test_boosting_learns_from_all_images_as_often_as_it_was_told() -> None:
+    assert model("gradient_boosting").estimator(0, 1).early_stopping is False
+
+
+def test_what_scikit_learn_cannot_fit_is_a_failed_run(command: Command) -> None:
+    words = ("model=svm_poly", "model.degree=150", "model.coef0=1e300", "hydra.run.dir=run")
+    result = command("train", *SMALL, *words)
+    assert result.status == 1
+    assert result.err.startswith("mnistlab train: error: SVM of scikit-learn could not be fitted: ")
+    assert result.err.count("\n") == 1

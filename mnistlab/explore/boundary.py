@@ -114,12 +114,15 @@ def _learn(made: Experiment, plane: Dataset) -> Predict:
     n = len(plane.train)
     if isinstance(made.model, SklearnModel):
         with config.prefixed("model"):
-            made.model.check(n, 2)
+            made.model.check(plane.train.labels, 2)
             if guess := made.model.guess(n, 2):
                 LOG.warning("%s", guess)
             threads = choose_threads(made, None, n)
             with threadpool_limits(threads):
-                return Fitted(made.model, plane, made.seed, threads).predict
+                fitted = Fitted(made.model, plane, made.seed, threads)
+            for warning in fitted.warnings:
+                LOG.warning("%s", warning)
+            return fitted.predict
     deviations = plane.train.images.std(axis=0)
     deviations = np.where(deviations > 0, deviations, 1.0)
     standardised = replace(

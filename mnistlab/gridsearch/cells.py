@@ -65,9 +65,16 @@ def grid(overrides: Sequence[str]) -> Grid:
     swept = [f"{key}={','.join(values)}" for key, values in axes.items()]
     jobs = plan([*fixed, *swept, f"hydra.sweep.dir={config.quoted(Path('grid').absolute())}"]).jobs
     cells: dict[str, Cell] = {}
+    first: Experiment | None = None
     for job in jobs:
         composed = OmegaConf.masked_copy(job.config, [str(key) for key in job.config if key != "hydra"])
-        experiment(composed)
+        made = experiment(composed)
+        first = first or made
+        if (made.data, made.seed) != (first.data, first.seed):
+            raise RequestError(
+                f"{' '.join(job.entry.overrides)}: its data or seed are not those of the first cell; all cells are "
+                "scored on the same folds"
+            )
         chosen = tuple(text for text in job.entry.overrides if text.partition("=")[0] in axes)
         settings = {key: job.entry.settings.get(key, axes[key][0]) for key in axes}
         cells.setdefault(job.entry.config_hash, Cell(len(cells), settings, chosen, composed))
@@ -80,6 +87,8 @@ def read_axes(overrides: Sequence[str]) -> tuple[list[str], dict[str, tuple[str,
     parser = OverridesParser.create()
     parsed: list[Override] = []
     for text in overrides:
+        if text.lstrip("+~").startswith("hydra"):
+            raise RequestError(f"{text}: it would do nothing here; --to names the directory, --jobs the processes")
         try:
             parsed.append(parser.parse_override(text))
         except HydraException as error:

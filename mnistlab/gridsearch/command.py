@@ -118,7 +118,11 @@ def _place(asked: Asked) -> Path:
         directory.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise RequestError(f"--to {shown}: a file is in the way; name a directory") from None
+    except OSError as error:
+        raise RequestError(f"--to {shown}: {error.strerror}; choose another directory") from None
     path = directory / REQUEST
+    if not path.exists() and any(directory.iterdir()):
+        raise RequestError(f"--to {shown}: it is not empty; name a new directory")
     if path.exists():
         try:
             before = json.loads(files.read_text(path))
@@ -135,6 +139,7 @@ def _place(asked: Asked) -> Path:
 def _search(asked: Asked, cells: Grid, pool: Dataset, cut: list[np.ndarray], directory: Path) -> int:
     try:
         known = [one for one in result.read_folds(directory) if one.cell < len(cells.cells) and one.fold < asked.cv]
+        known = [one for one in known if not one.error.startswith("MemoryError")]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RequestError(f"{files.shown(directory / result.FOLDS)}: not readable ({error}); remove it") from None
     counted = {(one.cell, one.fold) for one in known}

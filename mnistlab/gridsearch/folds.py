@@ -87,7 +87,7 @@ def check(made: config.Experiment, data: Dataset) -> None:
     """Refuse what does not go with the data of a fold."""
     if isinstance(made.model, SklearnModel):
         with config.prefixed("model"):
-            made.model.check(len(data.train), int(np.prod(data.train.images.shape[1:])))
+            made.model.check(data.train.labels, int(np.prod(data.train.images.shape[1:])))
         return
     with config.prefixed("augment"):
         made.augment.check(*data.train.images.shape[1:])
@@ -110,6 +110,8 @@ def learn(made: config.Experiment, data: Dataset, cores: int) -> Callable[[np.nd
 
 def score(cell: Cell, fold: int, pool: Dataset, held: np.ndarray, metric: str, cores: int) -> Score:
     """Fit one cell on one fold and score it; what goes wrong is in the score, and the other cells go on."""
+    import sklearn.metrics  # noqa: F401  # in a new process, before the clock
+
     started = time.perf_counter()
     value, error = math.nan, ""
     try:
@@ -117,6 +119,8 @@ def score(cell: Cell, fold: int, pool: Dataset, held: np.ndarray, metric: str, c
         data = of_fold(made, pool, held)
         check(made, data)
         value = SCORES[metric](data.test.labels, learn(made, data, cores)(data.test.images))
-    except (RequestError, RunError, MemoryError) as problem:
-        error = " ".join(str(problem).split()) or type(problem).__name__
+    except (RequestError, RunError) as problem:
+        error = " ".join(str(problem).split())
+    except Exception as problem:
+        error = f"{type(problem).__name__}: {' '.join(str(problem).split())}"
     return Score(cell.number, fold, value, time.perf_counter() - started, error)

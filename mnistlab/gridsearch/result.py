@@ -178,9 +178,9 @@ def _heat_map(axes: Sequence[str], order: Sequence[Row], metric: str, unit: str)
 
 def _values(order: Sequence[Row], key: str) -> list[str]:
     values = [row.cell.settings[key] for row in order]
-    if all(_is_number(value) for value in values):
-        return list(dict.fromkeys(as_text(value) for value in sorted(values)))
-    return sorted(dict.fromkeys(map(as_text, values)))
+    numbers = sorted(value for value in values if _is_number(value))
+    words = sorted(as_text(value) for value in values if not _is_number(value))
+    return list(dict.fromkeys([*map(as_text, numbers), *words]))
 
 
 def _is_number(value: Any) -> bool:
