@@ -139,7 +139,7 @@ def kind(schema: type[Any], field: Field[Any]) -> str:
     if is_enum(hint):
         return "a name"
     if hint is Any:
-        return "several"
+        return "as accepted"
     text = hint.__name__ if isinstance(hint, type) and not hasattr(hint, "__args__") else str(hint)
     text = re.sub(r"list\[(\w+|typing\.Any)\]", lambda m: f"list of {'layers' if 'Any' in m[1] else m[1]}", text)
     return " or ".join(re.sub(r"\w+", lambda m: KINDS.get(m[0], m[0]), part) for part in text.split(" | "))
