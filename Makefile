@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help train test check format bench stress build clean
+.PHONY: help train test check format docs bench stress build clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -26,6 +26,9 @@ check: $(VENV)/.dev ## ruff, format, mypy, import contracts
 format: $(VENV)/.dev ## put the code in form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(VENV)/.docs ## build the documentation in build/site (a warning is an error)
+	$(BIN)/python -m mkdocs build --strict $(ARGS)
 
 bench: $(VENV)/.bench ## time the workloads against PyTorch and scikit-learn (needs full MNIST in MNISTLAB_DATA)
 	$(BIN)/python benchmarks/bench.py $(ARGS)
@@ -57,6 +60,10 @@ $(VENV)/.installed: $(BIN)/python pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(VENV)/.installed
 	$(PIP) --editable ".[dev]"
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.installed
+	$(PIP) --editable ".[docs]"
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.installed

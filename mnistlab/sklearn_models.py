@@ -164,7 +164,7 @@ class SVM(SklearnModel):
     """A support vector machine, one class against one other (Cortes & Vapnik 1995; LIBSVM).
 
     ``C`` is the cost of a violated margin. ``gamma`` is a number, or ``scale``: 1 / (features x variance), or
-    ``auto``: 1 / features.
+    ``auto``: 1 / features. ``coef0`` is the r of the poly and sigmoid kernels.
     """
 
     kernel: Kernel = Kernel.rbf
@@ -321,7 +321,9 @@ class GradientBoosting(SklearnModel):
 class MLPClassifier(SklearnModel):
     """scikit-learn's multi-layer perceptron, with its own optimizer: the settings of the project's do not apply.
 
-    ``alpha`` is its L2 penalty, divided by the number of images of a batch; ``patience`` its ``n_iter_no_change``.
+    ``activation``, ``solver``, ``momentum`` and ``early_stopping`` are its own, ``schedule`` is its ``learning_rate``,
+    ``nesterov`` its ``nesterovs_momentum`` (with ``solver=sgd``). ``alpha`` is its L2 penalty, divided by the number of
+    images of a batch; ``patience`` its ``n_iter_no_change``.
     """
 
     hidden: Any = None

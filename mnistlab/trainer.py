@@ -22,10 +22,11 @@ class TrainMetrics(Enum):
 class Trainer:
     """How a network is trained: length, batches, early stopping, clipping.
 
-    ``batch_size`` is a number or ``full``. ``patience`` stops after so many epochs in a row in which ``monitor``, a
-    metric of the validation part, did not improve by more than ``min_delta``. ``clip_norm`` bounds the Euclidean norm
-    of the whole gradient, penalties included (Pascanu et al. 2013). ``threads`` of BLAS: ``auto`` is one for networks
-    so small that two only wait for each other. ``checkpoint_every`` is a number of epochs, or a time: 30s, 5min, 1h.
+    ``batch_size`` is a number or ``full``; ``shuffle`` draws a new order of the images in every epoch. ``patience``
+    stops after so many epochs in a row in which ``monitor``, a metric of the validation part, did not improve by more
+    than ``min_delta``. ``clip_norm`` bounds the Euclidean norm of the whole gradient, penalties included (Pascanu et
+    al. 2013). ``threads`` of BLAS: ``auto`` is one for networks so small that two only wait for each other.
+    ``checkpoint_every`` is a number of epochs, or a time: 30s, 5min, 1h.
     """
 
     epochs: int = 10

@@ -24,7 +24,8 @@ OPTIONS = ("train_images", "train_labels", "test_images", "test_labels")
 class IdxSource(Source):
     """Four IDX files, gzip-compressed or not: ``path`` holds them under MNIST's names, or each has its option.
 
-    Labels are 0 to ``classes`` - 1.
+    These are the files ``train_images``, ``train_labels``, ``test_images`` and ``test_labels``. Labels are 0 to
+    ``classes`` - 1; ``class_names`` are the names to show for them.
     """
 
     path: str | None = None
@@ -79,8 +80,8 @@ class IdxSource(Source):
 class NpzSource(OwnTest):
     """A NumPy archive: Keras's x_train, y_train, x_test, y_test, or images, labels (and test_images, test_labels).
 
-    Images are (n, height, width), (n, height, width, 1) or (n, side * side) whole numbers of 0 to 255;
-    labels (n,) or (n, 1), 0 to ``classes`` - 1.
+    ``path`` is the file. Images are (n, height, width), (n, height, width, 1) or (n, side * side) whole numbers of 0 to
+    255; labels (n,) or (n, 1), 0 to ``classes`` - 1. ``class_names`` are the names to show for them.
     Without a test part in the archive the last rows of each class are it (``test``).
     """
 

@@ -43,7 +43,7 @@ class Zeros(Init):
 
 @dataclass
 class Normal(Init):
-    """W ~ N(mean, std^2), whatever the size of the layer."""
+    """W ~ N(``mean``, ``std``^2), whatever the size of the layer."""
 
     std: float = 0.05
     mean: float = 0.0
@@ -58,7 +58,7 @@ class Normal(Init):
 
 @dataclass
 class Uniform(Init):
-    """W ~ U(low, high), whatever the size of the layer."""
+    """W ~ U(``low``, ``high``), whatever the size of the layer."""
 
     low: float = -0.05
     high: float = 0.05

@@ -73,7 +73,7 @@ def layer_row(descriptions: Sequence[Any]) -> list[Layer]:
 
 @dataclass
 class Model:
-    """What every network model has: its output and its loss."""
+    """What every network model has: ``output``, how logits become probabilities, and the ``loss`` of its training."""
 
     sized_by: ClassVar[str] = "layers"  # the key to blame for layers that do not fit, or are too large
 
@@ -161,7 +161,7 @@ class MLP(Model):
 
 @dataclass
 class OneHidden(Model):
-    """A perceptron with one hidden layer of ``units``."""
+    """A perceptron with one hidden layer of ``units`` and the ``activation`` after it."""
 
     sized_by = "units"
 
@@ -182,7 +182,7 @@ class OneHidden(Model):
 
 @dataclass
 class LayerList(Model):
-    """Any row of layers, each a name or a name with settings: ``[{conv: {filters: 6, kernel: 5}}, relu, flatten]``.
+    """Any row of ``layers``, each a name or a name with settings: ``[{conv: {filters: 6, kernel: 5}}, relu, flatten]``.
 
     Sizes are inferred. After the list comes the output layer, dense with one unit a class, unless ``output_layer`` is
     false; the list must then itself end with one output a class. ``regularization.dropout`` acts after the activation

@@ -18,7 +18,8 @@ class BatchNorm(Layer):
     Ioffe & Szegedy 2015. In training mean and variance are those of the batch (over its pixels too, for maps); in
     inference the running ones: running <- momentum running + (1 - momentum) batch, that of the variance with
     m / (m - 1) for m elements, as in PyTorch, whose ``momentum`` is 1 - ours (Keras: as ours). gamma starts at 1 and is
-    not regularised. A batch that goes through in chunks is normalised chunk by chunk.
+    not regularised. ``eps`` keeps the division away from zero. A batch that goes through in chunks is normalised chunk
+    by chunk.
 
     A batch of m = 1, one vector or one map of a single pixel, is its own mean: y = beta and dx = 0, as the equations
     say, and the running statistics stay as they are, since it has no variance. As the last batch of an epoch it does

@@ -127,7 +127,10 @@ class Nesterov(Momentum):
 
 @dataclass
 class AdaGrad(Optimizer):
-    """s <- s + g^2;  theta <- theta - lr g / (sqrt(s) + eps). Duchi et al. 2011; s starts at zero as in PyTorch."""
+    """s <- s + g^2;  theta <- theta - lr g / (sqrt(s) + eps). Duchi et al. 2011; s starts at zero as in PyTorch.
+
+    ``eps`` keeps the division away from zero.
+    """
 
     slots = 1
 
@@ -150,8 +153,11 @@ class AdaGrad(Optimizer):
 
 @dataclass
 class RMSprop(Optimizer):
-    """s <- rho s + (1 - rho) g^2;  theta <- theta - lr g / (sqrt(s) + eps). Hinton 2012, lecture 6; eps outside the
-    root as in PyTorch (Keras has it inside)."""
+    """s <- rho s + (1 - rho) g^2;  theta <- theta - lr g / (sqrt(s) + eps). Hinton 2012, lecture 6.
+
+    ``rho`` is what s keeps of itself in a step. ``eps`` keeps the division away from zero; it stands outside the root
+    as in PyTorch (Keras has it inside).
+    """
 
     slots = 1
 
@@ -180,8 +186,10 @@ class RMSprop(Optimizer):
 @dataclass
 class Adam(Optimizer):
     """m <- b1 m + (1-b1) g;  v <- b2 v + (1-b2) g^2;  theta <- theta - lr m^ / (sqrt(v^) + eps), m^ = m / (1 - b1^t),
-    v^ = v / (1 - b2^t). Kingma & Ba 2015, algorithm 1; eps is added after the bias correction (scikit-learn adds it
-    before).
+    v^ = v / (1 - b2^t). Kingma & Ba 2015, algorithm 1.
+
+    ``beta1`` (b1) is what m keeps of itself in a step, ``beta2`` (b2) what v does. ``eps`` keeps the division away from
+    zero; it is added after the bias correction (scikit-learn adds it before).
 
     The slots hold m / (1-b1) and v / (1-b2), and the corrections are folded into two scalars, which saves four
     passes over the vectors: theta <- theta - a m' / (sqrt(v') + e).

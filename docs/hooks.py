@@ -1,0 +1,28 @@
+"""What MkDocs does beside its own: it adds the pages of the reference, and turns formulas into MathML."""
+
+from __future__ import annotations
+
+import html
+import re
+
+import reference
+from latex2mathml.converter import convert
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+INLINE = re.compile(r'<span class="arithmatex">\\\((.*?)\\\)</span>', re.DOTALL)
+DISPLAYED = re.compile(r'<div class="arithmatex">\s*\\\[(.*?)\\\]\s*</div>', re.DOTALL)
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the reference, which no file holds."""
+    for path, text in reference.pages().items():
+        files.append(File.generated(config, path, content=text))
+    return files
+
+
+def on_page_content(content: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Write formulas as MathML: browsers show it by themselves, without scripts or a network."""
+    content = INLINE.sub(lambda found: convert(html.unescape(found[1])), content)
+    return DISPLAYED.sub(lambda found: convert(html.unescape(found[1]), display="block"), content)

@@ -1,0 +1,254 @@
+"""The reference pages, made from the schemas: key, type, default, what the program accepts, and what it means.
+
+Nothing is written twice. What a key accepts is what the program says when it refuses a wrong value; what it means is
+what the docstring of its class says of ``key``, the name that the check gives it, and the docstring of its Enum.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import MISSING, Field, fields
+from enum import Enum
+from typing import Any, get_type_hints
+
+from mnistlab import cli, config
+from mnistlab.errors import RequestError
+from mnistlab.evaluate import SCORES
+from mnistlab.nn.loss import LOSSES
+from mnistlab.nn.model import LAYERS
+from mnistlab.report import Report
+
+NAMES = {"monitor": SCORES}  # names that the schema leaves to `config.experiment` to check
+WRONG: tuple[Any, ...] = (-1.0, 0.0, 1e12, "?", float("nan"))
+WRONG_LISTS: tuple[Any, ...] = ([-1], ["?"])
+KINDS = {"int": "whole number", "float": "number", "bool": "true or false", "str": "text", "None": "null"}
+
+
+def pages() -> dict[str, str]:
+    """Return every page of the reference: its path and its Markdown."""
+    made = {f"reference/{group}.md": group_page(group) for group in config.group_names()}
+    made["reference/layers.md"] = layers_page()
+    made["reference/report.md"] = report_page()
+    made["reference/launcher.md"] = launcher_page()
+    made["reference/commands.md"] = commands_page()
+    return made
+
+
+def group_page(group: str) -> str:
+    """Return the page of a config group: its options, then each schema with its keys."""
+    options = {option: text_of(group, option) for option in config.option_names(group)}
+    lines = [f"# {group}", "", f"`{group}=OPTION` chooses one of these" + (":" if group != "experiment" else "; ")]
+    if group == "experiment":
+        lines[-1] += "`experiment=FOLDER/NAME` where it lies in a folder. Each says what differs from the defaults:"
+    lines += ["", "| option | what it is |" if group == "experiment" else "| option | keys | what it is |"]
+    lines += ["|---|---|" if group == "experiment" else "|---|---|---|"]
+    for option, text in options.items():
+        schema = config.schema_of(group, option)
+        keys = f" [{schema.__name__}](#{schema.__name__.lower()}) |" if schema else ""
+        lines.append(f"| `{option}` |{keys} {cell(header(text))} |")
+    seen = {schema: None for option in options if (schema := config.schema_of(group, option))}
+    for schema in seen:
+        chosen = [option for option in options if config.schema_of(group, option) is schema]
+        lines += ["", f"## {schema.__name__}", "", described(schema), ""]
+        if group not in ("regularization", "trainer"):
+            lines += [f"Options: {', '.join(f'`{option}`' for option in chosen)}.", ""]
+        lines += list(table(schema, f"{group}.", {option: options[option] for option in chosen}))
+    return "\n".join(lines) + "\n"
+
+
+def layers_page() -> str:
+    """Return the page of the layers that `model.layers` may list, and of losses and outputs."""
+    lines = [
+        *("# layers", "", "An entry of `model.layers` is a name, `relu`, or a name with its settings,"),
+        *("`conv: {filters: 16, kernel: 5}`; a setting has the key `model.layers.0.conv.filters`.", ""),
+        *("[Mathematics](../mathematics.md) has the gradients.",),
+    ]
+    for name, schema in LAYERS.items():
+        lines += ["", f"## {name}", "", described(schema), "", *table(schema, "")]
+    lines += ["", "# Losses", ""]
+    for name, loss in LOSSES.items():
+        lines += [f"## {name}", "", f"`model.loss={name}`, with `model.output` {' or '.join(loss.outputs)}.", ""]
+        lines += [described(loss), ""]
+    return "\n".join(lines) + "\n"
+
+
+def report_page() -> str:
+    """Return the page of the keys that belong to no group."""
+    lines = ["# report and seed", "", described(Report), "", *table(Report, "report.")]
+    lines += [
+        "",
+        "## seed",
+        "",
+        "`seed`, a whole number of 0 or more, default 0: every random draw of a run comes from",
+    ]
+    lines += ["one of the streams that are spawned from it by name.", ""]
+    return "\n".join(lines)
+
+
+def launcher_page() -> str:
+    """Return the page of the ways to run the jobs of a sweep."""
+    lines = [
+        "# hydra/launcher",
+        "",
+        "`hydra/launcher=OPTION` says where the jobs of a sweep (`-m`) run; `basic` is one",
+    ]
+    lines += ["after the other in this process.", ""]
+    for option in config.option_names("hydra/launcher"):
+        text = text_of("hydra/launcher", option)
+        values = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
+        lines += [f"## {option}", "", header(text), "", "```yaml", values, "```", ""]
+    return "\n".join(lines)
+
+
+def commands_page() -> str:
+    """Return the page of the commands: what each says with --help."""
+    names = [name for name in cli.COMMANDS if name not in ("train", "completion")]  # the one is all of this reference
+    with ThreadPoolExecutor() as pool:
+        helps = list(pool.map(help_of, names))
+    lines = ["# Commands", "", "```text", cli.USAGE.rstrip(), "```", ""]
+    for name, text in zip(names, helps, strict=True):
+        lines += [f"## {name}", "", "```text", text.rstrip(), "```", ""]
+    return "\n".join(lines)
+
+
+def help_of(command: str) -> str:
+    """Return what ``mnistlab COMMAND --help`` prints."""
+    line = [sys.executable, "-m", "mnistlab", command, "--help"]
+    return subprocess.run(line, capture_output=True, text=True, check=True).stdout
+
+
+def table(schema: type[Any], prefix: str, yamls: Mapping[str, str] | None = None) -> Iterator[str]:
+    """Yield the lines of the table of a schema's keys."""
+    if not fields(schema):
+        yield "It has no keys."
+        return
+    yield from ("| key | type | default | accepted | meaning |", "|---|---|---|---|---|")
+    for field in fields(schema):
+        columns = [kind(schema, field), default(field, yamls or {}), accepted(schema, field), meaning(schema, field)]
+        yield f"| `{prefix}{field.name}` | " + " | ".join(map(cell, columns)) + " |"
+
+
+def kind(schema: type[Any], field: Field[Any]) -> str:
+    """Return the type of a key, in words."""
+    hint = get_type_hints(schema)[field.name]
+    if is_enum(hint):
+        return "a name"
+    if hint is Any:
+        return "as accepted"
+    text = hint.__name__ if isinstance(hint, type) and not hasattr(hint, "__args__") else str(hint)
+    text = re.sub(r"list\[(\w+|typing\.Any)\]", lambda m: f"list of {'layers' if 'Any' in m[1] else m[1]}", text)
+    return " or ".join(re.sub(r"\w+", lambda m: KINDS.get(m[0], m[0]), part) for part in text.split(" | "))
+
+
+def default(field: Field[Any], yamls: Mapping[str, str]) -> str:
+    """Return the default of a key, and what the options' YAML files say instead."""
+    factory = field.default_factory
+    value = factory() if factory is not MISSING else field.default
+    text = "to be given" if value is MISSING else f"`{shown(value)}`"
+    for option, yaml in yamls.items():
+        if (own := re.search(rf"^{field.name}: *(.+)$", yaml, re.MULTILINE)) and own[1] != shown(value):
+            text += f"; `{option}`: `{own[1]}`"
+        elif re.search(rf"^{field.name}:$", yaml, re.MULTILINE):
+            text += f"; `{option}`: its own"
+    return text
+
+
+def accepted(schema: type[Any], field: Field[Any]) -> str:
+    """Return what a key accepts: the names of its Enum, or what is said when a wrong value is refused."""
+    hint = get_type_hints(schema)[field.name]
+    if is_enum(hint):
+        return ", ".join(f"`{member.value}`" for member in hint)
+    if field.name in NAMES:
+        return ", ".join(f"`{name}`" for name in NAMES[field.name])
+    return "; ".join(rule for _, rule in refusals(schema, field)) or ("`true`, `false`" if hint is bool else "any")
+
+
+def meaning(schema: type[Any], field: Field[Any]) -> str:
+    """Return what a key means; empty where the code does not say."""
+    hint = get_type_hints(schema)[field.name]
+    parts = [name for name, _ in refusals(schema, field) if name not in ("", field.name, "it", "a fraction")][:1]
+    parts = [part[0].upper() + part[1:] + "." for part in parts]
+    for cls in schema.__mro__:
+        if is_documented(cls):
+            parts += [part for part in sentences(inspect.getdoc(cls) or "") if re.search(rf"``{field.name}\b", part)]
+    if is_enum(hint):
+        comments = re.findall(r'= "(\w+)"  # (.+)', inspect.getsource(hint))
+        parts += [inspect.getdoc(hint) or "", *(f"`{name}`: {comment}." for name, comment in comments)]
+    return " ".join(dict.fromkeys(parts))
+
+
+def refusals(schema: type[Any], field: Field[Any]) -> list[tuple[str, str]]:
+    """Return what the schema says of wrong values of a key: the name it has there, and what was expected."""
+    given = {f.name: 1 for f in fields(schema) if f.default is MISSING and f.default_factory is MISSING}
+    listed = "list" in str(get_type_hints(schema)[field.name]) or field.name == "hidden"
+    found: dict[str, str] = {}
+    for value in WRONG_LISTS if listed else WRONG:
+        try:
+            schema(**{**given, field.name: value})
+        except RequestError as error:
+            key, _, said = str(error).partition(": ")
+            if not re.match(rf"(?:layers\.0|{field.name})=", key):
+                continue  # another key is blamed
+            name, must, rule = re.sub("; .* given .*", "", said).partition(" must ")
+            name, unless, exception = name.rstrip(",").partition(", unless ")
+            found[f"must {rule}{unless}{exception}" if must else name] = name if must else ""
+    if len(found) > 1:
+        found.pop("a number was expected", None)
+    return [(name, rule) for rule, name in found.items()]
+
+
+def described(cls: type[Any]) -> str:
+    """Return the docstring of a class as Markdown."""
+    return escaped((inspect.getdoc(cls) or "").replace("``", "`"))
+
+
+def escaped(text: str) -> str:
+    """Return text with what Markdown would read as a tag escaped, outside of code."""
+    parts = text.split("`")
+    parts[::2] = [part.replace("<", "&lt;") for part in parts[::2]]
+    return "`".join(parts)
+
+
+def sentences(text: str) -> list[str]:
+    """Return the sentences of a docstring."""
+    return re.split(r"(?<=[.])\s+(?=[A-Z`])", " ".join(text.split()))
+
+
+def header(yaml: str) -> str:
+    """Return what the comment at the top of a YAML file says."""
+    lines = re.match(r"(?:#.*\n)*", yaml)
+    assert lines
+    kept = [line[1:].strip() for line in lines[0].splitlines() if "@package" not in line]
+    return " ".join(kept)
+
+
+def text_of(group: str, option: str) -> str:
+    """Return the YAML of an option."""
+    return (config.folder() / group / f"{option}.yaml").read_text()
+
+
+def shown(value: Any) -> str:
+    """Return a default as one writes it on the command line."""
+    if isinstance(value, Enum):
+        return str(value.value)
+    return str(value).lower() if isinstance(value, bool) else "null" if value is None else str(value)
+
+
+def cell(text: str) -> str:
+    """Return text for a cell of a table."""
+    return escaped(text.replace("``", "`").replace("|", "\\|"))
+
+
+def is_enum(hint: Any) -> bool:
+    """Return whether a type is an Enum."""
+    return isinstance(hint, type) and issubclass(hint, Enum)
+
+
+def is_documented(cls: type[Any]) -> bool:
+    """Return whether a class has a docstring of its own, in this package."""
+    return cls.__module__.startswith("mnistlab") and bool(cls.__dict__.get("__doc__"))
