@@ -62,6 +62,7 @@ def test_cfg_job_shows_what_would_run_and_runs_nothing(command: Command) -> None
         "init",
         "regularization",
         "trainer",
+        "tracking",
         "report",
         "seed",
     ]

@@ -20,7 +20,7 @@ README = (ROOT / "README.md").read_text()
 COMMANDS = re.findall(
     rf"^    (mnistlab (?:{'|'.join(cli.COMMANDS)})(?!:).*)$", README.replace("\\\n", ""), re.MULTILINE
 )
-ELSEWHERE = ("mnistlab data fetch", "submitit_slurm", "init.address")  # a network, a cluster
+ELSEWHERE = ("mnistlab data fetch", "submitit_slurm", "init.address", "tracking=mlflow")  # network, cluster, database
 SWEEPS = {"outputs/init": ["init=random,kaiming"], "outputs/grid": ["optimizer.lr=0.01,0.1", "init=kaiming"]}
 
 
