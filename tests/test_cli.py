@@ -98,6 +98,7 @@ def test_cfg_hydra_claims_no_directory(command: Command) -> None:
         ("mnistlab evaluate outputs/a data=folder data.si", ["data.size="]),
         ("mnistlab predict outputs/a ", []),
         ("mnistlab predict outputs/a --s", ["--as", "--invert", "--show", "--json", "--help"]),
+        ("mnistlab serve outputs/a --", ["--port", "--help"]),
         ("mnistlab export outputs/a --", ["--format", "--to", "--help"]),
         ("mnistlab doctor outputs/a --", ["--json", "--help"]),
         ("mnistlab lr-find --steps 50 --until=1 optimizer.b", ["optimizer.beta1=", "optimizer.beta2="]),
