@@ -35,6 +35,7 @@ Usage: mnistlab COMMAND ...
   doctor RUN [--json]                        what went wrong in a run or is odd, and the override to try
   evaluate RUN [RUN ...] [data=NAME ...]     score saved models: alone or as an ensemble, on other or harder images
   predict RUN PICTURE [PICTURE ...]          what a saved model sees in photographs and scans of any size
+  serve RUN [--port N]                       a page on this machine to draw a digit and watch the network
   export RUN --format onnx|numpy|npz|...     a saved model for other programs, or as Python that needs NumPy only
   explore pca [data=NAME ...]                principal components of the images, in numbers and pictures
   explore boundary model=NAME[,NAME] [...]   decision regions of models on the first two components
@@ -299,6 +300,13 @@ def export(arguments: list[str]) -> int:
     return command.main(arguments)
 
 
+def serve(arguments: list[str]) -> int:
+    """``mnistlab serve``: a page on this machine to draw on, and what a saved network makes of it."""
+    from mnistlab.serve import command
+
+    return command.main(arguments)
+
+
 def explore(arguments: list[str]) -> int:
     """``mnistlab explore pca | boundary``: principal components, and decision regions in their plane."""
     from mnistlab.explore import command
@@ -393,6 +401,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "doctor": doctor,
     "evaluate": evaluate,
     "predict": predict,
+    "serve": serve,
     "export": export,
     "explore": explore,
     "data": data,
@@ -401,6 +410,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
 
 OPTIONS_ONLY = {
     "predict": "--as --invert --show --json --help",
+    "serve": "--port --help",
     "export": "--format --to --help",
     "doctor": "--json --help",
 }

@@ -31,6 +31,7 @@ from mnistlab.nn.regularization import Regularization
 from mnistlab.nn.schedule import SCHEDULES, Schedule
 from mnistlab.report import Report
 from mnistlab.sklearn_models import SKLEARN_MODELS, SklearnModel
+from mnistlab.tracking import TRACKINGS, Tracking
 from mnistlab.train import Trainer
 
 GROUPS: dict[str, Mapping[str, type[Any]]] = {
@@ -40,6 +41,7 @@ GROUPS: dict[str, Mapping[str, type[Any]]] = {
     "optimizer": OPTIMIZERS,
     "schedule": SCHEDULES,
     "init": INITS,
+    "tracking": TRACKINGS,
 }
 
 
@@ -58,6 +60,7 @@ class Root:
     init: Any = MISSING
     regularization: Regularization = field(default_factory=Regularization)
     trainer: Trainer = field(default_factory=Trainer)
+    tracking: Any = MISSING
     report: Report = field(default_factory=Report)
     seed: int = 0
 
@@ -74,6 +77,7 @@ class Experiment:
     init: Init
     regularization: Regularization
     trainer: Trainer
+    tracking: Tracking
     report: Report
     seed: int
 
@@ -190,7 +194,7 @@ def reject_unknown_keys(cfg: DictConfig) -> None:
 
 
 def config_hash(cfg: DictConfig) -> str:
-    """Return a hash of what decides the numbers: not ``report``, nor how often a checkpoint is written.
+    """Return a hash of what decides the numbers: not ``report``, ``tracking``, nor how often a checkpoint is written.
 
     Equal hashes are the same experiment.
     """
@@ -204,7 +208,8 @@ def deciding(cfg: DictConfig) -> dict[str, Any]:
     """Return the part of a configuration that decides the numbers of a network, as plain data."""
     content = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)
     assert isinstance(content, dict)
-    content.pop("report", None)
+    for shown in ("report", "tracking"):
+        content.pop(shown, None)
     if isinstance(trainer := content.get("trainer"), dict):
         trainer.pop("checkpoint_every", None)
     return {str(key): value for key, value in content.items()}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,14 +54,32 @@ def stop() -> None:
         handler.close()
 
 
+BLOCKS = "▁▂▃▄▅▆▇█"
+WIDEST = 20  # epochs of the live curve
+
+
+def curve(values: Sequence[float]) -> str:
+    """Return the last values as a row of blocks from the lowest to the highest; nothing where there is no curve yet."""
+    kept = [value for value in values[-WIDEST:] if math.isfinite(value)]
+    if len(kept) < 2:
+        return ""
+    low, span = min(kept), (max(kept) - min(kept)) or 1.0
+    return "".join(BLOCKS[round((len(BLOCKS) - 1) * (value - low) / span)] for value in kept)
+
+
 class Progress:
-    """A line an epoch, and on a terminal a tqdm bar within each epoch."""
+    """A line an epoch, and on a terminal a tqdm bar within each epoch, beside it the curve of the loss so far.
+
+    The loss is that of the validation part, if there is one. No line and no bar has colours.
+    """
 
     def __init__(self, epochs: int, validation: bool, verbosity: str, done: int = 0) -> None:
         self.epochs, self.validation = epochs, validation
         self.bar: Any = None
         self.live = verbosity != "quiet" and sys.stderr.isatty()
         self.shown = done
+        self.losses: list[float] = []
+        self.blocks = (getattr(sys.stderr, "encoding", None) or "").lower().startswith("utf")
 
     @property
     def on_step(self) -> Callable[[int, int, float], None] | None:
@@ -73,7 +92,9 @@ class Progress:
 
             self.shown += 1
             width = len(str(self.epochs))
-            self.bar = tqdm(total=steps, desc=f"epoch {self.shown:{width}}/{self.epochs}", unit="step", leave=False)
+            drawn = f"  {curve(self.losses)}" if self.blocks and len(self.losses) > 1 else ""
+            desc = f"epoch {self.shown:{width}}/{self.epochs}{drawn}"
+            self.bar = tqdm(total=steps, desc=desc, unit="step", leave=False)
             self.bar.update(step - 1)
         self.bar.update(1)
         if step % 32 == 0:
@@ -83,6 +104,7 @@ class Progress:
         """Print the line of the epoch that has ended."""
         self.close()
         row = history.epochs[-1]
+        self.losses = [one.val_loss if self.validation else one.train_loss for one in history.epochs]
         width = len(str(self.epochs))
         line = f"epoch {row.epoch:{width}}/{self.epochs}"
         line += f"  loss {row.train_loss:.4f}  accuracy {100 * row.train_accuracy:.2f} %"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from mnistlab.errors import RequestError, did_you_mean
 
 USAGE = """\
-Usage: mnistlab data list
+Usage: mnistlab data list [--json]
        mnistlab data fetch NAME [--to FOLDER]
        mnistlab data show [data=NAME ...] [key=value ...] [--to FOLDER]
 
@@ -24,8 +25,11 @@ def list_datasets(arguments: list[str]) -> int:
     """Print a table of the datasets."""
     from mnistlab.data import catalogue
 
+    if wrong := [word for word in arguments if word != "--json"]:
+        raise RequestError(f"{wrong[0]}: `mnistlab data list` takes no arguments but --json")
     if arguments:
-        raise RequestError(f"{arguments[0]}: `mnistlab data list` takes no arguments")
+        _say(json.dumps([{**row, "found": row["found"] and str(row["found"])} for row in catalogue()], indent=2))
+        return 0
     table = [("data=", "training + test", "classes", "what", "where")]
     for row in catalogue():
         size = f"{row['train']:,} + {row['test']:,}"

@@ -11,7 +11,7 @@ from typing import Any
 
 from mnistlab import config_files, files, ledger, status
 from mnistlab.errors import RequestError, did_you_mean
-from mnistlab.settings import UNTOLD_KEYS, as_text, flat, look_up, told, varying
+from mnistlab.settings import UNTOLD, UNTOLD_KEYS, as_text, flat, look_up, told, varying
 from mnistlab.status import State
 
 PARTS = ("train", "validation", "test")
@@ -156,7 +156,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _decides(key: str) -> bool:
-    return key != "seed" and key not in UNTOLD_KEYS and not key.startswith(("report.", "hydra"))
+    return key.partition(".")[0] not in UNTOLD and key not in UNTOLD_KEYS and not key.startswith("hydra")
 
 
 def _metrics(path: Path) -> tuple[dict[str, Any], str]:

@@ -8,12 +8,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from omegaconf import OmegaConf
+
 from mnistlab import arguments as arguments_of
 from mnistlab import config, environment, files, run, saved_config, status
 from mnistlab.errors import RequestError
 from mnistlab.resume_command import conclude, started_in, threads_of
 from mnistlab.run import Setting
 from mnistlab.settings import as_text, flat
+from mnistlab.tracking import NoTracking
 
 USAGE = """\
 Usage: mnistlab rerun RUN [--to DIR] [--quiet]
@@ -46,6 +49,7 @@ def main(arguments: Sequence[str]) -> int:
     cfg, was = saved_config.read(directory), _json(directory / "metrics.json", place)
     about = environment.read(directory / "environment.json")
     described = {name: _text(directory / ".hydra" / name) for name in HYDRA}
+    cfg.tracking = OmegaConf.structured(NoTracking)  # a repetition is a check of the run, not another result
     if flags:
         cfg.report.console = "quiet"
     to = _claim(given.get("--to"))

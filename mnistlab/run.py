@@ -15,7 +15,21 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from threadpoolctl import threadpool_limits
 
-from mnistlab import checkpoint, config, console, files, learning, model_file, pictures, report, run_page
+from mnistlab import (
+    checkpoint,
+    config,
+    console,
+    files,
+    learning,
+    ledger,
+    model_file,
+    page,
+    pictures,
+    records,
+    report,
+    run_page,
+    tracking,
+)
 from mnistlab.augment import NoAugment
 from mnistlab.console import LOG, RESULT
 from mnistlab.data import Dataset, load
@@ -28,6 +42,13 @@ from mnistlab.sklearn_models import Fitted, SklearnModel
 from mnistlab.status import Status
 from mnistlab.status import read as read_status
 from mnistlab.streams import stream
+from mnistlab.train import History
+
+# What a tracker may store of a run beside its pictures
+SHARED = (
+    *("metrics.json", "history.csv", "environment.json", ".hydra/config.yaml"),
+    *("model.safetensors", "confusion_matrix.csv", page.NAME),
+)
 
 
 @dataclass
@@ -149,6 +170,7 @@ def _describe(run: Path, cfg: DictConfig, others: Mapping[str, str]) -> None:
 
 def _run(made: config.Experiment, deciding: dict[str, Any], setting: Setting, status: Status) -> None:
     run, found = setting.directory, None
+    tracking.check(made.tracking)
     if setting.resumes:
         files.remove_unfinished(run)
         if (run / checkpoint.NAME).exists() and not isinstance(made.model, SklearnModel):
@@ -171,7 +193,8 @@ def _run(made: config.Experiment, deciding: dict[str, Any], setting: Setting, st
     files.write_json(run / "environment.json", now)
     _announce(made, dataset, network, threads)
 
-    with threadpool_limits(threads):
+    facts = _facts(made, setting)
+    with threadpool_limits(threads), tracking.listening(made.tracking, facts) as listener:
         with status.timed("train"):
             if isinstance(made.model, SklearnModel):
                 with config.prefixed("model"):
@@ -181,7 +204,14 @@ def _run(made: config.Experiment, deciding: dict[str, Any], setting: Setting, st
                 learned, predict = fitted.learned, fitted.predict
             else:
                 assert network is not None
-                history = learning.train(made, dataset, network, run, origin, found, setting.watch)
+
+                def on_epoch(history: History) -> None:
+                    listener.on_epoch(history)
+                    if setting.watch:
+                        setting.watch(history)
+
+                history = learning.train(made, dataset, network, run, origin, found, on_epoch)
+                listener.on_epoch(history)  # of a run that was over when it was resumed
                 learned, predict = learning.learned(network, history), network.predict
         with status.timed("evaluate"):
             if network:
@@ -200,13 +230,24 @@ def _run(made: config.Experiment, deciding: dict[str, Any], setting: Setting, st
                 report.write_augmented(run, dataset.train, made.augment, stream(made.seed, "augment"))
             if network:
                 report.write_maps(run, network, dataset, predictions["test"], made.report)
-    with status.timed("plots"):
-        drawn = pictures.draw(run, made.report.plots)
-        run_page.write(run, status.seconds)
+        with status.timed("plots"):
+            drawn = pictures.draw(run, made.report.plots)
+            run_page.write(run, status.seconds)
+        listener.finish(metrics, [*(run / name for name in SHARED), *drawn])
     for path in drawn:
         LOG.debug("wrote %s", path)
     status.write("completed")
     LOG.log(RESULT, "%s", console.result_block(metrics, files.shown(run)))
+
+
+def _facts(made: config.Experiment, setting: Setting) -> tracking.Facts:
+    """Return what a tracker is told of a run before it trains."""
+    run = setting.directory.absolute()
+    told = {**records.read(run).settings, "seed": made.seed}
+    if isinstance(made.model, SklearnModel):
+        told = {key: value for key, value in told.items() if key.partition(".")[0] in config.USED_BY_SKLEARN}
+    sweep = run.parent.name if (run.parent / ledger.NAME).exists() else None
+    return tracking.Facts(run, setting.started_in, told, sweep, setting.resumes)
 
 
 def load_data(made: config.Experiment) -> Dataset:

@@ -14,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mnistlab import config, environment, files
 from mnistlab.errors import RequestError
+from mnistlab.tracking import NoTracking
 
 MOST_ENTRIES = 100_000  # of a configuration: a few lines of YAML aliases can stand for billions
 PLAIN = ("regularization", "trainer", "report")
@@ -24,8 +25,9 @@ def read(directory: Path) -> DictConfig:
     path = directory / ".hydra" / "config.yaml"
     shown = files.shown(path)
     content = _load(path, shown)
-    names = _schema_names(directory)
+    names = {"tracking": "none", **_schema_names(directory)}  # a run made before there was a choice
     made = OmegaConf.structured(config.Root)
+    made.tracking = OmegaConf.structured(NoTracking)
     for key, value in content.items():
         if key not in config.Root.__dataclass_fields__:
             raise RequestError(f"{shown}: {key} is no key of a configuration here")

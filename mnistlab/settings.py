@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-UNTOLD = ("report", "seed")  # what a run shows of itself decides nothing, and seeds are what is averaged over
+UNTOLD = ("report", "tracking", "seed")  # to whom a run shows what decides nothing, and seeds are averaged over
 UNTOLD_KEYS = ("trainer.threads", "trainer.checkpoint_every")
 
 
@@ -21,7 +21,7 @@ def flat(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 def told(content: Mapping[str, Any], choices: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of a run that decide its numbers, except its seed: choices by group, then values by key."""
-    groups = {key: choice for key, choice in choices.items() if not key.startswith("hydra/") and key != "report"}
+    groups = {key: choice for key, choice in choices.items() if not key.startswith("hydra/") and key not in UNTOLD}
     values = {key: value for key, value in flat(content) if key.partition(".")[0] not in UNTOLD}
     values = {key: value for key, value in values.items() if key not in UNTOLD_KEYS}
     return {**groups, **{key: value for key, value in values.items() if key not in groups}}

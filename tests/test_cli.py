@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -62,10 +63,18 @@ def test_cfg_job_shows_what_would_run_and_runs_nothing(command: Command) -> None
         "init",
         "regularization",
         "trainer",
+        "tracking",
         "report",
         "seed",
     ]
     assert not Path("outputs").exists()
+
+
+def test_the_datasets_as_json(command: Command) -> None:
+    rows = json.loads(command("data", "list", "--json").out)
+    assert {"mnist", "mnist5k", "digits"} <= {row["name"] for row in rows}
+    assert next(row for row in rows if row["name"] == "mnist5k")["classes"] == 10
+    assert command("data", "list", "--jsn").status == 2
 
 
 def test_cfg_hydra_claims_no_directory(command: Command) -> None:
@@ -97,6 +106,7 @@ def test_cfg_hydra_claims_no_directory(command: Command) -> None:
         ("mnistlab evaluate outputs/a data=folder data.si", ["data.size="]),
         ("mnistlab predict outputs/a ", []),
         ("mnistlab predict outputs/a --s", ["--as", "--invert", "--show", "--json", "--help"]),
+        ("mnistlab serve outputs/a --", ["--port", "--help"]),
         ("mnistlab export outputs/a --", ["--format", "--to", "--help"]),
         ("mnistlab doctor outputs/a --", ["--json", "--help"]),
         ("mnistlab lr-find --steps 50 --until=1 optimizer.b", ["optimizer.beta1=", "optimizer.beta2="]),

@@ -20,7 +20,9 @@ README = (ROOT / "README.md").read_text()
 COMMANDS = re.findall(
     rf"^    (mnistlab (?:{'|'.join(cli.COMMANDS)})(?!:).*)$", README.replace("\\\n", ""), re.MULTILINE
 )
-ELSEWHERE = ("mnistlab data fetch", "submitit_slurm", "init.address")  # a network, a cluster
+ELSEWHERE = (  # a network, a cluster, a database, a page that waits
+    *("mnistlab data fetch", "submitit_slurm", "init.address", "tracking=mlflow", "mnistlab serve"),
+)
 SWEEPS = {"outputs/init": ["init=random,kaiming"], "outputs/grid": ["optimizer.lr=0.01,0.1", "init=kaiming"]}
 
 

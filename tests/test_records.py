@@ -113,13 +113,24 @@ def test_runs_that_differ_by_their_seed_only_are_one_group():
     assert one.values("validation.accuracy") == {0: [0.9], 1: [0.8], 2: [0.7]}
 
 
-def test_seed_report_threads_and_launcher_tell_no_runs_apart():
+def test_seed_report_tracking_threads_and_launcher_tell_no_runs_apart():
     for i, (threads, launcher) in enumerate([(1, "basic"), (4, "joblib")]):
         write_run(
             Path(f"{i}"),
-            config={"seed": i, "report": {"plots": f"{i}"}, "trainer": {"threads": threads}},
-            choices={"hydra/launcher": launcher, "report": f"{i}"},
-            overrides=[f"seed={i}", f"report.plots={i}", f"trainer.threads={threads}", f"hydra/launcher={launcher}"],
+            config={
+                "seed": i,
+                "report": {"plots": f"{i}"},
+                "tracking": {"file": f"{i}"},
+                "trainer": {"threads": threads},
+            },
+            choices={"hydra/launcher": launcher, "report": f"{i}", "tracking": f"{i}"},
+            overrides=[
+                f"seed={i}",
+                f"report.plots={i}",
+                f"trainer.threads={threads}",
+                f"tracking={i}",
+                f"hydra/launcher={launcher}",
+            ],
         )
     assert names(records.of_paths(["0", "1"])) == [""]
 

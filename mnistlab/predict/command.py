@@ -67,7 +67,7 @@ def main(arguments: list[str]) -> int:
     from mnistlab.saved_run import open_run
 
     run = open_run(request.run)
-    style = _style(run, request.way)
+    style = style_of_run(run, request.way)
     found: list[listing.Predicted] = []
     failed: list[listing.Failed] = []
     for batch in _batches(_prepared(run, files, style, request.dark, failed)):
@@ -106,7 +106,7 @@ def parse(arguments: Sequence[str]) -> Request:
     return Request(words[0], words[1:], way, INVERT[invert], show, "--json" in flags)
 
 
-def _style(run: SavedRun, way: str) -> preparing.Style:
+def style_of_run(run: SavedRun, way: str) -> preparing.Style:
     """Return how pictures are prepared: as the run's dataset was, or the way that was asked for."""
     data = run.environment.get("data")
     name = data.get("name") if isinstance(data, dict) else None
