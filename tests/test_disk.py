@@ -20,7 +20,7 @@ from mnistlab import checkpoint, files
 Command = Callable[..., Any]
 REQUEST = ("data=digits", "data.limit=200", "data.test_limit=100", "model.hidden=[12]", "augment=shift")
 OPTIONS = ("report.plots=none", "trainer.epochs=2", "trainer.checkpoint_every=1", "hydra.run.dir=r")
-POINTS = 23  # times that such a run writes a file
+POINTS = 24  # times that such a run writes a file
 
 
 @pytest.fixture(scope="session")

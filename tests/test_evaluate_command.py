@@ -436,7 +436,7 @@ WRONG = [
     (
         "runs/s0/checkpoint.safetensors",
         "runs/s0/checkpoint.safetensors: a model saved by mnistlab was expected (format=mnistlab-model-1, found"
-        " mnistlab-checkpoint-1)",
+        " mnistlab-checkpoint-2)",
     ),
     ("runs/s0/metrics.json", "runs/s0/metrics.json: not a readable safetensors file (…)"),
     ("cut", "cut/model.safetensors: not a readable safetensors file (…)"),
@@ -453,7 +453,7 @@ WRONG = [
     ),
     # the data of the runs
     ("bare", "bare/.hydra/config.yaml: there is no such file, so the data of the run is unknown; say which data …"),
-    ("torn", "torn/.hydra/config.yaml: not readable (while parsing a flow sequence); say which data with data=..."),
+    ("torn", "torn/.hydra/config.yaml: line 2, column 1: did not find expected ',' or ']'; correct it there"),
     ("listed", "listed/.hydra/config.yaml: a configuration was expected; say which data with data=..."),
     ("seedless", "seedless/.hydra/config.yaml: data or seed is missing or wrong (…); say which data with data=..."),
     ("flat", "flat/.hydra/config.yaml: data or seed is missing or wrong (…); say which data with data=..."),

@@ -68,14 +68,14 @@ def grid(overrides: Sequence[str]) -> Grid:
     first: Experiment | None = None
     for job in jobs:
         composed = OmegaConf.masked_copy(job.config, [str(key) for key in job.config if key != "hydra"])
+        chosen = tuple(text for text in job.entry.overrides if text.partition("=")[0] in axes)
         made = experiment(composed)
         first = first or made
         if (made.data, made.seed) != (first.data, first.seed):
             raise RequestError(
-                f"{' '.join(job.entry.overrides)}: its data or seed are not those of the first cell; all cells are "
-                "scored on the same folds"
+                f"{' '.join(chosen)}: its data or seed are not those of the first cell; all cells are scored on the "
+                "same folds"
             )
-        chosen = tuple(text for text in job.entry.overrides if text.partition("=")[0] in axes)
         settings = {key: job.entry.settings.get(key, axes[key][0]) for key in axes}
         cells.setdefault(job.entry.config_hash, Cell(len(cells), settings, chosen, composed))
     points = math.prod(map(len, given.values()))
