@@ -63,7 +63,7 @@ SAVED = {
     "search": saved.search_cases,
     "grid": saved.grid_cases,
 }
-SHARES = {"search": 0.3, "grid": 0.5, "sweep": 0.5, "model": 1.5, "requests": 1.5}  # the slow ones less often
+SHARES = {"search": 0.2, "grid": 0.5, "sweep": 0.5, "model": 1.5, "requests": 1.5}  # the slow ones less often
 WITHIN = ("out", "run", "outputs", "cache", "sweep", "search", "grid")
 
 
