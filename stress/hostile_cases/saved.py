@@ -158,7 +158,7 @@ def _again(
         if name in sound:
             yield case(name, what, content)
     while True:
-        name = rng.choice(texts if rng.random() < 0.6 else others)
+        name = rng.choice(texts if not others or rng.random() < 0.6 else others)
         what, content = damaged(sound[name], rng)
         if name.endswith((".json", ".yaml")) and rng.random() < 0.5:
             words = sound[name].decode().split(" ")
