@@ -62,6 +62,8 @@ def one_line(error: BaseException, overrides: Sequence[str]) -> str:
     text = str(error)
     if line := _item_error("; ".join(map(str, chain)), overrides):
         return line
+    if isinstance(error, TypeError) and "can only concatenate str" in text:  # a list in a list, for a name
+        return _no_option(overrides)
     if not any(isinstance(cause, (HydraException, OmegaConfBaseException, ValueError)) for cause in chain):
         raise error
     if match := re.search(r"Multiple values for (\w+)", text):

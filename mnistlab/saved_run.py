@@ -195,8 +195,8 @@ def _json(path: Path) -> dict[str, Any]:
 def _yaml(path: Path) -> DictConfig:
     try:
         content = OmegaConf.load(io.StringIO(config_files.read(path)))
-    except RequestError:
-        raise
+    except RequestError as error:
+        raise RequestError(f"{error}, or {CURE}") from None
     except FileNotFoundError:
         raise RequestError(f"{path}: there is no such file, so the data of the run is unknown; {CURE}") from None
     except (yaml.YAMLError, OmegaConfBaseException, ValueError, OSError, RecursionError) as error:

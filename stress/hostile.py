@@ -63,7 +63,7 @@ SAVED = {
     "search": saved.search_cases,
     "grid": saved.grid_cases,
 }
-SHARES = {"search": 0.3, "grid": 0.5, "sweep": 0.5, "model": 1.5, "requests": 1.5}  # the slow ones less often
+SHARES = {"search": 0.2, "grid": 0.5, "sweep": 0.5, "model": 1.5, "requests": 1.5}  # the slow ones less often
 WITHIN = ("out", "run", "outputs", "cache", "sweep", "search", "grid")
 
 
@@ -112,8 +112,8 @@ def forked(case: Case, folder: Path, seconds: float = SECONDS) -> Ended:
         and before.get(path) != path.lstat().st_mtime_ns
         and not (path.is_dir() and path in before)
     ]
-    megabytes = usage.ru_maxrss / 1024
-    return Ended(case, status, took, megabytes, text.strip(), _fault(status, took, megabytes, text, outside))
+    megabytes, most = usage.ru_maxrss / 1024, 2 if "-m" in case.arguments else 1
+    return Ended(case, status, took, megabytes, text.strip(), _fault(status, took, megabytes, text, outside, most))
 
 
 def _wait(child: int, until: float) -> tuple[int, resource.struct_rusage]:
@@ -155,7 +155,7 @@ def _as_child(case: Case, folder: Path, said: Path) -> None:
     os._exit(status)
 
 
-def _fault(status: int, seconds: float, megabytes: float, said: str, outside: list[Path]) -> str:
+def _fault(status: int, seconds: float, megabytes: float, said: str, outside: list[Path], most: int = 1) -> str:
     lines = [line for line in said.splitlines() if line and not line.startswith("warning: ")]
     if status == -signal.SIGKILL:
         return "did not end"
@@ -165,9 +165,9 @@ def _fault(status: int, seconds: float, megabytes: float, said: str, outside: li
         return f"ended with {status}"
     if "Traceback" in said:
         return "a traceback"
-    if status and len(lines) != 1:
+    if status and not 1 <= len(lines) <= most:  # a sweep says what is wrong with its job, and how to go on
         return f"{len(lines)} lines"
-    if status and ": error: " not in said:
+    if status and not all(": error: " in line for line in lines):
         return "no error line"
     if "shows the traceback" in said or "the traceback is in" in said:
         return "an error that was not foreseen"

@@ -141,6 +141,13 @@ def test_a_file_is_checked_by_whatever_way_it_is_named(arguments, command):
     assert "c/experiment/bad.yaml: line 5, column 16: more than 20,000 values, aliases written out" in result.err
 
 
+@pytest.mark.parametrize("words", [("train",), ("train", "-m"), ("explain",)], ids=" ".join)
+def test_a_list_in_a_list_is_no_name_of_an_option(words, command):
+    result = command(*words, "experiment=[[[1]]]")
+    assert result.status == 2
+    assert result.err.startswith(f"mnistlab {words[0]}: error: experiment=[[[1]]]: choose one of best_cnn, best_mlp,")
+
+
 def test_an_argument_that_is_no_text(command):
     result = command("train", "hydra.run.dir=out\udcff")
     assert (result.status, result.err) == (

@@ -24,6 +24,7 @@ WRONG = [
     (["optimizr=adam"], "optimizr: unknown key", "(did you mean optimizer?)"),
     (["optimizer=null"], "optimizer=null: choose one of adagrad,", ""),
     (["optimizer=5"], "optimizer=5: choose one of adagrad,", ""),
+    (["experiment=[[1]]"], "experiment=[[1]]: choose one of best_cnn,", ""),
     (["~optimizer"], "optimizer: one of its options is needed", ""),
     (["+optimizer=sgd"], "optimizer: it is chosen twice", "without a plus"),
     (["hydra/launcher=foo"], "hydra/launcher=foo: choose one of basic", ""),

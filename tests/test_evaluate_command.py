@@ -453,7 +453,10 @@ WRONG = [
     ),
     # the data of the runs
     ("bare", "bare/.hydra/config.yaml: there is no such file, so the data of the run is unknown; say which data …"),
-    ("torn", "torn/.hydra/config.yaml: line 2, column 1: did not find expected ',' or ']'; correct it there"),
+    (
+        "torn",
+        "torn/.hydra/config.yaml: line 2, column 1: …; correct it there, or say which data with data=...",
+    ),
     ("listed", "listed/.hydra/config.yaml: a configuration was expected; say which data with data=..."),
     ("seedless", "seedless/.hydra/config.yaml: data or seed is missing or wrong (…); say which data with data=..."),
     ("flat", "flat/.hydra/config.yaml: data or seed is missing or wrong (…); say which data with data=..."),

@@ -96,16 +96,20 @@ def read_folds(directory: Path) -> list[Score]:
     if not (directory / FOLDS).exists():
         return []
     with io.StringIO(files.read_text(directory / FOLDS), newline="") as file:
-        return [
-            Score(
-                int(line["cell"]),
-                int(line["fold"]),
-                float(line["score"] or math.nan),
-                float(line["seconds"]),
-                line["error"],
-            )
-            for line in csv.DictReader(file)
-        ]
+        try:
+            lines = list(csv.DictReader(file))
+        except csv.Error as error:
+            raise ValueError(str(error)) from None
+    return [
+        Score(
+            int(line["cell"]),
+            int(line["fold"]),
+            float(line["score"] or math.nan),
+            float(line["seconds"]),
+            line["error"],
+        )
+        for line in lines
+    ]
 
 
 def write(directory: Path, grid: Grid, table: Sequence[Row], metric: str) -> None:

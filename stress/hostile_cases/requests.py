@@ -13,7 +13,7 @@ def override_cases(rng: random.Random) -> Iterator[Case]:
     """Write nonsense on the command line, and in YAML files."""
     keys = ["optimizer.lr", "model.hidden", "trainer.epochs", "trainer.batch_size", "data.limit", "data.validation"]
     keys += ["regularization.dropout", "schedule.warmup", "seed", "model", "optimizer", "data", "init", "report.images"]
-    keys += ["model.layers", "trainer.monitor", "hydra.run.dir", "experiment", "data.path", "model.activation", "hydra"]
+    keys += ["model.layers", "trainer.monitor", "experiment", "data.path", "model.activation", "hydra"]
     values = [
         "-1",
         "0",
