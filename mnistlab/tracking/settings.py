@@ -30,7 +30,7 @@ class CsvTracking(Tracking):
     file: str = "outputs/tracking.csv"
 
     def __post_init__(self) -> None:
-        if not self.file.endswith(".csv"):
+        if not str(self.file).endswith(".csv"):
             raise RequestError(f"file={self.file}: the name of a table was expected; let it end in .csv")
 
 
