@@ -57,7 +57,7 @@ class MLflowTracking(Tracking):
     extra: ClassVar = "mlflow"
 
     def __post_init__(self) -> None:
-        if not re.match(r"sqlite:///.|https?://[^/]", self.uri):
+        if not re.match(r"sqlite:///.|https?://[^/]", str(self.uri)):
             raise RequestError(
                 f"uri={self.uri}: sqlite:///FILE or the address of a server, http://HOST:PORT, was expected"
             )
@@ -66,7 +66,7 @@ class MLflowTracking(Tracking):
                 "uri: the address holds a name or a password, which would be written into the directory of the run; "
                 "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead"
             )
-        if not self.experiment.strip():
+        if not str(self.experiment).strip():
             raise RequestError("experiment: the name of an experiment was expected, and it is empty")
 
 
