@@ -25,7 +25,10 @@ class NoTracking(Tracking):
 
 @dataclass
 class CsvTracking(Tracking):
-    """One table of all runs: a row a run, brought up to date after every epoch and at the end."""
+    """One table of all runs: a row a run, brought up to date after every epoch and at the end.
+
+    ``file`` is the table's path.
+    """
 
     file: str = "outputs/tracking.csv"
 
@@ -44,8 +47,10 @@ class TensorBoardTracking(Tracking):
 
 @dataclass
 class MLflowTracking(Tracking):
-    """An MLflow store: a SQLite file, or a server by its address.
+    """An MLflow store.
 
+    ``uri`` is a SQLite file, sqlite:///FILE, or the address of a server. ``experiment`` is the name in the store under
+    which runs stand together.
     A name and a password belong into MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, since the configuration of
     a run is written into its directory.
     """
