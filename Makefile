@@ -14,8 +14,8 @@ help: ## list the targets
 train: $(VENV)/.installed ## train on the embedded digits (ARGS="model=mlp_1hidden seed=3" for more)
 	$(BIN)/mnistlab train $(ARGS)
 
-test: $(VENV)/.dev ## run the tests (MNISTLAB_DATA=FOLDER adds those on full MNIST)
-	$(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/.dev ## run the tests, one process a core (MNISTLAB_DATA=FOLDER adds those on full MNIST)
+	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 check: $(VENV)/.dev ## ruff, format, mypy, import contracts
 	$(BIN)/ruff check .
@@ -34,9 +34,6 @@ bench: $(VENV)/.bench ## time the workloads against PyTorch and scikit-learn (ne
 	$(BIN)/python benchmarks/bench.py $(ARGS)
 	$(BIN)/python benchmarks/sweep.py $(SWEEP_ARGS)
 	$(BIN)/python benchmarks/estimator.py $(ESTIMATOR_ARGS)
-
-stress: $(VENV)/.dev ## kill, cut and starve runs at random, and count what was lost (ARGS="kills --short" for less)
-	$(BIN)/python stress/run.py $(ARGS)
 
 stress: $(VENV)/.dev ## kill, cut and starve runs at random, and count what was lost (ARGS="kills --short" for less)
 	$(BIN)/python stress/run.py $(ARGS)

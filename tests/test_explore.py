@@ -376,7 +376,7 @@ WRONG = [
     (["boundary", "model=knn", "--split=all"], "--split: it is an option of pca; boundary fits its models on the"),
     (["boundary", "model=knn", "hydra.run.dir=x"], "hydra.run.dir=x: nothing of Hydra's is set here; --to DIR"),
     (["boundary", "model=svm_rbf,knn", "model.C=1"], "model.C: unknown key; model=knn has"),
-    (["boundary", "model=svm_rbf", "model.pca=5"], "model.pca=5: 1,000 images of 2 pixels have no more components"),
+    (["boundary", "model=svm_rbf", "model.pca=5"], "model.pca=5: 1,000 images of 2 pixels have at most 2 components"),
     (["boundary", "model=softmax", "--points=20"], "trainer.batch_size=64: the training part has only 20 images"),
     (["boundary", "model=softmax", "trainer=early_stopping"], "trainer.patience=5: there is no validation part"),
 ]
