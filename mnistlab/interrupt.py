@@ -5,10 +5,11 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import select
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -17,6 +18,7 @@ from typing import Any
 ASKING = 0.05  # seconds
 LOOKS_EVERY = 0.25  # seconds between two looks at whether the parent process still lives
 GRACE = 5.0  # seconds that an interrupted run has to write down that it was
+PATIENCE = 1.0  # seconds that C code has to come back to Python after an interruption
 DEADLY: dict[int, Any] = {signal.SIGINT: signal.SIG_DFL, signal.SIGTERM: signal.SIG_DFL}
 
 
@@ -109,6 +111,38 @@ def interruptible() -> Iterator[None]:
         UNDIVIDED.waiting = False
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def deaf(last_words: Callable[[], None]) -> Iterator[None]:
+    """Around C code that may be busy for minutes: an interruption ends the process all the same.
+
+    Python calls the handler of a signal between two of its instructions, and there are none within LIBSVM. So a thread
+    is told of signals by the system itself; where nothing has come of one after a second, or where a second one
+    follows, it calls ``last_words`` and ends the process, with exit status 130 or 143.
+    """
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+
+    def watch() -> None:
+        while number := os.read(reading, 1):
+            if number[0] in DEADLY:
+                waited = select.select([reading], [], [], PATIENCE)[0]
+                if not waited or os.read(reading, 1):
+                    last_words()
+                    os._exit(128 + number[0])
+                return
+
+    thread = threading.Thread(target=watch, daemon=True, name="watches for signals")
+    thread.start()
+    before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(writing)
+        thread.join()
+        os.close(reading)
 
 
 @contextmanager

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Mapping
-from contextlib import chdir
+from contextlib import chdir, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ from mnistlab.console import LOG, RESULT
 from mnistlab.data import Dataset, load
 from mnistlab.environment import all_cores, environment, resumed
 from mnistlab.errors import Pruned, RequestError, RunError
-from mnistlab.interrupt import UNDIVIDED, Interrupted, held
+from mnistlab.interrupt import UNDIVIDED, Interrupted, deaf, held
 from mnistlab.learning import Watch
 from mnistlab.nn import Model, Network
 from mnistlab.sklearn_models import Fitted, SklearnModel
@@ -136,10 +137,7 @@ def _guarded(cfg: DictConfig, setting: Setting) -> Outcome:
         return _failed(status, _message(error, run), run)
     except KeyboardInterrupt as stop:
         UNDIVIDED.waiting = False  # it has arrived
-        how = str(stop) or "interrupted"
-        LOG.debug("%s", how)
-        status.write_quietly("interrupted", how)
-        raise Interrupted(f"{how}; `mnistlab resume {files.shown(run)}` goes on") from None
+        raise Interrupted(_interrupted(status, str(stop) or "interrupted", run)) from None
     except Exception as error:
         LOG.debug("traceback", exc_info=True)
         shown = (
@@ -193,8 +191,17 @@ def _run(made: config.Experiment, deciding: dict[str, Any], setting: Setting, st
     files.write_json(run / "environment.json", now)
     _announce(made, dataset, network, threads)
 
+    def abandon() -> None:
+        message = _interrupted(status, "interrupted", run)
+        if setting.cores is None:
+            print(f"mnistlab {setting.command[1]}: error: {message}", file=sys.stderr, flush=True)  # noqa: T201
+
     facts = _facts(made, setting)
-    with threadpool_limits(threads), tracking.listening(made.tracking, facts) as listener:
+    with (
+        threadpool_limits(threads),
+        tracking.listening(made.tracking, facts) as listener,
+        nullcontext() if network else deaf(abandon),
+    ):
         with status.timed("train"):
             if isinstance(made.model, SklearnModel):
                 with config.prefixed("model"):
@@ -340,6 +347,12 @@ def _failed(status: Status, message: str, run: Path) -> Outcome:
     status.write_quietly("failed", message)
     run_page.write_quietly(run)
     return Outcome(1, message, run)
+
+
+def _interrupted(status: Status, how: str, run: Path) -> str:
+    LOG.debug("%s", how)
+    status.write_quietly("interrupted", how)
+    return f"{how}; `mnistlab resume {files.shown(run)}` goes on"
 
 
 def _message(error: BaseException, run: Path) -> str:

@@ -111,6 +111,40 @@ except KeyboardInterrupt:
     process.stdout.close()
 
 
+# What LIBSVM does for minutes: nothing of Python's, without holding its lock
+BUSY = """
+import hashlib, sys
+from sklearn.svm import SVC
+def fit(*_):
+    open("busy", "w").close()
+    hashlib.pbkdf2_hmac("sha256", b"", b"", 500_000_000)
+SVC.fit = fit
+from mnistlab import cli
+cli.main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"), [([signal.SIGINT], 130), ([signal.SIGTERM], 143), ([signal.SIGINT] * 2, 130)]
+)
+def test_a_learner_that_hears_nothing_is_ended_all_the_same(sent: list[signal.Signals], status: int) -> None:
+    words = ["train", "model=svm_rbf", "data.limit=500", "hydra.run.dir=r"]
+    process = subprocess.Popen([sys.executable, "-c", BUSY, *words], stderr=subprocess.PIPE, text=True)
+    try:
+        wait_for(Path("busy").exists)
+        at = time.monotonic()
+        for number in sent:
+            process.send_signal(number)
+            time.sleep(0.1)
+        _, error = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert time.monotonic() - at < AT_ONCE
+    assert process.returncode == status
+    assert error.splitlines()[-1] == "mnistlab train: error: interrupted; `mnistlab resume r` goes on"
+    assert state("r") == "interrupted"
+
+
 def test_an_interruption_before_training_is_written_down_too(started: Callable[..., subprocess.Popen[str]]) -> None:
     process = started("train", *ENDLESS)
     wait_for(Path("r/status.json").exists)
