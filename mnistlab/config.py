@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
@@ -202,6 +202,13 @@ def config_hash(cfg: DictConfig) -> str:
     if isinstance(cfg.model, DictConfig) and issubclass(OmegaConf.get_type(cfg.model) or object, SklearnModel):
         content = {key: value for key, value in content.items() if key in USED_BY_SKLEARN}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def unused_by_sklearn(overrides: Sequence[str]) -> list[str]:
+    """Return the overrides that change nothing where the model is one of scikit-learn's."""
+    ours = {each.name for each in fields(Root)} - {*USED_BY_SKLEARN, "tracking", "report"}
+    keys = [(override, override.partition("=")[0].lstrip("+~")) for override in overrides]
+    return [word for word, key in keys if key.partition(".")[0] in ours and key != "trainer.threads"]
 
 
 def deciding(cfg: DictConfig) -> dict[str, Any]:

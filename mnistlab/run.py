@@ -190,6 +190,8 @@ def _run(made: config.Experiment, deciding: dict[str, Any], setting: Setting, st
         now = resumed(run / "environment.json", now)
     files.write_json(run / "environment.json", now)
     _announce(made, dataset, network, threads)
+    if network is None and (unused := config.unused_by_sklearn(setting.command[2:])):
+        LOG.warning("%s: a model of scikit-learn does not use this; it has its own ways", ", ".join(unused))
 
     def abandon() -> None:
         message = _interrupted(status, "interrupted", run)

@@ -36,6 +36,8 @@ def test_the_commands_of_the_readme(command: Callable[..., Any], line: str) -> N
             words.append("schedule.warmup=0.5")
         if "data=mnist" in words:
             words[words.index("data=mnist")] = "data=mnist5k"
+        if any(word.startswith("experiment=ghimire/") for word in words):
+            words.append("data=mnist5k")
         if "data.path=train.csv" in words:
             rows = np.random.default_rng(0).integers(0, 256, (200, 784))
             lines = [",".join(map(str, [i % 10, *row])) for i, row in enumerate(rows)]

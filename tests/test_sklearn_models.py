@@ -128,6 +128,16 @@ def test_what_it_does_not_use_makes_no_other_experiment(command: Command) -> Non
     assert found[0] == found[1]
 
 
+def test_what_it_does_not_use_is_said(command: Command) -> None:
+    result = command("train", *SMALL, "model=knn", "optimizer=adam", "trainer.epochs=3", "trainer.threads=1")
+    assert result.status == 0
+    assert (
+        "warning: optimizer=adam, trainer.epochs=3: a model of scikit-learn does not use this; it has its own ways\n"
+        in result.err
+    )
+    assert "its own ways" not in command("train", *SMALL, "model=knn", "trainer.threads=1", "report.plots=none").err
+
+
 def test_learners_of_all_kinds_stand_in_one_table(command: Command) -> None:
     request = ("model=knn,svm_linear,softmax", "trainer.epochs=3", "hydra/launcher=basic", "hydra.sweep.dir=s")
     result = command("train", "-m", *SMALL, *request)

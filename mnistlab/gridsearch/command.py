@@ -36,7 +36,8 @@ Usage: mnistlab gridsearch [group=option ...] [key=value ...] KEY=VALUES ... [op
   Scores every cell of a grid by cross-validation: the training pool (all but the test part) is cut into folds, the
   same ones for every cell, and a cell is fitted on all folds but one and scored on that one, each in turn. Cells that
   are equal are run once. Then the best cell is fitted to the whole pool and tested, the only time that the test part
-  is read. Works for networks and for the models of scikit-learn.
+  is read. Works for networks and for the models of scikit-learn. A cell that fails is in the table with its reason;
+  the search fails if none is scored.
 
   KEY=VALUES     a,b,...  [a,b,...]  range(a,b)  choice(a,b): 'model.C=[0.1,1,10]' model=svm_rbf,knn
                  (a list that the setting itself takes, as in model.hidden=[128,64], is one value;
