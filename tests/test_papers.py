@@ -311,6 +311,24 @@ def test_the_weakest_classes(named: Sequence[str], verdict: str) -> None:
     assert judged("weakest", {"weakest": named, "row": "lin/a"}, a=Result(row({}), runs))[0] == verdict
 
 
+def confused(seed: int, pullover_for_shirt: int) -> Any:
+    rows = [{"class": name, "recall": 0.9} for name in ("Pullover", "Coat", "Shirt")]
+    matrix = [[900, 40, pullover_for_shirt], [50 + seed, 900, 10], [30, 30, 900]]
+    return record(seed, 0.9, test={"per_class": rows, "confusion_matrix": matrix})
+
+
+@pytest.mark.parametrize(
+    ("count", "seeds", "verdict"),
+    [(60, 6, "holds"), (20, 6, "does not hold"), (60, 1, "not distinguishable"), (52, 6, "not distinguishable")],
+)
+def test_the_class_that_is_taken_for_another(count: int, seeds: int, verdict: str) -> None:
+    runs = tuple(confused(seed, count) for seed in range(seeds))
+    given = {"mistaken": ["Pullover", "Shirt"], "row": "lin/a"}
+    found, numbers = judged("mistaken", given, a=Result(row({}), runs))
+    assert found == verdict
+    assert f"Pullover for Shirt {count}" in numbers
+
+
 def falling(folder: Path, seed: int, fall: float, epochs: int = 80) -> Any:
     lines = [f"{e},{0.99 - (fall + seed / 1e4 if e > 50 else 0)}" for e in range(1, epochs + 1)]
     (folder / str(seed)).mkdir()

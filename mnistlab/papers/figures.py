@@ -11,7 +11,7 @@ from mnistlab import config
 from mnistlab.errors import RequestError, did_you_mean
 
 BUDGETS = ("full", "quick")
-FORMS = ("beats", "within", "above", "weakest", "falls")
+FORMS = ("beats", "within", "above", "weakest", "mistaken", "falls")
 KINDS = ("train", "explore", "grid")
 NEAR = ".near"  # what a row's other settings are called: oxford/svm_rbf.near
 

@@ -51,3 +51,16 @@ def recalls(record: Record) -> dict[str, float]:
     """Return the recall of every class on the test part."""
     rows: list[dict[str, Any]] = record.metrics.get("test", {}).get("per_class", [])
     return {row["class"]: float(row["recall"]) for row in rows if row["recall"] is not None}
+
+
+def mistakes(record: Record) -> dict[tuple[str, str], int]:
+    """Return how often each class was taken for each other one, (truth, prediction), on the test part."""
+    test = record.metrics.get("test", {})
+    names = [row["class"] for row in test.get("per_class", [])]
+    matrix: list[list[int]] = test.get("confusion_matrix", [])
+    return {
+        (truth, other): int(count)
+        for truth, counts in zip(names, matrix, strict=True)
+        for other, count in zip(names, counts, strict=True)
+        if other != truth and count
+    }

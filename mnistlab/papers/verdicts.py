@@ -60,6 +60,7 @@ def judge(claim: Claim, results: Results) -> Finding:
         "within": within,
         "above": above,
         "weakest": weakest,
+        "mistaken": mistaken,
         "falls": falls,
     }
     verdict, numbers = forms[claim.form](claim.settings, results)
@@ -135,6 +136,25 @@ def weakest(given: Mapping[str, Any], results: Results) -> tuple[str, str]:
     numbers += (
         f"; worst of the others minus best of the claimed {100 * d.value:+.2f} points "
         f"({len(runs)} seeds, {d.test}, p = {_p(d.p)})"
+    )
+    return (OPEN if not d.p <= LEVEL else HOLDS if d.value > 0 else FAILS), numbers
+
+
+def mistaken(given: Mapping[str, Any], results: Results) -> tuple[str, str]:
+    """The first class is taken for the second more often, on the test part, than any class for another."""
+    runs = [measures.mistakes(record) for record in results[given["row"]].completed]
+    claimed = tuple(map(str, given["mistaken"]))
+    of_claimed = [float(run.get(claimed, 0)) for run in runs]
+    most_others = [float(max((n for pair, n in run.items() if pair != claimed), default=0)) for run in runs]
+    means = {pair: float(np.mean([run.get(pair, 0) for run in runs])) for pair in {claimed}.union(*runs)}
+    worst = sorted(means, key=lambda pair: -means[pair])[:3]
+    shown = dict.fromkeys([*worst, claimed])
+    numbers = "mean number of images: " + ", ".join(f"{a} for {b} {means[a, b]:.0f}" for a, b in shown)
+    if len(runs) < 2:
+        return OPEN, f"{numbers} (one run)"
+    d = _tested(of_claimed, most_others)
+    numbers += (
+        f"; the claimed minus the most frequent other {d.value:+.0f} ({len(runs)} seeds, {d.test}, p = {_p(d.p)})"
     )
     return (OPEN if not d.p <= LEVEL else HOLDS if d.value > 0 else FAILS), numbers
 
