@@ -143,7 +143,8 @@ def weakest(given: Mapping[str, Any], results: Results) -> tuple[str, str]:
 def mistaken(given: Mapping[str, Any], results: Results) -> tuple[str, str]:
     """The first class is taken for the second more often, on the test part, than any class for another."""
     runs = [measures.mistakes(record) for record in results[given["row"]].completed]
-    claimed = tuple(map(str, given["mistaken"]))
+    truth, prediction = map(str, given["mistaken"])
+    claimed = truth, prediction
     of_claimed = [float(run.get(claimed, 0)) for run in runs]
     most_others = [float(max((n for pair, n in run.items() if pair != claimed), default=0)) for run in runs]
     means = {pair: float(np.mean([run.get(pair, 0) for run in runs])) for pair in {claimed}.union(*runs)}
