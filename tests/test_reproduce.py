@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from mnistlab import config
 from mnistlab.papers import command as reproduce
@@ -209,3 +213,42 @@ def test_every_row_of_the_papers_stands_on_the_page_of_the_project() -> None:
     for claim in figures.read().claims:
         assert f"\n| {claim.text} | **" in text
     assert drawings.TABLE in text
+
+
+@pytest.fixture(scope="module")
+def publisher() -> Any:
+    spec = importlib.util.spec_from_file_location(
+        "publish_papers", config.folder().parent / "docs" / "publish_papers.py"
+    )
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_headers_of_the_experiments_are_what_the_table_says(publisher: Any) -> None:
+    root = config.folder().parent
+    for path, text in publisher.headers(root / "docs" / "papers.csv", config.folder() / "experiment").items():
+        assert path.read_text() == text
+
+
+def test_what_was_made_is_taken_into_the_documentation(publisher: Any, tmp_path: Path) -> None:
+    made, docs, experiments = tmp_path / "made", tmp_path / "docs", tmp_path / "experiment"
+    (made / "images" / "papers").mkdir(parents=True)
+    shutil.copytree(config.folder() / "experiment", experiments)
+    shutil.copy(config.folder().parent / "docs" / "papers.csv", made)
+    (made / "papers.md").write_text("![noise](images/papers/noise.png)\n\n[table](images/papers/table.pdf): a table\n")
+    noise = np.random.default_rng(0).integers(0, 256, (300, 2000, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(made / "images" / "papers" / "noise.png")
+    (made / "images" / "papers" / "table.pdf").write_bytes(b"%PDF")
+    docs.mkdir()
+    publisher.publish(made, docs, experiments)
+    assert sorted(str(path.relative_to(docs)) for path in docs.rglob("*.*")) == [
+        "images/papers/noise.png",
+        "images/papers/table.pdf",
+        "papers.csv",
+        "papers.md",
+    ]
+    with Image.open(docs / "images" / "papers" / "noise.png") as picture:
+        assert picture.width < 2000  # too large as it was
