@@ -147,6 +147,16 @@ def test_a_key_that_only_the_swept_options_have_is_theirs(command: Command) -> N
     assert result.err.startswith("mnistlab train: error: model.degree: unknown key; model=softmax has ")
 
 
+def test_experiments_that_are_swept_bring_the_model_of_a_setting(command: Command) -> None:
+    words = ("data=digits", "data.limit=100", "report.plots=none", "hydra/launcher=basic", "hydra.sweep.dir=s")
+    swept = "experiment=oxford/svm_rbf,oxford/svm_linear"
+    assert command("train", "-m", swept, "model.C=10", *words).status == 0
+    assert [record.settings["model.C"] for record in records.of_sweep(Path("s"))] == [10, 10]
+    wrong = command("train", "-m", swept, "model.C2=10", *words)
+    assert wrong.status == 2
+    assert "model.C2: unknown key" in wrong.err
+
+
 @pytest.mark.parametrize("override", REFUSED)
 def test_a_grid_that_does_not_compose_is_refused_before_the_first_job(override: str, command: Command) -> None:
     result = command("train", "-m", "seed=1,2", "hydra.sweep.dir=s", override)

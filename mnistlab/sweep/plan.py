@@ -117,7 +117,8 @@ def _master(loader: ConfigLoaderImpl, overrides: Sequence[str]) -> DictConfig:
 
 def _is_inside(key: str, groups: set[str]) -> bool:
     group, dot, _ = key.partition(".")
-    return bool(dot) and group in groups
+    chosen = group in groups or ("experiment" in groups and group != "hydra")  # an experiment chooses in other groups
+    return bool(dot) and chosen
 
 
 def _grid(master: DictConfig) -> list[tuple[str, ...]]:
