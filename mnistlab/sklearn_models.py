@@ -216,7 +216,7 @@ class SVM(SklearnModel):
             return ""
         return (
             f"a support vector machine on {images:,} images takes about {math.ceil(seconds / 60)} min, and four times "
-            "that on twice as many; data.limit=5000 takes seconds, and model.pca=50 shortens it"
+            "that on twice as many; data.limit=5000 takes a minute, and model.pca=50 shortens it"
         )
 
 
