@@ -14,7 +14,7 @@ from typing import Any
 
 from mnistlab import __version__
 from mnistlab.errors import RequestError, RunError, did_you_mean
-from mnistlab.interrupt import Terminated, leave_to_the_system
+from mnistlab.interrupt import DEADLY, Terminated, leave_to_the_system, unmistaken
 
 USAGE = """\
 mnistlab: classic neural-network experiments on MNIST-like images, one command each
@@ -54,14 +54,17 @@ Examples:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command and exit: 0 done, 1 a run failed, 2 a wrong request, 130 / 143 interrupted."""
+    """Run one command and exit: 0 done, 1 a run failed, 2 a wrong request, 129 / 130 / 143 interrupted."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:  # it was closed by whoever started this
+            setattr(sys, name, Path(os.devnull).open("r" if name == "stdin" else "w"))  # noqa: SIM115
     gc.set_threshold(100_000, 20, 20)  # the default collects hundreds of times during the imports, 0.2 s in all
     try:
         status = dispatch(list(sys.argv[1:] if arguments is None else arguments))
     except KeyboardInterrupt:  # between the end of the work and this line
         status = 130
     leave_to_the_system()  # there is nothing left to write down, and Python's own way out must not be interrupted
-    if status in (130, 143):
+    if status - 128 in DEADLY:
         # An interruption of C code that runs Python, while a module is imported, stays with the interpreter, which then
         # ends as if by SIGINT whatever exit() says
         atexit._run_exitfuncs()
@@ -108,13 +111,14 @@ def guarded(command: str, work: Callable[[], int]) -> int:
     if wants_traceback():
         return work()
     try:
-        return work()
+        with unmistaken():
+            return work()
     except RequestError as error:
         return fail(name, str(error))
     except RunError as error:
         return fail(name, str(error), 1)
     except KeyboardInterrupt as stop:
-        return fail(name, str(stop) or "interrupted", 143 if stopped_by.terminated else 130)
+        return fail(name, str(stop) or "interrupted", stopped_by.status)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
@@ -425,11 +429,17 @@ def _verbosity(argument: str) -> str:
 
 
 def _refuse_used_directory(arguments: Sequence[str]) -> None:
+    from mnistlab import config
+
     for argument in arguments:
         key, _, value = argument.partition("=")
         value = value.strip("'\"")
-        if key.lstrip("+") == "hydra.run.dir" and (Path(value) / "status.json").exists():
+        if key.lstrip("+") != "hydra.run.dir":
+            continue
+        if (Path(value) / "status.json").exists():
             raise RequestError(f"{argument}: it already holds a run; choose another directory, or remove it")
+        if not Path(value).exists():  # Hydra makes it, and if the request turns out wrong it goes again
+            config.CLAIMED.add(Path(value).absolute())
 
 
 def _asks_for_many(overrides: Sequence[str], config_dir: str | None) -> bool:

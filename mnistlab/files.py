@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mnistlab.interrupt import delayed
+
 MOST_TEXT = 2**24  # bytes
 
 
@@ -19,7 +21,8 @@ def write(path: Path, content: bytes | str) -> None:
     """Write to a temporary name in the same directory, flush, fsync, rename. An OSError names ``path``."""
     data = content.encode() if isinstance(content, str) else content
     try:
-        _write(path, data)
+        with delayed():  # or a temporary file would stay
+            _write(path, data)
     except OSError as error:
         error.filename, error.filename2 = str(path), None
         raise

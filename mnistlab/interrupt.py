@@ -7,6 +7,7 @@ import fcntl
 import os
 import select
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -19,7 +20,8 @@ ASKING = 0.05  # seconds
 LOOKS_EVERY = 0.25  # seconds between two looks at whether the parent process still lives
 GRACE = 5.0  # seconds that an interrupted run has to write down that it was
 PATIENCE = 1.0  # seconds that C code has to come back to Python after an interruption
-DEADLY: dict[int, Any] = {signal.SIGINT: signal.SIG_DFL, signal.SIGTERM: signal.SIG_DFL}
+RAISES_AGAIN = 0.01  # seconds after an interruption that nobody could hear
+DEADLY: dict[int, Any] = dict.fromkeys((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), signal.SIG_DFL)
 
 
 class Undivided:
@@ -28,14 +30,14 @@ class Undivided:
     So does one that somebody else's code has swallowed, as C code may that asks whether an attribute is there.
     """
 
-    entered = waiting = False
+    depth, waiting = 0, False
 
     def __enter__(self) -> None:
-        self.entered = True
+        self.depth += 1
 
     def __exit__(self, *_: object) -> None:
-        self.entered = False
-        if self.waiting:
+        self.depth -= 1
+        if self.waiting and not self.depth:
             self.waiting = False
             raise KeyboardInterrupt
 
@@ -43,36 +45,89 @@ class Undivided:
 UNDIVIDED = Undivided()
 
 
+@contextmanager
+def delayed() -> Iterator[None]:
+    """Let an interruption wait for the end of this; one that came before is known already, and its end being written.
+
+    Python calls handlers in the main thread only, so others are left alone.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before, UNDIVIDED.waiting = UNDIVIDED.waiting, False
+    UNDIVIDED.depth += 1
+    try:
+        yield
+    finally:
+        UNDIVIDED.depth -= 1
+        came, UNDIVIDED.waiting = UNDIVIDED.waiting, UNDIVIDED.waiting or before
+        if came and not UNDIVIDED.depth:
+            raise KeyboardInterrupt
+
+
 class Interrupted(KeyboardInterrupt):
     """An interruption that has been written down, with what to say of it."""
 
 
 class Terminated:
-    """The first SIGINT or SIGTERM as a KeyboardInterrupt, so that a run can write down how far it was.
+    """The first SIGINT, SIGTERM or SIGHUP as a KeyboardInterrupt, so that a run can write down how far it was.
 
     After it, ``later`` says what becomes of others; by themselves they end the process at once, whatever it does.
+    ``status`` is the exit status that goes with the signal.
     """
 
-    terminated = False
+    status = 128 + signal.SIGINT
+    prints_lost: Callable[[Any], Any] = sys.__unraisablehook__
 
     @classmethod
     def listen(cls, later: Mapping[int, Any] = DEADLY) -> Terminated:
-        """Install the handlers. A SIGINT that the process was told to ignore, with nohup for instance, still is."""
+        """Install the handlers. A signal that the process was told to ignore, with nohup for instance, still is."""
         flag = cls()
 
         def handler(signum: int, frame: FrameType | None) -> None:
-            flag.terminated = signum == signal.SIGTERM
+            flag.status = 128 + signum
             for number, action in later.items():
                 signal.signal(number, action)
             UNDIVIDED.waiting = True
-            if not UNDIVIDED.entered:
+            if not UNDIVIDED.depth:
                 raise KeyboardInterrupt
 
-        UNDIVIDED.entered = UNDIVIDED.waiting = False
+        UNDIVIDED.depth, UNDIVIDED.waiting = 0, False
+        if sys.unraisablehook is not _lost:
+            cls.prints_lost, sys.unraisablehook = sys.unraisablehook, _lost
         signal.signal(signal.SIGTERM, handler)
-        if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
-            signal.signal(signal.SIGINT, handler)
+        for number in (signal.SIGINT, signal.SIGHUP):
+            if signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, handler)
         return flag
+
+
+def _lost(unraisable: Any) -> None:
+    """Raise again what Python can only print where it was calling back a weak reference, or a ``__del__``."""
+    if not issubclass(unraisable.exc_type, KeyboardInterrupt) or not UNDIVIDED.waiting:
+        Terminated.prints_lost(unraisable)
+        return
+    signal.signal(signal.SIGALRM, _again)
+    signal.setitimer(signal.ITIMER_REAL, RAISES_AGAIN)
+
+
+def _again(signum: int, frame: FrameType | None) -> None:
+    if UNDIVIDED.waiting and not UNDIVIDED.depth:
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def unmistaken() -> Iterator[None]:
+    """Within, an error that an interruption brought about is the interruption.
+
+    Where it falls into the ``finally`` of somebody else's code, that may fail for want of what was not done yet.
+    """
+    try:
+        yield
+    except Exception as error:
+        if UNDIVIDED.waiting:
+            raise KeyboardInterrupt from error
+        raise
 
 
 def leave_to_the_system() -> None:
@@ -83,8 +138,9 @@ def leave_to_the_system() -> None:
 
 def end_with(parent: int) -> None:
     """End this process, a worker, when it is told to or its parent has gone: a resumed sweep has another do its job."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in DEADLY:
         signal.signal(number, lambda *_: os._exit(143))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])  # see `quiet_start`
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -97,14 +153,24 @@ def end_with(parent: int) -> None:
 
 
 @contextmanager
+def quiet_start() -> Iterator[None]:
+    """Start workers that do not hear Ctrl-C before `end_with`: in the middle of imports it is a traceback each."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
 def interruptible() -> Iterator[None]:
     """Within a job, be told to end by a KeyboardInterrupt instead, so that it can write down that it was.
 
     Ctrl-C reaches a worker twice, from the terminal and as the SIGTERM of its sweep: a SIGTERM that follows is nothing
     new, a second Ctrl-C is.
     """
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    Terminated.listen(later={signal.SIGINT: signal.SIG_DFL, signal.SIGTERM: signal.SIG_IGN})
+    before = {number: signal.getsignal(number) for number in DEADLY}
+    Terminated.listen(later={**DEADLY, signal.SIGTERM: signal.SIG_IGN})
     try:
         yield
     finally:

@@ -36,7 +36,7 @@ from mnistlab.console import LOG, RESULT
 from mnistlab.data import Dataset, load
 from mnistlab.environment import all_cores, environment, resumed
 from mnistlab.errors import Pruned, RequestError, RunError
-from mnistlab.interrupt import UNDIVIDED, Interrupted, deaf, held
+from mnistlab.interrupt import UNDIVIDED, Interrupted, deaf, held, unmistaken
 from mnistlab.learning import Watch
 from mnistlab.nn import Model, Network
 from mnistlab.sklearn_models import Fitted, SklearnModel
@@ -45,6 +45,8 @@ from mnistlab.status import read as read_status
 from mnistlab.streams import stream
 from mnistlab.train import History
 
+# What a run that is resumed writes again before it trains
+REWRITTEN = ("status.json", "environment.json", *(f".hydra/{name}.yaml" for name in ("config", "overrides", "hydra")))
 # What a tracker may store of a run beside its pictures
 SHARED = (
     *("metrics.json", "history.csv", "environment.json", ".hydra/config.yaml"),
@@ -111,22 +113,24 @@ def carry_out(cfg: DictConfig, setting: Setting) -> Outcome:
 
 def _guarded(cfg: DictConfig, setting: Setting) -> Outcome:
     run = setting.directory
-    before = (run / "status.json").read_bytes() if setting.resumes and (run / "status.json").exists() else None
+    before = {path: path.read_bytes() for path in (run / name for name in REWRITTEN) if path.is_file()}
     status = Status(run / "status.json", "", seconds=dict(read_status(run).seconds) if setting.resumes else {})
     silent = setting.cores is not None
     console.start("silent" if silent else "normal")
     try:
-        _describe(run, cfg, setting.described)
-        made = config.experiment(cfg)
-        if silent:
-            made.report.console = report.Console.quiet  # no bars either
-        status.config_hash = config.config_hash(cfg)
-        status.write("running")
-        console.start("silent" if silent else made.report.console.value, run / "train.log")
-        _run(made, config.deciding(cfg), setting, status)
+        with unmistaken():
+            _describe(run, cfg, setting.described)
+            made = config.experiment(cfg)
+            if silent:
+                made.report.console = report.Console.quiet  # no bars either
+            status.config_hash = config.config_hash(cfg)
+            status.write("running")
+            console.start("silent" if silent else made.report.console.value, run / "train.log")
+            _run(made, config.deciding(cfg), setting, status)
     except RequestError as error:
-        if before is not None and not silent:  # a wrong request to resume leaves the run as it was
-            files.write(run / "status.json", before)
+        if setting.resumes and before and not silent:  # a wrong request to resume leaves the run as it was
+            for path, content in before.items():
+                files.write(path, content)
             return Outcome(2, str(error))
         if not silent and _forget(run):
             return Outcome(2, str(error))
@@ -359,7 +363,7 @@ def _interrupted(status: Status, how: str, run: Path) -> str:
 
 def _message(error: BaseException, run: Path) -> str:
     if isinstance(error, OSError):
-        place = files.shown(Path(error.filename)) if error.filename else "a file of the run"
+        place = files.shown(Path(error.filename)) if error.filename else "standard output, or a file of the run"
         again = ", then go on with `mnistlab resume {}`" if (run / checkpoint.NAME).exists() else ""
         cure = f"make room{again.format(files.shown(run))}, or choose another place with hydra.run.dir=DIR"
         return f"{place}: {error.strerror or error}; {cure}"

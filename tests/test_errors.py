@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import shlex
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -251,6 +254,21 @@ def test_a_wrong_request_in_a_directory_of_the_users_leaves_the_directory(comman
     Path("mine/notes").write_text("keep")
     assert command("train", "optimizer.lr=-1", "hydra.run.dir=mine").status == 2
     assert Path("mine/notes").read_text() == "keep"
+
+
+def test_a_directory_of_a_wrong_request_goes_with_it_and_can_be_named_again(command: Command) -> None:
+    assert command("train", "experiment=smoke", "seed=-1", "hydra.run.dir=o/mine").status == 2
+    assert list(Path().rglob("*")) == []
+    Path("o/empty").mkdir(parents=True)
+    assert command("train", "experiment=smoke", "seed=-1", "hydra.run.dir=o/empty").status == 2
+    assert command("train", "experiment=smoke", "report.plots=none", "hydra.run.dir=o/mine").status == 0
+
+
+def test_a_stream_that_was_closed_is_no_failure() -> None:
+    words = ["train", "experiment=smoke", "report.plots=none", "hydra.run.dir=r"]
+    line = shlex.join([sys.executable, "-m", "mnistlab", *words])
+    assert subprocess.run(["sh", "-c", f"{line} <&- >&- 2>&-"], check=False).returncode == 0
+    assert '"state": "completed"' in Path("r/status.json").read_text()
 
 
 def test_a_place_where_nothing_can_be_written(command: Command) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from mnistlab import interrupt
-from mnistlab.interrupt import Terminated, held, is_held
+from mnistlab.interrupt import DEADLY, Terminated, held, is_held
 
 HOLDER = """
 import sys
@@ -111,14 +111,14 @@ def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
 
 
 def test_sigterm_interrupts_and_is_remembered() -> None:
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in DEADLY}
     try:
         stopped_by = Terminated.listen()
-        assert not stopped_by.terminated
+        assert stopped_by.status == 130
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGTERM)
-        assert stopped_by.terminated
-        assert not Terminated.listen().terminated
+        assert stopped_by.status == 143
+        assert Terminated.listen().status == 130
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 
 from mnistlab import model_file
-from mnistlab.interrupt import UNDIVIDED, Interrupted, Terminated
+from mnistlab.interrupt import DEADLY, UNDIVIDED, Interrupted, Terminated, delayed, unmistaken
 
 PROGRAM = [sys.executable, "-m", "mnistlab"]
 AT_ONCE = 2.0  # seconds an interrupted run has
@@ -195,21 +196,21 @@ def test_a_running_run_is_not_resumed(
 @pytest.fixture
 def handlers() -> Iterator[None]:
     """Put the handlers back."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in DEADLY}
     yield
     UNDIVIDED.waiting = False
     for number, handler in before.items():
         signal.signal(number, handler)
 
 
-@pytest.mark.parametrize(("number", "terminated"), [(signal.SIGINT, False), (signal.SIGTERM, True)])
-def test_what_must_not_be_cut_in_two_is_not(number: signal.Signals, terminated: bool, handlers: None) -> None:
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_what_must_not_be_cut_in_two_is_not(number: signal.Signals, status: int, handlers: None) -> None:
     stopped_by, done = Terminated.listen(), []
     with pytest.raises(KeyboardInterrupt), UNDIVIDED:
         signal.raise_signal(number)
         done.append("all of it")
     assert done == ["all of it"]
-    assert stopped_by.terminated == terminated
+    assert stopped_by.status == status
 
 
 def test_an_interruption_that_other_code_swallows_is_not_lost(handlers: None) -> None:
@@ -218,6 +219,45 @@ def test_an_interruption_that_other_code_swallows_is_not_lost(handlers: None) ->
         signal.raise_signal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt), UNDIVIDED:
         pass
+
+
+def test_an_interruption_that_python_can_only_print_is_raised_again(
+    handlers: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Thing:
+        pass
+
+    Terminated.listen()
+    thing = Thing()
+    reference = weakref.ref(thing, lambda _: signal.raise_signal(signal.SIGTERM))
+    with pytest.raises(KeyboardInterrupt):
+        del thing
+        time.sleep(1)
+    assert reference() is None
+    assert capsys.readouterr().err == ""
+
+
+def test_an_error_that_an_interruption_brings_about_is_the_interruption(handlers: None) -> None:
+    Terminated.listen()
+    with pytest.raises(KeyboardInterrupt), unmistaken():
+        try:
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            raise AttributeError("nothing is there yet")
+    UNDIVIDED.waiting = False
+    with pytest.raises(AttributeError), unmistaken():
+        raise AttributeError("an error of ours")
+
+
+def test_a_file_is_written_to_its_end_and_the_news_of_an_interruption_too(handlers: None) -> None:
+    Terminated.listen()
+    done = []
+    with pytest.raises(KeyboardInterrupt), delayed():
+        signal.raise_signal(signal.SIGINT)
+        done.append("the file")
+    with delayed():
+        done.append("that it was interrupted")
+    assert len(done) == 2
 
 
 def test_after_the_first_signal_the_system_handles_them(handlers: None) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.linalg  # noqa: F401  its BLAS belongs to the environment, from the first run of these tests to the last
 import yaml
 
 from mnistlab import checkpoint, config, config_errors, environment, run, saved_config
@@ -252,12 +253,13 @@ def test_what_is_damaged_or_hostile_is_one_error_and_the_run_stays_as_it_is(
     change(completed / "status.json", state="interrupted")
     damage, message = DAMAGE[case]
     damage(completed)
-    status = (completed / "status.json").read_bytes()
-    result = command("resume", "r")
+    there = [name for name in run.REWRITTEN if (completed / name).exists()]
+    before = {name: (completed / name).read_bytes() for name in there}
+    result = command("resume", "r", "trainer.epochs=6")
     assert result.status == 2
     assert message in result.err
     assert result.err.count("\n") == 1
-    assert (completed / "status.json").read_bytes() == status
+    assert {name: (completed / name).read_bytes() for name in there} == before
 
 
 def test_other_data_under_the_same_name_is_refused(command: Command) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 from mnistlab.environment import all_cores
 from mnistlab.errors import RequestError, RunError, whole
-from mnistlab.interrupt import GRACE, end_with
+from mnistlab.interrupt import GRACE, end_with, quiet_start
 from mnistlab.sweep.job import Job, in_worker, perform, start_worker
 
 Ended = tuple[Job, str | None]  # a job that is over, and why its process was lost, if it was
@@ -94,7 +94,8 @@ class Worker:
 
         self.pool = ProcessPoolExecutor(max_workers=1, initializer=end_with, initargs=(os.getpid(),))
         self.broken = False
-        self.ready: Future[int] = self.pool.submit(start_worker)
+        with quiet_start():
+            self.ready: Future[int] = self.pool.submit(start_worker)
 
     def start(self, job: Job, cores: int, watch: Callable[..., None] | None = None) -> Future[None]:
         """Give the process its next job."""
