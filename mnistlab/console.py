@@ -10,19 +10,24 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from mnistlab import json_output
 from mnistlab.train import History
 
 LOG = logging.getLogger("mnistlab")
 SILENT = 100  # above everything: the job of a sweep speaks to its log file only
 LEVELS = {"silent": SILENT, "quiet": logging.WARNING, "normal": logging.INFO, "verbose": logging.DEBUG}
 RESULT = 35  # above WARNING: the result block is printed even when quiet
+HINT = 36  # so is what to do after an interruption
 logging.addLevelName(RESULT, "RESULT")
+logging.addLevelName(HINT, "HINT")
 
 
 class _Lines(logging.Handler):
     """Plain lines: results and progress on stdout, warnings and errors on stderr."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno == RESULT and json_output.asked():
+            return
         to = sys.stderr if logging.WARNING <= record.levelno < RESULT or record.levelno >= logging.ERROR else sys.stdout
         prefix = "warning: " if record.levelno == logging.WARNING else ""
         try:
