@@ -95,7 +95,7 @@ def dispatch(arguments: list[str]) -> int:
             "mnistlab",
             f"{command}: no such command; choose one of {', '.join(COMMANDS)}{did_you_mean(command, COMMANDS)}",
         )
-    if command in WITHOUT_RESULT or json_output.FLAG not in rest:
+    if command in json_output.WITHOUT_RESULT or json_output.FLAG not in rest:
         return guarded(command, lambda: COMMANDS[command](rest))
     words = [word for word in rest if word != json_output.FLAG]
     if {"-h", "--help"} & {*words}:
@@ -361,8 +361,6 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "data": data,
     "completion": completion,
 }
-
-WITHOUT_RESULT = ("serve", "completion")  # all others have --json
 
 
 def _verbosity(argument: str) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mnistlab import architecture, json_output
+from mnistlab.arguments import known_everywhere
 from mnistlab.errors import RequestError, RunError, did_you_mean
 
 if TYPE_CHECKING:
@@ -222,7 +223,7 @@ def _options(command: str, arguments: Sequence[str], numbers: Sequence[str] = ()
                 raise RequestError(f"{name}={value}: a whole number of 1 or more was expected")
             found[name] = int(value)
         elif argument.startswith("-"):
-            near = did_you_mean(name, numbers)
+            near = did_you_mean(name, [*numbers, *known_everywhere(command)])
             raise RequestError(f"{argument}: unknown option; see `mnistlab {command} --help`{near}")
         else:
             overrides.append(argument)

@@ -71,7 +71,7 @@ def test_cfg_job_shows_what_would_run_and_runs_nothing(command: Command) -> None
 
 
 def test_the_datasets_as_json(command: Command) -> None:
-    rows = json.loads(command("data", "list", "--json").out)
+    rows = json.loads(command("data", "list", "--json").out)["datasets"]
     assert {"mnist", "mnist5k", "digits"} <= {row["name"] for row in rows}
     assert next(row for row in rows if row["name"] == "mnist5k")["classes"] == 10
     assert command("data", "list", "--jsn").status == 2

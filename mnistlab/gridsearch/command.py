@@ -197,7 +197,7 @@ class _Progress:
     def __init__(self, cells: int, done: int) -> None:
         self.cells, self.done = cells, done
         self.bar: Any = None
-        if sys.stderr.isatty() and LOG.isEnabledFor(logging.INFO):
+        if console.is_screen(sys.stderr) and LOG.isEnabledFor(logging.INFO):
             from tqdm import tqdm
 
             self.bar = tqdm(total=cells, initial=done, unit="cell")

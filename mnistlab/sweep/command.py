@@ -207,7 +207,7 @@ class Sweep:
         else:
             LOG.info("launch  %s", name)
         LOG.info("into    %s", self.place)
-        if sys.stderr.isatty() and not self.quiet:
+        if console.is_screen(sys.stderr) and not self.quiet:
             from tqdm import tqdm
 
             self.bar = tqdm(total=len(jobs), unit="job")

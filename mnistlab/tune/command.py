@@ -176,7 +176,7 @@ def _search(search: Search, n_jobs: int) -> Study:
     LOG.info("launch  joblib, %d at a time, %d BLAS thread%s each at most", n_jobs, cores, "s" * (cores > 1))
     LOG.info("into    %s", files.shown(search.directory))
     bar: Any = None
-    if sys.stderr.isatty() and LOG.isEnabledFor(logging.INFO):
+    if console.is_screen(sys.stderr) and LOG.isEnabledFor(logging.INFO):
         from tqdm import tqdm
 
         bar = tqdm(total=search.trials, unit="trial")
