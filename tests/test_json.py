@@ -77,6 +77,7 @@ FIELDS = {  # what each of these lines prints; `one` and `many` are a run and a 
         *("name", "height", "width", "rows", "classes", "shift", "scale", "provenance", "pictures")
     ],
 }
+ROOT = Path(__file__).resolve().parent.parent
 ELSEWHERE = {"data fetch"}  # a download, which has a test below
 
 
@@ -137,6 +138,15 @@ def test_help_and_completion_say_which_commands_have_it(command: Command, name: 
     assert result.status == 0
     assert ("--json" in result.out) == has
     assert ("--json" in completion.OPTIONS[name].split()) == has
+
+
+@pytest.mark.parametrize("line", FIELDS)
+def test_the_fields_are_documented(line: str) -> None:
+    page = (ROOT / "docs/how-to/scripting.md").read_text()
+    command, *others = line.split()
+    name = " ".join([command, *others[:1]]) if command in ("explore", "data") else command
+    rows = [row for row in page.splitlines() if row.startswith("| `") and f"`{name}" in row]
+    assert any(all(f"`{field}`" in row for field in FIELDS[line]) for row in rows), name
 
 
 def test_a_run_is_its_metrics_json_and_where_it_lies(command: Command) -> None:
