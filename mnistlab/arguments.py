@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mnistlab import json_output
 from mnistlab.errors import RequestError, did_you_mean
+
+
+def known_everywhere(command: str) -> tuple[str, ...]:
+    """Return the options that `mnistlab` takes out of the arguments before a command sees them."""
+    return () if command in json_output.WITHOUT_RESULT else (json_output.FLAG,)
 
 
 def split(
@@ -30,7 +36,7 @@ def split(
         elif argument in flags:
             found.append(argument)
         elif argument.startswith("-"):
-            near = did_you_mean(name, [*valued, *flags])
+            near = did_you_mean(name, [*valued, *flags, *known_everywhere(command)])
             raise RequestError(f"{argument}: unknown option{near}; see `mnistlab {command} --help`")
         else:
             words.append(argument)

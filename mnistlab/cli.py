@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from mnistlab import __version__
+from mnistlab import __version__, json_output
 from mnistlab.errors import RequestError, RunError, did_you_mean
 from mnistlab.interrupt import DEADLY, Terminated, leave_to_the_system, unmistaken
 
@@ -29,10 +29,10 @@ Usage: mnistlab COMMAND ...
   tune KEY=SPACE ... [group=option ...]      search for settings, then test the chosen ones with several seeds
   gridsearch KEY=VALUES ... [...]            cross-validate every cell of a grid, then test the best one once
   reproduce PAPER[/ROW] ... | --all          what five papers report, run again: does it agree, do the claims hold
-  explain [group=option ...] [key=value ...] its layers, parameters, operations and memory (--json)
+  explain [group=option ...] [key=value ...] its layers, parameters, operations and memory
   gradcheck [group=option ...] [...]         its gradients against central differences
   lr-find [group=option ...] [...]           loss against a growing learning rate, and the rate to take
-  doctor RUN [--json]                        what went wrong in a run or is odd, and the override to try
+  doctor RUN                                 what went wrong in a run or is odd, and the override to try
   evaluate RUN [RUN ...] [data=NAME ...]     score saved models: alone or as an ensemble, on other or harder images
   predict RUN PICTURE [PICTURE ...]          what a saved model sees in photographs and scans of any size
   serve RUN [--port N]                       a page on this machine to draw a digit and watch the network
@@ -44,6 +44,8 @@ Usage: mnistlab COMMAND ...
   data show [data=NAME ...] [--to FOLDER]    provenance, class balance and a sample grid as a picture
   completion                                 a script for bash: eval "$(mnistlab completion)"
 
+  --json         anywhere after a command: its result as one JSON object on standard output, all else on
+                 standard error (not of serve and completion)
   -h, --help     this page; `mnistlab train --help` lists every group, option and key
   --version      the version
 
@@ -88,13 +90,25 @@ def dispatch(arguments: list[str]) -> int:
         return 0
     command, rest = arguments[0], arguments[1:]
     if command == "-sc" or command == "--shell-completion":
-        return complete(rest)
+        from mnistlab import completion
+
+        return completion.answer(rest, list(COMMANDS))
     if command not in COMMANDS:
         return fail(
             "mnistlab",
             f"{command}: no such command; choose one of {', '.join(COMMANDS)}{did_you_mean(command, COMMANDS)}",
         )
-    return guarded(command, lambda: COMMANDS[command](rest))
+    if command in json_output.WITHOUT_RESULT or json_output.FLAG not in rest:
+        return guarded(command, lambda: COMMANDS[command](rest))
+    words = [word for word in rest if word != json_output.FLAG]
+    if {"-h", "--help"} & {*words}:
+        return guarded(command, lambda: COMMANDS[command](words))
+
+    def as_json() -> int:
+        with json_output.one_document():
+            return COMMANDS[command](words)
+
+    return guarded(command, as_json)
 
 
 def _is_text(argument: str) -> bool:
@@ -150,10 +164,12 @@ def train(arguments: list[str]) -> int:
     import hydra
     from hydra._internal.hydra import Hydra
 
-    from mnistlab import config, config_errors, run
+    from mnistlab import config, config_errors, files, records, run
 
     flags = config_errors.parse_flags(overrides)
     shows = flags.cfg or flags.help or flags.hydra_help or flags.info or flags.shell_completion
+    if shows and json_output.asked():
+        raise RequestError("--json: it is for results, and a configuration is shown as YAML; leave it out")
     _refuse_used_directory(flags.overrides)
     config.register(claiming=not shows)
     if not shows and (flags.multirun or _asks_for_many(flags.overrides, flags.config_dir)):
@@ -180,6 +196,9 @@ def train(arguments: list[str]) -> int:
     for outcome in failed:
         kept = f" (what was written is kept in {outcome.directory})" if outcome.directory else ""
         fail("mnistlab train", outcome.message + kept)
+    for outcome in outcomes:
+        if outcome.directory and not outcome.status:
+            json_output.give(records.as_json(records.read(outcome.directory), files.shown(outcome.directory)))
     return failed[0].status if failed else 0
 
 
@@ -319,75 +338,10 @@ def explore(arguments: list[str]) -> int:
 
 
 def completion(arguments: list[str]) -> int:
-    """``mnistlab completion``: print the script that makes bash complete commands, groups, options and keys."""
-    sys.argv = ["mnistlab"]
-    return complete(["install=bash"])
+    """``mnistlab completion``: print the script that makes bash complete commands, options, groups and keys."""
+    from mnistlab import completion
 
-
-def complete(arguments: list[str]) -> int:
-    """Answer the shell: ``-sc install=bash`` prints the script, ``-sc query=bash`` the words for COMP_LINE."""
-    line = os.environ.get("COMP_LINE", "")
-    words = line.split()
-    if arguments == ["query=bash"]:
-        typed = words[1:] if line.endswith(" ") else words[1:-1]
-        if not typed:
-            print(" ".join(COMMANDS))  # noqa: T201
-            return 0
-        if typed[0] == "data" and len(typed) == 1:
-            print("list fetch show")  # noqa: T201
-            return 0
-        if typed[0] in OPTIONS_ONLY:  # whatever is no option is a path, which the shell completes
-            if not line.endswith(" ") and words[-1].startswith("-"):
-                print(OPTIONS_ONLY[typed[0]])  # noqa: T201
-            return 0
-        if typed[0] == "evaluate":
-            current = "" if line.endswith(" ") else words[-1]
-            if not current.startswith(("-", "data=", "data.")):
-                return 0  # the shell then completes paths: runs
-            if current.startswith("-"):
-                print("--split --noise --rotate --to --quiet --verbose --help")  # noqa: T201
-                return 0
-            line = " ".join(["mnistlab evaluate", *(word for word in typed if word.startswith("data=")), current])
-        elif typed[0] == "explore":
-            if len(typed) == 1:
-                print("pca boundary")  # noqa: T201
-                return 0
-            if not line.endswith(" ") and words[-1].startswith("-"):
-                print("--points --split --to --quiet --verbose --help")  # noqa: T201
-                return 0
-            line = re.sub(r" (?:--(?:points|split|to)[= ]\S+|--?[a-z]+|pca|boundary)(?= )", "", line)
-        elif typed[0] == "lr-find":
-            if not line.endswith(" ") and words[-1].startswith("-"):
-                print("--from --until --steps --to --help")  # noqa: T201
-                return 0
-            line = re.sub(r" --(?:from|until|steps|to)[= ]\S+(?= )", "", line)
-        elif typed[0] not in ("train", "tune", "gridsearch", "data", "explain", "gradcheck"):
-            return 0
-        if words[-1].startswith("experiment=") and not line.endswith(" "):
-            return _complete_experiment(words[-1])
-        # Hydra knows of no sub-commands and none of their options: it must see the line without
-        line = re.sub(r" --(?:json|(?:elements|batch)[= ]\d+)(?= )", "", line)
-        os.environ["COMP_LINE"] = line.replace(f" {typed[0]}", "", 1).replace(
-            " show", "", 1 if typed[0] == "data" else 0
-        )
-
-    import hydra
-
-    from mnistlab import config
-
-    config.register(claiming=False)
-    sys.argv = ["mnistlab", "-sc", *arguments]
-    hydra.main(version_base="1.3", config_path=str(config.folder()), config_name="config")(lambda cfg: None)()
-    return 0
-
-
-def _complete_experiment(word: str) -> int:
-    """Print the experiments that begin like this; Hydra completes none that lie in a folder."""
-    from mnistlab import config
-
-    names = (f"experiment={name}" for name in config.option_names("experiment"))
-    print(" ".join(name for name in names if name.startswith(word)))  # noqa: T201
-    return 0
+    return completion.answer(["install=bash"], list(COMMANDS))
 
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
@@ -410,13 +364,6 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "explore": explore,
     "data": data,
     "completion": completion,
-}
-
-OPTIONS_ONLY = {
-    "predict": "--as --invert --show --json --help",
-    "serve": "--port --help",
-    "export": "--format --to --help",
-    "doctor": "--json --help",
 }
 
 

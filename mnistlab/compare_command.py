@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mnistlab import arguments as arguments_of
+from mnistlab import json_output
 from mnistlab.errors import RequestError, did_you_mean
 
 USAGE = """\
@@ -22,6 +23,7 @@ Usage: mnistlab compare PATH [PATH ...] [options]
                      test.macro.f1, parameters, ...
   --baseline TEXT    compare every group with this one only: --baseline init=random, or its values: --baseline random
   --format FORMAT    table (the default), csv, markdown or json
+  --json             the same as --format json
   --to DIR           write compare.csv, compare.md and compare.json there
 """
 
@@ -38,6 +40,8 @@ def main(arguments: Sequence[str]) -> int:
     form = given.get("--format", "table")
     if form not in FORMATS:
         raise RequestError(f"--format {form}: choose one of {', '.join(FORMATS)}{did_you_mean(form, FORMATS)}")
+    if json_output.asked() and "--format" in given and form != "json":
+        raise RequestError(f"--format {form}: --json asks for another one; leave one of the two out")
 
     from mnistlab import comparison_text, files, records
     from mnistlab.compare import as_json, compare
@@ -57,7 +61,7 @@ def main(arguments: Sequence[str]) -> int:
             raise RequestError(f"--to {folder}: a file is in the way; name a directory") from None
         for name, content in (("compare.csv", "csv"), ("compare.md", "markdown"), ("compare.json", "json")):
             files.write(folder / name, forms[content]())
-    print(forms[form](), end="")  # noqa: T201
+    json_output.show(as_json(found), forms[form]().rstrip("\n"))
     return 0
 
 

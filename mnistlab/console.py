@@ -3,30 +3,41 @@
 from __future__ import annotations
 
 import logging
-import math
 import os
 import sys
-from collections.abc import Callable, Sequence
+import textwrap
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-from mnistlab.train import History
+from mnistlab import json_output
 
 LOG = logging.getLogger("mnistlab")
 SILENT = 100  # above everything: the job of a sweep speaks to its log file only
 LEVELS = {"silent": SILENT, "quiet": logging.WARNING, "normal": logging.INFO, "verbose": logging.DEBUG}
 RESULT = 35  # above WARNING: the result block is printed even when quiet
+HINT = 36  # so is what to do after an interruption
 logging.addLevelName(RESULT, "RESULT")
+logging.addLevelName(HINT, "HINT")
 
 
 class _Lines(logging.Handler):
-    """Plain lines: results and progress on stdout, warnings and errors on stderr."""
+    """Lines: results and progress on stdout, warnings and errors on stderr.
+
+    What looks otherwise on a terminal has ``on_screen``, which is told the terminal's width; the log file never does.
+    """
 
     def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno == RESULT and json_output.asked():
+            return
         to = sys.stderr if logging.WARNING <= record.levelno < RESULT or record.levelno >= logging.ERROR else sys.stdout
         prefix = "warning: " if record.levelno == logging.WARNING else ""
+        text = record.getMessage()
+        if hasattr(record, "on_screen") and is_screen(to):
+            text = record.on_screen(width_of(to))
+        elif record.levelno == logging.INFO and is_screen(to):
+            text = wrapped(text, width_of(to))
         try:
-            print(f"{prefix}{record.getMessage()}", file=to, flush=True)
+            print(f"{prefix}{text}", file=to, flush=True)
         except BrokenPipeError:  # the reader, `head` perhaps, has seen enough; the run goes on, and so does its log
             LOG.removeHandler(self)
             os.dup2(os.open(os.devnull, os.O_WRONLY), to.fileno())
@@ -54,69 +65,29 @@ def stop() -> None:
         handler.close()
 
 
-BLOCKS = "▁▂▃▄▅▆▇█"
-WIDEST = 20  # epochs of the live curve
+def is_screen(stream: TextIO) -> bool:
+    """Return whether this is a terminal on which lines can be drawn again."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
-def curve(values: Sequence[float]) -> str:
-    """Return the last values as a row of blocks from the lowest to the highest; nothing where there is no curve yet."""
-    kept = [value for value in values[-WIDEST:] if math.isfinite(value)]
-    if len(kept) < 2:
-        return ""
-    low, span = min(kept), (max(kept) - min(kept)) or 1.0
-    return "".join(BLOCKS[round((len(BLOCKS) - 1) * (value - low) / span)] for value in kept)
+def width_of(stream: TextIO) -> int:
+    """Return the columns of a terminal, 80 where it does not say."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or 80
+    except (OSError, ValueError):
+        return 80
 
 
-class Progress:
-    """A line an epoch, and on a terminal a tqdm bar within each epoch, beside it the curve of the loss so far.
+def wrapped(text: str, width: int) -> str:
+    """Return a line that is too wide as several, cut between words only: paths and commands stay whole."""
+    if len(text) <= width or "\n" in text:
+        return text
+    return textwrap.fill(text, width, subsequent_indent=" " * 8, break_long_words=False, break_on_hyphens=False)
 
-    The loss is that of the validation part, if there is one. No line and no bar has colours.
-    """
 
-    def __init__(self, epochs: int, validation: bool, verbosity: str, done: int = 0) -> None:
-        self.epochs, self.validation = epochs, validation
-        self.bar: Any = None
-        self.live = verbosity != "quiet" and sys.stderr.isatty()
-        self.shown = done
-        self.losses: list[float] = []
-        self.blocks = (getattr(sys.stderr, "encoding", None) or "").lower().startswith("utf")
-
-    @property
-    def on_step(self) -> Callable[[int, int, float], None] | None:
-        """Return what `fit` calls after every step, or None where there is no terminal to draw on."""
-        return self._step if self.live else None
-
-    def _step(self, step: int, steps: int, loss: float) -> None:
-        if self.bar is None:
-            from tqdm import tqdm
-
-            self.shown += 1
-            width = len(str(self.epochs))
-            drawn = f"  {curve(self.losses)}" if self.blocks and len(self.losses) > 1 else ""
-            desc = f"epoch {self.shown:{width}}/{self.epochs}{drawn}"
-            self.bar = tqdm(total=steps, desc=desc, unit="step", leave=False)
-            self.bar.update(step - 1)
-        self.bar.update(1)
-        if step % 32 == 0:
-            self.bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
-
-    def on_epoch(self, history: History) -> None:
-        """Print the line of the epoch that has ended."""
-        self.close()
-        row = history.epochs[-1]
-        self.losses = [one.val_loss if self.validation else one.train_loss for one in history.epochs]
-        width = len(str(self.epochs))
-        line = f"epoch {row.epoch:{width}}/{self.epochs}"
-        line += f"  loss {row.train_loss:.4f}  accuracy {100 * row.train_accuracy:.2f} %"
-        if self.validation:
-            line += f"  validation loss {row.val_loss:.4f}  accuracy {100 * row.val_accuracy:.2f} %"
-        LOG.info("%s  lr %.3g  gradient %.3g  %.2f s", line, row.lr, row.grad_norm, row.seconds)
-
-    def close(self) -> None:
-        """Remove the bar."""
-        if self.bar is not None:
-            self.bar.close()
-            self.bar = None
+def best(text: str) -> str:
+    """Return the text in green, or as it is where the user wants no colours (NO_COLOR, see no-color.org)."""
+    return text if os.environ.get("NO_COLOR") else f"\x1b[32m{text}\x1b[0m"
 
 
 def result_block(metrics: dict[str, Any], run: Path) -> str:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from mnistlab import json_output
 from mnistlab.errors import RequestError, did_you_mean
 
 USAGE = """\
 Usage: mnistlab data list [--json]
-       mnistlab data fetch NAME [--to FOLDER]
-       mnistlab data show [data=NAME ...] [key=value ...] [--to FOLDER]
+       mnistlab data fetch NAME [--to FOLDER] [--json]
+       mnistlab data show [data=NAME ...] [key=value ...] [--to FOLDER] [--json]
 
   list    the datasets that have a name: images, classes, and where each was found
   fetch   download one into the user's cache, or into FOLDER (then use data.root=FOLDER)
   show    where it came from, the balance of its classes, and pictures (in outputs/data, or FOLDER); with
           augment=elastic for instance also of what training sees
+
+  --json  one JSON object instead
 """
 
 
@@ -25,20 +27,21 @@ def list_datasets(arguments: list[str]) -> int:
     """Print a table of the datasets."""
     from mnistlab.data import catalogue
 
-    if wrong := [word for word in arguments if word != "--json"]:
-        raise RequestError(f"{wrong[0]}: `mnistlab data list` takes no arguments but --json")
     if arguments:
-        _say(json.dumps([{**row, "found": row["found"] and str(row["found"])} for row in catalogue()], indent=2))
-        return 0
+        raise RequestError(f"{arguments[0]}: `mnistlab data list` takes no arguments but --json")
+    rows = catalogue()
     table = [("data=", "training + test", "classes", "what", "where")]
-    for row in catalogue():
+    for row in rows:
         size = f"{row['train']:,} + {row['test']:,}"
         where = row["found"] or f"not here; `mnistlab data fetch {row['name']}` downloads {_megabytes(row['download'])}"
         table.append((row["name"], size, str(row["classes"]), row["what"], where))
     widths = [max(len(line[i]) for line in table) for i in range(4)]
-    for line in table:
-        _say("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=False)) + "  " + line[4])
-    _say("\nOwn files: data=csv data.path=FILE, data=npz data.path=FILE, data=idx data.path=FOLDER, data=folder")
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=False)) + "  " + line[4]
+        for line in table
+    ]
+    own = "Own files: data=csv data.path=FILE, data=npz data.path=FILE, data=idx data.path=FOLDER, data=folder"
+    json_output.show({"datasets": rows}, "\n".join([*lines, "", own]))
     return 0
 
 
@@ -59,7 +62,7 @@ def fetch_dataset(arguments: list[str]) -> int:
         )
     console.start("normal")
     folder = fetch(names[0], Path(to) if to else None)
-    _say(f"{names[0]} is in {folder}")
+    json_output.show({"name": names[0], "folder": folder}, f"{names[0]} is in {folder}")
     return 0
 
 
@@ -79,14 +82,14 @@ def show_dataset(arguments: list[str]) -> int:
     with config.prefixed("augment"):
         made.augment.check(*dataset.train.images.shape[1:])
     about = describe(dataset)
-    _say(f"{about['name']}: {about['height']} x {about['width']} pixels, {len(about['classes'])} classes")
+    lines = [f"{about['name']}: {about['height']} x {about['width']} pixels, {len(about['classes'])} classes"]
     for key, value in about["provenance"].items():
         if key not in ("name",) and value is not None:
-            _say(f"  {key:18}{_text(value)}")
+            lines.append(f"  {key:18}{_text(value)}")
     width = max(5, *(len(row["class"]) for row in about["classes"]))
-    _say(f"\n  {'class':{width}}  {'train':>7}  {'validation':>10}  {'test':>6}")
+    lines += ["", f"  {'class':{width}}  {'train':>7}  {'validation':>10}  {'test':>6}"]
     for row in [*about["classes"], {"class": "all", **about["rows"]}]:
-        _say(f"  {row['class']:{width}}  {row['train']:>7,}  {row['validation']:>10,}  {row['test']:>6,}")
+        lines.append(f"  {row['class']:{width}}  {row['train']:>7,}  {row['validation']:>10,}  {row['test']:>6,}")
 
     folder = Path(to) if to else Path("outputs", "data", about["name"])
     folder.mkdir(parents=True, exist_ok=True)
@@ -101,7 +104,9 @@ def show_dataset(arguments: list[str]) -> int:
         drawn["augmented"] = pictures.augmented(folder, names)
     for name, picture in drawn.items():
         plots.save(picture, folder / f"{name}.png")
-    _say(f"\npictures: {', '.join(str(folder / f'{name}.png') for name in drawn)}")
+    paths = [folder / f"{name}.png" for name in drawn]
+    lines += ["", f"pictures: {', '.join(map(str, paths))}"]
+    json_output.show({**about, "pictures": paths}, "\n".join(lines))
     return 0
 
 
@@ -131,7 +136,3 @@ def _text(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {_text(inner)}" for key, inner in value.items())
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
-
-
-def _say(line: str) -> None:
-    print(line)  # noqa: T201

@@ -27,6 +27,7 @@ Usage: mnistlab evaluate RUN [RUN ...] [data=NAME] [key=value ...] [options]
   --noise LEVELS     accuracy under Gaussian noise, at standard deviations on pixels of 0 to 1: --noise 0,0.1,0.2
   --rotate LEVELS    accuracy under rotation, in degrees counterclockwise: --rotate 0,15,30,45
   --to DIR           where to write, if not in outputs/evaluate/
+  --json             one JSON object instead: the metrics, and the rows of members, noise and rotation
   -q, --quiet        print the result only
   -v, --verbose      print also what is written
 """

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from mnistlab import config, console, evaluation_report, files
+from mnistlab import config, console, evaluation_report, files, json_output
 from mnistlab.console import LOG, RESULT
 from mnistlab.corruption import noisy, rotated
 from mnistlab.ensemble import disagreement, mean_disagreement, mean_probabilities
@@ -77,6 +77,7 @@ def evaluate(
     summary = _summary(runs, names, scored)
     identity = hashlib.sha256(json.dumps([summary, levels]).encode()).hexdigest()[:16]
     status = Status(folder / "status.json", identity)
+    tables: dict[str, list[Row]] = {}
     with _recorded(status, folder):
         status.write("running")
         threads = max(run.threads for run in runs)
@@ -92,15 +93,19 @@ def evaluate(
             rows = _member_rows(runs, names, part.labels, members, mean)
             evaluation_report.write_rows(folder / "members.csv", rows)
             _say_members(rows)
+            tables["members"] = rows
         for what in levels:
             with status.timed(what):
                 rows, examples = _sweep(what, levels[what], runs, names, scored)
                 evaluation_report.write_sweep(folder, what, rows, examples)
+            tables[what] = rows
         with status.timed("plots"):
             drawn = evaluation_report.draw(folder, scored.plots)
         for path in drawn:
             LOG.debug("wrote %s", path)
         status.write("completed")
+    metrics = json.loads((folder / "metrics.json").read_text())
+    json_output.give({"directory": files.shown(folder), "metrics": metrics, **tables})
     lines = *console.score_lines(HEADINGS[scored.split], scores), f"evaluation directory {files.shown(folder)}"
     LOG.log(RESULT, "%s", "\n".join(lines))
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mnistlab import checkpoint, config, console, files, report
+from mnistlab import checkpoint, config, files, live, report
 from mnistlab.checkpoint import Checkpoint, Origin
 from mnistlab.console import LOG
 from mnistlab.data import Dataset
@@ -41,7 +41,7 @@ def train(
     if training.is_over:
         report.write_history(run, training.history)  # whatever was cut off came after this
     watched, verbosity = len(dataset.validation) > 0, made.report.console.value
-    progress = console.Progress(made.trainer.epochs, watched, verbosity, training.epoch - 1)
+    progress = live.Progress(made.trainer.epochs, watched, verbosity, training.epoch - 1)
     keeper = _Keeper(training, run / checkpoint.NAME, origin)
 
     def on_step(step: int, steps: int, loss: float) -> None:

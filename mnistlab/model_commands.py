@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mnistlab import architecture
+from mnistlab import architecture, json_output
+from mnistlab.arguments import known_everywhere
 from mnistlab.errors import RequestError, RunError, did_you_mean
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ Usage: mnistlab gradcheck [group=option ...] [key=value ...] [--elements N] [--b
 
   --elements N   elements checked in a block, drawn at random ({ELEMENTS})
   --batch N      images ({BATCH})
+  --json         one JSON object instead; the lines go to standard error
 """
 
 
@@ -48,7 +50,7 @@ def explain(arguments: list[str]) -> int:
     """Print what the network of a configuration consists of."""
     if {"-h", "--help"} & {*arguments}:
         return _say(EXPLAIN.rstrip())
-    overrides, options = _options("explain", arguments, ("--json",))
+    overrides, _ = _options("explain", arguments)
     made, data, network = _network(overrides, np.float32)
     from mnistlab import config
 
@@ -56,14 +58,15 @@ def explain(arguments: list[str]) -> int:
         made.trainer.check(data.train, data.validation)
         made.trainer.check_network(network, data.train)
     about = _about(data, network, made.trainer.batch_of(data.train))
-    return _say(json.dumps(about) if options else _table(about))
+    json_output.show(about, _table(about))
+    return 0
 
 
 def gradcheck(arguments: list[str]) -> int:
     """Print how well backward agrees with central differences, block by block."""
     if {"-h", "--help"} & {*arguments}:
         return _say(GRADCHECK.rstrip())
-    overrides, options = _options("gradcheck", arguments, (), ("--elements", "--batch"))
+    overrides, options = _options("gradcheck", arguments, ("--elements", "--batch"))
     made, data, network = _network(overrides, np.float64)
     from threadpoolctl import threadpool_limits
 
@@ -92,6 +95,16 @@ def gradcheck(arguments: list[str]) -> int:
         for block in check(network, x, labels, made.regularization, most=most, seed=made.seed):
             found.append(block)
             _say(f"  {block.name:{wide}}  {block.checked:>9,} of {block.size:>9,}  {block.error:.1e}{_mark(block)}")
+    json_output.give(
+        {
+            **_about_data(data),
+            "batch": batch,
+            "elements": most,
+            "tolerance": TOLERANCE,
+            "agrees": all(block.agrees for block in found),
+            "blocks": [{**asdict(block), "agrees": block.agrees} for block in found],
+        }
+    )
     worst = max(found, key=lambda block: np.inf if np.isnan(block.error) else block.error)
     wrong = [block.name for block in found if not block.agrees]
     if wrong:
@@ -123,12 +136,16 @@ def _network(overrides: Sequence[str], dtype: Any) -> tuple[Experiment, Outline,
         return made, data, made.model.network(data.image_shape, data.classes, made.regularization, dtype=dtype)
 
 
+def _about_data(data: Outline) -> dict[str, Any]:
+    return {"data": {"name": data.name, "image_shape": list(data.image_shape), "classes": data.classes}}
+
+
 def _about(data: Outline, network: Network, batch: int) -> dict[str, Any]:
     """Return what `explain` says, as plain JSON data."""
     layers = architecture.rows(network)
     memory = sum(row["output_bytes"] for row in layers)
     return {
-        "data": {"name": data.name, "image_shape": list(data.image_shape), "classes": data.classes},
+        **_about_data(data),
         "loss": network.loss.name,
         "output": network.loss.output,
         "layers": layers,
@@ -193,23 +210,20 @@ def _note_if_slow(network: Network, x: np.ndarray, labels: np.ndarray, most: int
         )
 
 
-def _options(
-    command: str, arguments: Sequence[str], flags: Sequence[str], numbers: Sequence[str] = ()
-) -> tuple[list[str], dict[str, int]]:
-    """Return the overrides, and the options that were given: a flag as 1, a number as itself."""
-    overrides, found = [], {}
+def _options(command: str, arguments: Sequence[str], numbers: Sequence[str] = ()) -> tuple[list[str], dict[str, int]]:
+    """Return the overrides, and the numbers that were given."""
+    overrides: list[str] = []
+    found: dict[str, int] = {}
     remaining = iter(arguments)
     for argument in remaining:
         name, given, value = argument.partition("=")
-        if argument in flags:
-            found[argument] = 1
-        elif name in numbers:
+        if name in numbers:
             value = value if given else next(remaining, "")
             if not value.isdecimal() or not int(value):
                 raise RequestError(f"{name}={value}: a whole number of 1 or more was expected")
             found[name] = int(value)
         elif argument.startswith("-"):
-            near = did_you_mean(name, [*flags, *numbers])
+            near = did_you_mean(name, [*numbers, *known_everywhere(command)])
             raise RequestError(f"{argument}: unknown option; see `mnistlab {command} --help`{near}")
         else:
             overrides.append(argument)

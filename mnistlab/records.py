@@ -105,6 +105,20 @@ def read(directory: Path, entry: ledger.Entry | None = None) -> Record:
     return replace(record, settings={key: value for key, value in settings.items() if record.uses(key)})
 
 
+def as_json(record: Record, place: Path) -> dict[str, Any]:
+    """Return what ``--json`` says of a run, also as a job of a sweep; ``place`` is its directory as a user names it."""
+    state = record.state
+    return {
+        "directory": place,
+        "state": state.state,
+        "config_hash": state.config_hash,
+        "seed": record.seed,
+        "seconds": state.seconds,
+        "error": state.error,
+        "metrics": record.metrics,
+    }
+
+
 def of_sweep(directory: Path) -> list[Record]:
     """Return a record for every job of a sweep, in their order."""
     written = ledger.read(directory)

@@ -9,7 +9,7 @@ from zipfile import BadZipFile
 import yaml
 
 from mnistlab import arguments as arguments_of
-from mnistlab import console, ledger, page, pictures, records, run_page, status
+from mnistlab import console, json_output, ledger, page, pictures, records, run_page, status
 from mnistlab.errors import RequestError, did_you_mean
 from mnistlab.report import Plots
 
@@ -22,6 +22,7 @@ Usage: mnistlab report DIR [DIR ...] [report.plots=all|core|none] [--quiet]
   report.plots=...   the pictures of a run: all, core, or none (only the page, with the pictures that are there).
                      Without it those that the run asked for. What only `all` saves, occlusion and feature maps, is
                      drawn where the run has saved it
+  --json             one JSON object: the pages
   -q, --quiet        say nothing
 """
 
@@ -57,6 +58,8 @@ def main(arguments: Sequence[str]) -> int:
             console.LOG.info("%s", Path(text) / page.NAME)
     finally:
         console.stop()
+    pages = [Path(text) / page.NAME for text in places]
+    json_output.give({"reports": [{"kind": kind, "page": one} for kind, one in zip(kinds, pages, strict=True)]})
     return 0
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from mnistlab import arguments as arguments_of
-from mnistlab import config, environment, files, run, saved_config, status
+from mnistlab import config, environment, files, json_output, run, saved_config, status
 from mnistlab.errors import RequestError
 from mnistlab.resume_command import conclude, started_in, threads_of
 from mnistlab.run import Setting
@@ -26,6 +26,7 @@ Usage: mnistlab rerun RUN [--to DIR] [--quiet]
   environment does (exit status 1). Nothing is written into RUN.
 
   --to DIR         the new directory, if not outputs/<date>/<time>_rerun
+  --json           one JSON object instead: identical or not, and what differs
   -q, --quiet      print the verdict only
 """
 SHOWN = 10  # metrics that differ
@@ -57,17 +58,23 @@ def main(arguments: Sequence[str]) -> int:
     setting = Setting(to, ("mnistlab", "rerun", *arguments), described, started_in(about), threads=threads_of(about))
     conclude(run.carry_out(cfg, setting))
     same = (to / "metrics.json").read_bytes() == (directory / "metrics.json").read_bytes()
-    for line in verdict(
-        place,
-        shown,
-        same,
-        was,
-        _json(to / "metrics.json", str(shown)),
-        about,
-        environment.read(to / "environment.json"),
-    ):
-        print(line)  # noqa: T201
+    now, here = _json(to / "metrics.json", str(shown)), environment.read(to / "environment.json")
+    document = {
+        "run": place,
+        "directory": shown,
+        "identical": same,
+        "metrics": _changed(was, now),
+        "environment": environment.differences(about, here),
+    }
+    json_output.show(document, "\n".join(verdict(place, shown, same, was, now, about, here)))
     return 0 if same else 1
+
+
+def _changed(was: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Return the metrics that differ, by dotted key: what they were and what they are."""
+    before, after = dict(flat(was)), dict(flat(now))
+    keys = {**before, **after}
+    return {key: (before.get(key), after.get(key)) for key in keys if before.get(key) != after.get(key)}
 
 
 def verdict(
@@ -87,10 +94,9 @@ def verdict(
     if same:
         lines = [f"identical: metrics.json of {shown} has the same bytes as that of {place}"]
         return [*lines, "although the environment differs:", *differing] if differing else lines
-    before, after = dict(flat(was)), dict(flat(now))
-    changed = [key for key in {**before, **after} if before.get(key) != after.get(key)]
-    lines = [f"different: {len(changed)} of {len({**before, **after})} metrics are not those of {place}"]
-    lines += [_change(key, before.get(key), after.get(key)) for key in changed[:SHOWN]]
+    changed, number = _changed(was, now), len({**dict(flat(was)), **dict(flat(now))})
+    lines = [f"different: {len(changed)} of {number} metrics are not those of {place}"]
+    lines += [_change(key, *both) for key, both in list(changed.items())[:SHOWN]]
     lines += [f"  and {len(changed) - SHOWN} more"] if len(changed) > SHOWN else []
     if not changed:
         lines.append("  the values are the same, the bytes are not: the file was written otherwise")

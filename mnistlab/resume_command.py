@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig
 
-from mnistlab import checkpoint, config, environment, files, ledger, run, saved_config, status
+from mnistlab import checkpoint, config, environment, files, json_output, ledger, records, run, saved_config, status
 from mnistlab.errors import RequestError, RunError, did_you_mean
 from mnistlab.run import Setting
 from mnistlab.sklearn_models import SklearnModel
@@ -45,7 +45,8 @@ def _run(directory: Path, words: Sequence[str], arguments: Sequence[str]) -> int
         cfg.trainer.epochs = epochs
         described["overrides.yaml"] = yaml.safe_dump(_overrides(directory, epochs))
     elif state.state == "completed" and (directory / "metrics.json").exists():
-        print(f"{place}: this run is completed; {KEY}=N, with more epochs than it had, trains it on")  # noqa: T201
+        hint = f"{place}: this run is completed; {KEY}=N, with more epochs than it had, trains it on"
+        json_output.show(records.as_json(records.read(directory), place), hint)
         return 0
     if quiet:
         cfg.report.console = "quiet"
@@ -58,6 +59,7 @@ def _run(directory: Path, words: Sequence[str], arguments: Sequence[str]) -> int
         threads=threads_of(about),
     )
     conclude(run.carry_out(cfg, setting))
+    json_output.give(records.as_json(records.read(directory), place))
     return 0
 
 

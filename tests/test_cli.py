@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ import pytest
 import yaml
 
 import mnistlab
-from mnistlab import cli, config
+from mnistlab import cli, completion, config
 
 Command = Callable[..., Any]
 PROGRAM = [sys.executable, "-m", "mnistlab"]
@@ -71,7 +72,7 @@ def test_cfg_job_shows_what_would_run_and_runs_nothing(command: Command) -> None
 
 
 def test_the_datasets_as_json(command: Command) -> None:
-    rows = json.loads(command("data", "list", "--json").out)
+    rows = json.loads(command("data", "list", "--json").out)["datasets"]
     assert {"mnist", "mnist5k", "digits"} <= {row["name"] for row in rows}
     assert next(row for row in rows if row["name"] == "mnist5k")["classes"] == 10
     assert command("data", "list", "--jsn").status == 2
@@ -100,27 +101,35 @@ def test_cfg_hydra_claims_no_directory(command: Command) -> None:
         ("mnistlab evaluate ", []),
         (
             "mnistlab evaluate outputs/a --n",
-            ["--split", "--noise", "--rotate", "--to", "--quiet", "--verbose", "--help"],
+            ["--split", "--noise", "--rotate", "--to", "--json", "--quiet", "--verbose", "--help"],
         ),
         ("mnistlab evaluate outputs/a=1 data=mn", ["data=mnist", "data=mnist5k"]),
         ("mnistlab evaluate outputs/a data=folder data.si", ["data.size="]),
         ("mnistlab predict outputs/a ", []),
         ("mnistlab predict outputs/a --s", ["--as", "--invert", "--show", "--json", "--help"]),
         ("mnistlab serve outputs/a --", ["--port", "--help"]),
-        ("mnistlab export outputs/a --", ["--format", "--to", "--help"]),
+        ("mnistlab export outputs/a --", ["--format", "--to", "--json", "--help"]),
         ("mnistlab doctor outputs/a --", ["--json", "--help"]),
         ("mnistlab lr-find --steps 50 --until=1 optimizer.b", ["optimizer.beta1=", "optimizer.beta2="]),
-        ("mnistlab lr-find --u", ["--from", "--until", "--steps", "--to", "--help"]),
+        ("mnistlab lr-find --u", ["--from", "--until", "--steps", "--to", "--json", "--help"]),
         ("mnistlab explore ", ["pca", "boundary"]),
         ("mnistlab explore pca data=mn", ["data=mnist", "data=mnist5k"]),
         (
             "mnistlab explore boundary model=knn --p",
-            ["--points", "--split", "--to", "--quiet", "--verbose", "--help"],
+            ["--points", "--split", "--to", "--json", "--quiet", "--verbose", "--help"],
         ),
         (
             "mnistlab explore boundary --points 30 --to=x -q model=svm_",
             [f"model=svm_{kernel}" for kernel in ("linear", "poly", "rbf", "sigmoid")],
         ),
+        (
+            "mnistlab train --fail-fast -m --json optimizer=ad",
+            ["optimizer=adagrad", "optimizer=adam", "optimizer=adamw"],
+        ),
+        ("mnistlab tune --trials 3 --json init=ka", ["init=kaiming", "init=kaiming_uniform"]),
+        ("mnistlab gridsearch --cv=3 -q init=ka", ["init=kaiming", "init=kaiming_uniform"]),
+        ("mnistlab compare outputs/a --", ["--metric", "--baseline", "--format", "--to", "--json", "--help"]),
+        ("mnistlab data show --to x data=mn", ["data=mnist", "data=mnist5k"]),
         ("mnistlab explain model=mlp_", ["model=mlp_1hidden", "model=mlp_2hidden"]),
         ("mnistlab explain --json data=mn", ["data=mnist", "data=mnist5k"]),
         ("mnistlab gradcheck --elements 5 --batch=2 optimizer.b", ["optimizer.beta1=", "optimizer.beta2="]),
@@ -136,6 +145,29 @@ def test_the_completion_script_is_bash(command: Command) -> None:
     script = command("completion").out
     assert script.splitlines()[-1].endswith(" mnistlab")
     subprocess.run(["bash", "-n"], input=script, text=True, check=True)
+
+
+def test_every_option_of_a_usage_page_is_completed(command: Command) -> None:
+    for name in {*cli.COMMANDS} - {"completion", "train"}:
+        told = set(re.findall(r"(?<![\w`])--[a-z-]+", command(name, "--help").out)) - {"--help"}
+        assert told == set(completion.OPTIONS[name].split()), name
+
+
+def test_bash_completes_words_of_a_line(tmp_path: Path) -> None:
+    (tmp_path / "mnistlab").write_text(f'#!/bin/sh\nexec {sys.executable} -m mnistlab "$@"\n')
+    (tmp_path / "mnistlab").chmod(0o755)
+    ask = """
+        eval "$(mnistlab completion)"
+        for COMP_LINE in "mnistlab tr" "mnistlab compare --j" "mnistlab train --json model=lenet5"; do
+            COMP_WORDS=($COMP_LINE) COMP_POINT=${#COMP_LINE}
+            COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+            hydra_bash_completion
+            echo "${COMPREPLY[@]}"
+        done
+    """
+    environment = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(["bash", "-c", ask], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["train", "--json", "model=lenet5"]
 
 
 def test_data_list_names_every_dataset(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

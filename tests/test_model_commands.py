@@ -216,7 +216,7 @@ def test_each_command_has_help(command: Command, name: str, flag: str) -> None:
             ["gradcheck", "--element=3"],
             "--element=3: unknown option; see `mnistlab gradcheck --help`",
         ),
-        (["gradcheck", "--json"], "--json: unknown option"),
+        (["gradcheck", "--jsn"], "--jsn: unknown option; see `mnistlab gradcheck --help` (did you mean --json?)"),
         (["gradcheck", "regularization.dropout=[0.1]"], "regularization.dropout=[0.1]: 1 rates for"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -396,7 +396,7 @@ def test_one_picture_comes_from_standard_input(command: Command, mlp: Path, monk
     ("arguments", "message"),
     [
         (["RUN"], "no picture is named after the run; name files, or - for standard input"),
-        (["--json"], "no run is named; a run directory was expected"),
+        (["--as", "digit"], "no run is named; a run directory was expected"),
         (
             ["RUN", "a.png", "--as", "digits"],
             "--as digits: choose one of auto, digit, object, raw (did you mean digit?)",

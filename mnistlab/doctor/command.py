@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 
 from mnistlab import arguments as arguments_of
+from mnistlab import json_output
 from mnistlab.errors import RequestError
 
 USAGE = """\
@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> int:
     if not arguments or {"-h", "--help"} & {*arguments}:
         print(USAGE, end="")  # noqa: T201
         return 0 if arguments else 2
-    words, _, flags = arguments_of.split("doctor", arguments, (), ["--json"])
+    words, _, _ = arguments_of.split("doctor", arguments, ())
     if len(words) != 1:
         named = f"{words[1]}: one run is examined at a time" if words else "no run is named"
         raise RequestError(f"{named}; a run directory was expected, such as outputs/<date>/<time>_<model>")
@@ -37,11 +37,8 @@ def main(arguments: list[str]) -> int:
     console.start("quiet")
     chart = charts.read(words[0])
     found = examine(chart)
-    if flags:
-        rows = [{key.rstrip("_"): value for key, value in asdict(one).items()} for one in found]
-        about = {"run": words[0], "state": chart.state, "epochs": len(chart.history)}
-        print(json.dumps({**about, "findings": rows, "not_seen": chart.unseen}))  # noqa: T201
-        return 0
+    rows = [{key.rstrip("_"): value for key, value in asdict(one).items()} for one in found]
+    about = {"run": words[0], "state": chart.state, "epochs": len(chart.history)}
     lines: list[str] = []
     for one in found:
         lines += [f"{one.severity}: {one.sign}", f"  {one.what}", f"  why  {one.why}"]
@@ -51,5 +48,5 @@ def main(arguments: list[str]) -> int:
         images = f"{len(chart.images)} training images" if chart.images is not None else "no images"
         lines.append(f"nothing odd ({epochs}{images} looked at)")
     lines += [f"not seen: {what}" for what in chart.unseen]
-    print("\n".join(lines).rstrip())  # noqa: T201
+    json_output.show({**about, "findings": rows, "not_seen": chart.unseen}, "\n".join(lines).rstrip())
     return 0

@@ -31,8 +31,8 @@ from mnistlab.sklearn_models import Fitted, SklearnModel
 MOST_MODELS = 9
 
 
-def explore(request: Request) -> None:
-    """Fit the models on two components, write the numbers, draw the picture, print the accuracies."""
+def explore(request: Request) -> Path:
+    """Fit the models on two components, write the numbers, draw the picture, print the accuracies; return where."""
     requests.refuse_place(request.to)
     experiments = {name: request.experiment(f"model={name}") for name in request.models}
     made = experiments[request.models[0]]
@@ -82,6 +82,7 @@ def explore(request: Request) -> None:
     drawn = [] if made.report.plots is Plots.none else pictures.save_pictures(folder, _pictures(folder))
     said = [] if request.verbosity != "quiet" else map(_line, accuracies)
     LOG.log(RESULT, "%s", "\n".join([*said, requests.finish(folder, drawn)]))
+    return folder
 
 
 def _check(name: str, made: Experiment) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 from mnistlab import arguments as arguments_of
-from mnistlab import config, console
+from mnistlab import config, console, json_output
 from mnistlab.errors import RequestError, did_you_mean
 from mnistlab.explore import boundary, pca
 from mnistlab.explore.request import EPOCHS, POINTS, Request
@@ -28,6 +29,7 @@ Usage: mnistlab explore pca [data=NAME] [data.KEY=... ...] [options]
                  `boundary`, and its components, are fitted on these; with data.limit=N it takes all of that
   --split PART   of `pca`: train (the default), test, or all
   --to DIR       where to write, if not in outputs/explore/: a directory that is new or empty
+  --json         one JSON object instead: summary.json, and the directory
   -q, --quiet    print the result only
   -v, --verbose  print also what is written
 """
@@ -47,7 +49,8 @@ def main(arguments: Sequence[str]) -> int:
     request = parse(arguments)
     console.start(request.verbosity)
     try:
-        ACTIONS[request.action](request)
+        folder = ACTIONS[request.action](request)
+        json_output.give({"directory": folder, **json.loads((folder / "summary.json").read_text())})
     finally:
         console.stop()
     return 0

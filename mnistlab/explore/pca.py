@@ -25,8 +25,8 @@ DRAWN = 3  # scores of a point
 WORDS = {"train": "training images", "test": "test images", "all": "images, training and test part together"}
 
 
-def explore(request: Request) -> None:
-    """Find the components, write the numbers, draw the pictures, print the shares."""
+def explore(request: Request) -> Path:
+    """Find the components, write the numbers, draw the pictures, print the shares; return the directory."""
     requests.refuse_place(request.to)
     made = request.experiment()
     dataset, part = requests.read_data(made, request.split)
@@ -61,6 +61,7 @@ def explore(request: Request) -> None:
     requests.write_components(folder, found, KEPT, dataset.scale, centres=centres, centre_classes=present)
     drawn = [] if made.report.plots is Plots.none else pictures.save_pictures(folder, _pictures(folder))
     LOG.log(RESULT, "%s", "\n".join([*_said(found, summary), requests.finish(folder, drawn)]))
+    return folder
 
 
 def _said(found: Components, summary: Mapping[str, Any]) -> Iterator[str]:

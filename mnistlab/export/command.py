@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnistlab import arguments as arguments_of
-from mnistlab import files
+from mnistlab import files, json_output
 from mnistlab.errors import RequestError, did_you_mean
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ Usage: mnistlab export RUN --format FORMAT [--to FOLDER]
   --format npz          model.npz: the arrays by name, the architecture and class names as JSON
   --format safetensors  model.safetensors: the same, as mnistlab itself saves it
   --to FOLDER           where to write, if not in outputs/export/<run>
+  --json                one JSON object instead
 """
 
 Contents = dict[str, bytes]  # of files, by name
@@ -47,7 +48,10 @@ def main(arguments: list[str]) -> int:
     contents = FORMATS[chosen](run.network, run.class_names)
     _write(folder, contents)
     sizes = ", ".join(f"{folder / name} ({len(content):,} bytes)" for name, content in contents.items())
-    print(f"{run.network.theta.size:,} parameters in {sizes}")  # noqa: T201
+    parameters = int(run.network.theta.size)
+    written = [{"path": folder / name, "bytes": len(content)} for name, content in contents.items()]
+    about = {"run": given, "format": chosen, "parameters": parameters, "files": written}
+    json_output.show(about, f"{parameters:,} parameters in {sizes}")
     return 0
 
 

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from mnistlab import arguments as arguments_of
-from mnistlab import config, console, files, status
-from mnistlab.console import RESULT
+from mnistlab import config, console, files, json_output, records, status
+from mnistlab.console import HINT, RESULT
 from mnistlab.data import Dataset
 from mnistlab.environment import all_cores
 from mnistlab.errors import RequestError, RunError, did_you_mean
@@ -47,6 +47,7 @@ Usage: mnistlab gridsearch [group=option ...] [key=value ...] KEY=VALUES ... [op
   --metric NAME  {", ".join(SCORES)}; accuracy if not given
   --jobs N       how many fits at a time, one a core if not given
   --to DIR       where to write, if not in outputs/gridsearch/<time>; a search that was interrupted there goes on
+  --json         one JSON object instead: every cell with the scores of its folds, the best one, and its refit
   -q, --quiet    print the result only
 """
 VALUED = ("--cv", "--metric", "--jobs", "--to")
@@ -159,7 +160,7 @@ def _search(asked: Asked, cells: Grid, pool: Dataset, cut: list[np.ndarray], dir
                 progress.say(result.rows(cells, scores)[one.cell], asked.metric)
     except KeyboardInterrupt:
         result.write_folds(directory, scores)
-        LOG.log(RESULT, "interrupted; the same command with --to %s goes on", files.shown(directory))
+        LOG.log(HINT, "interrupted; the same command with --to %s goes on", files.shown(directory))
         raise
     finally:
         progress.close()
@@ -196,7 +197,7 @@ class _Progress:
     def __init__(self, cells: int, done: int) -> None:
         self.cells, self.done = cells, done
         self.bar: Any = None
-        if sys.stderr.isatty() and LOG.isEnabledFor(logging.INFO):
+        if console.is_screen(sys.stderr) and LOG.isEnabledFor(logging.INFO):
             from tqdm import tqdm
 
             self.bar = tqdm(total=cells, initial=done, unit="cell")
@@ -248,11 +249,22 @@ def _finish(asked: Asked, cells: Grid, table: list[result.Row], directory: Path)
     )
     if near := result.as_good(order):
         LOG.info("about as good        %d other cell%s within that interval", len(near), "s" * (len(near) > 1))
-    return _refit(asked, cells, best.cell, directory)
+    refitted = _refit(asked, cells, best.cell, directory)
+    json_output.give(
+        {
+            "directory": place,
+            "metric": asked.metric,
+            "folds": asked.cv,
+            "cells": result.as_json(table, asked.metric),
+            "best": best.cell.number,
+            "refit": records.as_json(records.read(refitted), files.shown(refitted)),
+        }
+    )
+    return 0
 
 
-def _refit(asked: Asked, cells: Grid, best: Cell, directory: Path) -> int:
-    """Fit the best cell to the whole pool, as an ordinary run, and print what the test part says."""
+def _refit(asked: Asked, cells: Grid, best: Cell, directory: Path) -> Path:
+    """Fit the best cell to the whole pool, as an ordinary run, print what the test part says, and return the run."""
     all_of_it = [] if folds.watches(best.experiment()) else ["data.validation=0"]
     known = [text for text in cells.fixed if not (all_of_it and text.startswith("data.validation="))]
     where = [f"hydra.sweep.dir={config.quoted(directory)}", f"hydra.sweep.subdir={REFIT}"]
@@ -268,7 +280,7 @@ def _refit(asked: Asked, cells: Grid, best: Cell, directory: Path) -> int:
     metrics = json.loads(files.read_text(job.directory / "metrics.json"))
     LOG.log(RESULT, "%s", "\n".join(console.score_lines("test accuracy", metrics["test"])))
     LOG.log(RESULT, "search directory     %s (the refitted model is in %s)", files.shown(directory), REFIT)
-    return 0
+    return job.directory
 
 
 def _values(cells: Grid, best: Cell) -> list[str]:

@@ -146,6 +146,24 @@ def write(directory: Path, grid: Grid, table: Sequence[Row], metric: str) -> Non
     files.write(directory / "gridsearch.md", "\n\n".join(part for part in parts if part) + "\n")
 
 
+def as_json(table: Sequence[Row], metric: str) -> list[dict[str, Any]]:
+    """Return what grid.csv says of each cell, with the scores of its folds as a list."""
+    ranks = {row.cell.number: rank for rank, row in enumerate(ranked(table, metric), 1)}
+    return [
+        {
+            "cell": row.cell.number,
+            "settings": row.cell.settings,
+            "mean": row.mean,
+            "sd": row.sd,
+            "rank": ranks.get(row.cell.number),
+            "seconds": row.seconds,
+            "scores": row.values,
+            "error": row.error or None,
+        }
+        for row in table
+    ]
+
+
 def _cells(row: Row) -> list[str]:
     return [as_text(value) for value in row.cell.settings.values()]
 

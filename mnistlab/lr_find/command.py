@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from mnistlab import arguments as arguments_of
-from mnistlab import files
+from mnistlab import files, json_output
 from mnistlab.errors import RequestError, RunError
 
 LEAST, MOST, STEPS = 1e-6, 10.0, 200
@@ -28,6 +29,7 @@ Usage: mnistlab lr-find [group=option ...] [key=value ...] [options]
   --until RATE   the last rate ({MOST:g}); the test ends before, when the loss is four times the smallest
   --steps N      mini-batches ({STEPS})
   --to DIR       where to write, if not in outputs/lr-find/
+  --json         one JSON object instead
 """
 
 
@@ -84,8 +86,9 @@ def main(arguments: list[str]) -> int:
     folder = _folder(request.to)
     rows = [[i + 1, float(rates[i]), float(found[i]), float(smooth[i])] for i in range(len(found))]
     files.write(folder / "lr_find.csv", files.csv(("step", "lr", "loss", "smoothed_loss"), rows))
-    about = asdict(suggestion) if suggestion else {"lr": None}
-    files.write_json(folder / "lr_find.json", {**about, "optimizer": type(made.optimizer).__name__, "seed": made.seed})
+    about: dict[str, Any] = asdict(suggestion) if suggestion else {"lr": None}
+    about |= {"optimizer": type(made.optimizer).__name__, "seed": made.seed}
+    files.write_json(folder / "lr_find.json", about)
     picture = plots.range_test(rates[: len(found)], found, smooth, suggestion.lr if suggestion else None)
     plots.save(picture, folder / "lr_find.png")
     if suggestion is None:
@@ -102,7 +105,7 @@ def main(arguments: list[str]) -> int:
     ]
     if suggestion.still_falling:
         lines.append(f"the loss still falls at {rates[-1]:g}: look further with --until {10 * rates[-1]:g}")
-    print("\n".join(lines))  # noqa: T201
+    json_output.show({"directory": files.shown(folder), **about}, "\n".join(lines))
     return 0
 
 

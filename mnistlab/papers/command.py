@@ -5,9 +5,10 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from mnistlab import arguments as arguments_of
-from mnistlab import files
+from mnistlab import files, json_output
 from mnistlab.errors import RequestError, did_you_mean
 from mnistlab.papers import commands, drawings, figures, page, results, running, tables, verdicts
 from mnistlab.papers.figures import BUDGETS, Figures, Row
@@ -27,6 +28,7 @@ Usage: mnistlab reproduce PAPER | PAPER/ROW ... [options] [key=value ...]
   --seeds N          so many seeds for every row
   --to DIR           where to write, outputs/papers/full or outputs/papers/quick if not given
   --page             run nothing; write the page from the runs that are there
+  --json             one JSON object instead: the rows with our figures, and the claims with their verdicts
   -q, --quiet        print the result only
 
   key=value ...      of every run: trainer.epochs=5
@@ -43,7 +45,10 @@ def main(arguments: Sequence[str], source: Path | None = None) -> int:
     words, given, flags = arguments_of.split("reproduce", arguments, VALUED, FLAGS)
     known = figures.read(source)
     if "--list" in flags:
-        print(listed(known))  # noqa: T201
+        papers = [
+            {"name": one.name, "title": one.title, "rows": [_listed(row) for row in one.rows]} for one in known.papers
+        ]
+        json_output.show({"papers": papers}, listed(known))
         return 0
     budget = given.get("--budget", BUDGETS[0])
     if budget not in BUDGETS:
@@ -59,10 +64,12 @@ def main(arguments: Sequence[str], source: Path | None = None) -> int:
     status = 0
     try:
         if "--page" not in flags:
-            status = run(chosen, folder, budget, _seeds(given.get("--seeds")), extra, quiet)
+            with json_output.part_of_more():
+                status = run(chosen, folder, budget, _seeds(given.get("--seeds")), extra, quiet)
     finally:  # also after Ctrl-C: the page of what is there
-        told = write(known, chosen, folder, command)
-    print(f"{told}\n\npage  {files.shown(folder / 'papers.md')}")  # noqa: T201
+        about, told = write(known, chosen, folder, command)
+    place = files.shown(folder / "papers.md")
+    json_output.show({"page": place, **about}, f"{told}\n\npage  {place}")
     return status
 
 
@@ -86,8 +93,10 @@ def run(rows: Sequence[Row], folder: Path, budget: str, seeds: int | None, extra
     return status
 
 
-def write(known: Figures, chosen: Sequence[Row], folder: Path, command: str) -> str:
-    """Write papers.md, papers.csv and the pictures; return the tables of the papers that were chosen."""
+def write(known: Figures, chosen: Sequence[Row], folder: Path, command: str) -> tuple[dict[str, Any], str]:
+    """Write papers.md, papers.csv and the pictures; return the rows that were chosen and what was found of their
+    papers' claims, as plain values, and the tables of these papers.
+    """
     found = {row.id: results.read(row, folder) for row in known.rows.values()}
     near = {row.id: results.read(row, folder, near=True) for row in known.rows.values() if row.near}
     both = found | {f"{name}{figures.NEAR}": result for name, result in near.items()}
@@ -96,7 +105,21 @@ def write(known: Figures, chosen: Sequence[Row], folder: Path, command: str) -> 
     files.write(folder / "papers.csv", tables.csv(known, found, near))
     drawn = {paper.name: drawings.draw(paper, found, folder / PICTURES) for paper in known.papers}
     files.write(folder / "papers.md", page.markdown(known, found, near, claims, drawn, folder, command))
-    return tables.told(_of(known, chosen), found, near, claims)
+    of = _of(known, chosen)
+    rows = [dict(zip(tables.CSV, line, strict=True)) for line in tables.lines_of(chosen, found, near)]
+    papers = {paper.name for paper in of.papers}
+    judged = [
+        {
+            "paper": one.claim.paper,
+            "claim": one.claim.text,
+            "verdict": one.verdict,
+            "cut_short": one.cut,
+            "numbers": one.numbers,
+        }
+        for one in claims
+        if one.claim.paper in papers
+    ]
+    return {"rows": rows, "claims": judged}, tables.told(of, found, near, claims)
 
 
 def listed(known: Figures) -> str:
@@ -110,6 +133,17 @@ def listed(known: Figures) -> str:
             for row in paper.rows
         ]
     return "\n".join(lines)
+
+
+def _listed(row: Row) -> dict[str, Any]:
+    return {
+        "row": row.id,
+        "kind": row.kind,
+        "minutes": row.minutes,
+        "seeds": row.seeds,
+        "reported": row.reported,
+        "command": row.command or None,
+    }
 
 
 def _figures(row: Row) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from mnistlab import files
 from mnistlab.comparison_text import Table, as_lines
@@ -93,8 +94,13 @@ def told(figures: Figures, found: Mapping[str, Result], near: Mapping[str, Resul
 
 def csv(figures: Figures, found: Mapping[str, Result], near: Mapping[str, Result]) -> str:
     """Return a line for every row, metric and kind of settings, with plain numbers."""
-    lines = []
-    for row in figures.rows.values():
+    return files.csv(CSV, lines_of(figures.rows.values(), found, near))
+
+
+def lines_of(rows: Iterable[Row], found: Mapping[str, Result], near: Mapping[str, Result]) -> list[list[Any]]:
+    """Return the cells of papers.csv that belong to these rows, in the order of `CSV`."""
+    lines: list[list[Any]] = []
+    for row in rows:
         for result in (found[row.id], near.get(row.id)):
             if result is None:
                 continue
@@ -121,4 +127,4 @@ def csv(figures: Figures, found: Mapping[str, Result], near: Mapping[str, Result
                         verdict,
                     ]
                 )
-    return files.csv(CSV, lines)
+    return lines

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mnistlab import arguments as arguments_of
+from mnistlab import json_output
 from mnistlab.errors import RequestError, RunError, did_you_mean
 from mnistlab.predict import listing, preparing, reading
 
@@ -53,7 +54,6 @@ class Request:
     way: str
     dark: bool | None
     show: Path | None
-    json: bool
 
 
 def main(arguments: list[str]) -> int:
@@ -72,10 +72,7 @@ def main(arguments: list[str]) -> int:
     failed: list[listing.Failed] = []
     for batch in _batches(_prepared(run, files, style, request.dark, failed)):
         found += _predict(run, batch)
-    print(  # noqa: T201
-        listing.as_json(run, style, found, failed) if request.json else listing.table(found, run.class_names),
-        flush=True,
-    )
+    json_output.show(listing.as_json(run, style, found, failed), listing.table(found, run.class_names))
     if request.show and found:
         _show(request.show, run, found)
     if failed:
@@ -88,7 +85,7 @@ def parse(arguments: Sequence[str]) -> Request:
     # a lone - is a picture, not an option
     stdin = [i for i, word in enumerate(arguments) if word == reading.STDIN]
     marked = [f"./{reading.STDIN}" if i in stdin else word for i, word in enumerate(arguments)]
-    words, given, flags = arguments_of.split("predict", marked, OPTIONS, ["--json"])
+    words, given, _ = arguments_of.split("predict", marked, OPTIONS)
     words = [reading.STDIN if stdin and word == f"./{reading.STDIN}" else word for word in words]
     if not words:
         raise RequestError("no run is named; a run directory was expected, such as outputs/<date>/<time>_<model>")
@@ -103,7 +100,7 @@ def parse(arguments: Sequence[str]) -> Request:
         raise RequestError(f"--show {show}: the picture is a PNG; let its name end in .png")
     if show and not show.absolute().parent.is_dir():
         raise RequestError(f"--show {show}: there is no folder {show.parent}; make it, or choose another place")
-    return Request(words[0], words[1:], way, INVERT[invert], show, "--json" in flags)
+    return Request(words[0], words[1:], way, INVERT[invert], show)
 
 
 def style_of_run(run: SavedRun, way: str) -> preparing.Style:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -56,8 +55,8 @@ def table(found: Sequence[Predicted], class_names: Sequence[str]) -> str:
     )
 
 
-def as_json(run: SavedRun, style: Style, found: Sequence[Predicted], failed: Sequence[Failed]) -> str:
-    """Return everything as one JSON object."""
+def as_json(run: SavedRun, style: Style, found: Sequence[Predicted], failed: Sequence[Failed]) -> dict[str, Any]:
+    """Return everything, as plain values."""
     rows = []
     for one in found:
         ((first, p),) = one.ranked(1)
@@ -65,16 +64,14 @@ def as_json(run: SavedRun, style: Style, found: Sequence[Predicted], failed: Seq
         about = {"height": one.size[0], "width": one.size[1], "taken": one.prepared.done}
         named = {"file": one.file, "class": run.class_names[first], "probability": p}
         rows.append({**named, "probabilities": probabilities, **about})
-    return json.dumps(
-        {
-            "run": run.given,
-            "model_sha256": run.model_sha256,
-            "classes": list(run.class_names),
-            "as": style.way.value,
-            "predictions": rows,
-            "failed": [{"file": one.file, "reason": one.reason} for one in failed],
-        }
-    )
+    return {
+        "run": run.given,
+        "model_sha256": run.model_sha256,
+        "classes": list(run.class_names),
+        "as": style.way.value,
+        "predictions": rows,
+        "failed": [{"file": one.file, "reason": one.reason} for one in failed],
+    }
 
 
 def plain(name: str) -> str:

@@ -16,8 +16,9 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from mnistlab import comparison_text, console, files, ledger, records, status
-from mnistlab.console import RESULT
+from mnistlab import comparison_text, console, files, json_output, ledger, records, status
+from mnistlab.compare import Comparison, as_json
+from mnistlab.console import HINT, RESULT
 from mnistlab.errors import RequestError, did_you_mean
 from mnistlab.interrupt import held
 from mnistlab.ledger import Ledger
@@ -47,6 +48,7 @@ Usage: mnistlab resume RUN [trainer.epochs=N] [--quiet]
 
   --failed-only    only jobs that failed, or were interrupted or killed; not those that have not begun
   --fail-fast      stop at the first job that fails
+  --json           one JSON object instead: of a run its metrics, of a sweep its jobs and their comparison
   -q, --quiet      print the result only
 """
 
@@ -186,7 +188,7 @@ class Sweep:
             comparison = summary.write(self.ledger, self.records, with_pictures=False)
             page.write(self.ledger, self.records, comparison, with_pictures=False)
             LOG.log(
-                RESULT, "%d of %d jobs are completed; `mnistlab resume %s` goes on", done, len(self.records), self.place
+                HINT, "%d of %d jobs are completed; `mnistlab resume %s` goes on", done, len(self.records), self.place
             )
             raise KeyboardInterrupt from None
         finally:
@@ -205,7 +207,7 @@ class Sweep:
         else:
             LOG.info("launch  %s", name)
         LOG.info("into    %s", self.place)
-        if sys.stderr.isatty() and not self.quiet:
+        if console.is_screen(sys.stderr) and not self.quiet:
             from tqdm import tqdm
 
             self.bar = tqdm(total=len(jobs), unit="job")
@@ -289,6 +291,7 @@ class Sweep:
             LOG.log(RESULT, "\n%s\n", comparison_text.text(replace(comparison, left_out=()), SHOWN))
         LOG.log(RESULT, "%s", f"{len(self.records)} jobs: {summary.counts(self.records)}")
         LOG.log(RESULT, "%s", f"sweep directory      {self.place}")
+        json_output.give(self._document(comparison))
         bad = [(e, r) for e, r in zip(self.ledger.entries, self.records, strict=True) if r.state.state != "completed"]
         for entry, record in bad:
             if record.state.state != "pending":
@@ -300,6 +303,18 @@ class Sweep:
                 f"`mnistlab resume {self.place}{only}` runs them again"
             )
         return 1 if bad else 0
+
+    def _document(self, comparison: Comparison | None) -> dict[str, Any]:
+        jobs = [
+            {
+                "job": entry.number,
+                "overrides": entry.overrides,
+                "settings": entry.settings,
+                **records.as_json(record, self.place / entry.directory),
+            }
+            for entry, record in zip(self.ledger.entries, self.records, strict=True)
+        ]
+        return {"directory": self.place, "jobs": jobs, "comparison": comparison and as_json(comparison)}
 
     def _error(self, text: str) -> None:
         LOG.error("mnistlab %s: error: %s", self.command, " ".join(text.split()))

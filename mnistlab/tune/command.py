@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnistlab import arguments as arguments_of
-from mnistlab import config, config_errors, console, files, records
-from mnistlab.console import RESULT
+from mnistlab import config, config_errors, console, files, json_output, records
+from mnistlab.console import HINT, RESULT
 from mnistlab.environment import all_cores
 from mnistlab.errors import RequestError, RunError
 from mnistlab.interrupt import held
@@ -49,6 +49,7 @@ Usage: mnistlab tune [group=option ...] [key=value ...] KEY=SPACE ... [options]
   --no-prune         let every trial run to its end
   --to DIR           where to write, if not in outputs/tune/<time>
   --resume DIR       go on with a search, for more trials with --trials
+  --json             one JSON object instead: every trial, the chosen one, and what its test says
   -q, --quiet        print the result only
 
 The study lies in DIR/study.sqlite3, where Optuna's own tools find it.
@@ -96,7 +97,7 @@ def main(arguments: Sequence[str]) -> int:
         try:
             study = _search(search, min(n_jobs, search.trials))
         except KeyboardInterrupt:
-            LOG.log(RESULT, "interrupted; `mnistlab tune --resume %s` goes on", files.shown(search.directory))
+            LOG.log(HINT, "interrupted; `mnistlab tune --resume %s` goes on", files.shown(search.directory))
             raise
         finally:
             console.stop()
@@ -175,7 +176,7 @@ def _search(search: Search, n_jobs: int) -> Study:
     LOG.info("launch  joblib, %d at a time, %d BLAS thread%s each at most", n_jobs, cores, "s" * (cores > 1))
     LOG.info("into    %s", files.shown(search.directory))
     bar: Any = None
-    if sys.stderr.isatty() and LOG.isEnabledFor(logging.INFO):
+    if console.is_screen(sys.stderr) and LOG.isEnabledFor(logging.INFO):
         from tqdm import tqdm
 
         bar = tqdm(total=search.trials, unit="trial")
@@ -232,12 +233,14 @@ def _finish(search: Search, study: Study, seeds: int, quiet: bool) -> int:
     settled = _chosen_before(search)
     if (final / LEDGER).exists() and settled != chosen:  # more trials found a better one: the old test is not its test
         final.rename(_free(final))
-    files.write_json(search.directory / CHOSEN, {"trial": best.number, "value": best.value, "overrides": chosen})
-    status = (
-        sweep.resume([str(final), "--quiet"])
-        if (final / LEDGER).exists()
-        else sweep.train([*overrides, "report.console=quiet"], None, False)
-    )
+    settled_on = {"trial": best.number, "value": best.value, "overrides": chosen}
+    files.write_json(search.directory / CHOSEN, settled_on)
+    with json_output.part_of_more():
+        status = (
+            sweep.resume([str(final), "--quiet"])
+            if (final / LEDGER).exists()
+            else sweep.train([*overrides, "report.console=quiet"], None, False)
+        )
     console.start("quiet" if quiet else "normal")
     try:
         tested = [record.value("test.accuracy") for record in records.of_sweep(final)]
@@ -260,6 +263,15 @@ def _finish(search: Search, study: Study, seeds: int, quiet: bool) -> int:
             mean.n,
         )
         LOG.log(RESULT, "search directory     %s", place)
+        json_output.give(
+            {
+                "directory": place,
+                "metric": search.metric,
+                "trials": report.rows(search, study),
+                "chosen": settled_on,
+                "test": {"sweep": files.shown(final), "accuracy": asdict(mean)},
+            }
+        )
     finally:
         console.stop()
     return status

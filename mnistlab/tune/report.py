@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mnistlab import comparison_text, files, plots
 from mnistlab.pictures import Drawing, save_pictures
@@ -23,20 +23,9 @@ def write(search: Search, study: Study) -> None:
     """Write the table of the trials, its summary and the pictures."""
     trials = counted(study)
     keys = [one.key for one in search.space]
+    lines = rows(search, study)
     header = ["trial", *keys, "state", search.metric, "epochs", "seconds", "error"]
-    rows = [
-        [
-            trial.number,
-            *(_value(trial, key) for key in keys),
-            state_of(trial),
-            math.nan if trial.value is None else trial.value,
-            len(trial.intermediate_values),
-            round(trial.duration.total_seconds(), 3) if trial.duration else math.nan,
-            trial.user_attrs.get("error", ""),
-        ]
-        for trial in trials
-    ]
-    files.write(search.directory / "trials.csv", files.csv(header, rows))
+    files.write(search.directory / "trials.csv", files.csv(header, [list(row.values()) for row in lines]))
     drawn = save_pictures(search.directory, _pictures(search, study, trials))
     ranked = sorted(_completed(trials), key=lambda t: (t.value or 0.0) * (-1 if _is_maximised(search) else 1))[:SHOWN]
     table = [[str(t.number), *(str(_value(t, key)) for key in keys), f"{t.value:.4f}"] for t in ranked]
@@ -47,6 +36,22 @@ def write(search: Search, study: Study) -> None:
         *(f"![{path.with_suffix('.txt').read_text().strip()}](plots/{path.name})" for path in drawn),
     ]
     files.write(search.directory / "tune.md", "\n\n".join(parts) + "\n")
+
+
+def rows(search: Search, study: Study) -> list[dict[str, Any]]:
+    """Return what trials.csv says of each trial."""
+    return [
+        {
+            "trial": trial.number,
+            **{one.key: _value(trial, one.key) for one in search.space},
+            "state": state_of(trial),
+            search.metric: math.nan if trial.value is None else trial.value,
+            "epochs": len(trial.intermediate_values),
+            "seconds": round(trial.duration.total_seconds(), 3) if trial.duration else math.nan,
+            "error": trial.user_attrs.get("error", ""),
+        }
+        for trial in counted(study)
+    ]
 
 
 def _pictures(search: Search, study: Study, trials: list[FrozenTrial]) -> Iterator[Drawing]:

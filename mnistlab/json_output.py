@@ -1,0 +1,91 @@
+"""``--json``: a command's result as one JSON object on standard output, and everything else on standard error."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+FLAG = "--json"
+WITHOUT_RESULT = ("serve", "completion")  # all other commands have it
+
+
+@dataclass
+class _Document:
+    """Whether one was asked for, and what it will say."""
+
+    asked: bool = False
+    content: Mapping[str, Any] | None = None
+
+
+_document = _Document()
+
+
+def asked() -> bool:
+    """Return whether the result is to be JSON, and so not to be said in words."""
+    return _document.asked
+
+
+def give(content: Mapping[str, Any]) -> None:
+    """Make this the result of the command. Without ``--json`` it is for nobody."""
+    _document.content = content
+
+
+def show(content: Mapping[str, Any], words: str) -> None:
+    """Make this the result of the command, and say it in words unless JSON was asked for."""
+    give(content)
+    if not asked():
+        print(words, flush=True)  # noqa: T201
+
+
+@contextmanager
+def one_document() -> Iterator[None]:
+    """Send standard output, also that of libraries and child processes, to standard error, and end with the document.
+
+    It is printed whenever the command came to a result, whatever its exit status.
+    """
+    before, kept = sys.stdout, os.dup(1)
+    before.flush()
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    _document.asked, _document.content = True, None
+    try:
+        yield
+    finally:
+        content, _document.asked, _document.content = _document.content, False, None
+        sys.stdout = before
+        os.dup2(kept, 1)
+        os.close(kept)
+        if content is not None:
+            print(json.dumps(plain(content), indent=2, allow_nan=False), flush=True)  # noqa: T201
+
+
+@contextmanager
+def part_of_more() -> Iterator[None]:
+    """Run a command as a part of another one: what it gives is not the result."""
+    before = _document.content
+    try:
+        yield
+    finally:
+        _document.content = before
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON has it: NaN and infinity as null, a path as text, NumPy's numbers and arrays as Python's.
+
+    Floats keep every digit.
+    """
+    if isinstance(value, Mapping):
+        return {str(key): plain(one) for key, one in value.items()}
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [plain(one) for one in value]
+    return plain(value.tolist()) if hasattr(value, "tolist") else value
