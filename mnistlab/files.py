@@ -66,9 +66,18 @@ def regular(path: Path) -> Path:
 
 def read_text(path: Path) -> str:
     """Return the text of a file that we once wrote. A pipe or a device in its place, or far more, is a ValueError."""
+    return _bounded(path).read_text()
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the bytes of a file, with the bounds of `read_text`."""
+    return _bounded(path).read_bytes()
+
+
+def _bounded(path: Path) -> Path:
     if (size := regular(path).stat().st_size) > MOST_TEXT:
         raise ValueError(f"{path.name} has {size:,} bytes, more than any that is written here")
-    return path.read_text()
+    return path
 
 
 def csv(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

@@ -125,7 +125,7 @@ def _refuse_epochs(epochs: int, cfg: DictConfig, directory: Path, place: Path) -
 
 def _stopped_early(directory: Path) -> bool:
     try:
-        return json.loads((directory / "metrics.json").read_text()).get("stopped_early") is True
+        return json.loads(files.read_text(directory / "metrics.json")).get("stopped_early") is True
     except (OSError, ValueError, AttributeError, RecursionError):
         return False
 
@@ -133,7 +133,7 @@ def _stopped_early(directory: Path) -> bool:
 def _overrides(directory: Path, epochs: int) -> list[str]:
     """Return the overrides of a run with another number of epochs."""
     try:
-        said = yaml.safe_load((directory / ".hydra" / "overrides.yaml").read_text())
+        said = yaml.safe_load(files.read_text(directory / ".hydra" / "overrides.yaml"))
     except (OSError, ValueError, yaml.YAMLError, RecursionError):
         said = None
     words = [word for word in said if isinstance(word, str)] if isinstance(said, list) else []

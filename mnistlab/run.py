@@ -111,7 +111,7 @@ def carry_out(cfg: DictConfig, setting: Setting) -> Outcome:
 
 def _guarded(cfg: DictConfig, setting: Setting) -> Outcome:
     run = setting.directory
-    before = (run / "status.json").read_bytes() if setting.resumes and (run / "status.json").exists() else None
+    before = (run / "status.json").read_bytes() if setting.resumes and (run / "status.json").is_file() else None
     status = Status(run / "status.json", "", seconds=dict(read_status(run).seconds) if setting.resumes else {})
     silent = setting.cores is not None
     console.start("silent" if silent else "normal")

@@ -49,7 +49,7 @@ def read(directory: Path) -> DictConfig:
 
 def _load(path: Path, shown: Path) -> dict[str, Any]:
     try:
-        content = yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        content = yaml.load(files.read_text(path), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except FileNotFoundError:
         raise RequestError(f"{shown}: there is no such file, so the run is not known; start it anew") from None
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
@@ -75,7 +75,7 @@ def _schema_names(directory: Path) -> dict[str, str]:
         return {str(group): name for group, name in said.items() if isinstance(name, str)}
     try:
         hydra = yaml.load(
-            (directory / ".hydra" / "hydra.yaml").read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+            files.read_text(directory / ".hydra" / "hydra.yaml"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         )
         choices = dict(hydra["hydra"]["runtime"]["choices"])
     except (OSError, ValueError, yaml.YAMLError, RecursionError, KeyError, TypeError):
