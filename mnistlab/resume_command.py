@@ -15,6 +15,7 @@ from mnistlab.errors import RequestError, RunError, did_you_mean
 from mnistlab.run import Setting
 from mnistlab.sklearn_models import SklearnModel
 from mnistlab.sweep import command as sweep
+from mnistlab.trainer import MOST_THREADS
 
 KEY = "trainer.epochs"
 
@@ -71,7 +72,7 @@ def started_in(about: dict[str, Any]) -> Path:
 def threads_of(about: dict[str, Any]) -> int | None:
     """Return the BLAS threads of a run, with which the same bits come out."""
     threads = about.get("threads")
-    known = isinstance(threads, int) and not isinstance(threads, bool) and 1 <= threads <= checkpoint.MOST_THREADS
+    known = isinstance(threads, int) and not isinstance(threads, bool) and 1 <= threads <= MOST_THREADS
     return threads if known else None
 
 
