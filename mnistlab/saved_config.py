@@ -42,7 +42,8 @@ def read(directory: Path) -> DictConfig:
             if isinstance(error, RequestError):
                 raise
             said = (str(getattr(error, "msg", None) or error) or type(error).__name__).splitlines()[0]
-            where = ".".join(part for part in (key, str(getattr(error, "full_key", "") or "")) if part)
+            inner = str(getattr(error, "full_key", "") or "")  # below the group, or the key itself where it is none
+            where = key if inner in ("", key) else f"{key}.{inner}"
             raise RequestError(f"{shown}: {where}: {said}") from None
     return made
 
