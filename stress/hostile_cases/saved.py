@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from hostile_cases import Case, Content, all_of, damaged, put
-from hostile_cases.bombs import aliases
+from hostile_cases.bombs import aliases, png
 
 SMALL = ["experiment=smoke", "trainer.epochs=1", "model.hidden=[4]", "report.plots=none", "data.limit=60"]
 SMALL += ["data.test_limit=30", "data.validation=20", "trainer.batch_size=8"]
@@ -113,6 +113,8 @@ def run_cases(rng: random.Random, sound: dict[str, bytes]) -> Iterator[Case]:
     damage = _again("run", sound, rng, commands, fixed(".hydra/config.yaml", "metrics.json", "environment.json"))
     yield from product([*commands, *MORE], [("a pipe", "pipe")], sound)
     yield from islice(damage, 30)
+    large = all_of(*(put(f"run/{n}", c) for n, c in sound.items()), put("digit.png", lambda: png(8190)))
+    yield Case("run", "predict, a picture of 67 million pixels", ["predict", "run", "digit.png"], large)
     for one in others:
         yield one
         yield next(damage)
