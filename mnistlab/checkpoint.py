@@ -25,10 +25,10 @@ from mnistlab import files, model_file
 from mnistlab.errors import RequestError, number, whole
 from mnistlab.settings import as_text, flat
 from mnistlab.train import Epoch, Training
+from mnistlab.trainer import MOST_THREADS
 
 NAME, FORMAT = "checkpoint.safetensors", "mnistlab-checkpoint-2"
 CURE = "remove it, and `mnistlab resume` trains from the start"
-MOST_THREADS = 4096
 
 
 @dataclass(frozen=True)

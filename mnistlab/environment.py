@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 import mnistlab
+from mnistlab import files
 from mnistlab.settings import flat
 
 PACKAGES = (
@@ -87,7 +88,7 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, t
 def read(path: Path) -> dict[str, Any]:
     """Return what an environment.json says, or nothing where it is missing or damaged."""
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(files.read_text(path))
     except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}

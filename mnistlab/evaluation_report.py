@@ -47,7 +47,7 @@ def draw(folder: Path, which: report.Plots) -> list[Path]:
 
 
 def _pictures(folder: Path, which: report.Plots) -> Iterator[pictures.Drawing]:
-    metrics = json.loads((folder / "metrics.json").read_text())
+    metrics = json.loads(files.read_text(folder / "metrics.json"))
     names, split = metrics["class_names"], metrics["split"]
     scores, title = metrics[split], TITLES[split]
     yield from pictures.pictures_of_predictions(folder, scores, names, title)
@@ -63,5 +63,5 @@ def _pictures(folder: Path, which: report.Plots) -> Iterator[pictures.Drawing]:
 def _sweep(folder: Path, name: str) -> plots.Picture:
     import pandas as pd
 
-    with np.load(folder / f"{name}.npz", allow_pickle=False) as saved:
-        return plots.robustness(pd.read_csv(folder / f"{name}.csv"), name, SWEEPS[name], saved["images"])
+    with np.load(files.regular(folder / f"{name}.npz"), allow_pickle=False) as saved:
+        return plots.robustness(pd.read_csv(files.regular(folder / f"{name}.csv")), name, SWEEPS[name], saved["images"])

@@ -59,14 +59,28 @@ def shown(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
+def regular(path: Path) -> Path:
+    """Return the path of a file that is about to be read. A pipe or a device, never ending, is a ValueError."""
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # opening a directory fails by itself
+        raise ValueError(f"{path.name} is no file")
+    return path
+
+
 def read_text(path: Path) -> str:
     """Return the text of a file that we once wrote. A pipe or a device in its place, or far more, is a ValueError."""
-    found = path.stat()
-    if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
-        raise ValueError(f"{path.name} is no file")
-    if found.st_size > MOST_TEXT:
-        raise ValueError(f"{path.name} has {found.st_size:,} bytes, more than any that is written here")
-    return path.read_text()
+    return _bounded(path).read_text()
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the bytes of a file, with the bounds of `read_text`."""
+    return _bounded(path).read_bytes()
+
+
+def _bounded(path: Path) -> Path:
+    if (size := regular(path).stat().st_size) > MOST_TEXT:
+        raise ValueError(f"{path.name} has {size:,} bytes, more than any that is written here")
+    return path
 
 
 def csv(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

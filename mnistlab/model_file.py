@@ -77,7 +77,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(path, framework="np") as file:
+        with safe_open(files.regular(path), framework="np") as file:  # it would wait for a pipe, deaf to signals
             about = json.loads((file.metadata() or {}).get("mnistlab", "{}"))
             if not isinstance(about, dict):
                 raise ValueError("its header is no JSON object")

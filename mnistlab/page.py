@@ -106,16 +106,16 @@ def _is_number(text: str) -> bool:
 
 def _png(path: Path) -> bytes:
     try:
-        content = path.read_bytes()
-    except OSError:
+        content = files.regular(path).read_bytes()
+    except (OSError, ValueError):
         return b""
     return content if content.startswith(PNG) and len(content) > 24 else b""
 
 
 def _alt(path: Path) -> str:
     try:
-        return " ".join(path.read_text(errors="replace").split())
-    except OSError:
+        return " ".join(files.regular(path).read_text(errors="replace").split())
+    except (OSError, ValueError):
         return ""
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mnistlab import plots
+from mnistlab import files, plots
 from mnistlab.model_file import load_model
 from mnistlab.nn.activation import Activation
 from mnistlab.nn.conv import Conv2D
@@ -22,7 +22,7 @@ Drawing = tuple[str, Callable[[], plots.Picture]]  # the name of a picture, and 
 
 def augmented(folder: Path, names: Sequence[str]) -> plots.Picture:
     """Draw augmented.npz."""
-    with np.load(folder / "augmented.npz", allow_pickle=False) as saved:
+    with np.load(files.regular(folder / "augmented.npz"), allow_pickle=False) as saved:
         return plots.augmented(saved["images"], saved["labels"], names)
 
 
@@ -48,7 +48,7 @@ def of_run(run: Path, which: Plots) -> Iterator[Drawing]:
         return
     import pandas as pd
 
-    metrics = json.loads((run / "metrics.json").read_text())
+    metrics = json.loads(files.read_text(run / "metrics.json"))
     names, train, test = metrics["class_names"], metrics["train"], metrics["test"]
     if metrics["learner"] != "network":
         if test["n"]:
@@ -57,7 +57,7 @@ def of_run(run: Path, which: Plots) -> Iterator[Drawing]:
             yield from _pictures_of_parts(run, names, train, test)
         return
     network, _ = load_model(run / "model.safetensors")
-    yield "curves", lambda: plots.curves(pd.read_csv(run / "history.csv"), metrics["best_epoch"])
+    yield "curves", lambda: plots.curves(pd.read_csv(files.regular(run / "history.csv")), metrics["best_epoch"])
     if test["n"]:
         yield from pictures_of_predictions(run, test, names, "test part")
     first = next((layer for layer in network.layers if layer.weights()), None)
@@ -74,7 +74,7 @@ def of_run(run: Path, which: Plots) -> Iterator[Drawing]:
         return
     if (run / "occlusion.npz").exists():
         yield "occlusion", lambda: _occlusion(run, names)
-    yield "norms", lambda: plots.norms(pd.read_csv(run / "norms.csv"))
+    yield "norms", lambda: plots.norms(pd.read_csv(files.regular(run / "norms.csv")))
     yield from _pictures_of_parts(run, names, train, test)
     used = {str(layer.spec()): layer for layer in network.layers if isinstance(layer, Activation)}
     if used:
@@ -97,7 +97,9 @@ def pictures_of_predictions(
     import pandas as pd
 
     def curves(name: str) -> pd.DataFrame:  # a class may be called "NA"
-        return pd.read_csv(folder / name, dtype={"curve": str}, keep_default_na=False, na_values={"threshold": [""]})
+        return pd.read_csv(
+            files.regular(folder / name), dtype={"curve": str}, keep_default_na=False, na_values={"threshold": [""]}
+        )
 
     average_precision = _by_curve(scores["average_precision"])
     yield "confusion_matrix", lambda: _confusion(scores, names, False, title)
@@ -137,12 +139,12 @@ def _activation(layer: Activation) -> tuple[str, tuple[np.ndarray, np.ndarray, n
 
 
 def _mistakes(run: Path, names: Sequence[str]) -> plots.Picture:
-    with np.load(run / "mistakes.npz", allow_pickle=False) as saved:
+    with np.load(files.regular(run / "mistakes.npz"), allow_pickle=False) as saved:
         return plots.mistakes(saved["images"], saved["truths"], saved["predictions"], saved["probabilities"], names)
 
 
 def _feature_maps(run: Path, names: Sequence[str]) -> Iterator[Drawing]:
-    with np.load(run / "feature_maps.npz", allow_pickle=False) as file:
+    with np.load(files.regular(run / "feature_maps.npz"), allow_pickle=False) as file:
         saved = {name: file[name] for name in file.files}
     for i, row in enumerate(saved["rows"]):
         maps = {str(title): saved[f"maps_{place}"][i] for place, title in enumerate(saved["layers"])}
@@ -155,7 +157,7 @@ def _feature_maps(run: Path, names: Sequence[str]) -> Iterator[Drawing]:
 
 
 def _occlusion(run: Path, names: Sequence[str]) -> plots.Picture:
-    with np.load(run / "occlusion.npz", allow_pickle=False) as file:
+    with np.load(files.regular(run / "occlusion.npz"), allow_pickle=False) as file:
         saved = {name: file[name] for name in file.files}
     images, truths, predictions = saved["images"], saved["truths"], saved["predictions"]
     return plots.occlusion(
@@ -164,14 +166,14 @@ def _occlusion(run: Path, names: Sequence[str]) -> plots.Picture:
 
 
 def _samples(run: Path, names: Sequence[str]) -> plots.Picture:
-    with np.load(run / "samples.npz", allow_pickle=False) as saved:
+    with np.load(files.regular(run / "samples.npz"), allow_pickle=False) as saved:
         return plots.samples(saved["images"], saved["labels"], names, SAMPLES_PER_CLASS)
 
 
 def _class_distribution(run: Path) -> plots.Picture:
     import pandas as pd
 
-    table = pd.read_csv(run / "class_distribution.csv", dtype={"class": str}, keep_default_na=False)
+    table = pd.read_csv(files.regular(run / "class_distribution.csv"), dtype={"class": str}, keep_default_na=False)
     return plots.class_distribution({part: table[part].tolist() for part in table.columns[1:]}, table["class"].tolist())
 
 

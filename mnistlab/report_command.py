@@ -9,7 +9,7 @@ from zipfile import BadZipFile
 import yaml
 
 from mnistlab import arguments as arguments_of
-from mnistlab import console, json_output, ledger, page, pictures, records, run_page, status
+from mnistlab import console, files, json_output, ledger, page, pictures, records, run_page, status
 from mnistlab.errors import RequestError, did_you_mean
 from mnistlab.report import Plots
 
@@ -131,7 +131,7 @@ def _sweep(directory: Path) -> None:
 def _saved_choice(run: Path) -> Plots:
     """Return the pictures that the run asked for; what its configuration does not say is the default."""
     try:
-        content = yaml.safe_load((run / ".hydra" / "config.yaml").read_text())
+        content = yaml.safe_load(files.read_text(run / ".hydra" / "config.yaml"))
         return Plots[content["report"]["plots"]]
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError, RecursionError):
         return Plots.core

@@ -57,7 +57,7 @@ def main(arguments: Sequence[str]) -> int:
     shown = files.shown(to)
     setting = Setting(to, ("mnistlab", "rerun", *arguments), described, started_in(about), threads=threads_of(about))
     conclude(run.carry_out(cfg, setting))
-    same = (to / "metrics.json").read_bytes() == (directory / "metrics.json").read_bytes()
+    same = files.read_bytes(to / "metrics.json") == files.read_bytes(directory / "metrics.json")
     now, here = _json(to / "metrics.json", str(shown)), environment.read(to / "environment.json")
     document = {
         "run": place,
@@ -131,7 +131,7 @@ def _claim(to: str | None) -> Path:
 
 def _json(path: Path, place: str) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(files.read_text(path))
     except (OSError, ValueError, RecursionError) as error:
         raise RequestError(f"{place}: metrics.json is not readable ({error})") from None
     if not isinstance(content, dict):
@@ -141,6 +141,6 @@ def _json(path: Path, place: str) -> dict[str, Any]:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text()
+        return files.read_text(path)
     except (OSError, ValueError):
         return ""

@@ -15,6 +15,7 @@ from mnistlab.errors import RequestError, RunError, did_you_mean
 from mnistlab.run import Setting
 from mnistlab.sklearn_models import SklearnModel
 from mnistlab.sweep import command as sweep
+from mnistlab.trainer import MOST_THREADS
 
 KEY = "trainer.epochs"
 
@@ -73,7 +74,7 @@ def started_in(about: dict[str, Any]) -> Path:
 def threads_of(about: dict[str, Any]) -> int | None:
     """Return the BLAS threads of a run, with which the same bits come out."""
     threads = about.get("threads")
-    known = isinstance(threads, int) and not isinstance(threads, bool) and 1 <= threads <= checkpoint.MOST_THREADS
+    known = isinstance(threads, int) and not isinstance(threads, bool) and 1 <= threads <= MOST_THREADS
     return threads if known else None
 
 
@@ -127,7 +128,7 @@ def _refuse_epochs(epochs: int, cfg: DictConfig, directory: Path, place: Path) -
 
 def _stopped_early(directory: Path) -> bool:
     try:
-        return json.loads((directory / "metrics.json").read_text()).get("stopped_early") is True
+        return json.loads(files.read_text(directory / "metrics.json")).get("stopped_early") is True
     except (OSError, ValueError, AttributeError, RecursionError):
         return False
 
@@ -135,7 +136,7 @@ def _stopped_early(directory: Path) -> bool:
 def _overrides(directory: Path, epochs: int) -> list[str]:
     """Return the overrides of a run with another number of epochs."""
     try:
-        said = yaml.safe_load((directory / ".hydra" / "overrides.yaml").read_text())
+        said = yaml.safe_load(files.read_text(directory / ".hydra" / "overrides.yaml"))
     except (OSError, ValueError, yaml.YAMLError, RecursionError):
         said = None
     words = [word for word in said if isinstance(word, str)] if isinstance(said, list) else []

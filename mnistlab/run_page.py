@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mnistlab import architecture, config, defaults, page, records, status
+from mnistlab import architecture, config, defaults, files, page, records, status
 from mnistlab.errors import RequestError
 from mnistlab.model_file import load_model
 from mnistlab.page import Figure, Section
@@ -265,7 +265,7 @@ def environment_rows(environment: Mapping[str, Any], seconds: Mapping[str, float
 def read_json(path: Path) -> dict[str, Any]:
     """Return the content of a JSON file, nothing where there is none."""
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(files.read_text(path))
     except FileNotFoundError:
         return {}
     except (ValueError, RecursionError) as error:

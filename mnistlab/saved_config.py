@@ -42,14 +42,15 @@ def read(directory: Path) -> DictConfig:
             if isinstance(error, RequestError):
                 raise
             said = (str(getattr(error, "msg", None) or error) or type(error).__name__).splitlines()[0]
-            where = ".".join(part for part in (key, str(getattr(error, "full_key", "") or "")) if part)
+            inner = str(getattr(error, "full_key", "") or "")  # below the group, or the key itself where it is none
+            where = key if inner in ("", key) else f"{key}.{inner}"
             raise RequestError(f"{shown}: {where}: {said}") from None
     return made
 
 
 def _load(path: Path, shown: Path) -> dict[str, Any]:
     try:
-        content = yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        content = yaml.load(files.read_text(path), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except FileNotFoundError:
         raise RequestError(f"{shown}: there is no such file, so the run is not known; start it anew") from None
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
@@ -75,7 +76,7 @@ def _schema_names(directory: Path) -> dict[str, str]:
         return {str(group): name for group, name in said.items() if isinstance(name, str)}
     try:
         hydra = yaml.load(
-            (directory / ".hydra" / "hydra.yaml").read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+            files.read_text(directory / ".hydra" / "hydra.yaml"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         )
         choices = dict(hydra["hydra"]["runtime"]["choices"])
     except (OSError, ValueError, yaml.YAMLError, RecursionError, KeyError, TypeError):

@@ -10,6 +10,8 @@ from mnistlab.errors import RequestError, not_negative, positive, whole
 from mnistlab.nn import Network
 from mnistlab.selection import Select
 
+MOST_THREADS = 4096  # of BLAS
+
 
 class TrainMetrics(Enum):
     """How the training columns of the history are measured."""
@@ -51,7 +53,9 @@ class Trainer:
         if self.clip_norm is not None:
             positive("clip_norm", self.clip_norm, "the largest norm")
         if self.threads != "auto":
-            whole("threads", self.threads, 1, "the number of threads, unless it is auto,")
+            threads = whole("threads", self.threads, 1, "the number of threads, unless it is auto,")
+            if threads > MOST_THREADS:
+                raise RequestError(f"threads={threads}: at most {MOST_THREADS:,} threads are used; take fewer, or auto")
         _ = self.checkpoint_seconds
 
     def check(self, train_size: int, validation_size: int) -> None:

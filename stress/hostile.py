@@ -63,7 +63,7 @@ SAVED = {
     "search": saved.search_cases,
     "grid": saved.grid_cases,
 }
-SHARES = {"search": 0.2, "grid": 0.5, "sweep": 0.5, "model": 1.5, "requests": 1.5}  # the slow ones less often
+SHARES = {"run": 1.6, "search": 0.2, "grid": 0.5, "sweep": 0.5, "model": 1.5, "requests": 1.5}  # slow ones less
 WITHIN = ("out", "run", "outputs", "cache", "sweep", "search", "grid")
 
 
@@ -184,7 +184,15 @@ def warm() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     import importlib
 
-    for name in ("run", "sweep.command", "evaluate_command", "compare_command", "data_commands", "explore.command"):
+    for name in (
+        "run",
+        "sweep.command",
+        "evaluate_command",
+        "compare_command",
+        "data_commands",
+        "explore.command",
+        "report_command",
+    ):
         importlib.import_module(f"mnistlab.{name}")
     import pandas  # noqa: F401
     import sklearn.metrics  # noqa: F401

@@ -20,6 +20,7 @@ STRESS = Path(__file__).resolve().parent.parent / "stress"
 sys.path.insert(0, str(STRESS))
 hostile = import_module("hostile")
 data = import_module("hostile_cases.data")
+of_runs = import_module("hostile_cases.saved")
 sys.path.remove(str(STRESS))
 
 KINDS = ("idx", "csv", "npz", "folder", "cache", "requests", "model", "run")
@@ -37,6 +38,23 @@ def test_bad_input_ends_in_one_line_and_does_no_harm(kind):
     chosen = [case for case in hostile.cases(60, 1, [kind]) if not any(slow in case.what for slow in SLOW)]
     ended = hostile.run_all(random.Random(1).sample(chosen, 9))
     assert [(one.case.what, one.fault, one.said) for one in ended if one.fault] == []
+
+
+READERS = {  # some of what each command reads; `make stress` gives every command every file
+    "resume run": ["status.json"],
+    "resume run trainer.epochs=2": [".hydra/overrides.yaml", "checkpoint.safetensors"],
+    "rerun run --to out": [".hydra/overrides.yaml", "environment.json"],
+    "report run report.plots=core -q": ["metrics.json", "history.csv", "mistakes.npz"],
+    "doctor run": [".hydra/config.yaml", "metrics.json"],
+}
+
+
+@pytest.mark.parametrize("command", READERS)
+def test_a_pipe_in_place_of_a_file_of_a_run_is_not_waited_for(command):
+    cases = of_runs.product([command.split()], [("a pipe", "pipe")], hostile.sound("run"))
+    chosen = [case for case in cases if any(f"{name}:" in case.what for name in READERS[command])]
+    assert len(chosen) == len(READERS[command])
+    assert [(one.case.what, one.fault, one.said) for one in hostile.run_all(chosen) if one.fault] == []
 
 
 UNFORESEEN = "an error that was not foreseen"

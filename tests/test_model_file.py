@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -188,3 +191,12 @@ def test_no_file(tmp_path: Path) -> None:
         load_model(tmp_path / "gone")
     with pytest.raises(RequestError, match="not a readable safetensors file"):
         load_model(tmp_path)
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "model.safetensors")
+    code = "from pathlib import Path; from mnistlab.model_file import read; read(Path('model.safetensors'))"
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=20, check=False
+    )
+    assert "model.safetensors: not a readable safetensors file (model.safetensors is no file)" in ended.stderr

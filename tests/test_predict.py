@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
 import sys
 import zlib
 from collections.abc import Callable, Iterator
@@ -246,6 +248,17 @@ def test_sixteen_bits_become_eight() -> None:
     assert np.array_equal(reading.read(save(Path("wide.png"), wide)).grey, bar())
 
 
+@pytest.mark.parametrize(
+    ("most", "expected"),
+    [(200, 200), (256, 1), (40_000, 40_000 >> 8), (65_535, 255), (65_536, 128), (2**31 - 1, 255)],
+)
+def test_whole_numbers_of_32_bits_are_levels_of_255_or_of_as_many_bits_as_they_take(most: int, expected: int) -> None:
+    levels = np.full((40, 40), -3, np.int32)
+    levels[10:30, 10:30] = most
+    found = reading.read(save(Path("whole.tif"), Image.fromarray(levels))).grey
+    assert (int(found[0, 0]), int(found[20, 20])) == (0, expected)
+
+
 @pytest.mark.parametrize(("paper", "scale"), [(0.9, 1.0), (230.0, 1.0)])
 def test_real_numbers_are_levels_of_one_or_of_255(paper: float, scale: float) -> None:
     levels = np.full((40, 40), paper, np.float32)
@@ -279,6 +292,24 @@ def test_a_large_picture_is_read_small_and_says_its_size(suffix: str) -> None:
     assert np.corrcoef(seen(found.grey).ravel(), seen(bar()).ravel())[0, 1] > 0.9
 
 
+LARGE = {  # as many pixels as are accepted, in few bytes
+    "RGBA": lambda size: Image.new("RGBA", size, (0, 0, 0, 128)),
+    "F": lambda size: Image.new("F", size, 0.5),
+}
+
+
+@pytest.mark.parametrize("mode", LARGE)
+def test_the_largest_pictures_of_every_kind_are_read_in_less_than_900_megabytes(mode: str) -> None:
+    file = save(Path("large.tif"), LARGE[mode]((8191, 8191)), compression="tiff_deflate")
+    code = "import resource; from mnistlab.predict import reading; print(reading.read('large.tif').grey.shape[0]);"
+    code += "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 2**10)"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    side, megabytes = map(int, ended.stdout.split())
+    assert side == -(-8191 // (8191 // reading.WORKING_SIDE))
+    assert megabytes < 900
+    assert Path(file).stat().st_size < 2**20
+
+
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
@@ -306,6 +337,9 @@ def test_a_picture_that_claims_too_many_pixels_is_never_unpacked() -> None:
         Path("bomb.png").write_bytes(header)
         with pytest.raises(UnreadableError, match=r"claims .*more than the 67,108,864"):
             reading.read("bomb.png")
+    save(Path("a.webp"), Image.new("L", (5800, 5800)), lossless=True, quality=0, method=0)
+    with pytest.raises(UnreadableError, match=r"claims 5,800 x 5,800 pixels, more than the 33,554,432"):
+        reading.read("a.webp")
 
 
 # the command
@@ -379,6 +413,21 @@ def test_a_picture_that_cannot_be_read_stops_no_other(command: Command, mlp: Pat
         "mnistlab predict: gone.png: there is no such file",
         "mnistlab predict: error: 2 of 4 pictures could not be predicted; the reasons are above",
     ]
+
+
+def test_a_name_that_is_too_long_stops_no_other(command: Command, mlp: Path) -> None:
+    result = command("predict", str(mlp), *pictures(1), f"{'x' * 300}.png")
+    assert result.status == 1
+    assert len(result.out.splitlines()) == 2
+    assert "xxx.png: it cannot be read (File name too long)" in result.err
+
+
+def test_the_picture_of_all_replaces_nothing_but_a_file(command: Command, mlp: Path) -> None:
+    os.mkfifo("pipe.png")
+    result = command("predict", str(mlp), *pictures(1), "--show", "pipe.png")
+    assert result.status == 2
+    assert "--show pipe.png: this is no file, and is not replaced; choose another name" in result.err
+    assert Path("pipe.png").is_fifo()
 
 
 def test_one_picture_comes_from_standard_input(command: Command, mlp: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -221,6 +221,10 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
         lambda r: edit(r, lambda c: c["optimizer"].update(lr="x")),
         "config.yaml: optimizer.lr: Value 'x'",
     ),
+    "a wrong type outside of the groups": (
+        lambda r: edit(r, lambda c: c.update(seed=0.5)),
+        "config.yaml: seed: Value '0.5'",
+    ),
     "another setting": (
         lambda r: edit(r, lambda c: c["optimizer"].update(lr=0.5)),
         "r/checkpoint.safetensors: it was written with optimizer.lr=0.001, and the run now has optimizer.lr=0.5; put",

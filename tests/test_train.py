@@ -388,6 +388,7 @@ def test_what_goes_with_the_data_is_let_through(trainer, sizes):
         ({"checkpoint_every": "5 min"}, "checkpoint_every=5 min: a number of epochs, or a time such as"),
         ({"checkpoint_every": "often"}, "checkpoint_every=often: a number of epochs, or a time such as"),
         ({"threads": 0}, "threads=0: the number of threads, unless it is auto, must be a whole number of 1 or more"),
+        ({"threads": 4097}, "threads=4097: at most 4,096 threads are used; take fewer, or auto"),
     ],
 )
 def test_settings_out_of_range_are_refused(settings, message):

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from mnistlab import files
 from mnistlab.errors import RequestError
 from mnistlab.nn import Network
 
@@ -117,7 +118,7 @@ def _training_images(run: Any) -> np.ndarray:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(files.read_text(path))
     except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
@@ -125,7 +126,7 @@ def _json(path: Path) -> dict[str, Any]:
 
 def _settings(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml.safe_load(files.read_text(path))
     except (OSError, ValueError, RecursionError, yaml.YAMLError):
         return {}
     return content if isinstance(content, dict) else {}
@@ -152,7 +153,7 @@ def _table(path: Path, key: str = "epoch") -> dict[str, Row]:
 
 def _counts(path: Path) -> dict[str, int]:
     try:
-        with path.open(newline="") as file:
+        with files.regular(path).open(newline="") as file:
             return {str(row["class"]): int(row["train"]) for row in csv.DictReader(file)}
     except (OSError, ValueError, KeyError, TypeError, csv.Error):
         return {}

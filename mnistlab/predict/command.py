@@ -100,6 +100,8 @@ def parse(arguments: Sequence[str]) -> Request:
         raise RequestError(f"--show {show}: the picture is a PNG; let its name end in .png")
     if show and not show.absolute().parent.is_dir():
         raise RequestError(f"--show {show}: there is no folder {show.parent}; make it, or choose another place")
+    if show and show.exists() and not show.is_file():
+        raise RequestError(f"--show {show}: this is no file, and is not replaced; choose another name")
     return Request(words[0], words[1:], way, INVERT[invert], show)
 
 

@@ -97,7 +97,7 @@ class Store:
     def _earlier(self, uri: str) -> str | None:
         """Return the run of the store that this one was, if it is still there."""
         try:
-            said = json.loads((self.directory / NAME).read_text())
+            said = json.loads(files_of.read_text(self.directory / NAME))
             if said["uri"] != uri:
                 return None
             return str(self.client.get_run(said["run_id"]).info.run_id)

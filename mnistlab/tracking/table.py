@@ -72,7 +72,7 @@ class Table:
 def read(path: Path) -> list[dict[str, Any]]:
     """Return the rows of a table, none where there is no file; a file that is no such table is a `RequestError`."""
     try:
-        text = path.read_text()
+        text = files.regular(path).read_text()
     except FileNotFoundError:
         return []
     except (OSError, ValueError) as error:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import random
 import struct
-from collections.abc import Callable, Iterator
-from itertools import cycle
+from collections.abc import Callable, Iterator, Sequence
+from itertools import cycle, islice
 from pathlib import Path
 
 import numpy as np
 
 from hostile_cases import Case, Content, all_of, damaged, put
-from hostile_cases.bombs import aliases
+from hostile_cases.bombs import aliases, png
 
 SMALL = ["experiment=smoke", "trainer.epochs=1", "model.hidden=[4]", "report.plots=none", "data.limit=60"]
 SMALL += ["data.test_limit=30", "data.validation=20", "trainer.batch_size=8"]
@@ -29,6 +30,15 @@ SOUND = {  # what makes the directories that are then damaged
     ],
     "grid": [*GRID, "--to", "grid"],
 }
+MORE = [  # the commands that are given the run with something else in place of a file, besides those for damage
+    ["resume", "run", "trainer.epochs=2"],
+    ["report", "run", "report.plots=core", "-q"],
+    ["doctor", "run"],
+    ["predict", "run", "digit.png"],
+]
+NO_FILES = [("a link to a folder", "/usr"), ("a link to nothing", "nothing")]
+READ = [".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml", "environment.json", "metrics.json"]
+READ += ["status.json", "history.csv", "mistakes.npz", "predictions.npz", "checkpoint.safetensors", "model.safetensors"]
 
 
 def model_cases(rng: random.Random, sound: bytes) -> Iterator[Case]:
@@ -97,12 +107,47 @@ def model_cases(rng: random.Random, sound: bytes) -> Iterator[Case]:
 
 def run_cases(rng: random.Random, sound: dict[str, bytes]) -> Iterator[Case]:
     """Damage one file of a run, or of its configuration, and have it read again by the commands that do so."""
-    from mnistlab import cli
-
     commands = [["evaluate", "run", "--to", "out"], ["compare", "run"], ["resume", "run"]]
-    if "rerun" in cli.COMMANDS:
-        commands.append(["rerun", "run", "--to", "out"])
-    yield from _again("run", sound, rng, commands, fixed(".hydra/config.yaml", "metrics.json", "environment.json"))
+    commands.append(["rerun", "run", "--to", "out"])
+    others = product([*commands, *MORE], [("a link to /dev/zero", "/dev/zero"), *NO_FILES], sound, rng)
+    damage = _again("run", sound, rng, commands, fixed(".hydra/config.yaml", "metrics.json", "environment.json"))
+    yield from product([*commands, *MORE], [("a pipe", "pipe")], sound)
+    yield from islice(damage, 30)
+    large = all_of(*(put(f"run/{n}", c) for n, c in sound.items()), put("digit.png", lambda: png(8190)))
+    yield Case("run", "predict, a picture of 67 million pixels", ["predict", "run", "digit.png"], large)
+    for one in others:
+        yield one
+        yield next(damage)
+    yield from damage
+
+
+def product(
+    commands: list[list[str]],
+    kinds: Sequence[tuple[str, str]],
+    sound: dict[str, bytes],
+    rng: random.Random | None = None,
+) -> Iterator[Case]:
+    """Give every command every file of a run with every kind of thing in its place, or the same in random order.
+
+    Each command reads the files in its own way, so that what one refuses another may wait for.
+    """
+    cases = [(command, name, *kind) for command in commands for name in READ for kind in kinds]
+    if rng:
+        rng.shuffle(cases)
+    for command, name, what, content in cases:
+        rest = all_of(*(put(f"run/{n}", c) for n, c in sound.items() if n != name), put("digit.png", digit))
+        made = all_of(rest, set_down(f"run/{name}", content))
+        yield Case("run", f"{' '.join(command)}, {name}: {what}", command, made)
+
+
+def digit() -> bytes:
+    """Return a picture of a stroke."""
+    from PIL import Image
+
+    image, file = Image.new("L", (40, 40), 255), io.BytesIO()
+    image.paste(0, (18, 8, 23, 32))
+    image.save(file, "PNG")
+    return file.getvalue()
 
 
 def sweep_cases(rng: random.Random, sound: dict[str, bytes]) -> Iterator[Case]:
