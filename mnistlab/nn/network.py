@@ -21,7 +21,8 @@ from mnistlab.nn.pool import Pool2D
 CHUNK = 4096  # images that go through the layers at once: larger batches are summed over such chunks
 BUFFER = 2048  # elements: NumPy takes three such buffers for operations on parts of maps; 8,192 by itself
 MOST = 2**28  # parameters of a network, and numbers of all its layers for one image: a gigabyte in float32
-THREADS_PAY_FROM = 5_000_000  # multiply-adds of a layer: below, two BLAS threads mostly wait for each other
+THREADS_PAY_FROM = 10_000_000  # multiply-adds of a layer: below, two BLAS threads gain a few per cent on an idle
+# machine, and lose a factor of ten where another process takes one of the cores: they wait for each other by spinning
 ELEMENTS = 2**25  # of the largest array, so that memory stays bounded: with large images or maps, fewer at once
 UNWARNED: dict[str, Any] = {"over": "ignore", "invalid": "ignore", "divide": "ignore"}  # callers look at the result
 
