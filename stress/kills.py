@@ -89,7 +89,12 @@ KINDS = ("corrupt file", "lost work", "other numbers", "wrong end")
 ROWS = (
     *(f"single runs ended by {one.name}" for one in dict.fromkeys(SIGNALS)),
     *("single runs that were over before", "single runs completed after kills", "single runs begun anew"),
-    *("sweeps killed", "sweeps completed after kills", "jobs of sweeps that were complete and stayed so"),
+    *(
+        "sweeps killed",
+        "sweeps that were over before",
+        "sweeps completed after kills",
+        "jobs of sweeps that were complete and stayed so",
+    ),
     *("files read", *KINDS),
 )
 
@@ -130,11 +135,11 @@ def kill_runs(place: Path, whole: Path, kills: int, took: float, rng: random.Ran
             shutil.rmtree(run)
         before = position(run)
         process = start(place, "resume", "run") if begun else start(place, "train", *RUN, *LONG, "hydra.run.dir=run")
-        out, sent, seconds = kill(process, rng.choice(SIGNALS), rng.uniform(0.1, 1.1 * took))
-        kills -= 1
-        if process.returncode == 0:
+        out, sent, seconds = kill(process, rng.choice(SIGNALS), rng.uniform(0.1, took))
+        if process.returncode == 0:  # no kill
             tally.counts["single runs that were over before"] += 1
         else:
+            kills -= 1
             tally.counts[f"single runs ended by {sent.name}"] += 1
             if process.returncode not in ENDS[sent]:
                 tally.fault("wrong end", f"{sent.name} and exit status {process.returncode}")
@@ -166,9 +171,12 @@ def kill_sweeps(place: Path, whole: Path, kills: int, took: float, rng: random.R
             shutil.rmtree(sweep, ignore_errors=True)
         before = completed(sweep)
         process = start(place, "resume", "sweep") if begun else start(place, "train", *GRID, "hydra.sweep.dir=sweep")
-        kill(process, rng.choice(SIGNALS), rng.uniform(0.1, 1.1 * took), group=rng.random() < 0.5)
-        kills -= 1
-        tally.counts["sweeps killed"] += 1
+        kill(process, rng.choice(SIGNALS), rng.uniform(0.1, took), group=rng.random() < 0.5)
+        if process.returncode == 0:
+            tally.counts["sweeps that were over before"] += 1
+        else:
+            kills -= 1
+            tally.counts["sweeps killed"] += 1
         read_all(sweep, tally)
         after = completed(sweep)
         for job, written in before.items():
