@@ -264,7 +264,7 @@ def data(arguments: list[str]) -> int:
     from mnistlab import data_commands
 
     actions = data_commands.ACTIONS
-    if not arguments or arguments[0] in ("-h", "--help"):
+    if not arguments or {"-h", "--help"} & {*arguments}:
         print(data_commands.USAGE, end="")  # noqa: T201
         return 0 if arguments else 2
     if arguments[0] not in actions:

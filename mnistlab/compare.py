@@ -238,6 +238,8 @@ def _text(
 
 
 def _p(p: float) -> str:
+    if p == 0:
+        return "0 (below 1e-300)"
     return "undefined" if math.isnan(p) else f"{p:.3f}" if p >= 0.001 else f"{p:.1g}"
 
 

@@ -40,7 +40,8 @@ def list_datasets(arguments: list[str]) -> int:
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=False)) + "  " + line[4]
         for line in table
     ]
-    own = "Own files: data=csv data.path=FILE, data=npz data.path=FILE, data=idx data.path=FOLDER, data=folder"
+    own = "Own files: data=csv data.path=FILE, data=npz data.path=FILE, data=idx data.path=FOLDER, "
+    own += "data=folder data.path=FOLDER"
     json_output.show({"datasets": rows}, "\n".join([*lines, "", own]))
     return 0
 

@@ -170,7 +170,7 @@ def test_the_mathematics_name_every_class() -> None:
 def test_the_documentation_builds_without_a_warning_and_fetches_nothing(tmp_path: Path) -> None:
     pytest.importorskip("material", reason="needs the extra docs")
     pytest.importorskip("latex2mathml", reason="needs the extra docs")
-    line = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "--site-dir", str(tmp_path / "site")]
+    line = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
     shell(ROOT, line)
     pages = list((tmp_path / "site").rglob("*.html"))
     assert len(pages) > 20

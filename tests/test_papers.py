@@ -181,6 +181,7 @@ def test_one_run_says_nothing_of_a_figure_without_an_interval() -> None:
         ([0.64, 0.641, 0.642], "0.60", {"about": True}, "as reported"),
         ([0.989, 0.990, 0.991], "0.98", {"at_least": True}, "reached"),
         ([0.969, 0.970, 0.971], "0.98", {"at_least": True}, "not reached"),
+        ([0.979, 0.980, 0.981], "0.98", {"at_least": True}, "not distinguishable"),
         ([], "0.98", {}, "not run"),
     ],
 )
@@ -188,6 +189,13 @@ def test_a_figure_is_held_against_the_interval(
     values: Sequence[float], figure: str, others: Mapping[str, Any], verdict: str
 ) -> None:
     assert results.judge(result(values, figure, **others), "validation.accuracy") == verdict
+
+
+def test_a_setting_that_was_chosen_is_no_share() -> None:
+    runs = tuple(record(seed, 0.9, best={"C": 10.0}) for seed in range(3))
+    found = Result(row({"best.C": "10"}), runs)
+    assert results.spread_of_one(found, "best.C") == (10, 10)
+    assert results.judge(found, "best.C") == "as reported"
 
 
 def test_a_row_that_was_cut_short_says_so() -> None:

@@ -24,7 +24,8 @@ Usage: mnistlab reproduce PAPER | PAPER/ROW ... [options] [key=value ...]
 
   --all              every row of every paper, the short ones first
   --list             the papers and rows, with the minutes that a full run takes on one core
-  --budget NAME      full (the default), or quick: fewer seeds, epochs or images where a row is long, as the page says
+  --budget NAME      full (the default; all rows take about 11 hours of one core), or quick: fewer seeds, epochs or
+                     images where a row is long, as the page says; all rows take 15 minutes on two cores
   --seeds N          so many seeds for every row
   --to DIR           where to write, outputs/papers/full or outputs/papers/quick if not given
   --page             run nothing; write the page from the runs that are there

@@ -17,7 +17,9 @@ LEGEND = """\
 Accuracies are in per cent. `ours` is the mean over the seeds with its 95 % interval; `a single run` the interval in
 which 95 % of single runs are expected (of one run: Wilson's, over the images), which is what a paper's figure, one run
 too, is held against. `as reported`: it lies in that interval, its rounding allowed for; `higher`, `lower`: ours does.
-A row that was cut short says so beside its number of runs."""
+A row that was cut short says so beside its number of runs; a claim that rests on such rows is about what there is, not
+about the paper's. A row with settings behind its name is a second try, chosen with the paper's figure in view: there
+`as reported` says that the figure can be come by, not that the paper had these settings."""
 
 
 def markdown(

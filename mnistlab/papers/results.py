@@ -19,7 +19,7 @@ from mnistlab.settings import as_text, look_up
 from mnistlab.statistics import Mean
 
 AS_REPORTED, HIGHER, LOWER, REACHED, MISSED = "as reported", "higher", "lower", "reached", "not reached"
-NOT_RUN, NO_FIGURE, NO_SPREAD = "not run", "", "one run"
+NOT_RUN, NO_FIGURE, NO_SPREAD, OPEN = "not run", "", "one run", "not distinguishable"
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def spread_of_one(result: Result, metric: str) -> tuple[float, float] | None:
     if mean.n >= 2:
         half = mean.half * math.sqrt(mean.n + 1)  # half is t sd / sqrt(n)
         low, high = mean.mean - half, mean.mean + half
-        return (max(low, 0.0), min(high, 1.0)) if points(metric) else (low, high)
+        return (max(low, 0.0), min(high, 1.0)) if points(metric) and metric not in measures.SETTINGS else (low, high)
     part, _, name = metric.partition(".")
     if mean.n == 1 and name == "accuracy":
         (record,) = [one for one in result.completed if math.isfinite(one.value(metric))]
@@ -123,7 +123,7 @@ def judge(result: Result, metric: str) -> str:
         return NO_SPREAD
     low, high = interval
     if row.at_least:
-        return REACHED if low > figure else MISSED if high < figure else AS_REPORTED
+        return REACHED if low > figure else MISSED if high < figure else OPEN
     half = row.rounding(metric)
     if low - half <= figure <= high + half:
         return AS_REPORTED

@@ -220,4 +220,6 @@ def _signed(metric: str, value: float) -> str:
 
 
 def _p(p: float) -> str:
+    if p == 0:
+        return "0 (below 1e-300)"
     return "undefined" if math.isnan(p) else f"{p:.3f}" if p >= 0.001 else f"{p:.1g}"
