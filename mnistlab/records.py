@@ -15,7 +15,7 @@ from mnistlab.settings import UNTOLD, UNTOLD_KEYS, as_text, flat, look_up, told,
 from mnistlab.status import State
 
 PARTS = ("train", "validation", "test")
-OF_ALL = ("data", "model", "seed")  # the settings that a model of scikit-learn uses too
+OF_ALL = ("data", "model", "seed", "experiment")  # what decides the numbers of a model of scikit-learn too
 
 
 @dataclass(frozen=True)

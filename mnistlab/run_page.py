@@ -158,8 +158,7 @@ def _facts(metrics: Mapping[str, Any], seconds: Mapping[str, float]) -> list[tup
             facts.append((name.replace("_", " ").capitalize(), f"{metrics[name]:,}"))
     if "epochs" in metrics:
         stopped = ", stopped early" if metrics["stopped_early"] else ""
-        kept = f", kept {metrics['kept_epoch']:,}" if metrics["kept_epoch"] != metrics["epochs"] else ""
-        facts.append(("Epochs", f"{metrics['epochs']:,}{stopped}{kept}"))
+        facts.append(("Epochs", f"{metrics['epochs']:,}{stopped}; weights of epoch {metrics['kept_epoch']:,}"))
     if "train" in seconds:
         facts.append(("Training time", f"{seconds['train']:,.1f} s"))
     return facts

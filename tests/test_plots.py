@@ -132,7 +132,10 @@ def picture_of_regions(panels, k, points=60, names_of=names):
 
 
 CASES = {
-    "curves": (lambda: plots.curves(history(10), best_epoch=7), ["10 epochs", "1.25 to 0.125", "92.5 %", "epoch is 7"]),
+    "curves": (
+        lambda: plots.curves(history(10), best_epoch=7),
+        ["10 epochs", "1.25 to 0.125", "92.5 %", "best in epoch 7"],
+    ),
     "curves, one epoch": (lambda: plots.curves(history(1)), ["1 epoch.", "1.25"]),
     "curves, no validation": (lambda: plots.curves(history(40, validation=False)), ["40 epochs"]),
     "curves, validation not a number": (

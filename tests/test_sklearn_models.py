@@ -149,6 +149,15 @@ def test_learners_of_all_kinds_stand_in_one_table(command: Command) -> None:
     ]
 
 
+def test_a_sweep_of_them_names_its_experiments_and_draws_no_training(command: Command) -> None:
+    words = ("experiment=oxford/svm_rbf,oxford/svm_linear", "data=digits", "data.limit=100", "report.plots=core")
+    assert command("train", "-m", *words, "hydra/launcher=basic", "hydra.sweep.dir=s").status == 0
+    assert sorted(path.stem for path in Path("s/plots").glob("*.png")) == ["ranking"]
+    text = Path("s/summary.md").read_text()
+    assert "| 0 | oxford/svm_rbf | completed |" in text
+    assert "| 1 | oxford/svm_linear | completed |" in text
+
+
 WRONG = [
     (["model=svm_rbf", "model.pca=0.0"], "model.pca=0.0: the share of the variance that is explained must be positive"),
     (["model=mlpclassifier", "model.hidden=64"], "model.hidden=64: a list was expected, hidden=[64] for instance"),

@@ -63,11 +63,11 @@ def curves(history: pd.DataFrame, best_epoch: int | None = None) -> Picture:
         if quantity == "loss" and drawn and _spans(np.concatenate(drawn), 30):
             log_axis(axes)
         if best_epoch is not None:
-            axes.axvline(best_epoch, color=GREY, lw=1, ls=":", label=f"best epoch ({best_epoch})")
+            axes.axvline(best_epoch, color=GREY, lw=1, ls=":", label=f"best validation (epoch {best_epoch})")
         if quantity == "loss":
             lines = axes.get_legend_handles_labels()
     if best_epoch is not None:
-        said.append(f"The best epoch is {best_epoch}.")
+        said.append(f"Validation is best in epoch {best_epoch}.")
     figure.legend(*lines, loc="upper left", bbox_to_anchor=(0.045, 1.01), ncols=3)
     rate = _finite(history, "lr")
     axes = _over_epochs(place(figure, 8.2, 0.5, 2.15, 2.35), epoch, "learning rate")

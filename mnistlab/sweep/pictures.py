@@ -40,7 +40,9 @@ def choose(comparison: Comparison) -> Iterator[Drawing]:
     if keys and metric in ("validation.accuracy", "test.accuracy"):
         in_order = len(keys) == 1 and bool(numeric)
         chosen = sorted(groups, key=lambda g: g.settings[keys[0]]) if in_order else groups[:TRAININGS]
-        yield "training", partial(_training, chosen, keys)
+        learners = {record.metrics.get("learner", "network") for group in chosen for record in group.records}
+        if "network" in learners:  # a model of scikit-learn has no history
+            yield "training", partial(_training, chosen, keys)
 
 
 def is_geometric(x: Sequence[float]) -> bool:
