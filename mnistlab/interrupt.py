@@ -86,8 +86,7 @@ class Terminated:
 
         def handler(signum: int, frame: FrameType | None) -> None:
             flag.status = 128 + signum
-            for number, action in later.items():
-                signal.signal(number, action)
+            _set(later)
             UNDIVIDED.waiting = True
             if not UNDIVIDED.depth:
                 raise KeyboardInterrupt
@@ -95,11 +94,15 @@ class Terminated:
         UNDIVIDED.depth, UNDIVIDED.waiting = 0, False
         if sys.unraisablehook is not _lost:
             cls.prints_lost, sys.unraisablehook = sys.unraisablehook, _lost
-        signal.signal(signal.SIGTERM, handler)
-        for number in (signal.SIGINT, signal.SIGHUP):
-            if signal.getsignal(number) != signal.SIG_IGN:
-                signal.signal(number, handler)
+        _set(dict.fromkeys(DEADLY, handler))
         return flag
+
+
+def _set(actions: Mapping[int, Any]) -> None:
+    """Install handlers, but not of a signal that this process was told to ignore, as nohup and a script's & do."""
+    for number, action in actions.items():
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, action)
 
 
 def _lost(unraisable: Any) -> None:
@@ -132,14 +135,12 @@ def unmistaken() -> Iterator[None]:
 
 def leave_to_the_system() -> None:
     """Let signals that are still to come end the process at once."""
-    for number, action in DEADLY.items():
-        signal.signal(number, action)
+    _set(DEADLY)
 
 
 def end_with(parent: int) -> None:
     """End this process, a worker, when it is told to or its parent has gone: a resumed sweep has another do its job."""
-    for number in DEADLY:
-        signal.signal(number, lambda *_: os._exit(143))
+    _set(dict.fromkeys(DEADLY, lambda *_: os._exit(143)))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])  # see `quiet_start`
 
     def watch() -> None:
@@ -185,7 +186,7 @@ def deaf(last_words: Callable[[], None]) -> Iterator[None]:
 
     Python calls the handler of a signal between two of its instructions, and there are none within LIBSVM. So a thread
     is told of signals by the system itself; where nothing has come of one after a second, or where a second one
-    follows, it calls ``last_words`` and ends the process, with exit status 130 or 143.
+    follows, it calls ``last_words`` and ends the process, with exit status 129, 130 or 143.
     """
     reading, writing = os.pipe()
     os.set_blocking(writing, False)

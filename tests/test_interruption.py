@@ -274,6 +274,15 @@ def test_a_process_that_ignores_ctrl_c_goes_on_ignoring_it(handlers: None) -> No
     assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
 
 
+def test_a_worker_goes_on_ignoring_what_its_sweep_was_told_to(handlers: None) -> None:
+    ignoring = (
+        "import os, signal, time; signal.signal(signal.SIGHUP, signal.SIG_IGN); from mnistlab import interrupt; "
+        "interrupt.end_with(os.getppid()); os.kill(os.getpid(), signal.SIGHUP); time.sleep(0.1)"
+    )
+    assert subprocess.run([sys.executable, "-c", ignoring], check=False).returncode == 0
+    assert subprocess.run([sys.executable, "-c", ignoring.replace("SIG_IGN", "SIG_DFL")], check=False).returncode == 143
+
+
 def test_an_interruption_says_what_was_written_down() -> None:
     assert isinstance(Interrupted("interrupted at epoch 3"), KeyboardInterrupt)
     assert str(Interrupted("interrupted at epoch 3")) == "interrupted at epoch 3"
