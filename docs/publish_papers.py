@@ -19,8 +19,6 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import yaml
-
 from mnistlab import config
 from mnistlab.papers import figures, running
 from mnistlab.papers.figures import Row
@@ -88,7 +86,7 @@ def headers(table: Path, experiments: Path) -> dict[Path, str]:
 def expected(row: Row, lines: Sequence[Mapping[str, str]]) -> str:
     """Return what is to be expected of a row, and how long a run takes."""
     runs = int(lines[0]["runs"])
-    swept = math.prod(len(str(values).split(",")) for values in _swept(row).values())
+    swept = math.prod(running.grid(row).values())
     seconds = 60 * row.minutes / max(1, row.seeds["full"]) / swept
     time = f"about {f'{seconds:.0f} s' if seconds < 90 else f'{seconds / 60:.0f} min'} a run on one core."
     if not runs:
@@ -105,11 +103,6 @@ def _score(line: Mapping[str, str]) -> str:
     metric, unit = line["metric"], " %" if line["metric"].endswith(("accuracy", "f1")) else ""
     half = f" +/- {amount(metric, float(line['half']))}" if line["half"] else ""
     return f"{NAMES[metric]} {amount(metric, float(line['mean']))}{half}{unit}"
-
-
-def _swept(row: Row) -> dict[str, object]:
-    content = yaml.safe_load((config.folder() / "experiment" / f"{row.id}.yaml").read_text())
-    return dict(content.get("hydra", {}).get("sweeper", {}).get("params", {}))
 
 
 def _with_header(text: str, said: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -182,6 +183,8 @@ def test_one_run_says_nothing_of_a_figure_without_an_interval() -> None:
         ([0.989, 0.990, 0.991], "0.98", {"at_least": True}, "reached"),
         ([0.969, 0.970, 0.971], "0.98", {"at_least": True}, "not reached"),
         ([0.979, 0.980, 0.981], "0.98", {"at_least": True}, "not distinguishable"),
+        ([0.86, 0.90, 0.94], "0.90", {}, "too wide to tell"),  # 70 to 100
+        ([0.86, 0.90, 0.94], "0.60", {}, "higher"),
         ([], "0.98", {}, "not run"),
     ],
 )
@@ -202,6 +205,30 @@ def test_a_row_that_was_cut_short_says_so() -> None:
     runs = tuple(record(seed, 0.9, epochs=5) for seed in range(2))
     assert Result(row({"test.accuracy": "0.9"}), runs).shortened == " (5 of 100 epochs)"
     assert result([0.9, 0.9]).shortened == ""
+
+
+def of_epochs(epochs: int, name: str = "simple_nn") -> Result:
+    runs = tuple(record(seed, 0.9, epochs=epochs) for seed in range(2))
+    return Result(dataclasses.replace(row({"test.accuracy": "0.9"}), name=name), runs)
+
+
+def test_rows_are_comparable_in_full_or_cut_alike() -> None:
+    full, also_full = of_epochs(100, "simple_nn"), of_epochs(100, "enhanced_nn")
+    five, also_five, ten = of_epochs(5, "simple_nn"), of_epochs(5, "enhanced_nn"), of_epochs(10, "simple_cnn")
+    nothing = Result(row({}), ())
+    assert results.comparable([full, also_full, nothing]) == [full, also_full]
+    assert results.comparable([five, also_five]) == [five, also_five]
+    assert results.comparable([five, ten]) == []
+    assert results.comparable([full, ten, also_full]) == [full, also_full]
+
+
+def test_runs_that_are_missing_are_said() -> None:
+    assert (
+        tables.rows_of(figures.Paper("lin", "", "", (row({}),)), {"lin/simple_nn": result([0.9])}, {})[1][0][5]
+        == "1 of 2"
+    )
+    swept = FIGURES.rows["macalinao/lr_sweep"]
+    assert Result(swept, (record(0, 0.9),)).missing == 4 * 6 - 1
 
 
 def test_runs_that_are_not_completed_do_not_count() -> None:
@@ -248,6 +275,14 @@ def test_a_verdict_on_rows_that_were_cut_short_says_so() -> None:
     )
     assert found.label == "holds (cut short)"
     assert found.numbers.endswith("; cut short: a (5 of 100 epochs), b (5 of 100 epochs)")
+
+
+def test_rows_that_were_cut_to_different_lengths_are_not_judged() -> None:
+    a = Result(row({}), tuple(record(s, v, epochs=5) for s, v in enumerate(A)))
+    claim = Claim("lin", "a claim", "beats", {**PAIR, "metric": "validation.accuracy"})
+    found = verdicts.judge(claim, {"lin/a": a, "lin/b": result(B)})
+    assert found.label == "not judged (cut short)"
+    assert found.numbers.startswith("validation.accuracy: a 97.10, b 96.95")
 
 
 def test_the_numbers_of_a_pair() -> None:

@@ -97,7 +97,7 @@ def _ranking(rows: Sequence[Result], metrics: Sequence[str]) -> plots.Picture:
         series.append(Series(metric.replace(".", " "), [one.mean for one in means], [one.half for one in means], runs))
     quantity = metrics[0].partition(".")[2].replace("one_hot_auc", "AUC of one-hot predictions")
     unit = f"{quantity} (%)" if share else quantity
-    return plots.ranking_of_settings([result.row.name for result in rows], series, unit)
+    return plots.ranking_of_settings([result.row.name + result.shortened for result in rows], series, unit)
 
 
 def _of_run(row: Row, run: Path) -> Iterator[Drawing]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +19,9 @@ from mnistlab.settings import as_text, look_up
 from mnistlab.statistics import Mean
 
 AS_REPORTED, HIGHER, LOWER, REACHED, MISSED = "as reported", "higher", "lower", "reached", "not reached"
+TOO_WIDE = "too wide to tell"
 NOT_RUN, NO_FIGURE, NO_SPREAD, OPEN = "not run", "", "one run", "not distinguishable"
+WIDE = 0.10  # an interval of single runs beyond these points agrees with too much to say that it agrees
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,12 @@ class Result:
         said += [f"{self.limit:,} images"] if self.limit else []
         return f" ({', '.join(said)})" if said else ""
 
+    @property
+    def missing(self) -> int:
+        """Return how many of the row's runs are not there."""
+        asked = self.row.seeds["full"] * math.prod(running.grid(self.row).values())
+        return max(0, asked - len(self.completed))
+
     def values(self, metric: str, where: Mapping[str, str] | None = None) -> dict[int, float]:
         """Return the metric by seed, of the runs with these settings."""
         found = {}
@@ -85,6 +93,15 @@ def read(row: Row, folder: Path, near: bool = False) -> Result:
         return Result(row, tuple(commands.read(place)), near)
     found = records.of_sweep(place) if running.started(place) else []
     return Result(row, tuple(found), near)
+
+
+def comparable(results: Iterable[Result]) -> list[Result]:
+    """Return those with runs that may be held against each other: those in full, or all if all were cut alike."""
+    ran = [result for result in results if result.completed]
+    cut = {(result.epochs and result.epochs[0], result.limit) for result in ran if result.shortened}
+    if len(cut) == 1 and all(result.shortened for result in ran):
+        return ran
+    return [result for result in ran if not result.shortened]
 
 
 def spread_of_one(result: Result, metric: str) -> tuple[float, float] | None:
@@ -126,7 +143,7 @@ def judge(result: Result, metric: str) -> str:
         return REACHED if low > figure else MISSED if high < figure else OPEN
     half = row.rounding(metric)
     if low - half <= figure <= high + half:
-        return AS_REPORTED
+        return TOO_WIDE if points(metric) and high - low > WIDE else AS_REPORTED
     return HIGHER if mean.mean > figure else LOWER
 
 

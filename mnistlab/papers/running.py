@@ -37,16 +37,17 @@ def overrides(row: Row, budget: str, seeds: int | None, near: bool = False, extr
     ]
 
 
-def grid(row: Row) -> list[str]:
-    """Return the keys that the experiment itself sweeps over."""
+def grid(row: Row) -> dict[str, int]:
+    """Return the keys that the experiment itself sweeps over, each with its number of values."""
     if row.kind != "train":
-        return []
+        return {}
     path = config.folder() / "experiment" / f"{row.id}.yaml"
     try:
         content = yaml.safe_load(path.read_text())
     except OSError:
         raise RequestError(f"experiment={row.id}: conf/papers.yaml has the row, but there is no {path.name}") from None
-    return list(content.get("hydra", {}).get("sweeper", {}).get("params", {}))
+    swept = content.get("hydra", {}).get("sweeper", {}).get("params", {})
+    return {key: len(str(values).split(",")) for key, values in swept.items()}
 
 
 def run(row: Row, place: Path, asked: Sequence[str], quiet: bool) -> int:

@@ -12,7 +12,7 @@ from mnistlab.comparison_text import Table
 from mnistlab.model_file import load_model
 from mnistlab.papers import bias, running
 from mnistlab.papers.figures import Paper
-from mnistlab.papers.results import Result
+from mnistlab.papers.results import Result, comparable
 from mnistlab.papers.tables import reported, with_interval
 from mnistlab.records import Group
 from mnistlab.statistics import Mean, mean_of
@@ -72,16 +72,17 @@ def _exchanged(paper: Paper, found: Mapping[str, Result]) -> list[Section]:
 
 
 def _ranking(paper: Paper, found: Mapping[str, Result]) -> list[Section]:
-    """Return the order of the models by their test accuracy, ours and the paper's."""
+    """Return the order of the models by their test accuracy, ours and the paper's; what cannot be compared has none."""
     ran = [found[name] for name in paper.ranking if found[name].completed]
     if not ran:
         return []
     metric = "test.accuracy"
-    ours = sorted(ran, key=lambda result: -result.mean(metric).mean)
+    ranked = sorted(comparable(ran), key=lambda result: -result.mean(metric).mean)
+    ours = [*ranked, *(result for result in ran if result not in ranked)]
     theirs = sorted((r.row for r in ran if metric in r.row.reported), key=lambda row: -float(row.reported[metric]))
     lines = [
         [
-            str(i),
+            str(i) if result in ranked else "-",
             result.row.name + result.shortened,
             with_interval(metric, result.mean(metric)),
             str(theirs.index(result.row) + 1) if result.row in theirs else "",
@@ -89,7 +90,8 @@ def _ranking(paper: Paper, found: Mapping[str, Result]) -> list[Section]:
         ]
         for i, result in enumerate(ours, 1)
     ]
-    return [("Ranking by test accuracy", "", (["rank", "row", "ours", "paper's rank", "paper"], lines))]
+    text = "" if len(ranked) == len(ours) else "A row that was cut short to another length than the others has no rank."
+    return [("Ranking by test accuracy", text, (["rank", "row", "ours", "paper's rank", "paper"], lines))]
 
 
 def _structures(paper: Paper, found: Mapping[str, Result]) -> list[Section]:
@@ -110,7 +112,7 @@ def _structures(paper: Paper, found: Mapping[str, Result]) -> list[Section]:
 
 def _bias(paper: Paper, found: Mapping[str, Result]) -> list[Section]:
     """Return what choosing on the reported images gains: among the models, and among the epochs."""
-    ran = {name: found[name].completed[0].directory for name in paper.bias if found[name].completed}
+    ran = {one.row.name: one.completed[0].directory for one in comparable(found[name] for name in paper.bias)}
     right = bias.right_of(list(ran.values()))
     if right is None:
         return []
@@ -119,7 +121,7 @@ def _bias(paper: Paper, found: Mapping[str, Result]) -> list[Section]:
     for name, run in ran.items():
         column = pd.read_csv(run / "history.csv")["val_accuracy"].to_numpy(dtype=float)
         if len(column) > bias.LAST and np.isfinite(column).all():
-            lines.append([name.partition("/")[2], str(len(column)), f"{100 * bias.of_epochs(column):.2f}"])
+            lines.append([name, str(len(column)), f"{100 * bias.of_epochs(column):.2f}"])
     text = (
         f"The best of the {len(ran)} models looks {gain:.2f} points better on the half of the test images that "
         f"it was chosen on than on the other half (mean of {bias.HALVINGS:,} random halvings). The table has the most "

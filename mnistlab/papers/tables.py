@@ -50,13 +50,19 @@ def _line(row: Row, result: Result, metric: str, first: bool) -> list[str]:
     figure = reported(row, metric)
     verdict, mean = results.judge(result, metric), result.mean(metric)
     if running.grid(row) and mean.n:
-        return [name, metric, figure, "see below", "", str(len(result.completed)), ""]
+        return [name, metric, figure, "see below", "", _runs(result), ""]
     interval = results.spread_of_one(result, metric) if metric != "parameters" else None
     spread = " to ".join(amount(metric, end) for end in interval) if interval else ""
-    runs = f"{mean.n}{result.shortened}" if first else str(mean.n)
+    runs = f"{_runs(result)}{result.shortened}" if first and mean.n else str(mean.n)
     ours = amount(metric, mean.mean) if metric == "parameters" else with_interval(metric, mean)
     cut = " (cut short)" if verdict and result.shortened and metric != "parameters" else ""
-    return [name, metric, figure, ours, spread, runs if mean.n else "0", verdict + cut]
+    return [name, metric, figure, ours, spread, runs, verdict + cut]
+
+
+def _runs(result: Result) -> str:
+    """Return the number of runs, and of how many where some are not there."""
+    n = len(result.completed)
+    return f"{n} of {n + result.missing}" if result.missing else str(n)
 
 
 def reported(row: Row, metric: str) -> str:

@@ -20,10 +20,11 @@ from mnistlab.evaluate import wilson
 from mnistlab.papers import bias, measures
 from mnistlab.papers.figures import Claim
 from mnistlab.papers.measures import amount
-from mnistlab.papers.results import Result
+from mnistlab.papers.results import Result, comparable
 from mnistlab.statistics import LEVEL, Difference
 
 HOLDS, FAILS, OPEN, UNRUN = "holds", "does not hold", "not distinguishable", "not run"
+UNEQUAL = "not judged"  # rows that were cut short to different lengths
 Results = Mapping[str, Result]
 
 
@@ -66,6 +67,8 @@ def judge(claim: Claim, results: Results) -> Finding:
     verdict, numbers = forms[claim.form](claim.settings, results)
     short = [f"{row.partition('/')[2]}{results[row].shortened}" for row in claim.rows if results[row].shortened]
     note = f"; cut short: {', '.join(short)}" if short else ""
+    if verdict != UNRUN and len(comparable(results[row] for row in claim.rows)) < len(claim.rows):
+        verdict = UNEQUAL
     return Finding(claim, verdict, numbers + note, bool(short) and verdict != UNRUN)
 
 
