@@ -107,9 +107,11 @@ def launcher_page() -> str:
 
 def commands_page() -> str:
     """Return the page of the commands: what each says with --help."""
-    names = [name for name in cli.COMMANDS if name not in ("train", "completion")]  # the one is all of this reference
+    names = [name for name in cli.COMMANDS if name != "completion"]  # which only prints a script
     with ThreadPoolExecutor() as pool:
         helps = list(pool.map(help_of, names))
+    start, end = (helps[0].index(title) for title in ("\n== Groups", "\nExamples:"))
+    helps[0] = helps[0][:start] + helps[0][end:]  # the groups and keys are all of this reference
     lines = ["# Commands", "", "```text", cli.USAGE.rstrip(), "```", ""]
     for name, text in zip(names, helps, strict=True):
         lines += [f"## {name}", "", "```text", text.rstrip(), "```", ""]
@@ -165,7 +167,17 @@ def accepted(schema: type[Any], field: Field[Any]) -> str:
         return ", ".join(f"`{member.value}`" for member in hint)
     if field.name in NAMES:
         return ", ".join(f"`{name}`" for name in NAMES[field.name])
-    return "; ".join(rule for _, rule in refusals(schema, field)) or ("`true`, `false`" if hint is bool else "any")
+    rules = [as_rule(rule) for _, rule in refusals(schema, field)]
+    return "; ".join(dict.fromkeys(rules)) or ("`true`, `false`" if hint is bool else "any")
+
+
+def as_rule(said: str) -> str:
+    """Return what is accepted, of what is said of a wrong value."""
+    if names := re.fullmatch(r"choose one of (.+)", said):
+        return ", ".join(f"`{name}`" for name in names[1].split(", "))
+    rule = re.sub(r",? (?:was|were) expected", "", said.removeprefix("must be "))
+    rule, unless, names = rule.partition(", unless it is ")
+    return f"{rule}, or " + " or ".join(f"`{name}`" for name in names.split(" or ")) if unless else rule
 
 
 def meaning(schema: type[Any], field: Field[Any]) -> str:
@@ -175,7 +187,7 @@ def meaning(schema: type[Any], field: Field[Any]) -> str:
     parts = [part[0].upper() + part[1:] + "." for part in parts]
     for cls in schema.__mro__:
         if is_documented(cls):
-            parts += [part for part in sentences(inspect.getdoc(cls) or "") if re.search(rf"``{field.name}\b", part)]
+            parts += [part for part in clauses(inspect.getdoc(cls) or "") if f"``{field.name}``" in part]
     if is_enum(hint):
         comments = re.findall(r'= "(\w+)"  # (.+)', inspect.getsource(hint))
         parts += [inspect.getdoc(hint) or "", *(f"`{name}`: {comment}." for name, comment in comments)]
@@ -217,6 +229,15 @@ def escaped(text: str) -> str:
 def sentences(text: str) -> list[str]:
     """Return the sentences of a docstring."""
     return re.split(r"(?<=[.])\s+(?=[A-Z`])", " ".join(text.split()))
+
+
+def clauses(text: str) -> list[str]:
+    """Return what a docstring says of each key: of a sentence that has several, the part of each."""
+    found = []
+    for sentence in sentences(text):
+        parts = re.split(r"; (?=[^`]*``)|, (?=``\w+`` (?:is|its|the) )", sentence.rstrip("."))
+        found += [f"{part}." for part in parts] if len(re.findall(r"``\w+``", sentence)) > 1 else [sentence]
+    return found
 
 
 def header(yaml: str) -> str:

@@ -188,6 +188,8 @@ def train(arguments: list[str]) -> int:
     Hydra.get_mode = lambda *_, **__: None  # type: ignore[method-assign]
     try:
         hydra.main(version_base="1.3", config_path=str(config.folder()), config_name="config")(task)()
+    except BrokenPipeError:  # --help, to a reader who has seen enough
+        raise
     except Exception as error:
         if wants_traceback():
             raise

@@ -245,10 +245,11 @@ def _p(p: float) -> str:
 
 def _warnings(groups: Sequence[Group], metric: str, verdicts: Sequence[Verdict]) -> list[str]:
     found = []
-    if not metric.startswith("test.") and any(v.difference and v.difference.test == "McNemar" for v in verdicts):
+    if any(v.difference and v.difference.test == "McNemar" for v in verdicts):
+        ordered = "" if metric.startswith("test.") else ", while the table is ordered by the validation part"
         found.append(
-            "single runs are compared by their test predictions, the table is ordered by the validation part; several "
-            "seeds, seed='range(6)', are compared by the validation part"
+            f"single runs are compared by their test predictions{ordered}; such a verdict is about these trained "
+            "models only, and another seed may turn it: seed='range(6)' tells settings apart"
         )
     if repeats := sum(group.repeats for group in groups):
         found.append(f"{repeats} runs have a seed that another run of the same settings has, and count once")

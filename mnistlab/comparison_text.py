@@ -35,6 +35,12 @@ def with_interval(metric: str, mean: Mean) -> str:
     return shown(metric, mean.mean) + half
 
 
+def legend(comparison: Comparison) -> str:
+    """Return what the amounts of the table are; nothing where every setting has one run."""
+    several = any(mean.n > 1 for means in comparison.means for mean in means.values())
+    return "Means over the seeds with 95 % t-intervals" if several else ""
+
+
 def as_lines(table: Table) -> str:
     """Return a table with aligned columns."""
     header, rows = table
@@ -63,8 +69,9 @@ def markdown(comparison: Comparison) -> str:
     """Return table, verdicts and warnings in Markdown."""
     verdicts = "\n".join(f"- {v.text}" for v in comparison.verdicts)
     warnings = "\n".join(f"> {warning}" for warning in comparison.warnings)
-    what = "Means over the seeds with 95 % t-intervals."
-    return "\n\n".join(part for part in (as_markdown(table(comparison)), what, verdicts, warnings) if part) + "\n"
+    what = f"{legend(comparison)}."
+    parts = (as_markdown(table(comparison)), what if len(what) > 1 else "", verdicts, warnings)
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def csv(comparison: Comparison) -> str:

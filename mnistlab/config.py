@@ -97,6 +97,7 @@ def register(claiming: bool = True) -> None:
     for group, schemas in GROUPS.items():
         for name, schema in schemas.items():
             store.store(group=f"schema/{group}", name=name, node=schema)
+    OmegaConf.register_new_resolver("groups", groups_in_lines, replace=True)
     OmegaConf.register_new_resolver("slug", slug, replace=True)
     OmegaConf.register_new_resolver("claim", claim if claiming else str, use_cache=True, replace=True)
 
@@ -239,6 +240,21 @@ def option_names(group: str) -> list[str]:
 def group_names() -> list[str]:
     """Return the config groups a user chooses from."""
     return sorted(path.name for path in folder().iterdir() if path.is_dir() and path.name != "hydra")
+
+
+def groups_in_lines(sources: Sequence[Mapping[str, str]]) -> str:
+    """Return a line a group, and a folder of one, with its options: what `mnistlab train --help` lists.
+
+    ``sources`` are Hydra's folders of configuration, one given with --config-dir among them.
+    """
+    found: dict[str, set[str]] = {}
+    for source in sources:
+        root = Path(source["path"])
+        for path in root.rglob("*.yaml") if source["schema"] == "file" else ():
+            group = path.parent.relative_to(root).as_posix()
+            if group != "." and group != "hydra/help":
+                found.setdefault(group, set()).add(path.stem)
+    return "\n".join(f"{group}: {', '.join(sorted(options))}" for group, options in sorted(found.items()))
 
 
 def schema_of(group: str, option: str) -> type[Any] | None:

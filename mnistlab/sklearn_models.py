@@ -40,8 +40,11 @@ class SklearnModel:
 
     def __post_init__(self) -> None:
         if isinstance(self.pca, float):
-            positive("pca", self.pca, "the share of the variance that is explained")
-            fraction("pca", self.pca, "the share of the variance that is explained")
+            if not 0 < self.pca < 1:
+                raise RequestError(
+                    f"pca={self.pca}: a number of components, 1 or more, or the share of the variance that they "
+                    "explain, above 0 and below 1, was expected"
+                )
         elif self.pca is not None:
             whole("pca", self.pca, 1, "the number of principal components")
 
@@ -322,8 +325,8 @@ class MLPClassifier(SklearnModel):
     """scikit-learn's multi-layer perceptron, with its own optimizer: the settings of the project's do not apply.
 
     ``activation``, ``solver``, ``momentum`` and ``early_stopping`` are its own, ``schedule`` is its ``learning_rate``,
-    ``nesterov`` its ``nesterovs_momentum`` (with ``solver=sgd``). ``alpha`` is its L2 penalty, divided by the number of
-    images of a batch; ``patience`` its ``n_iter_no_change``.
+    ``nesterov`` is its ``nesterovs_momentum`` (with ``solver=sgd``). ``alpha`` is its L2 penalty, divided by the number
+    of images of a batch; ``patience`` is its ``n_iter_no_change``.
     """
 
     hidden: Any = None

@@ -147,11 +147,14 @@ CASES = {
         ["from 1 to 2e+09"],
     ),
     "curves, nothing": (lambda: plots.curves(history(0)), ["No epoch"]),
-    "confusion": (lambda: plots.confusion(matrix(10), names(10), False, "Test $x$"), ["10 classes", "taken for <b> 7"]),
+    "confusion": (
+        lambda: plots.confusion(matrix(10), names(10), False, "Test $x$"),
+        ["10 classes", "taken for <b>: 7 times"],
+    ),
     "confusion, one class": (lambda: plots.confusion([[5]], ["only"]), ["5 of 5 right (100.00 %)"]),
     "confusion, two classes": (
         lambda: plots.confusion([[90, 10], [0, 0]], ["cat", "dog"], True),
-        ["90 of 100 right (90.00 %)", "cat taken for dog 10.0 % (10)"],
+        ["90 of 100 right (90.00 %)", "cat taken for dog: 10.0 % (10)"],
     ),
     "confusion, all in one column": (lambda: plots.confusion([[0, 4], [0, 4]], ["a", "b"]), ["4 of 8"]),
     "confusion, 47 classes": (lambda: plots.confusion(matrix(47), names(47), True), ["47 classes"]),

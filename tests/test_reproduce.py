@@ -30,7 +30,7 @@ papers:
     bias: [lin/simple_nn, lin/enhanced_nn]
     ranking: [lin/simple_nn, lin/enhanced_nn]
     pictures:
-      - {ranking: [lin/simple_nn, lin/enhanced_nn], metrics: [train.accuracy, test.accuracy]}
+      - {ranking: [lin/simple_nn, lin/enhanced_nn], metrics: [test.accuracy, train.accuracy]}
     rows:
       simple_nn:
         reported: {test.accuracy: "0.9698", parameters: "25450"}
@@ -102,7 +102,7 @@ def test_rows_are_run_once_and_more_seeds_add_to_them(source: Path, capfd: pytes
         "lin_pca_cumulative.png",
         "lin_simple_nn_confusion_table.pdf",
         "lin_simple_nn_curves.png",
-        "lin_train_accuracy_test_accuracy.png",
+        "lin_test_accuracy_train_accuracy.png",
         "macalinao_lr_sweep_against.png",
         "macalinao_lr_sweep_training.png",
     ]

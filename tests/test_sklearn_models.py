@@ -159,7 +159,10 @@ def test_a_sweep_of_them_names_its_experiments_and_draws_no_training(command: Co
 
 
 WRONG = [
-    (["model=svm_rbf", "model.pca=0.0"], "model.pca=0.0: the share of the variance that is explained must be positive"),
+    (
+        ["model=svm_rbf", "model.pca=0.0"],
+        "model.pca=0.0: a number of components, 1 or more, or the share of the variance that they explain, above 0 and",
+    ),
     (["model=mlpclassifier", "model.hidden=64"], "model.hidden=64: a list was expected, hidden=[64] for instance"),
     (
         ["model=svm_rbf", "data.limit=30", "data.validation=0", "model.probabilities=calibrated"],

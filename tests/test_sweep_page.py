@@ -38,7 +38,7 @@ def sweep(
     ledger = write_ledger(directory, settings, ["a=b"])
     for entry, accuracy in zip(ledger.entries, accuracies, strict=True):
         seed = entry.settings.get("seed", 0)
-        choices = {key: value for key, value in entry.settings.items() if key in ("init", "model")}
+        choices = {key: value for key, value in entry.settings.items() if key in ("init", "model", "optimizer")}
         values: dict[str, Any] = {"seed": seed, **config}
         for key, value in entry.settings.items():
             group, _, name = key.partition(".")
@@ -148,13 +148,30 @@ def test_hostile_settings_and_directories_stay_text(tmp_path: Path) -> None:
     assert directory.name in made.text
 
 
+def test_one_run_a_setting_has_no_interval_to_explain(tmp_path: Path) -> None:
+    several = written(sweep(tmp_path / "s", seeds("init", ["random", "kaiming"], 2), [0.7, 0.71, 0.8, 0.81])).text
+    single = written(sweep(tmp_path / "t", seeds("init", ["random", "kaiming"], 1), [0.7, 0.8])).text
+    assert "Means over the seeds with 95 % t-intervals, the best by validation.accuracy first." in several
+    assert "t-intervals" not in single
+    assert "The best by validation.accuracy first." in single
+
+
 def test_what_all_jobs_have_in_common_is_shown_against_the_defaults(tmp_path: Path) -> None:
     trainer = {"epochs": 3, "batch_size": 64}
     made = written(sweep(tmp_path / "s", seeds("init", ["random", "kaiming"], 1), [0.7, 0.8], trainer=trainer))
     shown = made.text[made.text.index("What all jobs have in common") :]
     assert "trainer.epochs 3 10" in shown
     assert "trainer.batch_size" not in shown
+    assert "optimizer." not in shown  # of the same option, at its default
     assert "init random" not in shown
+
+
+def test_the_defaults_of_what_varies_are_not_what_jobs_have_in_common(tmp_path: Path) -> None:
+    """Two optimizers whose own rate is the same, which is not that of the usual one."""
+    jobs = [{"optimizer": name, "seed": 0} for name in ("momentum", "nesterov")]
+    directory = tmp_path / "s"
+    made = sweep(directory, jobs, [0.7, 0.8], optimizer={"lr": 0.05, "momentum": 0.9})
+    assert "optimizer.lr" not in written(made).text
 
 
 def test_a_single_group_of_seeds_is_one_answer(tmp_path: Path) -> None:

@@ -89,7 +89,10 @@ CASES = {
         lambda: plots.ranking_of_settings(
             ["init=a", "init=b"], [series(2), series(2, name="test accuracy")], "accuracy (%)"
         ),
-        ["accuracy (%), the best first. init=a: 97 +/- 0.25. init=b: 96 +/- 0.25."],
+        [
+            "accuracy (%), the best by validation accuracy first. init=a: validation accuracy 97 +/- 0.25, test "
+            "accuracy 97 +/- 0.25. init=b: validation accuracy 96 +/- 0.25, test accuracy 96 +/- 0.25."
+        ],
     ),
     "ranking, one group": (lambda: plots.ranking_of_settings([""], [series(1)], "accuracy (%)"), ["97 +/- 0.25"]),
     "ranking, one run each": (lambda: of_groups(3, runs=1), ["$x$: 97. _: 96."]),
@@ -311,7 +314,10 @@ def test_the_numbers_of_a_sweep_over_one_parameter(tmp_path):
         write_run(tmp_path / f"{lr} {seed}", accuracy)
         records.append(record(seed, accuracy, {"optimizer.lr": lr}, place=str(tmp_path / f"{lr} {seed}")))
     alt = drawn(compare(records))
-    assert alt["ranking"] == "accuracy (%), the best first. optimizer.lr=0.1: 95. optimizer.lr=0.01: 91 +/- 13."
+    assert alt["ranking"] == (
+        "accuracy (%), the best by validation accuracy first. optimizer.lr=0.1: validation accuracy 95, test accuracy "
+        "94. optimizer.lr=0.01: validation accuracy 91 +/- 13, test accuracy 90 +/- 13."
+    )
     assert alt["against_optimizer.lr"] == (
         "accuracy (%) against optimizer.lr. validation accuracy by optimizer.lr: 0.01: 91 +/- 13, 0.1: 95. "
         "test accuracy by optimizer.lr: 0.01: 90 +/- 13, 0.1: 94."

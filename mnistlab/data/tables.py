@@ -33,7 +33,7 @@ class CsvSource(OwnTest):
     """A CSV file, gzip-compressed or not: a header, a column of labels, and one column a pixel (0 to 255).
 
     Pixel columns are named pixel0, pixel1, ... (from 0 or 1) or 1x1, 1x2, ... (row x column); others are ignored, and
-    said to be. ``path`` is the file, ``label`` the name of the column of labels, which are 0 to ``classes`` - 1.
+    said to be. ``path`` is the file, ``label`` is the name of the column of labels, which are 0 to ``classes`` - 1.
     ``class_names`` are the names to show for them. ``shape`` is [height, width]; without it images are square.
     Without ``test_path`` the last rows of each class are the test part (``test``).
     """

@@ -89,7 +89,7 @@ def _of_rows(given: Mapping[str, Any], results: Mapping[str, Result]) -> Iterato
 
 
 def _ranking(rows: Sequence[Result], metrics: Sequence[str]) -> plots.Picture:
-    rows = sorted(rows, key=lambda result: -result.mean(metrics[-1]).mean)
+    rows = sorted(rows, key=lambda result: -result.mean(metrics[0]).mean)
     series, share = [], "auc" not in metrics[0]  # areas are shown as they are
     for metric in metrics:
         runs = [[(100 if share else 1) * value for value in result.values(metric).values()] for result in rows]

@@ -74,7 +74,7 @@ def confusion(
     order = np.argsort(-wrong, axis=None, kind="stable")[:3]
     pairs = [divmod(int(i), k) for i in order if wrong.flat[i]]
     worst = "; ".join(
-        f"{plain(class_names[t])} taken for {plain(class_names[q])} {_amount(wrong, share, t, q, normalised)}"
+        f"{plain(class_names[t])} taken for {plain(class_names[q])}: {_amount(wrong, share, t, q, normalised)}"
         for t, q in pairs
     )
     said = f"Confusion matrix of {k} classes: {right:,} of {total:,} right ({100 * right / total:.2f} %)."
@@ -83,7 +83,7 @@ def confusion(
 
 def _amount(wrong: np.ndarray, share: np.ndarray, truth: int, predicted: int, normalised: bool) -> str:
     count = int(wrong[truth, predicted])
-    return f"{share[truth, predicted]:.1f} % ({count})" if normalised else f"{count}"
+    return f"{share[truth, predicted]:.1f} % ({count})" if normalised else f"{count:,} time{'s' if count != 1 else ''}"
 
 
 @styled

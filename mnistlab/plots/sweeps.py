@@ -94,7 +94,8 @@ def against(
     axes.set_title(label(unit, 60))
     axes.grid(axis="y")
     axes.set_ylim(_within(unit, axes.get_ylim()))
-    figure.text(0.99, 0.015, bars, ha="right", size=7.5, color=GREY)
+    if _several(series):
+        figure.text(0.99, 0.015, bars, ha="right", size=7.5, color=GREY)
     figure.legend(*axes.get_legend_handles_labels(), loc="upper right", ncols=2)
     return Picture(figure, " ".join(said))
 
@@ -158,7 +159,8 @@ def ranking(names: Sequence[str], series: Sequence[Series], unit: str, bars: str
     height = 0.27 * len(shown) + 0.1
     figure = new_figure(left + 4.6, height + 1.15)
     axes = place(figure, left, 0.72, 4.35, height)
-    said = [f"{plain(unit)}, the best first."]
+    by = f" by {plain(series[0].name)}" if len(series) > 1 else ""
+    said = [f"{plain(unit)}, the best{by} first."]
     for i, (one, colour, marker) in enumerate(zip(series, (BLUE, VERMILION), ("o", "s"), strict=False)):
         y = np.arange(len(shown)) + (0.16 * i if len(series) > 1 else 0)
         for at, runs in zip(y, one.runs, strict=False):
@@ -174,8 +176,11 @@ def ranking(names: Sequence[str], series: Sequence[Series], unit: str, bars: str
             color=colour,
             label=label(one.name, 40),
         )
-    for name, mean, half in list(zip(names, series[0].means, series[0].halves, strict=True))[:5]:
-        said.append(f"{plain(name or '(all runs)')}: {_amount(mean, half)}.")
+    for i, name in enumerate(names[:5]):
+        amounts = [
+            (f"{plain(one.name)} " if len(series) > 1 else "") + _amount(one.means[i], one.halves[i]) for one in series
+        ]
+        said.append(f"{plain(name or '(all runs)')}: {', '.join(amounts)}.")
     axes.set_yticks(range(len(shown)), labels)
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
@@ -183,7 +188,9 @@ def ranking(names: Sequence[str], series: Sequence[Series], unit: str, bars: str
     more = "" if len(shown) == len(names) else f", the best {len(shown)} of {len(names)}"
     axes.set_xlabel(label(unit + more, 70))
     axes.set_xlim(_within(unit, axes.get_xlim()))
-    figure.text(1 - 0.25 / figure.get_figwidth(), 0.1 / figure.get_figheight(), bars, ha="right", size=7.5, color=GREY)
+    if _several(series):
+        right, low = 1 - 0.25 / figure.get_figwidth(), 0.1 / figure.get_figheight()
+        figure.text(right, low, bars, ha="right", size=7.5, color=GREY)
     figure.legend(*axes.get_legend_handles_labels(), loc="upper right", ncols=2)
     return Picture(figure, " ".join(said))
 
@@ -232,6 +239,11 @@ def side_by_side(trainings: Sequence[Training], what: str, part: str) -> Picture
     if more > 0:
         figure.text(7.75 / figure.get_figwidth(), 0.02, f"{more} more are not drawn", color=GREY, size=8)
     return Picture(figure, " ".join(said))
+
+
+def _several(series: Sequence[Series]) -> bool:
+    """Return whether anything has more than one run: otherwise there are no bars to explain."""
+    return any(len(runs) > 1 for one in series for runs in one.runs)
 
 
 def _within(unit: str, limits: tuple[float, float]) -> tuple[float, float]:

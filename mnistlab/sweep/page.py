@@ -45,6 +45,7 @@ def write(ledger: Ledger, records: Sequence[Record], comparison: Comparison | No
         answer=_answer(comparison) if comparison else None,
         figures=figures,
         ranking=_ranking(comparison) if comparison else None,
+        legend=comparison_text.legend(comparison) if comparison else "",
         verdicts=_verdicts(comparison) if comparison else [],
         opened=VERDICTS,
         warnings=comparison.warnings if comparison else (),
@@ -203,14 +204,8 @@ def _link(ledger: Ledger, entry: Entry) -> str | None:
 def _shared(records: Sequence[Record]) -> list[defaults.Change]:
     """Return what all jobs have in common that is not the default."""
     known = [record for record in records if record.state.state == "completed"] or records
-    first, *others = [run_page.settings_of(record) for record in known]
-    common = {
-        key: value
-        for key, value in first.items()
-        if all(as_text(settings.get(key)) == as_text(value) for settings in others)
-    }
-    seeds = {record.seed for record in known}
-    return defaults.changes(common, seeds.pop() if len(seeds) == 1 else None)
+    first, *others = [defaults.changes(run_page.settings_of(record), record.seed) for record in known]
+    return [change for change in first if all(change in one for one in others)]
 
 
 def _environment(records: Sequence[Record]) -> list[tuple[str, str]]:
