@@ -1,4 +1,4 @@
-"""What MkDocs does beside its own: it adds the pages of the reference, and turns formulas into MathML."""
+"""What MkDocs does beside its own: it brings the reference up to date, and turns formulas into MathML."""
 
 from __future__ import annotations
 
@@ -8,18 +8,16 @@ import re
 import reference
 from latex2mathml.converter import convert
 from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.structure.files import File, Files
+from mkdocs.structure.files import Files
 from mkdocs.structure.pages import Page
 
 INLINE = re.compile(r'<span class="arithmatex">\\\((.*?)\\\)</span>', re.DOTALL)
 DISPLAYED = re.compile(r'<div class="arithmatex">\s*\\\[(.*?)\\\]\s*</div>', re.DOTALL)
 
 
-def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the reference, which no file holds."""
-    for path, text in reference.pages().items():
-        files.append(File.generated(config, path, content=text))
-    return files
+def on_pre_build(config: MkDocsConfig) -> None:
+    """Write the pages of the reference that are no longer what the code says."""
+    reference.write()
 
 
 def on_page_content(content: str, page: Page, config: MkDocsConfig, files: Files) -> str:

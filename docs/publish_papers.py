@@ -116,4 +116,7 @@ def _with_header(text: str, said: str) -> str:
 if __name__ == "__main__":
     if len(sys.argv) != 2 or not Path(sys.argv[1], "papers.csv").is_file():
         raise SystemExit(f"publish_papers: a folder with papers.csv was expected; {(__doc__ or '').splitlines()[2]}")
+    import reference
+
     publish(Path(sys.argv[1]))
+    reference.write()  # it has the headers

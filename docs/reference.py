@@ -1,6 +1,9 @@
 """The reference pages, made from the schemas: key, type, default, what the program accepts, and what it means.
 
-Nothing is written twice. What a key accepts is what the program says when it refuses a wrong value; what it means is
+Usage: python docs/reference.py
+
+`make docs` writes them too, and a test fails where docs/reference is not what the code says. Nothing is written twice.
+What a key accepts is what the program says when it refuses a wrong value; what it means is
 what the docstring of its class says of ``key``, the name that the check gives it, and the docstring of its Enum.
 """
 
@@ -14,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import MISSING, Field, fields
 from enum import Enum
+from pathlib import Path
 from typing import Any, get_type_hints
 
 from mnistlab import cli, config
@@ -23,6 +27,7 @@ from mnistlab.nn.loss import LOSSES
 from mnistlab.nn.model import LAYERS
 from mnistlab.report import Report
 
+DOCS = Path(__file__).resolve().parent
 NAMES = {"monitor": SCORES}  # names that the schema leaves to `config.experiment` to check
 WRONG: tuple[Any, ...] = (-1.0, 0.0, 1e12, "?", float("nan"))
 WRONG_LISTS: tuple[Any, ...] = ([-1], ["?"])
@@ -37,6 +42,15 @@ def pages() -> dict[str, str]:
     made["reference/launcher.md"] = launcher_page()
     made["reference/commands.md"] = commands_page()
     return made
+
+
+def write() -> None:
+    """Write the pages into docs/reference; those that are as they should be stay untouched."""
+    for path, text in pages().items():
+        file = DOCS / path
+        if not file.is_file() or file.read_text() != text:
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(text)
 
 
 def group_page(group: str) -> str:
@@ -273,3 +287,7 @@ def is_enum(hint: Any) -> bool:
 def is_documented(cls: type[Any]) -> bool:
     """Return whether a class has a docstring of its own, in this package."""
     return cls.__module__.startswith("mnistlab") and bool(cls.__dict__.get("__doc__"))
+
+
+if __name__ == "__main__":
+    write()

@@ -122,6 +122,11 @@ def test_every_key_of_every_schema_is_in_the_reference_with_its_meaning(referenc
         assert reference.meaning(Report, field), field.name
 
 
+def test_the_reference_is_what_the_code_says(reference: ModuleType) -> None:
+    found = {f"reference/{path.name}": path.read_text() for path in (DOCS / "reference").iterdir()}
+    assert found == reference.pages(), "run `python docs/reference.py`"
+
+
 def test_every_schema_is_reached_by_an_option() -> None:
     for group, schemas in config.GROUPS.items():
         assert {config.schema_of(group, option) for option in config.option_names(group)} == set(schemas.values())
