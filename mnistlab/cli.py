@@ -1,19 +1,18 @@
-"""``mnistlab COMMAND``: dispatch, exit statuses, one-line errors. Each command imports what it needs, no more."""
+"""``mnistlab COMMAND``: dispatch, exit statuses, one-line errors. Only the command that is called is imported."""
 
 from __future__ import annotations
 
 import atexit
 import gc
 import os
-import re
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from mnistlab import __version__, json_output
-from mnistlab.errors import RequestError, RunError, did_you_mean
+from mnistlab.errors import RequestError, RunError, did_you_mean, fail, wants_traceback
 from mnistlab.interrupt import DEADLY, Terminated, leave_to_the_system, unmistaken
 
 USAGE = """\
@@ -99,14 +98,14 @@ def dispatch(arguments: list[str]) -> int:
             f"{command}: no such command; choose one of {', '.join(COMMANDS)}{did_you_mean(command, COMMANDS)}",
         )
     if command in json_output.WITHOUT_RESULT or json_output.FLAG not in rest:
-        return guarded(command, lambda: COMMANDS[command](rest))
+        return guarded(command, lambda: load(command)(rest))
     words = [word for word in rest if word != json_output.FLAG]
     if {"-h", "--help"} & {*words}:
-        return guarded(command, lambda: COMMANDS[command](words))
+        return guarded(command, lambda: load(command)(words))
 
     def as_json() -> int:
         with json_output.one_document():
-            return COMMANDS[command](words)
+            return load(command)(words)
 
     return guarded(command, as_json)
 
@@ -144,263 +143,34 @@ def guarded(command: str, work: Callable[[], int]) -> int:
         return fail(name, f"{type(error).__name__}: {error}; HYDRA_FULL_ERROR=1 shows the traceback", 1)
 
 
-def wants_traceback() -> bool:
-    """Return whether the user set HYDRA_FULL_ERROR=1; the answer is kept, since `train` sets it for Hydra's sake."""
-    return os.environ.setdefault("MNISTLAB_TRACEBACK", os.environ.get("HYDRA_FULL_ERROR", "0")) == "1"
-
-
-def fail(name: str, message: str, status: int = 2) -> int:
-    """Print one line on stderr and return the status."""
-    print(f"{name}: error: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
-    return status
-
-
-def train(arguments: list[str]) -> int:
-    """``mnistlab train``: compose the configuration and run it, or show it."""
-    fail_fast = "--fail-fast" in arguments
-    overrides = [_verbosity(argument) for argument in arguments if argument != "--fail-fast"]
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting
-
-    import hydra
-    from hydra._internal.hydra import Hydra
-
-    from mnistlab import config, config_errors, files, records, run
-
-    flags = config_errors.parse_flags(overrides)
-    shows = flags.cfg or flags.help or flags.hydra_help or flags.info or flags.shell_completion
-    if shows and json_output.asked():
-        raise RequestError("--json: it is for results, and a configuration is shown as YAML; leave it out")
-    _refuse_used_directory(flags.overrides)
-    config.register(claiming=not shows)
-    if not shows and (flags.multirun or _asks_for_many(flags.overrides, flags.config_dir)):
-        from mnistlab.sweep import command
-
-        return command.train(flags.overrides, flags.config_dir, fail_fast)
-    if fail_fast:
-        raise RequestError("--fail-fast: one run has no others to stop; it goes with -m")
-    outcomes: list[run.Outcome] = []
-
-    def task(cfg: Any) -> None:
-        outcomes.append(run.task(cfg))
-
-    sys.argv = ["mnistlab", *overrides]
-    # Hydra composes everything once more only to see whether a file says hydra.mode; that is known by now
-    Hydra.get_mode = lambda *_, **__: None  # type: ignore[method-assign]
-    try:
-        hydra.main(version_base="1.3", config_path=str(config.folder()), config_name="config")(task)()
-    except BrokenPipeError:  # --help, to a reader who has seen enough
-        raise
-    except Exception as error:
-        if wants_traceback():
-            raise
-        raise RequestError(config_errors.one_line(error, flags.overrides)) from None
-    failed = [outcome for outcome in outcomes if outcome.status]
-    for outcome in failed:
-        kept = f" (what was written is kept in {outcome.directory})" if outcome.directory else ""
-        fail("mnistlab train", outcome.message + kept)
-    for outcome in outcomes:
-        if outcome.directory and not outcome.status:
-            json_output.give(records.as_json(records.read(outcome.directory), files.shown(outcome.directory)))
-    return failed[0].status if failed else 0
-
-
-def resume(arguments: list[str]) -> int:
-    """``mnistlab resume``: a run from its checkpoint, or what a sweep has not completed."""
-    os.environ["HYDRA_FULL_ERROR"] = "1"
-
-    from mnistlab import resume_command
-
-    return resume_command.main(arguments)
-
-
-def rerun(arguments: list[str]) -> int:
-    """``mnistlab rerun``: a run once more, and whether the same comes out."""
-    from mnistlab import rerun_command
-
-    return rerun_command.main(arguments)
-
-
-def compare(arguments: list[str]) -> int:
-    """``mnistlab compare``: runs and sweeps in one table, with a verdict on every difference."""
-    from mnistlab import compare_command
-
-    return compare_command.main(arguments)
-
-
-def report(arguments: list[str]) -> int:
-    """``mnistlab report``: pictures and pages again, from the saved numbers."""
-    from mnistlab import report_command
-
-    return report_command.main(arguments)
-
-
-def tune(arguments: list[str]) -> int:
-    """``mnistlab tune``: search for settings by the validation part, then test the chosen ones once."""
-    os.environ["HYDRA_FULL_ERROR"] = "1"
-
-    from mnistlab.tune import command
-
-    return command.main(arguments)
-
-
-def gridsearch(arguments: list[str]) -> int:
-    """``mnistlab gridsearch``: cross-validate every cell of a grid, then refit the best one and test it once."""
-    os.environ["HYDRA_FULL_ERROR"] = "1"
-
-    from mnistlab.gridsearch import command
-
-    return command.main(arguments)
-
-
-def reproduce(arguments: list[str]) -> int:
-    """``mnistlab reproduce``: the rows of five papers, run and held against the figures that they report."""
-    os.environ["HYDRA_FULL_ERROR"] = "1"
-
-    from mnistlab.papers import command
-
-    return command.main(arguments)
-
-
-def data(arguments: list[str]) -> int:
-    """``mnistlab data list | fetch | show``."""
-    from mnistlab import data_commands
-
-    actions = data_commands.ACTIONS
-    if not arguments or {"-h", "--help"} & {*arguments}:
-        print(data_commands.USAGE, end="")  # noqa: T201
-        return 0 if arguments else 2
-    if arguments[0] not in actions:
-        raise RequestError(
-            f"data {arguments[0]}: choose one of {', '.join(actions)}{did_you_mean(arguments[0], actions)}"
-        )
-    return actions[arguments[0]](arguments[1:])
-
-
-def explain(arguments: list[str]) -> int:
-    """``mnistlab explain``: the layers of a network, with parameters, operations and memory."""
-    from mnistlab import model_commands
-
-    return model_commands.explain(arguments)
-
-
-def gradcheck(arguments: list[str]) -> int:
-    """``mnistlab gradcheck``: backward against central differences."""
-    from mnistlab import model_commands
-
-    return model_commands.gradcheck(arguments)
-
-
-def lr_find(arguments: list[str]) -> int:
-    """``mnistlab lr-find``: the range test."""
-    from mnistlab.lr_find import command
-
-    return command.main(arguments)
-
-
-def doctor(arguments: list[str]) -> int:
-    """``mnistlab doctor``: what went wrong in a run, in words."""
-    from mnistlab.doctor import command
-
-    return command.main(arguments)
-
-
-def evaluate(arguments: list[str]) -> int:
-    """``mnistlab evaluate``: saved models on the data of their run or on other data, alone or as an ensemble."""
-    from mnistlab import evaluate_command
-
-    return evaluate_command.main(arguments)
-
-
-def predict(arguments: list[str]) -> int:
-    """``mnistlab predict``: the classes of picture files, by a saved model."""
-    from mnistlab.predict import command
-
-    return command.main(arguments)
-
-
-def export(arguments: list[str]) -> int:
-    """``mnistlab export``: a saved model as ONNX, as arrays, or as Python that needs NumPy only."""
-    from mnistlab.export import command
-
-    return command.main(arguments)
-
-
-def serve(arguments: list[str]) -> int:
-    """``mnistlab serve``: a page on this machine to draw on, and what a saved network makes of it."""
-    from mnistlab.serve import command
-
-    return command.main(arguments)
-
-
-def explore(arguments: list[str]) -> int:
-    """``mnistlab explore pca | boundary``: principal components, and decision regions in their plane."""
-    from mnistlab.explore import command
-
-    return command.main(arguments)
-
-
-def completion(arguments: list[str]) -> int:
-    """``mnistlab completion``: print the script that makes bash complete commands, options, groups and keys."""
-    from mnistlab import completion
-
-    return completion.answer(["install=bash"], list(COMMANDS))
-
-
-COMMANDS: dict[str, Callable[[list[str]], int]] = {
-    "train": train,
-    "resume": resume,
-    "rerun": rerun,
-    "compare": compare,
-    "report": report,
-    "tune": tune,
-    "gridsearch": gridsearch,
-    "reproduce": reproduce,
-    "explain": explain,
-    "gradcheck": gradcheck,
-    "lr-find": lr_find,
-    "doctor": doctor,
-    "evaluate": evaluate,
-    "predict": predict,
-    "serve": serve,
-    "export": export,
-    "explore": explore,
-    "data": data,
-    "completion": completion,
+def load(command: str) -> Callable[[list[str]], int]:
+    """Return what runs a command, imported now: none waits for the libraries of another."""
+    if command in RUNNING:
+        os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting
+    module, _, function = COMMANDS[command].partition(":")
+    work: Callable[[list[str]], int] = getattr(import_module(f"mnistlab.{module}"), function or "main")
+    return work
+
+
+COMMANDS = {  # where each is: a module, and its function where that is not main
+    "train": "train_command",
+    "resume": "resume_command",
+    "rerun": "rerun_command",
+    "compare": "compare_command",
+    "report": "report_command",
+    "tune": "tune.command",
+    "gridsearch": "gridsearch.command",
+    "reproduce": "papers.command",
+    "explain": "model_commands:explain",
+    "gradcheck": "model_commands:gradcheck",
+    "lr-find": "lr_find.command",
+    "doctor": "doctor.command",
+    "evaluate": "evaluate_command",
+    "predict": "predict.command",
+    "serve": "serve.command",
+    "export": "export.command",
+    "explore": "explore.command",
+    "data": "data_commands",
+    "completion": "completion",
 }
-
-
-def _verbosity(argument: str) -> str:
-    if argument in ("-q", "--quiet"):
-        return "report.console=quiet"
-    if argument in ("-v", "--verbose"):
-        return "report.console=verbose"
-    return argument
-
-
-def _refuse_used_directory(arguments: Sequence[str]) -> None:
-    from mnistlab import config
-
-    for argument in arguments:
-        key, _, value = argument.partition("=")
-        value = value.strip("'\"")
-        if key.lstrip("+") != "hydra.run.dir":
-            continue
-        if (Path(value) / "status.json").exists():
-            raise RequestError(f"{argument}: it already holds a run; choose another directory, or remove it")
-        if not Path(value).exists():  # Hydra makes it, and if the request turns out wrong it goes again
-            config.CLAIMED.add(Path(value).absolute())
-
-
-def _asks_for_many(overrides: Sequence[str], config_dir: str | None) -> bool:
-    """Return whether an experiment's YAML, or an override, makes a sweep of this without -m."""
-    if "hydra.mode=MULTIRUN" in overrides:
-        return True
-    names = [value for key, _, value in (text.partition("=") for text in overrides) if key.lstrip("+") == "experiment"]
-    if not names:
-        return False
-    from mnistlab import config, config_files
-
-    folders = [Path(config_dir)] if config_dir else []
-    paths = [folder / "experiment" / f"{names[-1]}.yaml" for folder in (*folders, config.folder())]
-    text = next((config_files.read(path) for path in paths if path.is_file()), "")
-    return re.search(r"^\s*mode:\s*MULTIRUN", text, re.MULTILINE) is not None
+RUNNING = ("train", "resume", "tune", "gridsearch", "reproduce")

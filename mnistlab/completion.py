@@ -37,8 +37,13 @@ FLAGS = "json|fail-fast|quiet|verbose|no-prune"
 FOREIGN = re.compile(rf" (?:--(?:{VALUED})[= ]\S+|--(?:{FLAGS})|-[qvm]|--multirun)(?= )")
 
 
+def main(arguments: Sequence[str]) -> int:
+    """Print the script that makes bash complete commands, options, groups and keys."""
+    return _hydra(["install=bash"])
+
+
 def answer(arguments: Sequence[str], commands: Sequence[str]) -> int:
-    """Answer the shell: ``install=bash`` prints the script, ``query=bash`` the words for COMP_LINE."""
+    """Answer the shell: ``query=bash`` prints the words for COMP_LINE, all else is Hydra's."""
     if list(arguments) != ["query=bash"]:
         return _hydra(arguments)
     line = os.environ.get("COMP_LINE", "")

@@ -23,6 +23,18 @@ Usage: mnistlab data list [--json]
 """
 
 
+def main(arguments: list[str]) -> int:
+    """Do what the first word says."""
+    if not arguments or {"-h", "--help"} & {*arguments}:
+        print(USAGE, end="")  # noqa: T201
+        return 0 if arguments else 2
+    if arguments[0] not in ACTIONS:
+        raise RequestError(
+            f"data {arguments[0]}: choose one of {', '.join(ACTIONS)}{did_you_mean(arguments[0], ACTIONS)}"
+        )
+    return ACTIONS[arguments[0]](arguments[1:])
+
+
 def list_datasets(arguments: list[str]) -> int:
     """Print a table of the datasets."""
     from mnistlab.data import catalogue

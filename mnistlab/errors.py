@@ -7,6 +7,8 @@ field; whoever knows the group it stands in (``optimizer``, ``data``, ...) puts 
 from __future__ import annotations
 
 import math
+import os
+import sys
 from difflib import get_close_matches
 from typing import Any
 
@@ -21,6 +23,17 @@ class RunError(RuntimeError):
 
 class Pruned(Exception):
     """A trial of a search is stopped early: others were better after as many epochs."""
+
+
+def wants_traceback() -> bool:
+    """Return whether the user set HYDRA_FULL_ERROR=1; the answer is kept, since `train` sets it for Hydra's sake."""
+    return os.environ.setdefault("MNISTLAB_TRACEBACK", os.environ.get("HYDRA_FULL_ERROR", "0")) == "1"
+
+
+def fail(name: str, message: str, status: int = 2) -> int:
+    """Print one line on stderr and return the status."""
+    print(f"{name}: error: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
+    return status
 
 
 def number(name: str, value: Any, expected: str = "a number") -> float:

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -209,23 +210,12 @@ def _run(made: config.Experiment, deciding: dict[str, Any], setting: Setting, st
         nullcontext() if network else deaf(abandon),
     ):
         with status.timed("train"):
-            if isinstance(made.model, SklearnModel):
-                with config.prefixed("model"):
-                    fitted = Fitted(made.model, dataset, made.seed, threads)
-                for warning in fitted.warnings:
-                    LOG.warning("%s", warning)
+            if network is None:
+                fitted = _fit(made, dataset, threads)
                 learned, predict = fitted.learned, fitted.predict
             else:
-                assert network is not None
-
-                def on_epoch(history: History) -> None:
-                    listener.on_epoch(history)
-                    if setting.watch:
-                        setting.watch(history)
-
-                history = learning.train(made, dataset, network, run, origin, found, on_epoch)
-                listener.on_epoch(history)  # of a run that was over when it was resumed
-                learned, predict = learning.learned(network, history), network.predict
+                learned = _train(made, dataset, network, setting, origin, found, listener)
+                predict = network.predict
         with status.timed("evaluate"):
             if network:
                 model_file.save_model(run / "model.safetensors", network, dataset.class_names)
@@ -239,10 +229,8 @@ def _run(made: config.Experiment, deciding: dict[str, Any], setting: Setting, st
                 **learned,
             }
             metrics = report.write_results(run, dataset, predictions, summary)
-            if network and not isinstance(made.augment, NoAugment):
-                report.write_augmented(run, dataset.train, made.augment, stream(made.seed, "augment"))
             if network:
-                report.write_maps(run, network, dataset, predictions["test"], made.report)
+                _write_inside(run, made, dataset, network, predictions["test"])
         with status.timed("plots"):
             drawn = pictures.draw(run, made.report.plots)
             run_page.write(run, status.seconds)
@@ -251,6 +239,46 @@ def _run(made: config.Experiment, deciding: dict[str, Any], setting: Setting, st
         LOG.debug("wrote %s", path)
     status.write("completed")
     LOG.log(RESULT, "%s", console.result_block(metrics, files.shown(run)))
+
+
+def _train(
+    made: config.Experiment,
+    dataset: Dataset,
+    network: Network,
+    setting: Setting,
+    origin: checkpoint.Origin,
+    found: checkpoint.Checkpoint | None,
+    listener: tracking.Listener,
+) -> dict[str, Any]:
+    """Train a network, from the checkpoint that was found if one was; return what metrics.json says."""
+
+    def on_epoch(history: History) -> None:
+        listener.on_epoch(history)
+        if setting.watch:
+            setting.watch(history)
+
+    history = learning.train(made, dataset, network, setting.directory, origin, found, on_epoch)
+    listener.on_epoch(history)  # of a run that was over when it was resumed
+    return learning.learned(network, history)
+
+
+def _fit(made: config.Experiment, dataset: Dataset, threads: int) -> Fitted:
+    """Fit a model of scikit-learn."""
+    assert isinstance(made.model, SklearnModel)
+    with config.prefixed("model"):
+        fitted = Fitted(made.model, dataset, made.seed, threads)
+    for warning in fitted.warnings:
+        LOG.warning("%s", warning)
+    return fitted
+
+
+def _write_inside(
+    run: Path, made: config.Experiment, dataset: Dataset, network: Network, predicted: np.ndarray
+) -> None:
+    """Write what the pictures of a network's inside are drawn from."""
+    if not isinstance(made.augment, NoAugment):
+        report.write_augmented(run, dataset.train, made.augment, stream(made.seed, "augment"))
+    report.write_maps(run, network, dataset, predicted, made.report)
 
 
 def _facts(made: config.Experiment, setting: Setting) -> tracking.Facts:

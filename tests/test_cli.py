@@ -247,3 +247,15 @@ def test_a_configuration_error_is_quick() -> None:
     done = subprocess.run([*PROGRAM, "train", "optimzer.lr=1"], capture_output=True)
     assert done.returncode == 2
     assert time.perf_counter() - started < 5  # the bar of half a second is a benchmark's; this finds heavy imports
+
+
+def test_a_reader_who_has_seen_enough_of_the_help_ends_it_quietly() -> None:
+    line = f"{sys.executable} -m mnistlab train --help | head -1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True)
+    assert done.stderr == ""
+    assert done.stdout.startswith("mnistlab train: ")
+
+
+def test_every_command_is_found() -> None:
+    for name in cli.COMMANDS:
+        assert callable(cli.load(name))
