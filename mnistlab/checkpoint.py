@@ -28,6 +28,7 @@ from mnistlab.train import Epoch, Training
 from mnistlab.trainer import MOST_THREADS
 
 NAME, FORMAT = "checkpoint.safetensors", "mnistlab-checkpoint-2"
+EPOCHS = "trainer.epochs"  # what may differ: a training that goes on for longer
 CURE = "remove it, and `mnistlab resume` trains from the start"
 
 
@@ -91,15 +92,19 @@ def restore(found: Checkpoint, training: Training, origin: Origin) -> None:
     training.restore(found.values, found.arrays)
 
 
+def differences(was: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Return the keys in which two configurations differ, each with its two values."""
+    before, after = (dict(flat(json.loads(json.dumps(one)))) for one in (was, now))
+    keys = [key for key in {**before, **after} if key not in before or key not in after or before[key] != after[key]]
+    return [(key, before.get(key), after.get(key)) for key in keys]
+
+
 def _refuse_another_run(shown: Path, found: Checkpoint, training: Training, origin: Origin) -> None:
-    was, now = (dict(flat(one)) for one in (found.origin.config, json.loads(json.dumps(origin.config))))
-    epochs = "trainer.epochs"
-    changed = [key for key in {**was, **now} if key not in was or key not in now or was[key] != now[key]]
-    for key in changed:
-        if key != epochs or training.schedule.by_total:
+    for key, was, now in differences(found.origin.config, origin.config):
+        if key != EPOCHS or training.schedule.by_total:
             raise RequestError(
-                f"{shown}: it was written with {key}={as_text(was.get(key))}, and the run now has "
-                f"{key}={as_text(now.get(key))}; put that back, or start a new run"
+                f"{shown}: it was written with {key}={as_text(was)}, and the run now has {key}={as_text(now)}; put "
+                "that back, or start a new run"
             )
     if found.origin.data_sha256 != origin.data_sha256:
         raise RequestError(

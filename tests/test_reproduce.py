@@ -162,6 +162,25 @@ def test_an_interrupted_row_leaves_a_page_of_what_there_is(source: Path, monkeyp
     assert "| simple_nn | test.accuracy | 96.98 | - |  | 0 | not run |" in Path("page/papers.md").read_text()
 
 
+def test_more_epochs_train_a_row_on_to_what_it_had_been_with_them_from_the_start(source: Path) -> None:
+    small = [one for one in SMALL if "epochs" not in one]
+
+    def reproduce_with(epochs: int, to: str) -> Path:
+        words = ["lin/simple_nn", *small, f"trainer.epochs={epochs}", "--seeds", "1", "--to", to, "-q"]
+        assert reproduce.main(words, source) == 0
+        return Path(to) / "lin" / "simple_nn" / "seed=0"
+
+    reproduce_with(2, "page")
+    longer, whole = reproduce_with(3, "page"), reproduce_with(3, "other")
+    assert "resume  epoch 3" in (longer / "train.log").read_text()
+    assert (longer / "metrics.json").read_bytes() == (whole / "metrics.json").read_bytes()
+    assert "epoch 1/2" in (reproduce_with(2, "page") / "train.log").read_text()  # fewer begin again
+    schedule = ["schedule=cosine", "trainer.epochs=2"]
+    for words in (schedule, [*schedule[:1], "trainer.epochs=3"]):
+        assert reproduce.main(["lin/simple_nn", *small, *words, "--seeds", "1", "--to", "page", "-q"], source) == 0
+    assert "resume" not in (longer / "train.log").read_text()  # with another total the first steps had been others
+
+
 def test_a_row_that_fails_is_said_and_shown_as_not_run(source: Path, capfd: pytest.CaptureFixture[str]) -> None:
     status = reproduce.main(["lin/simple_nn", *SMALL, "optimizer.lr=1e30", "--to", "page", "-q"], source)
     assert status == 1

@@ -32,7 +32,7 @@ Usage: mnistlab reproduce PAPER | PAPER/ROW ... [options] [key=value ...]
   --json             one JSON object instead: the rows with our figures, and the claims with their verdicts
   -q, --quiet        print the result only
 
-  key=value ...      of every run: trainer.epochs=5
+  key=value ...      of every run: trainer.epochs=5, and when that is done trainer.epochs=10, which trains it on
 """
 VALUED, FLAGS = ("--budget", "--seeds", "--to"), ("--all", "--list", "--page", "--quiet", "-q")
 PICTURES = Path("images/papers")  # in the folder of the page

@@ -53,7 +53,8 @@ def grid(row: Row) -> dict[str, int]:
 def run(row: Row, place: Path, asked: Sequence[str], quiet: bool) -> int:
     """Run what is not done of a row; return the exit status.
 
-    A job that is completed with the same configuration is kept, whatever was asked for when it was run.
+    A job that is completed with the same configuration is kept, whatever was asked for when it was run. With more
+    epochs than it had it is trained on.
     """
     planned = plan([*asked, f"hydra.sweep.dir={config.quoted(place)}"])
     place.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ from hydra import version
 from hydra._internal.callbacks import Callbacks
 from hydra.core.utils import run_job
 from hydra.types import HydraContext
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from mnistlab import status
 from mnistlab.errors import RequestError, RunError
@@ -23,6 +23,7 @@ from mnistlab.interrupt import interruptible
 from mnistlab.ledger import Entry
 
 if TYPE_CHECKING:
+    from mnistlab.checkpoint import Checkpoint
     from mnistlab.train import History
 
 
@@ -65,17 +66,35 @@ def in_worker(job: Job, cores: int, watch: Callable[[History], None] | None = No
 
 
 def can_resume(job: Job) -> bool:
-    """Return whether an earlier attempt at this very job has left a checkpoint that can be read."""
+    """Return whether an earlier attempt at this job has left a checkpoint from which it goes on.
+
+    The attempt is one at this very job, or one of another number of epochs, of which fewer were trained than now asked.
+    """
     from mnistlab import checkpoint
 
     state = status.read(job.directory)
-    if not state.is_over or state.state == "completed" or state.config_hash != job.entry.config_hash:
+    same = state.config_hash == job.entry.config_hash
+    if not state.is_over or (same and state.state == "completed"):
         return False
     try:
-        checkpoint.load(job.directory / checkpoint.NAME)
+        found = checkpoint.load(job.directory / checkpoint.NAME)
+        return same or _goes_on(found, job, state.state == "completed")
     except RequestError:
         return False
-    return True
+
+
+def _goes_on(found: Checkpoint, job: Job, completed: bool) -> bool:
+    """Return whether training on from a checkpoint comes to what this job's epochs from the start would have."""
+    from mnistlab import checkpoint, config
+
+    task = OmegaConf.masked_copy(job.config, [str(key) for key in job.config if key != "hydra"])
+    changed = checkpoint.differences(found.origin.config, config.deciding(task))
+    epoch = found.values.get("epoch") if isinstance(found.values, dict) else None
+    if [key for key, _, _ in changed] != [checkpoint.EPOCHS] or not isinstance(epoch, int):
+        return False
+    ((_, planned, asked),) = changed
+    stopped_early = completed and epoch - 1 < planned
+    return epoch - 1 < asked and not stopped_early and not config.experiment(task).schedule.by_total
 
 
 def clear(directory: Path) -> None:
