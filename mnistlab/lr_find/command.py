@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mnistlab import arguments as arguments_of
 from mnistlab import files, json_output
 from mnistlab.errors import RequestError, RunError
+
+if TYPE_CHECKING:
+    from mnistlab.config import Experiment
 
 LEAST, MOST, STEPS = 1e-6, 10.0, 200
 
@@ -49,48 +52,26 @@ def main(arguments: list[str]) -> int:
     if {"-h", "--help"} & {*arguments}:
         print(USAGE, end="")  # noqa: T201
         return 0
-    request = parse(arguments)
-    from threadpoolctl import threadpool_limits
-
-    from mnistlab import config, config_errors, console, plots, run
-    from mnistlab.lr_find.range_test import losses, smoothed, suggest
+    from mnistlab import config, config_errors, console
+    from mnistlab.lr_find.range_test import smoothed, suggest
     from mnistlab.nn import Model
-    from mnistlab.streams import stream
 
+    request = parse(arguments)
     console.start("quiet")
     made = config.experiment(config_errors.compose(request.overrides))
     if not isinstance(made.model, Model):
         kind = type(made.model).__name__
         raise RequestError(f"model: {kind} is scikit-learn's and has no learning rate; choose a network")
-    dataset = run.load_data(made).without_test()
-    network = run.build(made, dataset)
     rates = np.geomspace(request.least, request.most, request.steps)
-    with threadpool_limits(run.choose_threads(made, network, len(dataset.train))):
-        found = losses(
-            network,
-            dataset.train,
-            made.optimizer,
-            made.regularization,
-            made.augment,
-            rates,
-            made.trainer.batch_of(len(dataset.train)),
-            made.trainer.clip_norm,
-            stream(made.seed, "order") if made.trainer.shuffle else None,
-            stream(made.seed, "dropout"),
-            stream(made.seed, "augment"),
-        )
+    found = _measure(made, rates)
     if not len(found):
         raise RunError("the loss is not finite before the first step; try another init")
     smooth = smoothed(found, request.steps)
     suggestion = suggest(rates, smooth)
     folder = _folder(request.to)
-    rows = [[i + 1, float(rates[i]), float(found[i]), float(smooth[i])] for i in range(len(found))]
-    files.write(folder / "lr_find.csv", files.csv(("step", "lr", "loss", "smoothed_loss"), rows))
     about: dict[str, Any] = asdict(suggestion) if suggestion else {"lr": None}
     about |= {"optimizer": type(made.optimizer).__name__, "seed": made.seed}
-    files.write_json(folder / "lr_find.json", about)
-    picture = plots.range_test(rates[: len(found)], found, smooth, suggestion.lr if suggestion else None)
-    plots.save(picture, folder / "lr_find.png")
+    _write(folder, rates[: len(found)], found, smooth, about)
     if suggestion is None:
         print(f"pictures and numbers     {files.shown(folder)}")  # noqa: T201
         raise RunError(
@@ -107,6 +88,41 @@ def main(arguments: list[str]) -> int:
         lines.append(f"the loss still falls at {rates[-1]:g}: look further with --until {10 * rates[-1]:g}")
     json_output.show({"directory": files.shown(folder), **about}, "\n".join(lines))
     return 0
+
+
+def _measure(made: Experiment, rates: np.ndarray) -> np.ndarray:
+    """Return the loss of every step, as far as it is finite; the test part is not there to be seen."""
+    from threadpoolctl import threadpool_limits
+
+    from mnistlab import run
+    from mnistlab.lr_find.range_test import losses
+    from mnistlab.streams import stream
+
+    dataset = run.load_data(made).without_test()
+    network = run.build(made, dataset)
+    with threadpool_limits(run.choose_threads(made, network, len(dataset.train))):
+        return losses(
+            network,
+            dataset.train,
+            made.optimizer,
+            made.regularization,
+            made.augment,
+            rates,
+            made.trainer.batch_of(len(dataset.train)),
+            made.trainer.clip_norm,
+            stream(made.seed, "order") if made.trainer.shuffle else None,
+            stream(made.seed, "dropout"),
+            stream(made.seed, "augment"),
+        )
+
+
+def _write(folder: Path, rates: np.ndarray, found: np.ndarray, smooth: np.ndarray, about: Mapping[str, Any]) -> None:
+    from mnistlab import plots
+
+    rows = [[i + 1, float(rates[i]), float(found[i]), float(smooth[i])] for i in range(len(found))]
+    files.write(folder / "lr_find.csv", files.csv(("step", "lr", "loss", "smoothed_loss"), rows))
+    files.write_json(folder / "lr_find.json", about)
+    plots.save(plots.range_test(rates, found, smooth, about["lr"]), folder / "lr_find.png")
 
 
 def parse(arguments: Sequence[str]) -> Request:
