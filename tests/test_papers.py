@@ -308,9 +308,31 @@ def test_single_runs_are_compared_on_their_test_images(tmp_path: Path) -> None:
         np.savez(tmp_path / name / "predictions.npz", labels=labels, probabilities=probabilities)
         one = record(0, 1 - wrong / 40 + 0.01, place=str(tmp_path / name))
         runs[name] = Result(row({}), (one,))
-    verdict, numbers = judged("beats", {**PAIR, "metric": "test.accuracy"}, **runs)
+    claim = Claim("lin", "a claim", "beats", {**PAIR, "metric": "test.accuracy"})
+    found = verdicts.judge(claim, {f"lin/{name}": one for name, one in runs.items()})
+    assert found.label == "holds (one seed)"
+    assert "one run each, McNemar, p = 0.0005" in found.numbers  # 2 / 2^12
+
+
+def test_one_run_against_several_is_compared_with_that_of_its_seed(tmp_path: Path) -> None:
+    labels = np.zeros(40, np.int64)
+
+    def run(seed: int, name: str, wrong: int) -> Any:
+        place = tmp_path / f"{name}{seed}"
+        place.mkdir()
+        probabilities = np.tile([1.0, 0.0], (40, 1))
+        probabilities[:wrong] = [0.0, 1.0]
+        np.savez(place / "predictions.npz", labels=labels, probabilities=probabilities)
+        return record(seed, 1 - wrong / 40 + 0.01, place=str(place))
+
+    a, b = Result(row({}), (run(1, "a", 0),)), Result(row({}), (run(0, "b", 30), run(1, "b", 12)))
+    verdict, numbers = judged("beats", {**PAIR, "metric": "test.accuracy"}, a=a, b=b)
     assert verdict == "holds"
-    assert "one run each, McNemar, p = 0.0005" in numbers  # 2 / 2^12
+    assert numbers.startswith("test.accuracy: a 100.00, b 47.50: +30.00 +/- ")
+    assert numbers.endswith("(the runs of seed 1, McNemar, p = 0.0005)")
+    nothing = judged("beats", PAIR, a=a, b=b)
+    assert nothing[0] == "not distinguishable"
+    assert nothing[1].endswith("(one run of one of them: no test of this metric)")
 
 
 def test_a_part_of_a_swept_row_is_named_by_its_settings() -> None:

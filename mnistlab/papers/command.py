@@ -115,6 +115,7 @@ def write(known: Figures, chosen: Sequence[Row], folder: Path, command: str) -> 
             "claim": one.claim.text,
             "verdict": one.verdict,
             "cut_short": one.cut,
+            "one_seed": one.single,
             "numbers": one.numbers,
         }
         for one in claims

@@ -20,8 +20,9 @@ run too, is held against. `as reported`: it lies in that interval, its rounding 
 does, and the interval is wider than 10 points; `higher`, `lower`: ours is, and it lies outside. `2 of 6` are the
 runs there are of those there should be. A row that was cut short says so beside its number of runs; a claim that
 rests on such rows is about what there is, not about the paper's, and is `not judged` where they were cut to
-different lengths. A row with settings behind its name is a second try, chosen with the paper's figure in view:
-there `as reported` says that the figure can be come by, not that the paper had these settings."""
+different lengths. `one seed`: single trained networks were compared on the same test images (McNemar's test), and
+another seed may turn the verdict. A row with settings behind its name is a second try, chosen with the paper's
+figure in view: there `as reported` says that the figure can be come by, not that the paper had these settings."""
 
 
 def markdown(

@@ -70,15 +70,18 @@ class Result:
 
     def values(self, metric: str, where: Mapping[str, str] | None = None) -> dict[int, float]:
         """Return the metric by seed, of the runs with these settings."""
+        return {seed: measures.value(record, metric) for seed, record in self.runs(metric, where).items()}
+
+    def runs(self, metric: str, where: Mapping[str, str] | None = None) -> dict[int, Record]:
+        """Return the runs with these settings that have the metric, by seed."""
         found = {}
         for record in self.completed:
             fits = all(
                 as_text(look_up(record.settings, key)) == as_text(yaml.safe_load(text))
                 for key, text in (where or {}).items()
             )
-            value = measures.value(record, metric)
-            if fits and record.seed is not None and math.isfinite(value):
-                found[record.seed] = value
+            if fits and record.seed is not None and math.isfinite(measures.value(record, metric)):
+                found[record.seed] = record
         return found
 
     def mean(self, metric: str) -> Mean:

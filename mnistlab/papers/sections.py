@@ -79,7 +79,8 @@ def _ranking(paper: Paper, found: Mapping[str, Result]) -> list[Section]:
     metric = "test.accuracy"
     ranked = sorted(comparable(ran), key=lambda result: -result.mean(metric).mean)
     ours = [*ranked, *(result for result in ran if result not in ranked)]
-    theirs = sorted((r.row for r in ran if metric in r.row.reported), key=lambda row: -float(row.reported[metric]))
+    rows = [found[name].row for name in paper.ranking if metric in found[name].row.reported]
+    theirs = sorted(rows, key=lambda row: -float(row.reported[metric]))
     lines = [
         [
             str(i) if result in ranked else "-",

@@ -36,11 +36,13 @@ class Finding:
     verdict: str
     numbers: str
     cut: bool = False  # some of its rows were not run in full
+    single: bool = False  # some of its rows were run once, so that it is about these trained models only
 
     @property
     def label(self) -> str:
-        """Return the verdict, and that it is one on rows that were cut short."""
-        return f"{self.verdict} (cut short)" if self.cut else self.verdict
+        """Return the verdict, and what it rests on where that is less than it should be."""
+        notes = [note for note, applies in (("one seed", self.single), ("cut short", self.cut)) if applies]
+        return f"{self.verdict} ({', '.join(notes)})" if notes else self.verdict
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,8 @@ class Side:
     """The runs on one side of a comparison: a row, or the part of a swept row with a setting."""
 
     name: str
-    values: dict[int, float]
-    run: Path | None  # where there is a single one
+    values: dict[int, float]  # by seed
+    runs: dict[int, Path]
 
 
 def judge(claim: Claim, results: Results) -> Finding:
@@ -69,7 +71,8 @@ def judge(claim: Claim, results: Results) -> Finding:
     note = f"; cut short: {', '.join(short)}" if short else ""
     if verdict != UNRUN and len(comparable(results[row] for row in claim.rows)) < len(claim.rows):
         verdict = UNEQUAL
-    return Finding(claim, verdict, numbers + note, bool(short) and verdict != UNRUN)
+    single = verdict in (HOLDS, FAILS) and any(len(results[row].completed) == 1 for row in claim.rows)
+    return Finding(claim, verdict, numbers + note, bool(short) and verdict != UNRUN, single)
 
 
 def beats(given: Mapping[str, Any], results: Results) -> tuple[str, str]:
@@ -186,20 +189,22 @@ def _side(text: str, metric: str, results: Results) -> Side:
     row, *settings = text.split()
     where = dict(one.split("=", 1) for one in settings)
     result = results[row]
-    values = result.values(metric, where)
-    only = result.completed[0].directory if len(result.completed) == 1 else None
-    return Side(text.partition("/")[2], values, only)
+    runs = {seed: record.directory for seed, record in result.runs(metric, where).items()}
+    return Side(text.partition("/")[2], result.values(metric, where), runs)
 
 
 def _difference(a: Side, b: Side, metric: str, tests: int) -> Difference | None:
-    """Compare by what the runs allow: pairs of a seed, independent runs, or single runs on the same test images."""
+    """Compare by what the runs allow: pairs of a seed, independent runs, or one run each on the same test images."""
     x, y = a.values, b.values
     common = sorted(x.keys() & y.keys())
     if min(len(x), len(y)) >= 2:
         if len(common) >= statistics.fewest_pairs(tests):
             return statistics.paired([x[seed] for seed in common], [y[seed] for seed in common])
         return statistics.independent(list(x.values()), list(y.values()))
-    right = bias.right_of([a.run, b.run]) if a.run and b.run and metric == "test.accuracy" else None
+    alike = sorted(a.runs.keys() & b.runs.keys())
+    if metric != "test.accuracy" or not alike:
+        return None
+    right = bias.right_of([a.runs[alike[0]], b.runs[alike[0]]])
     return None if right is None else statistics.mcnemar(right[0], right[1])
 
 
@@ -212,9 +217,11 @@ def _pair(a: Side, b: Side, metric: str, d: Difference | None, p: float) -> str:
     first, second = (float(np.mean(list(one.values.values()))) for one in (a, b))
     text = f"{a.name} {amount(metric, first)}, {b.name} {amount(metric, second)}"
     if d is None:
-        return f"{text} (one run each: no test of this metric)"
+        return f"{text} (one run of one of them: no test of this metric)"
     half = "" if math.isnan(d.half) else f" +/- {amount(metric, d.half)}"
-    runs = {"McNemar": "one run each", "sign-flip": f"{d.n} seeds"}.get(d.test, f"{d.n} seeds each")
+    single = len(a.values) == len(b.values) == 1
+    one = "one run each" if single else f"the runs of seed {min(a.runs.keys() & b.runs.keys(), default='-')}"
+    runs = {"McNemar": one, "sign-flip": f"{d.n} seeds"}.get(d.test, f"{d.n} seeds each")
     return f"{text}: {_signed(metric, d.value)}{half} ({runs}, {d.test}, p = {_p(p)})"
 
 
