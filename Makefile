@@ -52,6 +52,7 @@ $(BIN)/python:
 		{ rm -rf $(VENV); echo "make: no virtual environment could be made; apt-get install python3-venv" >&2; exit 1; }
 
 $(VENV)/.installed: $(BIN)/python pyproject.toml constraints.txt
+	@echo "installing into $(VENV), which takes about a minute" >&2
 	$(PIP) --editable .
 	@touch $@
 

@@ -64,7 +64,8 @@ def group_page(group: str) -> str:
     for option, text in options.items():
         schema = config.schema_of(group, option)
         keys = f" [{schema.__name__}](#{schema.__name__.lower()}) |" if schema else ""
-        lines.append(f"| `{option}` |{keys} {cell(header(text))} |")
+        usual = " The default." if option == chosen_by_default(group) else ""
+        lines.append(f"| `{option}` |{keys}{usual} {cell(header(text))} |")
     seen = {schema: None for option in options if (schema := config.schema_of(group, option))}
     for schema in seen:
         chosen = [option for option in options if config.schema_of(group, option) is schema]
@@ -73,6 +74,12 @@ def group_page(group: str) -> str:
             lines += [f"Options: {', '.join(f'`{option}`' for option in chosen)}.", ""]
         lines += list(table(schema, f"{group}.", {option: options[option] for option in chosen}))
     return "\n".join(lines) + "\n"
+
+
+def chosen_by_default(group: str) -> str | None:
+    """Return the option of a group that is taken where none is named."""
+    line = re.search(rf"^  - {group}: (\w+)$", (config.folder() / "config.yaml").read_text(), re.MULTILINE)
+    return line[1] if line else None
 
 
 def layers_page() -> str:
@@ -182,6 +189,8 @@ def accepted(schema: type[Any], field: Field[Any]) -> str:
     if field.name in NAMES:
         return ", ".join(f"`{name}`" for name in NAMES[field.name])
     rules = [as_rule(rule) for _, rule in refusals(schema, field)]
+    if rules and field.default is None:
+        rules.append("`null`")
     return "; ".join(dict.fromkeys(rules)) or ("`true`, `false`" if hint is bool else "any")
 
 

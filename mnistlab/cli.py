@@ -45,7 +45,7 @@ Usage: mnistlab COMMAND ...
 
   --json         anywhere after a command: its result as one JSON object on standard output, all else on
                  standard error (not of serve and completion)
-  -h, --help     this page; `mnistlab train --help` lists every group, option and key
+  -h, --help     this page; `mnistlab train --help` lists groups, options and keys
   --version      the version
 
 Examples:

@@ -193,7 +193,7 @@ def _verdict(a: Group, b: Group, metric: str, d: Difference | None, p: float, te
 def _names(a: Group, b: Group) -> tuple[str, str, str]:
     """Return what to call two groups, by the settings in which they differ, and where they are the same.
 
-    The option of a group stands for itself: kaiming, lenet5. A value has its key: optimizer.lr=0.1.
+    The option of a group stands for itself: kaiming, lenet5. A value has its key: optimizer.lr=0.1, and so has none.
     """
     differ = [key for key in a.settings if as_text(a.settings[key]) != as_text(b.settings.get(key))]
     shared = [f"{key}={as_text(a.settings[key])}" for key in a.settings if key not in differ and a.uses(key)]
@@ -204,7 +204,9 @@ def _names(a: Group, b: Group) -> tuple[str, str, str]:
 
 
 def _name(key: str, value: Any) -> str:
-    return f"{key}={as_text(value)}" if "." in key or value is None else as_text(value)
+    text = as_text(value)
+    unclear = text in ("none", "null", "true", "false")  # "none beats dropout" would say the opposite
+    return f"{key}={text}" if "." in key or unclear else text
 
 
 def _text(
@@ -223,10 +225,10 @@ def _text(
     amount = f"{shown(metric, abs(d.value))}{half}{unit}"
     alike = {"McNemar": f"{d.n:,} image{'s' if d.n != 1 else ''} told apart", "sign-flip": f"{d.n} seeds"}
     runs = alike.get(d.test, f"{d.n} runs or more each")
+    p_value = f"p = {_p(p)}" + (f" after Holm for {tests}" if tests > 1 else "")
     if found:
-        corrected = f" after Holm for {tests}" if tests > 1 else ""
-        return f"{better} beats {worse}{shared} by {amount} of {metric} ({runs}, p = {_p(p)}{corrected})"
-    text = f"{better} and {worse}{shared} are not distinguishable with {runs}: {amount} of {metric} (p = {_p(p)})"
+        return f"{better} beats {worse}{shared} by {amount} of {metric} ({runs}, {p_value})"
+    text = f"{better} and {worse}{shared} are not distinguishable with {runs}: {amount} of {metric} ({p_value})"
     fewest = statistics.fewest_pairs(tests)
     if d.test == "sign-flip" and d.n < fewest:
         text += f"; the exact test needs {fewest} seeds at least"

@@ -254,6 +254,7 @@ def groups_in_lines(sources: Sequence[Mapping[str, str]]) -> str:
             group = path.parent.relative_to(root).as_posix()
             if group != "." and group != "hydra/help":
                 found.setdefault(group, set()).add(path.stem)
+    found["hydra/launcher"].add("basic")  # Hydra's own
     return "\n".join(f"{group}: {', '.join(sorted(options))}" for group, options in sorted(found.items()))
 
 

@@ -33,6 +33,22 @@ def compose(overrides: Sequence[str]) -> DictConfig:
         raise RequestError(one_line(error, overrides)) from None
 
 
+def flags_first(arguments: Sequence[str]) -> list[str]:
+    """Return Hydra's flags, each with its value, before the overrides: argparse takes none for it that come after."""
+    known = {name: action.nargs for action in get_args_parser()._actions for name in action.option_strings}
+    flags, overrides, words = list[str](), list[str](), list(arguments)
+    while words:
+        word = words.pop(0)
+        if not word.startswith("-"):
+            overrides.append(word)
+            continue
+        flags.append(word)
+        takes = known.get(word, 0)
+        if words and (takes is None or (takes == "?" and "=" not in words[0])):
+            flags.append(words.pop(0))
+    return flags + overrides
+
+
 def parse_flags(arguments: Sequence[str]) -> argparse.Namespace:
     """Return Hydra's command-line flags and the overrides; argparse's usage page becomes a `RequestError`."""
     parser = get_args_parser()

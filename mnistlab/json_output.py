@@ -39,7 +39,7 @@ def give(content: Mapping[str, Any]) -> None:
 def show(content: Mapping[str, Any], words: str) -> None:
     """Make this the result of the command, and say it in words unless JSON was asked for."""
     give(content)
-    if not asked():
+    if words and not asked():
         print(words, flush=True)  # noqa: T201
 
 

@@ -172,7 +172,8 @@ def _why_no_model(directory: Path) -> str:
     for pattern in ("*", "*/*"):
         if count := sum(1 for _ in directory.glob(f"{pattern}/{MODEL}")):
             runs = "1 run" if count == 1 else f"{count} runs"
-            return f"this directory holds {runs} and is none itself; name them, as in {directory}/{pattern}/{MODEL}"
+            one = min(directory.glob(f"{pattern}/{MODEL}")).parent
+            return f"this directory holds {runs} and is none itself; name a run, as in {one}"
     return f"there is no {MODEL} in it; a run directory was expected, such as outputs/<date>/<time>_<model>"
 
 

@@ -18,7 +18,8 @@ from mnistlab.errors import RequestError, fail, wants_traceback
 def main(arguments: list[str]) -> int:
     """Compose the configuration and run it, or show it; return the exit status."""
     fail_fast = "--fail-fast" in arguments
-    overrides = [_verbosity(argument) for argument in arguments if argument != "--fail-fast"]
+    words = [_verbosity(argument) for argument in arguments if argument != "--fail-fast"]
+    overrides = config_errors.flags_first(words)
     flags = config_errors.parse_flags(overrides)
     shows = flags.cfg or flags.help or flags.hydra_help or flags.info or flags.shell_completion
     if shows and json_output.asked():

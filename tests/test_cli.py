@@ -259,3 +259,11 @@ def test_a_reader_who_has_seen_enough_of_the_help_ends_it_quietly() -> None:
 def test_every_command_is_found() -> None:
     for name in cli.COMMANDS:
         assert callable(cli.load(name))
+
+
+def test_flags_may_stand_after_overrides(command: Command) -> None:
+    line = ["train", "optimizer=sgd", "-m", "seed=0,1", "hydra/launcher=basic", "data.limit=100", "data.test_limit=50"]
+    assert command(*line, "trainer.epochs=1", "report.plots=none", "--quiet", "hydra.sweep.dir=s").status == 0
+    assert command("compare", "s").status == 0
+    shown = command("train", "optimizer=sgd", "--cfg", "job", "optimizer.lr=0.5", "--package", "optimizer")
+    assert "lr: 0.5" in shown.out

@@ -77,7 +77,12 @@ def test_six_seeds_are_too_few_for_three_groups_and_it_says_so():
     spread = np.array([0, 1, 4, 9, 16, 25]) / 1e4
     apart = [one for i, name in enumerate("abc") for one in group({"init": name}, 0.9 - i / 100 + (1 + i) * spread)]
     said = texts(apart)
-    assert all("(p = 0.094); the exact test needs 7 seeds at least" in text for text in said)
+    assert all("(p = 0.094 after Holm for 3); the exact test needs 7 seeds at least" in text for text in said)
+
+
+def test_an_option_called_none_has_its_group_beside_it():
+    runs = [*group({"regularization": "none"}, KAIMING), *group({"regularization": "dropout"}, RANDOM)]
+    assert texts(runs)[0].startswith("regularization=none beats dropout by 0.15 ")
 
 
 def test_pairs_are_made_of_equal_seeds_wherever_they_stand():

@@ -22,9 +22,8 @@ def existing(name: str, value: str | None, what: str, folder: bool = False) -> P
     path = expanded(value)
     try:
         if not path.exists():
-            near = (
-                did_you_mean(path.name, [other.name for other in path.parent.iterdir()]) if path.parent.is_dir() else ""
-            )
+            others = path.parent.iterdir() if path.parent.is_dir() else ()
+            near = did_you_mean(path.name, [other.name for other in others if other.is_dir() == folder])
             raise RequestError(f"{name}={value}: there is no such {'folder' if folder else 'file'}{near}; check {name}")
         if folder and not path.is_dir():
             raise RequestError(f"{name}={value}: this is a file; the folder of {what} was expected")

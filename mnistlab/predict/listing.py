@@ -45,6 +45,8 @@ def table(found: Sequence[Predicted], class_names: Sequence[str]) -> str:
         (first, p), *others = one.ranked(2)
         second, q = (plain(class_names[others[0][0]]), f"{others[0][1]:.4f}") if others else ("", "")
         rows.append((plain(one.file), plain(class_names[first]), f"{p:.4f}", second, q, one.prepared.done))
+    if len(rows) == 1:
+        return ""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(
