@@ -12,7 +12,6 @@ import pytest
 
 from mnistlab import cli
 
-
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background, and what is tested would be deaf too
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
