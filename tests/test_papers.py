@@ -120,9 +120,10 @@ def test_the_auc_of_one_hot_predictions_by_hand() -> None:
     assert math.isnan(measures.one_hot_auc(np.array([[5]])))
 
 
-def test_the_gap_is_train_minus_test_accuracy() -> None:
+def test_the_gap_is_the_distance_of_train_and_test_accuracy() -> None:
     run = record(0, 0.9, train={"accuracy": 0.97})  # test: 0.89
     assert measures.value(run, "gap") == pytest.approx(0.08)
+    assert measures.value(record(0, 0.9, train={"accuracy": 0.81}), "gap") == pytest.approx(0.08)
     assert math.isnan(measures.value(record(0, 0.9), "gap"))
 
 
@@ -205,6 +206,12 @@ def test_a_row_that_was_cut_short_says_so() -> None:
     runs = tuple(record(seed, 0.9, epochs=5) for seed in range(2))
     assert Result(row({"test.accuracy": "0.9"}), runs).shortened == " (5 of 100 epochs)"
     assert result([0.9, 0.9]).shortened == ""
+    mixed = (record(0, 0.9, epochs=100), record(1, 0.9, epochs=10))
+    assert Result(row({"test.accuracy": "0.9"}), mixed).shortened == " (10 of 100 epochs)"
+    near = figures.Near(("trainer.epochs=180",), "more")
+    assert Result(row({}, near=near), runs, near=True).shortened == " (5 of 180 epochs)"
+    few = (record(0, 0.9, {"data.limit": 1000}, epochs=100),)
+    assert Result(row({}), few).shortened == " (1,000 images)"
 
 
 def of_epochs(epochs: int, name: str = "simple_nn") -> Result:
@@ -328,7 +335,7 @@ def test_one_run_against_several_is_compared_with_that_of_its_seed(tmp_path: Pat
     a, b = Result(row({}), (run(1, "a", 0),)), Result(row({}), (run(0, "b", 30), run(1, "b", 12)))
     verdict, numbers = judged("beats", {**PAIR, "metric": "test.accuracy"}, a=a, b=b)
     assert verdict == "holds"
-    assert numbers.startswith("test.accuracy: a 100.00, b 47.50: +30.00 +/- ")
+    assert numbers.startswith("test.accuracy: a 100.00, b 70.00: +30.00 +/- ")
     assert numbers.endswith("(the runs of seed 1, McNemar, p = 0.0005)")
     nothing = judged("beats", PAIR, a=a, b=b)
     assert nothing[0] == "not distinguishable"

@@ -12,7 +12,7 @@ from typing import Any
 from mnistlab import compare, files, pictures, plots
 from mnistlab.papers import commands
 from mnistlab.papers.figures import Paper, Row
-from mnistlab.papers.results import Result
+from mnistlab.papers.results import Result, comparable
 from mnistlab.pictures import Drawing
 from mnistlab.plots import Series
 from mnistlab.report import Plots
@@ -89,7 +89,8 @@ def _of_rows(given: Mapping[str, Any], results: Mapping[str, Result]) -> Iterato
 
 
 def _ranking(rows: Sequence[Result], metrics: Sequence[str]) -> plots.Picture:
-    rows = sorted(rows, key=lambda result: -result.mean(metrics[0]).mean)
+    ranked = sorted(comparable(rows), key=lambda result: -result.mean(metrics[0]).mean)
+    rows = [*ranked, *(result for result in rows if result not in ranked)]  # cut short: they say so, and have no rank
     series, share = [], "auc" not in metrics[0]  # areas are shown as they are
     for metric in metrics:
         runs = [[(100 if share else 1) * value for value in result.values(metric).values()] for result in rows]

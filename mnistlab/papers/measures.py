@@ -15,9 +15,12 @@ SETTINGS = ("best.C", "best.gamma")  # that a grid search chose
 
 
 def value(record: Record, metric: str) -> float:
-    """Return a metric of a run, or NaN: one of metrics.json, ``gap`` or ``<part>.one_hot_auc``."""
+    """Return a metric of a run, or NaN: one of metrics.json, ``<part>.one_hot_auc``, or ``gap``.
+
+    The gap is |training - test accuracy|: one that is negative already is not closed by becoming more so.
+    """
     if metric == GAP:
-        return record.value("train.accuracy") - record.value("test.accuracy")
+        return abs(record.value("train.accuracy") - record.value("test.accuracy"))
     part, _, name = metric.partition(".")
     if name == ONE_HOT_AUC:
         matrix = record.metrics.get(part, {}).get("confusion_matrix")

@@ -15,11 +15,13 @@ from mnistlab.papers.verdicts import Finding
 
 LEGEND = """\
 Accuracies are in per cent. `ours` is the mean over the seeds with its 95 % interval; `a single run` the interval in
-which 95 % of single runs are expected (of one run: Wilson's, over the images), which is what a paper's figure, one
-run too, is held against. `as reported`: it lies in that interval, its rounding allowed for; `too wide to tell`: it
-does, and the interval is wider than 10 points; `higher`, `lower`: ours is, and it lies outside. `2 of 6` are the
-runs there are of those there should be. A row that was cut short says so beside its number of runs; a claim that
-rests on such rows is about what there is, not about the paper's, and is `not judged` where they were cut to
+which 95 % of single runs are expected (of one run: Wilson's, which knows the images but not what another seed would
+change), which is what a paper's figure, one run too, is held against. `as reported`: it lies in that interval, its
+rounding allowed for; `too wide to tell`: it does, and the interval is wider than 10 points; `higher`, `lower`: ours
+is, and it lies outside; `one run`: it lies outside, and one run has no spread. `reached`, `not reached`, `not
+distinguishable`: the interval is above a figure that the paper says to exceed, below it, or holds it. `2 of 6` are
+the runs there are of those there should be. A row that was cut short says so beside its number of runs; a claim
+that rests on such rows is about what there is, not about the paper's, and is `not judged` where they were cut to
 different lengths. `one seed`: single trained networks were compared on the same test images (McNemar's test), and
 another seed may turn the verdict. A row with settings behind its name is a second try, chosen with the paper's
 figure in view: there `as reported` says that the figure can be come by, not that the paper had these settings."""

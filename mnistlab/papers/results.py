@@ -39,21 +39,22 @@ class Result:
 
     @property
     def epochs(self) -> tuple[int, int] | None:
-        """Return how many epochs were run, and how many the row has, where these are not the same."""
-        ran = {record.value("epochs") for record in self.completed} - {math.nan}
-        full = running.asked_epochs(self.row)
+        """Return how many epochs were run at least, and how many the row has, where these are not the same."""
+        given = [one for one in (self.row.near.overrides if self.near and self.row.near else ()) if "epochs=" in one]
+        full = int(given[0].partition("=")[2]) if given else running.asked_epochs(self.row)
         swept = "trainer.epochs" in running.grid(self.row)
-        found = {int(one) for one in ran if not math.isnan(one)}
-        if full is None or swept or self.near or len(found) != 1 or found == {full}:
-            return None
-        return found.pop(), full
+        found = {int(value) for value in (one.value("epochs") for one in self.completed) if math.isfinite(value)}
+        return None if full is None or swept or found <= {full} else (min(found - {full}), full)
 
     @property
     def limit(self) -> int | None:
-        """Return data.limit where it is not that of the row: the other budget has fewer images."""
-        (*_, last) = [None, *(look_up(record.settings, "data.limit") for record in self.completed)]
-        given = [one for one in self.row.overrides["quick"] if one.startswith("data.limit=")]
-        return last if given and as_text(last) == given[0].partition("=")[2] else None
+        """Return data.limit where it is not that of the row: fewer images than it has."""
+        own = running.asked(self.row, "data", "limit")
+        found = {look_up(one.settings, "data.limit") for one in self.completed if self.row.kind == "train"} - {
+            own,
+            None,
+        }
+        return min(found) if found else None
 
     @property
     def shortened(self) -> str:
@@ -142,12 +143,13 @@ def judge(result: Result, metric: str) -> str:
     if interval is None:
         return NO_SPREAD
     low, high = interval
+    alone = mean.n == 1 and row.kind == "train"  # another seed would be elsewhere, and nobody knows how far
     if row.at_least:
         return REACHED if low > figure else MISSED if high < figure else OPEN
     half = row.rounding(metric)
     if low - half <= figure <= high + half:
         return TOO_WIDE if points(metric) and high - low > WIDE else AS_REPORTED
-    return HIGHER if mean.mean > figure else LOWER
+    return NO_SPREAD if alone else HIGHER if mean.mean > figure else LOWER
 
 
 def _setting(record: Record, row: Row) -> Sequence[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -85,14 +86,19 @@ def started(place: Path) -> bool:
 
 def asked_epochs(row: Row) -> int | None:
     """Return the epochs of the row's experiment, without composing it; None where it has none of its own."""
+    found = asked(row, "trainer", "epochs") or asked(row, "model", "epochs")
+    return found if isinstance(found, int) else None
+
+
+def asked(row: Row, group: str, key: str) -> Any:
+    """Return what the row's experiment, or one that it is based on, says of a key; None where none does."""
     names, seen = [row.id] if row.kind == "train" else [], set()
     while names:
         name = names.pop(0)
         seen.add(name)
         text = (config.folder() / "experiment" / f"{name}.yaml").read_text()
         content = yaml.safe_load(text)
-        found = content.get("trainer", {}).get("epochs") or content.get("model", {}).get("epochs")
-        if isinstance(found, int):
-            return found
+        if key in content.get(group, {}):
+            return content[group][key]
         names += [base for base in re.findall(r"- /experiment/(\S+)", text) if base not in seen]
     return None

@@ -124,9 +124,9 @@ def _bias(paper: Paper, found: Mapping[str, Result]) -> list[Section]:
         if len(column) > bias.LAST and np.isfinite(column).all():
             lines.append([name, str(len(column)), f"{100 * bias.of_epochs(column):.2f}"])
     text = (
-        f"The best of the {len(ran)} models looks {gain:.2f} points better on the half of the test images that "
-        f"it was chosen on than on the other half (mean of {bias.HALVINGS:,} random halvings). The table has the most "
-        "that choosing the epoch on the reported images gains over not choosing one."
+        f"The best of the {len(ran)} models that can be compared looks {gain:.2f} points better on the half of the "
+        f"test images that it was chosen on than on the other half (mean of {bias.HALVINGS:,} random halvings). The "
+        "table has the most that choosing the epoch on the reported images gains over not choosing one."
     )
     header = ["row", "epochs", f"best epoch above the mean of the last {bias.LAST}, validation accuracy in points"]
     return [("What validating on the test set gains", text, (header, lines) if lines else None)]

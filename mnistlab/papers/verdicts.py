@@ -71,8 +71,16 @@ def judge(claim: Claim, results: Results) -> Finding:
     note = f"; cut short: {', '.join(short)}" if short else ""
     if verdict != UNRUN and len(comparable(results[row] for row in claim.rows)) < len(claim.rows):
         verdict = UNEQUAL
-    single = verdict in (HOLDS, FAILS) and any(len(results[row].completed) == 1 for row in claim.rows)
+    single = verdict in (HOLDS, FAILS) and _fewest(claim, results) == 1
     return Finding(claim, verdict, numbers + note, bool(short) and verdict != UNRUN, single)
+
+
+def _fewest(claim: Claim, results: Results) -> int:
+    """Return the number of runs on the side of a claim that has the fewest."""
+    if claim.form not in ("beats", "within"):
+        return min(len(results[row].completed) for row in claim.rows)
+    metric = claim.settings["metric"]
+    return min(len(_side(text, metric, results).values) for pair in claim.settings[claim.form] for text in pair)
 
 
 def beats(given: Mapping[str, Any], results: Results) -> tuple[str, str]:
@@ -214,14 +222,17 @@ def _tested(a: Sequence[float], b: Sequence[float]) -> Difference:
 
 
 def _pair(a: Side, b: Side, metric: str, d: Difference | None, p: float) -> str:
-    first, second = (float(np.mean(list(one.values.values()))) for one in (a, b))
+    alike = min(a.runs.keys() & b.runs.keys(), default=None)
+    tested = [{alike: one.values[alike]} for one in (a, b)] if d and d.test == "McNemar" and alike is not None else []
+    first, second = (float(np.mean(list(values.values()))) for values in tested or (a.values, b.values))
     text = f"{a.name} {amount(metric, first)}, {b.name} {amount(metric, second)}"
     if d is None:
         return f"{text} (one run of one of them: no test of this metric)"
     half = "" if math.isnan(d.half) else f" +/- {amount(metric, d.half)}"
-    single = len(a.values) == len(b.values) == 1
-    one = "one run each" if single else f"the runs of seed {min(a.runs.keys() & b.runs.keys(), default='-')}"
-    runs = {"McNemar": one, "sign-flip": f"{d.n} seeds"}.get(d.test, f"{d.n} seeds each")
+    n, m = len(a.values), len(b.values)
+    one = "one run each" if n == m == 1 else f"the runs of seed {alike}"
+    each = f"{n} seeds each" if n == m else f"{n} and {m} seeds"
+    runs = {"McNemar": one, "sign-flip": f"{d.n} seeds"}.get(d.test, each)
     return f"{text}: {_signed(metric, d.value)}{half} ({runs}, {d.test}, p = {_p(p)})"
 
 
