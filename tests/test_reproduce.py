@@ -87,7 +87,7 @@ def test_rows_are_run_once_and_more_seeds_add_to_them(source: Path, capfd: pytes
     out = capfd.readouterr().out
     assert "[1/8] lin/simple_nn\n" in out
     assert "lin/simple_nn, optimizer.lr=0.1\n" in out
-    assert "2 (2 of 100 epochs)" in out
+    assert "2 (2 of 100 epochs, 300 images)" in out
     runs = sorted(path.parent.relative_to("page").as_posix() for path in Path("page").rglob("status.json"))
     assert runs == [
         *(f"lin/enhanced_nn/seed={seed}" for seed in (0, 1)),
@@ -110,7 +110,7 @@ def test_rows_are_run_once_and_more_seeds_add_to_them(source: Path, capfd: pytes
     text = Path("page/papers.md").read_text()
     for title in (
         "## A small paper", "### Claims", "### Ranking by test accuracy", "### Layers of `lin/simple_nn`",
-        "### What validating on the test set gains", "### `lr_sweep` (2 of 20 epochs)", "### Precision and recall",
+        "### What validating on the test set gains", "### `lr_sweep` (2 of 20 epochs, 300 images)", "### Precision and recall",
         "### Figures",
     ):  # fmt: skip
         assert f"\n{title}" in text
