@@ -20,7 +20,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from mnistlab import cli, config
+from mnistlab import cli, config, defaults
 from mnistlab.errors import RequestError
 from mnistlab.evaluate import SCORES
 from mnistlab.nn.loss import LOSSES
@@ -64,7 +64,7 @@ def group_page(group: str) -> str:
     for option, text in options.items():
         schema = config.schema_of(group, option)
         keys = f" [{schema.__name__}](#{schema.__name__.lower()}) |" if schema else ""
-        usual = " The default." if option == chosen_by_default(group) else ""
+        usual = " The default." if option == defaults.choices().get(group) else ""
         lines.append(f"| `{option}` |{keys}{usual} {cell(header(text))} |")
     seen = {schema: None for option in options if (schema := config.schema_of(group, option))}
     for schema in seen:
@@ -74,12 +74,6 @@ def group_page(group: str) -> str:
             lines += [f"Options: {', '.join(f'`{option}`' for option in chosen)}.", ""]
         lines += list(table(schema, f"{group}.", {option: options[option] for option in chosen}))
     return "\n".join(lines) + "\n"
-
-
-def chosen_by_default(group: str) -> str | None:
-    """Return the option of a group that is taken where none is named."""
-    line = re.search(rf"^  - {group}: (\w+)$", (config.folder() / "config.yaml").read_text(), re.MULTILINE)
-    return line[1] if line else None
 
 
 def layers_page() -> str:

@@ -225,7 +225,7 @@ def _text(
     amount = f"{shown(metric, abs(d.value))}{half}{unit}"
     alike = {"McNemar": f"{d.n:,} image{'s' if d.n != 1 else ''} told apart", "sign-flip": f"{d.n} seeds"}
     runs = alike.get(d.test, f"{d.n} runs or more each")
-    p_value = f"p = {_p(p)}" + (f" after Holm for {tests}" if tests > 1 else "")
+    p_value = f"p = {p_in_words(p)}" + (f" after Holm for {tests}" if tests > 1 else "")
     if found:
         return f"{better} beats {worse}{shared} by {amount} of {metric} ({runs}, {p_value})"
     text = f"{better} and {worse}{shared} are not distinguishable with {runs}: {amount} of {metric} ({p_value})"
@@ -239,7 +239,8 @@ def _text(
     return text
 
 
-def _p(p: float) -> str:
+def p_in_words(p: float) -> str:
+    """Return a p as it is printed."""
     if p == 0:
         return "0 (below 1e-300)"
     return "undefined" if math.isnan(p) else f"{p:.3f}" if p >= 0.001 else f"{p:.1g}"

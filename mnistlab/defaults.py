@@ -32,7 +32,7 @@ def changes(settings: Mapping[str, Any], seed: int | None) -> list[Change]:
     layer. An option that is not known here, of a folder given with --config-dir for instance, has no defaults.
     """
     chosen = {key: as_text(value) for key, value in settings.items() if "." not in key and isinstance(value, str)}
-    usual = _choices()
+    usual = choices()
     found = [
         Change(key, option, usual.get(key) or "none")
         for key, option in chosen.items()
@@ -62,7 +62,7 @@ def _differing(key: str, value: Any, default: Any) -> Iterator[Change]:
 
 
 @cache
-def _choices() -> dict[str, str | None]:
+def choices() -> dict[str, str | None]:
     """Return the option of each group that is taken where none is named."""
     content = _yaml(config.folder() / "config.yaml")
     lines = [line for line in content.get("defaults", []) if isinstance(line, dict)]

@@ -17,7 +17,7 @@ from mnistlab.sklearn_models import SklearnModel
 from mnistlab.sweep import command as sweep
 from mnistlab.trainer import MOST_THREADS
 
-KEY = "trainer.epochs"
+KEY = checkpoint.EPOCHS
 
 
 def main(arguments: Sequence[str]) -> int:

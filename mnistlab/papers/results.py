@@ -50,10 +50,8 @@ class Result:
     def limit(self) -> int | None:
         """Return data.limit where it is not that of the row: fewer images than it has."""
         own = running.asked(self.row, "data", "limit")
-        found = {look_up(one.settings, "data.limit") for one in self.completed if self.row.kind == "train"} - {
-            own,
-            None,
-        }
+        runs = self.completed if self.row.kind == "train" else []
+        found = {look_up(record.settings, "data.limit") for record in runs} - {own, None}
         return min(found) if found else None
 
     @property
@@ -143,12 +141,12 @@ def judge(result: Result, metric: str) -> str:
     if interval is None:
         return NO_SPREAD
     low, high = interval
-    alone = mean.n == 1 and row.kind == "train"  # another seed would be elsewhere, and nobody knows how far
     if row.at_least:
         return REACHED if low > figure else MISSED if high < figure else OPEN
     half = row.rounding(metric)
     if low - half <= figure <= high + half:
         return TOO_WIDE if points(metric) and high - low > WIDE else AS_REPORTED
+    alone = mean.n == 1 and row.kind == "train"  # another seed would be elsewhere, and nobody knows how far
     return NO_SPREAD if alone else HIGHER if mean.mean > figure else LOWER
 
 

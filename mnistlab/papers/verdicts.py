@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from mnistlab import statistics
-from mnistlab.compare import points
+from mnistlab.compare import p_in_words, points
 from mnistlab.evaluate import wilson
 from mnistlab.papers import bias, measures
 from mnistlab.papers.figures import Claim
@@ -149,7 +149,7 @@ def weakest(given: Mapping[str, Any], results: Results) -> tuple[str, str]:
     d = _tested(worst_other, best_named)
     numbers += (
         f"; worst of the others minus best of the claimed {100 * d.value:+.2f} points "
-        f"({len(runs)} seeds, {d.test}, p = {_p(d.p)})"
+        f"({len(runs)} seeds, {d.test}, p = {p_in_words(d.p)})"
     )
     return (OPEN if not d.p <= LEVEL else HOLDS if d.value > 0 else FAILS), numbers
 
@@ -168,9 +168,8 @@ def mistaken(given: Mapping[str, Any], results: Results) -> tuple[str, str]:
     if len(runs) < 2:
         return OPEN, f"{numbers} (one run)"
     d = _tested(of_claimed, most_others)
-    numbers += (
-        f"; the claimed minus the most frequent other {d.value:+.0f} ({len(runs)} seeds, {d.test}, p = {_p(d.p)})"
-    )
+    test = f"{len(runs)} seeds, {d.test}, p = {p_in_words(d.p)}"
+    numbers += f"; the claimed minus the most frequent other {d.value:+.0f} ({test})"
     return (OPEN if not d.p <= LEVEL else HOLDS if d.value > 0 else FAILS), numbers
 
 
@@ -190,7 +189,7 @@ def falls(given: Mapping[str, Any], results: Results) -> tuple[str, str]:
     if len(early) < 2:
         return OPEN, f"{numbers} (one run: no test)"
     d = _tested(early, late)
-    return (OPEN if not d.p <= LEVEL else HOLDS if d.value > 0 else FAILS), f"{numbers} (p = {_p(d.p)})"
+    return (OPEN if not d.p <= LEVEL else HOLDS if d.value > 0 else FAILS), f"{numbers} (p = {p_in_words(d.p)})"
 
 
 def _side(text: str, metric: str, results: Results) -> Side:
@@ -209,11 +208,16 @@ def _difference(a: Side, b: Side, metric: str, tests: int) -> Difference | None:
         if len(common) >= statistics.fewest_pairs(tests):
             return statistics.paired([x[seed] for seed in common], [y[seed] for seed in common])
         return statistics.independent(list(x.values()), list(y.values()))
-    alike = sorted(a.runs.keys() & b.runs.keys())
-    if metric != "test.accuracy" or not alike:
+    alike = _common_seed(a, b)
+    if metric != "test.accuracy" or alike is None:
         return None
-    right = bias.right_of([a.runs[alike[0]], b.runs[alike[0]]])
+    right = bias.right_of([a.runs[alike], b.runs[alike]])
     return None if right is None else statistics.mcnemar(right[0], right[1])
+
+
+def _common_seed(a: Side, b: Side) -> int | None:
+    """Return the first seed of which both have a run."""
+    return min(a.runs.keys() & b.runs.keys(), default=None)
 
 
 def _tested(a: Sequence[float], b: Sequence[float]) -> Difference:
@@ -222,7 +226,7 @@ def _tested(a: Sequence[float], b: Sequence[float]) -> Difference:
 
 
 def _pair(a: Side, b: Side, metric: str, d: Difference | None, p: float) -> str:
-    alike = min(a.runs.keys() & b.runs.keys(), default=None)
+    alike = _common_seed(a, b)
     tested = [{alike: one.values[alike]} for one in (a, b)] if d and d.test == "McNemar" and alike is not None else []
     first, second = (float(np.mean(list(values.values()))) for values in tested or (a.values, b.values))
     text = f"{a.name} {amount(metric, first)}, {b.name} {amount(metric, second)}"
@@ -233,14 +237,8 @@ def _pair(a: Side, b: Side, metric: str, d: Difference | None, p: float) -> str:
     one = "one run each" if n == m == 1 else f"the runs of seed {alike}"
     each = f"{n} seeds each" if n == m else f"{n} and {m} seeds"
     runs = {"McNemar": one, "sign-flip": f"{d.n} seeds"}.get(d.test, each)
-    return f"{text}: {_signed(metric, d.value)}{half} ({runs}, {d.test}, p = {_p(p)})"
+    return f"{text}: {_signed(metric, d.value)}{half} ({runs}, {d.test}, p = {p_in_words(p)})"
 
 
 def _signed(metric: str, value: float) -> str:
     return f"{'+' if value >= 0 else '-'}{amount(metric, abs(value))}"
-
-
-def _p(p: float) -> str:
-    if p == 0:
-        return "0 (below 1e-300)"
-    return "undefined" if math.isnan(p) else f"{p:.3f}" if p >= 0.001 else f"{p:.1g}"

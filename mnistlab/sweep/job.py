@@ -87,7 +87,7 @@ def _goes_on(found: Checkpoint, job: Job, completed: bool) -> bool:
     """Return whether training on from a checkpoint comes to what this job's epochs from the start would have."""
     from mnistlab import checkpoint, config
 
-    task = OmegaConf.masked_copy(job.config, [str(key) for key in job.config if key != "hydra"])
+    task = task_part(job.config)
     changed = checkpoint.differences(found.origin.config, config.deciding(task))
     epoch = found.values.get("epoch") if isinstance(found.values, dict) else None
     if [key for key, _, _ in changed] != [checkpoint.EPOCHS] or not isinstance(epoch, int):
@@ -95,6 +95,11 @@ def _goes_on(found: Checkpoint, job: Job, completed: bool) -> bool:
     ((_, planned, asked),) = changed
     stopped_early = completed and epoch - 1 < planned
     return epoch - 1 < asked and not stopped_early and not config.experiment(task).schedule.by_total
+
+
+def task_part(made: DictConfig) -> DictConfig:
+    """Return the configuration without Hydra's own part."""
+    return OmegaConf.masked_copy(made, [str(key) for key in made if key != "hydra"])
 
 
 def clear(directory: Path) -> None:

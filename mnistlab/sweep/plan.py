@@ -23,7 +23,7 @@ from omegaconf import DictConfig, OmegaConf, read_write
 from mnistlab import config, config_errors, files
 from mnistlab.errors import RequestError
 from mnistlab.ledger import Entry, Ledger
-from mnistlab.sweep.job import Job
+from mnistlab.sweep.job import Job, task_part
 
 MOST_POINTS = 10_000  # of a grid; about a dozen are composed in a second
 
@@ -57,7 +57,7 @@ def plan(overrides: Sequence[str], config_dir: str | None = None, known: Ledger 
         points = points or _grid(master)
         for point in points:
             composed.append(loader.load_sweep_config(master, list(point)))
-            config.reject_unknown_keys(_task_part(composed[-1]))
+            config.reject_unknown_keys(task_part(composed[-1]))
         point = ()
         if str(master.hydra.sweep.dir) in ("", "."):
             raise RequestError("hydra.sweep.dir=: a directory of its own was expected, outputs/grid for instance")
@@ -174,7 +174,7 @@ def _set(made: DictConfig, key: str, value: Any) -> None:
 
 def _job(number: int, point: Sequence[str], made: DictConfig, sweep: Path, varying: Sequence[str]) -> Job:
     directory = sweep / str(made.hydra.sweep.subdir)
-    task = _task_part(made)
+    task = task_part(made)
     keys = [text.lstrip("+") for text in varying]
     given = dict(text.lstrip("+").partition("=")[::2] for text in point)
     settings = {key: _setting(task, made.hydra.runtime.choices, key, given.get(key)) for key in keys}
@@ -192,11 +192,6 @@ def _setting(cfg: DictConfig, choices: Mapping[str, Any], key: str, given: str |
     return (
         OmegaConf.to_container(value, enum_to_str=True) if OmegaConf.is_config(value) else getattr(value, "name", value)
     )
-
-
-def _task_part(made: DictConfig) -> DictConfig:
-    """Return the configuration without Hydra's own part."""
-    return OmegaConf.masked_copy(made, [str(key) for key in made if key != "hydra"])
 
 
 def _refuse_shared_directories(jobs: Sequence[Job], sweep: Path) -> None:
