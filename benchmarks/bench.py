@@ -30,8 +30,8 @@ import process
 import tables
 from workloads import CONVOLUTIONAL, WORKLOADS
 
-from mnistlab.environment import environment
-from mnistlab.errors import RequestError, choice, whole
+from mnistlab.runs.environment import environment
+from mnistlab.system.errors import RequestError, choice, whole
 
 HERE = Path(__file__).resolve().parent
 BUSY = 0.06  # share of the machine that others may use during a measurement
@@ -165,7 +165,7 @@ def data_overrides(options: argparse.Namespace, folder: Path) -> list[str]:
         return ["data=npz", f"data.path={quoted(folder / 'random.npz')}", "data.validation=0", "data.limit=null"]
 
     from mnistlab.data import NamedSource
-    from mnistlab.data.named import locate
+    from mnistlab.data.sources.published import locate
 
     if options.data_root is None and locate("mnist") is None:
         raise RequestError(
@@ -179,9 +179,9 @@ def data_overrides(options: argparse.Namespace, folder: Path) -> list[str]:
 
 def quoted(path: str | Path) -> str:
     """Return an absolute path as a quoted value of Hydra's override grammar."""
-    from mnistlab import config
+    from mnistlab.config import compose
 
-    return config.quoted(Path(path).expanduser().absolute())
+    return compose.quoted(Path(path).expanduser().absolute())
 
 
 def peer_threads() -> list[int]:

@@ -10,8 +10,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mnistlab.nn import MLP, OPTIMIZERS, Regularization
-from mnistlab.nn.init import Kaiming
+from mnistlab.nn.architectures import MLP
+from mnistlab.nn.initializers import Kaiming
+from mnistlab.nn.optimizers import OPTIMIZERS
+from mnistlab.nn.regularization import Regularization
 
 SIZE, STEPS, TIMES = 100_000, 10, 15
 

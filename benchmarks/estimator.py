@@ -30,8 +30,8 @@ from load import Watch
 from threadpoolctl import threadpool_limits
 from workloads import CONVOLUTIONAL, WORKLOADS, compose
 
-from mnistlab.errors import RequestError, choice, whole
-from mnistlab.nn import Dense
+from mnistlab.nn.layers import Dense
+from mnistlab.system.errors import RequestError, choice, whole
 
 BAR = 2.5
 DENSE = [name for name in WORKLOADS if name not in CONVOLUTIONAL]
@@ -73,12 +73,12 @@ def main() -> None:
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Fit once, in this process, and return the seconds per epoch."""
-    from mnistlab import run
+    from mnistlab.runs import pipeline
 
     name, epochs = options.workloads[0], 1 if options.quick else WORKLOADS[options.workloads[0]].epochs
     made = compose(WORKLOADS[name], epochs, options.overrides)
-    dataset = run.load_data(made)
-    network = run.build(made, dataset)
+    dataset = pipeline.load_data(made)
+    network = pipeline.build(made, dataset)
     activation, left_out = peers.sklearn_activation(network)
     images = dataset.train.images[: FEWER.get(name)]
     x = images.reshape(len(images), -1).astype(options.dtypes[0]) * np.dtype(options.dtypes[0]).type(dataset.scale)

@@ -18,19 +18,20 @@ from types import ModuleType
 from typing import Any
 from unittest import mock
 
-import mnistlab.run as run  # isort: skip  # before NumPy, as in the command: it sets how long OpenBLAS's threads spin
+import mnistlab.runs.pipeline as run  # isort: skip  # before NumPy, as in the command: it sets how long OpenBLAS's threads spin
 import numpy as np
 import peers
 from load import Watch
 from threadpoolctl import threadpool_limits
 from workloads import WORKLOADS, compose
 
-from mnistlab.config import Experiment
-from mnistlab.data import Dataset
-from mnistlab.errors import RequestError
-from mnistlab.nn import Network, conv, layer
-from mnistlab.streams import stream
-from mnistlab.train import fit
+from mnistlab.config.schema import Experiment
+from mnistlab.data.dataset import Dataset
+from mnistlab.nn import conv, layers
+from mnistlab.nn.network import Network
+from mnistlab.system.errors import RequestError
+from mnistlab.system.random import stream
+from mnistlab.training.loop import fit
 
 
 def ours(made: Experiment, dataset: Dataset, network: Network, threads: int) -> list[float]:
@@ -67,7 +68,7 @@ def gemm_share(made: Experiment, dataset: Dataset, network: Network, threads: in
     """Return the share of our training time spent in `np.matmul` as the layers call it."""
     matmul, numpy = Matmul(), ModuleType("numpy")
     numpy.__dict__.update(vars(np), matmul=matmul)
-    with mock.patch.object(layer, "np", numpy), mock.patch.object(conv, "np", numpy):
+    with mock.patch.object(layers, "np", numpy), mock.patch.object(conv, "np", numpy):
         seconds = ours(made, dataset, network, threads)
     if not matmul.seconds:
         raise RequestError("--gemm: no layer ever called np.matmul; measure what it calls instead")

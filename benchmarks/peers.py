@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from mnistlab.config import Experiment
-from mnistlab.data import Dataset
+from mnistlab.config.schema import Experiment
+from mnistlab.data.dataset import Dataset
 from mnistlab.nn.conv import Conv2D
-from mnistlab.nn.layer import Dense, Dropout, Flatten, Layer
+from mnistlab.nn.layers import Dense, Dropout, Flatten, Layer
 from mnistlab.nn.network import Network
 
 

@@ -24,7 +24,7 @@ import tables
 from load import Watch
 from workloads import WORKLOADS, compose
 
-from mnistlab.errors import RequestError, whole
+from mnistlab.system.errors import RequestError, whole
 
 BAR, JOB_BAR, BARE_JOB_BAR = 3.0, 0.7, 0.35
 WORKLOAD = WORKLOADS["macalinao"]
@@ -58,14 +58,14 @@ def torch(options: argparse.Namespace) -> None:
     """Train every seed in this process."""
     import peers
 
-    from mnistlab import run
+    from mnistlab.runs import pipeline
 
     with tempfile.TemporaryDirectory() as folder:
         data = bench.data_overrides(options, Path(folder))
         for seed in range(options.runs):
             made = compose(WORKLOAD, options.epochs, [*data, f"seed={seed}"])
-            dataset = run.load_data(made)
-            peers.torch(made, dataset, run.build(made, dataset), options.torch)
+            dataset = pipeline.load_data(made)
+            peers.torch(made, dataset, pipeline.build(made, dataset), options.torch)
 
 
 def compare(options: argparse.Namespace) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mnistlab.config import Experiment
+    from mnistlab.config.schema import Experiment
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,10 @@ def compose(workload: Workload, epochs: int, overrides: list[str]) -> Experiment
     """Return the experiment that `mnistlab train` would run with the workload's overrides and these."""
     import hydra
 
-    from mnistlab import config
+    from mnistlab.config import compose as compose_
+    from mnistlab.config import options, schema
 
-    config.register(claiming=False)
+    compose_.register(claiming=False)
     everything = [*workload.overrides, f"trainer.epochs={epochs}", *overrides]
-    with hydra.initialize_config_dir(version_base="1.3", config_dir=str(config.folder())):
-        return config.experiment(hydra.compose("config", everything))
+    with hydra.initialize_config_dir(version_base="1.3", config_dir=str(options.folder())):
+        return schema.experiment(hydra.compose("config", everything))

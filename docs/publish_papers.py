@@ -19,10 +19,10 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mnistlab import config
-from mnistlab.papers import figures, running
-from mnistlab.papers.figures import Row
-from mnistlab.papers.measures import amount
+from mnistlab.config import options
+from mnistlab.papers import runner, spec
+from mnistlab.papers.metrics import amount
+from mnistlab.papers.spec import Row
 
 DOCS = Path(__file__).resolve().parent
 PICTURES = Path("images", "papers")
@@ -48,7 +48,7 @@ def publish(source: Path, docs: Path = DOCS, experiments: Path | None = None) ->
     (docs / PICTURES).mkdir(parents=True)
     for link in re.findall(r"\]\((images/papers/[^)\s]+)\)", (source / "papers.md").read_text()):
         _copy(source / link, docs / link)
-    for path, text in headers(docs / "papers.csv", experiments or config.folder() / "experiment").items():
+    for path, text in headers(docs / "papers.csv", experiments or options.folder() / "experiment").items():
         path.write_text(text)
 
 
@@ -73,7 +73,7 @@ def headers(table: Path, experiments: Path) -> dict[Path, str]:
     with table.open(newline="") as file:
         lines = list(csv.DictReader(file))
     found = {}
-    for row in figures.read().rows.values():
+    for row in spec.read().rows.values():
         if row.kind == "train":
             path = experiments / f"{row.id}.yaml"
             mine = [
@@ -86,7 +86,7 @@ def headers(table: Path, experiments: Path) -> dict[Path, str]:
 def expected(row: Row, lines: Sequence[Mapping[str, str]]) -> str:
     """Return what is to be expected of a row, and how long a run takes."""
     runs = int(lines[0]["runs"])
-    swept = math.prod(running.grid(row).values())
+    swept = math.prod(runner.grid(row).values())
     seconds = 60 * row.minutes / max(1, row.seeds["full"]) / swept
     time = f"about {f'{seconds:.0f} s' if seconds < 90 else f'{seconds / 60:.0f} min'} a run on one core."
     if not runs:
@@ -94,7 +94,7 @@ def expected(row: Row, lines: Sequence[Mapping[str, str]]) -> str:
     if swept > 1:
         return f"{runs} runs, see docs/papers.md; {time}"
     scores = ", ".join(_score(line) for line in lines if line["metric"] != "parameters")
-    full, epochs = running.asked_epochs(row), lines[0]["epochs"]
+    full, epochs = runner.asked_epochs(row), lines[0]["epochs"]
     cut = f", cut short: {epochs} of {full} epochs" if full and epochs and epochs != str(full) else ""
     return f"{scores} ({runs} seed{'s' if runs > 1 else ''}{cut}); {time}"
 

@@ -20,12 +20,15 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from mnistlab import cli, config, defaults
-from mnistlab.errors import RequestError
-from mnistlab.evaluate import SCORES
-from mnistlab.nn.loss import LOSSES
-from mnistlab.nn.model import LAYERS
-from mnistlab.report import Report
+from mnistlab import cli
+from mnistlab.config import diff
+from mnistlab.config.options import folder, group_names, option_names
+from mnistlab.config.report import Report
+from mnistlab.config.schema import schema_of
+from mnistlab.metrics.classification import SCORES
+from mnistlab.nn.architectures import LAYERS
+from mnistlab.nn.losses import LOSSES
+from mnistlab.system.errors import RequestError
 
 DOCS = Path(__file__).resolve().parent
 NAMES = {"monitor": SCORES}  # names that the schema leaves to `config.experiment` to check
@@ -36,7 +39,7 @@ KINDS = {"int": "whole number", "float": "number", "bool": "true or false", "str
 
 def pages() -> dict[str, str]:
     """Return every page of the reference: its path and its Markdown."""
-    made = {f"reference/{group}.md": group_page(group) for group in config.group_names()}
+    made = {f"reference/{group}.md": group_page(group) for group in group_names()}
     made["reference/layers.md"] = layers_page()
     made["reference/report.md"] = report_page()
     made["reference/launcher.md"] = launcher_page()
@@ -55,20 +58,20 @@ def write() -> None:
 
 def group_page(group: str) -> str:
     """Return the page of a config group: its options, then each schema with its keys."""
-    options = {option: text_of(group, option) for option in config.option_names(group)}
+    options = {option: text_of(group, option) for option in option_names(group)}
     lines = [f"# {group}", "", f"`{group}=OPTION` chooses one of these" + (":" if group != "experiment" else "; ")]
     if group == "experiment":
         lines[-1] += "`experiment=FOLDER/NAME` where it lies in a folder. Each says what differs from the defaults:"
     lines += ["", "| option | what it is |" if group == "experiment" else "| option | keys | what it is |"]
     lines += ["|---|---|" if group == "experiment" else "|---|---|---|"]
     for option, text in options.items():
-        schema = config.schema_of(group, option)
+        schema = schema_of(group, option)
         keys = f" [{schema.__name__}](#{schema.__name__.lower()}) |" if schema else ""
-        usual = " The default." if option == defaults.choices().get(group) else ""
+        usual = " The default." if option == diff.choices().get(group) else ""
         lines.append(f"| `{option}` |{keys}{usual} {cell(header(text))} |")
-    seen = {schema: None for option in options if (schema := config.schema_of(group, option))}
+    seen = {schema: None for option in options if (schema := schema_of(group, option))}
     for schema in seen:
-        chosen = [option for option in options if config.schema_of(group, option) is schema]
+        chosen = [option for option in options if schema_of(group, option) is schema]
         lines += ["", f"## {schema.__name__}", "", described(schema), ""]
         if group not in ("regularization", "trainer"):
             lines += [f"Options: {', '.join(f'`{option}`' for option in chosen)}.", ""]
@@ -113,7 +116,7 @@ def launcher_page() -> str:
         "`hydra/launcher=OPTION` says where the jobs of a sweep (`-m`) run; `basic` is one",
     ]
     lines += ["after the other in this process.", ""]
-    for option in config.option_names("hydra/launcher"):
+    for option in option_names("hydra/launcher"):
         text = text_of("hydra/launcher", option)
         values = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
         lines += [f"## {option}", "", header(text), "", "```yaml", values, "```", ""]
@@ -267,7 +270,7 @@ def header(yaml: str) -> str:
 
 def text_of(group: str, option: str) -> str:
     """Return the YAML of an option."""
-    return (config.folder() / group / f"{option}.yaml").read_text()
+    return (folder() / group / f"{option}.yaml").read_text()
 
 
 def shown(value: Any) -> str:

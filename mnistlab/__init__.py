@@ -14,5 +14,5 @@ __all__ = ["NetworkClassifier", "__version__"]
 
 def __getattr__(name: str) -> Any:
     if name == "NetworkClassifier":  # on first use: it imports scikit-learn, which no command line should wait for
-        return import_module("mnistlab.estimator").NetworkClassifier
+        return import_module("mnistlab.models.estimator").NetworkClassifier
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,3 +1,3 @@
-from mnistlab.estimator import NetworkClassifier as NetworkClassifier
+from mnistlab.models.estimator import NetworkClassifier as NetworkClassifier
 
 __version__: str

@@ -24,7 +24,7 @@ Rows = list[tuple[str, int]]
 
 READ = """
 import sys, time
-from mnistlab.data import NpzSource
+from mnistlab.data.sources.arrays import NpzSource
 time.sleep(max(0, float(sys.argv[2]) - time.time()))
 pool = NpzSource(path=sys.argv[1]).read()
 rows, pixels = (sum(part) for part in zip(*((len(p), int(p.images.sum())) for p in (pool.train, pool.test))))
@@ -32,13 +32,16 @@ print(pool.provenance["sha256"], rows, pixels)
 """
 START = """
 import sys, time
-from mnistlab import cli, config_errors, run
+from mnistlab import cli
+from mnistlab.config import compose
+from mnistlab.runs import pipeline
 time.sleep(max(0, float(sys.argv[1]) - time.time()))
 cli.main(sys.argv[2:])
 """
 BUILD_AND_HANG = """
 import sys, time
-from mnistlab.data import NpzSource, cache
+from mnistlab.data import cache
+from mnistlab.data.sources.arrays import NpzSource
 saved = cache.np.save
 def half(path, array, **options):
     saved(path, array[: len(array) // 2], **options)

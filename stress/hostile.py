@@ -186,13 +186,13 @@ def warm() -> None:
     import importlib
 
     for name in (
-        "run",
-        "sweep.command",
-        "evaluate_command",
-        "compare_command",
-        "data_commands",
-        "explore.command",
-        "report_command",
+        "runs.pipeline",
+        "sweeps.runner",
+        "cli.evaluate",
+        "cli.compare",
+        "cli.data",
+        "cli.explore",
+        "cli.report",
     ):
         importlib.import_module(f"mnistlab.{name}")
     import pandas  # noqa: F401

@@ -27,8 +27,8 @@ import numpy as np
 import yaml
 from PIL import Image
 
-from mnistlab import model_file
-from mnistlab.errors import RequestError
+from mnistlab.system import tensors
+from mnistlab.system.errors import RequestError
 
 RUN = ("experiment=smoke", "regularization=dropout", "augment=shift", "schedule=plateau", "trainer.threads=1")
 LONG = ("trainer.epochs=12", "trainer.checkpoint_every=0.05s", "report.plots=core")
@@ -217,7 +217,7 @@ def kill(
 def position(run: Path) -> tuple[int, int]:
     """Return the epoch and step that the checkpoint of a run stands before."""
     try:
-        state = model_file.read(run / "checkpoint.safetensors")[0]["state"]
+        state = tensors.read(run / "checkpoint.safetensors")[0]["state"]
     except RequestError:
         return 1, 0
     return state["epoch"], state["step"]
@@ -281,7 +281,7 @@ def read(path: Path) -> None:
                 saved[name]
     elif path.suffix == ".safetensors":
         try:
-            model_file.read(path)
+            tensors.read(path)
         except RequestError as error:
             if "no such file" not in str(error):
                 raise

@@ -15,14 +15,18 @@ from typing import Any
 
 import numpy as np
 
-from mnistlab import checkpoint
-from mnistlab.augment import AUGMENTS
-from mnistlab.checkpoint import Origin
-from mnistlab.nn import OPTIMIZERS, LayerList, Regularization
-from mnistlab.nn.init import Kaiming
-from mnistlab.nn.schedule import SCHEDULES
-from mnistlab.streams import stream
-from mnistlab.train import Score, Trainer, Training
+from mnistlab.data.augmentation import AUGMENTS
+from mnistlab.nn.architectures import LayerList
+from mnistlab.nn.initializers import Kaiming
+from mnistlab.nn.optimizers import OPTIMIZERS
+from mnistlab.nn.regularization import Regularization
+from mnistlab.nn.schedules import SCHEDULES
+from mnistlab.system.random import stream
+from mnistlab.training import checkpoint
+from mnistlab.training.checkpoint import Origin
+from mnistlab.training.config import TrainerConfig
+from mnistlab.training.early_stopping import Score
+from mnistlab.training.loop import TrainingLoop
 
 RATES = {"sgd": 0.1, "momentum": 0.02, "nesterov": 0.02, "adagrad": 0.05}
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -34,7 +38,7 @@ EPOCHS, BATCH, IMAGES = 5, 8, 30  # four steps an epoch, the last one shorter
 
 
 @dataclass
-class Part:
+class Split:
     """Images and labels."""
 
     images: np.ndarray
@@ -52,7 +56,7 @@ class Case:
     batchnorm: bool
     stopping: bool
 
-    def training(self, epochs: int = EPOCHS) -> Training:
+    def training(self, epochs: int = EPOCHS) -> TrainingLoop:
         """Return this training at its start; the same every time."""
         layers: list[Any] = [{"conv": {"filters": 2, "kernel": 3}}, "maxpool"]
         layers += ["batchnorm"] if self.batchnorm else []
@@ -63,8 +67,8 @@ class Case:
         optimizer = OPTIMIZERS[self.optimizer](lr=RATES.get(self.optimizer, 0.01))
         validation = part(12, 1)
         score = Score(lambda probs: float((probs.argmax(axis=1) == validation.labels).mean()), True)
-        trainer = Trainer(epochs=epochs, batch_size=BATCH, patience=2 if self.stopping else None)
-        return Training(
+        trainer = TrainerConfig(epochs=epochs, batch_size=BATCH, patience=2 if self.stopping else None)
+        return TrainingLoop(
             network,
             part(IMAGES, 0),
             validation,
@@ -83,13 +87,13 @@ class Case:
         return Origin({"trainer": {"epochs": EPOCHS}}, "0" * 64, 1)
 
 
-def part(n: int, seed: int) -> Part:
+def part(n: int, seed: int) -> Split:
     """Return images of noise, brighter in the third that is their label."""
     rng = np.random.default_rng(seed)
     images, labels = rng.integers(0, 120, (n, 8, 8), dtype=np.uint8), rng.integers(0, 3, n)
     for image, label in zip(images, labels, strict=True):
         image[2 * label : 2 * label + 2] += 100
-    return Part(images, labels)
+    return Split(images, labels)
 
 
 def cases() -> Iterator[Case]:
@@ -98,7 +102,7 @@ def cases() -> Iterator[Case]:
         yield Case(*one)
 
 
-def result(training: Training) -> dict[str, Any]:
+def result(training: TrainingLoop) -> dict[str, Any]:
     """Train to the end, and return everything that came out but the times."""
     history = training.run()
     training.keep_best()
@@ -111,7 +115,7 @@ def result(training: Training) -> dict[str, Any]:
     }
 
 
-def cut(training: Training, after: int, late: bool) -> bool:
+def cut(training: TrainingLoop, after: int, late: bool) -> bool:
     """Run until the gradient of a later step is interrupted, when it begins or when it is done; False if none was."""
     gradient, calls = training.network.gradient, iter(range(after + 1))
 

@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from mnistlab import files
 from mnistlab.data.paths import expanded
+from mnistlab.system import files
 
 log = logging.getLogger("mnistlab.data")
 

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from mnistlab.data import split
-from mnistlab.errors import RequestError, whole
+from mnistlab.data import splitting
+from mnistlab.system.errors import RequestError, whole
 
 MOST_CLASSES = 10_000
 
@@ -31,7 +31,7 @@ class ValidationFrom(Enum):
 
 
 @dataclass(frozen=True)
-class Part:
+class Split:
     """Some labelled images: ``images`` (n, height, width) uint8, C-contiguous; ``labels`` (n,) int64.
 
     The arrays may be read-only views of a memory-mapped file.
@@ -43,9 +43,9 @@ class Part:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def take(self, rows: np.ndarray | slice) -> Part:
+    def take(self, rows: np.ndarray | slice) -> Split:
         """Return the part of these rows: a view for a slice, a copy otherwise."""
-        return Part(self.images[rows], self.labels[rows])
+        return Split(self.images[rows], self.labels[rows])
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ class Pool:
     """What a source reads, before any selection: the training pool and the test part."""
 
     name: str
-    train: Part
-    test: Part
+    train: Split
+    test: Split
     class_names: tuple[str, ...]
     provenance: dict[str, Any] = field(default_factory=dict)
 
@@ -64,9 +64,9 @@ class Dataset:
     """The three parts of one run. The network's input is ``(pixel - shift) * scale``."""
 
     name: str
-    train: Part
-    validation: Part
-    test: Part
+    train: Split
+    validation: Split
+    test: Split
     class_names: tuple[str, ...]
     provenance: dict[str, Any]
     shift: float
@@ -120,7 +120,7 @@ class Source:
 
 
 @dataclass
-class OwnTest(Source):
+class UserSource(Source):
     """A source whose files have no test part: ``test`` is the fraction or the number of rows that become it.
 
     They are the *last* rows of each class, so that the test part is fixed and never depends on the seed.
@@ -139,7 +139,7 @@ class OwnTest(Source):
         same.cuts = False
         return same
 
-    def cut_test(self, all_rows: Part) -> tuple[Part, Part]:
+    def cut_test(self, all_rows: Split) -> tuple[Split, Split]:
         """Return the training pool and the test part; no class may lose its last training row."""
         if not self.cuts:
             return all_rows, all_rows.take(slice(0, 0))
@@ -147,14 +147,14 @@ class OwnTest(Source):
         count = rows_of_share("test", self.test, len(labels), "the data")
         if not count:
             raise RequestError(f"test={self.test}: a test part is needed; ask for a fraction such as 0.2")
-        rows = split.last(labels, count)
+        rows = splitting.last(labels, count)
         left = np.bincount(labels) - np.bincount(labels[rows], minlength=int(labels.max()) + 1)
         emptied = sorted(set(np.flatnonzero(left == 0)) & set(labels.tolist()))
         if emptied:
             raise RequestError(
                 f"test={self.test}: class {emptied[0]} would have no training row left; ask for fewer test rows"
             )
-        return all_rows.take(split.others(rows, len(labels))), all_rows.take(rows)
+        return all_rows.take(splitting.others(rows, len(labels))), all_rows.take(rows)
 
 
 def check_share(name: str, value: Any) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from mnistlab.data.idx import BadFileError
+from mnistlab.data.idx_format import BadFileError
 
 log = logging.getLogger("mnistlab.data")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mnistlab.errors import RequestError, did_you_mean
+from mnistlab.system.errors import RequestError, did_you_mean
 
 
 def expanded(value: str | Path) -> Path:

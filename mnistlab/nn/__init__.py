@@ -1,39 +1,31 @@
-"""The numeric engine: a library of its own on NumPy. It knows nothing of configuration, files or plots."""
+"""The engine: a library of its own on NumPy. It knows nothing of configuration, files or plots.
 
-from mnistlab.nn.conv import Conv2D
-from mnistlab.nn.gradcheck import gradcheck
-from mnistlab.nn.layer import Dense, Dropout, Flatten, Layer
-from mnistlab.nn.loss import LOSSES, Loss
-from mnistlab.nn.model import MLP, LayerList, Model, OneHidden, network_from_spec
-from mnistlab.nn.network import Network
-from mnistlab.nn.norm import BatchNorm
-from mnistlab.nn.optimizer import OPTIMIZERS, Optimizer
-from mnistlab.nn.pool import AvgPool2D, GlobalAvgPool, MaxPool2D
-from mnistlab.nn.regularization import Regularization
-from mnistlab.nn.schedule import SCHEDULES, Schedule
+Its public names are imported on first use: ``from mnistlab.nn import Adam, Network``.
+"""
 
-__all__ = [
-    "LOSSES",
-    "MLP",
-    "OPTIMIZERS",
-    "SCHEDULES",
-    "AvgPool2D",
-    "BatchNorm",
-    "Conv2D",
-    "Dense",
-    "Dropout",
-    "Flatten",
-    "GlobalAvgPool",
-    "Layer",
-    "LayerList",
-    "Loss",
-    "MaxPool2D",
-    "Model",
-    "Network",
-    "OneHidden",
-    "Optimizer",
-    "Regularization",
-    "Schedule",
-    "gradcheck",
-    "network_from_spec",
-]
+from importlib import import_module
+from typing import Any
+
+_PUBLIC = {
+    "activations": ("ACTIVATIONS",),
+    "architectures": ("LAYERS", "MLP", "LayerList", "Model", "OneHidden", "network_from_spec"),
+    "conv": ("Conv2D",),
+    "gradcheck": ("gradcheck",),
+    "initializers": ("INITS", "Init"),
+    "layers": ("Dense", "Dropout", "Flatten", "Layer"),
+    "losses": ("LOSSES", "Loss"),
+    "network": ("Network",),
+    "normalization": ("BatchNorm",),
+    "optimizers": ("OPTIMIZERS", "SGD", "AdaGrad", "Adam", "AdamW", "Momentum", "Nesterov", "Optimizer", "RMSprop"),
+    "pooling": ("AvgPool2D", "GlobalAvgPool", "MaxPool2D"),
+    "regularization": ("Regularization",),
+    "schedules": ("SCHEDULES", "Constant", "Cosine", "Exponential", "OneCycle", "Plateau", "Schedule", "Step"),
+}
+_HOME = {name: module for module, names in _PUBLIC.items() for name in names}
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

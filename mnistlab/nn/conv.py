@@ -15,8 +15,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from mnistlab.errors import RequestError, whole
-from mnistlab.nn.layer import Layer, Shape, as_map
+from mnistlab.nn.layers import Layer, Shape, as_map
+from mnistlab.system.errors import RequestError, whole
 
 
 @dataclass

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from mnistlab.errors import RequestError
-from mnistlab.nn.activation import Activation
+from mnistlab.nn.activations import Activation
 from mnistlab.nn.conv import Conv2D
-from mnistlab.nn.init import Init
-from mnistlab.nn.layer import Layer, Shape, layer_name
-from mnistlab.nn.loss import Loss, probabilities
-from mnistlab.nn.norm import BatchNorm
-from mnistlab.nn.pool import Pool2D
+from mnistlab.nn.initializers import Init
+from mnistlab.nn.layers import Layer, Shape, layer_name
+from mnistlab.nn.losses import Loss, probabilities
+from mnistlab.nn.normalization import BatchNorm
+from mnistlab.nn.pooling import Pool2D
+from mnistlab.system.errors import RequestError
 
 CHUNK = 4096  # images that go through the layers at once: larger batches are summed over such chunks
 BUFFER = 2048  # elements: NumPy takes three such buffers for operations on parts of maps; 8,192 by itself

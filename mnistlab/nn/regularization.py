@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mnistlab.errors import RequestError, fraction, not_negative, positive
+from mnistlab.system.errors import RequestError, fraction, not_negative, positive
 
 
 @dataclass

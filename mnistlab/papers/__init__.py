@@ -1,1 +1,3 @@
-"""Five papers: what they report and claim, the runs held against it, and the page that says how it came out."""
+"""Five published coursework papers: their figures and claims as data, runs of ours held against them, and the page that
+says how they compare.
+"""

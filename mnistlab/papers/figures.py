@@ -1,192 +1,116 @@
-"""conf/papers.yaml: the rows of the papers with the figures they report, and their claims."""
+"""The papers' own figures, drawn from our runs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mnistlab import config
-from mnistlab.errors import RequestError, did_you_mean
+from mnistlab.analysis import compare
+from mnistlab.config.report import Plots
+from mnistlab.papers import external_rows
+from mnistlab.papers.results import Result, comparable
+from mnistlab.papers.spec import Paper, Row
+from mnistlab.reporting import plots
+from mnistlab.reporting.plots import Series
+from mnistlab.runs import figures
+from mnistlab.runs.figures import Drawing
+from mnistlab.statistics.tests import mean_of
+from mnistlab.sweeps import figures as of_sweeps
+from mnistlab.system import files
 
-BUDGETS = ("full", "quick")
-FORMS = ("beats", "within", "above", "weakest", "mistaken", "falls")
-KINDS = ("train", "explore", "grid")
-NEAR = ".near"  # what a row's other settings are called: oxford/svm_rbf.near
-
-
-@dataclass(frozen=True)
-class Near:
-    """Other settings of a row, with which our figure comes to the paper's."""
-
-    overrides: tuple[str, ...]
-    why: str
-
-
-@dataclass(frozen=True)
-class Row:
-    """One row of a paper. ``reported`` are its figures as printed, by metric.
-
-    A row of another kind than train is made by ``command``, and not by a sweep of its experiment. ``seeds`` and
-    ``overrides`` have one entry a budget.
-    """
-
-    paper: str
-    name: str
-    kind: str
-    reported: Mapping[str, str]
-    also: tuple[str, ...]
-    about: bool
-    at_least: bool
-    minutes: float
-    seeds: Mapping[str, int]
-    overrides: Mapping[str, tuple[str, ...]]
-    near: Near | None
-    pictures: tuple[str, ...]
-    command: str
-
-    @property
-    def id(self) -> str:
-        """Return paper/name, which is the experiment too."""
-        return f"{self.paper}/{self.name}"
-
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        """Return the metrics that the page shows."""
-        return tuple(dict.fromkeys([*self.reported, *self.also])) or ("test.accuracy",)
-
-    def rounding(self, metric: str) -> float:
-        """Return by how much a figure may differ from what was measured, because it was rounded."""
-        digits = len(self.reported[metric].partition(".")[2])
-        return 0.05 if self.about else 0.5 * 10.0**-digits
+TABLE = "confusion_table"  # of a row's pictures: it becomes a PDF
 
 
 @dataclass(frozen=True)
-class Claim:
-    """What a paper says of its rows. ``settings`` are those of its form, as conf/papers.yaml explains them."""
+class Drawn:
+    """A file of the page, and what it shows in words."""
 
-    paper: str
-    text: str
-    form: str
-    settings: Mapping[str, Any] = field(repr=False)
-
-    @property
-    def rows(self) -> tuple[str, ...]:
-        """Return the rows whose runs decide it."""
-        given = self.settings
-        named = [one for pair in given.get(self.form, ()) for one in pair] if self.form in ("beats", "within") else []
-        if self.form not in ("beats", "within"):
-            named = [given["falls"] if self.form == "falls" else given["row"]]
-        return tuple(dict.fromkeys(one.split()[0] for one in named))  # with .near: a row's other settings
+    path: Path
+    alt: str
 
 
-@dataclass(frozen=True)
-class Paper:
-    """A paper: its title, what is to be known of its protocol, its rows, and the pictures and tables of its own."""
-
-    name: str
-    title: str
-    about: str
-    rows: tuple[Row, ...]
-    pictures: tuple[Mapping[str, Any], ...] = ()
-    exchanged: str | None = None
-    structures: tuple[str, ...] = ()
-    bias: tuple[str, ...] = ()
-    ranking: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Figures:
-    """The whole file."""
-
-    papers: tuple[Paper, ...]
-    claims: tuple[Claim, ...]
-
-    @property
-    def rows(self) -> dict[str, Row]:
-        """Return every row by its id."""
-        return {row.id: row for paper in self.papers for row in paper.rows}
-
-    def choose(self, words: Sequence[str]) -> list[Row]:
-        """Return the rows that papers and rows name, each once, in the order of the file."""
-        known = self.rows
-        names = [*(paper.name for paper in self.papers), *known]
-        for word in words:
-            if word not in names:
-                raise RequestError(
-                    f"{word}: neither a paper ({', '.join(paper.name for paper in self.papers)}) nor a row of one; "
-                    f"`mnistlab reproduce --list` shows them{did_you_mean(word, names)}"
-                )
-        return [row for row in known.values() if row.paper in words or row.id in words]
+def draw(paper: Paper, results: Mapping[str, Result], folder: Path) -> list[Drawn]:
+    """Draw a paper's pictures into the folder, as far as there are runs; return them in their order."""
+    folder.mkdir(parents=True, exist_ok=True)
+    found = []
+    for name, make in _drawings(paper, results):
+        picture = make()
+        path = folder / f"{name}.{'pdf' if name.endswith(TABLE) else 'png'}"
+        if path.suffix == ".pdf":
+            plots.save_pdf(picture, path)
+        else:
+            plots.save(picture, path)
+            path.with_suffix(".txt").unlink()  # the page has its text
+        found.append(Drawn(path, picture.alt))
+    return found + _copied(paper, results, folder)
 
 
-def read(path: Path | None = None) -> Figures:
-    """Return conf/papers.yaml, or another file of its form; what is wrong in it is a `RequestError`."""
-    import yaml
-
-    path = path or config.folder() / "papers.yaml"
-    try:
-        content = yaml.safe_load(path.read_text())
-        papers = tuple(_paper(name, given) for name, given in content["papers"].items())
-        found = Figures(papers, tuple(_claim(given) for given in content["claims"]))
-    except OSError as error:
-        raise RequestError(f"{path}: {error.strerror or error}") from None
-    except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RequestError(f"{path}: not the figures of papers ({type(error).__name__}: {error})") from None
-    for claim in found.claims:
-        for row in claim.rows:
-            if row.removesuffix(NEAR) not in found.rows:
-                raise RequestError(f"{path}: {claim.text!r} names the row {row}{did_you_mean(row, found.rows)}")
+def _copied(paper: Paper, results: Mapping[str, Result], folder: Path) -> list[Drawn]:
+    """Copy the pictures that another command has drawn for its row."""
+    found = []
+    for row in paper.rows:
+        if row.kind == "train" or not results[row.id].completed:
+            continue
+        there = external_rows.pictures(results[row.id].completed[0].directory)
+        for name in row.pictures:
+            if name in there:
+                path, alt = there[name]
+                copy = folder / f"{paper.name}_{row.name}_{name}.png"
+                files.write(copy, path.read_bytes())
+                found.append(Drawn(copy, alt))
     return found
 
 
-def _paper(name: str, given: Mapping[str, Any]) -> Paper:
-    rows = tuple(_row(name, row, settings) for row, settings in given["rows"].items())
-    tables = {key: tuple(given.get(key, ())) for key in ("pictures", "structures", "bias", "ranking")}
-    return Paper(name, given["title"], given["about"].strip(), rows, exchanged=given.get("exchanged"), **tables)
+def _drawings(paper: Paper, results: Mapping[str, Result]) -> Iterator[Drawing]:
+    for given in paper.pictures:
+        yield from _of_rows(given, results)
+    for row in paper.rows:
+        if row.kind == "train" and row.pictures and results[row.id].completed:
+            yield from _of_run(row, results[row.id].completed[0].directory)
 
 
-def _row(paper: str, name: str, given: Mapping[str, Any]) -> Row:
-    allowed = {
-        "kind",
-        "reported",
-        "also",
-        "about",
-        "at_least",
-        "minutes",
-        "seeds",
-        "quick",
-        "near",
-        "pictures",
-        "command",
-    }
-    if unknown := set(given) - allowed:
-        raise ValueError(f"{paper}/{name} has {', '.join(sorted(unknown))}")
-    kind, quick, near = given.get("kind", "train"), given.get("quick", {}), given.get("near")
-    if kind not in KINDS:
-        raise ValueError(f"{paper}/{name} is of the kind {kind}")
-    seeds = int(given.get("seeds", 1))
-    reported = {str(metric): str(figure) for metric, figure in given["reported"].items()}
-    for figure in reported.values():
-        float(figure)
-    return Row(
-        paper,
-        name,
-        kind,
-        reported,
-        tuple(given.get("also", ())),
-        bool(given.get("about", False)),
-        bool(given.get("at_least", False)),
-        float(given["minutes"]),
-        {"full": seeds, "quick": int(quick.get("seeds", seeds))},
-        {"full": (), "quick": tuple(quick.get("overrides", ()))},
-        Near(tuple(near["overrides"]), near["why"]) if near else None,
-        tuple(given.get("pictures", ())),
-        given.get("command", f"mnistlab reproduce {paper}/{name}"),
-    )
+def _of_rows(given: Mapping[str, Any], results: Mapping[str, Result]) -> Iterator[Drawing]:
+    """Yield a picture of a swept row, over the epochs or against its setting, or one of several rows."""
+    kind = next(kind for kind in ("training", "against", "ranking") if kind in given)
+    if kind == "ranking":
+        rows = [results[name] for name in given["ranking"] if results[name].completed]
+        if rows:
+            name = f"{rows[0].row.paper}_{'_'.join(given['metrics']).replace('.', '_')}"
+            yield name, partial(_ranking, rows, given["metrics"])
+        return
+    result = results[given[kind]]
+    if not result.completed:
+        return
+    chosen = of_sweeps.choose(compare.compare(result.records, "test.accuracy"))
+    for name, make in chosen:
+        if name.startswith(kind):
+            yield f"{result.row.paper}_{result.row.name}_{kind}", make
 
 
-def _claim(given: Mapping[str, Any]) -> Claim:
-    (form,) = [form for form in FORMS if form in given]
-    return Claim(given["paper"], given["text"], form, given)
+def _ranking(rows: Sequence[Result], metrics: Sequence[str]) -> plots.Picture:
+    ranked = sorted(comparable(rows), key=lambda result: -result.mean(metrics[0]).mean)
+    rows = [*ranked, *(result for result in rows if result not in ranked)]  # cut short: they say so, and have no rank
+    series, share = [], "auc" not in metrics[0]  # areas are shown as they are
+    for metric in metrics:
+        runs = [[(100 if share else 1) * value for value in result.values(metric).values()] for result in rows]
+        means = [mean_of(values) for values in runs]
+        series.append(Series(metric.replace(".", " "), [one.mean for one in means], [one.half for one in means], runs))
+    quantity = metrics[0].partition(".")[2].replace("one_hot_auc", "AUC of one-hot predictions")
+    unit = f"{quantity} (%)" if share else quantity
+    return plots.ranking_of_settings([result.row.name + result.shortened for result in rows], series, unit)
+
+
+def _of_run(row: Row, run: Path) -> Iterator[Drawing]:
+    metrics = json.loads((run / "metrics.json").read_text())
+    there = dict(figures.of_run(run, Plots.all))
+    for name in row.pictures:
+        title = f"{row.paper}_{row.name}_{name}"
+        if name == TABLE:
+            matrix, names = metrics["test"]["confusion_matrix"], metrics["class_names"]
+            yield title, partial(plots.confusion_table, matrix, names, f"{row.id}, test part")
+        elif name in there:
+            yield title, there[name]

@@ -9,14 +9,15 @@ from pathlib import Path
 
 import yaml
 
-from mnistlab import records, statistics
-from mnistlab.compare import points
-from mnistlab.evaluate import wilson
-from mnistlab.papers import commands, measures, running
-from mnistlab.papers.figures import Row
-from mnistlab.records import Record
-from mnistlab.settings import as_text, look_up
-from mnistlab.statistics import Mean
+from mnistlab.analysis.compare import points
+from mnistlab.metrics.classification import wilson
+from mnistlab.papers import external_rows, metrics, runner
+from mnistlab.papers.spec import Row
+from mnistlab.runs.record import Record
+from mnistlab.statistics import tests
+from mnistlab.statistics.tests import Mean
+from mnistlab.sweeps import records
+from mnistlab.system.flatten import as_text, look_up
 
 AS_REPORTED, HIGHER, LOWER, REACHED, MISSED = "as reported", "higher", "lower", "reached", "not reached"
 TOO_WIDE = "too wide to tell"
@@ -41,15 +42,15 @@ class Result:
     def epochs(self) -> tuple[int, int] | None:
         """Return how many epochs were run at least, and how many the row has, where these are not the same."""
         given = [one for one in (self.row.near.overrides if self.near and self.row.near else ()) if "epochs=" in one]
-        full = int(given[0].partition("=")[2]) if given else running.asked_epochs(self.row)
-        swept = "trainer.epochs" in running.grid(self.row)
+        full = int(given[0].partition("=")[2]) if given else runner.asked_epochs(self.row)
+        swept = "trainer.epochs" in runner.grid(self.row)
         found = {int(value) for value in (one.value("epochs") for one in self.completed) if math.isfinite(value)}
         return None if full is None or swept or found <= {full} else (min(found - {full}), full)
 
     @property
     def limit(self) -> int | None:
         """Return data.limit where it is not that of the row: fewer images than it has."""
-        own = running.asked(self.row, "data", "limit")
+        own = runner.asked(self.row, "data", "limit")
         runs = self.completed if self.row.kind == "train" else []
         found = {look_up(record.settings, "data.limit") for record in runs} - {own, None}
         return min(found) if found else None
@@ -64,12 +65,12 @@ class Result:
     @property
     def missing(self) -> int:
         """Return how many of the row's runs are not there."""
-        asked = self.row.seeds["full"] * math.prod(running.grid(self.row).values())
+        asked = self.row.seeds["full"] * math.prod(runner.grid(self.row).values())
         return max(0, asked - len(self.completed))
 
     def values(self, metric: str, where: Mapping[str, str] | None = None) -> dict[int, float]:
         """Return the metric by seed, of the runs with these settings."""
-        return {seed: measures.value(record, metric) for seed, record in self.runs(metric, where).items()}
+        return {seed: metrics.value(record, metric) for seed, record in self.runs(metric, where).items()}
 
     def runs(self, metric: str, where: Mapping[str, str] | None = None) -> dict[int, Record]:
         """Return the runs with these settings that have the metric, by seed."""
@@ -79,21 +80,21 @@ class Result:
                 as_text(look_up(record.settings, key)) == as_text(yaml.safe_load(text))
                 for key, text in (where or {}).items()
             )
-            if fits and record.seed is not None and math.isfinite(measures.value(record, metric)):
+            if fits and record.seed is not None and math.isfinite(metrics.value(record, metric)):
                 found[record.seed] = record
         return found
 
     def mean(self, metric: str) -> Mean:
         """Return the mean over the seeds."""
-        return statistics.mean_of(list(self.values(metric).values()))
+        return tests.mean_of(list(self.values(metric).values()))
 
 
 def read(row: Row, folder: Path, near: bool = False) -> Result:
     """Return the result of a row, of no run where none was started."""
-    place = running.directory(folder, row, near)
+    place = runner.directory(folder, row, near)
     if row.kind != "train":
-        return Result(row, tuple(commands.read(place)), near)
-    found = records.of_sweep(place) if running.started(place) else []
+        return Result(row, tuple(external_rows.read(place)), near)
+    found = records.of_sweep(place) if runner.started(place) else []
     return Result(row, tuple(found), near)
 
 
@@ -116,7 +117,7 @@ def spread_of_one(result: Result, metric: str) -> tuple[float, float] | None:
     if mean.n >= 2:
         half = mean.half * math.sqrt(mean.n + 1)  # half is t sd / sqrt(n)
         low, high = mean.mean - half, mean.mean + half
-        return (max(low, 0.0), min(high, 1.0)) if points(metric) and metric not in measures.SETTINGS else (low, high)
+        return (max(low, 0.0), min(high, 1.0)) if points(metric) and metric not in metrics.SETTINGS else (low, high)
     part, _, name = metric.partition(".")
     if mean.n == 1 and name == "accuracy":
         (record,) = [one for one in result.completed if math.isfinite(one.value(metric))]
@@ -151,4 +152,4 @@ def judge(result: Result, metric: str) -> str:
 
 
 def _setting(record: Record, row: Row) -> Sequence[str]:
-    return [as_text(look_up(record.settings, key)) for key in running.grid(row)]
+    return [as_text(look_up(record.settings, key)) for key in runner.grid(row)]

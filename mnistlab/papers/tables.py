@@ -6,14 +6,14 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from mnistlab import files
-from mnistlab.comparison_text import Table, as_lines
-from mnistlab.papers import results, running
-from mnistlab.papers.figures import Figures, Paper, Row
-from mnistlab.papers.measures import amount
+from mnistlab.analysis.comparison_table import Table, as_lines
+from mnistlab.papers import results, runner
+from mnistlab.papers.claims import Finding
+from mnistlab.papers.metrics import amount
 from mnistlab.papers.results import Result
-from mnistlab.papers.verdicts import Finding
-from mnistlab.statistics import Mean
+from mnistlab.papers.spec import Figures, Paper, Row
+from mnistlab.statistics.tests import Mean
+from mnistlab.system import files
 
 HEADER = ["row", "metric", "paper", "ours", "a single run", "runs", "verdict"]
 CSV = [
@@ -49,7 +49,7 @@ def _line(row: Row, result: Result, metric: str, first: bool) -> list[str]:
     name = f"{row.name}, {' '.join(row.near.overrides)}" if result.near and row.near else row.name
     figure = reported(row, metric)
     verdict, mean = results.judge(result, metric), result.mean(metric)
-    if running.grid(row) and mean.n:
+    if runner.grid(row) and mean.n:
         return [name, metric, figure, "see below", "", _runs(result), ""]
     interval = results.spread_of_one(result, metric) if metric != "parameters" else None
     spread = " to ".join(amount(metric, end) for end in interval) if interval else ""
@@ -112,7 +112,7 @@ def lines_of(rows: Iterable[Row], found: Mapping[str, Result], near: Mapping[str
                 continue
             settings = " ".join(row.near.overrides) if result.near and row.near else ""
             for metric in row.metrics:
-                swept = bool(running.grid(row))
+                swept = bool(runner.grid(row))
                 mean = result.mean(metric) if not swept else result.mean("")
                 low, high = (
                     results.spread_of_one(result, metric) or (math.nan, math.nan) if not swept else (math.nan,) * 2

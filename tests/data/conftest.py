@@ -6,9 +6,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from datafiles import write_four
+from helpers.data_files import write_four
 
-from mnistlab.data import idx, named, registry
+from mnistlab.data import catalog, idx_format
+from mnistlab.data.sources import published
 
 REAL_DATA = os.environ.get("MNISTLAB_DATA")
 
@@ -18,7 +19,7 @@ def own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("MNISTLAB_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("MNISTLAB_DATA", raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(named, "SYSTEM", tmp_path / "system")
+    monkeypatch.setattr(published, "SYSTEM", tmp_path / "system")
 
 
 @pytest.fixture
@@ -39,9 +40,11 @@ def four(tmp_path):
 def tiny(tmp_path, monkeypatch):
     """A registered dataset ``tiny`` with known hashes; returns the folder of the published files."""
     folder = write_four(tmp_path / "published")
-    hashes = {name: idx.read(folder / f"{name}.gz", 3 if "idx3" in name else 1)[1] for name in registry.MNIST_FILES}
-    entry = registry.Named("a test set", "tiny", 60, 20, registry.DIGITS, 3000, (), sha256=hashes)
-    monkeypatch.setitem(registry.REGISTRY, "tiny", entry)
+    hashes = {
+        name: idx_format.read(folder / f"{name}.gz", 3 if "idx3" in name else 1)[1] for name in catalog.MNIST_FILES
+    }
+    entry = catalog.Named("a test set", "tiny", 60, 20, catalog.DIGITS, 3000, (), sha256=hashes)
+    monkeypatch.setitem(catalog.REGISTRY, "tiny", entry)
     return folder
 
 

@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
-from tiny import network
+from helpers.networks import network
 
-from mnistlab.errors import RequestError
-from mnistlab.nn import AvgPool2D, Conv2D, Dense, Flatten, GlobalAvgPool, MaxPool2D
-from mnistlab.nn.activation import ReLU
+from mnistlab.nn.activations import ReLU
+from mnistlab.nn.conv import Conv2D
+from mnistlab.nn.layers import Dense, Flatten
+from mnistlab.nn.pooling import AvgPool2D, GlobalAvgPool, MaxPool2D
+from mnistlab.system.errors import RequestError
 
 IMAGE = np.array([[1, 2, 3], [4, 5, 6], [7, 8, 9]], float)
 KERNEL = np.array([[1, 2], [3, 4]], float)

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from tiny import network, scaled_batch
+from helpers.networks import network, scaled_batch
 
-from mnistlab.nn import Dense, Flatten, Regularization, gradcheck
-from mnistlab.nn.activation import LeakyReLU, Sigmoid, Tanh
-from mnistlab.nn.gradcheck import TOLERANCE, Checked, check
-from mnistlab.nn.pool import MaxPool2D
+from mnistlab.nn.activations import LeakyReLU, Sigmoid, Tanh
+from mnistlab.nn.gradcheck import TOLERANCE, Checked, check, gradcheck
+from mnistlab.nn.layers import Dense, Flatten
+from mnistlab.nn.pooling import MaxPool2D
+from mnistlab.nn.regularization import Regularization
 
 
 def worst(found):

@@ -4,25 +4,17 @@ import itertools
 
 import numpy as np
 import pytest
-from tiny import PAIRS, network, scaled_batch
+from helpers.networks import PAIRS, network, scaled_batch
 
-from mnistlab.nn import (
-    LOSSES,
-    AvgPool2D,
-    BatchNorm,
-    Conv2D,
-    Dense,
-    Dropout,
-    Flatten,
-    GlobalAvgPool,
-    Layer,
-    MaxPool2D,
-    Regularization,
-    gradcheck,
-)
-from mnistlab.nn.activation import ACTIVATIONS, ELU, GELU, Activation, Identity, LeakyReLU, ReLU, Sigmoid, Tanh
-from mnistlab.nn.model import LAYERS, layer
-from mnistlab.nn.pool import Pool2D
+from mnistlab.nn.activations import ACTIVATIONS, ELU, GELU, Activation, Identity, LeakyReLU, ReLU, Sigmoid, Tanh
+from mnistlab.nn.architectures import LAYERS, layer
+from mnistlab.nn.conv import Conv2D
+from mnistlab.nn.gradcheck import gradcheck
+from mnistlab.nn.layers import Dense, Dropout, Flatten, Layer
+from mnistlab.nn.losses import LOSSES
+from mnistlab.nn.normalization import BatchNorm
+from mnistlab.nn.pooling import AvgPool2D, GlobalAvgPool, MaxPool2D, Pool2D
+from mnistlab.nn.regularization import Regularization
 
 TOLERANCE = 1e-6
 

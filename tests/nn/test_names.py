@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from mnistlab.nn import OPTIMIZERS, SCHEDULES
-from mnistlab.nn.init import INITS
-from mnistlab.nn.model import MODELS
+from mnistlab.nn.architectures import MODELS
+from mnistlab.nn.initializers import INITS
+from mnistlab.nn.optimizers import OPTIMIZERS
+from mnistlab.nn.schedules import SCHEDULES
 
 CONF = Path(__file__).parents[2] / "conf"
 
@@ -24,7 +25,7 @@ def test_every_component_has_a_file_in_conf(group, registry):
     assert {match[1] for match in used if match} >= set(registry)
 
 
-@pytest.mark.parametrize("module", ["mnistlab.nn", "mnistlab.train"])
+@pytest.mark.parametrize("module", ["mnistlab.nn", "mnistlab.training.loop"])
 def test_the_import_is_light(module):
     heavy = ["hydra", "omegaconf", "pandas", "sklearn", "matplotlib", "scipy", "PIL", "pooch", "torch"]
     code = f"import sys, {module}; print(*sorted(set(sys.modules) & set({heavy})))"

@@ -4,13 +4,15 @@ import json
 
 import numpy as np
 import pytest
-from tiny import PAIRS, images_and_labels, network
+from helpers.networks import PAIRS, images_and_labels, network
 
-from mnistlab.errors import RequestError
-from mnistlab.nn import LOSSES, Dense, Dropout, Flatten, Network, network_from_spec
 from mnistlab.nn import network as module
-from mnistlab.nn.activation import ACTIVATIONS, ELU, LeakyReLU, ReLU, Tanh
-from mnistlab.nn.loss import probabilities
+from mnistlab.nn.activations import ACTIVATIONS, ELU, LeakyReLU, ReLU, Tanh
+from mnistlab.nn.architectures import network_from_spec
+from mnistlab.nn.layers import Dense, Dropout, Flatten
+from mnistlab.nn.losses import LOSSES, probabilities
+from mnistlab.nn.network import Network
+from mnistlab.system.errors import RequestError
 
 
 def mlp(**settings):

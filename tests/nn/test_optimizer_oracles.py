@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from sklearn.neural_network import MLPClassifier
 
-from mnistlab.nn import MLP, OPTIMIZERS, Regularization
-from mnistlab.nn.optimizer import SGD, Adam, Momentum, Nesterov
+from mnistlab.nn.architectures import MLP
+from mnistlab.nn.optimizers import OPTIMIZERS, SGD, Adam, Momentum, Nesterov
+from mnistlab.nn.regularization import Regularization
 
 BATCH, STEPS, CLASSES = 32, 20, 5
 

@@ -4,13 +4,14 @@ import math
 
 import numpy as np
 import pytest
-from tiny import network
+from helpers.networks import network
 
-from mnistlab.errors import RequestError
-from mnistlab.nn import Dense, Flatten, Regularization
-from mnistlab.nn.activation import ReLU
-from mnistlab.nn.optimizer import SGD
-from mnistlab.train import Update
+from mnistlab.nn.activations import ReLU
+from mnistlab.nn.layers import Dense, Flatten
+from mnistlab.nn.optimizers import SGD
+from mnistlab.nn.regularization import Regularization
+from mnistlab.system.errors import RequestError
+from mnistlab.training.step import Update
 
 W = np.array([1.0, -2.0, 0.0, 4.0])
 

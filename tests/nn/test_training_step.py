@@ -4,14 +4,16 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from tiny import images_and_labels
+from helpers.networks import images_and_labels
 
-from mnistlab.nn import LOSSES, MLP, OPTIMIZERS, LayerList, Regularization
 from mnistlab.nn import network as network_module
-from mnistlab.nn.init import Kaiming, Zeros
-from mnistlab.nn.optimizer import SGD, Adam
-from mnistlab.streams import stream
-from mnistlab.train import Update
+from mnistlab.nn.architectures import MLP, LayerList
+from mnistlab.nn.initializers import Kaiming, Zeros
+from mnistlab.nn.losses import LOSSES
+from mnistlab.nn.optimizers import OPTIMIZERS, SGD, Adam
+from mnistlab.nn.regularization import Regularization
+from mnistlab.system.random import stream
+from mnistlab.training.step import Update
 
 ALLOWED = 64 * 1024  # bytes; some of NumPy's operations take a buffer of up to 8,192 elements
 # image shape, units of a hidden layer, classes, batch: with the first a copy of the weights or of the pixels would be

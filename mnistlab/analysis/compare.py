@@ -1,0 +1,326 @@
+"""Runs -> a table with intervals, and a verdict on every difference."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+
+from mnistlab.runs.record import Group, Record, grouped, metrics_of
+from mnistlab.statistics import tests as statistics
+from mnistlab.statistics.tests import LEVEL, Difference, Mean
+from mnistlab.system.errors import RequestError, did_you_mean
+from mnistlab.system.flatten import as_text
+
+SHOWN = ("validation.accuracy", "test.accuracy")  # columns of every table
+MOST_COMPARISONS = 200  # verdicts on more would neither be read nor survive the correction
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the runs say about one pair of groups. ``p`` is corrected for all comparisons that were made."""
+
+    first: str
+    second: str
+    metric: str
+    difference: Difference | None  # None where the runs cannot be compared
+    p: float
+    distinguishable: bool
+    seeds_needed: int | None
+    text: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The groups in the order of the metric, their means, and a verdict on each pair."""
+
+    metric: str
+    groups: tuple[Group, ...]
+    means: tuple[dict[str, Mean], ...]
+    verdicts: tuple[Verdict, ...]
+    warnings: tuple[str, ...]
+    left_out: tuple[Record, ...] = field(default=())
+
+
+def compare(records: Sequence[Record], metric: str | None = None, baseline: str | None = None) -> Comparison:
+    """Group the completed runs and compare every pair of groups, or each with the baseline.
+
+    ``metric`` is validation.accuracy if not given, or test.accuracy where there is no validation part. Raises
+    `RequestError` where nothing is completed, or the metric or the baseline does not exist.
+    """
+    completed = [record for record in records if record.state.state == "completed"]
+    left_out = tuple(record for record in records if record.state.state != "completed")
+    if not records:
+        raise RequestError("there is no run to compare; name runs or sweeps that have jobs")
+    if not completed:
+        states = [record.state.state for record in records]
+        counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
+        cure = "wait for the first" if "running" in states else "`mnistlab resume` runs a sweep's jobs again"
+        raise RequestError(f"none of the {len(records)} runs is completed ({counts}); {cure}")
+    metric = _metric(completed, metric)
+    groups = sorted(grouped(completed), key=lambda group: _rank(group, metric))
+    shown = list(dict.fromkeys([metric, *SHOWN]))
+    means = tuple({name: statistics.mean_of(_all(group, name)) for name in shown} for group in groups)
+    pairs = _pairs(groups, baseline)
+    verdicts = _verdicts(pairs, metric)
+    return Comparison(metric, tuple(groups), means, verdicts, tuple(_warnings(groups, metric, verdicts)), left_out)
+
+
+def points(metric: str) -> bool:
+    """Return whether a metric is a share, and is shown in per cent."""
+    return higher_is_better(metric) or metric.endswith("expected_calibration_error")
+
+
+def higher_is_better(metric: str) -> bool:
+    """Return the direction of a metric: losses, errors and numbers of parameters are better when they are small."""
+    return not metric.endswith(("loss", "error", "parameters"))
+
+
+def shown(metric: str, value: float, digits: int = 2) -> str:
+    """Return a value as it is printed: shares in per cent without the sign, others with four digits."""
+    if math.isnan(value):
+        return "-"
+    if metric == "parameters":
+        return f"{value:,.0f}"
+    return f"{100 * value:.{digits}f}" if points(metric) else f"{value:.4g}"
+
+
+def _metric(records: Sequence[Record], metric: str | None) -> str:
+    known = metrics_of(records)
+    if metric is None:
+        return SHOWN[0] if all(math.isfinite(record.value(SHOWN[0])) for record in records) else SHOWN[1]
+    if metric not in known:
+        names = dict.fromkeys(name.partition(".")[2] for name in known if "." in name)
+        raise RequestError(
+            f"--metric {metric}: train, validation or test was expected with one of {', '.join(names)}, as in "
+            f"test.accuracy; or parameters{did_you_mean(metric, known)}"
+        )
+    return metric
+
+
+def _all(group: Group, metric: str) -> list[float]:
+    return [value for values in group.values(metric).values() for value in values]
+
+
+def _rank(group: Group, metric: str) -> float:
+    values = _all(group, metric)
+    if not values:
+        return math.inf
+    return float(np.mean(values)) * (-1 if higher_is_better(metric) else 1)
+
+
+def _pairs(groups: Sequence[Group], baseline: str | None) -> list[tuple[Group, Group]]:
+    if baseline is None:
+        return list(combinations(groups, 2))
+    wanted = set(baseline.split())
+    found = [g for g in groups if wanted <= set(g.name.split()) | {as_text(value) for value in g.settings.values()}]
+    if len(found) != 1:
+        names = "; ".join(group.name for group in groups[:8]) + ("; ..." if len(groups) > 8 else "")
+        fits = "no group fits" if not found else f"{len(found)} groups fit"
+        raise RequestError(f"--baseline {baseline}: {fits}; name the settings of one of: {names}")
+    return [(group, found[0]) for group in groups if group is not found[0]]
+
+
+def _verdicts(pairs: Sequence[tuple[Group, Group]], metric: str) -> tuple[Verdict, ...]:
+    if len(pairs) > MOST_COMPARISONS:
+        return ()
+    differences = [_difference(a, b, metric) for a, b in pairs]
+    corrected = iter(statistics.holm([d.p for d in differences if d]))
+    tests = sum(d is not None and not math.isnan(d.p) for d in differences)
+    return tuple(
+        _verdict(a, b, metric, d, next(corrected) if d else math.nan, tests)
+        for (a, b), d in zip(pairs, differences, strict=True)
+    )
+
+
+def _difference(a: Group, b: Group, metric: str) -> Difference | None:
+    """Compare two groups by what their runs allow: pairs of the same seed, independent runs, or one model each."""
+    x, y = a.values(metric), b.values(metric)
+    common = sorted(seed for seed in x.keys() & y.keys() if seed is not None and len(x[seed]) == len(y[seed]) == 1)
+    fewer = min(len(x), len(y))
+    if len(common) >= 2 and len(common) == fewer:
+        return statistics.paired([x[seed][0] for seed in common], [y[seed][0] for seed in common])
+    first, second = _all(a, metric), _all(b, metric)
+    if len(first) >= 2 and len(second) >= 2:
+        return statistics.independent(first, second)
+    if len(first) == len(second) == 1 and metric.endswith(".accuracy"):
+        return _same_images(a.records, b.records, metric)
+    return None
+
+
+def _same_images(first: Sequence[Record], second: Sequence[Record], metric: str) -> Difference | None:
+    # where a group has several runs of its one seed, they are the same experiment: any of them will do
+    a, b = (next(one for one in of if math.isfinite(one.value(metric))) for of in (first, second))
+    if a.metrics.get("data_sha256") != b.metrics.get("data_sha256"):
+        return None
+    right = [_right(record.directory) for record in (a, b)]
+    if right[0] is None or right[1] is None or not np.array_equal(right[0][0], right[1][0]) or not len(right[0][0]):
+        return None
+    return statistics.mcnemar(right[0][1], right[1][1])
+
+
+def _right(run: Path) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return the test labels of a run, and which of them it predicted."""
+    try:
+        if not (run / "predictions.npz").is_file():  # a pipe would be waited for
+            return None
+        with np.load(run / "predictions.npz", allow_pickle=False) as saved:
+            labels = saved["labels"]
+            return labels, saved["probabilities"].argmax(axis=1) == labels
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        return None
+
+
+def _verdict(a: Group, b: Group, metric: str, d: Difference | None, p: float, tests: int) -> Verdict:
+    if d is None:
+        first, second, shared = _names(a, b)
+        text = f"{first} against {second}{shared}: too few runs to compare; give each at least 6 seeds, seed='range(6)'"
+        return Verdict(a.name, b.name, metric, None, p, False, None, text)
+    metric = "test.accuracy" if d.test == "McNemar" else metric
+    needed = None if d.test == "McNemar" else statistics.seeds_needed(d, tests)
+    better, worse = (a, b) if (d.value > 0) == higher_is_better(metric) else (b, a)
+    found = p <= LEVEL  # NaN is not
+    text = _text(_names(better, worse), metric, d, p, found, needed, tests)
+    return Verdict(a.name, b.name, metric, d, p, found, needed, text)
+
+
+def _names(a: Group, b: Group) -> tuple[str, str, str]:
+    """Return what to call two groups, by the settings in which they differ, and where they are the same.
+
+    The option of a group stands for itself: kaiming, lenet5. A value has its key: optimizer.lr=0.1, and so has none.
+    """
+    differ = [key for key in a.settings if as_text(a.settings[key]) != as_text(b.settings.get(key))]
+    shared = [f"{key}={as_text(a.settings[key])}" for key in a.settings if key not in differ and a.uses(key)]
+    first, second = (
+        " ".join(_name(key, one.settings[key]) for key in differ if one.uses(key)) or "the one" for one in (a, b)
+    )
+    return first, second, f" (at {' '.join(shared)})" if shared else ""
+
+
+def _name(key: str, value: Any) -> str:
+    text = as_text(value)
+    unclear = text in ("none", "null", "true", "false")  # "none beats dropout" would say the opposite
+    return f"{key}={text}" if "." in key or unclear else text
+
+
+def _text(
+    names: tuple[str, str, str],
+    metric: str,
+    d: Difference,
+    p: float,
+    found: bool,
+    needed: int | None,
+    tests: int,
+) -> str:
+    better, worse, shared = names
+    images = d.test == "McNemar"
+    unit = " points" if points(metric) else ""
+    half = "" if math.isnan(d.half) else f" +/- {shown(metric, d.half)}"
+    amount = f"{shown(metric, abs(d.value))}{half}{unit}"
+    alike = {"McNemar": f"{d.n:,} image{'s' if d.n != 1 else ''} told apart", "sign-flip": f"{d.n} seeds"}
+    runs = alike.get(d.test, f"{d.n} runs or more each")
+    p_value = f"p = {p_in_words(p)}" + (f" after Holm for {tests}" if tests > 1 else "")
+    if found:
+        return f"{better} beats {worse}{shared} by {amount} of {metric} ({runs}, {p_value})"
+    text = f"{better} and {worse}{shared} are not distinguishable with {runs}: {amount} of {metric} ({p_value})"
+    fewest = statistics.fewest_pairs(tests)
+    if d.test == "sign-flip" and d.n < fewest:
+        text += f"; the exact test needs {fewest} seeds at least"
+        if needed is not None and needed > fewest:
+            text += f", and about {needed} to see {shown(metric, abs(d.value))}"
+    elif needed is not None and d.value and not images:
+        text += f"; about {needed:,} seeds would be needed to see {shown(metric, abs(d.value))}"
+    return text
+
+
+def p_in_words(p: float) -> str:
+    """Return a p as it is printed."""
+    if p == 0:
+        return "0 (below 1e-300)"
+    return "undefined" if math.isnan(p) else f"{p:.3f}" if p >= 0.001 else f"{p:.1g}"
+
+
+def _warnings(groups: Sequence[Group], metric: str, verdicts: Sequence[Verdict]) -> list[str]:
+    found = []
+    if any(v.difference and v.difference.test == "McNemar" for v in verdicts):
+        ordered = "" if metric.startswith("test.") else ", while the table is ordered by the validation part"
+        found.append(
+            f"single runs are compared by their test predictions{ordered}; such a verdict is about these trained "
+            "models only, and another seed may turn it: seed='range(6)' tells settings apart"
+        )
+    if repeats := sum(group.repeats for group in groups):
+        found.append(f"{repeats} runs have a seed that another run of the same settings has, and count once")
+    if metric.startswith("test.") and len(groups) > 1:
+        found.append(
+            f"the order is that of {metric}: whoever takes the first of it has chosen on the test set; choose by "
+            "validation.accuracy, and report the test accuracy of what was chosen"
+        )
+    records = [record for group in groups for record in group.records]
+    if len({record.metrics.get("data_sha256") for record in records}) > 1:
+        found.append("the runs did not read the same data (data_sha256 differs): a difference may be the data's")
+    splits = {
+        as_text({k: v for k, v in record.settings.items() if k.startswith("data.") and _splits(k)})
+        for record in records
+    }
+    if len(splits) > 1:
+        found.append("the runs did not split the data in the same way (data.* differs): they saw other images")
+    if any(group.values(metric).get(None) for group in groups):
+        found.append("some runs have no seed on record, and cannot be paired")
+    if len(groups) * (len(groups) - 1) // 2 > MOST_COMPARISONS:
+        found.append(f"{len(groups)} groups are too many for a verdict on every pair; name one with --baseline")
+    return found
+
+
+def _splits(key: str) -> bool:
+    return any(word in key for word in ("validation", "limit", "stratif"))
+
+
+def as_json(comparison: Comparison) -> dict[str, Any]:
+    """Return a comparison as plain values, NaN as null."""
+    return {
+        "metric": comparison.metric,
+        "groups": [
+            {
+                "name": group.name,
+                "settings": dict(group.settings),
+                "runs": [str(record.directory) for record in group.records],
+                "seeds": [record.seed for record in group.records],
+                **{
+                    name: {key: _number(getattr(mean, key)) for key in ("n", "mean", "sd", "half")}
+                    for name, mean in means.items()
+                },
+            }
+            for group, means in zip(comparison.groups, comparison.means, strict=True)
+        ],
+        "verdicts": [
+            {
+                "first": v.first,
+                "second": v.second,
+                "test": v.difference.test if v.difference else None,
+                "n": v.difference.n if v.difference else None,
+                "difference": _number(v.difference.value) if v.difference else None,
+                "half": _number(v.difference.half) if v.difference else None,
+                "p": _number(v.difference.p) if v.difference else None,
+                "p_holm": _number(v.p),
+                "effect_size": _number(v.difference.effect) if v.difference else None,
+                "distinguishable": v.distinguishable,
+                "seeds_needed": v.seeds_needed,
+                "text": v.text,
+            }
+            for v in comparison.verdicts
+        ],
+        "warnings": list(comparison.warnings),
+        "left_out": [
+            {"run": str(r.directory), "state": r.state.state, "error": r.state.error} for r in comparison.left_out
+        ],
+    }
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,103 @@
+"""A comparison as a table: for the terminal, as Markdown, as CSV."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from mnistlab.analysis.compare import Comparison, points, shown
+from mnistlab.statistics.tests import Mean
+from mnistlab.system import files
+from mnistlab.system.flatten import as_text
+
+VERDICTS = 10  # pairs that are not distinguishable, of many, on the terminal
+Table = tuple[list[str], list[list[str]]]
+ONLY = "(all runs)"  # what a single group is called, since nothing tells it from others
+
+
+def table(comparison: Comparison) -> Table:
+    """Return header and rows: the settings that differ, the number of runs, and each metric with its interval."""
+    metrics = list(comparison.means[0])
+    keys = list(comparison.groups[0].settings) or [ONLY]
+    header = [*keys, "runs", *(f"{name}{' (%)' if points(name) else ''}" for name in metrics)]
+    rows = []
+    for group, means in zip(comparison.groups, comparison.means, strict=True):
+        settings = [as_text(value) if group.uses(key) else "-" for key, value in group.settings.items()] or [""]
+        rows.append([*settings, str(len(group.records)), *(with_interval(name, means[name]) for name in metrics)])
+    return header, rows
+
+
+def with_interval(metric: str, mean: Mean) -> str:
+    """Return ``97.71 +/- 0.08``: mean and half the width of its 95 % interval, which one run does not have."""
+    if mean.n == 0:
+        return "-"
+    half = "" if math.isnan(mean.half) else f" +/- {shown(metric, mean.half)}"
+    return shown(metric, mean.mean) + half
+
+
+def legend(comparison: Comparison) -> str:
+    """Return what the amounts of the table are; nothing where every setting has one run."""
+    several = any(mean.n > 1 for means in comparison.means for mean in means.values())
+    return "Means over the seeds with 95 % t-intervals" if several else ""
+
+
+def as_lines(table: Table) -> str:
+    """Return a table with aligned columns."""
+    header, rows = table
+    widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
+    return "\n".join(
+        "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in (header, *rows)
+    )
+
+
+def as_markdown(table: Table) -> str:
+    """Return a table in Markdown."""
+    header, rows = table
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in lines)
+
+
+def text(comparison: Comparison, most: int = 40) -> str:
+    """Return table, verdicts and warnings for the terminal; of many verdicts first those that found something."""
+    header, rows = table(comparison)
+    more = f"... {len(rows) - most:,} more" if len(rows) > most else ""
+    parts = [as_lines((header, rows[:most])) + ("\n" + more if more else ""), *_notes(comparison)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def markdown(comparison: Comparison) -> str:
+    """Return table, verdicts and warnings in Markdown."""
+    verdicts = "\n".join(f"- {v.text}" for v in comparison.verdicts)
+    warnings = "\n".join(f"> {warning}" for warning in comparison.warnings)
+    what = f"{legend(comparison)}."
+    parts = (as_markdown(table(comparison)), what if len(what) > 1 else "", verdicts, warnings)
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def csv(comparison: Comparison) -> str:
+    """Return the groups as CSV, with plain numbers: mean, sd and half the interval of each metric."""
+    keys = list(comparison.groups[0].settings)
+    metrics = list(comparison.means[0])
+    header = [*keys, "runs", *(f"{name}.{what}" for name in metrics for what in ("mean", "sd", "half"))]
+    rows = [
+        [
+            *(as_text(value) if group.uses(key) else "" for key, value in group.settings.items()),
+            len(group.records),
+            *(value for name in metrics for value in (means[name].mean, means[name].sd, means[name].half)),
+        ]
+        for group, means in zip(comparison.groups, comparison.means, strict=True)
+    ]
+    return files.csv(header, rows)
+
+
+def _notes(comparison: Comparison) -> Sequence[str]:
+    left_out = ""
+    if comparison.left_out:
+        states = [record.state.state for record in comparison.left_out]
+        counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
+        left_out = f"left out: {counts}"
+    found = [v.text for v in comparison.verdicts if v.distinguishable]
+    others = [v.text for v in comparison.verdicts if not v.distinguishable]
+    if len(others) > VERDICTS:
+        others = [*others[:VERDICTS], f"... {len(others) - VERDICTS} more pairs are not distinguishable"]
+    return "\n".join([*found, *others]), "\n".join(f"note: {w}" for w in comparison.warnings), left_out

@@ -1,0 +1,1 @@
+"""Diagnostics: what is odd about a run, with the number, the reason, and the override to try."""

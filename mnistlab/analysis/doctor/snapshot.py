@@ -1,0 +1,159 @@
+"""What a run left that a doctor reads: any part of it may be missing, and is then said to be."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from mnistlab.nn.network import Network
+from mnistlab.system import files
+from mnistlab.system.errors import RequestError
+
+IMAGES = 512  # of the training part, evenly spread, that go through the network
+
+Row = dict[str, float]
+
+
+@dataclass(frozen=True)
+class RunSnapshot:
+    """``history`` has a row an epoch, ``norms`` a row a layer of the last epoch; ``unseen`` says what is not there."""
+
+    state: str
+    error: str
+    settings: Mapping[str, Any]
+    history: list[Row]
+    norms: dict[str, Row]
+    metrics: Mapping[str, Any]
+    classes: int
+    counts: dict[str, int]  # training images of each class
+    network: Network | None = None
+    images: np.ndarray | None = None
+    unseen: list[str] = field(default_factory=list)
+
+    def setting(self, key: str) -> Any:
+        """Return a setting, ``optimizer.lr`` for instance, or None."""
+        found: Any = self.settings
+        for part in key.split("."):
+            found = found.get(part) if isinstance(found, Mapping) else None
+        return found
+
+    def last(self, key: str) -> float:
+        """Return a column of the last epoch, NaN where there is none."""
+        return self.history[-1].get(key, math.nan) if self.history else math.nan
+
+    def column(self, key: str) -> np.ndarray:
+        """Return a column over the epochs."""
+        return np.array([row.get(key, math.nan) for row in self.history])
+
+
+def read(given: str) -> RunSnapshot:
+    """Return the chart of a run directory or of a model alone."""
+    from mnistlab.runs.saved_run import MODEL, SavedRun, open_run
+
+    path = Path(given)
+    directory = path if path.is_dir() else path.parent
+    status = _json(directory / "status.json")
+    if not path.exists() or not (status or path.is_file() or (path / MODEL).is_file()):
+        open_run(given)  # says what is wrong
+    metrics = _json(directory / "metrics.json")
+    if metrics.get("learner") == "scikit-learn":
+        raise RequestError(f"{given}: this is a model of scikit-learn; it has no history and no weights to look at")
+    run: SavedRun | None = None
+    unseen: list[str] = []
+    if path.is_file() or (path / MODEL).is_file():
+        run = open_run(given)
+    else:
+        unseen.append(f"its weights: there is no {MODEL}")
+    history = _table(directory / "history.csv")
+    if not history:
+        unseen.append("its history: there is no history.csv with an epoch in it")
+    norms = _table(directory / "norms.csv", key="layer")
+    final = max((row["epoch"] for row in norms.values()), default=0.0)
+    names = metrics.get("class_names") or (run.class_names if run else ())
+    images = None
+    if run:
+        try:
+            images = _training_images(run)
+        except (RequestError, OSError) as error:
+            unseen.append(f"what its units do, since its training images are not there ({error})")
+    return RunSnapshot(
+        state=str(status.get("state", "")),
+        error=str(status.get("error") or ""),
+        settings=_settings(directory / ".hydra" / "config.yaml"),
+        history=history_rows(history),
+        norms={name: row for name, row in norms.items() if row["epoch"] == final},
+        metrics=metrics,
+        classes=len(names) or 10,
+        counts=_counts(directory / "class_distribution.csv"),
+        network=run.network if run else None,
+        images=images,
+        unseen=unseen,
+    )
+
+
+def history_rows(table: Mapping[str, Row]) -> list[Row]:
+    """Return the epochs in their order."""
+    return sorted(table.values(), key=lambda row: row["epoch"])
+
+
+def _training_images(run: Any) -> np.ndarray:
+    from mnistlab.data.loading import load
+    from mnistlab.runs.saved_run import own_data
+    from mnistlab.system.random import stream
+
+    own = own_data(run)
+    images = load(own.source(), stream(own.seed, "split")).train.images
+    if images.shape[1:] != run.network.image_shape:
+        raise RequestError(f"they have {images.shape[1]} x {images.shape[2]} pixels now")
+    return np.ascontiguousarray(images[np.linspace(0, len(images) - 1, min(IMAGES, len(images))).astype(int)])
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(files.read_text(path))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _settings(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(files.read_text(path))
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _table(path: Path, key: str = "epoch") -> dict[str, Row]:
+    """Return the rows of a table by their key, the last one where several have the same; numbers as floats."""
+    if not path.is_file():
+        return {}
+    try:
+        with path.open(newline="") as file:
+            rows = {
+                str(row[key]): {
+                    name: float(cell) if cell else math.nan for name, cell in row.items() if name != "layer"
+                }
+                for row in csv.DictReader(file)
+            }
+        if any("epoch" not in row for row in rows.values()):
+            raise KeyError("epoch")
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        raise RequestError(f"{path}: it is no table of mnistlab's ({error}); train the run again") from None
+    return rows
+
+
+def _counts(path: Path) -> dict[str, int]:
+    try:
+        with files.regular(path).open(newline="") as file:
+            return {str(row["class"]): int(row["train"]) for row in csv.DictReader(file)}
+    except (OSError, ValueError, KeyError, TypeError, csv.Error):
+        return {}

@@ -1,0 +1,218 @@
+"""One evaluation, in a straight line: predict -> average -> metrics -> harder images -> pictures."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from mnistlab.analysis import evaluation_artifacts
+from mnistlab.analysis.evaluation_data import Scored
+from mnistlab.config import compose
+from mnistlab.data.corruptions import noisy, rotated
+from mnistlab.metrics.classification import accuracy, brief
+from mnistlab.models.ensemble import disagreement, mean_disagreement, mean_probabilities
+from mnistlab.runs.environment import environment
+from mnistlab.runs.saved_run import MODEL, SavedRun, display_names
+from mnistlab.runs.status import Status
+from mnistlab.system import console, files, output
+from mnistlab.system.console import LOG, RESULT
+from mnistlab.system.errors import RequestError, RunError
+from mnistlab.system.random import stream
+
+HEADINGS = {
+    "test": "test accuracy",
+    "validation": "validation accuracy",
+    "train": "training accuracy",
+    "all": "accuracy",
+}
+
+LONGEST_NAME = 40  # of a run, on the terminal
+
+Row = dict[str, Any]
+
+
+def refuse_place(to: str | None, runs: Sequence[SavedRun]) -> None:
+    """Refuse a directory that holds a run or an evaluation, or lies in one of these runs."""
+    if to is None:
+        return
+    place = Path(to)
+    if (place / "status.json").exists() or (place / MODEL).exists():
+        raise RequestError(f"--to {to}: it already holds a run or an evaluation; choose another directory")
+    for run in runs:
+        if place.resolve().is_relative_to(run.directory.resolve()):
+            raise RequestError(f"--to {to}: this is inside {run.given}; nothing is written into a run")
+
+
+def claim(to: str | None, runs: Sequence[SavedRun]) -> Path:
+    """Make the directory of the evaluation, ``to`` or one named by time and run; no other process can have it too."""
+    names = display_names(runs)
+    try:
+        if to is None:
+            more = f"_and_{len(names) - 1}_more" if len(names) > 1 else ""
+            now = datetime.now().astimezone().strftime("%Y-%m-%d_%H-%M-%S-%f")
+            return Path(compose.claim(f"outputs/evaluate/{now}_{compose.slug(names[0], 60)}{more}"))
+        place = Path(to)
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "status.json").touch(exist_ok=False)
+    except OSError as error:
+        place_named = f"--to {to}" if to else str(error.filename)
+        raise RequestError(f"{place_named}: {error.strerror}; choose another place with --to DIR") from None
+    return place
+
+
+def evaluate(
+    runs: Sequence[SavedRun], scored: Scored, levels: Mapping[str, Sequence[float]], folder: Path, command: list[str]
+) -> None:
+    """Score the runs, an ensemble if they are several, and write everything about it into ``folder``.
+
+    ``levels`` says how much noise and rotation the images are scored under as well.
+    """
+    names, part = display_names(runs), scored.part
+    summary = _summary(runs, names, scored)
+    identity = hashlib.sha256(json.dumps([summary, levels]).encode()).hexdigest()[:16]
+    status = Status(folder / "status.json", identity)
+    tables: dict[str, list[Row]] = {}
+    with _recorded(status, folder):
+        status.write("running")
+        threads = max(run.threads for run in runs)
+        data = {"name": scored.dataset.name, **scored.dataset.provenance}
+        about = environment(scored.seed, threads, data, command, identity)
+        files.write_json(folder / "environment.json", about | {"runs": [str(run.directory.absolute()) for run in runs]})
+        _announce(runs, scored, threads)
+        with status.timed("evaluate"):
+            members = _predict(runs, part.images)
+            mean = mean_probabilities(members)
+            scores = evaluation_artifacts.write_results(folder, scored.split, part, mean, runs[0].class_names, summary)
+        if len(runs) > 1:
+            rows = _member_rows(runs, names, part.labels, members, mean)
+            evaluation_artifacts.write_rows(folder / "members.csv", rows)
+            _say_members(rows)
+            tables["members"] = rows
+        for what in levels:
+            with status.timed(what):
+                rows, examples = _sweep(what, levels[what], runs, names, scored)
+                evaluation_artifacts.write_sweep(folder, what, rows, examples)
+            tables[what] = rows
+        with status.timed("plots"):
+            drawn = evaluation_artifacts.draw(folder, scored.plots)
+        for path in drawn:
+            LOG.debug("wrote %s", path)
+        status.write("completed")
+    metrics = json.loads((folder / "metrics.json").read_text())
+    output.give({"directory": files.shown(folder), "metrics": metrics, **tables})
+    lines = *console.score_lines(HEADINGS[scored.split], scores), f"evaluation directory {files.shown(folder)}"
+    LOG.log(RESULT, "%s", "\n".join(lines))
+
+
+@contextmanager
+def _recorded(status: Status, folder: Path) -> Iterator[None]:
+    """Write down how the evaluation ends, whatever ends it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        status.write_quietly("interrupted")
+        raise
+    except (RunError, OSError, MemoryError) as error:
+        message = str(error)
+        if isinstance(error, OSError):
+            place = files.shown(Path(error.filename)) if error.filename else "a file"
+            message = f"{place}: {error.strerror or error}; make room, or choose another place with --to DIR"
+        elif isinstance(error, MemoryError):
+            message = f"out of memory ({error}); take less data, with data.test_limit for instance"
+        status.write_quietly("failed", message)
+        raise RunError(f"{message} (what was written is kept in {files.shown(folder)})") from None
+    except Exception as error:
+        status.write_quietly("failed", f"{type(error).__name__}: {error}")
+        raise
+
+
+def _summary(runs: Sequence[SavedRun], names: Sequence[str], scored: Scored) -> dict[str, Any]:
+    return {
+        "runs": [
+            {
+                "run": name,
+                "config_hash": run.config_hash,
+                "seed": run.seed,
+                "parameters": int(run.network.theta.size),
+                "model_sha256": run.model_sha256,
+            }
+            for run, name in zip(runs, names, strict=True)
+        ],
+        "data": scored.dataset.name,
+        "data_sha256": scored.dataset.provenance.get("sha256"),
+        "seed": scored.seed,
+        "split": scored.split,
+    }
+
+
+def _announce(runs: Sequence[SavedRun], scored: Scored, threads: int) -> None:
+    height, width = scored.part.images.shape[1:]
+    part = evaluation_artifacts.TITLES[scored.split]
+    LOG.info("data    %s, %d x %d pixels: %s, %s", scored.dataset.name, height, width, part, f"{len(scored.part):,}")
+    sizes = sorted({run.network.theta.size for run in runs})
+    parameters = f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}"
+    count = "" if len(runs) == 1 else f"{len(runs)} in an ensemble, "
+    LOG.info("model   %s%s parameters, BLAS threads %d", count, parameters, threads)
+    LOG.debug("data from %s", scored.dataset.provenance)
+
+
+def _predict(runs: Sequence[SavedRun], images: np.ndarray) -> list[np.ndarray]:
+    """Return the probabilities of each run, predicted with as many threads as it had."""
+    members = []
+    for run in runs:
+        with threadpool_limits(run.threads):
+            members.append(run.network.predict(images))
+        if not np.isfinite(members[-1]).all():
+            layer = run.network.first_not_finite(images, None) or "its output"
+            raise RunError(f"{run.given}: {layer} overflows on these images; the model is not usable, train it again")
+    return members
+
+
+def _member_rows(
+    runs: Sequence[SavedRun], names: Sequence[str], labels: np.ndarray, members: Sequence[np.ndarray], mean: np.ndarray
+) -> list[Row]:
+    """Return a row a member and one of the ensemble; disagreement is with the other members, and over all pairs."""
+    of_each, of_all = mean_disagreement(disagreement(members))
+    rows = [
+        {"run": name, "seed": run.seed, **brief(labels, probabilities), "disagreement": share}
+        for name, run, probabilities, share in zip(names, runs, members, of_each, strict=True)
+    ]
+    return [*rows, {"run": "ensemble", "seed": None, **brief(labels, mean), "disagreement": of_all}]
+
+
+def _sweep(
+    what: str, levels: Sequence[float], runs: Sequence[SavedRun], names: Sequence[str], scored: Scored
+) -> tuple[list[Row], list[np.ndarray]]:
+    """Return a row a level, and the first image at each level."""
+    labels, rows, examples = scored.part.labels, [], []
+    for level in levels:
+        images = scored.part.images
+        images = rotated(images, level) if what == "rotation" else noisy(images, level, stream(scored.seed, "noise"))
+        members = _predict(runs, images)
+        row = {"level": level, **brief(labels, mean_probabilities(members))}
+        if len(runs) > 1:
+            row |= {f"accuracy_{name}": accuracy(labels, p) for name, p in zip(names, members, strict=True)}
+        rows.append(row)
+        examples.append(images[0])
+        LOG.info("%s", _line(f"{what} {level:g}".ljust(20), row))
+    return rows, examples
+
+
+def _say_members(rows: Sequence[Row]) -> None:
+    names = [name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…" for name in (r["run"] for r in rows)]
+    width = max(20, *map(len, names))
+    for name, row in zip(names, rows, strict=True):
+        LOG.info("%s  disagreement %.2f %%", _line(name.ljust(width), row), 100 * row["disagreement"])
+
+
+def _line(what: str, row: Row) -> str:
+    interval = f"95 % interval {100 * row['low']:.2f} to {100 * row['high']:.2f}"
+    return f"{what} {100 * row['accuracy']:.2f} %  ({interval})  loss {row['loss']:.4f}"

@@ -1,0 +1,71 @@
+"""The files of an evaluation: the tables of one part, the members of an ensemble, accuracy on harder images."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mnistlab.config import report
+from mnistlab.data.dataset import Split
+from mnistlab.metrics import classification
+from mnistlab.reporting import plots
+from mnistlab.runs import artifacts, figures
+from mnistlab.system import files
+
+TITLES = {"test": "test part", "validation": "validation part", "train": "training part", "all": "all images"}
+SWEEPS = {"noise": "standard deviation; black is 0, white 1", "rotation": "degrees counterclockwise"}
+
+
+def write_results(
+    folder: Path, split: str, part: Split, probabilities: np.ndarray, names: Sequence[str], summary: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Write metrics.json and the tables of a run, for one part only; return the metrics of that part."""
+    scores = classification.evaluate(part.labels, probabilities, names)
+    files.write_json(folder / "metrics.json", {**summary, "class_names": list(names), split: scores})
+    artifacts.write_predictions(folder, part, probabilities, names, scores)
+    artifacts.write_images(folder, {split: part}, part, names)
+    return scores
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows of the same columns as CSV; None is an empty cell."""
+    cells = [["" if cell is None else cell for cell in row.values()] for row in rows]
+    files.write(path, files.csv(list(rows[0]), cells))
+
+
+def write_sweep(folder: Path, name: str, rows: Sequence[Mapping[str, Any]], examples: Sequence[np.ndarray]) -> None:
+    """Write the rows of a sweep, and one image at each of its levels."""
+    write_rows(folder / f"{name}.csv", rows)
+    levels = np.array([row["level"] for row in rows])
+    files.write(folder / f"{name}.npz", artifacts.npz(levels=levels, images=np.stack(examples)))
+
+
+def draw(folder: Path, which: report.Plots) -> list[Path]:
+    """Draw the pictures of an evaluation from the files in its directory; return their paths."""
+    return [] if which is report.Plots.none else figures.save_pictures(folder, _pictures(folder, which))
+
+
+def _pictures(folder: Path, which: report.Plots) -> Iterator[figures.Drawing]:
+    metrics = json.loads(files.read_text(folder / "metrics.json"))
+    names, split = metrics["class_names"], metrics["split"]
+    scores, title = metrics[split], TITLES[split]
+    yield from figures.pictures_of_predictions(folder, scores, names, title)
+    for name in SWEEPS:
+        if (folder / f"{name}.csv").exists():
+            yield name, partial(_sweep, folder, name)
+    if which is report.Plots.core:
+        return
+    yield figures.normalised_confusion(scores, names, title)
+    yield from figures.pictures_of_images(folder, names)
+
+
+def _sweep(folder: Path, name: str) -> plots.Picture:
+    import pandas as pd
+
+    with np.load(files.regular(folder / f"{name}.npz"), allow_pickle=False) as saved:
+        return plots.robustness(pd.read_csv(files.regular(folder / f"{name}.csv")), name, SWEEPS[name], saved["images"])

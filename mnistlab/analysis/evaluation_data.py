@@ -1,0 +1,160 @@
+"""Which images saved models are scored on: a part of their runs' own data or of other data, in the model's classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from omegaconf import OmegaConf
+
+from mnistlab.config import compose, schema
+from mnistlab.config.report import Plots
+from mnistlab.data.class_mapping import relabel
+from mnistlab.data.dataset import Dataset, Source, Split
+from mnistlab.data.loading import has_own_test, load, load_all
+from mnistlab.runs.saved_run import OwnData, SavedRun, own_data
+from mnistlab.system.console import LOG
+from mnistlab.system.errors import RequestError, whole
+from mnistlab.system.random import stream
+
+# settings of a source that do not decide which images a part holds; of the other two parts only the scaling is one
+INDIFFERENT = {
+    "test": {"scaling", "validation", "validation_from", "limit"},
+    "all": {"scaling", "validation", "validation_from"},
+}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is asked for: the part, and overrides of the configuration (``data=...``, ``seed=...``)."""
+
+    split: str
+    overrides: list[str]
+
+    @property
+    def keys(self) -> list[str]:
+        """Return the keys that are set."""
+        return [override.partition("=")[0].lstrip("+") for override in self.overrides]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The images of one part, with labels in the classes of the model, and which pictures to draw."""
+
+    split: str
+    part: Split
+    dataset: Dataset
+    seed: int
+    plots: Plots
+
+
+def choose_images(choice: Choice, runs: Sequence[SavedRun]) -> Scored:
+    """Return the images to score, checked against the models: the request cannot turn out wrong after this."""
+    source, seed, shown = _resolve(choice, runs)
+    dataset, part = _load(choice.split, source, seed)
+    _check_size(dataset, source, runs[0])
+    try:
+        part = relabel(part, dataset.class_names, runs[0].class_names)
+    except RequestError as error:
+        cure = ""
+        if hasattr(source, "class_names"):
+            cure = "; if its classes are the model's, give it their names with data.class_names=[...]"
+        raise RequestError(f"data={dataset.name}: {error}{cure}") from None
+    _warn(choice, runs, source, dataset, seed)
+    return Scored(choice.split, part, dataset, seed, shown)
+
+
+def _resolve(choice: Choice, runs: Sequence[SavedRun]) -> tuple[Source, int, Plots]:
+    """Return the source of the images, the seed of its split, and which pictures to draw."""
+    if "data" in choice.keys:
+        made = schema.experiment(compose.compose(choice.overrides))
+        of_runs = next((run.seed for run in runs if run.seed is not None), 0)
+        return made.data, made.seed if "seed" in choice.keys else of_runs, made.report.plots
+    own = _common_data(choice, runs)
+    if not choice.overrides:
+        return own.source(), own.seed, Plots.core
+    cfg = compose.compose([f"data={own.option}", *choice.overrides])
+    schema.reject_unknown_keys(cfg)
+    changes = {key.removeprefix("data."): OmegaConf.select(cfg, key) for key in choice.keys if key.startswith("data.")}
+    seed = whole("seed", cfg.seed, 0, "the seed") if "seed" in choice.keys else own.seed
+    return own.source(**changes), seed, cfg.report.plots
+
+
+def _common_data(choice: Choice, runs: Sequence[SavedRun]) -> OwnData:
+    """Return the data that all runs were trained on, as far as it decides the images of the part."""
+    of_runs = [own_data(run) for run in runs]
+    first = of_runs[0]
+    ignored = INDIFFERENT.get(choice.split, {"scaling"}) | {key.removeprefix("data.") for key in choice.keys}
+    for run, own in zip(runs, of_runs, strict=True):
+        both = f"{runs[0].given} and {run.given}"
+        if own.option != first.option:
+            raise RequestError(
+                f"{both} were trained on different data (data={first.option} and data={own.option});"
+                " say which to score with data=..."
+            )
+        for key in first.settings | own.settings:
+            mine, other = first.settings.get(key), own.settings.get(key)
+            if key not in ignored and mine != other:
+                raise RequestError(
+                    f"{both} were trained on different data (data.{key}={mine} and data.{key}={other});"
+                    f" say which to score with data.{key}=..."
+                )
+        drawn = choice.split in ("validation", "train") or (choice.split == "all" and own.settings.get("limit"))
+        if drawn and own.seed != first.seed and "seed" not in choice.keys:
+            raise RequestError(
+                f"--split {choice.split}: {both} drew different images (seed={first.seed} and seed={own.seed});"
+                " say whose to score with seed=N, or score --split test"
+            )
+    return first
+
+
+def _load(split: str, source: Source, seed: int) -> tuple[Dataset, Split]:
+    with schema.prefixed("data"):
+        if split == "all":
+            return load_all(source, stream(seed, "split"))
+        try:
+            dataset = load(source, stream(seed, "split"))
+        except RequestError as error:
+            raise RequestError(f"{error}{_all_would_do(source, seed)}") from None
+    part: Split = getattr(dataset, split)
+    if not len(part):
+        raise RequestError(
+            f"--split {split}: there is no {split} part (data.validation={source.validation}); choose another"
+        )
+    return dataset, part
+
+
+def _all_would_do(source: Source, seed: int) -> str:
+    try:
+        _, part = load_all(source, stream(seed, "split"))
+    except RequestError:
+        return ""
+    return f"; --split all scores all {len(part):,} images"
+
+
+def _check_size(dataset: Dataset, source: Source, run: SavedRun) -> None:
+    size, takes = dataset.train.images.shape[1:], run.network.image_shape
+    if size == takes:
+        return
+    cure = "choose images of that size"
+    if takes[0] == takes[1]:
+        resized = f"data.size={takes[0]}"
+        cure = f"set {resized}" if hasattr(source, "size") else f"{cure}; data=folder {resized} resizes image files"
+    both = f"its images have {size[0]} x {size[1]} pixels, and {run.given} takes {takes[0]} x {takes[1]}"
+    raise RequestError(f"data={dataset.name}: {both}; {cure}")
+
+
+def _warn(choice: Choice, runs: Sequence[SavedRun], source: Source, dataset: Dataset, seed: int) -> None:
+    """Say where a number might be taken for what it is not."""
+    digest = dataset.provenance.get("sha256")
+    same = [run for run in runs if digest is not None and run.data_sha256 == digest]
+    moved = choice.split == "validation" and any(run.seed != seed for run in same)
+    if same and (choice.split in ("train", "all") or moved or "data.test" in choice.keys):
+        LOG.warning("%s was trained on images among these: this is no test accuracy", same[0].given)
+    if "data" in choice.keys:
+        if choice.split == "test" and not has_own_test(source):
+            LOG.info("note    this data has no test part of its own: its last rows are scored; --split all scores all")
+        return
+    for run in runs:
+        if run.data_sha256 not in (None, digest):
+            LOG.warning("%s: its data has changed since it was trained", run.given)

@@ -1,0 +1,1 @@
+"""Principal components of a dataset, and the decision regions of models in their plane."""

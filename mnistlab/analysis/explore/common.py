@@ -1,0 +1,145 @@
+"""What `mnistlab explore` is asked for: the data, how many points a picture shows, and where the results go."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from mnistlab.analysis.explore.principal_components import Components, principal_components
+from mnistlab.config import compose, schema
+from mnistlab.config.schema import Experiment
+from mnistlab.data import splitting
+from mnistlab.data.dataset import Dataset, Split
+from mnistlab.data.loading import load, load_all
+from mnistlab.runs import artifacts
+from mnistlab.runs.environment import environment
+from mnistlab.system import files
+from mnistlab.system.console import LOG
+from mnistlab.system.errors import RequestError
+from mnistlab.system.random import stream
+
+POINTS = 1000
+EPOCHS = 100
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asks for."""
+
+    action: str
+    overrides: list[str]
+    models: list[str]
+    points: int | None
+    split: str
+    to: str | None
+    verbosity: str
+    command: list[str]
+
+    def sets(self, key: str) -> bool:
+        """Return whether this key is set on the command line."""
+        return any(override.partition("=")[0].lstrip("+") == key for override in self.overrides)
+
+    def experiment(self, *more: str) -> Experiment:
+        """Return the experiment of the overrides.
+
+        Unless they say otherwise nothing is held out for validation, and a network is trained for 100 epochs: so few
+        points make few steps an epoch.
+        """
+        made = schema.experiment(compose.compose([*more, *self.overrides]))
+        if not self.sets("data.validation"):
+            made = replace(made, data=replace(made.data, validation=0))
+        if not any(map(self.sets, ("trainer", "trainer.epochs", "experiment"))):
+            made = replace(made, trainer=replace(made.trainer, epochs=EPOCHS))
+        return made
+
+
+def read_data(made: Experiment, which: str) -> tuple[Dataset, Split]:
+    """Return the dataset, and the part of it that is explored: ``train``, ``test`` or ``all``."""
+    with schema.prefixed("data"):
+        if which == "all":
+            return load_all(made.data, stream(made.seed, "split"))
+        dataset = load(made.data, stream(made.seed, "split"))
+    return dataset, dataset.train if which == "train" else dataset.test
+
+
+def draw_points(asked: int | None, labels: np.ndarray, seed: int, otherwise: int) -> np.ndarray:
+    """Return the rows of the points, each class in proportion: as many as asked for, or at most ``otherwise``."""
+    if asked is not None:
+        classes = len(np.unique(labels))
+        if asked > len(labels):
+            raise RequestError(f"--points {asked}: there are only {len(labels):,} images; ask for fewer")
+        if asked < classes:
+            raise RequestError(f"--points {asked}: there are {classes} classes, and each needs a point; ask for more")
+    return splitting.draw(labels, min(asked or otherwise, len(labels)), True, stream(seed, "points"))
+
+
+def components_of(dataset: Dataset, part: Split, threads: int) -> Components:
+    """Return the principal components of a part; what is wrong with the images is said of the data."""
+    try:
+        with threadpool_limits(threads):
+            return principal_components(part.images)
+    except RequestError as error:
+        raise RequestError(f"data={dataset.name}: {error}") from None
+
+
+def refuse_place(to: str | None) -> None:
+    """Refuse a place that is not an empty directory: nothing is ever overwritten."""
+    place = Path(to) if to is not None else None
+    if place is not None and place.exists() and (not place.is_dir() or any(place.iterdir())):
+        what = "it holds files already" if place.is_dir() else "a file is in the way"
+        raise RequestError(f"--to {to}: {what}; name a directory that is new or empty")
+
+
+def claim(request: Request, name: str) -> Path:
+    """Make the directory of the results, ``--to`` or one named by the time, and return it."""
+    refuse_place(request.to)
+    try:
+        if request.to is None:
+            now = datetime.now().astimezone().strftime("%Y-%m-%d_%H-%M-%S-%f")
+            return Path(compose.claim(f"outputs/explore/{now}_{compose.slug(name, 60)}"))
+        place = Path(request.to)
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        named = f"--to {request.to}" if request.to else str(error.filename)
+        raise RequestError(f"{named}: {error.strerror}; choose another place with --to DIR") from None
+    return place
+
+
+def write_about(
+    folder: Path, request: Request, made: Experiment, dataset: Dataset, threads: int, summary: dict[str, Any]
+) -> None:
+    """Write summary.json, the same bytes for the same seed, and environment.json, where it took place."""
+    summary = {"action": request.action, "data": dataset.name, "seed": made.seed, **summary}
+    files.write_json(folder / "summary.json", summary)
+    identity = hashlib.sha256(json.dumps(summary, sort_keys=True).encode()).hexdigest()[:16]
+    data = {"name": dataset.name, **dataset.provenance}
+    files.write_json(folder / "environment.json", environment(made.seed, threads, data, request.command, identity))
+
+
+def write_components(folder: Path, found: Components, most: int, scale: float, **more: np.ndarray) -> None:
+    """Write components.npz: the scores of an image x, in pixels, are scale * (x - mean) @ axes.T."""
+    arrays = {"mean": found.mean, "axes": found.axes[:most].astype(np.float32), "scale": np.array(scale)}
+    files.write(folder / "components.npz", artifacts.npz(**arrays, **more))
+
+
+def announce(dataset: Dataset, images: np.ndarray, which: str) -> None:
+    """Say what is explored."""
+    height, width = images.shape[1:]
+    classes = len(dataset.class_names)
+    LOG.info("data    %s, %d x %d pixels, %d classes: %s", dataset.name, height, width, classes, which)
+    LOG.debug("data from %s", dataset.provenance)
+
+
+def finish(folder: Path, drawn: Sequence[Path]) -> str:
+    """Say what was drawn, and return the line that says where everything is."""
+    for path in drawn:
+        LOG.debug("wrote %s", path)
+    return f"explore directory    {files.shown(folder)}"

@@ -1,0 +1,182 @@
+"""``mnistlab explore boundary``: which class models see where in the plane of the first two principal components."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from mnistlab.analysis.explore import common as requests
+from mnistlab.analysis.explore.common import Request
+from mnistlab.analysis.explore.decision_grid import Predict, mesh_around, regions_of
+from mnistlab.analysis.explore.principal_components import Components
+from mnistlab.config import schema
+from mnistlab.config.report import Plots
+from mnistlab.config.schema import Experiment
+from mnistlab.data.augmentation import NoAugment
+from mnistlab.data.dataset import Dataset, Split
+from mnistlab.metrics.classification import accuracy
+from mnistlab.models.sklearn import Fitted, SklearnModel
+from mnistlab.nn.conv import Conv2D
+from mnistlab.nn.pooling import Pool2D
+from mnistlab.reporting import plots
+from mnistlab.runs import artifacts, figures, training_run
+from mnistlab.runs.pipeline import build, choose_threads
+from mnistlab.system import files
+from mnistlab.system.console import LOG, RESULT
+from mnistlab.system.errors import RequestError
+
+MOST_MODELS = 9
+
+
+def explore(request: Request) -> Path:
+    """Fit the models on two components, write the numbers, draw the picture, print the accuracies; return where."""
+    requests.refuse_place(request.to)
+    experiments = {name: request.experiment(f"model={name}") for name in request.models}
+    made = experiments[request.models[0]]
+    for name, other in experiments.items():
+        _check(name, other)
+    dataset, pool = requests.read_data(made, "train")
+    otherwise = len(pool) if request.sets("data.limit") else requests.POINTS
+    rows = requests.draw_points(request.points, pool.labels, made.seed, otherwise)
+    part = pool.take(rows)
+    requests.announce(dataset, part.images, f"{len(part):,} of {len(pool):,} training images")
+    threads = choose_threads(made, None, len(part))
+    found = requests.components_of(dataset, part, threads)
+    if len(found.variances) < 2:
+        raise RequestError(f"data={dataset.name}: the images have one component only, and boundary needs a plane")
+    plane = _in_the_plane(dataset, part, found)
+    scores = plane.train.images[:, 0]
+    mesh = mesh_around(scores)
+    accuracies, columns, regions = [], {}, {}
+    for name, other in experiments.items():
+        predict = _learn(other, plane)
+        probabilities = predict(scores)
+        row: dict[str, Any] = {"points": len(scores), "training_accuracy": accuracy(plane.train.labels, probabilities)}
+        if len(plane.validation):
+            held_out = predict(plane.validation.images[:, 0])
+            row |= {"validation_points": len(held_out)}
+            row |= {"validation_accuracy": accuracy(plane.validation.labels, held_out)}
+        accuracies.append({"model": name, **row})
+        columns[name] = probabilities.argmax(axis=1)
+        regions[name] = regions_of(predict, *mesh)
+        LOG.info("%s", _line(accuracies[-1]))
+
+    folder = requests.claim(request, f"boundary_{'_'.join(request.models)}")
+    summary = {
+        "data_sha256": dataset.provenance.get("sha256"),
+        "image_shape": list(part.images.shape[1:]),
+        "class_names": list(dataset.class_names),
+        "scale": dataset.scale,
+        "shares": [float(share) for share in found.shares[:2]],
+        "models": accuracies,
+    }
+    requests.write_about(folder, request, made, dataset, threads, summary)
+    files.write(folder / "accuracy.csv", files.csv(list(accuracies[0]), [list(row.values()) for row in accuracies]))
+    _write_points(folder, dataset, rows, plane.train, columns)
+    requests.write_components(folder, found, 2, dataset.scale)
+    for name, region in regions.items():
+        files.write(folder / f"boundary_{name}.npz", artifacts.npz(**vars(region)))
+    drawn = [] if made.report.plots is Plots.none else figures.save_pictures(folder, _pictures(folder))
+    said = [] if request.verbosity != "quiet" else map(_line, accuracies)
+    LOG.log(RESULT, "%s", "\n".join([*said, requests.finish(folder, drawn)]))
+    return folder
+
+
+def _check(name: str, made: Experiment) -> None:
+    """Refuse what takes images rather than two numbers."""
+    if isinstance(made.model, SklearnModel):
+        return
+    row = made.model.row(2, made.regularization)
+    if layer := next((layer for layer in row if isinstance(layer, (Conv2D, Pool2D))), None):
+        kind = next(iter(layer.spec()))
+        raise RequestError(
+            f"model={name}: two components are no image, and its layer {kind} needs one; choose a dense network"
+            " (mlp_2hidden, mlp_1hidden, softmax) or a model of scikit-learn"
+        )
+    if not isinstance(made.augment, NoAugment):
+        kind = type(made.augment).__name__
+        raise RequestError(f"augment: {kind} warps images, and two components are none; leave augment out")
+
+
+def _in_the_plane(dataset: Dataset, part: Split, found: Components) -> Dataset:
+    """Return the points as a dataset of images of 1 x 2 pixels, of type float64, that need no scaling."""
+    train, validation = (
+        Split(found.project(of.images, 2, dataset.scale)[:, None], of.labels) for of in (part, dataset.validation)
+    )
+    none = train.take(slice(0, 0))
+    return replace(dataset, train=train, validation=validation, test=none, shift=0.0, scale=1.0)
+
+
+def _learn(made: Experiment, plane: Dataset) -> Predict:
+    """Return the prediction of the experiment's model, fitted on the points."""
+    n = len(plane.train)
+    if isinstance(made.model, SklearnModel):
+        with schema.prefixed("model"):
+            made.model.check(plane.train.labels, 2)
+            if guess := made.model.guess(n, 2):
+                LOG.warning("%s", guess)
+            threads = choose_threads(made, None, n)
+            with threadpool_limits(threads):
+                fitted = Fitted(made.model, plane, made.seed, threads)
+            for warning in fitted.warnings:
+                LOG.warning("%s", warning)
+            return fitted.predict
+    deviations = plane.train.images.std(axis=0)
+    deviations = np.where(deviations > 0, deviations, 1.0)
+    standardised = replace(
+        plane,
+        train=Split(plane.train.images / deviations, plane.train.labels),
+        validation=Split(plane.validation.images / deviations, plane.validation.labels),
+    )
+    with schema.prefixed("trainer"):
+        made.trainer.check(n, len(plane.validation))
+    with schema.prefixed("schedule"):
+        made.schedule.start(made.trainer.epochs, 1)
+    network = build(made, standardised)
+    with threadpool_limits(choose_threads(made, network, n)):
+        training_run.learn(made, standardised, network)
+    return lambda points: network.predict((points / deviations[0])[:, None])
+
+
+def _write_points(
+    folder: Path, dataset: Dataset, rows: np.ndarray, points: Split, predictions: dict[str, np.ndarray]
+) -> None:
+    names = dataset.class_names
+    header = ("row", "class", "component_1", "component_2", *(f"predicted_{name}" for name in predictions))
+    lines = [
+        [int(row), names[label], *map(float, place), *(names[of_model[i]] for of_model in predictions.values())]
+        for i, (row, label, place) in enumerate(zip(rows, points.labels, points.images[:, 0], strict=True))
+    ]
+    files.write(folder / "points.csv", files.csv(header, lines))
+
+
+def _line(row: dict[str, Any]) -> str:
+    said = f"{row['model']:20} training accuracy {100 * row['training_accuracy']:.2f} %  ({row['points']:,} points)"
+    if "validation_accuracy" in row:
+        said += f"  validation accuracy {100 * row['validation_accuracy']:.2f} %  ({row['validation_points']:,} points)"
+    return said
+
+
+def _pictures(folder: Path) -> Iterator[figures.Drawing]:
+    """Yield name and drawing of the picture, from the files in the folder."""
+    import pandas as pd
+
+    about = json.loads((folder / "summary.json").read_text())
+    names = about["class_names"]
+    points = pd.read_csv(folder / "points.csv", dtype=str, keep_default_na=False)
+    number = {name: i for i, name in enumerate(names)}
+    labels = points["class"].map(number).to_numpy()
+    scores = points[["component_1", "component_2"]].to_numpy(dtype=float)
+    panels = []
+    for row in about["models"]:
+        with np.load(folder / f"boundary_{row['model']}.npz", allow_pickle=False) as file:
+            saved = {name: file[name] for name in file.files}
+        predicted = points[f"predicted_{row['model']}"].map(number).to_numpy()
+        panels.append(plots.Panel(row["model"], row["training_accuracy"], predicted=predicted, **saved))
+    yield "boundary", lambda: plots.decision_regions(panels, scores, labels, names, about["shares"])

@@ -1,0 +1,100 @@
+"""``mnistlab explore pca``: how much of the variance so many principal components explain, and what they look like."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mnistlab.analysis.explore import common as requests
+from mnistlab.analysis.explore.common import Request
+from mnistlab.analysis.explore.principal_components import Components
+from mnistlab.config.report import Plots
+from mnistlab.reporting import plots
+from mnistlab.runs import figures
+from mnistlab.runs.pipeline import choose_threads
+from mnistlab.system import files
+from mnistlab.system.console import LOG, RESULT
+
+COUNTS = (2, 3, 10, 50, 100)  # of components, whose share of the variance is said
+SHARES = (0.8, 0.9, 0.95, 0.99)  # of the variance: how many components explain that much is said
+KEPT = 100  # axes in components.npz
+DRAWN = 3  # scores of a point
+
+WORDS = {"train": "training images", "test": "test images", "all": "images, training and test part together"}
+
+
+def explore(request: Request) -> Path:
+    """Find the components, write the numbers, draw the pictures, print the shares; return the directory."""
+    requests.refuse_place(request.to)
+    made = request.experiment()
+    dataset, part = requests.read_data(made, request.split)
+    rows = requests.draw_points(request.points, part.labels, made.seed, requests.POINTS)
+    threads = choose_threads(made, None, len(part))
+    requests.announce(dataset, part.images, f"{len(part):,} {WORDS[request.split]}")
+    found = requests.components_of(dataset, part, threads)
+    count = min(DRAWN, len(found.variances))
+    scores = found.project(part.images, count, dataset.scale)
+    present = np.unique(part.labels)
+    centres = np.stack([scores[part.labels == c].mean(axis=0) for c in present])
+    summary = {
+        "data_sha256": dataset.provenance.get("sha256"),
+        "split": request.split,
+        "images": len(part),
+        "image_shape": list(part.images.shape[1:]),
+        "class_names": list(dataset.class_names),
+        "scale": dataset.scale,
+        "explained": {str(n): float(found.cumulative[n - 1]) for n in COUNTS if n <= len(found.variances)},
+        "components_needed": {str(share): found.needed(share) for share in SHARES},
+    }
+
+    folder = requests.claim(request, f"pca_{dataset.name}")
+    requests.write_about(folder, request, made, dataset, threads, summary)
+    table = zip(found.variances * dataset.scale**2, found.shares, found.cumulative, strict=True)
+    lines = [[i, *map(float, row)] for i, row in enumerate(table, 1)]
+    files.write(folder / "variance.csv", files.csv(("component", "variance", "share", "cumulative"), lines))
+    columns = ("row", "class", *(f"component_{i + 1}" for i in range(count)))
+    names = dataset.class_names
+    points = [[int(row), names[part.labels[row]], *map(float, scores[row])] for row in rows]
+    files.write(folder / "points.csv", files.csv(columns, points))
+    requests.write_components(folder, found, KEPT, dataset.scale, centres=centres, centre_classes=present)
+    drawn = [] if made.report.plots is Plots.none else figures.save_pictures(folder, _pictures(folder))
+    LOG.log(RESULT, "%s", "\n".join([*_said(found, summary), requests.finish(folder, drawn)]))
+    return folder
+
+
+def _said(found: Components, summary: Mapping[str, Any]) -> Iterator[str]:
+    first = " + ".join(f"{100 * share:.6f}" for share in found.shares[:2])
+    for count, share in summary["explained"].items():
+        of_each = f"  ({first})" if count == "2" else ""
+        yield f"{f'{count} components':20} {100 * share:.2f} % of the variance{of_each}"
+    for share, count in summary["components_needed"].items():
+        yield f"{f'{100 * float(share):.0f} % of the variance':20} {count:,} of {len(found.variances):,} components"
+
+
+def _pictures(folder: Path) -> Iterator[figures.Drawing]:
+    """Yield name and drawing of each picture, from the files in the folder."""
+    import pandas as pd
+
+    about = json.loads((folder / "summary.json").read_text())
+    variance = pd.read_csv(folder / "variance.csv")
+    points = pd.read_csv(folder / "points.csv", dtype={"class": str}, keep_default_na=False)
+    with np.load(folder / "components.npz", allow_pickle=False) as file:
+        saved = {name: file[name] for name in file.files}
+    names, shares = about["class_names"], variance["share"].to_numpy()
+    labels = np.array([names.index(name) for name in points["class"]], dtype=int)
+    scores = points.iloc[:, 2:].to_numpy()
+    needed = {float(share): count for share, count in about["components_needed"].items()}
+    yield "scree", lambda: plots.scree(shares)
+    yield "cumulative", lambda: plots.cumulative(variance["cumulative"].to_numpy(), needed)
+    if scores.shape[1] >= 2:
+        centres = dict(zip(map(int, saved["centre_classes"]), saved["centres"], strict=True))
+        yield "scatter_2d", lambda: plots.scatter(scores, labels, centres, shares, names, about["images"])
+    if scores.shape[1] >= 3:
+        yield "scatter_3d", lambda: plots.scatter_3d(scores, labels, shares, names, about["images"])
+    shape = about["image_shape"]
+    mean, axes = saved["mean"].reshape(shape), saved["axes"].reshape(-1, *shape)
+    yield "components", lambda: plots.eigenimages(mean, axes, shares)

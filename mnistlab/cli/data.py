@@ -1,0 +1,154 @@
+"""``mnistlab data list | fetch | show``: what data there is, getting it, and looking at it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mnistlab.system import output
+from mnistlab.system.errors import RequestError, did_you_mean
+
+USAGE = """\
+Usage: mnistlab data list [--json]
+       mnistlab data fetch NAME [--to FOLDER] [--json]
+       mnistlab data show [data=NAME ...] [key=value ...] [--to FOLDER] [--json]
+
+  list    the datasets that have a name: images, classes, and where each was found
+  fetch   download one into the user's cache, or into FOLDER (then use data.root=FOLDER)
+  show    where it came from, the balance of its classes, and pictures (in outputs/data, or FOLDER); with
+          augment=elastic for instance also of what training sees
+
+  --json  one JSON object instead
+"""
+
+
+def main(arguments: list[str]) -> int:
+    """Do what the first word says."""
+    if not arguments or {"-h", "--help"} & {*arguments}:
+        print(USAGE, end="")  # noqa: T201
+        return 0 if arguments else 2
+    if arguments[0] not in ACTIONS:
+        raise RequestError(
+            f"data {arguments[0]}: choose one of {', '.join(ACTIONS)}{did_you_mean(arguments[0], ACTIONS)}"
+        )
+    return ACTIONS[arguments[0]](arguments[1:])
+
+
+def list_datasets(arguments: list[str]) -> int:
+    """Print a table of the datasets."""
+    from mnistlab.data.sources.published import catalogue
+
+    if arguments:
+        raise RequestError(f"{arguments[0]}: `mnistlab data list` takes no arguments but --json")
+    rows = catalogue()
+    table = [("data=", "training + test", "classes", "what", "where")]
+    for row in rows:
+        size = f"{row['train']:,} + {row['test']:,}"
+        where = row["found"] or f"not here; `mnistlab data fetch {row['name']}` downloads {_megabytes(row['download'])}"
+        table.append((row["name"], size, str(row["classes"]), row["what"], where))
+    widths = [max(len(line[i]) for line in table) for i in range(4)]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=False)) + "  " + line[4]
+        for line in table
+    ]
+    own = "Own files: data=csv data.path=FILE, data=npz data.path=FILE, data=idx data.path=FOLDER, "
+    own += "data=folder data.path=FOLDER"
+    output.show({"datasets": rows}, "\n".join([*lines, "", own]))
+    return 0
+
+
+def fetch_dataset(arguments: list[str]) -> int:
+    """Download one dataset."""
+    from mnistlab.data.sources.published import catalogue, fetch
+    from mnistlab.system import console
+
+    names, to = _folder_option(arguments)
+    downloadable = [row["name"] for row in catalogue() if row["download"]]
+    if len(names) != 1:
+        raise RequestError(
+            f"data fetch {' '.join(names)}: one name was expected; choose one of {', '.join(downloadable)}"
+        )
+    if names[0] not in downloadable:
+        raise RequestError(
+            f"data fetch {names[0]}: choose one of {', '.join(downloadable)}{did_you_mean(names[0], downloadable)}"
+        )
+    console.start("normal")
+    folder = fetch(names[0], Path(to) if to else None)
+    output.show({"name": names[0], "folder": folder}, f"{names[0]} is in {folder}")
+    return 0
+
+
+def show_dataset(arguments: list[str]) -> int:
+    """Print provenance and class balance, and draw the sample grid and the class distribution."""
+    from mnistlab.config import compose, schema
+    from mnistlab.data.augmentation import NoAugment
+    from mnistlab.data.loading import describe, load
+    from mnistlab.reporting import plots
+    from mnistlab.runs import artifacts, figures
+    from mnistlab.system import console
+    from mnistlab.system.random import stream
+
+    overrides, to = _folder_option(arguments)
+    console.start("normal")
+    cfg = compose.compose(overrides)
+    made = schema.experiment(cfg)
+    with schema.prefixed("data"):
+        dataset = load(made.data, stream(made.seed, "split"))
+    with schema.prefixed("augment"):
+        made.augment.check(*dataset.train.images.shape[1:])
+    about = describe(dataset)
+    lines = [f"{about['name']}: {about['height']} x {about['width']} pixels, {len(about['classes'])} classes"]
+    for key, value in about["provenance"].items():
+        if key not in ("name",) and value is not None:
+            lines.append(f"  {key:18}{_text(value)}")
+    width = max(5, *(len(row["class"]) for row in about["classes"]))
+    lines += ["", f"  {'class':{width}}  {'train':>7}  {'validation':>10}  {'test':>6}"]
+    for row in [*about["classes"], {"class": "all", **about["rows"]}]:
+        lines.append(f"  {row['class']:{width}}  {row['train']:>7,}  {row['validation']:>10,}  {row['test']:>6,}")
+
+    folder = Path(to) if to else Path("outputs", "data", about["name"])
+    folder.mkdir(parents=True, exist_ok=True)
+    counts = {part: [row[part] for row in about["classes"]] for part in ("train", "validation", "test")}
+    names = list(dataset.class_names)
+    drawn = {
+        "samples": plots.samples(dataset.train.images, dataset.train.labels, names),
+        "class_distribution": plots.class_distribution(counts, names),
+    }
+    if not isinstance(made.augment, NoAugment):
+        artifacts.write_augmented(folder, dataset.train, made.augment, stream(made.seed, "augment"))
+        drawn["augmented"] = figures.augmented(folder, names)
+    for name, picture in drawn.items():
+        plots.save(picture, folder / f"{name}.png")
+    paths = [folder / f"{name}.png" for name in drawn]
+    lines += ["", f"pictures: {', '.join(map(str, paths))}"]
+    output.show({**about, "pictures": paths}, "\n".join(lines))
+    return 0
+
+
+ACTIONS: dict[str, Callable[[list[str]], int]] = {"list": list_datasets, "fetch": fetch_dataset, "show": show_dataset}
+
+
+def _folder_option(arguments: list[str]) -> tuple[list[str], str | None]:
+    rest, to = [], None
+    remaining = iter(arguments)
+    for argument in remaining:
+        if argument == "--to" or argument.startswith("--to="):
+            to = argument[5:] if argument.startswith("--to=") else next(remaining, "")
+            if not to:
+                raise RequestError("--to: a folder was expected")
+        elif argument.startswith("-"):
+            raise RequestError(f"{argument}: unknown option; see `mnistlab data --help`")
+        else:
+            rest.append(argument)
+    return rest, to
+
+
+def _megabytes(size: int | None) -> str:
+    return f"{size / 1e6:,.0f} MB" if size else "it"
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_text(inner)}" for key, inner in value.items())
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

@@ -1,0 +1,105 @@
+"""Composition: overrides in, a checked configuration out, by Hydra."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra._internal.utils import get_args_parser
+from hydra.core.config_store import ConfigStore
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from mnistlab.config import hydra_guard
+from mnistlab.config.errors import one_line
+from mnistlab.config.options import folder, groups_in_lines
+from mnistlab.config.schema import GROUPS, Root
+from mnistlab.system.errors import RequestError
+
+
+def register(claiming: bool = True) -> None:
+    """Make schemas and resolvers known to Hydra. With ``claiming`` a run's directory is made when it is named."""
+    hydra_guard.install(folder())
+    store = ConfigStore.instance()
+    store.store(group="schema", name="root", node=Root)
+    for group, schemas in GROUPS.items():
+        for name, schema in schemas.items():
+            store.store(group=f"schema/{group}", name=name, node=schema)
+    OmegaConf.register_new_resolver("groups", groups_in_lines, replace=True)
+    OmegaConf.register_new_resolver("slug", slug, replace=True)
+    OmegaConf.register_new_resolver("claim", claim if claiming else str, use_cache=True, replace=True)
+
+
+CLAIMED: set[Path] = set()  # directories that this process made for its runs
+
+
+def claim(path: str) -> str:
+    """Make a directory that did not exist and return its path: ``path``, or ``path-2``, ``path-3``, ...
+
+    Two runs that start in the same microsecond thus never share one.
+    """
+    for attempt in range(1, 1000):
+        chosen = Path(path if attempt == 1 else f"{path}-{attempt}")
+        try:
+            chosen.mkdir(parents=True, exist_ok=False)
+        except FileExistsError:
+            if not chosen.exists():  # a part of the path is a file
+                raise
+            continue
+        CLAIMED.add(chosen.absolute())
+        return str(chosen)
+    raise RequestError(f"hydra.run.dir={path}: a thousand directories of this name exist; remove some")
+
+
+def quoted(value: Path | str) -> str:
+    """Return a value as quoted text of Hydra's override grammar."""
+    text = str(value).replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{text}'"
+
+
+def slug(text: str, most: int = 80) -> str:
+    """Return ``text`` as part of a file name: no slashes, no spaces, at most ``most`` characters."""
+    return re.sub(r"[^\w.,=+-]+", "-", text).strip("-_")[:most]
+
+
+def compose(overrides: Sequence[str]) -> DictConfig:
+    """Return the configuration for these overrides, outside a Hydra run; every error is a `RequestError`."""
+    register(claiming=False)
+    try:
+        with initialize_config_dir(version_base="1.3", config_dir=str(folder())):
+            return hydra_compose("config", overrides=list(overrides))
+    except (HydraException, OmegaConfBaseException, ValueError, TypeError, RecursionError) as error:
+        raise RequestError(one_line(error, overrides)) from None
+
+
+def flags_first(arguments: Sequence[str]) -> list[str]:
+    """Return Hydra's flags, each with its value, before the overrides: argparse takes none for it that come after."""
+    known = {name: action.nargs for action in get_args_parser()._actions for name in action.option_strings}
+    flags, overrides, words = list[str](), list[str](), list(arguments)
+    while words:
+        word = words.pop(0)
+        if not word.startswith("-"):
+            overrides.append(word)
+            continue
+        flags.append(word)
+        takes = known.get(word, 0)
+        if words and (takes is None or (takes == "?" and "=" not in words[0])):
+            flags.append(words.pop(0))
+    return flags + overrides
+
+
+def parse_flags(arguments: Sequence[str]) -> argparse.Namespace:
+    """Return Hydra's command-line flags and the overrides; argparse's usage page becomes a `RequestError`."""
+    parser = get_args_parser()
+
+    def refuse(message: str) -> NoReturn:
+        raise RequestError(f"{message}; see `mnistlab train --help`")
+
+    parser.error = refuse  # type: ignore[method-assign]
+    return parser.parse_args(list(arguments))

@@ -1,0 +1,91 @@
+"""In what a run differs from the defaults: the options that it chose, and the values these do not have themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, fields
+from enum import Enum
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from mnistlab.config.options import folder
+from mnistlab.config.schema import GROUPS, schema_of
+from mnistlab.system.flatten import as_text
+
+SHARED = ("regularization", "trainer")  # groups with one schema, whose options only set values
+
+
+class Change(NamedTuple):
+    """One setting that is not the default; ``default`` is None where there is no such setting by default."""
+
+    key: str
+    value: str
+    default: str | None
+
+
+def changes(settings: Mapping[str, Any], seed: int | None) -> list[Change]:
+    """Return the differences from ``conf/config.yaml``; ``settings`` are those of a `Record`.
+
+    A value is compared with the one that its own option has by default: ``model=lenet5`` is one difference, not one a
+    layer. An option that is not known here, of a folder given with --config-dir for instance, has no defaults.
+    """
+    chosen = {key: as_text(value) for key, value in settings.items() if "." not in key and isinstance(value, str)}
+    usual = choices()
+    found = [
+        Change(key, option, usual.get(key) or "none")
+        for key, option in chosen.items()
+        if key in (*GROUPS, *SHARED, "experiment") and option != (usual.get(key) or "null")
+    ]
+    for key, value in settings.items():
+        group, dot, inner = key.partition(".")
+        if not dot:
+            continue
+        known = _values(group, chosen.get(group, usual.get(group) or ""))
+        found += _differing(key, value, known[inner]) if inner in known else [Change(key, as_text(value), None)]
+    return found if seed in (0, None) else [*found, Change("seed", str(seed), "0")]
+
+
+def _differing(key: str, value: Any, default: Any) -> Iterator[Change]:
+    """Yield what differs; of two lists of equally many layers only the settings that do."""
+    if value == default:
+        return
+    if isinstance(value, list) and isinstance(default, list) and len(value) == len(default):
+        for i, (one, other) in enumerate(zip(value, default, strict=True)):
+            yield from _differing(f"{key}.{i}", one, other)
+    elif isinstance(value, Mapping) and isinstance(default, Mapping) and value.keys() == default.keys():
+        for name in value:
+            yield from _differing(f"{key}.{name}", value[name], default[name])
+    else:
+        yield Change(key, as_text(value), as_text(default))
+
+
+@cache
+def choices() -> dict[str, str | None]:
+    """Return the option of each group that is taken where none is named."""
+    content = _yaml(folder() / "config.yaml")
+    lines = [line for line in content.get("defaults", []) if isinstance(line, dict)]
+    return {group: option for line in lines for group, option in line.items() if not group.startswith("override ")}
+
+
+@cache
+def _values(group: str, options: str) -> dict[str, Any]:
+    """Return the values that an option has by itself; of several, ``[l2,dropout]``, those of all."""
+    found: dict[str, Any] = {}
+    for option in options.strip("[]").split(","):
+        schema = schema_of(group, option.strip())
+        for one in fields(schema) if schema else ():
+            default = one.default if one.default_factory is MISSING else one.default_factory()
+            default = default.name if isinstance(default, Enum) else default
+            found.setdefault(one.name, None if default is MISSING else default)
+        path = folder() / group / f"{option.strip()}.yaml"
+        if path.is_file():
+            found |= {key: value for key, value in _yaml(path).items() if key != "defaults"}
+    return found
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    content = yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    return content if isinstance(content, dict) else {}

@@ -1,0 +1,260 @@
+"""Hydra's and OmegaConf's errors in one line that names the key, the value, what was expected and the cure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import MISSING, fields
+from typing import Any
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.errors import HydraException, OverrideParseException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from mnistlab.config.options import folder, group_names, option_names
+from mnistlab.config.schema import GROUPS, Root, schema_of
+from mnistlab.nn.architectures import LAYERS, LayerList
+from mnistlab.system.errors import RequestError, did_you_mean
+
+TYPES = {"Float": "a number", "Integer": "a whole number", "Boolean": "true or false", "String": "text"}
+EXAMPLES = {"units": "100", "filters": "8", "kernel": "3"}  # of settings that a layer needs
+
+
+def one_line(error: BaseException, overrides: Sequence[str]) -> str:
+    """Return the message for an error that came out of Hydra under these command-line overrides."""
+    chain = list(_chain(error))
+    for cause in chain:
+        if isinstance(cause, RequestError):
+            return str(cause)
+        if isinstance(cause, OSError) and not isinstance(cause, HydraException):
+            where = next(
+                (value for key, _, value in (o.partition("=") for o in overrides) if key == "hydra.run.dir"), None
+            )
+            place = where or cause.filename
+            return f"hydra.run.dir={place}: {cause.strerror}; choose another place with hydra.run.dir=DIR"
+        if isinstance(cause, RecursionError):
+            chosen = next((text for text in overrides if _key(text) == "experiment"), "the configuration")
+            return f"{chosen}: its files or values name each other in a circle; look at its defaults and every ${{...}}"
+    text = str(error)
+    if line := _item_error("; ".join(map(str, chain)), overrides):
+        return line
+    if isinstance(error, TypeError) and "can only concatenate str" in text:  # a list in a list, for a name
+        return _no_option(overrides)
+    if not any(isinstance(cause, (HydraException, OmegaConfBaseException, ValueError)) for cause in chain):
+        raise error
+    if match := re.search(r"Multiple values for (\w+)", text):
+        return f"{match[1]}: it is chosen twice; write {match[1]}=OPTION once, without a plus"
+    if "Config group override must be a string or a list" in text:
+        return _no_option(overrides)
+    if match := re.search(r"Ambiguous value for argument '([^']+)'", text):
+        key, _, values = match[1].partition("=")
+        return f"{match[1]}: one value was expected; `mnistlab train -m` takes several, and a list is {key}=[{values}]"
+    if match := re.search(r"Missing mandatory value: (\w+)", text):
+        return f"{match[1]}: one of its options is needed; choose one of {', '.join(option_names(match[1]))}"
+    if isinstance(error, OverrideParseException):
+        return _parse_error(error.override)
+    if match := re.search(
+        r"Could not (?:override|append to config\. An item is already at|delete from config\.) ?'([^']+)'", text
+    ):
+        return _unknown_key(match[1], text, overrides)
+    if match := re.search(r"Could not (?:find|load) '([^']+)'", text):
+        return _unknown_option(match[1], text)
+    if match := re.search(
+        r"Primary config (?:module|directory) .*|Additional config directory '([^']+)' not found", text
+    ):
+        return f"--config-dir={match[1] or ''}: no such directory"
+    for cause in chain:
+        if isinstance(cause, OmegaConfBaseException):
+            return _value_error(cause, text, overrides)
+    return " ".join(line.strip() for line in text.splitlines() if line.strip())
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and what caused it."""
+    current: BaseException | None = error
+    while current is not None:
+        yield current
+        current = current.__cause__ or current.__context__
+
+
+def _item_error(text: str, overrides: Sequence[str]) -> str | None:
+    """Say what is wrong with an override of an item of a list, for which Hydra passes Python's own errors on."""
+    word = re.search(r"invalid literal for int\(\) with base 10: '(.*)'|Index '(.*)' \(str\) is not an int", text)
+    for override in overrides:
+        key = _key(override)
+        items, _, last = key.rpartition(".")
+        if "list indices must be integers" in text and override.startswith("~") and last.isdecimal():
+            cure = f"; {key}=identity makes a layer do nothing" if items == "model.layers" else ""
+            return f"{override}: an item of a list is not left out; write the list without it, {items}=[...]{cure}"
+        if word and f".{word[1] or word[2]}." in f"{key}.":
+            items = f"{key}.".partition(f".{word[1] or word[2]}.")[0]
+            return f"{override}: {items} is a list, whose items have numbers; the first is {items}.0"
+    return None
+
+
+def _key(override: str) -> str:
+    """Return the key of an override, without a plus or a tilde."""
+    return override.partition("=")[0].lstrip("+~")
+
+
+def _parse_error(override: str) -> str:
+    if override and "=" not in override:
+        if override in ("train", "data") or not override[0].isalnum():
+            return f"{override}: unknown argument; see `mnistlab train --help`"
+        return f"{override}: key=value was expected, optimizer.lr=0.01 for instance"
+    return (
+        f"{override}: Hydra cannot read the value; close every bracket, and quote text, as in 'data.path=\"a, b.csv\"'"
+    )
+
+
+def _no_option(overrides: Sequence[str]) -> str:
+    for override in overrides:
+        group, _, value = override.partition("=")
+        group = group.lstrip("+")
+        if group in group_names() and value not in option_names(group):
+            return f"{override}: choose one of {', '.join(option_names(group))}"
+    return "a config group takes the name of an option"
+
+
+def _unknown_option(path: str, text: str) -> str:
+    group, _, option = path.rpartition("/")
+    if group.startswith("hydra/") and (listed := re.search(r"Available options in '[^']+':\n((?:\t.*\n?)+)", text)):
+        options = listed[1].split()
+        return f"{group}={option}: choose one of {', '.join(options)}{did_you_mean(option, options)}"
+    if group.partition("/")[0] in group_names():
+        group, _, option = path.partition("/")  # experiment=ghimire/kaiming_42k
+    if group not in group_names():
+        groups = group_names()
+        near = did_you_mean(group, groups)
+        return f"{path}: there is no config group {group!r}; choose one of {', '.join(groups)}{near}"
+    near = did_you_mean(option, option_names(group))
+    return f"{group}={option}: there is no such option; choose one of {', '.join(_near_options(group, option))}{near}"
+
+
+def _near_options(group: str, option: str) -> list[str]:
+    """Return the options of the folder that an option names, ghimire/..., or those of none and the folders."""
+    options = option_names(group)
+    folder = option.partition("/")[0]
+    if of_folder := [name for name in options if name.startswith(f"{folder}/")]:
+        return of_folder
+    return [
+        *(name for name in options if "/" not in name),
+        *sorted({f"{n.partition('/')[0]}/..." for n in options if "/" in n}),
+    ]
+
+
+def _unknown_key(key: str, text: str, overrides: Sequence[str]) -> str:
+    if "already at" in text:
+        return f"+{key}: the key exists already; write {key}=... without the plus"
+    group, _, rest = key.partition(".")
+    chosen = _chosen(group, overrides)
+    if of_layer := re.fullmatch(r"model\.layers\.(\d+)(?:\.(\w+))?(?:\.(\w+))?", key):
+        override = next((one for one in overrides if _key(one) == key), key)
+        layers = _layers_without(override, overrides)
+        if int(of_layer[1]) < len(layers):
+            return _unknown_setting(override, of_layer[2], of_layer[3], layers[int(of_layer[1])])
+        if not layers and schema_of(group, chosen) is LayerList:
+            return f"{key}: no such key there; `mnistlab explain model={chosen}` lists the layers, from 0"
+    schema = schema_of(group, chosen)
+    if rest and schema is not None:
+        if rest in {f.name for f in fields(schema)}:
+            return f"+{key}: the key exists already; write {key}=... without the plus"
+        known = [f.name for f in fields(schema)]
+        near = did_you_mean(rest, known).replace("mean ", f"mean {group}.")
+        where = f"{group}={chosen}" if group in GROUPS else group
+        return f"{key}: unknown key; {where} has {', '.join(known) or 'no keys'}{near}"
+    candidates = [*group_names(), *Root.__dataclass_fields__]
+    for name in candidates:
+        schema = schema_of(name, _chosen(name, overrides))
+        if schema is not None and rest:
+            candidates = [*candidates, *(f"{name}.{f.name}" for f in fields(schema))]
+    return f"{key}: unknown key{did_you_mean(key, candidates) or '; see `mnistlab train --help`'}"
+
+
+def _layers_without(override: str, overrides: Sequence[str]) -> list[Any]:
+    """Return model.layers as it is without one override; nothing where there is no such list, or more is wrong."""
+    others = [other for other in overrides if other != override]
+    if len(others) == len(overrides):
+        return []
+    try:
+        with initialize_config_dir(version_base="1.3", config_dir=str(folder())):
+            made = hydra_compose("config", overrides=others)
+        layers = OmegaConf.to_container(OmegaConf.select(made, "model.layers", default=OmegaConf.create([])))
+    except (HydraException, OmegaConfBaseException, ValueError, TypeError, RecursionError):
+        return []
+    return layers if isinstance(layers, list) else []
+
+
+def _unknown_setting(override: str, kind: str | None, setting: str | None, there: Any) -> str:
+    """Say what is wrong with the key of a layer, given what stands at its place: a name, or a name with settings.
+
+    Hydra merges a mapping into a mapping and replaces a name; so another kind of layer is named before it is set.
+    """
+    key, value = _key(override), override.partition("=")[2]
+    place = ".".join(key.split(".")[:3])
+    stands = there if isinstance(there, str) else " and ".join(there) if isinstance(there, dict) else str(there)
+    if override.startswith("~"):
+        return f"{override}: nothing is set there, and nothing to leave out; {place} is {stands}"
+    if kind is None:  # model.layers.0={conv: {filters: 8}}
+        kind, _, value = value.strip("{} ").partition(":")
+        value = value.strip(" {}")
+    if kind not in LAYERS:
+        return f"{key}: no such layer there; {place} is {stands}{did_you_mean(kind, [stands, *LAYERS])}"
+    known = [f.name for f in fields(LAYERS[kind])]
+    if setting is not None and setting not in known:
+        takes = f"takes {', '.join(known)}" if known else "takes no settings"
+        return f"{key}: unknown setting; {kind} {takes}{did_you_mean(setting, known)}"
+    if kind == stands and not isinstance(there, str):
+        if setting is None:
+            return f"{override}: {place} has not all of these settings; write ++{override}"
+        return f"{key}: not set in {place}, so it takes a plus: +{key}=..."
+    if setting is not None or ":" not in value:
+        settings = {f.name: EXAMPLES.get(f.name, "...") for f in fields(LAYERS[kind]) if f.default is MISSING}
+        settings |= {setting: value} if setting else {}
+        value = ", ".join(f"{name}: {shown}" for name, shown in settings.items())
+    described = f"'{place}={{{kind}: {{{value.strip('{} ')}}}}}'" if value else ""
+    named = "" if described and isinstance(there, str) else f"{place}={kind} "
+    return f"{key}: {place} is {stands} and has no such key; write {named}{described}".rstrip()
+
+
+def _chosen(group: str, overrides: Sequence[str]) -> str:
+    """Return the option that is chosen in a group: the last override of it, or the one of the defaults list."""
+    found = re.search(rf"^  - {re.escape(group)}: (\w+)", (folder() / "config.yaml").read_text(), re.MULTILINE)
+    option = found[1] if found else ""
+    for override in overrides:
+        key, _, value = override.partition("=")
+        if key.lstrip("+") == group:
+            option = value
+    return option
+
+
+def _value_error(error: OmegaConfBaseException, text: str, overrides: Sequence[str]) -> str:
+    message = (getattr(error, "msg", None) or str(error)).splitlines()[0]
+    override = re.search(r"Error merging override (\S+)", text)
+    full_key = re.sub(r"\[(\d+)\]", r".\1", str(getattr(error, "full_key", "") or ""))  # as on the command line
+    shown = override[1] if override else full_key
+    for candidate in overrides:
+        if _key(candidate) == full_key or (override and candidate.startswith(override[1])):
+            shown = candidate
+    if "does not support deletion" in message:
+        return f"{shown}: a key is not left out; give it another value, {shown.lstrip('~')}=..."
+    if match := re.search(r"could not be converted to (\w+)", message):
+        return f"{shown}: {TYPES.get(match[1], match[1])} was expected"
+    if re.search("is not Optional|cannot be assigned None|Incompatible value 'None'", message):
+        return f"{shown}: a value was expected; leave the key out for its default"
+    if "list index out of range" in message:
+        return f"{shown}: the list is shorter; its first item has the number 0 (`mnistlab train --cfg job` shows it)"
+    if "is not a valid bool" in message:
+        return f"{shown}: true or false was expected"
+    if "is not a ListConfig, list or tuple" in message:
+        key, _, value = shown.partition("=")
+        return f"{shown}: a list was expected, {key}=[{value or '...'}] for instance"
+    if "incompatible with type hint 'Union[int, str]'" in message:
+        return f"{shown}: a whole number or a name was expected"
+    if match := re.search(r"Invalid value '.*?', expected one of \[(.*)\]", message):
+        value = shown.partition("=")[2]
+        options = match[1].split(", ")
+        return f"{shown}: choose one of {match[1]}{did_you_mean(value, options)}"
+    return f"{shown}: {message}" if shown else message

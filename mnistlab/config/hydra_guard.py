@@ -1,0 +1,92 @@
+"""What stands between a YAML file of anyone's and Hydra, which would import and call whatever such a file names.
+
+Two of Hydra's functions are wrapped: the one that every file is loaded by, and the one that composes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_repository import ConfigRepository
+from hydra.core.object_type import ObjectType
+from hydra.plugins.config_source import ConfigResult
+from omegaconf import DictConfig, OmegaConf
+
+from mnistlab.config import safe_yaml
+from mnistlab.system import files
+from mnistlab.system.errors import RequestError
+
+HYDRAS_CLASSES = ("hydra._internal.core_plugins.", "hydra_plugins.")
+LOGGING = {
+    "version": 1,
+    "root": None,
+    "disable_existing_loggers": False,
+}  # of hydra/job_logging=none: a class a handler
+AS_SHIPPED: dict[str, Any] = {
+    "callbacks": {},
+    "output_subdir": None,  # .hydra is written by the run itself
+    "job_logging": LOGGING,
+    "hydra_logging": LOGGING,
+    "job.env_set": {},  # an environment variable can make a program load code
+    "job.env_copy": [],
+}
+
+_load_config = ConfigRepository.load_config
+_load_configuration = ConfigLoaderImpl.load_configuration
+_trusted = Path()
+
+
+def install(trusted: Path) -> None:
+    """Wrap Hydra's functions; the files in ``trusted`` are ours."""
+    global _trusted
+    _trusted = trusted
+    ConfigRepository.load_config = _load_checked  # type: ignore[method-assign]
+    ConfigLoaderImpl.load_configuration = _compose_checked  # type: ignore[method-assign]
+
+
+def _load_checked(self: ConfigRepository, config_path: str) -> ConfigResult | None:
+    """Load a YAML file as Hydra does, after it was found to be safe; it must lie in its own folder of configurations.
+
+    Every file passes here: of --config-dir, of hydra.searchpath, of the defaults of other files.
+    """
+    if ".." in Path(config_path).parts:
+        raise RequestError(f"{config_path}: this leads out of the configuration's folder; name an option of a group")
+    source = self._find_object_source(config_path, ObjectType.CONFIG)
+    path = Path(source.path, source._normalize_file_name(config_path)) if source and source.scheme() == "file" else None
+    if path is None or path.is_relative_to(_trusted):
+        return _load_config(self, config_path)
+    safe_yaml.read(path, mapping=True)
+    try:
+        return _load_config(self, config_path)
+    except (yaml.YAMLError, ValueError) as error:  # a key that is there twice, or a value that is none
+        problem = safe_yaml.problem(error) if isinstance(error, yaml.YAMLError) else str(error).splitlines()[0]
+        raise RequestError(f"{files.shown(path)}: {problem}") from None
+
+
+def _compose_checked(self: ConfigLoaderImpl, *given: Any, **named: Any) -> DictConfig:
+    """Compose as Hydra does, and refuse what would make it run other code than its own and ours."""
+    composed = _load_configuration(self, *given, **named)
+    hydra = OmegaConf.to_container(composed.hydra, resolve=False)
+    for key, shipped in AS_SHIPPED.items():
+        found: Any = hydra
+        for part in key.split("."):
+            found = found[part]
+        if found != shipped:
+            raise RequestError(f"hydra.{key}: this is not changed by a configuration here; leave it out")
+    for key, target in _targets(hydra, "hydra"):
+        if not str(target).startswith(HYDRAS_CLASSES):
+            raise RequestError(f"{key}={target}: a configuration names no code here; leave it out")
+    return composed
+
+
+def _targets(node: Any, place: str) -> Iterator[tuple[str, Any]]:
+    """Yield every ``_target_`` below a node, with its key."""
+    for key, value in node.items() if isinstance(node, dict) else enumerate(node):
+        if key == "_target_":
+            yield f"{place}.{key}", value
+        elif isinstance(value, (dict, list)):
+            yield from _targets(value, f"{place}.{key}")

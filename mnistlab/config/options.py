@@ -1,0 +1,40 @@
+"""The files of ``conf/``: which groups there are, and which options each has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+
+def folder() -> Path:
+    """Return the folder of YAML files: inside the installed package, or beside it in a source tree."""
+    package = Path(__file__).resolve().parent.parent
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parent / "conf"
+
+
+def option_names(group: str) -> list[str]:
+    """Return the options of a config group, those of its folders with their folder's name: ghimire/kaiming_42k."""
+    root = folder() / group
+    return sorted(path.relative_to(root).with_suffix("").as_posix() for path in root.rglob("*.yaml"))
+
+
+def group_names() -> list[str]:
+    """Return the config groups a user chooses from."""
+    return sorted(path.name for path in folder().iterdir() if path.is_dir() and path.name != "hydra")
+
+
+def groups_in_lines(sources: Sequence[Mapping[str, str]]) -> str:
+    """Return a line a group, and a folder of one, with its options: what `mnistlab train --help` lists.
+
+    ``sources`` are Hydra's folders of configuration, one given with --config-dir among them.
+    """
+    found: dict[str, set[str]] = {}
+    for source in sources:
+        root = Path(source["path"])
+        for path in root.rglob("*.yaml") if source["schema"] == "file" else ():
+            group = path.parent.relative_to(root).as_posix()
+            if group != "." and group != "hydra/help":
+                found.setdefault(group, set()).add(path.stem)
+    found["hydra/launcher"].add("basic")  # Hydra's own
+    return "\n".join(f"{group}: {', '.join(sorted(options))}" for group, options in sorted(found.items()))

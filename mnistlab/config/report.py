@@ -1,0 +1,47 @@
+"""The group ``report``: what a run shows of itself. Nothing here changes a number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from mnistlab.system.errors import RequestError, whole
+
+
+class Plots(Enum):
+    """Which pictures a run draws."""
+
+    all = "all"
+    core = "core"
+    none = "none"
+
+
+class Console(Enum):
+    """How much a run prints."""
+
+    quiet = "quiet"
+    normal = "normal"
+    verbose = "verbose"
+
+
+@dataclass
+class Report:
+    """What a run shows of itself. Nothing here changes a number.
+
+    ``images`` are rows of the test part, counted from 0, whose feature maps are drawn, one picture an image; with
+    ``plots=all`` and none given it is the first. A network without convolution or pooling has no such maps.
+    """
+
+    plots: Plots = Plots.core
+    console: Console = Console.normal
+    images: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for row in self.images:
+            whole("images", row, 0, "a row of the test part")
+
+    def check(self, test_size: int) -> None:
+        """Refuse images that the test part does not have."""
+        for row in self.images:
+            if row >= test_size:
+                raise RequestError(f"images={row}: the test part has {test_size:,} images, 0 to {test_size - 1:,}")

@@ -1,0 +1,121 @@
+"""YAML files that anyone may have written, checked before Hydra and OmegaConf read them.
+
+A few lines of aliases can stand for billions of values, and a deep one ends the interpreter's stack; tags name classes.
+Configurations need none of that: what is refused here is refused by its file, its line, and what to do.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mnistlab.system import files
+from mnistlab.system.errors import RequestError
+
+MOST_BYTES = 2**20
+MOST_VALUES = 20_000  # with every alias written out
+DEEPEST = 40
+LONGEST_NUMBER = 400  # characters; more than the largest double has
+TAGS = {f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "seq", "map")} | {None, "!"}
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def read(path: Path, mapping: bool = False) -> str:
+    """Return the text of a YAML file that is safe to load, or raise a `RequestError` that names the line.
+
+    With ``mapping`` it must hold keys and values, if anything. A FileNotFoundError passes.
+    """
+    shown = files.shown(path)
+    try:
+        if (size := path.stat().st_size) > MOST_BYTES:
+            raise RequestError(
+                f"{shown}: {size:,} bytes are more than the {MOST_BYTES:,} that are accepted; shorten it"
+            )
+        if not path.is_file():  # a pipe would be waited for
+            raise RequestError(f"{shown}: this is no file; a configuration was expected")
+        text = path.read_text(encoding="utf-8")
+        _check(yaml.parse(text, Loader=LOADER), mapping)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise RequestError(f"{shown}: cannot be read ({error.strerror}); check its rights") from None
+    except UnicodeDecodeError as error:
+        raise RequestError(f"{shown}: byte {error.start + 1} is no UTF-8 text; write the file as text") from None
+    except yaml.YAMLError as error:
+        raise RequestError(f"{shown}: {problem(error)}") from None
+    return text
+
+
+def problem(error: yaml.YAMLError) -> str:
+    """Return what is wrong with a YAML file in one line: where, what, and what to do."""
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+    what = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
+    return f"{where}{' '.join(str(what).split())}; correct it there"
+
+
+class _NotPlain(yaml.MarkedYAMLError):
+    def __init__(self, problem: str, event: yaml.Event) -> None:
+        super().__init__(problem=problem, problem_mark=event.start_mark)
+
+
+class _Open:
+    """A list or mapping that has not ended: how many values it holds, and whether a key is next."""
+
+    def __init__(self, event: yaml.CollectionStartEvent) -> None:
+        self.anchor, self.values = event.anchor, 1
+        self.is_mapping = isinstance(event, yaml.MappingStartEvent)
+        self.key_is_next = self.is_mapping
+
+    def take(self, values: int) -> None:
+        self.values += values
+        self.key_is_next = self.is_mapping and not self.key_is_next
+
+
+def _check(events: Iterable[Any], mapping: bool) -> None:
+    """Follow the events of a YAML stream without building anything of it."""
+    stack: list[_Open] = []
+    sizes: dict[str, int] = {}  # of what ended with an anchor
+    total = 0
+
+    def take(event: yaml.Event, values: int, anchor: str | None = None) -> None:
+        nonlocal total
+        if anchor is not None:
+            sizes[anchor] = values
+        if stack:
+            stack[-1].take(values)
+        total = max(total, values, stack[-1].values if stack else 0)
+        if total > MOST_VALUES:
+            raise _NotPlain(f"more than {MOST_VALUES:,} values, aliases written out; a configuration has fewer", event)
+
+    for event in events:
+        if (
+            mapping
+            and not stack
+            and isinstance(event, yaml.NodeEvent)
+            and not isinstance(event, yaml.MappingStartEvent)
+        ):
+            raise _NotPlain("lines of `key: value` were expected", event)
+        if isinstance(event, yaml.CollectionStartEvent):
+            if stack and stack[-1].key_is_next:
+                raise _NotPlain("a key is a name, not a list or a mapping", event)
+            stack.append(_Open(event))
+            if len(stack) > DEEPEST:
+                raise _NotPlain(f"more than {DEEPEST} lists or mappings in each other", event)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            ended = stack.pop()
+            take(event, ended.values, ended.anchor)
+        elif isinstance(event, yaml.AliasEvent):
+            if event.anchor not in sizes:
+                raise _NotPlain(f"*{event.anchor} stands for nothing that has ended before it", event)
+            take(event, sizes[event.anchor])
+        elif isinstance(event, yaml.ScalarEvent):
+            if event.implicit[0] and len(event.value) > LONGEST_NUMBER and re.match(r"[-+\d._]+$", event.value):
+                raise _NotPlain(f"a number of {len(event.value):,} digits; no setting takes it", event)
+            take(event, 1, event.anchor)
+        if getattr(event, "tag", None) not in TAGS:
+            raise _NotPlain(f"the tag {event.tag} names no plain value, and nothing else is read", event)

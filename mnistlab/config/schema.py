@@ -1,0 +1,192 @@
+"""Configuration: the root schema, its registration with Hydra, and the way from a composed config to an `Experiment`.
+
+Every component is a dataclass of its hyper-parameters, and that class is the schema of its YAML. Nothing in a
+configuration names code: an option's YAML names a schema, and a schema is a class registered here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any
+
+from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from mnistlab.config.options import folder, option_names
+from mnistlab.config.report import Report
+from mnistlab.config.tracking import TRACKINGS, Tracking
+from mnistlab.data.augmentation import AUGMENTS, Augment
+from mnistlab.data.dataset import Source
+from mnistlab.data.sources.registry import SOURCES
+from mnistlab.metrics.classification import SCORES
+from mnistlab.models.sklearn import SKLEARN_MODELS, SklearnModel
+from mnistlab.nn.architectures import MODELS, Model
+from mnistlab.nn.initializers import INITS, Init
+from mnistlab.nn.optimizers import OPTIMIZERS, Optimizer
+from mnistlab.nn.regularization import Regularization
+from mnistlab.nn.schedules import SCHEDULES, Schedule
+from mnistlab.system.errors import RequestError, did_you_mean, whole
+from mnistlab.training.config import TrainerConfig
+
+GROUPS: dict[str, Mapping[str, type[Any]]] = {
+    "data": SOURCES,
+    "augment": AUGMENTS,
+    "model": {**MODELS, **SKLEARN_MODELS},
+    "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULES,
+    "init": INITS,
+    "tracking": TRACKINGS,
+}
+
+
+USED_BY_SKLEARN = ("data", "model", "seed")  # a model of scikit-learn has its own ways for all else
+
+
+@dataclass
+class Root:
+    """The root of every configuration. A group with several schemas is Any here and typed by the chosen option."""
+
+    data: Any = MISSING
+    augment: Any = MISSING
+    model: Any = MISSING
+    optimizer: Any = MISSING
+    schedule: Any = MISSING
+    init: Any = MISSING
+    regularization: Regularization = field(default_factory=Regularization)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    tracking: Any = MISSING
+    report: Report = field(default_factory=Report)
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One experiment: components that are checked and ready to work."""
+
+    data: Source
+    augment: Augment
+    model: Model | SklearnModel
+    optimizer: Optimizer
+    schedule: Schedule
+    init: Init
+    regularization: Regularization
+    trainer: TrainerConfig
+    tracking: Tracking
+    report: Report
+    seed: int
+
+
+def experiment(cfg: DictConfig) -> Experiment:
+    """Return the experiment of a composed configuration, or raise a `RequestError` that names the key and the value."""
+    reject_unknown_keys(cfg)
+    made: dict[str, Any] = {}
+    for key in Root.__dataclass_fields__:
+        if OmegaConf.is_missing(cfg, key):
+            raise RequestError(f"{key}: one of its options is needed; choose one of {', '.join(option_names(key))}")
+        with prefixed(key):
+            value = cfg[key]
+            made[key] = OmegaConf.to_object(value) if isinstance(value, DictConfig) else value
+        if key in GROUPS and not isinstance(made[key], tuple(GROUPS[key].values())):
+            raise RequestError(
+                f"{key}={_short(made[key])}: an option of the group was expected, one of {', '.join(option_names(key))}"
+            )
+    whole("seed", made["seed"], 0, "the seed")
+    monitor = made["trainer"].monitor
+    if monitor not in SCORES:
+        raise RequestError(
+            f"trainer.monitor={monitor}: choose one of {', '.join(SCORES)}{did_you_mean(monitor, SCORES)}"
+        )
+    return Experiment(**made)
+
+
+@contextmanager
+def prefixed(group: str) -> Iterator[None]:
+    """Put ``group.`` in front of the key that a `RequestError` names, and give OmegaConf's errors the same form."""
+    try:
+        yield
+    except RequestError as error:
+        named = str(error).partition(".")[0] in Root.__dataclass_fields__  # it names another group's key in full
+        raise error if named else RequestError(f"{group}.{error}") from None
+    except OmegaConfBaseException as error:
+        message = (error.msg or str(error)).splitlines()[0]
+        key = re.sub(r"\[(\d+)\]", r".\1", str(error.full_key or group))  # as on the command line
+        raise RequestError(f"{key}: {message}") from None
+
+
+def reject_unknown_keys(cfg: DictConfig) -> None:
+    """Refuse keys that no schema knows: Hydra's ``+key=value`` adds them without a word."""
+    for key in cfg:
+        name = str(key)
+        known = list(Root.__dataclass_fields__)
+        if name not in known:
+            raise RequestError(
+                f"{name}: unknown key; the configuration has {', '.join(known)}{did_you_mean(name, known)}"
+            )
+        node = cfg._get_node(key)
+        if not isinstance(node, DictConfig):
+            continue
+        schema = OmegaConf.get_type(node)
+        if schema is None or not is_dataclass(schema):
+            continue
+        known = [f.name for f in fields(schema)]
+        for inner in map(str, node):
+            if inner not in known:
+                raise RequestError(
+                    f"{name}.{inner}: unknown key; {name} has {', '.join(known)}{did_you_mean(inner, known)}"
+                )
+
+
+def config_hash(cfg: DictConfig) -> str:
+    """Return a hash of what decides the numbers: not ``report``, ``tracking``, nor how often a checkpoint is written.
+
+    Equal hashes are the same experiment.
+    """
+    content = deciding(cfg)
+    if isinstance(cfg.model, DictConfig) and issubclass(OmegaConf.get_type(cfg.model) or object, SklearnModel):
+        content = {key: value for key, value in content.items() if key in USED_BY_SKLEARN}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def unused_by_sklearn(overrides: Sequence[str]) -> list[str]:
+    """Return the overrides that change nothing where the model is one of scikit-learn's."""
+    ours = {each.name for each in fields(Root)} - {*USED_BY_SKLEARN, "tracking", "report"}
+    keys = [(override, override.partition("=")[0].lstrip("+~")) for override in overrides]
+    return [word for word, key in keys if key.partition(".")[0] in ours and key != "trainer.threads"]
+
+
+def deciding(cfg: DictConfig) -> dict[str, Any]:
+    """Return the part of a configuration that decides the numbers of a network, as plain data."""
+    content = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)
+    assert isinstance(content, dict)
+    for shown in ("report", "tracking"):
+        content.pop(shown, None)
+    if isinstance(trainer := content.get("trainer"), dict):
+        trainer.pop("checkpoint_every", None)
+    return {str(key): value for key, value in content.items()}
+
+
+def schemas(made: Experiment) -> dict[str, str]:
+    """Return the name of the schema that was chosen in each group."""
+    return {
+        group: next(name for name, schema in named.items() if schema is type(getattr(made, group)))
+        for group, named in GROUPS.items()
+    }
+
+
+def schema_of(group: str, option: str) -> type[Any] | None:
+    """Return the class that is the schema of an option, or None."""
+    if group in ("regularization", "trainer", "report"):
+        return {"regularization": Regularization, "trainer": TrainerConfig, "report": Report}[group]
+    path = folder() / group / f"{option}.yaml"
+    match = re.search(rf"/schema/{group}/(\w+)@_here_", path.read_text()) if path.is_file() else None
+    return GROUPS[group].get(match[1]) if match and group in GROUPS else None
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else text[:37] + "..."

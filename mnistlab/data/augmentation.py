@@ -1,0 +1,328 @@
+"""Augmentation: training images warped at random, anew in every epoch. Validation and test images never are.
+
+A *field* says for every output pixel from which place (y, x) of the image it is read; a place between pixels is read by
+bilinear interpolation, and outside the image everything is 0, the background. Each epoch draws a table of fields, and
+gives every training image one of them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mnistlab.system.errors import RequestError, between, fraction, not_negative, whole
+
+FIELDS = 2048  # of a table: more of them would make an epoch's drawing dearer, and leave the cache
+TABLE_BYTES = 2**25  # larger images have fewer fields, so that memory stays bounded
+PIECE_PIXELS = 64 * 28 * 28  # pixels that are drawn or warped at once, for the same reason
+SIDE = 28  # the side that lengths in pixels are given for, where the docstring says so
+ONE = 256  # places and weights are whole multiples of 1/256
+
+
+@dataclass
+class Augment:
+    """The base: `start_epoch` draws, then `step` is called for every batch."""
+
+    def check(self, height: int, width: int) -> None:
+        """Refuse what does not go with images of this size."""
+
+    def start_epoch(self, images: np.ndarray, rng: np.random.Generator | None) -> None:
+        """Draw everything that is random in the next epoch over these training images."""
+        raise NotImplementedError
+
+    def batch(self, images: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
+        """Return these rows of the images (None: all of them) as the epoch shows them, (n, height, width) uint8.
+
+        The array is overwritten by the next call.
+        """
+        raise NotImplementedError
+
+    def step(
+        self, images: np.ndarray, labels: np.ndarray, rows: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Return the images, labels and rows that a training step takes instead of these."""
+        raise NotImplementedError
+
+
+@dataclass
+class NoAugment(Augment):
+    """The training images as they are."""
+
+    def start_epoch(self, images: np.ndarray, rng: np.random.Generator | None) -> None:
+        pass
+
+    def batch(self, images: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
+        return images if rows is None else images[rows]
+
+    def step(
+        self, images: np.ndarray, labels: np.ndarray, rows: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        return images, labels, rows
+
+
+@dataclass
+class Warp(Augment):
+    """Augmentation by fields: a subclass says with `fields` how they are drawn.
+
+    A table has as many fields as there are training images, at most 2,048 and 32 MB. Every field is given to the same
+    number of images (to within one), and which images share one is drawn too.
+    """
+
+    def fields(self, rng: np.random.Generator, count: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+        """Draw fields: the places y and x at which the pixels are read, each (count, height, width) float32."""
+        raise NotImplementedError
+
+    def start_epoch(self, images: np.ndarray, rng: np.random.Generator | None) -> None:
+        if rng is None:
+            raise RequestError("augment=None: augmentation draws at random; give it a random stream")
+        n, height, width = images.shape
+        count = min(n, FIELDS, max(1, TABLE_BYTES // (12 * height * width)))
+        table: Table | None = getattr(self, "_table", None)
+        if table is None or (table.count, table.height, table.width) != (count, height, width):
+            table = self._table = Table(count, height, width)
+            self._images, self._labels = np.empty((0, height, width), np.uint8), np.empty(0, np.int64)
+        for start in range(0, count, table.piece):
+            part = slice(start, min(start + table.piece, count))
+            table.store(part, *self.fields(rng, part.stop - start, height, width))
+        self._field_of = rng.permutation(n) % count
+
+    def batch(self, images: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
+        n = len(images) if rows is None else len(rows)
+        if len(self._images) < n:
+            self._images = np.empty((n, *images.shape[1:]), np.uint8)
+        self._table.warp(images, rows, self._field_of, self._images[:n])
+        return self._images[:n]
+
+    def step(
+        self, images: np.ndarray, labels: np.ndarray, rows: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        if rows is not None:
+            if len(self._labels) < len(rows):
+                self._labels = np.empty(len(rows), np.int64)
+            labels = np.take(labels, rows, out=self._labels[: len(rows)], mode="clip")
+        return self.batch(images, rows), labels, None
+
+
+@dataclass
+class Shift(Warp):
+    """Shift each image by whole pixels, drawn uniformly from -pixels to pixels, down and to the right."""
+
+    pixels: int = 2
+
+    def __post_init__(self) -> None:
+        whole("pixels", self.pixels, 0, "the largest shift (pixels)")
+
+    def check(self, height: int, width: int) -> None:
+        if self.pixels >= min(height, width):
+            raise RequestError(
+                f"pixels={self.pixels}: this shifts images of {height} x {width} pixels out of sight; shift by less"
+            )
+
+    def fields(self, rng: np.random.Generator, count: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+        down, right = rng.integers(-self.pixels, self.pixels, (2, count), endpoint=True).astype(np.float32)
+        return affine_fields(height, width, np.broadcast_to(np.eye(2), (count, 2, 2)), down, right)
+
+
+@dataclass
+class Affine(Warp):
+    """Rotate, scale, slant and shift each image about its centre; every amount is drawn uniformly, on its own.
+
+    The angle lies within +-``rotation`` degrees. Height and width change by one factor within 1 +- ``scale``. Slanting
+    moves a pixel sideways by k times its height above the centre, k (a tangent, no angle) within +-``shear``. The image
+    moves by up to ``shift`` pixels down and to the right; these are pixels of an image whose shorter side is 28, and
+    grow and shrink with it.
+    """
+
+    rotation: float = 10.0
+    scale: float = 0.1
+    shear: float = 0.1
+    shift: float = 1.0
+
+    def __post_init__(self) -> None:
+        between("rotation", self.rotation, 0, 180, "the largest angle (degrees)")
+        fraction("scale", self.scale, "the largest change of size")
+        between("shear", self.shear, 0, 10, "the largest slant")
+        if not_negative("shift", self.shift, "the largest shift (pixels)") >= SIDE:
+            raise RequestError(f"shift={self.shift}: this shifts images out of sight; shift by less than {SIDE}")
+
+    def fields(self, rng: np.random.Generator, count: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+        angle, factor, slant, down, right = rng.uniform(-1, 1, (5, count))
+        matrix = affine_matrix(np.radians(self.rotation * angle), 1 + self.scale * factor, self.shear * slant)
+        shift = self.shift * min(height, width) / SIDE
+        return affine_fields(height, width, matrix, shift * down, shift * right)
+
+
+@dataclass
+class Elastic(Affine):
+    """Elastic distortion together with the affine one. Simard, Steinkraus & Platt 2003, section 2.
+
+    The displacement of the pixels down and, drawn apart, to the right is alpha G r G^T: r uniform in [-1, 1] at every
+    pixel, and G a Gaussian of standard deviation ``sigma`` pixels in each direction, with weights that sum to 1. Each
+    displacement has mean 0 and a root mean square of alpha / (sigma sqrt(12 pi)) pixels (for sigma of a pixel or more):
+    0.98 by default, and 1.38 with the paper's alpha of 34, which does not say what its Gaussian sums to. Where a
+    Gaussian is cut off at the border, its weights are scaled so that the root mean square is the same there.
+
+    Alpha and sigma are for a shorter side of 28 pixels. For s times that side sigma becomes s sigma and alpha s^2
+    alpha, so that an image is deformed alike at every size, by s times as many pixels.
+    """
+
+    alpha: float = 24.0
+    sigma: float = 4.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        between("sigma", self.sigma, 0.1, 100, "the width of the Gaussian (pixels)")
+        most = SIDE * self.sigma * math.sqrt(12 * math.pi)  # a root mean square of the whole side
+        if not_negative("alpha", self.alpha, "the strength of the distortion") >= most:
+            raise RequestError(
+                f"alpha={self.alpha}: with sigma={self.sigma} this moves pixels out of sight; take less than {most:.4g}"
+            )
+
+    def fields(self, rng: np.random.Generator, count: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+        y, x = super().fields(rng, count, height, width)
+        down, right = self.displacements(rng, count, height, width)
+        np.add(y, down, out=y)
+        np.add(x, right, out=x)
+        return y, x
+
+    def displacements(
+        self, rng: np.random.Generator, count: int, height: int, width: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Draw displacements down and to the right, in pixels, each (count, height, width) float32."""
+        s = min(height, width) / SIDE
+        down, across = gaussian_matrix(height, s * self.sigma), gaussian_matrix(width, s * self.sigma)
+        r = rng.random((height, 2 * count * width), np.float32)  # laid out so that each product is one large one
+        np.multiply(r, 2, out=r)
+        np.subtract(r, 1, out=r)
+        lines = np.matmul(down, r).reshape(-1, width)
+        smooth = np.matmul(lines, across.T * np.float32(s * s * self.alpha), out=r.reshape(-1, width))
+        fields = smooth.reshape(height, 2, count, width).transpose(1, 2, 0, 3)
+        return fields[0], fields[1]
+
+
+def affine_matrix(angle: Any, factor: Any, slant: Any) -> np.ndarray:
+    """Return rotation x scale x slant as (..., 2, 2) matrices that map (down, right) about the centre of the image.
+
+    A positive ``angle`` (radians) turns counter-clockwise as one sees it, a positive ``slant`` leans to the right.
+    """
+    cos, sin = np.cos(angle), np.sin(angle)
+    turn = np.stack([np.stack([cos, -sin], -1), np.stack([sin, cos], -1)], -2)
+    one, zero = np.ones_like(cos), np.zeros_like(cos)
+    lean = np.stack([np.stack([one, zero], -1), np.stack([-slant * one, one], -1)], -2)
+    return np.asarray(factor)[..., None, None] * (turn @ lean)
+
+
+def affine_fields(
+    height: int, width: int, matrix: np.ndarray, down: np.ndarray, right: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the fields that map an image by each matrix (count, 2, 2) about its centre, then shift it.
+
+    A field says where to read from, so it is the inverse map: place = centre + M^-1 (pixel - shift - centre).
+    """
+    inverse = np.linalg.inv(matrix)
+    centre_y, centre_x = (height - 1) / 2, (width - 1) / 2
+    y = np.arange(height) - centre_y - np.asarray(down)[:, None]  # (count, height)
+    x = np.arange(width) - centre_x - np.asarray(right)[:, None]
+
+    def places(i: int, centre: float) -> np.ndarray:
+        from_y = (centre + inverse[:, i, 0, None] * y).astype(np.float32)
+        from_x = (inverse[:, i, 1, None] * x).astype(np.float32)
+        return from_y[:, :, None] + from_x[:, None, :]
+
+    return places(0, centre_y), places(1, centre_x)
+
+
+def gaussian_matrix(size: int, sigma: float) -> np.ndarray:
+    """Return the (size, size) matrix that smooths along one axis, its rows all of the norm of a whole Gaussian."""
+    if sigma > 2:
+        norm = 1 / math.sqrt(2 * math.sqrt(math.pi) * sigma)  # by integrals, which differ from the sums by 1e-17
+    else:
+        kernel = np.exp(-0.5 * (np.arange(-12, 13) / sigma) ** 2)
+        norm = float(np.linalg.norm(kernel) / kernel.sum())
+    pixels = np.arange(size)
+    rows = np.exp(-0.5 * ((pixels[:, None] - pixels) / sigma) ** 2)
+    return (rows * (norm / np.linalg.norm(rows, axis=1, keepdims=True))).astype(np.float32)
+
+
+class Table:
+    """Fields, ready to warp images with.
+
+    An image gets a frame of zeros. A field holds, for every output pixel, the upper left one of the four framed pixels
+    around its place, and their weights w, whole numbers that sum to 256: the output is (sum of w p + 128) // 256, which
+    16 bits can hold.
+    """
+
+    def __init__(self, count: int, height: int, width: int) -> None:
+        self.count, self.height, self.width = count, height, width
+        pixels, framed = height * width, (height + 2) * (width + 2)
+        self.piece = piece = max(1, PIECE_PIXELS // pixels)
+        self.corners = np.empty((count, pixels), np.int32)
+        self.weights = np.empty((count, 4, pixels), np.uint16)
+        self.around = (0, 1, width + 2, width + 3)  # the four pixels, counted from the upper left one
+
+        self.chosen, self.gathered = np.empty(piece, np.int64), np.empty((piece, height, width), np.uint8)
+        self.framed = np.zeros((piece, height + 2, width + 2), np.uint16)
+        self.origins = np.arange(0, piece * framed, framed)[:, None]
+        self.w = np.empty((piece, 4, pixels), np.uint16)
+        self.corner, self.places = np.empty((piece, pixels), np.int32), np.empty((piece, pixels), np.int64)
+        self.total, self.term = np.empty((2, piece, pixels), np.uint16)
+
+    def store(self, part: slice, y: np.ndarray, x: np.ndarray) -> None:
+        """Make these fields those of ``part``; places are rounded to 1/256 of a pixel."""
+        top, down = self._split(y, self.height)
+        left, right = self._split(x, self.width)
+        np.multiply(top, self.width + 2, out=top)
+        np.add(top, left, out=self.corners[part])
+        both = (down * right + ONE // 2) >> 8
+        w = self.weights[part]
+        w[:, 3] = both
+        np.subtract(right, both, out=w[:, 1], casting="unsafe")
+        np.subtract(down, both, out=w[:, 2], casting="unsafe")
+        np.subtract(ONE - down, right - both, out=w[:, 0], casting="unsafe")
+
+    def warp(self, images: np.ndarray, rows: np.ndarray | None, field_of: np.ndarray, out: np.ndarray) -> None:
+        """Warp these rows of the images (None: all), each with its field of the table, into ``out``."""
+        for start in range(0, len(out), self.piece):
+            part = slice(start, min(start + self.piece, len(out)))
+            chosen, gathered = self.chosen[: part.stop - start], self.gathered[: part.stop - start]
+            if rows is None:
+                chosen, gathered = field_of[part], images[part]
+            else:
+                np.take(field_of, rows[part], out=chosen, mode="clip")
+                np.take(images, rows[part], axis=0, out=gathered, mode="clip")
+            self._warp(gathered, chosen, out[part])
+
+    def _warp(self, images: np.ndarray, chosen: np.ndarray, out: np.ndarray) -> None:
+        n = len(images)
+        self.framed[:n, 1:-1, 1:-1] = images
+        pixels = self.framed.reshape(-1)  # what is right of a line or below an image is the frame of the next
+        corner, places, w, total, term = (a[:n] for a in (self.corner, self.places, self.w, self.total, self.term))
+        np.take(self.weights, chosen, axis=0, out=w, mode="clip")
+        np.take(self.corners, chosen, axis=0, out=corner, mode="clip")
+        np.copyto(places, corner)
+        np.add(places, self.origins[:n], out=places)
+        total.fill(ONE // 2)
+        for i, offset in enumerate(self.around):
+            np.take(pixels[offset:], places, out=term, mode="clip")
+            np.multiply(term, w[:, i], out=term)
+            np.add(total, term, out=total)
+        np.right_shift(total, 8, out=total)
+        np.copyto(out.reshape(total.shape), total, casting="unsafe")
+
+    def _split(self, place: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the framed pixel before each place, and the distance from it in 1/256, for fields laid out flat.
+
+        Whatever lies outside the image is read in its frame.
+        """
+        scaled = np.multiply(place, ONE)
+        np.clip(scaled, -ONE, ONE * side, out=scaled)
+        np.rint(scaled, out=scaled)
+        fixed = scaled.astype(np.int32).reshape(len(place), -1)
+        np.add(fixed, ONE, out=fixed)
+        return fixed >> 8, fixed & (ONE - 1)
+
+
+AUGMENTS: dict[str, type[Any]] = {"none": NoAugment, "shift": Shift, "affine": Affine, "elastic": Elastic}

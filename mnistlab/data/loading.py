@@ -1,0 +1,181 @@
+"""From a source to the three parts of one run."""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from mnistlab.data import splitting
+from mnistlab.data.dataset import (
+    Dataset,
+    Pool,
+    Scaling,
+    Source,
+    Split,
+    UserSource,
+    ValidationFrom,
+    check_limit,
+    rows_of_share,
+)
+from mnistlab.system.errors import RequestError
+
+log = logging.getLogger("mnistlab.data")
+
+
+@dataclass(frozen=True)
+class Outline:
+    """The sizes of a dataset: of its images, its classes, its training and its validation part."""
+
+    name: str
+    image_shape: tuple[int, int]
+    classes: int
+    train: int
+    validation: int
+
+
+def load(source: Source, rng: np.random.Generator) -> Dataset:
+    """Read ``source`` and cut it into training, validation and test part.
+
+    ``rng`` decides which rows ``limit`` keeps and which go to validation, and nothing else. Rows keep their order.
+    `RequestError` says what is wrong with the request or with a file.
+    """
+    pool = source.read()
+    for what, part in (("training", pool.train), ("test", pool.test)):
+        if not len(part):
+            raise RequestError(f"{_key(pool)}: the {what} part has no rows; at least one is needed")
+    dataset = _cut(source, pool, rng)
+    for what, part in (("training", dataset.train), ("test", dataset.test)):
+        _note_absent_classes(pool, what, part)
+    return dataset
+
+
+def load_all(source: Source, rng: np.random.Generator) -> tuple[Dataset, Split]:
+    """Return the dataset, and the rows of all its parts together: training and validation part, then test part.
+
+    A source without a test part of its own is not cut at all where no limit is set, so that a few images of a user's
+    are enough; the dataset then has no test part.
+    """
+    source = replace(source, validation=0)
+    if isinstance(source, UserSource) and source.limit is None and source.test_limit is None:
+        source = source.uncut()
+    dataset = _cut(source, source.read(), rng)
+    if not len(dataset.test):
+        return dataset, dataset.train
+    both = dataset.train, dataset.test
+    return dataset, Split(np.concatenate([p.images for p in both]), np.concatenate([p.labels for p in both]))
+
+
+def has_own_test(source: Source) -> bool:
+    """Return whether the test part of ``source`` is its own, rather than rows cut from the others."""
+    return not isinstance(source, UserSource) or len(source.uncut().read().test) > 0
+
+
+def _cut(source: Source, pool: Pool, rng: np.random.Generator) -> Dataset:
+    train, validation = _cut_training_pool(source, pool.train, rng)
+    test = pool.test
+    if source.test_limit is not None:
+        check_limit("test_limit", source.test_limit, test.labels, source.stratify, "the test part")
+        if source.test_limit < len(test):
+            test = test.take(splitting.spread(test.labels, source.test_limit, source.stratify))
+    shift, scale = scale_of(source.scaling, train.images)
+    provenance = {
+        **pool.provenance,
+        "rows": {"train": len(train), "validation": len(validation), "test": len(test)},
+        "limit": source.limit,
+        "test_limit": source.test_limit,
+        "validation": source.validation,
+        "validation_from": source.validation_from.name,
+        "stratify": source.stratify,
+        "scaling": source.scaling.name,
+    }
+    return Dataset(pool.name, train, validation, test, pool.class_names, provenance, shift, scale)
+
+
+def _cut_training_pool(source: Source, pool: Split, rng: np.random.Generator) -> tuple[Split, Split]:
+    rows = None
+    if source.limit is not None:
+        check_limit("limit", source.limit, pool.labels, source.stratify, "the training pool")
+        if source.limit < len(pool):
+            rows = splitting.draw(pool.labels, source.limit, source.stratify, rng)
+    labels = pool.labels if rows is None else pool.labels[rows]
+    count = rows_of_share("validation", source.validation, len(labels), "the training pool")
+    if source.validation_from is ValidationFrom.first:
+        kept = pool if rows is None else pool.take(rows)
+        return kept.take(slice(count, None)), kept.take(slice(0, count))
+    if not count:
+        kept = pool if rows is None else pool.take(rows)
+        return kept, kept.take(slice(0, 0))
+    held_out = splitting.draw(labels, count, source.stratify, rng)
+    kept_rows = splitting.others(held_out, len(labels))
+    if rows is not None:
+        held_out, kept_rows = rows[held_out], rows[kept_rows]
+    return pool.take(kept_rows), pool.take(held_out)
+
+
+def outline(source: Source, rng: np.random.Generator) -> Outline:
+    """Return what `load` would give, without its arrays. Own data are read for it, published ones are not."""
+    known = source.published()
+    if known is None:
+        data = load(source, rng)
+        height, width = data.train.images.shape[1:]
+        return Outline(data.name, (height, width), len(data.class_names), len(data.train), len(data.validation))
+    pool = known.train if source.limit is None else source.limit
+    if pool > known.train:
+        raise RequestError(
+            f"limit={pool}: the training pool has only {known.train:,} rows; ask for fewer or leave limit out"
+        )
+    held_out = rows_of_share("validation", source.validation, pool, "the training pool")
+    return Outline(known.name, known.image_shape, known.classes, pool - held_out, held_out)
+
+
+def scale_of(scaling: Scaling, images: np.ndarray) -> tuple[float, float]:
+    """Return ``shift, scale`` of the network's input; standardising takes one mean and one deviation of all pixels."""
+    if scaling is Scaling.none:
+        return 0.0, 1.0
+    if scaling is Scaling.unit:
+        return 0.0, 1 / 255
+    total, squares = 0.0, 0.0
+    for start in range(0, len(images), 4096):  # in pieces, so that no float copy of the whole is made
+        pixels = images[start : start + 4096].reshape(-1).astype(np.float64)
+        total += float(pixels.sum())
+        squares += float(pixels @ pixels)  # whole numbers below 2**53: exact in any order
+    mean = total / images.size
+    variance = squares / images.size - mean**2
+    if images.max() == images.min():
+        raise RequestError("scaling=standardize: all training pixels have the same value; choose unit or none")
+    return float(mean), float(1 / math.sqrt(variance))
+
+
+def _note_absent_classes(pool: Pool, what: str, part: Split) -> None:
+    counts = np.bincount(part.labels, minlength=len(pool.class_names))
+    absent = [name for name, count in zip(pool.class_names, counts, strict=True) if not count]
+    if absent:
+        log.warning("%s: the %s part has no row of class %s", pool.name, what, ", ".join(absent))
+
+
+def _key(pool: Pool) -> str:
+    return f"path={pool.provenance['path']}" if "path" in pool.provenance else pool.name
+
+
+def describe(dataset: Dataset) -> dict[str, Any]:
+    """Return what `mnistlab data show` prints: name, image size, provenance, and the rows of each class and part."""
+    parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
+    counts = {what: np.bincount(part.labels, minlength=len(dataset.class_names)) for what, part in parts.items()}
+    height, width = dataset.train.images.shape[1:]
+    return {
+        "name": dataset.name,
+        "height": height,
+        "width": width,
+        "rows": {what: len(part) for what, part in parts.items()},
+        "classes": [
+            {"class": name, **{what: int(count[i]) for what, count in counts.items()}}
+            for i, name in enumerate(dataset.class_names)
+        ],
+        "shift": dataset.shift,
+        "scale": dataset.scale,
+        "provenance": dataset.provenance,
+    }

@@ -1,0 +1,1 @@
+"""The sources of images that ``conf/data`` offers, one file a kind."""

@@ -1,1 +1,0 @@
-"""What went wrong in a run, or is odd about it, in words: from its history, its weights and its training images."""

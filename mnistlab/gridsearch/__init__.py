@@ -1,1 +1,0 @@
-"""A cross-validated grid: every cell on the same folds of the training pool; the winner is refitted and tested once."""

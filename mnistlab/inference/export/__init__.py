@@ -1,0 +1,1 @@
+"""A saved model written for other programs: ONNX, NPZ, or Python that needs NumPy only."""

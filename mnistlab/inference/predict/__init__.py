@@ -1,0 +1,1 @@
+"""Photographs and scans -> images like those of the training data -> classes."""

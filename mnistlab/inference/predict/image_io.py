@@ -1,0 +1,189 @@
+"""Picture files of any kind, size and depth as grey levels, dark 0 to light 255."""
+
+from __future__ import annotations
+
+import io
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mnistlab.system.errors import RequestError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+STDIN = "-"
+SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".pgm", ".ppm", ".webp"}  # of files in folders
+MOST_PIXELS = 2**26  # an A4 page scanned at 600 dpi has 35 million, the largest telephones take 50 million
+MOST_BYTES = 2**28  # of a file
+FRUGAL = {"PNG", "JPEG", "MPO", "BMP", "GIF", "TIFF", "PPM"}  # unpacked once; WebP and others keep copies meanwhile
+WORKING_SIDE = 640  # larger pictures are averaged down to between this and twice this: strokes stay pixels wide
+STRIP = 256  # rows that are made grey at a time
+TURN = 0x0112  # the EXIF tag of the camera's orientation
+
+
+class UnreadableError(Exception):
+    """A picture that cannot be read or has nothing in it; the message says why, without its name."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Grey levels (height, width) uint8, at most twice `WORKING_SIDE` a side, and the size that the file had."""
+
+    grey: np.ndarray
+    width: int
+    height: int
+
+
+def expand(given: list[str]) -> list[str]:
+    """Return the files that were named; a folder stands for the pictures in it, numbers in their order."""
+    files: list[str] = []
+    for name in given:
+        path = Path(name)
+        if name != STDIN and _is_folder(path):
+            inside = [file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and file.name[0] != "."]
+            if not inside:
+                raise RequestError(f"{name}: this folder holds no picture ({', '.join(sorted(SUFFIXES))})")
+            files += map(str, sorted(inside, key=_natural))
+        else:
+            files.append(name)
+    if files.count(STDIN) > 1:
+        raise RequestError("-: standard input holds one picture; name it once")
+    return files
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name that is too long, for instance: `read` says so
+        return False
+
+
+def read(name: str) -> Picture:
+    """Return the picture of a file, or of standard input for ``-``; `UnreadableError` says what is wrong with it.
+
+    The camera's turn (EXIF) is undone. Colours become grey as ITU-R 601 weighs them, 16 and 32 bits become 8. What is
+    transparent is white, or black where the picture has white only and would vanish. Of frames the first counts.
+    """
+    from PIL import Image
+
+    content = _bytes(name)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the size is checked here, before any pixel is unpacked
+            with Image.open(io.BytesIO(content)) as image:
+                most = MOST_PIXELS if image.format in FRUGAL else MOST_PIXELS // 2
+                if image.width * image.height > most:
+                    raise UnreadableError(
+                        f"it claims {image.width:,} x {image.height:,} pixels, more than the {most:,} that are"
+                        " accepted; make it smaller"
+                    )
+                return _decoded(image)
+    except UnreadableError:
+        raise
+    except Image.DecompressionBombError:
+        raise UnreadableError(
+            f"it claims more than the {MOST_PIXELS:,} pixels that are accepted; make it smaller"
+        ) from None
+    except MemoryError:
+        raise UnreadableError("there is not enough memory for it; make it smaller") from None
+    except Exception as error:  # Pillow's decoders raise many kinds
+        raise UnreadableError(
+            f"it cannot be read as a picture ({type(error).__name__}); save it as PNG or JPEG"
+        ) from None
+
+
+def _bytes(name: str) -> bytes:
+    try:
+        if name == STDIN:
+            content = sys.stdin.buffer.read(MOST_BYTES + 1)
+        else:
+            if not Path(name).is_file():
+                raise UnreadableError("there is no such file" if not Path(name).exists() else "it is no file")
+            with Path(name).open("rb") as file:
+                content = file.read(MOST_BYTES + 1)
+    except (OSError, ValueError) as error:  # a name with a null byte is a ValueError
+        raise UnreadableError(f"it cannot be read ({getattr(error, 'strerror', None) or error})") from None
+    if not content:
+        raise UnreadableError("it is empty")
+    if len(content) > MOST_BYTES:
+        raise UnreadableError(f"it has more than the {MOST_BYTES:,} bytes that are accepted")
+    return content
+
+
+def _decoded(image: Image.Image) -> Picture:
+    from PIL import ImageOps
+
+    width, height = image.size
+    image.draft("L", (WORKING_SIDE, WORKING_SIDE))  # JPEG can be unpacked at a half, a quarter, an eighth of its size
+    grey = _grey(image)
+    turn = image.getexif().get(TURN, 1)
+    image.close()
+    grey.getexif()[TURN] = turn
+    turned = ImageOps.exif_transpose(grey)
+    if turned.size != grey.size:
+        width, height = height, width
+    if (factor := max(turned.size) // WORKING_SIDE) > 1:
+        turned = turned.reduce(factor)
+    return Picture(np.asarray(turned, np.uint8), width, height)
+
+
+def _grey(image: Image.Image) -> Image.Image:
+    """Return a picture in grey, made strip by strip: there may be no memory for a large one in colour twice."""
+    if image.mode.startswith("I"):  # Pillow's own conversion would clip 16 bits at 255
+        most = max(int(np.asarray(strip).max()) for _, strip in _strips(image))
+        shift = 0 if most < 2**8 else max(8, most.bit_length() - 8)
+        return _by_strips(image, lambda strip: _image(np.clip(np.asarray(strip), 0, None) >> shift))
+    if image.mode == "F":
+        most = max(np.nan_to_num(np.asarray(strip)).max() for _, strip in _strips(image))
+        scale = 255 if most <= 1 else 1
+        return _by_strips(image, lambda strip: _image(np.nan_to_num(np.asarray(strip, np.float64)) * scale))
+    if not image.has_transparency_data:
+        return _by_strips(image, lambda strip: strip.convert("L"))
+    for paper in (255, 0):
+        grey = _by_strips(image, partial(_laid_on, paper))
+        low, high = grey.getextrema()
+        if low != high:
+            break
+    return grey
+
+
+def _strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
+    """Yield pieces of a picture from its top to its bottom, each with its first row."""
+    for top in range(0, image.height, STRIP):
+        yield top, image.crop((0, top, image.width, min(top + STRIP, image.height)))
+
+
+def _by_strips(image: Image.Image, grey_of: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    from PIL import Image
+
+    made = Image.new("L", image.size)
+    for top, strip in _strips(image):
+        made.paste(grey_of(strip), (0, top))
+    return made
+
+
+def _image(levels: np.ndarray) -> Image.Image:
+    from PIL import Image
+
+    return Image.fromarray(np.clip(levels, 0, 255).astype(np.uint8))
+
+
+def _laid_on(paper: int, image: Image.Image) -> Image.Image:
+    from PIL import Image
+
+    below = Image.new("RGBA", image.size, (paper, paper, paper, 255))
+    layered = image.convert("LA" if image.mode in ("L", "LA", "La") else "RGBA")
+    below.alpha_composite(layered.convert("RGBA"))
+    return below.convert("L")
+
+
+def _natural(path: Path) -> tuple[bool, int, str]:
+    """Sort 2 before 10, and numbers before words."""
+    return (not path.stem.isdecimal(), int(path.stem) if path.stem.isdecimal() else 0, path.name)

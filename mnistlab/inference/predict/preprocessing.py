@@ -1,0 +1,205 @@
+"""From a picture to what a network was trained on: the steps that made its dataset, done again.
+
+``digit`` as for MNIST (LeCun et al. 1998, section III-A): size-normalised to fit a 20 x 20 box with its aspect ratio
+kept and grey levels from antialiasing, then put by its centre of mass in 28 x 28. Measured on MNIST itself: the longer
+side is 20 in every image, and the centre of mass lies at pixel 14.0 after whole-pixel shifts. EMNIST has a box of 24,
+centred (Cohen et al. 2017). scikit-learn's digits are all 8 high, and three in four of them 6 wide: ink is stretched to
+that. ``object`` as for Fashion-MNIST (Xiao et al. 2017, section 2): plain margins trimmed, the longer side as long as
+the network's, light on dark, centred; grey levels stay. ``raw``: the picture as it is, resized.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+
+from mnistlab.inference.predict import segmentation
+from mnistlab.inference.predict.image_io import Picture, UnreadableError
+from mnistlab.runs.saved_run import SavedRun
+
+DARK_RIM = 16  # the median of the outermost pixels up to which a small picture counts as light on dark already
+THIN = 2.0  # pixels in a box of 20: MNIST's strokes have about 3, and thinner ones than this become faint dots
+THIN_ON = 28  # pixels of the network's side from which strokes are looked at
+MARGIN_LEVELS = 13  # 5 % of the levels: Fashion-MNIST's margins are those within 5 % of the corner's colour
+
+
+class Way(Enum):
+    """How a picture is prepared."""
+
+    digit = "digit"
+    object = "object"
+    raw = "raw"
+
+
+@dataclass(frozen=True)
+class Style:
+    """How the pictures of a dataset were made: the way, the box of ``side`` that the ink fits, and what is centred."""
+
+    way: Way
+    box: float = 20 / 28  # of the network's side
+    by_mass: bool = True
+    width: float | None = None  # of the network's side, where ink is stretched to it and to the box's height
+
+
+MNIST = Style(Way.digit)
+EMNIST = Style(Way.digit, 24 / 28, by_mass=False)
+FULL = Style(Way.digit, 1.0, by_mass=False)
+STYLES = {
+    "mnist": MNIST,
+    "mnist5k": MNIST,
+    "emnist_digits": EMNIST,
+    "emnist_letters": EMNIST,
+    "emnist_balanced": EMNIST,
+    "kmnist": FULL,
+    "digits": Style(Way.digit, 1.0, by_mass=False, width=6 / 8),
+    "fashion_mnist": Style(Way.object),
+}
+DIGITS = tuple("0123456789")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What the network sees, (h, w) uint8, and in words what was done."""
+
+    image: np.ndarray
+    done: str
+
+
+def style_of(dataset: str | None, class_names: tuple[str, ...], shape: tuple[int, int]) -> Style:
+    """Return the style of a dataset; of a model alone that of MNIST, if it tells ten digits from 28 x 28 pixels.
+
+    A user's own data were resized and not changed otherwise: so are the pictures.
+    """
+    if dataset is None and class_names == DIGITS and shape == (28, 28):
+        return MNIST
+    return STYLES.get(dataset or "", Style(Way.raw))
+
+
+def prepare(picture: Picture, shape: tuple[int, int], style: Style, dark: bool | None) -> Prepared:
+    """Return what a network for images of ``shape`` sees of a picture; ``dark`` as in `ink.find`.
+
+    A picture that has the network's size and a dark rim is taken as it is, unless ``dark`` was said.
+    """
+    grey = picture.grey
+    if style.way is Way.raw:
+        return _raw(grey, shape, bool(dark))
+    if grey.shape == shape and dark is None and np.median(_rim(grey)) <= DARK_RIM:
+        if grey.min() == grey.max():
+            raise UnreadableError("there is nothing in it: all its pixels are the same")
+        return Prepared(grey, "as it is")
+    return (_digit if style.way is Way.digit else _object)(grey, shape, style, dark)
+
+
+def _raw(grey: np.ndarray, shape: tuple[int, int], inverted: bool) -> Prepared:
+    image = 255 - grey if inverted else grey
+    done = ["inverted"] if inverted else []
+    if image.shape != shape:
+        image = _resized(image, shape)
+        done.append("resized")
+    return Prepared(image, ", ".join(done) or "as it is")
+
+
+def _digit(grey: np.ndarray, shape: tuple[int, int], style: Style, dark: bool | None) -> Prepared:
+    found = segmentation.find(grey, dark)
+    box = style.box * min(shape)
+    done = ["dark on light" if found.dark else "light on dark"]
+    rows, columns = _span(found.amount > 0.5)
+    longer = max(rows.stop - rows.start, columns.stop - columns.start)
+    inked = found.amount[rows, columns]
+    if min(shape) >= THIN_ON and (more := _missing(inked > 0.5, longer / 20)) >= 1:
+        inked = _thickened(inked, more)
+        done.append("thickened")
+    fitted = _fitted(inked.shape, round(box)) if style.width is None else (round(box), round(style.width * shape[1]))
+    small = _resized(inked, fitted)
+    top = small.max()
+    small = np.clip(small / top if top > 0 else small, 0, 1)
+    image = _placed(small, shape, _centre_of_mass(small) if style.by_mass else None)
+    return Prepared(np.rint(255 * image).astype(np.uint8), ", ".join(done))
+
+
+def _object(grey: np.ndarray, shape: tuple[int, int], style: Style, dark: bool | None) -> Prepared:
+    rim = float(np.median(_rim(grey)))
+    if dark is None:
+        dark = rim > 127  # the object is then taken to be darker than its background, which becomes black
+    levels = 255.0 - grey if dark else grey.astype(np.float64)
+    background = 255 - rim if dark else rim
+    levels = np.clip(levels - background, 0, None) * (255 / max(255 - background, 1))
+    if not (levels > MARGIN_LEVELS).any():
+        raise UnreadableError("there is nothing in it: its grey levels are all about the same")
+    rows, columns = _span(levels > MARGIN_LEVELS)
+    small = _resized(levels[rows, columns].astype(np.float32), _fitted(levels[rows, columns].shape, min(shape)))
+    image = _placed(small, shape, None)
+    return Prepared(np.rint(np.clip(image, 0, 255)).astype(np.uint8), "dark on light" if dark else "light on dark")
+
+
+def _missing(mask: np.ndarray, pixel: float) -> int:
+    """Return by how many pixels on each side strokes must grow to be `THIN` wide, where one of 20 is ``pixel`` wide."""
+    from scipy import ndimage
+
+    # over a stroke of width w the distance to paper has the mean (w + 1) / 4 about
+    width = 4 * float(ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1][mask].mean()) - 1
+    return int((THIN * pixel - width) / 2 + 0.5)
+
+
+def _thickened(amount: np.ndarray, more: int) -> np.ndarray:
+    from scipy import ndimage
+
+    offsets = np.arange(-more, more + 1)
+    disk = offsets[:, None] ** 2 + offsets**2 <= more**2 + 1
+    return ndimage.grey_dilation(np.pad(amount, more), footprint=disk)
+
+
+def _span(mask: np.ndarray) -> tuple[slice, slice]:
+    """Return the rows and columns of the smallest box around what is true."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+
+
+def _fitted(shape: tuple[int, ...], side: int) -> tuple[int, int]:
+    h, w = shape
+    return max(1, round(side * h / max(h, w))), max(1, round(side * w / max(h, w)))
+
+
+def _resized(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Return the image in this size; Pillow's bilinear filter averages over all pixels when it makes one smaller."""
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(image).resize(shape[::-1], Image.Resampling.BILINEAR))
+
+
+def _centre_of_mass(image: np.ndarray) -> tuple[float, float]:
+    mass = float(image.sum())
+    return (
+        float(image.sum(axis=1) @ np.arange(image.shape[0])) / mass,
+        float(image.sum(axis=0) @ np.arange(image.shape[1])) / mass,
+    )
+
+
+def _placed(image: np.ndarray, shape: tuple[int, int], centre: tuple[float, float] | None) -> np.ndarray:
+    """Return ``image`` in a black one of ``shape``: its centre of mass at the pixel (h/2, w/2), or else in the middle.
+
+    Shifts are whole pixels, as MNIST's are, and none puts ink out of the frame.
+    """
+    out = np.zeros(shape, np.float64)
+    starts = []
+    for axis in (0, 1):
+        free = shape[axis] - image.shape[axis]
+        start = free // 2 if centre is None else round(shape[axis] / 2 - centre[axis])
+        starts.append(min(max(start, 0), free))
+    out[starts[0] : starts[0] + image.shape[0], starts[1] : starts[1] + image.shape[1]] = image
+    return out
+
+
+def _rim(grey: np.ndarray) -> np.ndarray:
+    return np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
+
+
+def style_of_run(run: SavedRun, way: str) -> Style:
+    """Return how pictures are prepared: as the run's dataset was, or the way that was asked for."""
+    data = run.environment.get("data")
+    name = data.get("name") if isinstance(data, dict) else None
+    style = style_of(name if isinstance(name, str) else None, run.class_names, run.network.image_shape)
+    asked = Way(way) if way != "auto" else style.way
+    return style if asked is style.way else Style(asked)

@@ -1,0 +1,81 @@
+"""Predictions as a table for people and as JSON for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mnistlab.inference.predict.preprocessing import Prepared, Style
+
+if TYPE_CHECKING:
+    from mnistlab.runs.saved_run import SavedRun
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """One picture: its probabilities (classes,), what the network saw of it, and its size (height, width)."""
+
+    file: str
+    probabilities: np.ndarray
+    prepared: Prepared
+    size: tuple[int, int]
+    thumbnail: np.ndarray
+
+    def ranked(self, most: int) -> list[tuple[int, float]]:
+        """Return the likeliest classes with their probabilities, the likeliest first."""
+        order = np.argsort(-self.probabilities, kind="stable")[:most]
+        return [(int(k), float(self.probabilities[k])) for k in order]
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A picture that could not be predicted, and why."""
+
+    file: str
+    reason: str
+
+
+def table(found: Sequence[Predicted], class_names: Sequence[str]) -> str:
+    """Return a row a picture: the two likeliest classes with their probabilities, and what was done to the picture."""
+    rows = [("file", "class", "probability", "second", "probability", "taken")]
+    for one in found:
+        (first, p), *others = one.ranked(2)
+        second, q = (plain(class_names[others[0][0]]), f"{others[0][1]:.4f}") if others else ("", "")
+        rows.append((plain(one.file), plain(class_names[first]), f"{p:.4f}", second, q, one.prepared.done))
+    if len(rows) == 1:
+        return ""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if heading == "probability" else cell.ljust(width)
+            for cell, width, heading in zip(row, widths, rows[0], strict=True)
+        ).rstrip()
+        for row in rows
+    )
+
+
+def as_json(run: SavedRun, style: Style, found: Sequence[Predicted], failed: Sequence[Failed]) -> dict[str, Any]:
+    """Return everything, as plain values."""
+    rows = []
+    for one in found:
+        ((first, p),) = one.ranked(1)
+        probabilities = {name: float(q) for name, q in zip(run.class_names, one.probabilities, strict=True)}
+        about = {"height": one.size[0], "width": one.size[1], "taken": one.prepared.done}
+        named = {"file": one.file, "class": run.class_names[first], "probability": p}
+        rows.append({**named, "probabilities": probabilities, **about})
+    return {
+        "run": run.given,
+        "model_sha256": run.model_sha256,
+        "classes": list(run.class_names),
+        "as": style.way.value,
+        "predictions": rows,
+        "failed": [{"file": one.file, "reason": one.reason} for one in failed],
+    }
+
+
+def plain(name: str) -> str:
+    """Return a name on one line, in characters that every terminal takes."""
+    return "".join(c if c.isprintable() else "?" for c in name)

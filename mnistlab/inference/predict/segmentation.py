@@ -1,0 +1,132 @@
+"""Ink on paper: whether it is the darker or the lighter, the paper's own light without it, and where it lies.
+
+Grey levels vary over a photograph, by shadow and by the fall of light, often by more than faint ink differs from paper.
+So the paper is estimated first, as a quadratic surface through the rim and then as a morphological opening of what is
+left (Serra 1982), and one threshold (Otsu 1979) is found on the difference.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mnistlab.inference.predict.image_io import UnreadableError
+
+COARSE = 96  # pixels of the longer side on which the paper is estimated
+RIM = 0.08  # of the shorter side: there is mostly paper
+LEAST_CONTRAST = 12.0  # grey levels between ink and paper; less is the grain of the paper
+LEAST_SEPARATION = 4.0  # the same in standard deviations of the paper's noise
+LEAST_PART = 0.04  # of the largest connected part: smaller ones are specks
+LEAST_FREE = 0.05  # likewise: so large a part that is free of the edge makes those at the edge a frame or a shadow
+NO_INK = "there is no ink in it: its grey levels are all about the same"
+
+
+@dataclass(frozen=True)
+class Ink:
+    """``amount`` (h, w) is 0 on paper and 1 in ink, ``mask`` says where ink is, ``dark`` whether it was the darker."""
+
+    amount: np.ndarray
+    mask: np.ndarray
+    dark: bool
+
+
+def find(grey: np.ndarray, dark: bool | None = None) -> Ink:
+    """Return the ink of a picture (h, w) uint8; ``dark`` says that it is darker than paper, None that it be found out.
+
+    A picture without ink is an `UnreadableError`.
+    """
+    from scipy import ndimage
+
+    levels = grey.astype(np.float32)
+    coarse = _coarse(levels)
+    surface = _surface(coarse)
+    if dark is None:
+        # ink is the lesser part of a picture and far from the rest: the third power of the difference tells its side
+        dark = float(((coarse - surface) ** 3).sum()) < 0
+    signed = (levels - _enlarged(surface, levels.shape)) * (-1 if dark else 1)
+    coarse = _coarse(signed)
+    side = max(3, max(coarse.shape) // 2)
+    paper = ndimage.grey_opening(coarse, (side, side))
+    amount = signed - _enlarged(paper, levels.shape)
+    smooth = ndimage.gaussian_filter(amount, max(levels.shape) / 500)
+    if np.ptp(smooth) < LEAST_CONTRAST:
+        raise UnreadableError(NO_INK)
+    threshold, contrast = otsu(smooth)
+    paper_only = smooth[smooth <= threshold]
+    noise = float(1.4826 * np.median(np.abs(paper_only - np.median(paper_only))))
+    if contrast < max(LEAST_CONTRAST, LEAST_SEPARATION * noise):
+        raise UnreadableError(NO_INK)
+    mask = _parts(smooth > threshold)
+    base = float(np.median(paper_only))
+    # from half way between paper and threshold to the same beyond it: the paper's grain falls below, ink saturates
+    reach = threshold - base
+    amount = np.clip((amount - base - 0.5 * reach) / reach, 0, 1)
+    near = ndimage.binary_dilation(mask, iterations=max(1, round(max(levels.shape) / 300)))
+    return Ink(np.where(near, amount, 0).astype(np.float32), mask, dark)
+
+
+def otsu(values: np.ndarray) -> tuple[float, float]:
+    """Return the threshold that maximises the variance between the two classes it makes, and their means' distance."""
+    counts, edges = np.histogram(values, 256)
+    centres = (edges[1:] + edges[:-1]) / 2
+    below = np.cumsum(counts)[:-1].astype(float)
+    above = values.size - below
+    total = np.cumsum(counts * centres)
+    mean_below = total[:-1] / np.maximum(below, 1)
+    mean_above = (total[-1] - total[:-1]) / np.maximum(above, 1)
+    between = below * above * (mean_above - mean_below) ** 2
+    best = int(np.argmax(between))
+    return float(edges[best + 1]), float(mean_above[best] - mean_below[best])
+
+
+def _surface(coarse: np.ndarray) -> np.ndarray:
+    """Return the quadratic surface through the rim, without what stands out of it."""
+    h, w = coarse.shape
+    y, x = (axis.ravel() for axis in np.meshgrid(np.linspace(-1, 1, h), np.linspace(-1, 1, w), indexing="ij"))
+    terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=1)
+    thick = max(1, round(RIM * min(h, w)))
+    rim = np.ones((h, w), bool)
+    rim[thick:-thick, thick:-thick] = False
+    values, at_rim = coarse[rim], terms[rim.ravel()]
+    fitted = np.full(values.shape, np.median(values))
+    for _ in range(4):
+        away = np.abs(values - fitted)
+        kept = away <= max(4.0, 2.5 * 1.4826 * float(np.median(away)))
+        solution, *_ = np.linalg.lstsq(at_rim[kept], values[kept], rcond=None)
+        fitted = at_rim @ solution
+    # outside the levels there are, a surface that rests on few points means nothing
+    return np.clip(terms @ solution, coarse.min(), coarse.max()).reshape(h, w)
+
+
+def _parts(mask: np.ndarray) -> np.ndarray:
+    """Return the connected parts that are the digit: no specks, and not what comes in from the edge, if other is."""
+    from scipy import ndimage
+
+    labels, count = ndimage.label(mask, np.ones((3, 3)))
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)
+    sizes[0] = 0
+    edge = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
+    free = sizes.copy()
+    free[edge] = 0
+    kept = free if free.max() >= LEAST_FREE * sizes.max() else sizes
+    return (kept >= max(1.0, LEAST_PART * kept.max()))[labels]
+
+
+def _coarse(levels: np.ndarray) -> np.ndarray:
+    """Return the picture averaged down to at most `COARSE` pixels a side."""
+    from PIL import Image
+
+    h, w = levels.shape
+    factor = max(h, w) / COARSE
+    if factor <= 1:
+        return levels
+    size = max(3, round(w / factor)), max(3, round(h / factor))
+    return np.asarray(Image.fromarray(levels).resize(size, Image.Resampling.BOX))
+
+
+def _enlarged(coarse: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    from PIL import Image
+
+    h, w = shape
+    return np.asarray(Image.fromarray(coarse.astype(np.float32)).resize((w, h), Image.Resampling.BILINEAR))

@@ -1,0 +1,158 @@
+"""The page and its one question, over HTTP on this machine only.
+
+A page of another site that is open in the same browser must get nothing: a request has to name this very host and port
+(which also ends DNS rebinding), come from the page itself if it says where from, and be small.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterable
+from importlib.resources import files
+from pathlib import Path
+from socketserver import ThreadingMixIn
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+
+import bottle
+import numpy as np
+
+from mnistlab.inference.predict.image_io import UnreadableError
+from mnistlab.inference.serve.session import SIDE, Watched
+from mnistlab.system.errors import RequestError
+
+MOST_BYTES = 64 * 1024  # of a request; a drawing has 19,600
+MOST_UNREAD = 2**20  # bytes of a refused request that are still taken off the line
+PATIENCE = 10.0  # seconds for a request to arrive
+BINARY = "application/octet-stream"  # no form of another site can send it unasked
+
+
+class Server(ThreadingMixIn, WSGIServer):
+    """A thread a request, none of which keeps the process alive."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing: a browser that goes away in the middle is no news."""
+
+
+class Handler(WSGIRequestHandler):
+    """Waits for nobody for ever, and keeps no log."""
+
+    timeout = PATIENCE
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+    def address_string(self) -> str:
+        """Return the address without asking for its name."""
+        return str(self.client_address[0])
+
+
+def listen(watched: Watched, host: str, port: int) -> Server:
+    """Return a server that listens already; port 0 takes a free one."""
+    server = Server((host, port), Handler)
+    server.set_app(guarded(application(watched), server.server_port))
+    return server
+
+
+def application(watched: Watched) -> bottle.Bottle:
+    """Return what answers: the page at ``/``, and ``POST /see`` with SIDE x SIDE grey levels."""
+    app = bottle.Bottle()
+    text = page(watched)
+    policy = content_policy(text)
+
+    @app.get("/")
+    def _page() -> str:
+        bottle.response.content_type = "text/html; charset=utf-8"
+        bottle.response.set_header("Content-Security-Policy", policy)
+        return text
+
+    @app.post("/see")
+    def _see() -> Any:
+        if bottle.request.content_type.partition(";")[0].strip().lower() != BINARY:
+            return refused(415, f"{BINARY} was expected")
+        body = bottle.request.body.read(MOST_BYTES)
+        if len(body) != SIDE * SIDE:
+            return refused(400, f"{SIDE} x {SIDE} grey levels were expected, a byte each")
+        try:
+            return watched.see(np.frombuffer(body, np.uint8).reshape(SIDE, SIDE))
+        except UnreadableError as error:  # a first touch of the pen is no fault
+            return {"nothing": str(error)}
+        except RequestError as error:
+            return refused(422, str(error))
+
+    app.default_error_handler = lambda error: refused(error.status_code, str(error.status_line))
+    return app
+
+
+def refused(status: int, reason: str) -> bottle.HTTPResponse | str:
+    """Answer with a status and one line."""
+    headers = {"Content-Type": "application/json"}
+    return bottle.HTTPResponse(json.dumps({"error": reason}), status, headers)
+
+
+def guarded(app: Callable[..., Iterable[bytes]], port: int) -> Callable[..., Iterable[bytes]]:
+    """Return the application behind the checks that no request comes around."""
+    hosts = {f"127.0.0.1:{port}", f"localhost:{port}"}
+    if port == 80:
+        hosts |= {"127.0.0.1", "localhost"}
+    origins = {f"http://{host}" for host in hosts}
+
+    def answer(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        length = environ.get("CONTENT_LENGTH") or "0"
+        status = ""
+        if (
+            environ.get("HTTP_HOST", "").lower() not in hosts
+            or environ.get("HTTP_ORIGIN", next(iter(origins))).lower() not in origins
+        ):
+            status = "403 Forbidden"
+        elif "HTTP_TRANSFER_ENCODING" in environ:
+            status = "411 Length Required"
+        elif not (length.isascii() and length.isdecimal()):
+            status = "400 Bad Request"
+        elif len(length) > 9 or int(length) > MOST_BYTES:
+            status = "413 Content Too Large"
+        if status:
+            if length.isascii() and length.isdecimal() and len(length) <= 9 and int(length) <= MOST_UNREAD:
+                environ["wsgi.input"].read(int(length))  # or the refusal would be lost in a connection reset
+            start(status, [("Content-Type", "text/plain; charset=utf-8")])
+            return [f"{status}\n".encode()]
+
+        def safe(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+            more = {
+                "Cache-Control": "no-store",
+                "X-Content-Type-Options": "nosniff",
+                "Referrer-Policy": "no-referrer",
+                "Cross-Origin-Resource-Policy": "same-origin",
+            }
+            return start(status, [*headers, *more.items()], *rest)
+
+        return app(environ, safe)
+
+    return answer
+
+
+def page(watched: Watched) -> str:
+    """Return the page, with what it has to know of the network."""
+    about = {"name": watched.name, "classes": watched.class_names, "side": SIDE}
+    known = json.dumps(about).replace("<", "\\u003c")  # or a class named </script> would end it
+    text = Path(str(files("mnistlab.inference.serve") / "page.html")).read_text(encoding="utf-8")
+    return text.replace("{{about}}", known)
+
+
+def content_policy(text: str) -> str:
+    """Return the policy under which the page's own script and style work, and nothing else."""
+    (script,) = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
+    (style,) = re.findall(r"<style>(.*?)</style>", text, re.DOTALL)
+    return (
+        f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; connect-src 'self'; "
+        "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+
+
+def _hash(content: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}"

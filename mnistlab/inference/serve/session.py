@@ -1,0 +1,79 @@
+"""A drawing -> what a saved network sees of it, its probabilities, and the maps of its layers."""
+
+from __future__ import annotations
+
+import base64
+import math
+import threading
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from mnistlab.inference.predict.image_io import Picture
+from mnistlab.inference.predict.preprocessing import prepare, style_of_run
+from mnistlab.metrics.feature_maps import feature_maps
+from mnistlab.nn.activations import Activation
+from mnistlab.nn.network import Network
+from mnistlab.runs.saved_run import SavedRun
+from mnistlab.system.errors import RequestError
+
+SIDE = 140  # pixels of a drawing
+MOST_MAPS = 32  # of one layer that are shown
+
+
+class Watched:
+    """A saved network to draw for. Requests come in threads, and a network has one set of buffers: one at a time."""
+
+    def __init__(self, run: SavedRun) -> None:
+        self.network, self.class_names, self.threads = run.network, run.class_names, run.threads
+        self.name = run.directory.absolute().name
+        self.style = style_of_run(run, "auto")
+        self.lock = threading.Lock()
+
+    def see(self, drawing: np.ndarray) -> dict[str, Any]:
+        """Return the answer for a drawing (SIDE, SIDE) uint8, light on dark, as plain values.
+
+        Raises `UnreadableError` where there is nothing in it.
+        """
+        image = prepare(Picture(drawing, SIDE, SIDE), self.network.image_shape, self.style, dark=False).image
+        with self.lock, threadpool_limits(self.threads):
+            (probabilities,) = self.network.predict(image[None])
+            maps = layer_maps(self.network, image[None])
+        if not np.isfinite(probabilities).all():
+            raise RequestError("the network overflows on this drawing; the model is not usable, train it again")
+        return {
+            "probabilities": [round(float(p), 6) for p in probabilities],
+            "seen": packed(image[None]),
+            "layers": [{"title": title, **packed(shown(one))} for title, one in maps.items()],
+        }
+
+
+def layer_maps(network: Network, images: np.ndarray) -> dict[str, np.ndarray]:
+    """Return (channels, height, width) by title: feature maps, or without any the hidden units laid out in squares."""
+    if found := feature_maps(network, images):
+        return {
+            title if len(maps[0]) <= MOST_MAPS else f"{title}: {MOST_MAPS} of {len(maps[0])} maps": maps[0, :MOST_MAPS]
+            for title, maps in found.items()
+        }
+    units = {}
+    for i, (layer, output) in enumerate(zip(network.layers, network.activations(images), strict=True)):
+        if isinstance(layer, Activation) and output.ndim == 2:
+            columns = math.isqrt(len(output) - 1) + 1
+            rows = math.ceil(len(output) / columns)
+            square = np.zeros(rows * columns, output.dtype)
+            square[: len(output)] = output[:, 0]
+            units[f"{network.title(i)}: {len(output)} units"] = square.reshape(1, rows, columns)
+    return units
+
+
+def shown(maps: np.ndarray) -> np.ndarray:
+    """Return maps as grey levels, 0 the smallest value of the layer and 255 the largest."""
+    maps = np.nan_to_num(maps.astype(np.float64), posinf=0.0, neginf=0.0)
+    low, high = maps.min(), maps.max()
+    return np.rint(255 * (maps - low) / (high - low or 1)).astype(np.uint8)
+
+
+def packed(maps: np.ndarray) -> dict[str, Any]:
+    """Return grey levels (n, height, width) uint8 as JSON can carry them."""
+    return {"shape": list(maps.shape), "grey": base64.b64encode(np.ascontiguousarray(maps).tobytes()).decode()}

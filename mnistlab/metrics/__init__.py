@@ -1,0 +1,1 @@
+"""(labels, probabilities) -> numbers. No files, no configuration."""

@@ -1,0 +1,346 @@
+"""Labels and probabilities -> metrics: how good the predictions of any model are.
+
+Labels are whole numbers ``0 .. k-1`` of shape (n,); probabilities are (n, k), one row per image, each row summing to
+one. They are taken to float64 and normalised again before use, since float32 rows sum to one only within 1e-6 or so.
+The predicted class is the most probable one, the first of equals.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mnistlab.system.errors import RequestError, RunError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+BINS = 15  # of the expected calibration error
+POINTS = 500  # at most, of a saved curve
+AVERAGES = ("micro", "macro")
+
+
+def evaluate(labels: np.ndarray, probabilities: np.ndarray, class_names: Sequence[str]) -> dict[str, Any]:
+    """Return every metric as plain numbers, lists and None, in a fixed order, ready for JSON.
+
+    - ``loss``: mean of -ln p(truth), in nats; p is held above 2.2e-16 (scikit-learn's ``log_loss``).
+    - ``accuracy_interval``: Wilson, 95 %.
+    - ``top2_accuracy``: the truth is one of the two most probable classes, the first of equals.
+    - ``precision`` of a class that is never predicted is 0. ``weighted`` averages weigh a class by its support.
+    - ``roc_auc``, ``average_precision``: one class against the rest; micro pools all n k decisions.
+    - ``expected_calibration_error``: sum over 15 equal-width bins of confidence of
+      (images in the bin / n) |accuracy - mean confidence| (Guo et al. 2017).
+    - ``confusion_matrix``: rows are the truth, columns the prediction.
+
+    A class without images has support 0 and None for everything else, and is left out of the macro averages. Where
+    the labels hold one class only there is nothing to rank it against, and its AUC is None as well.
+    No images at all give ``{"n": 0}``.
+    Raises `RequestError` where the shapes or labels do not fit, `RunError` where the rows are no probabilities.
+    """
+    names = _distinct(class_names)
+    y, p = _checked(labels, probabilities, len(names))
+    if len(y) == 0:
+        return {"n": 0}
+    from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support
+
+    n, k = p.shape
+    predicted = p.argmax(axis=1)
+    correct = int((predicted == y).sum())
+    precision, recall, f1, support = precision_recall_fscore_support(y, predicted, labels=range(k), zero_division=0)
+    confusion = confusion_matrix(y, predicted, labels=range(k)) if k > 1 else np.array([[n]])  # it warns of one class
+    ranking = [_area_and_precision(y == c, p[:, c]) for c in range(k)]
+    micro_auc, micro_ap = _area_and_precision(_one_hot(y, k).ravel(), p.ravel())
+    scores = [
+        dict(zip(("precision", "recall", "f1"), map(float, row), strict=True))
+        for row in zip(precision, recall, f1, strict=True)
+    ]
+    present = [c for c in range(k) if support[c]]
+    return {
+        "n": n,
+        "accuracy": correct / n,
+        "correct": correct,
+        "accuracy_interval": list(wilson(correct, n)),
+        "loss": float(log_loss(y, p, labels=range(k))) if k > 1 else 0.0,
+        "top2_accuracy": top2_accuracy(y, p),
+        "per_class": [
+            {"class": names[c]} | (scores[c] if support[c] else dict.fromkeys(scores[c])) | {"support": int(support[c])}
+            for c in range(k)
+        ],
+        "macro": {key: _mean([scores[c][key] for c in present]) for key in scores[0]},
+        "weighted": {key: float(sum(scores[c][key] * support[c] for c in present) / n) for key in scores[0]},
+        "roc_auc": _ranked([auc for auc, _ in ranking], micro_auc, names),
+        "average_precision": _ranked([ap for _, ap in ranking], micro_ap, names),
+        "expected_calibration_error": _calibration_error(p.max(axis=1), predicted == y),
+        "confusion_matrix": confusion.tolist(),
+        "most_confused": _most_confused(confusion, names),
+    }
+
+
+def brief(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
+    """Return the few numbers that stand in a row of a comparison, as `evaluate` gives them."""
+    y, p = _checked(labels, probabilities)
+    correct = int((p.argmax(axis=1) == y).sum())
+    low, high = wilson(correct, len(y))
+    mean_loss = loss(labels, probabilities)
+    return {"n": len(y), "accuracy": correct / len(y), "low": low, "high": high, "loss": mean_loss}
+
+
+def wilson(correct: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Return the Wilson score interval of a proportion ``a = correct / n``.
+
+    With z the normal quantile of (1 + confidence) / 2 (Wilson 1927; no continuity correction)::
+
+        (a + z^2/2n -+ z sqrt(a (1-a)/n + z^2/4n^2)) / (1 + z^2/n)
+    """
+    if not 0 <= correct <= n or n < 1:
+        raise RequestError(f"correct={correct}: a count between 0 and n={n}, with n at least 1, was expected")
+    if not 0 < confidence < 1:
+        raise RequestError(f"confidence={confidence}: a number between 0 and 1 was expected")
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    a = correct / n
+    centre, half = a + z * z / (2 * n), z * math.sqrt(a * (1 - a) / n + z * z / (4 * n * n))
+    shrink = 1 + z * z / n
+    # at the ends the formula gives 0 and 1 exactly, but for rounding
+    return 0.0 if correct == 0 else (centre - half) / shrink, 1.0 if correct == n else (centre + half) / shrink
+
+
+def roc_curves(labels: np.ndarray, probabilities: np.ndarray, class_names: Sequence[str]) -> pd.DataFrame:
+    """Return the ROC curves as one table: curve, fpr, tpr, threshold.
+
+    ``curve`` is a class (against the rest), ``micro`` (all n k decisions pooled) or ``macro`` (the mean of the class
+    curves at equal false positive rate, so that its area is the macro AUC; it has no threshold). Curves without both
+    kinds of image are left out. Corners only, and of those at most 500 a curve, closest together at the upper left.
+    """
+    from sklearn.metrics import roc_curve
+
+    names = _distinct(class_names)
+    y, p = _checked(labels, probabilities, len(names))
+    curves = {}
+    for name, truth, score in _decisions(y, p, names):
+        if truth.any() and not truth.all():
+            curves[name] = roc_curve(truth, score)
+    of_classes = [curves[name] for name in names if name in curves]
+    if of_classes:
+        fpr, tpr = _mean_curve([(fpr, tpr) for fpr, tpr, _ in of_classes])
+        curves["macro"] = fpr, tpr, np.full(len(fpr), np.nan)
+    return _table(curves, ("fpr", "tpr", "threshold"), lambda fpr, tpr: (np.sqrt(fpr), np.sqrt(1 - tpr)))
+
+
+def precision_recall_curves(labels: np.ndarray, probabilities: np.ndarray, class_names: Sequence[str]) -> pd.DataFrame:
+    """Return the precision-recall curves as one table: curve, recall, precision, threshold.
+
+    ``curve`` is a class (against the rest) or ``micro`` (all n k decisions pooled). Recall rises along a curve, from
+    (0, 1), which has no threshold. A class without images has no curve. At most 500 points a curve.
+    """
+    from sklearn.metrics import precision_recall_curve
+
+    names = _distinct(class_names)
+    y, p = _checked(labels, probabilities, len(names))
+    curves = {}
+    for name, truth, score in _decisions(y, p, names):
+        if truth.any():
+            precision, recall, threshold = precision_recall_curve(truth, score, drop_intermediate=True)
+            curves[name] = recall[::-1], precision[::-1], np.append(threshold, np.nan)[::-1]
+    # of recall alone: the precision is noise where the recall is low, and would take most of the points
+    return _table(curves, ("recall", "precision", "threshold"), lambda r, _: (np.sqrt(r), np.sqrt(1 - r)))
+
+
+def classification_report(metrics: dict[str, Any]) -> pd.DataFrame:
+    """Return scikit-learn's report as a table: class, precision, recall, f1, support, then the averages.
+
+    The row ``accuracy`` holds it in the column f1, as scikit-learn prints it. An empty part gives an empty table.
+    """
+    import pandas as pd
+
+    rows = []
+    if metrics["n"]:
+        rows = [
+            *metrics["per_class"],
+            {"class": "accuracy", "f1": metrics["accuracy"], "support": metrics["n"]},
+            {"class": "macro avg", **metrics["macro"], "support": metrics["n"]},
+            {"class": "weighted avg", **metrics["weighted"], "support": metrics["n"]},
+        ]
+    types = {"precision": float, "recall": float, "f1": float, "support": int}
+    return pd.DataFrame(rows, columns=["class", *types]).astype(types)
+
+
+def worst_mistakes(labels: np.ndarray, probabilities: np.ndarray, count: int = 25) -> np.ndarray:
+    """Return the row numbers of at most ``count`` wrong predictions, the most confident first, then in order."""
+    y, p = _checked(labels, probabilities)
+    wrong = np.flatnonzero(p.argmax(axis=1) != y)
+    return wrong[np.argsort(-p[wrong].max(axis=1), kind="stable")][:count]
+
+
+def accuracy(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """Return the share of images whose most probable class is the truth."""
+    y, p = _checked(labels, probabilities)
+    return float((p.argmax(axis=1) == y).mean())
+
+
+def top2_accuracy(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """Return the share of images whose truth is among the two most probable classes, the first of equals.
+
+    scikit-learn's ``top_k_accuracy_score`` takes the last of equals, and could so fall below the accuracy.
+    """
+    y, p = _checked(labels, probabilities)
+    of_truth = p[np.arange(len(y)), y][:, None]
+    before = (p > of_truth) | ((p == of_truth) & (np.arange(p.shape[1]) < y[:, None]))
+    return float((before.sum(axis=1) < 2).mean())
+
+
+def loss(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """Return the mean of -ln p(truth), as `evaluate` does."""
+    from sklearn.metrics import log_loss
+
+    y, p = _checked(labels, probabilities)
+    return float(log_loss(y, p, labels=range(p.shape[1]))) if p.shape[1] > 1 else 0.0
+
+
+def f1_macro(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """Return the mean F1 of the classes that the labels hold."""
+    from sklearn.metrics import f1_score
+
+    y, p = _checked(labels, probabilities)
+    return float(f1_score(y, p.argmax(axis=1), labels=np.unique(y), average="macro", zero_division=0))
+
+
+def roc_auc_macro(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """Return the mean one-against-rest AUC of the classes that the labels hold; `RunError` for fewer than two."""
+    y, p = _checked(labels, probabilities)
+    mean = _mean([_area_and_precision(y == c, p[:, c])[0] for c in np.unique(y)])
+    if mean is None:
+        raise RunError("score=roc_auc_macro: the labels hold one class only; two or more are needed, or another score")
+    return mean
+
+
+SCORES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
+    "loss": loss,
+    "accuracy": accuracy,
+    "f1_macro": f1_macro,
+    "roc_auc_macro": roc_auc_macro,
+    "top2_accuracy": top2_accuracy,
+}
+HIGHER_IS_BETTER = frozenset(SCORES) - {"loss"}
+
+
+def _checked(labels: np.ndarray, probabilities: np.ndarray, k: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Return labels as integers and probabilities as float64 rows that sum to one, or raise."""
+    y, p = np.asarray(labels), np.asarray(probabilities)
+    if p.ndim != 2 or p.shape[1] < 1 or (k is not None and p.shape[1] != k):
+        raise RequestError(f"probabilities={p.shape}: the shape (images, {k or 'classes'}) was expected")
+    if y.shape != p.shape[:1]:
+        raise RequestError(f"labels={y.shape}: one label per row of the probabilities {p.shape} was expected")
+    if len(y) == 0:
+        return y.astype(np.intp), p.astype(np.float64)
+    if y.dtype.kind not in "iu" or y.min() < 0 or y.max() >= p.shape[1]:
+        raise RequestError(f"labels={y.min()}..{y.max()}: whole numbers from 0 to {p.shape[1] - 1} were expected")
+    p = p.astype(np.float64)
+    total = p.sum(axis=1, keepdims=True)
+    bad = ~(np.isfinite(total[:, 0]) & (p.min(axis=1) >= 0) & (np.abs(total[:, 0] - 1) < 1e-3))
+    if bad.any():
+        row = int(bad.argmax())
+        raise RunError(
+            f"probabilities[{row}]={np.array2string(p[row], precision=3, threshold=4, edgeitems=2)}: "
+            f"finite numbers of zero or more that sum to 1 were expected ({int(bad.sum())} of {len(bad)} rows are not)"
+        )
+    return y.astype(np.intp), p / total
+
+
+def _distinct(class_names: Sequence[str]) -> list[str]:
+    """Return the names, told apart by class number where two are the same or one is that of an average."""
+    names: list[str] = []
+    for c, name in enumerate(map(str, class_names)):
+        names.append(f"{name} (class {c})" if name in (*names, *AVERAGES) else name)
+    return names
+
+
+def _one_hot(y: np.ndarray, k: int) -> np.ndarray:
+    return y[:, None] == np.arange(k)
+
+
+def _decisions(y: np.ndarray, p: np.ndarray, names: list[str]) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """Return (curve, truth, score) of every class against the rest, and of all these decisions pooled."""
+    truth = _one_hot(y, p.shape[1])
+    return [(name, truth[:, c], p[:, c]) for c, name in enumerate(names)] + [("micro", truth.ravel(), p.ravel())]
+
+
+def _area_and_precision(truth: np.ndarray, score: np.ndarray) -> tuple[float | None, float | None]:
+    """Return ROC AUC and average precision, both from one ranking: the sort is what they cost.
+
+    With tp and fp the counts above each threshold: AP = sum over thresholds of (rise of recall) tp / (tp + fp).
+    """
+    from sklearn.metrics import auc, roc_curve
+
+    positives = int(truth.sum())
+    negatives = len(truth) - positives
+    if positives == 0:
+        return None, None
+    if negatives == 0:
+        return None, 1.0
+    fpr, tpr, _ = roc_curve(truth, score, drop_intermediate=False)
+    tp, fp = tpr[1:] * positives, fpr[1:] * negatives
+    return float(auc(fpr, tpr)), float(np.sum(np.diff(tpr) * tp / (tp + fp)))
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return math.fsum(known) / len(known) if known else None
+
+
+def _ranked(values: Sequence[float | None], micro: float | None, names: list[str]) -> dict[str, Any]:
+    return {"macro": _mean(values), "micro": micro, "per_class": dict(zip(names, values, strict=True))}
+
+
+def _calibration_error(confidence: np.ndarray, correct: np.ndarray) -> float:
+    edges = np.linspace(0, 1, BINS + 1)[1:-1]
+    which = np.digitize(confidence, edges, right=True)  # bins (lower, upper]
+    gaps = np.bincount(which, correct, BINS) - np.bincount(which, confidence, BINS)
+    return float(np.abs(gaps).sum() / len(confidence))
+
+
+def _most_confused(confusion: np.ndarray, names: list[str], most: int = 5) -> list[dict[str, Any]]:
+    errors = confusion - np.diag(np.diag(confusion))
+    order = np.argsort(-errors, axis=None, kind="stable")[:most]
+    pairs = [divmod(int(i), len(names)) for i in order]
+    return [
+        {"truth": names[t], "predicted": names[q], "count": int(errors[t, q])} for t, q in pairs if errors[t, q] > 0
+    ]
+
+
+def _mean_curve(curves: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean of step-like curves; each vertical step is kept by taking both its ends."""
+    grid = np.unique(np.concatenate([x for x, _ in curves]))
+    # np.interp takes the last of points with equal x: the upper end; mirrored, it takes the lower end
+    upper = np.mean([np.interp(grid, x, y) for x, y in curves], axis=0)
+    lower = np.mean([np.interp(-grid, -x[::-1], y[::-1]) for x, y in curves], axis=0)
+    return np.repeat(grid, 2), np.stack([lower, upper], axis=1).ravel()
+
+
+def _table(
+    curves: Mapping[str, tuple[np.ndarray, ...]], columns: tuple[str, ...], scale: Callable[..., tuple[np.ndarray, ...]]
+) -> pd.DataFrame:
+    """Return thinned curves in one table: rates to six digits, thresholds as float32, so that the file stays small.
+
+    Thinning takes points at equal steps along the curve, its length measured after ``scale``.
+    """
+    import pandas as pd
+
+    parts = []
+    for name, (x, y, threshold) in curves.items():
+        keep = _thinned(*scale(x, y))
+        values = (x[keep].round(6), y[keep].round(6), threshold[keep].astype(np.float32))
+        parts.append(pd.DataFrame({"curve": name, **dict(zip(columns, values, strict=True))}))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["curve", *columns])
+
+
+def _thinned(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return at most `POINTS` indices at equal steps of the length |dx| + |dy|, both ends among them."""
+    if len(x) <= POINTS:
+        return np.arange(len(x))
+    length = np.append(0, np.cumsum(np.abs(np.diff(x)) + np.abs(np.diff(y))))
+    steps = np.linspace(0, length[-1], POINTS - 1)
+    return np.unique(np.append(np.searchsorted(length, steps), len(x) - 1))

@@ -1,0 +1,319 @@
+"""The NumPy networks as an estimator of scikit-learn's."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from typing import Any
+from warnings import warn
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from threadpoolctl import ThreadpoolController
+
+from mnistlab.data.weighted_samples import Samples
+from mnistlab.models.estimator_params import Settings
+from mnistlab.nn.initializers import Init
+from mnistlab.nn.layers import Dense, Dropout
+from mnistlab.nn.network import Network
+from mnistlab.nn.optimizers import Optimizer
+from mnistlab.nn.schedules import Constant, Schedule
+from mnistlab.system.errors import RequestError
+from mnistlab.system.random import stream
+from mnistlab.training.weighted import WeightedTraining
+
+
+@cache
+def _blas() -> Any:
+    """Return the control of BLAS threads; to find the libraries takes longer than a small `partial_fit`."""
+    return ThreadpoolController().select(user_api="blas")
+
+
+def _goes_by_epochs(estimator: NetworkClassifier) -> bool:
+    """Return whether an epoch can be trained without knowing what comes after it, or say why not."""
+    for name, value, needed in (
+        ("early_stopping", estimator.early_stopping, False),
+        ("schedule", "constant" if estimator.schedule == Constant() else estimator.schedule, "constant"),
+    ):
+        if value != needed:
+            raise RequestError(f"{name}={value}: partial_fit trains for one epoch; set {name}={needed}, or use fit")
+    return True
+
+
+class NetworkClassifier(ClassifierMixin, BaseEstimator):
+    """A neural network as a classifier for scikit-learn's pipelines, searches and scores.
+
+    Parameters that `MLPClassifier` has too mean the same here, so that one can be swapped for the other; what differs
+    is said below. They are checked in `fit`: a wrong one is a `RequestError`, which is a ``ValueError``.
+
+    Args:
+        hidden_layer_sizes: units of each hidden layer; a number is one layer.
+        activation: one name for all hidden layers or a list of one a layer: relu, sigmoid (or logistic), tanh,
+            leaky_relu, elu, gelu, ..., or with settings ``{"leaky_relu": {"slope": 0.1}}``.
+        layers: the hidden layers as in conf/model, ``[{"conv": {"filters": 6, "kernel": 5}}, "relu", "flatten"]``,
+            instead of ``hidden_layer_sizes`` and ``activation``; the output layer is added.
+        image_shape: (height, width) where a row of X is an image, for ``layers`` that take maps.
+        optimizer: a name (sgd, momentum, nesterov, adagrad, rmsprop, adam, adamw) or an object of `mnistlab.nn`.
+        learning_rate_init: None takes that of the optimizer, which is 0.001 for Adam.
+        schedule: a name (constant, step, exponential, cosine, one_cycle, plateau) or an object; over ``max_iter``.
+        init: a name (kaiming, xavier, scaled, orthogonal, ...) or an object; biases start at zero.
+        alpha: L2 penalty alpha / (2 n) sum w^2 on the weights, n being the total weight of the samples of a batch.
+        l1, l2: l1 sum |w| + l2/2 sum w^2, added to the mean loss of a batch whatever its size, as in mnistlab's YAML.
+        dropout: the rate after each hidden dense layer, or a list of one a layer, the input's first if there is one
+            more.
+        max_norm: the largest norm of the incoming weights of a unit.
+        label_smoothing: the share of a target that is spread evenly over all classes.
+        batch_size: at most so many samples; ``auto`` is min(200, n).
+        max_iter: epochs, at most.
+        shuffle: whether every epoch draws a new order.
+        tol: without early stopping, training ends when the training loss has not fallen by ``tol`` for more than
+            ``n_iter_no_change`` epochs, and `ConvergenceWarning` says when ``max_iter`` came first. None always trains
+            for ``max_iter`` epochs and never warns.
+        early_stopping: hold out ``validation_fraction`` of the distinct samples, stratified; end when their accuracy
+            has not risen by ``tol`` for more than ``n_iter_no_change`` epochs; keep the weights of the best epoch.
+        validation_fraction: above 0 and below 1.
+        n_iter_no_change: epochs without progress.
+        warm_start: `fit` goes on where the last one ended: weights, the state of the optimizer, random streams.
+        random_state: seeds independent streams for the initial weights, the order, dropout and the validation part.
+        verbose: print the loss of every epoch.
+
+    X is dense; float32 is trained in float32, everything else in float64. A sample that weighs 2 is two samples, one
+    that weighs 0 is none: up to rounding where all samples make one batch, where copies share their dropout mask, and
+    up to the drawing of batches otherwise. Batch normalisation does not see weights.
+
+    Attributes: ``classes_``, ``n_features_in_``, ``feature_names_in_``, ``n_iter_`` (epochs of the latest `fit`),
+    ``loss_``, ``best_loss_`` and ``loss_curve_`` (mean loss of each epoch's batches, without penalties),
+    ``validation_scores_`` and ``best_validation_score_`` (with early stopping, otherwise None), ``coefs_`` and
+    ``intercepts_`` (of the dense layers), ``network_`` (the `mnistlab.nn.network.Network`).
+    """
+
+    classes_: np.ndarray
+    loss_curve_: list[float]
+    best_loss_: float
+    validation_scores_: list[float] | None
+    best_validation_score_: float | None
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Any = (100,),
+        activation: Any = "relu",
+        *,
+        layers: Sequence[Any] | None = None,
+        image_shape: tuple[int, int] | None = None,
+        optimizer: str | Optimizer = "adam",
+        learning_rate_init: float | None = None,
+        schedule: str | Schedule = "constant",
+        init: str | Init = "kaiming",
+        alpha: float = 0.0001,
+        l1: float = 0.0,
+        l2: float = 0.0,
+        dropout: Any = 0.0,
+        max_norm: float | None = None,
+        label_smoothing: float = 0.0,
+        batch_size: int | str = "auto",
+        max_iter: int = 200,
+        shuffle: bool = True,
+        tol: float | None = 1e-4,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        warm_start: bool = False,
+        random_state: Any = None,
+        verbose: bool = False,
+    ) -> None:
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.layers = layers
+        self.image_shape = image_shape
+        self.optimizer = optimizer
+        self.learning_rate_init = learning_rate_init
+        self.schedule = schedule
+        self.init = init
+        self.alpha = alpha
+        self.l1 = l1
+        self.l2 = l2
+        self.dropout = dropout
+        self.max_norm = max_norm
+        self.label_smoothing = label_smoothing
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.tol = tol
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> NetworkClassifier:
+        """Train on X (n, features) and labels y (n,); ``sample_weight`` (n,) are zero or more.
+
+        A loss that is no longer finite is a `mnistlab.training.loop.Diverged`.
+        """
+        settings = Settings.of(self.get_params(deep=False))
+        fresh = not (self.warm_start and hasattr(self, "_training"))
+        samples = self._samples(X, y, sample_weight, None, settings, fresh)
+        if not fresh:
+            self._refuse_other_layers(settings)
+        validation = None
+        if self.early_stopping:
+            samples, validation = samples.split(settings.validation_fraction, stream(self._training.seed, "split"))
+        self._train(samples, validation, settings, settings.max_iter)
+        return self
+
+    @available_if(_goes_by_epochs)
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> NetworkClassifier:
+        """Train for one epoch on these samples; the first call must name all ``classes`` there will be.
+
+        k calls with the same samples leave the same weights as `fit` with ``max_iter=k`` and ``tol=None``. There is no
+        such method with early stopping or a schedule, which must know the whole training.
+        """
+        settings = replace(Settings.of(self.get_params(deep=False)), tol=None)
+        fresh = not hasattr(self, "_training")
+        if fresh and classes is None:
+            raise RequestError("classes=None: the first call of partial_fit must name all classes")
+        self._train(self._samples(X, y, sample_weight, classes, settings, fresh), None, settings, 1)
+        return self
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the most probable class of each row of X, (n,)."""
+        probabilities = self.predict_proba(X)
+        return self.classes_[probabilities.argmax(axis=1)]
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return probabilities (n, classes) in the order of ``classes_``, of the dtype that was trained in."""
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=(np.float64, np.float32), order="C", reset=False)
+        return self.network_.predict(X.reshape(len(X), *self.network_.image_shape))
+
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """Return the logarithms of `predict_proba`."""
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_training")
+
+    @property
+    def network_(self) -> Network:
+        """Return the network; its images are the rows of X."""
+        return self._training.network
+
+    @property
+    def coefs_(self) -> list[np.ndarray]:
+        """Return the weights (fan_in, units) of each dense layer."""
+        return [layer.params["W"].T for layer in self.network_.layers if isinstance(layer, Dense)]
+
+    @property
+    def intercepts_(self) -> list[np.ndarray]:
+        """Return the biases (units,) of each dense layer."""
+        return [layer.params["b"] for layer in self.network_.layers if isinstance(layer, Dense)]
+
+    def _samples(self, X: Any, y: Any, sample_weight: Any, classes: Any, settings: Settings, fresh: bool) -> Samples:
+        """Return the checked samples of positive weight; make the network if ``fresh``."""
+        X, y = validate_data(self, X, y, dtype=(np.float64, np.float32), order="C", reset=fresh)
+        check_classification_targets(y)
+        weights = None
+        if sample_weight is not None:
+            weights = _check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
+            if not weights.any():
+                raise RequestError("sample_weight: all are zero; one sample at least must count")
+            counted = weights > 0
+            if not counted.all():
+                X, y, weights = X[counted], y[counted], weights[counted]
+        known = None if fresh else self.classes_
+        if fresh or classes is not None:
+            self.classes_ = np.unique(y if classes is None else np.asarray(classes))
+        if known is not None and not np.array_equal(known, self.classes_):
+            given, self.classes_ = self.classes_, known
+            raise RequestError(f"classes={given.tolist()}: they were {known.tolist()} in the first call")
+        labels = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
+        if (unknown := self.classes_[labels] != y).any():
+            raise RequestError(
+                f"y={y[unknown][0]}: it is none of the classes {self.classes_.tolist()}, fixed in the first fit"
+            )
+        if fresh:
+            self._start(settings, X.dtype)
+        X = X.astype(self.network_.dtype, copy=False)
+        return Samples(X.reshape(len(X), *self.network_.image_shape), labels.astype(np.int64, copy=False), weights)
+
+    def _refuse_other_layers(self, settings: Settings) -> None:
+        now = settings.network(self.n_features_in_, len(self.classes_), self.network_.dtype)
+        if now.spec() != self.network_.spec():
+            raise RequestError(
+                "warm_start=True: the layers, activations, dropout or smoothing are no longer those of the first fit; "
+                "set warm_start=False for a new network"
+            )
+
+    def _start(self, settings: Settings, dtype: Any) -> None:
+        network = settings.network(self.n_features_in_, len(self.classes_), dtype)
+        network.initialise(settings.init, stream(settings.seed, "init"))
+        self._training = WeightedTraining(network, settings.seed)
+        self.loss_curve_, self.best_loss_ = [], math.inf
+        self.validation_scores_, self.best_validation_score_ = None, None
+
+    def _train(self, samples: Samples, validation: Samples | None, settings: Settings, epochs: int) -> None:
+        training, network, n = self._training, self.network_, len(samples)
+        batch = min(n, settings.batch_size)
+        if batch == n and any(isinstance(layer, Dropout) for layer in network.layers):
+            samples = samples.merged()  # copies share a mask, so that a weight of two is the sample twice
+            n = batch = len(samples)
+        if layer := network.too_small_for(batch):
+            raise RequestError(
+                f"batch_size={self.batch_size}: {layer} gets one value a channel or unit at a time, which is its own "
+                "mean; take larger batches, or leave batchnorm out"
+            )
+        steps, schedule = math.ceil(n / batch), settings.schedule
+        schedule.start(epochs, steps)
+        training.use(settings.optimizer)
+        waited, best = 0, (network.theta.copy(), network.buffers.copy()) if validation is not None else None
+        with _blas().limit(limits=None if network.gains_from_threads(batch) else 1):
+            for epoch in range(epochs):
+                self.loss_ = training.epoch(
+                    samples,
+                    batch,
+                    self.shuffle,
+                    settings.regularization,
+                    settings.alpha,
+                    epoch * steps,
+                    schedule,
+                )
+                self.n_iter_ = epoch + 1
+                self.loss_curve_.append(self.loss_)
+                if self.verbose:
+                    sys.stdout.write(f"Iteration {epoch + 1}, loss = {self.loss_:.8f}\n")
+                gain = self._gain(validation)
+                if gain > 0 and validation is not None:
+                    best = network.theta.copy(), network.buffers.copy()
+                schedule.end_epoch(self.loss_)
+                waited = 0 if settings.tol is None or gain >= settings.tol else waited + 1
+                if waited > settings.n_iter_no_change:
+                    break
+            else:
+                if settings.tol is not None and validation is None:
+                    warn(
+                        f"max_iter={epochs}: the training loss still falls; train longer, or set tol=None to train "
+                        "for a number of epochs",
+                        ConvergenceWarning,
+                        stacklevel=3,
+                    )
+        if best is not None:
+            network.theta[:], network.buffers[:] = best
+
+    def _gain(self, validation: Samples | None) -> float:
+        """Note how good this epoch was, and return by how much it was better than the best before."""
+        if validation is None:
+            before, self.best_loss_ = self.best_loss_, min(self.loss_, self.best_loss_)
+            return before - self.loss_
+        score, scores = self._training.accuracy(validation), self.validation_scores_ or []
+        self.validation_scores_ = [*scores, score]
+        self.best_validation_score_ = max(self.validation_scores_)
+        return score - max(scores, default=-math.inf)

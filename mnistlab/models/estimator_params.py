@@ -1,0 +1,128 @@
+"""What the parameters of `NetworkClassifier` stand for: checked numbers, and the engine's components."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from sklearn.utils import check_random_state
+
+from mnistlab.nn.architectures import MLP, LayerList, Model
+from mnistlab.nn.initializers import INITS, Init
+from mnistlab.nn.network import Network
+from mnistlab.nn.optimizers import OPTIMIZERS, Optimizer
+from mnistlab.nn.regularization import Regularization
+from mnistlab.nn.schedules import SCHEDULES, Schedule
+from mnistlab.system.errors import RequestError, between, choice, not_negative, positive, whole
+
+
+@dataclass
+class Settings:
+    """The parameters, checked, and the components that they name; ``given`` holds those of the network."""
+
+    given: dict[str, Any]
+    optimizer: Optimizer
+    schedule: Schedule
+    init: Init
+    regularization: Regularization
+    alpha: float
+    batch_size: int
+    max_iter: int
+    tol: float | None
+    validation_fraction: float
+    n_iter_no_change: int
+    seed: int
+
+    @classmethod
+    def of(cls, parameters: Mapping[str, Any]) -> Settings:
+        """Return the settings of an estimator's parameters, or raise `RequestError`."""
+        given = {name: _plain(value) for name, value in parameters.items()}
+        optimizer = _component("optimizer", given["optimizer"], OPTIMIZERS, Optimizer)
+        if (lr := given["learning_rate_init"]) is not None:
+            optimizer = replace(optimizer, lr=positive("learning_rate_init", lr, "the learning rate"))
+        fraction = between("validation_fraction", given["validation_fraction"], 0, 1, "the validation part")
+        if fraction in (0, 1):
+            raise RequestError(f"validation_fraction={fraction:g}: it must be above 0 and below 1")
+        for name in ("shuffle", "early_stopping", "warm_start"):
+            choice(name, given[name], (True, False))
+        tol = given["tol"]
+        batch = given["batch_size"]
+        return cls(
+            given,
+            optimizer,
+            _component("schedule", given["schedule"], SCHEDULES, Schedule),
+            _component("init", given["init"], INITS, Init),
+            Regularization(**{name: given[name] for name in ("l1", "l2", "dropout", "max_norm", "label_smoothing")}),
+            not_negative("alpha", given["alpha"], "the factor of the L2 penalty"),
+            200 if batch == "auto" else whole("batch_size", batch, 1, "the batch size, unless it is auto,"),
+            whole("max_iter", given["max_iter"], 1, "the number of epochs"),
+            None if tol is None else not_negative("tol", tol, "the least improvement, unless it is None,"),
+            fraction,
+            whole("n_iter_no_change", given["n_iter_no_change"], 1, "the patience (epochs)"),
+            _seed(given["random_state"]),
+        )
+
+    def network(self, features: int, classes: int, dtype: Any) -> Network:
+        """Return the network for so many features and classes, its parameters all zero."""
+        given, model = self.given, Model()
+        layers, shape = given["layers"], given["image_shape"]
+        try:
+            if layers is None:
+                sizes = given["hidden_layer_sizes"]
+                hidden = sizes if isinstance(sizes, list) else [sizes]
+                model = MLP(hidden=hidden, activation=_activation(given["activation"]))
+            elif not isinstance(layers, list):
+                raise RequestError(f"layers={layers}: a list of layers was expected")
+            else:
+                model = LayerList(layers=layers if shape else ["flatten", *layers])
+            shape = (1, features) if shape is None else _shape(shape, features)
+            return model.network(shape, classes, self.regularization, scale=1.0, dtype=dtype)
+        except RequestError as error:
+            message = str(error).replace("regularization.", "").replace("model.layers", "layers")
+            if message.startswith("hidden"):
+                message = message.replace("hidden", "hidden_layer_sizes", 1)
+            raise RequestError(message) from None
+
+
+def _component(key: str, value: Any, registry: dict[str, type[Any]], kind: type[Any]) -> Any:
+    """Return a new component of that name, or a copy of the object."""
+    if isinstance(value, kind):
+        return replace(value)
+    return registry[choice(key, value, list(registry))]()
+
+
+def _activation(value: Any) -> Any:
+    if isinstance(value, str):
+        return "sigmoid" if value == "logistic" else value
+    if isinstance(value, Mapping):
+        return deepcopy(value)
+    if not isinstance(value, Sequence):
+        raise RequestError(f"activation={value}: a name, a mapping of a name to its settings, or a list was expected")
+    return [_activation(one) for one in value]
+
+
+def _shape(value: Any, features: int) -> tuple[int, int]:
+    if not isinstance(value, list) or len(value) != 2:
+        raise RequestError(f"image_shape={value}: (height, width) was expected")
+    height, width = (whole("image_shape", side, 1, "a side") for side in value)
+    if height * width != features:
+        raise RequestError(f"image_shape={height} x {width}: X has {features:,} features, not {height * width:,}")
+    return height, width
+
+
+def _seed(random_state: Any) -> int:
+    """Return the seed of the streams: the number itself, or one drawn from the generator."""
+    generator = check_random_state(random_state)
+    return random_state if isinstance(random_state, int) else int(generator.randint(2**31 - 1))
+
+
+def _plain(value: Any) -> Any:
+    """Return NumPy's numbers and arrays, which searches over parameters give, as Python's; tuples as lists."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return {key: _plain(one) for key, one in value.items()} if isinstance(value, Mapping) else value

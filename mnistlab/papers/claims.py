@@ -1,0 +1,244 @@
+"""A claim of a paper against our runs: it holds, it does not hold, or the runs cannot tell, with the numbers.
+
+A claim of several pairs holds where every pair is found to differ as claimed, and does not hold where one is found to
+differ the other way. All p are Holm's, corrected for the pairs of the claim.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mnistlab.analysis.compare import p_in_words, points
+from mnistlab.metrics.classification import wilson
+from mnistlab.papers import metrics, selection_bias
+from mnistlab.papers.metrics import amount
+from mnistlab.papers.results import Result, comparable
+from mnistlab.papers.spec import Claim
+from mnistlab.statistics import tests as statistics
+from mnistlab.statistics.tests import LEVEL, Difference
+
+HOLDS, FAILS, OPEN, UNRUN = "holds", "does not hold", "not distinguishable", "not run"
+UNEQUAL = "not judged"  # rows that were cut short to different lengths
+Results = Mapping[str, Result]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The verdict on a claim, and the numbers it rests on."""
+
+    claim: Claim
+    verdict: str
+    numbers: str
+    cut: bool = False  # some of its rows were not run in full
+    single: bool = False  # some of its rows were run once, so that it is about these trained models only
+
+    @property
+    def label(self) -> str:
+        """Return the verdict, and what it rests on where that is less than it should be."""
+        notes = [note for note, applies in (("one seed", self.single), ("cut short", self.cut)) if applies]
+        return f"{self.verdict} ({', '.join(notes)})" if notes else self.verdict
+
+
+@dataclass(frozen=True)
+class Side:
+    """The runs on one side of a comparison: a row, or the part of a swept row with a setting."""
+
+    name: str
+    values: dict[int, float]  # by seed
+    runs: dict[int, Path]
+
+
+def judge(claim: Claim, results: Results) -> Finding:
+    """Return the verdict on one claim."""
+    if missing := [row for row in claim.rows if row not in results or not results[row].completed]:
+        return Finding(claim, UNRUN, f"without a run: {', '.join(missing)}")
+    forms: dict[str, Callable[[Mapping[str, Any], Results], tuple[str, str]]] = {
+        "beats": beats,
+        "within": within,
+        "above": above,
+        "weakest": weakest,
+        "mistaken": mistaken,
+        "falls": falls,
+    }
+    verdict, numbers = forms[claim.form](claim.settings, results)
+    short = [f"{row.partition('/')[2]}{results[row].shortened}" for row in claim.rows if results[row].shortened]
+    note = f"; cut short: {', '.join(short)}" if short else ""
+    if verdict != UNRUN and len(comparable(results[row] for row in claim.rows)) < len(claim.rows):
+        verdict = UNEQUAL
+    single = verdict in (HOLDS, FAILS) and _fewest(claim, results) == 1
+    return Finding(claim, verdict, numbers + note, bool(short) and verdict != UNRUN, single)
+
+
+def _fewest(claim: Claim, results: Results) -> int:
+    """Return the number of runs on the side of a claim that has the fewest."""
+    if claim.form not in ("beats", "within"):
+        return min(len(results[row].completed) for row in claim.rows)
+    metric = claim.settings["metric"]
+    return min(len(_side(text, metric, results).values) for pair in claim.settings[claim.form] for text in pair)
+
+
+def beats(given: Mapping[str, Any], results: Results) -> tuple[str, str]:
+    """Each pair's first against its second, at the metric: higher, or with ``lower`` lower."""
+    metric, sign = given["metric"], -1 if given.get("lower") else 1
+    pairs = [tuple(_side(text, metric, results) for text in pair) for pair in given["beats"]]
+    differences = [_difference(a, b, metric, len(pairs)) for a, b in pairs]
+    corrected = statistics.holm([d.p if d else math.nan for d in differences])
+    if not all(a.values and b.values for a, b in pairs):
+        return (
+            UNRUN,
+            f"without a run: {', '.join(dict.fromkeys(one.name for p in pairs for one in p if not one.values))}",
+        )
+    texts, signs = [], []
+    for (a, b), d, p in zip(pairs, differences, corrected, strict=True):
+        texts.append(_pair(a, b, metric, d, p))
+        signs.append(0 if d is None or not p <= LEVEL else sign * int(np.sign(d.value)))
+    verdict = HOLDS if all(one > 0 for one in signs) else FAILS if any(one < 0 for one in signs) else OPEN
+    return verdict, f"{metric}: {'; '.join(texts)}"
+
+
+def within(given: Mapping[str, Any], results: Results) -> tuple[str, str]:
+    """Each pair differs by no more than the margin: its whole 95 % interval lies within, or beyond."""
+    metric, margin = given["metric"], float(given["margin"])
+    texts, inside, outside = [], [], []
+    for pair in given["within"]:
+        a, b = (_side(text, metric, results) for text in pair)
+        if not (a.values and b.values):
+            return UNRUN, f"without a run: {', '.join(one.name for one in (a, b) if not one.values)}"
+        d = _difference(a, b, metric, 1)
+        half = d.half if d else math.nan
+        inside.append(d is not None and abs(d.value) + half <= margin)
+        outside.append(d is not None and abs(d.value) - half > margin)
+        texts.append(_pair(a, b, metric, d, d.p if d else math.nan))
+    verdict = HOLDS if all(inside) else FAILS if any(outside) else OPEN
+    unit = " points" if points(metric) else ""
+    return verdict, f"{metric}: {'; '.join(texts)}; margin {amount(metric, margin)}{unit}"
+
+
+def above(given: Mapping[str, Any], results: Results) -> tuple[str, str]:
+    """The metric is above the figure: the 95 % interval of its mean is, or Wilson's of the one run there is."""
+    result, metric, figure = results[given["row"]], given["metric"], float(given["above"])
+    mean = result.mean(metric)
+    if mean.n >= 2:
+        low, high, what = mean.mean - mean.half, mean.mean + mean.half, f"{mean.n} seeds"
+    else:
+        part = metric.partition(".")[0]
+        scores = result.completed[0].metrics[part]
+        low, high = wilson(scores["correct"], scores["n"])
+        what = f"one run, {scores['n']:,} images"
+    verdict = HOLDS if low > figure else FAILS if high < figure else OPEN
+    return verdict, f"{metric}: {amount(metric, mean.mean)} ({amount(metric, low)} to {amount(metric, high)}; {what})"
+
+
+def weakest(given: Mapping[str, Any], results: Results) -> tuple[str, str]:
+    """These classes have the lowest recall: of every run, their best recall is below the worst of the others."""
+    runs = [metrics.recalls(record) for record in results[given["row"]].completed]
+    named = {str(name) for name in given["weakest"]}
+    best_named = [max(run[name] for name in named) for run in runs]
+    worst_other = [min(value for name, value in run.items() if name not in named) for run in runs]
+    means = {name: float(np.mean([run[name] for run in runs])) for name in runs[0]}
+    lowest = sorted(means, key=lambda name: means[name])[: len(named) + 1]
+    numbers = "lowest recall: " + ", ".join(f"{name} {100 * means[name]:.1f}" for name in lowest)
+    if len(runs) < 2:
+        return OPEN, f"{numbers} (one run)"
+    d = _tested(worst_other, best_named)
+    numbers += (
+        f"; worst of the others minus best of the claimed {100 * d.value:+.2f} points "
+        f"({len(runs)} seeds, {d.test}, p = {p_in_words(d.p)})"
+    )
+    return (OPEN if not d.p <= LEVEL else HOLDS if d.value > 0 else FAILS), numbers
+
+
+def mistaken(given: Mapping[str, Any], results: Results) -> tuple[str, str]:
+    """The first class is taken for the second more often, on the test part, than any class for another."""
+    runs = [metrics.mistakes(record) for record in results[given["row"]].completed]
+    truth, prediction = map(str, given["mistaken"])
+    claimed = truth, prediction
+    of_claimed = [float(run.get(claimed, 0)) for run in runs]
+    most_others = [float(max((n for pair, n in run.items() if pair != claimed), default=0)) for run in runs]
+    means = {pair: float(np.mean([run.get(pair, 0) for run in runs])) for pair in {claimed}.union(*runs)}
+    worst = sorted(means, key=lambda pair: -means[pair])[:3]
+    shown = dict.fromkeys([*worst, claimed])
+    numbers = "mean number of images: " + ", ".join(f"{a} for {b} {means[a, b]:.0f}" for a, b in shown)
+    if len(runs) < 2:
+        return OPEN, f"{numbers} (one run)"
+    d = _tested(of_claimed, most_others)
+    test = f"{len(runs)} seeds, {d.test}, p = {p_in_words(d.p)}"
+    numbers += f"; the claimed minus the most frequent other {d.value:+.0f} ({test})"
+    return (OPEN if not d.p <= LEVEL else HOLDS if d.value > 0 else FAILS), numbers
+
+
+def falls(given: Mapping[str, Any], results: Results) -> tuple[str, str]:
+    """The validation accuracy of the ten epochs up to ``after`` is higher than that of the last ten."""
+    import pandas as pd
+
+    after, early, late = int(given["after"]), [], []
+    for record in results[given["falls"]].completed:
+        column = pd.read_csv(record.directory / "history.csv")["val_accuracy"].to_numpy(dtype=float)
+        if len(column) >= after + 10:
+            early.append(float(column[after - 10 : after].mean()))
+            late.append(float(column[-10:].mean()))
+    if not early:
+        return UNRUN, f"no run has {after + 10} epochs"
+    numbers = f"{100 * np.mean(early):.2f} in epochs {after - 9} to {after}, {100 * np.mean(late):.2f} in the last ten"
+    if len(early) < 2:
+        return OPEN, f"{numbers} (one run: no test)"
+    d = _tested(early, late)
+    return (OPEN if not d.p <= LEVEL else HOLDS if d.value > 0 else FAILS), f"{numbers} (p = {p_in_words(d.p)})"
+
+
+def _side(text: str, metric: str, results: Results) -> Side:
+    row, *settings = text.split()
+    where = dict(one.split("=", 1) for one in settings)
+    result = results[row]
+    runs = {seed: record.directory for seed, record in result.runs(metric, where).items()}
+    return Side(text.partition("/")[2], result.values(metric, where), runs)
+
+
+def _difference(a: Side, b: Side, metric: str, tests: int) -> Difference | None:
+    """Compare by what the runs allow: pairs of a seed, independent runs, or one run each on the same test images."""
+    x, y = a.values, b.values
+    common = sorted(x.keys() & y.keys())
+    if min(len(x), len(y)) >= 2:
+        if len(common) >= statistics.fewest_pairs(tests):
+            return statistics.paired([x[seed] for seed in common], [y[seed] for seed in common])
+        return statistics.independent(list(x.values()), list(y.values()))
+    alike = _common_seed(a, b)
+    if metric != "test.accuracy" or alike is None:
+        return None
+    right = selection_bias.right_of([a.runs[alike], b.runs[alike]])
+    return None if right is None else statistics.mcnemar(right[0], right[1])
+
+
+def _common_seed(a: Side, b: Side) -> int | None:
+    """Return the first seed of which both have a run."""
+    return min(a.runs.keys() & b.runs.keys(), default=None)
+
+
+def _tested(a: Sequence[float], b: Sequence[float]) -> Difference:
+    """Compare values of the same runs: by the exact test, or with too few of them by Welch's."""
+    return statistics.paired(a, b) if len(a) >= statistics.fewest_pairs() else statistics.independent(a, b)
+
+
+def _pair(a: Side, b: Side, metric: str, d: Difference | None, p: float) -> str:
+    alike = _common_seed(a, b)
+    tested = [{alike: one.values[alike]} for one in (a, b)] if d and d.test == "McNemar" and alike is not None else []
+    first, second = (float(np.mean(list(values.values()))) for values in tested or (a.values, b.values))
+    text = f"{a.name} {amount(metric, first)}, {b.name} {amount(metric, second)}"
+    if d is None:
+        return f"{text} (one run of one of them: no test of this metric)"
+    half = "" if math.isnan(d.half) else f" +/- {amount(metric, d.half)}"
+    n, m = len(a.values), len(b.values)
+    one = "one run each" if n == m == 1 else f"the runs of seed {alike}"
+    each = f"{n} seeds each" if n == m else f"{n} and {m} seeds"
+    runs = {"McNemar": one, "sign-flip": f"{d.n} seeds"}.get(d.test, each)
+    return f"{text}: {_signed(metric, d.value)}{half} ({runs}, {d.test}, p = {p_in_words(p)})"
+
+
+def _signed(metric: str, value: float) -> str:
+    return f"{'+' if value >= 0 else '-'}{amount(metric, abs(value))}"

@@ -1,0 +1,121 @@
+"""Rows that another command makes: principal components, decision regions, a grid. A directory a seed."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import shlex
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mnistlab.analysis.explore import decision_boundary, pca
+from mnistlab.analysis.explore.common import Request
+from mnistlab.papers.spec import Row
+from mnistlab.runs.environment import all_cores
+from mnistlab.runs.record import Record
+from mnistlab.runs.status import State
+from mnistlab.sweeps.gridsearch import search
+from mnistlab.system import console
+
+EXPLORE = {"pca": pca.explore, "boundary": decision_boundary.explore}
+
+
+def run(row: Row, place: Path, budget: str, seeds: int | None, extra: Sequence[str], quiet: bool) -> int:
+    """Do what the row's command does for every seed that has no result yet; return the exit status."""
+    name, *words = shlex.split(row.command)[1:]
+    asked = [*words, *row.overrides[budget], *(word for word in extra if word.startswith("data"))]
+    status = 0
+    for seed in range(row.seeds[budget] if seeds is None else seeds):
+        directory = place / f"seed={seed}"
+        if _metrics(directory):
+            continue
+        if name == "explore" and directory.exists():  # cut short; a grid search goes on where it was
+            shutil.rmtree(directory)
+        words = [*asked, f"seed={seed}"]
+        status = max(
+            status, _explore(words, directory, quiet) if name == "explore" else _search(words, directory, quiet)
+        )
+    return status
+
+
+def _explore(words: Sequence[str], directory: Path, quiet: bool) -> int:
+    action, *overrides = words
+    models = [
+        name for word in overrides if word.startswith("model=") for name in word.removeprefix("model=").split(",")
+    ]
+    others = [word for word in overrides if not word.startswith("model=")]
+    verbosity = "quiet" if quiet else "normal"
+    line = ["mnistlab", "explore", *words, "--to", str(directory), *(["--quiet"] if quiet else [])]
+    console.start(verbosity)
+    try:
+        EXPLORE[action](Request(action, others, models, None, "train", str(directory), verbosity, line))
+    finally:
+        console.stop()
+    return 0
+
+
+def _search(words: Sequence[str], directory: Path, quiet: bool) -> int:
+    at = words.index("--cv")
+    overrides = (*words[:at], *words[at + 2 :])
+    asked = search.Asked(overrides, int(words[at + 1]), "accuracy", all_cores(), directory.absolute(), quiet)
+    return search.search(asked)
+
+
+def read(place: Path) -> list[Record]:
+    """Return a record for every seed that has a result."""
+    if not place.is_dir():
+        return []
+    numbered = sorted((int(path.name.removeprefix("seed=")), path) for path in place.glob("seed=*"))
+    found = [(seed, path, _metrics(path)) for seed, path in numbered]
+    return [
+        Record(path, State("completed"), seed, {}, (), {**metrics, "learner": "command"})
+        for seed, path, metrics in found
+        if metrics
+    ]
+
+
+def pictures(directory: Path) -> dict[str, tuple[Path, str]]:
+    """Return the pictures of a result by name, each with its text equivalent."""
+    paths = sorted((directory / "plots").glob("*.png"))
+    return {path.stem: (path, path.with_suffix(".txt").read_text().strip()) for path in paths}
+
+
+def _metrics(directory: Path) -> dict[str, Any]:
+    """Return the figures of a result, or nothing where there is none, or only a part of one."""
+    try:
+        if (directory / "gridsearch.json").exists():
+            return _of_grid(directory)
+        summary = json.loads((directory / "summary.json").read_text())
+        if summary["action"] == "pca":
+            return {"explained": _explained(directory / "variance.csv")}
+        return {row["model"]: {"training_accuracy": row["training_accuracy"]} for row in summary["models"]}
+    except (OSError, ValueError, KeyError, TypeError, StopIteration):
+        return {}
+
+
+def _explained(path: Path) -> dict[str, float]:
+    """Return the share of the variance of each component, and of the first so many together."""
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    alone = {row["component"]: float(row["share"]) for row in rows}
+    return alone | {f"{row['component']}_together": float(row["cumulative"]) for row in rows}
+
+
+def _of_grid(directory: Path) -> dict[str, Any]:
+    """Return the best cell, its settings by their last word, and what its refit scored on the test part."""
+    tested = json.loads((directory / search.REFIT / "metrics.json").read_text())
+    with (directory / "grid.csv").open(newline="") as file:
+        best = next(row for row in csv.DictReader(file) if row["rank"] == "1")
+    metric = json.loads((directory / search.REQUEST).read_text())["metric"]
+    settings = {key.rpartition(".")[2]: _number(value) for key, value in best.items() if "." in key}
+    return {"best": {metric: float(best["mean"]), **settings}, "test": tested["test"]}
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

@@ -1,0 +1,137 @@
+"""Tables of a paper's own: swept settings, exchanged columns, the ranking, layers, and what a choice gains."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from mnistlab.analysis.compare import compare
+from mnistlab.analysis.comparison_table import Table
+from mnistlab.models.model_file import load_model
+from mnistlab.papers import runner, selection_bias
+from mnistlab.papers.results import Result, comparable
+from mnistlab.papers.spec import Paper
+from mnistlab.papers.tables import reported, with_interval
+from mnistlab.runs.record import Group
+from mnistlab.statistics.tests import Mean, mean_of
+from mnistlab.system.random import stream
+
+SWEPT = ("train.loss", "train.accuracy", "validation.accuracy", "test.accuracy")  # metrics of a swept row
+Section = tuple[str, str, Table | None]  # title, text, table
+
+
+def of(paper: Paper, found: Mapping[str, Result]) -> list[Section]:
+    """Return the sections of a paper, as far as there are runs."""
+    makers = (_swept, _exchanged, _ranking, _structures, _bias)
+    return [section for make in makers for section in make(paper, found)]
+
+
+def _swept(paper: Paper, found: Mapping[str, Result]) -> list[Section]:
+    """Return a table of means for each row that sweeps over a setting."""
+    parts: list[Section] = []
+    for row in paper.rows:
+        result = found[row.id]
+        if not runner.grid(row) or not result.completed:
+            continue
+        groups = compare(result.records, "test.accuracy").groups
+        metrics = [metric for metric in SWEPT if any(group.values(metric) for group in groups)]
+        lines = [
+            [group.name, str(len(group.records)), *(with_interval(metric, _mean(group, metric)) for metric in metrics)]
+            for group in sorted(groups, key=lambda group: [_number(value) for value in group.settings.values()])
+        ]
+        parts.append((f"`{row.name}`{result.shortened}", "", (["setting", "runs", *metrics], lines)))
+    return parts
+
+
+def _mean(group: Group, metric: str) -> Mean:
+    return mean_of([value for values in group.values(metric).values() for value in values])
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, (int, float)) else 0.0
+
+
+def _exchanged(paper: Paper, found: Mapping[str, Result]) -> list[Section]:
+    """Return precision and recall as they are, and as the paper has them, with truth and prediction exchanged."""
+    if paper.exchanged is None or not found[paper.exchanged].completed:
+        return []
+    scores = found[paper.exchanged].completed[0].metrics["test"]
+    predicted = np.sum(scores["confusion_matrix"], axis=0)
+    lines = []
+    for row, count in zip(scores["per_class"], predicted, strict=True):
+        precision, recall = f"{row['precision']:.2f}", f"{row['recall']:.2f}"
+        lines.append([row["class"], precision, recall, str(row["support"]), recall, precision, str(int(count))])
+    header = ["class", "precision", "recall", "support", "exchanged: precision", "recall", "support"]
+    text = (
+        "Exchanged, the precision of a class is its recall, the support its number of predictions, which differs from "
+        "run to run as it does in the paper."
+    )
+    return [(f"Precision and recall, and the two exchanged (`{paper.exchanged}`, one run)", text, (header, lines))]
+
+
+def _ranking(paper: Paper, found: Mapping[str, Result]) -> list[Section]:
+    """Return the order of the models by their test accuracy, ours and the paper's; what cannot be compared has none."""
+    ran = [found[name] for name in paper.ranking if found[name].completed]
+    if not ran:
+        return []
+    metric = "test.accuracy"
+    ranked = sorted(comparable(ran), key=lambda result: -result.mean(metric).mean)
+    ours = [*ranked, *(result for result in ran if result not in ranked)]
+    rows = [found[name].row for name in paper.ranking if metric in found[name].row.reported]
+    theirs = sorted(rows, key=lambda row: -float(row.reported[metric]))
+    lines = [
+        [
+            str(i) if result in ranked else "-",
+            result.row.name + result.shortened,
+            with_interval(metric, result.mean(metric)),
+            str(theirs.index(result.row) + 1) if result.row in theirs else "",
+            reported(result.row, metric),
+        ]
+        for i, result in enumerate(ours, 1)
+    ]
+    text = "" if len(ranked) == len(ours) else "A row that was cut short to another length than the others has no rank."
+    return [("Ranking by test accuracy", text, (["rank", "row", "ours", "paper's rank", "paper"], lines))]
+
+
+def _structures(paper: Paper, found: Mapping[str, Result]) -> list[Section]:
+    """Return the layers of networks, with output shapes and parameters."""
+    parts: list[Section] = []
+    for name in paper.structures:
+        if not found[name].completed:
+            continue
+        network, _ = load_model(found[name].completed[0].directory / "model.safetensors")
+        lines = [
+            [network.title(i), " x ".join(map(str, shape)), f"{sum(p.size for p in layer.params.values()):,}"]
+            for i, (layer, shape) in enumerate(zip(network.layers, network.shapes, strict=True))
+        ]
+        lines.append(["total", "", f"{network.theta.size:,}"])
+        parts.append((f"Layers of `{name}`", "", (["layer", "output", "parameters"], lines)))
+    return parts
+
+
+def _bias(paper: Paper, found: Mapping[str, Result]) -> list[Section]:
+    """Return what choosing on the reported images gains: among the models, and among the epochs."""
+    ran = {one.row.name: one.completed[0].directory for one in comparable(found[name] for name in paper.bias)}
+    right = selection_bias.right_of(list(ran.values()))
+    if right is None:
+        return []
+    gain = round(100 * selection_bias.of_models(right, stream(0, "order")), 2) + 0.0  # points; no minus before nothing
+    lines = []
+    for name, run in ran.items():
+        column = pd.read_csv(run / "history.csv")["val_accuracy"].to_numpy(dtype=float)
+        if len(column) > selection_bias.LAST and np.isfinite(column).all():
+            lines.append([name, str(len(column)), f"{100 * selection_bias.of_epochs(column):.2f}"])
+    text = (
+        f"The best of the {len(ran)} models that can be compared looks {gain:.2f} points better on the half of the "
+        f"test images that it was chosen on than on the other half (mean of "
+        f"{selection_bias.HALVINGS:,} random halvings). "
+        "The table has the most that choosing the epoch on the reported images gains over not choosing one."
+    )
+    header = [
+        "row",
+        "epochs",
+        f"best epoch above the mean of the last {selection_bias.LAST}, validation accuracy in points",
+    ]
+    return [("What validating on the test set gains", text, (header, lines) if lines else None)]

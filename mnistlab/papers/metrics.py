@@ -1,0 +1,69 @@
+"""What the papers measured and a run's metrics.json does not name, computed from what it holds."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from mnistlab.analysis.compare import shown
+from mnistlab.runs.record import Record
+
+GAP, ONE_HOT_AUC = "gap", "one_hot_auc"
+SETTINGS = ("best.C", "best.gamma")  # that a grid search chose
+
+
+def value(record: Record, metric: str) -> float:
+    """Return a metric of a run, or NaN: one of metrics.json, ``<part>.one_hot_auc``, or ``gap``.
+
+    The gap is |training - test accuracy|: one that is negative already is not closed by becoming more so.
+    """
+    if metric == GAP:
+        return abs(record.value("train.accuracy") - record.value("test.accuracy"))
+    part, _, name = metric.partition(".")
+    if name == ONE_HOT_AUC:
+        matrix = record.metrics.get(part, {}).get("confusion_matrix")
+        return one_hot_auc(np.asarray(matrix)) if matrix else math.nan
+    return record.value(metric)
+
+
+def amount(metric: str, amount: float) -> str:
+    """Return a value as the page has it: accuracies in per cent, areas under curves as they are, with four digits."""
+    if metric in SETTINGS:
+        return f"{amount:g}"
+    return f"{amount:.4f}" if "auc" in metric else shown(metric, amount)
+
+
+def one_hot_auc(confusion: np.ndarray) -> float:
+    """Return the macro AUC of one-hot predictions, from the confusion matrix (k, k), rows the truth.
+
+    A score of 0 or 1 makes a ROC curve of one corner, (1 - specificity, recall), and the area below it is
+    (recall + specificity) / 2; the macro average is over the classes that occur. It is what scikit-learn's
+    ``roc_auc_score`` gives for one-hot truth and one-hot prediction.
+    """
+    counts = np.asarray(confusion, dtype=float)
+    right, truth, predicted, n = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0), counts.sum()
+    known = (truth > 0) & (truth < n)
+    recall = right[known] / truth[known]
+    specificity = 1 - (predicted - right)[known] / (n - truth[known])
+    return float(((recall + specificity) / 2).mean()) if known.any() else math.nan
+
+
+def recalls(record: Record) -> dict[str, float]:
+    """Return the recall of every class on the test part."""
+    rows: list[dict[str, Any]] = record.metrics.get("test", {}).get("per_class", [])
+    return {row["class"]: float(row["recall"]) for row in rows if row["recall"] is not None}
+
+
+def mistakes(record: Record) -> dict[tuple[str, str], int]:
+    """Return how often each class was taken for each other one, (truth, prediction), on the test part."""
+    test = record.metrics.get("test", {})
+    names = [row["class"] for row in test.get("per_class", [])]
+    matrix: list[list[int]] = test.get("confusion_matrix", [])
+    return {
+        (truth, other): int(count)
+        for truth, counts in zip(names, matrix, strict=True)
+        for other, count in zip(names, counts, strict=True)
+        if other != truth and count
+    }

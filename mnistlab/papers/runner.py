@@ -1,0 +1,106 @@
+"""A row as a sweep over seeds: planned, run as far as it is not done, and read again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mnistlab.config import compose, options
+from mnistlab.papers.spec import NEAR, Row
+from mnistlab.sweeps import manifest
+from mnistlab.sweeps.grid import plan, write_multirun
+from mnistlab.sweeps.manifest import Ledger
+from mnistlab.sweeps.runner import Sweep
+from mnistlab.system import console, files
+from mnistlab.system.errors import RequestError
+from mnistlab.system.locks import held
+
+
+def directory(folder: Path, row: Row, near: bool = False) -> Path:
+    """Return the directory of a row's sweep, or of that with the settings which come near the paper's figure."""
+    return folder / row.paper / (f"{row.name}{NEAR}" if near else row.name)
+
+
+def overrides(row: Row, budget: str, seeds: int | None, near: bool = False, extra: Sequence[str] = ()) -> list[str]:
+    """Return what makes a sweep of a row. A job's directory is called by what varies, so that more seeds add to it."""
+    keys = [*grid(row), "seed"]
+    subdir = ",".join(f"{key}=${{{key}}}" for key in keys)
+    return [
+        f"experiment={row.id}",
+        f"seed=range({row.seeds[budget] if seeds is None else seeds})",
+        *(row.near.overrides if near and row.near else ()),
+        *row.overrides[budget],
+        *extra,
+        f"hydra.sweep.subdir='{subdir}'",
+        f"report.plots={'core' if any(name.startswith('feature_maps') for name in row.pictures) else 'none'}",
+    ]
+
+
+def grid(row: Row) -> dict[str, int]:
+    """Return the keys that the experiment itself sweeps over, each with its number of values."""
+    if row.kind != "train":
+        return {}
+    path = options.folder() / "experiment" / f"{row.id}.yaml"
+    try:
+        content = yaml.safe_load(path.read_text())
+    except OSError:
+        raise RequestError(f"experiment={row.id}: conf/papers.yaml has the row, but there is no {path.name}") from None
+    swept = content.get("hydra", {}).get("sweeper", {}).get("params", {})
+    return {key: len(str(values).split(",")) for key, values in swept.items()}
+
+
+def run(row: Row, place: Path, asked: Sequence[str], quiet: bool) -> int:
+    """Run what is not done of a row; return the exit status.
+
+    A job that is completed with the same configuration is kept, whatever was asked for when it was run. With more
+    epochs than it had it is trained on.
+    """
+    planned = plan([*asked, f"hydra.sweep.dir={compose.quoted(place)}"])
+    place.mkdir(parents=True, exist_ok=True)
+    entries = tuple(job.entry for job in planned.jobs)
+    written = Ledger(planned.directory, tuple(asked), None, str(Path.cwd()), entries)
+    with held(place) as ours:
+        if not ours:
+            raise RequestError(f"{files.shown(place)}: this row is being run already; wait for it, or choose --to")
+        written.write()
+        sweep = Sweep(written, planned, "reproduce", quiet, files.shown(planned.directory))
+        sweep.verbosity = "silent" if quiet else "normal"
+        left = sweep.left(planned.jobs, failed_only=False)
+        if not left:
+            if not quiet:
+                print(f"all {len(planned.jobs)} runs are done")  # noqa: T201
+            return 0
+        write_multirun(planned)
+        try:
+            return sweep.run(left, fail_fast=False)
+        finally:
+            console.stop()
+
+
+def started(place: Path) -> bool:
+    """Return whether a sweep lies there."""
+    return (place / manifest.NAME).exists()
+
+
+def asked_epochs(row: Row) -> int | None:
+    """Return the epochs of the row's experiment, without composing it; None where it has none of its own."""
+    found = asked(row, "trainer", "epochs") or asked(row, "model", "epochs")
+    return found if isinstance(found, int) else None
+
+
+def asked(row: Row, group: str, key: str) -> Any:
+    """Return what the row's experiment, or one that it is based on, says of a key; None where none does."""
+    names, seen = [row.id] if row.kind == "train" else [], set()
+    while names:
+        name = names.pop(0)
+        seen.add(name)
+        text = (options.folder() / "experiment" / f"{name}.yaml").read_text()
+        content = yaml.safe_load(text)
+        if key in content.get(group, {}):
+            return content[group][key]
+        names += [base for base in re.findall(r"- /experiment/(\S+)", text) if base not in seen]
+    return None

@@ -1,0 +1,1 @@
+"""Numbers -> plots, tables and pages. Nothing here computes a result."""

@@ -1,0 +1,142 @@
+"""Pages: one self-contained HTML file each, with the pictures inside, no script, and nothing fetched from anywhere."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from mnistlab.system import files
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+NAME = "report.html"
+MOST = 1_900_000  # bytes of a page: what it says besides its pictures is far below the rest of two million
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A picture of a page; ``data`` is None where it would make the page too large, and it is linked instead."""
+
+    name: str
+    title: str
+    alt: str
+    width: int
+    height: int
+    link: str
+    data: str | None
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a page: its heading, with the anchor to it, and its pictures."""
+
+    anchor: str
+    heading: str
+    figures: tuple[Figure, ...] = ()
+
+
+def write(path: Path, template: str, **content: Any) -> None:
+    """Write a page from its template and what it says; every text is escaped."""
+    page = _environment().get_template(template).render(content)
+    files.write(path, page.encode("utf-8", errors="replace"))
+
+
+def figures(folder: Path, names: Sequence[str], titles: dict[str, str], most: int = MOST) -> dict[str, Figure]:
+    """Return the pictures of these names with their text equivalents, by name.
+
+    The largest are left out, and linked, until all together take no more than ``most`` bytes of a page. A picture
+    that is missing or no PNG is passed over.
+    """
+    read = {name: content for name in names if (content := _png(folder / "plots" / f"{name}.png"))}
+    sizes = {name: 4 * -(-len(content) // 3) for name, content in read.items()}
+    left_out: set[str] = set()
+    for name in sorted(sizes, key=sizes.__getitem__, reverse=True):
+        if sum(sizes[one] for one in sizes if one not in left_out) > most:
+            left_out.add(name)
+    found = {}
+    for name, content in read.items():
+        width, height = (int.from_bytes(content[at : at + 4], "big") for at in (16, 20))
+        data = None if name in left_out else b64encode(content).decode("ascii")
+        title = titles.get(name) or name.replace("_", " ").capitalize()
+        alt = _alt(folder / "plots" / f"{name}.txt") or title
+        found[name] = Figure(name, title, alt, width, height, href(f"plots/{name}.png"), data)
+    return found
+
+
+def href(path: str | PurePosixPath) -> str:
+    """Return a path beside the page as a relative address: what looks like a scheme in it is none."""
+    return "./" + quote(str(path), safe="/", errors="surrogateescape")
+
+
+def readable(text: str) -> str:
+    """Return a text without what could not be read: control characters, and those that turn the direction of others."""
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c.isprintable() or c == "\n" else " " if c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in text
+    )
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> dict[str, Any]:
+    """Return a table for the templates; a column of numbers only is aligned to the right."""
+    listed = [list(row) for row in rows]
+    numeric = [bool(listed) and all(_is_figure(row[i]) for row in listed) for i in range(len(header))]
+    return {"header": list(header), "rows": listed, "numeric": numeric}
+
+
+def _is_figure(cell: Any) -> bool:
+    text = str(cell).replace(",", "").replace("%", "").replace("+/-", " ").split()
+    return bool(text) and all(_is_number(part) or part == "-" for part in text)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _png(path: Path) -> bytes:
+    try:
+        content = files.regular(path).read_bytes()
+    except (OSError, ValueError):
+        return b""
+    return content if content.startswith(PNG) and len(content) > 24 else b""
+
+
+def _alt(path: Path) -> str:
+    try:
+        return " ".join(files.regular(path).read_text(errors="replace").split())
+    except (OSError, ValueError):
+        return ""
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    made = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_shown,
+        auto_reload=False,
+    )
+    made.filters["percent"] = lambda value: f"{100 * value:.2f} %"
+    made.filters["thousands"] = lambda value: f"{value:,}"
+    return made
+
+
+def _shown(value: Any) -> Any:
+    """Return what a template writes: markup as it is, all else as readable text."""
+    return value if hasattr(value, "__html__") else readable(str(value))

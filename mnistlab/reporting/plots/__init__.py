@@ -1,0 +1,60 @@
+"""Arrays -> figures, no computation: every plot is drawn from what a run directory holds.
+
+Each function returns a `Picture`, a matplotlib figure with its text equivalent; `save` writes both. matplotlib is
+imported on the first call, without pyplot, so that nothing global changes.
+"""
+
+from mnistlab.reporting.plots.comparison import Series, TrainingCurve, against, heat_map, side_by_side
+from mnistlab.reporting.plots.comparison import ranking as ranking_of_settings
+from mnistlab.reporting.plots.confusion import class_distribution, confusion
+from mnistlab.reporting.plots.confusion_table import confusion_table, save_pdf
+from mnistlab.reporting.plots.curves import activations, curves, norms
+from mnistlab.reporting.plots.decision_regions import Panel, decision_regions
+from mnistlab.reporting.plots.feature_maps import feature_maps, filters, occlusion
+from mnistlab.reporting.plots.image_grids import augmented, mistakes, samples, weights
+from mnistlab.reporting.plots.lr_range import range_test
+from mnistlab.reporting.plots.pca import cumulative, eigenimages, scatter, scatter_3d, scree
+from mnistlab.reporting.plots.predictions import predicted
+from mnistlab.reporting.plots.robustness import robustness
+from mnistlab.reporting.plots.roc_pr import precision_recall, roc
+from mnistlab.reporting.plots.style import Picture, save
+from mnistlab.reporting.plots.tuning import importance, search_history
+
+__all__ = [
+    "Panel",
+    "Picture",
+    "Series",
+    "TrainingCurve",
+    "activations",
+    "against",
+    "augmented",
+    "class_distribution",
+    "confusion",
+    "confusion_table",
+    "cumulative",
+    "curves",
+    "decision_regions",
+    "eigenimages",
+    "feature_maps",
+    "filters",
+    "heat_map",
+    "importance",
+    "mistakes",
+    "norms",
+    "occlusion",
+    "precision_recall",
+    "predicted",
+    "range_test",
+    "ranking_of_settings",
+    "robustness",
+    "roc",
+    "samples",
+    "save",
+    "save_pdf",
+    "scatter",
+    "scatter_3d",
+    "scree",
+    "search_history",
+    "side_by_side",
+    "weights",
+]

@@ -1,0 +1,134 @@
+"""Counts per class: the confusion matrix and the class distribution."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mnistlab.reporting.plots.style import (
+    BLUE,
+    GREY,
+    INK,
+    Picture,
+    empty,
+    label,
+    new_figure,
+    place,
+    plain,
+    styled,
+    width_of,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NUMBERED = 20  # classes whose cells and bars can hold a number
+
+
+@styled
+def confusion(
+    matrix: np.ndarray | Sequence[Sequence[int]], class_names: Sequence[str], normalised: bool = False, title: str = ""
+) -> Picture:
+    """Draw a confusion matrix of counts (k, k): rows are the truth, columns the prediction.
+
+    ``normalised`` shows each cell as per cent of its row. Errors have a colour scale of their own, white to red, so
+    that the diagonal, in blue by recall, does not wash them out. Empty cells are blank; of more than 20 classes only
+    the colours are drawn.
+    """
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.collections import LineCollection
+    from matplotlib.colors import LinearSegmentedColormap, PowerNorm
+
+    counts = np.asarray(matrix)
+    k, total = len(class_names), int(counts.sum())
+    if total == 0:
+        return empty("Confusion matrix: there are no images.")
+    share = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    values = share if normalised else counts
+    errors = np.where(np.eye(k, dtype=bool), 0, values)
+    scale = PowerNorm(0.7, 0, float(errors.max()) or 1.0)
+    reds = LinearSegmentedColormap.from_list("errors", ["#FFFFFF", "#FBC9A9", "#E8743B", "#8F2D00"])
+    blues = LinearSegmentedColormap.from_list("recall", ["#FFFFFF", "#8CBFE3"])
+    shades = reds(scale(errors))
+    shades[np.diag_indices(k)] = blues(np.diag(share) / 100)
+
+    size = 8.0 if k <= NUMBERED else 6.5
+    names = [label(name, 14) for name in class_names]
+    cell = max(3.4 / k, 0.46) if k <= NUMBERED else 0.185
+    side, margin = cell * k, width_of(names, size) + 0.5
+    upright = width_of(names, size) > cell
+    below = margin if upright else 0.5
+    figure = new_figure(margin + side + 0.95, below + side + 0.5, title or "Confusion matrix")
+    axes = place(figure, margin, below, side, side)
+    axes.imshow(shades)
+    edges = np.arange(1, k) - 0.5
+    lines = [((e, -0.5), (e, k - 0.5)) for e in edges] + [((-0.5, e), (k - 0.5, e)) for e in edges]
+    axes.add_collection(LineCollection(lines, colors="#E9E9E9", linewidths=0.5), autolim=False)
+    axes.set_xticks(range(k), names, rotation=90 if upright else 0, size=size)
+    axes.set_yticks(range(k), names, size=size)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(True)
+    axes.set(xlabel="predicted class", ylabel="true class")
+    axes.set_title("blue: right, by recall; red: errors", size=8, color=GREY)
+    if k <= NUMBERED:
+        for row, column in zip(*np.nonzero(counts), strict=True):
+            dark = row != column and scale(errors[row, column]) > 0.66
+            said = f"{share[row, column]:.1f}" if normalised else f"{counts[row, column]}"
+            axes.text(column, row, said, size=7.5, ha="center", va="center", color="white" if dark else INK)
+    bar = figure.colorbar(ScalarMappable(scale, reds), cax=place(figure, margin + side + 0.12, below, 0.13, side))
+    bar.set_label("errors: % of the true class" if normalised else "errors: images")
+    bar.ax.tick_params(labelsize=7.5)
+
+    right = int(np.trace(counts))
+    wrong = counts - np.diag(np.diag(counts))
+    order = np.argsort(-wrong, axis=None, kind="stable")[:3]
+    pairs = [divmod(int(i), k) for i in order if wrong.flat[i]]
+    worst = "; ".join(
+        f"{plain(class_names[t])} taken for {plain(class_names[q])}: {_amount(wrong, share, t, q, normalised)}"
+        for t, q in pairs
+    )
+    said = f"Confusion matrix of {k} classes: {right:,} of {total:,} right ({100 * right / total:.2f} %)."
+    return Picture(figure, said + (f" Most frequent errors: {worst}." if worst else ""))
+
+
+def _amount(wrong: np.ndarray, share: np.ndarray, truth: int, predicted: int, normalised: bool) -> str:
+    count = int(wrong[truth, predicted])
+    return f"{share[truth, predicted]:.1f} % ({count})" if normalised else f"{count:,} time{'s' if count != 1 else ''}"
+
+
+@styled
+def class_distribution(
+    counts: pd.DataFrame | Mapping[str, Sequence[int] | np.ndarray], class_names: Sequence[str]
+) -> Picture:
+    """Draw how many images of each class each part has, from part -> counts per class; a panel and a scale per part."""
+    parts = {str(part): np.asarray(of_class) for part, of_class in counts.items()}
+    if not parts:
+        return empty("There are no parts to count.")
+    k = len(class_names)
+    size = 8.5 if k <= NUMBERED else 7.0
+    names = [label(name, 20) for name in class_names]
+    margin, height, panel = width_of(names, size) + 0.25, max(k * (0.24 if k <= NUMBERED else 0.155), 0.9), 2.5
+    figure = new_figure(margin + (panel + 0.3) * len(parts), height + 1.15, "Images per class")
+    said = []
+    for i, (part, of_class) in enumerate(parts.items()):
+        axes = place(figure, margin + (panel + 0.3) * i, 0.5, panel, height)
+        axes.barh(range(k), of_class, color=BLUE, height=0.75)
+        axes.set_title(f"{label(part)}: {of_class.sum():,} images")
+        axes.set(xlabel="images", ylim=(k - 0.4, -0.6), xlim=(0, max(of_class.max() * 1.22, 1)))
+        axes.set_yticks(range(k), names if i == 0 else [""] * k, size=size)
+        axes.tick_params(axis="y", length=0)
+        axes.locator_params(axis="x", nbins=4, integer=True)
+        axes.xaxis.set_major_formatter("{x:,.0f}")
+        if k <= NUMBERED:
+            for c, count in enumerate(of_class):
+                axes.text(count, c, f" {count:,}", size=7.5, va="center", color=GREY)
+        low, high = int(of_class.argmin()), int(of_class.argmax())
+        spread = (
+            f"from {of_class[low]:,} ({plain(class_names[low])}) to {of_class[high]:,} ({plain(class_names[high])})"
+        )
+        if of_class[low] == of_class[high]:
+            spread = f"{of_class[low]:,}"
+        said.append(f"{plain(part)}: {of_class.sum():,} images, {spread} per class")
+    return Picture(figure, "Images per class. " + "; ".join(said) + ".")

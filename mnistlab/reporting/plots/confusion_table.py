@@ -1,0 +1,60 @@
+"""A table as a picture, for a PDF."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+
+from mnistlab.reporting.plots.style import STYLE, Picture, empty, label, new_figure, place, plain, styled, width_of
+from mnistlab.system import files
+
+
+@styled
+def confusion_table(matrix: np.ndarray | Sequence[Sequence[int]], class_names: Sequence[str], title: str) -> Picture:
+    """Draw a confusion matrix (k, k) as a table of numbers: rows are the truth, columns the prediction."""
+    from matplotlib.transforms import Bbox
+
+    counts = np.asarray(matrix)
+    if not counts.sum():
+        return empty("Confusion matrix: there are no images.")
+    names, size = [label(name, 14) for name in class_names], 8.0
+    left, cell = width_of(names, size) + 0.35, max(0.55, width_of(names, size) + 0.12)
+    width, height = left + cell * len(names), 0.26 * (len(names) + 1)
+    figure = new_figure(width + 0.2, height + 0.75, title)
+    axes = place(figure, left, 0.25, cell * len(names), height)
+    axes.set_axis_off()
+    table = axes.table(
+        cellText=[[f"{count:,}" for count in row] for row in counts],
+        rowLabels=names,
+        colLabels=names,
+        cellLoc="right",
+        rowLoc="right",
+        bbox=Bbox.unit(),
+    )
+    table.auto_set_font_size(False)
+    table.set_fontsize(size)
+    for (row, column), one in table.get_celld().items():
+        one.set(edgecolor="#D0D0D0", linewidth=0.5)
+        if row == column + 1:
+            one.set_facecolor("#DCEBF7")
+    figure.text(0.15 / (width + 0.2), 0.06 / (height + 0.75), "rows: truth; columns: prediction", size=7.5)
+    errors = np.where(np.eye(len(names), dtype=bool), 0, counts)
+    truth, taken = np.unravel_index(int(errors.argmax()), errors.shape)
+    return Picture(
+        figure,
+        f"{plain(title)}: {int(np.trace(counts)):,} of {int(counts.sum()):,} images right; most often "
+        f"{plain(class_names[int(truth)])} is taken for {plain(class_names[int(taken)])}, {errors.max():,} times.",
+    )
+
+
+def save_pdf(picture: Picture, path: Path) -> None:
+    """Write a picture as PDF: the same picture gives the same bytes."""
+    from matplotlib import rc_context
+
+    buffer = BytesIO()
+    with rc_context({**STYLE, "pdf.fonttype": 42}):
+        picture.figure.savefig(buffer, format="pdf", metadata={"CreationDate": None, "Producer": None, "Creator": None})
+    files.write(path, buffer.getvalue())

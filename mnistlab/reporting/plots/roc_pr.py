@@ -1,0 +1,137 @@
+"""ROC and precision-recall curves: one drawing for both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from mnistlab.reporting.plots.style import (
+    COLOURS,
+    DASHES,
+    GREY,
+    INK,
+    Picture,
+    empty,
+    label,
+    new_figure,
+    place,
+    plain,
+    styled,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+ALL = 12  # classes that one figure can tell apart
+WORST = 8  # of more classes, so many are drawn
+GOOD = 0.95  # above it all curves lie in one corner, which is enlarged
+
+
+class _Kind(NamedTuple):
+    name: str
+    score: str
+    x: str
+    y: str
+    x_label: str
+    y_label: str
+    corner: tuple[float, float, float, float]  # x and y limits of what the inset enlarges
+    drawstyle: str
+
+
+ROC = _Kind("ROC curves", "AUC", "fpr", "tpr", "false positive rate", "true positive rate", (0, 0.1, 0.9, 1), "default")
+# precision holds until the next recall is reached; between the two nothing can be interpolated
+PR = _Kind("Precision-recall curves", "AP", "recall", "precision", "recall", "precision", (0.9, 1, 0.9, 1), "steps-pre")
+
+
+@styled
+def roc(curves: pd.DataFrame, auc: Mapping[str, float | None], ranked_by: str = "") -> Picture:
+    """Draw the ROC curve of each class against the rest, with the micro and macro averages.
+
+    ``curves`` has the columns curve, fpr, tpr; ``auc`` maps a curve to its area. Of more than 12 classes the 8 with
+    the lowest area are drawn. ``ranked_by`` says what ranks the images, where it is not the model's own probability.
+    """
+    return _draw(ROC, curves, auc, ranked_by)
+
+
+@styled
+def precision_recall(
+    curves: pd.DataFrame, average_precision: Mapping[str, float | None], ranked_by: str = ""
+) -> Picture:
+    """Draw the precision-recall curve of each class against the rest, with the micro average.
+
+    ``curves`` has the columns curve, recall, precision; ``average_precision`` maps a curve to its score, and may hold
+    a macro average, which has no curve. Of more than 12 classes the 8 with the lowest score are drawn.
+    """
+    return _draw(PR, curves, average_precision, ranked_by)
+
+
+def _draw(kind: _Kind, curves: pd.DataFrame, scores: Mapping[str, float | None], ranked_by: str) -> Picture:
+    points = {str(name): rows for name, rows in curves.groupby("curve", sort=False)}
+    classes = [name for name in points if name not in ("micro", "macro")]
+    if not points:
+        return empty(f"{kind.name}: the labels hold one class only, so there is nothing to tell apart.")
+    known = {name: score for name in classes if (score := scores.get(name)) is not None}
+    ranked = sorted(known, key=lambda name: known[name])
+    shown = classes if len(classes) <= ALL else [name for name in classes if name in ranked[:WORST]]
+    title = kind.name + ("" if shown == classes else f": the {len(shown)} worst of {len(classes)} classes")
+
+    figure = new_figure(7.7, 5.0, title)
+    if ranked_by:
+        figure.text(0.99, 0.015, f"images ranked by {plain(ranked_by)}", ha="right", size=7.5, color=GREY)
+    axes = place(figure, 0.65, 0.5, 4.1, 4.1)
+    if kind is ROC:
+        axes.plot([0, 1], [0, 1], color=GREY, lw=0.8, ls=":", label="chance")
+    _lines(axes, kind, points, shown, scores)
+    axes.set(xlabel=kind.x_label, ylabel=kind.y_label, xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
+    axes.grid(True)
+    axes.legend(
+        loc="upper left", bbox_to_anchor=(1.03, 1.0), borderaxespad=0, title=f"curve ({kind.score})", alignment="left"
+    )
+    if known and min(known.values()) > GOOD:
+        left, right, bottom, top = kind.corner
+        inset = axes.inset_axes((0.36 if kind is ROC else 0.1, 0.12, 0.58, 0.58))
+        _lines(inset, kind, points, shown, scores)
+        inset.set(xlim=(left, right), ylim=(bottom, top + 0.002))
+        inset.set_title("the corner, enlarged", size=8)
+        inset.tick_params(labelsize=7)
+        inset.grid(True)
+        for spine in inset.spines.values():
+            spine.set_visible(True)
+
+    averages = [f"{name} average {_score(scores[name])}" for name in ("micro", "macro") if scores.get(name) is not None]
+    said = f"{kind.name}, each class against the rest; {kind.score}: " + ", ".join(averages) + "."
+    said += f" Images are ranked by {plain(ranked_by)}." if ranked_by else ""
+    if ranked:
+        lowest = ", ".join(f"{plain(name)} {_score(known[name])}" for name in ranked[:3])
+        said += f" Lowest: {lowest}. Highest: {plain(ranked[-1])} {_score(known[ranked[-1]])}."
+    return Picture(figure, said)
+
+
+def _lines(
+    axes: Axes, kind: _Kind, points: Mapping[str, pd.DataFrame], shown: list[str], scores: Mapping[str, float | None]
+) -> None:
+    for name, dash in (("micro", "-"), ("macro", ":")):
+        if name in points:
+            _line(axes, kind, points[name], f"{name} average ({_score(scores.get(name))})", INK, dash, 2.2)
+        elif scores.get(name) is not None:
+            axes.plot([], [], " ", label=f"{name} average ({_score(scores.get(name))})")
+    for i, name in enumerate(shown):
+        colour, dash = COLOURS[i % len(COLOURS)], DASHES[i // len(COLOURS) % len(DASHES)]
+        _line(axes, kind, points[name], f"{label(name, 22)} ({_score(scores.get(name))})", colour, dash, 1.3)
+
+
+def _line(axes: Axes, kind: _Kind, rows: pd.DataFrame, name: str, colour: str, dash: str, width: float) -> None:
+    axes.plot(
+        rows[kind.x].to_numpy(),
+        rows[kind.y].to_numpy(),
+        color=colour,
+        ls=dash,
+        lw=width,
+        drawstyle=kind.drawstyle,
+        label=name,
+    )
+
+
+def _score(score: float | None) -> str:
+    return "undefined" if score is None else f"{score:.4f}"

@@ -1,0 +1,152 @@
+"""Results -> the files of one run directory. `pictures` draws from them afterwards."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mnistlab.config.report import Plots, Report
+from mnistlab.data.augmentation import Augment
+from mnistlab.data.dataset import Dataset, Split
+from mnistlab.metrics import classification
+from mnistlab.metrics.feature_maps import feature_maps
+from mnistlab.metrics.occlusion import occlude, patch_side
+from mnistlab.nn.network import Network
+from mnistlab.system import files
+from mnistlab.training.loop import Epoch, History
+
+LOG = logging.getLogger("mnistlab")
+SAMPLES_PER_CLASS = 10
+MISTAKES = 25
+AUGMENTED_CLASSES, VERSIONS = 10, 9
+COVERED = 6  # mistakes that the occlusion picture shows
+
+
+def write_history(run: Path, history: History) -> None:
+    """Write history.csv and norms.csv, complete after every epoch."""
+    files.write(
+        run / "history.csv", files.csv(list(Epoch.__dataclass_fields__), [astuple(row) for row in history.epochs])
+    )
+    files.write(run / "norms.csv", files.csv(("epoch", "layer", "weight_norm", "grad_norm"), history.norms))
+
+
+def write_results(
+    run: Path, dataset: Dataset, predictions: dict[str, np.ndarray], summary: dict[str, Any]
+) -> dict[str, Any]:
+    """Write metrics.json and every table; return the metrics. ``predictions`` are the probabilities of each part."""
+    names = dataset.class_names
+    parts = {part: getattr(dataset, part) for part in ("train", "validation", "test")}
+    scores = {part: classification.evaluate(parts[part].labels, predictions[part], names) for part in parts}
+    metrics = {**summary, "class_names": list(names), **scores}
+    files.write_json(run / "metrics.json", metrics)
+    if len(dataset.test):
+        write_predictions(run, dataset.test, predictions["test"], names, scores["test"])
+    write_images(run, parts, dataset.train, names)
+    return metrics
+
+
+def write_predictions(
+    folder: Path, part: Split, probabilities: np.ndarray, names: Sequence[str], scores: dict[str, Any]
+) -> None:
+    """Write the tables of how one part was predicted, and its worst mistakes; ``scores`` are its metrics."""
+    files.write(folder / "predictions.npz", npz(labels=part.labels, probabilities=probabilities))
+    _table(folder / "classification_report.csv", classification.classification_report(scores))
+    files.write(folder / "confusion_matrix.csv", _confusion_csv(scores, names))
+    _table(folder / "roc.csv", classification.roc_curves(part.labels, probabilities, names))
+    _table(folder / "precision_recall.csv", classification.precision_recall_curves(part.labels, probabilities, names))
+    worst = classification.worst_mistakes(part.labels, probabilities, MISTAKES)
+    predicted = probabilities[worst].argmax(axis=1)
+    files.write(
+        folder / "mistakes.npz",
+        npz(
+            rows=worst,
+            images=part.images[worst],
+            truths=part.labels[worst],
+            predictions=predicted,
+            probabilities=probabilities[worst].max(axis=1),
+        ),
+    )
+
+
+def write_images(folder: Path, parts: Mapping[str, Split], shown: Split, names: Sequence[str]) -> None:
+    """Write how many images of each class each part has, and the first of each class of ``shown``."""
+    counts = [[name, *(int((part.labels == i).sum()) for part in parts.values())] for i, name in enumerate(names)]
+    files.write(folder / "class_distribution.csv", files.csv(("class", *parts), counts))
+    rows = _first_of_each_class(shown.labels, len(names))
+    files.write(folder / "samples.npz", npz(images=shown.images[rows], labels=shown.labels[rows]))
+
+
+def write_maps(run: Path, network: Network, dataset: Dataset, probabilities: np.ndarray, shown: Report) -> None:
+    """Write what is to be drawn of the inside of the network: feature_maps.npz, and with ``all`` occlusion.npz.
+
+    ``probabilities`` are those of the test part; mistakes.npz is there already.
+    """
+    test = dataset.test
+    if shown.plots is Plots.none or not len(test):
+        return
+    rows = list(dict.fromkeys(shown.images)) or ([0] if shown.plots is Plots.all and len(test) else [])
+    maps = feature_maps(network, test.images[rows]) if rows else {}
+    if maps:
+        found = {f"maps_{i}": array for i, array in enumerate(maps.values())}
+        predicted = probabilities[rows].argmax(axis=1)
+        files.write(
+            run / "feature_maps.npz",
+            npz(
+                rows=np.array(rows),
+                images=test.images[rows],
+                truths=test.labels[rows],
+                predictions=predicted,
+                probabilities=probabilities[rows, predicted],
+                layers=np.array(list(maps)),
+                **found,
+            ),
+        )
+    elif shown.images:
+        LOG.warning("report.images: this network has no convolution or pooling layer, so no feature maps to draw")
+    if shown.plots is not Plots.all:
+        return
+    with np.load(run / "mistakes.npz", allow_pickle=False) as saved:
+        kept = {name: saved[name][:COVERED] for name in saved.files}
+    fill = int(np.median(test.images[:1000])) if len(test) else 0  # of MNIST: its background
+    drops = occlude(network.predict, kept["images"], kept["predictions"], fill)
+    side = patch_side(*network.image_shape)
+    files.write(run / "occlusion.npz", npz(**kept, drops=drops, patch=np.array(side), fill=np.array(fill)))
+
+
+def write_augmented(folder: Path, part: Split, augment: Augment, rng: np.random.Generator) -> None:
+    """Write augmented.npz: an image of each of the first classes, followed by versions of it as training sees them."""
+    _, first = np.unique(part.labels, return_index=True)
+    rows = first[:AUGMENTED_CLASSES]
+    images = np.repeat(part.images[rows, None], 1 + VERSIONS, axis=1)
+    versions = images[:, 1:].reshape(-1, *part.images.shape[1:])
+    augment.start_epoch(versions, rng)
+    images[:, 1:] = augment.batch(versions).reshape(images[:, 1:].shape)
+    files.write(folder / "augmented.npz", npz(images=images, labels=part.labels[rows]))
+
+
+def _first_of_each_class(labels: np.ndarray, classes: int) -> np.ndarray:
+    return np.concatenate([np.flatnonzero(labels == c)[:SAMPLES_PER_CLASS] for c in range(classes)])
+
+
+def _confusion_csv(metrics: dict[str, Any], names: Sequence[str]) -> str:
+    return files.csv(
+        ("truth", *map(str, names)),
+        [[name, *row] for name, row in zip(names, metrics["confusion_matrix"], strict=True)],
+    )
+
+
+def _table(path: Path, table: Any) -> None:
+    files.write(path, table.to_csv(index=False))
+
+
+def npz(**arrays: np.ndarray) -> bytes:
+    """Return arrays as the bytes of an .npz file."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()

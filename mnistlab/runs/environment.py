@@ -1,0 +1,145 @@
+"""Where a run took place: everything that one needs to repeat it, or to see why it came out differently."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import mnistlab
+from mnistlab.system import files
+from mnistlab.system.flatten import flat
+
+PACKAGES = (
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "pandas",
+    "matplotlib",
+    "hydra-core",
+    "omegaconf",
+    "safetensors",
+    "mlxtend",
+    "pillow",
+    "threadpoolctl",
+)
+
+
+DECIDING = (
+    *("mnistlab", "seed", "threads", "python", "packages", "platform"),
+    *("cpu", "blas", "simd", "variables", "git_commit", "data"),
+)
+
+# What NumPy, BLAS and OpenMP ask of the environment and may compute otherwise for, and where data is looked for
+VARIABLES = ("BLIS_", "GOTO_", "KMP_", "MKL_", "NPY_", "OMP_", "OPENBLAS_", "VECLIB_", "MNISTLAB_DATA")
+
+
+def environment(seed: int, threads: int, data: dict[str, Any], command: list[str], config_hash: str) -> dict[str, Any]:
+    """Return the content of environment.json."""
+    return {
+        "mnistlab": mnistlab.__version__,
+        "command": command,
+        "directory": str(Path.cwd()),
+        "seed": seed,
+        "threads": threads,
+        "config_hash": config_hash,
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "platform": platform.platform(),
+        "cpu": _cpu(),
+        "cores": all_cores(),
+        "blas": _blas(),
+        "simd": _simd(),
+        "variables": {name: value for name, value in sorted(os.environ.items()) if name.startswith(VARIABLES)},
+        "git_commit": _git_commit(),
+        "data": data,
+    }
+
+
+def resumed(path: Path, now: dict[str, Any]) -> dict[str, Any]:
+    """Return environment.json of a run that goes on: as it was, and for each resumption when, and what differs."""
+    was = read(path)
+    if not was:
+        return now
+    before = was.get("resumed")
+    entry = {"at": datetime.now(UTC).astimezone().isoformat(timespec="seconds"), "command": now["command"]}
+    entry["differs"] = {key: there for key, (_, there) in differences(was, now).items()}
+    kept = {**now, **was, "config_hash": now["config_hash"]}
+    return {**kept, "resumed": [*(before if isinstance(before, list) else []), entry]}
+
+
+def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Return what may make numbers differ between two environments, by dotted key: how it is in each."""
+    was, now = (
+        {key: value for key, value in flat(content) if key.partition(".")[0] in DECIDING} for content in (one, other)
+    )
+    keys = [key for key in {**was, **now} if was.get(key) != now.get(key)]
+    return {key: (was.get(key), now.get(key)) for key in keys}
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Return what an environment.json says, or nothing where it is missing or damaged."""
+    try:
+        content = json.loads(files.read_text(path))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def all_cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _cpu() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _blas() -> list[dict[str, Any]]:
+    from threadpoolctl import threadpool_info
+
+    keep = ("internal_api", "version", "architecture", "threading_layer")
+    return [{key: library.get(key) for key in keep} for library in threadpool_info() if library["user_api"] == "blas"]
+
+
+def _simd() -> list[str]:
+    extensions = np.show_config(mode="dicts").get("SIMD Extensions", {})
+    return [*extensions.get("baseline", []), *extensions.get("found", [])]
+
+
+def _git_commit() -> str | None:
+    """Return the commit of the source tree that runs, with ``+`` where files differ from it; None when installed."""
+    root = Path(mnistlab.__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return None
+    try:
+        head = _git(root, "rev-parse", "HEAD")
+        return head + ("+" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _git(root: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(root), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=5).stdout.strip()

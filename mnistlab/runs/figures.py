@@ -1,0 +1,183 @@
+"""The saved numbers of a run -> its pictures. Nothing is computed here that is not in the files already."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mnistlab.config.report import Plots
+from mnistlab.models.model_file import load_model
+from mnistlab.nn.activations import Activation
+from mnistlab.nn.conv import Conv2D
+from mnistlab.nn.layers import Dense
+from mnistlab.reporting import plots
+from mnistlab.runs.artifacts import SAMPLES_PER_CLASS
+from mnistlab.system import files
+
+Drawing = tuple[str, Callable[[], plots.Picture]]  # the name of a picture, and what draws it
+
+
+def augmented(folder: Path, names: Sequence[str]) -> plots.Picture:
+    """Draw augmented.npz."""
+    with np.load(files.regular(folder / "augmented.npz"), allow_pickle=False) as saved:
+        return plots.augmented(saved["images"], saved["labels"], names)
+
+
+def draw(run: Path, which: Plots) -> list[Path]:
+    """Draw the pictures of a run from the files in its directory; return their paths."""
+    return [] if which is Plots.none else save_pictures(run, of_run(run, which))
+
+
+def save_pictures(directory: Path, pictures: Iterable[Drawing]) -> list[Path]:
+    """Draw each picture and save it under its name; return the paths."""
+    folder = directory / "plots"
+    folder.mkdir(exist_ok=True)
+    drawn = []
+    for name, picture in pictures:
+        plots.save(picture(), folder / f"{name}.png")
+        drawn.append(folder / f"{name}.png")
+    return drawn
+
+
+def of_run(run: Path, which: Plots) -> Iterator[Drawing]:
+    """Yield name and drawing of each picture, those of ``core`` first."""
+    if which is Plots.none:
+        return
+    import pandas as pd
+
+    metrics = json.loads(files.read_text(run / "metrics.json"))
+    names, train, test = metrics["class_names"], metrics["train"], metrics["test"]
+    if metrics["learner"] != "network":
+        if test["n"]:
+            yield from pictures_of_predictions(run, test, names, "test part", metrics.get("probabilities", ""))
+        if which is Plots.all:
+            yield from _pictures_of_parts(run, names, train, test)
+        return
+    network, _ = load_model(run / "model.safetensors")
+    yield "curves", lambda: plots.curves(pd.read_csv(files.regular(run / "history.csv")), metrics["best_epoch"])
+    if test["n"]:
+        yield from pictures_of_predictions(run, test, names, "test part")
+    first = next((layer for layer in network.layers if layer.weights()), None)
+    if isinstance(first, Dense) and first.fan_in == np.prod(network.image_shape):
+        yield "weights", lambda: plots.weights(first.params["W"].reshape(-1, *network.image_shape))
+    convolutions = [i for i, layer in enumerate(network.layers) if isinstance(layer, Conv2D)]
+    for i in convolutions if which is Plots.all else convolutions[:1]:
+        yield f"filters_{i + 1}", partial(plots.filters, network.layers[i].params["W"], network.title(i))
+    if (run / "feature_maps.npz").exists():
+        yield from _feature_maps(run, names)
+    if (run / "augmented.npz").exists():
+        yield "augmented", lambda: augmented(run, names)
+    if which is Plots.core:
+        return
+    if (run / "occlusion.npz").exists():
+        yield "occlusion", lambda: _occlusion(run, names)
+    yield "norms", lambda: plots.norms(pd.read_csv(files.regular(run / "norms.csv")))
+    yield from _pictures_of_parts(run, names, train, test)
+    used = {str(layer.spec()): layer for layer in network.layers if isinstance(layer, Activation)}
+    if used:
+        yield "activations", lambda: plots.activations(dict(_activation(layer) for layer in used.values()))
+
+
+def _pictures_of_parts(
+    run: Path, names: Sequence[str], train: dict[str, Any], test: dict[str, Any]
+) -> Iterator[Drawing]:
+    if test["n"]:
+        yield normalised_confusion(test, names, "test part")
+    yield "confusion_matrix_train", lambda: _confusion(train, names, False, "training part")
+    yield from pictures_of_images(run, names)
+
+
+def pictures_of_predictions(
+    folder: Path, scores: dict[str, Any], names: Sequence[str], title: str, ranked_by: str = ""
+) -> Iterator[Drawing]:
+    """Yield the pictures of what `write_predictions` wrote; ``title`` says which part it is, `plots.roc` the rest."""
+    import pandas as pd
+
+    def curves(name: str) -> pd.DataFrame:  # a class may be called "NA"
+        return pd.read_csv(
+            files.regular(folder / name), dtype={"curve": str}, keep_default_na=False, na_values={"threshold": [""]}
+        )
+
+    average_precision = _by_curve(scores["average_precision"])
+    yield "confusion_matrix", lambda: _confusion(scores, names, False, title)
+    yield "roc", lambda: plots.roc(curves("roc.csv"), _by_curve(scores["roc_auc"]), ranked_by)
+    yield (
+        "precision_recall",
+        lambda: plots.precision_recall(curves("precision_recall.csv"), average_precision, ranked_by),
+    )
+    yield "worst_mistakes", lambda: _mistakes(folder, names)
+
+
+def normalised_confusion(scores: dict[str, Any], names: Sequence[str], title: str) -> Drawing:
+    """Return the confusion matrix in per cent of each true class."""
+    return "confusion_matrix_normalised", lambda: _confusion(scores, names, True, f"{title}, share of each true class")
+
+
+def pictures_of_images(folder: Path, names: Sequence[str]) -> Iterator[Drawing]:
+    """Yield the pictures of what `write_images` wrote."""
+    yield "class_distribution", lambda: _class_distribution(folder)
+    yield "samples", lambda: _samples(folder, names)
+
+
+def _confusion(scores: dict[str, Any], names: Sequence[str], normalised: bool, title: str) -> plots.Picture:
+    return plots.confusion(scores["confusion_matrix"], names, normalised, f"Confusion matrix, {title}")
+
+
+def _activation(layer: Activation) -> tuple[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Return the name of an activation with x, f(x) and f'(x) on [-5, 5]."""
+    ((name, settings),) = layer.spec().items()
+    fresh = type(layer)(**settings)
+    fresh.dtype = np.float64
+    x = np.linspace(-5, 5, 401)
+    y = fresh.forward(x[None].copy())[0].copy()
+    slope = fresh.backward(np.ones((1, len(x))))[0]
+    title = name + (f" ({', '.join(f'{key} {value:g}' for key, value in settings.items())})" if settings else "")
+    return title, (x, y, slope)
+
+
+def _mistakes(run: Path, names: Sequence[str]) -> plots.Picture:
+    with np.load(files.regular(run / "mistakes.npz"), allow_pickle=False) as saved:
+        return plots.mistakes(saved["images"], saved["truths"], saved["predictions"], saved["probabilities"], names)
+
+
+def _feature_maps(run: Path, names: Sequence[str]) -> Iterator[Drawing]:
+    with np.load(files.regular(run / "feature_maps.npz"), allow_pickle=False) as file:
+        saved = {name: file[name] for name in file.files}
+    for i, row in enumerate(saved["rows"]):
+        maps = {str(title): saved[f"maps_{place}"][i] for place, title in enumerate(saved["layers"])}
+        of_image = (saved[name][i] for name in ("images", "truths", "predictions", "probabilities"))
+        image, truth, prediction, probability = of_image
+        yield (
+            f"feature_maps_{row}",
+            partial(plots.feature_maps, image, truth, prediction, probability, maps, names, f"test image {row}"),
+        )
+
+
+def _occlusion(run: Path, names: Sequence[str]) -> plots.Picture:
+    with np.load(files.regular(run / "occlusion.npz"), allow_pickle=False) as file:
+        saved = {name: file[name] for name in file.files}
+    images, truths, predictions = saved["images"], saved["truths"], saved["predictions"]
+    return plots.occlusion(
+        images, truths, predictions, saved["probabilities"], saved["drops"], int(saved["patch"]), names
+    )
+
+
+def _samples(run: Path, names: Sequence[str]) -> plots.Picture:
+    with np.load(files.regular(run / "samples.npz"), allow_pickle=False) as saved:
+        return plots.samples(saved["images"], saved["labels"], names, SAMPLES_PER_CLASS)
+
+
+def _class_distribution(run: Path) -> plots.Picture:
+    import pandas as pd
+
+    table = pd.read_csv(files.regular(run / "class_distribution.csv"), dtype={"class": str}, keep_default_na=False)
+    return plots.class_distribution({part: table[part].tolist() for part in table.columns[1:]}, table["class"].tolist())
+
+
+def _by_curve(scores: dict[str, Any]) -> dict[str, float | None]:
+    return {**scores["per_class"], "micro": scores["micro"], "macro": scores["macro"]}

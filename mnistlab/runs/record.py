@@ -1,0 +1,170 @@
+"""What runs left behind, one `Record` each, and which of them belong together."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from mnistlab.config import safe_yaml
+from mnistlab.runs import status
+from mnistlab.runs.status import State
+from mnistlab.system import files
+from mnistlab.system.flatten import UNTOLD, UNTOLD_KEYS, as_text, flat, look_up, told, varying
+
+PARTS = ("train", "validation", "test")
+OF_ALL = ("data", "model", "seed", "experiment")  # what decides the numbers of a model of scikit-learn too
+
+
+@dataclass(frozen=True)
+class Record:
+    """One run: its settings, how far it is, and its metrics if it is completed.
+
+    ``settings`` are all that decide its numbers, except the seed; ``overridden`` the keys that its command line named.
+    """
+
+    directory: Path
+    state: State
+    seed: int | None
+    settings: Mapping[str, Any] = field(repr=False)
+    overridden: tuple[str, ...] = ()
+    metrics: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def value(self, metric: str) -> float:
+        """Return a metric, ``validation.accuracy`` for instance, or NaN where the run has none."""
+        found: Any = self.metrics
+        for key in metric.split("."):
+            found = found.get(key) if isinstance(found, Mapping) else None
+        return float(found) if _is_number(found) else math.nan
+
+    def uses(self, key: str) -> bool:
+        """Return whether a setting decides its numbers: a model of scikit-learn has no optimizer of ours, nor init."""
+        return self.metrics.get("learner", "network") == "network" or key.partition(".")[0] in OF_ALL
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that differ by their seed only. ``settings`` are those in which it differs from the other groups."""
+
+    settings: Mapping[str, Any]
+    records: tuple[Record, ...] = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """Return the settings, as one would type them."""
+        return " ".join(f"{key}={as_text(value)}" for key, value in self.settings.items() if self.uses(key))
+
+    def uses(self, key: str) -> bool:
+        """Return whether a setting decides the numbers of these runs."""
+        return all(record.uses(key) for record in self.records)
+
+    def values(self, metric: str) -> dict[int | None, list[float]]:
+        """Return the metric of every run that has it, by seed.
+
+        A seed that is there twice is the same experiment twice, not a second draw: its runs count as one, their mean.
+        """
+        found: dict[int | None, list[float]] = {}
+        for record in self.records:
+            if math.isfinite(value := record.value(metric)):
+                found.setdefault(record.seed, []).append(value)
+        return {seed: values if seed is None else [sum(values) / len(values)] for seed, values in found.items()}
+
+    @property
+    def repeats(self) -> int:
+        """Return the number of runs whose seed another run of the group has too."""
+        seeds = [record.seed for record in self.records if record.seed is not None]
+        return len(seeds) - len(set(seeds))
+
+
+def read(directory: Path, planned: Mapping[str, Any] | None = None) -> Record:
+    """Return the record of a run directory; of a job that has not begun, with what its sweep ``planned``."""
+    state = status.read(directory)
+    config, hydra = _yaml(directory / ".hydra" / "config.yaml"), _yaml(directory / ".hydra" / "hydra.yaml")
+    try:
+        choices = dict(hydra["hydra"]["runtime"]["choices"])
+    except (KeyError, TypeError, ValueError):
+        choices = {}
+    overrides = _yaml(directory / ".hydra" / "overrides.yaml", list)
+    keys = tuple(text.partition("=")[0].lstrip("+") for text in overrides if isinstance(text, str))
+    metrics: dict[str, Any] = {}
+    if state.state == "completed":
+        metrics, damage = _metrics(directory / "metrics.json")
+        state = replace(state, state="failed", error=damage) if damage else state
+    for key, _, value in (text.partition("=") for text in overrides if isinstance(text, str)):
+        if isinstance(config.get(key), Mapping):  # several options of a group at once, which Hydra does not note
+            choices.setdefault(key, value)
+    settings = told(config, choices)
+    seed = config.get("seed")
+    if planned is not None:
+        settings = settings or {key: value for key, value in planned.items() if _decides(key)}
+        seed = planned.get("seed", seed)
+        keys = tuple(dict.fromkeys([*keys, *planned]))
+    record = Record(directory, state, seed if isinstance(seed, int) else None, settings, keys, metrics)
+    return replace(record, settings={key: value for key, value in settings.items() if record.uses(key)})
+
+
+def as_json(record: Record, place: Path) -> dict[str, Any]:
+    """Return what ``--json`` says of a run, also as a job of a sweep; ``place`` is its directory as a user names it."""
+    state = record.state
+    return {
+        "directory": place,
+        "state": state.state,
+        "config_hash": state.config_hash,
+        "seed": record.seed,
+        "seconds": state.seconds,
+        "error": state.error,
+        "metrics": record.metrics,
+    }
+
+
+def grouped(records: Sequence[Record]) -> list[Group]:
+    """Return the runs in groups that differ in more than the seed, in the order of their first runs."""
+    overridden = list(dict.fromkeys(key for record in records for key in record.overridden))
+    keys = varying([record.settings for record in records], [key for key in overridden if _decides(key)])
+    groups: dict[tuple[tuple[str, str], ...], list[Record]] = {}
+    for record in records:
+        same = tuple((key, as_text(value)) for key, value in sorted(record.settings.items()) if value is not None)
+        groups.setdefault(same, []).append(record)
+    return [Group({key: look_up(one[0].settings, key) for key in keys}, tuple(one)) for one in groups.values()]
+
+
+def metrics_of(records: Sequence[Record]) -> list[str]:
+    """Return the names of the metrics that the runs have, ``test.accuracy`` for instance."""
+    parts = [{part: record.metrics.get(part, {}) for part in PARTS} for record in records]
+    names = {name: None for scores in parts for name, value in flat(scores) if _is_number(value)}
+    counts = {f"{part}.{count}" for part in PARTS for count in ("n", "correct")}
+    sizes = ["parameters"] if any("parameters" in record.metrics for record in records) else []
+    return [*(name for name in names if name not in counts and ".per_class." not in name), *sizes]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _decides(key: str) -> bool:
+    return key.partition(".")[0] not in UNTOLD and key not in UNTOLD_KEYS and not key.startswith("hydra")
+
+
+def _metrics(path: Path) -> tuple[dict[str, Any], str]:
+    """Return the content of metrics.json, and what is wrong with it."""
+    try:
+        content = json.loads(files.read_text(path))
+    except (OSError, ValueError, RecursionError) as error:
+        return {}, f"metrics.json is damaged ({type(error).__name__}: {error})"
+    return (
+        (content, "") if isinstance(content, dict) and content else ({}, "metrics.json is damaged (no metrics in it)")
+    )
+
+
+def _yaml(path: Path, kind: type[Any] = dict) -> Any:
+    """Return what a YAML file of a run says, or nothing where it is missing or damaged."""
+    import yaml
+
+    try:
+        content = yaml.load(safe_yaml.read(path), Loader=safe_yaml.LOADER)
+    except (OSError, ValueError, yaml.YAMLError, RecursionError):
+        return kind()
+    return content if isinstance(content, kind) else kind()

@@ -1,0 +1,91 @@
+"""The configuration of a run as it was saved, made again what Hydra had composed: every part with its schema.
+
+The file may come from anyone: names are looked up among the schemas that are registered, nothing in it is resolved.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from mnistlab.config import schema as config
+from mnistlab.config.tracking import NoTracking
+from mnistlab.runs import environment
+from mnistlab.system import files
+from mnistlab.system.errors import RequestError
+
+MOST_ENTRIES = 100_000  # of a configuration: a few lines of YAML aliases can stand for billions
+PLAIN = ("regularization", "trainer", "report")
+
+
+def read(directory: Path) -> DictConfig:
+    """Return the configuration of the run in a directory; whatever is wrong with it is a `RequestError`."""
+    path = directory / ".hydra" / "config.yaml"
+    shown = files.shown(path)
+    content = _load(path, shown)
+    names = {"tracking": "none", **_schema_names(directory)}  # a run made before there was a choice
+    made = OmegaConf.structured(config.Root)
+    made.tracking = OmegaConf.structured(NoTracking)
+    for key, value in content.items():
+        if key not in config.Root.__dataclass_fields__:
+            raise RequestError(f"{shown}: {key} is no key of a configuration here")
+        try:
+            if key in config.GROUPS or key in PLAIN:
+                schema = config.schema_of(key, "") if key in PLAIN else config.GROUPS[key].get(names.get(key, ""))
+                if schema is None:
+                    raise RequestError(f"{shown}: which kind of {key} it is, {directory.name} does not say")
+                value = OmegaConf.merge(OmegaConf.structured(schema), value)
+            made[key] = value
+        except (OmegaConfBaseException, ValueError, TypeError) as error:
+            if isinstance(error, RequestError):
+                raise
+            said = (str(getattr(error, "msg", None) or error) or type(error).__name__).splitlines()[0]
+            inner = str(getattr(error, "full_key", "") or "")  # below the group, or the key itself where it is none
+            where = key if inner in ("", key) else f"{key}.{inner}"
+            raise RequestError(f"{shown}: {where}: {said}") from None
+    return made
+
+
+def _load(path: Path, shown: Path) -> dict[str, Any]:
+    try:
+        content = yaml.load(files.read_text(path), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except FileNotFoundError:
+        raise RequestError(f"{shown}: there is no such file, so the run is not known; start it anew") from None
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+        raise RequestError(f"{shown}: not readable ({str(error).splitlines()[0]}); start the run anew") from None
+    if not isinstance(content, dict):
+        raise RequestError(f"{shown}: a configuration was expected; start the run anew")
+    left, entries = [content], 0
+    while left:
+        node = left.pop()
+        entries += 1
+        if entries > MOST_ENTRIES:
+            raise RequestError(f"{shown}: it has more than {MOST_ENTRIES:,} entries, more than any configuration")
+        if isinstance(node, str) and "${" in node:
+            raise RequestError(f"{shown}: {node!r} is to be resolved, and a saved configuration never is")
+        left += [*node, *node.values()] if isinstance(node, dict) else node if isinstance(node, list) else []
+    return content
+
+
+def _schema_names(directory: Path) -> dict[str, str]:
+    """Return the schema of each group by what environment.json says, or else by the options that were chosen."""
+    said = environment.read(directory / "environment.json").get("schemas")
+    if isinstance(said, dict):
+        return {str(group): name for group, name in said.items() if isinstance(name, str)}
+    try:
+        hydra = yaml.load(
+            files.read_text(directory / ".hydra" / "hydra.yaml"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        )
+        choices = dict(hydra["hydra"]["runtime"]["choices"])
+    except (OSError, ValueError, yaml.YAMLError, RecursionError, KeyError, TypeError):
+        return {}
+    found: dict[str, str] = {}
+    for group, schemas in config.GROUPS.items():
+        option = choices.get(group)
+        schema = config.schema_of(group, option) if isinstance(option, str) and option.isidentifier() else None
+        found.update((group, name) for name, one in schemas.items() if one is schema)
+    return found

@@ -1,0 +1,218 @@
+"""A run as it lies on disk: its network, and what its files say of its data. Nothing is ever written into it."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from mnistlab.config import safe_yaml
+from mnistlab.config import schema as config
+from mnistlab.data.dataset import Source
+from mnistlab.models import model_file
+from mnistlab.nn.network import Network
+from mnistlab.system import files
+from mnistlab.system.errors import RequestError, did_you_mean, whole
+
+MODEL = "model.safetensors"
+CURE = "say which data with data=..."
+PATHS = ("path", "test_path", "root", "train_images", "train_labels", "test_images", "test_labels")
+
+
+@dataclass(frozen=True)
+class SavedRun:
+    """The model of one run. What its other files do not say, a model copied alone for instance, is None."""
+
+    given: str  # as the user named it
+    directory: Path
+    network: Network
+    class_names: tuple[str, ...]
+    model_sha256: str
+    status: dict[str, Any]
+    environment: dict[str, Any]
+
+    @property
+    def config_hash(self) -> str | None:
+        """Return the hash of the run's configuration."""
+        return self.status.get("config_hash")
+
+    @property
+    def data_sha256(self) -> str | None:
+        """Return the hash of the data that the run read."""
+        data = self.environment.get("data")
+        return data.get("sha256") if isinstance(data, dict) else None
+
+    @property
+    def threads(self) -> int:
+        """Return the number of BLAS threads that the run used: with it the same predictions come out, bit by bit."""
+        threads = self.environment.get("threads")
+        return min(threads, os.cpu_count() or 1) if isinstance(threads, int) and threads >= 1 else 1
+
+    @property
+    def seed(self) -> int | None:
+        """Return the seed of the run."""
+        seed = self.environment.get("seed")
+        return seed if isinstance(seed, int) and seed >= 0 else None
+
+
+@dataclass(frozen=True)
+class OwnData:
+    """The data of a run, by its configuration."""
+
+    option: str  # of the group `data`
+    settings: dict[str, Any]
+    seed: int
+    where: str  # the file that says so
+
+    def source(self, **changes: Any) -> Source:
+        """Return the source, checked; ``changes`` are settings that differ."""
+        schema = config.schema_of("data", self.option)
+        blamed = "" if changes else f"{self.where}: "
+        if schema is None:
+            raise RequestError(f"{blamed}data={self.option} is no option here; {CURE}")
+        try:
+            made = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), self.settings, changes))
+        except OmegaConfBaseException as error:
+            raise RequestError(f"{blamed}data.{error.full_key}: {_first_line(error.msg or error)}; {CURE}") from None
+        except RequestError as error:
+            raise RequestError(f"{blamed}data.{error}") from None
+        assert isinstance(made, Source)
+        return made
+
+
+def open_run(given: str) -> SavedRun:
+    """Return the run that a path names, its directory or the model in it; every fault is a `RequestError`."""
+    path = Path(given)
+    try:
+        is_directory, is_file = path.is_dir(), path.is_file()
+        if not is_directory and not is_file:
+            raise RequestError(f"{given}: there is no such run directory{_near(path)}")
+        if is_directory and not (path / MODEL).is_file():
+            raise RequestError(f"{given}: {_why_no_model(path)}")
+        model = path / MODEL if is_directory else path
+        network, class_names = model_file.load_model(model)
+        digest = hashlib.sha256(model.read_bytes()).hexdigest()
+    except OSError as error:
+        raise RequestError(f"{given}: cannot be read ({error.strerror or error}); check its rights") from None
+    directory = model.parent
+    status, environment = _json(directory / "status.json"), _json(directory / "environment.json")
+    return SavedRun(given, directory, network, class_names, digest, status, environment)
+
+
+def open_runs(given: Sequence[str]) -> list[SavedRun]:
+    """Return runs that go together as an ensemble: images of one size, the same classes in the same order."""
+    runs = [open_run(path) for path in given]
+    first, seen = runs[0], set()
+    for run in runs:
+        place = run.directory.resolve()
+        if place in seen:
+            raise RequestError(f"{run.given}: this run is named twice; a member of an ensemble counts once")
+        seen.add(place)
+        (h, w), (height, width) = first.network.image_shape, run.network.image_shape
+        if (h, w) != (height, width):
+            raise RequestError(
+                f"{first.given} takes {h} x {w} pixels and {run.given} {height} x {width};"
+                " the members of an ensemble must take images of one size"
+            )
+        if run.class_names != first.class_names:
+            raise RequestError(
+                f"{first.given} has the classes {_some(first.class_names)} and {run.given} {_some(run.class_names)};"
+                " the members of an ensemble must have the same, in the same order"
+            )
+    return runs
+
+
+def own_data(run: SavedRun) -> OwnData:
+    """Return the data of a run. Relative paths count from where the run was started, if they are still there."""
+    file = run.directory / ".hydra" / "config.yaml"
+    saved, choices = _yaml(file), _yaml(file.with_name("hydra.yaml"))
+    try:
+        settings = OmegaConf.to_container(saved.data, resolve=True, enum_to_str=True)
+        option = choices.hydra.runtime.choices.data
+        seed = whole("seed", saved.seed, 0, "the seed")
+        if not isinstance(settings, dict) or not isinstance(option, str):
+            raise TypeError("data is no mapping")
+    except (OmegaConfBaseException, AttributeError, ValueError, TypeError) as error:
+        raise RequestError(f"{file}: data or seed is missing or wrong ({_first_line(error)}); {CURE}") from None
+    started_in = run.environment.get("directory")
+    for key in PATHS:
+        value = settings.get(key)
+        if isinstance(value, str) and isinstance(started_in, str) and (Path(started_in) / value).exists():
+            settings[key] = str(Path(started_in) / value)
+    own = OwnData(option, {str(key): value for key, value in settings.items()}, seed, str(file))
+    own.source()
+    return own
+
+
+def display_names(runs: Sequence[SavedRun]) -> list[str]:
+    """Return a name for each run: that of its directory, or where two are the same the path that was given."""
+    names = [run.directory.absolute().name for run in runs]
+    return names if len(set(names)) == len(names) else [run.given for run in runs]
+
+
+def _why_no_model(directory: Path) -> str:
+    status = _json(directory / "status.json")
+    state = status.get("state")
+    if state == "failed":
+        return f"this run failed and left no {MODEL} ({_first_line(status.get('error'))})"
+    if state == "running":
+        return f"this run has not finished (process {status.get('pid')}, since {status.get('started')})"
+    if state == "interrupted":
+        return f"this run was interrupted and left no {MODEL}; `mnistlab resume` goes on with it"
+    if _json(directory / "metrics.json").get("learner") == "scikit-learn":
+        return "scikit-learn's models are not saved, since that takes pickle; its predictions.npz holds what it said"
+    if (directory / "members.csv").is_file() or (directory / "predictions.npz").is_file():
+        return "this is an evaluation, not a run; name the runs themselves"
+    for pattern in ("*", "*/*"):
+        if count := sum(1 for _ in directory.glob(f"{pattern}/{MODEL}")):
+            runs = "1 run" if count == 1 else f"{count} runs"
+            one = min(directory.glob(f"{pattern}/{MODEL}")).parent
+            return f"this directory holds {runs} and is none itself; name a run, as in {one}"
+    return f"there is no {MODEL} in it; a run directory was expected, such as outputs/<date>/<time>_<model>"
+
+
+def _near(path: Path) -> str:
+    parent = path.parent
+    if path.exists() or not parent.is_dir():  # what exists, a device for instance, is not misspelt
+        return ""
+    return did_you_mean(path.name, [other.name for other in parent.iterdir()])
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """Return what a JSON file of a run says, or nothing: the files beside the model may be missing or damaged."""
+    try:
+        content = json.loads(files.read_text(path))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _yaml(path: Path) -> DictConfig:
+    try:
+        content = OmegaConf.load(io.StringIO(safe_yaml.read(path)))
+    except RequestError as error:
+        raise RequestError(f"{error}, or {CURE}") from None
+    except FileNotFoundError:
+        raise RequestError(f"{path}: there is no such file, so the data of the run is unknown; {CURE}") from None
+    except (yaml.YAMLError, OmegaConfBaseException, ValueError, OSError, RecursionError) as error:
+        raise RequestError(f"{path}: not readable ({_first_line(error)}); {CURE}") from None
+    if not isinstance(content, DictConfig):
+        raise RequestError(f"{path}: a configuration was expected; {CURE}")
+    return content
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f", ... ({len(names)})" if len(names) > 3 else "")
+
+
+def _first_line(error: object) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

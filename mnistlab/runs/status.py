@@ -1,0 +1,123 @@
+"""status.json: how far a run or an evaluation is, written atomically at every change, and read by others."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import mnistlab
+from mnistlab.system import files
+from mnistlab.system.locks import is_held
+from mnistlab.system.signals import UNDIVIDED
+
+LOG = logging.getLogger("mnistlab")
+STATES = ("pending", "running", "completed", "failed", "interrupted", "killed", "pruned")
+SILENT = 600.0  # seconds without a sign of life after which a run on another machine is taken for dead
+
+
+@dataclass
+class Status:
+    """One status.json: running, completed, failed or interrupted, with times and the error."""
+
+    path: Path
+    config_hash: str
+    started: str = field(default_factory=lambda: _now())
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def write(self, state: str, error: str | None = None) -> None:
+        """Write the state."""
+        content = {
+            "state": state,
+            "config_hash": self.config_hash,
+            "started": self.started,
+            "finished": None if state == "running" else _now(),
+            "seconds": {name: round(seconds, 4) for name, seconds in self.seconds.items()},
+            "error": error,
+            "host": platform.node(),
+            "pid": os.getpid(),
+            "mnistlab": mnistlab.__version__,
+        }
+        files.write_json(self.path, content)
+
+    def write_quietly(self, state: str, error: str | None = None) -> None:
+        """Write the state if it can be written: an error that is being reported must not be hidden by another."""
+        try:
+            self.write(state, error)
+        except OSError:
+            LOG.debug("status.json could not be written", exc_info=True)
+
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Measure a phase, in addition to what an earlier attempt took for it."""
+        started = time.perf_counter()
+        try:
+            yield
+            with UNDIVIDED:  # an interruption that got lost on the way is found here
+                pass
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+
+
+@dataclass(frozen=True)
+class State:
+    """What the directory of a run says of how far it is; ``pending`` where nothing has begun.
+
+    ``killed`` is a run that says it is running, but whose process has gone without a word.
+    """
+
+    state: str
+    config_hash: str = ""
+    error: str | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+    host: str = ""
+    pid: int | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Return whether nothing more is to be expected of it as it is."""
+        return self.state not in ("pending", "running")
+
+
+def read(directory: Path) -> State:
+    """Return the state of a run; a damaged status.json is a failed run, with the damage as its error."""
+    found = _read(directory / "status.json")
+    if found.state != "running" or _lives(directory, found):
+        return found
+    again = _read(directory / "status.json")  # it may have ended between the two looks
+    return again if again.state != "running" else replace(again, state="killed", error="its process has gone")
+
+
+def _read(path: Path) -> State:
+    try:
+        content = json.loads(files.read_text(path))
+        state, seconds = content["state"], content["seconds"]
+        if state not in STATES or not all(isinstance(value, (int, float)) for value in seconds.values()):
+            raise ValueError(f"state {state}")
+        error, pid, host = content["error"], content["pid"], str(content.get("host", ""))
+        return State(state, str(content["config_hash"]), None if error is None else str(error), seconds, host, pid)
+    except FileNotFoundError:
+        return State("pending")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        return State("failed", error=f"status.json is damaged ({type(error).__name__}: {error})")
+
+
+def _lives(directory: Path, found: State) -> bool:
+    if found.host in ("", platform.node()):
+        return is_held(directory)
+    try:
+        newest = max(path.stat().st_mtime for path in directory.iterdir())
+    except (OSError, ValueError):
+        return False
+    return time.time() - newest < SILENT
+
+
+def _now() -> str:
+    return datetime.now(UTC).astimezone().isoformat(timespec="milliseconds")

@@ -1,0 +1,90 @@
+"""``tracking=csv``: one table of all runs, which any number of processes bring up to date."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from mnistlab.config.tracking import CsvTracking
+from mnistlab.runs.tracking.base import PARTS, Facts
+from mnistlab.system import files
+from mnistlab.system.errors import RequestError
+from mnistlab.system.flatten import as_text
+
+KEY = "directory"
+FIRST = (KEY, "sweep", "state", "epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr", "grad_norm")
+PATIENCE = 30.0  # seconds to wait for the other processes
+
+
+class Table:
+    """The row of one run in the table. ``epoch`` and what follows are those of the last epoch, then final metrics.
+
+    A run that goes on, or is trained anew in the same directory, keeps its row. Every epoch of it stands in the
+    history.csv of its directory.
+    """
+
+    def __init__(self, tracking: CsvTracking, facts: Facts) -> None:
+        self.path = (facts.started_in / tracking.file).absolute()
+        place = facts.directory.absolute()
+        shown = place.relative_to(facts.started_in) if place.is_relative_to(facts.started_in) else place
+        self.row = {KEY: str(shown), "sweep": facts.sweep or "", "state": "running"}
+        self.settings = {key: as_text(value) for key, value in facts.settings.items()}
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._write()
+
+    def epoch(self, number: int, scalars: Mapping[str, float]) -> None:
+        """Bring the row up to date."""
+        self.row["epoch"] = str(number)
+        self._take(scalars)
+
+    def finish(self, scalars: Mapping[str, float], files: Sequence[Path]) -> None:
+        """Add the final metrics; the files stay where they are, in the directory that the row names."""
+        self._take(scalars)
+
+    def close(self, state: str) -> None:
+        """Note how the run ended."""
+        self.row["state"] = state
+        self._write()
+
+    def _take(self, scalars: Mapping[str, float]) -> None:
+        self.row.update((name, repr(value)) for name, value in scalars.items() if name != "seconds")
+        self._write()
+
+    def _write(self) -> None:
+        with FileLock(self.path.with_name(f".{self.path.name}.lock"), timeout=PATIENCE):
+            rows = read(self.path)
+            mine = {**self.row, **self.settings}
+            for row in rows:
+                if row[KEY] == self.row[KEY]:
+                    row.update(mine)
+                    break
+            else:
+                rows.append(mine)
+            columns = sorted(dict.fromkeys(key for row in rows for key in row), key=_block)
+            files.write(self.path, files.csv(columns, [[row.get(key, "") for key in columns] for row in rows]))
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """Return the rows of a table, none where there is no file; a file that is no such table is a `RequestError`."""
+    try:
+        text = files.regular(path).read_text()
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        raise RequestError(f"tracking.file={path}: not readable ({error}); name another file") from None
+    rows = list(csv.DictReader(io.StringIO(text), restval=""))
+    if text.partition(",")[0] != KEY or any(None in row for row in rows):
+        raise RequestError(f"tracking.file={path}: a table of runs was expected in it; name another file, or remove it")
+    return rows
+
+
+def _block(column: str) -> tuple[int, int]:
+    """Return where a column stands: what a run is and its last epoch, final metrics, settings."""
+    if column in FIRST:
+        return 0, FIRST.index(column)
+    return (1 if column.startswith(tuple(f"{part}." for part in PARTS)) or column == "parameters" else 2), 0

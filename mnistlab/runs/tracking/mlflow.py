@@ -1,0 +1,118 @@
+"""``tracking=mlflow``: a run of an MLflow experiment, in a SQLite file or on a server."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock
+
+# Before mlflow is imported: it would else report on its use to its makers, and try for minutes to reach a server
+for name, value in (
+    ("MLFLOW_DISABLE_TELEMETRY", "true"),
+    ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1"),
+    ("MLFLOW_HTTP_REQUEST_TIMEOUT", "10"),
+):
+    os.environ.setdefault(name, value)
+
+from mlflow import MlflowClient  # noqa: E402
+from mlflow.entities import Metric, Param  # noqa: E402
+from mlflow.exceptions import MlflowException  # noqa: E402
+
+from mnistlab.config.tracking import MLflowTracking  # noqa: E402
+from mnistlab.runs.tracking.base import Facts  # noqa: E402
+from mnistlab.system import files as files_of  # noqa: E402
+from mnistlab.system.flatten import as_text  # noqa: E402
+
+NAME = "tracking.json"  # in the directory of a run: which run of the store it is
+SQLITE = "sqlite:///"
+PATIENCE = 60.0  # seconds to wait for the other processes; making a new database takes some fifteen
+STATES = {"completed": "FINISHED", "failed": "FAILED", "interrupted": "KILLED", "pruned": "KILLED"}
+LONGEST = 6000  # characters of a parameter, and
+MOST = 100  # parameters at once, that a store takes
+
+for logger in ("mlflow", "alembic"):  # they speak of making tables
+    logging.getLogger(logger).setLevel(logging.WARNING)
+
+
+class Store:
+    """One run of the store, found again by tracking.json when it goes on."""
+
+    def __init__(self, tracking: MLflowTracking, facts: Facts) -> None:
+        uri, self.lock = tracking.uri, None
+        artifacts = None
+        if uri.startswith(SQLITE):
+            path = (facts.started_in / uri.removeprefix(SQLITE)).absolute()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            uri = f"{SQLITE}{path}"
+            artifacts = (path.parent / f"{path.stem}-artifacts").as_uri()
+            self.lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=PATIENCE)
+        self.directory = facts.directory
+        with self._alone():
+            self.client = MlflowClient(uri)
+            earlier = self._earlier(uri) if facts.resumes else None
+            if earlier:
+                self.run_id = earlier
+                self.client.update_run(earlier, status="RUNNING")
+            else:
+                tags = {"directory": str(facts.directory), **({"sweep": facts.sweep} if facts.sweep else {})}
+                experiment = self._experiment(tracking.experiment, artifacts)
+                self.run_id = str(self.client.create_run(experiment, tags=tags, run_name=facts.name).info.run_id)
+                params = [Param(key, as_text(value)[:LONGEST]) for key, value in facts.settings.items()]
+                for start in range(0, len(params), MOST):
+                    self.client.log_batch(self.run_id, params=params[start : start + MOST])
+            history = self.client.get_metric_history(self.run_id, "train_loss")
+            self.known = max((metric.step for metric in history), default=0)
+        files_of.write_json(facts.directory / NAME, {"uri": uri, "run_id": self.run_id})
+
+    def epoch(self, number: int, scalars: Mapping[str, float]) -> None:
+        """Log the scalars of an epoch; an epoch trained again, to the same bits, is known already."""
+        if number > self.known:
+            self._log(number, scalars)
+            self.known = number
+
+    def finish(self, scalars: Mapping[str, float], files: Sequence[Path]) -> None:
+        """Log the final metrics, and store the files as they lie in the directory."""
+        self._log(self.known, scalars)
+        with self._alone():
+            for path in files:
+                folder = path.relative_to(self.directory).parent.as_posix()
+                self.client.log_artifact(self.run_id, str(path), None if folder == "." else folder)
+
+    def close(self, state: str) -> None:
+        """End the run of the store."""
+        with self._alone():
+            self.client.set_terminated(self.run_id, STATES[state])
+
+    def _log(self, step: int, scalars: Mapping[str, float]) -> None:
+        now = int(1000 * time.time())
+        with self._alone():
+            self.client.log_batch(self.run_id, [Metric(key, value, now, step) for key, value in scalars.items()])
+
+    def _earlier(self, uri: str) -> str | None:
+        """Return the run of the store that this one was, if it is still there."""
+        try:
+            said = json.loads(files_of.read_text(self.directory / NAME))
+            if said["uri"] != uri:
+                return None
+            return str(self.client.get_run(said["run_id"]).info.run_id)
+        except (OSError, ValueError, KeyError, TypeError, MlflowException):
+            return None
+
+    def _experiment(self, name: str, artifacts: str | None) -> str:
+        found = self.client.get_experiment_by_name(name)
+        return str(found.experiment_id if found else self.client.create_experiment(name, artifacts))
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep the other jobs of a sweep from the SQLite file: it has one writer, and tables that are made once."""
+        if self.lock is None:
+            yield
+        else:
+            with self.lock:
+                yield

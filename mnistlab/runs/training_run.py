@@ -1,0 +1,151 @@
+"""A network trained in its run directory: what is said and written meanwhile, and how it goes on after an end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mnistlab.config import schema
+from mnistlab.data.dataset import Dataset
+from mnistlab.metrics.classification import HIGHER_IS_BETTER, SCORES
+from mnistlab.nn.network import Network
+from mnistlab.runs import artifacts
+from mnistlab.system import files
+from mnistlab.system.console import LOG
+from mnistlab.system.random import stream
+from mnistlab.system.signals import Interrupted
+from mnistlab.training import checkpoint
+from mnistlab.training import progress as live
+from mnistlab.training.checkpoint import Checkpoint, Origin
+from mnistlab.training.early_stopping import Score
+from mnistlab.training.loop import History, TrainingLoop
+
+Watch = Callable[[History], None]
+
+
+def train(
+    made: schema.Experiment,
+    dataset: Dataset,
+    network: Network,
+    run: Path,
+    origin: Origin,
+    found: Checkpoint | None = None,
+    watch: Watch | None = None,
+) -> History:
+    """Train to the end, from the start or from the checkpoint that was ``found``; history is written every epoch.
+
+    A checkpoint is written as often as ``trainer.checkpoint_every`` says, at the end, and when the training is
+    interrupted, which raises `Interrupted`.
+    """
+    training = training_of(made, dataset, network)
+    if found:
+        checkpoint.restore(found, training, origin)
+        LOG.info("resume  epoch %d, after %d of %d steps", training.epoch, training.step, training.steps)
+    if training.is_over:
+        artifacts.write_history(run, training.history)  # whatever was cut off came after this
+    watched, verbosity = len(dataset.validation) > 0, made.report.console.value
+    progress = live.Progress(made.trainer.epochs, watched, verbosity, training.epoch - 1)
+    keeper = _Keeper(training, run / checkpoint.NAME, origin)
+
+    def on_step(step: int, steps: int, loss: float) -> None:
+        if progress.on_step:
+            progress.on_step(step, steps, loss)
+        keeper.after_step()
+
+    def on_epoch(history: History) -> None:
+        progress.on_epoch(history)
+        artifacts.write_history(run, history)
+        keeper.after_epoch()
+        if watch:
+            watch(history)
+
+    try:
+        history = training.run(on_step if progress.on_step or keeper.seconds else None, on_epoch)
+    except KeyboardInterrupt:
+        raise Interrupted(keeper.interrupted()) from None
+    finally:
+        progress.close()
+    training.keep_best()
+    if history.stopped_early:
+        LOG.info(
+            "stopped after epoch %d: validation %s has not improved for %s epochs",
+            len(history.epochs),
+            made.trainer.monitor,
+            made.trainer.patience,
+        )
+    if history.kept_epoch != len(history.epochs):
+        LOG.info("kept the weights of epoch %d", history.kept_epoch)
+    return history
+
+
+def learn(made: schema.Experiment, dataset: Dataset, network: Network) -> None:
+    """Train from start to end, and write nothing: a fold of a grid search, or a panel of decision regions."""
+    training = training_of(made, dataset, network)
+    training.run()
+    training.keep_best()
+
+
+def learned(network: Network, history: History) -> dict[str, Any]:
+    """Return what metrics.json says of a training."""
+    return {
+        "parameters": int(network.theta.size),
+        "epochs": len(history.epochs),
+        "best_epoch": history.best_epoch,  # on the validation part, by trainer.monitor
+        "kept_epoch": history.kept_epoch,
+        "stopped_early": history.stopped_early,
+    }
+
+
+def training_of(made: schema.Experiment, dataset: Dataset, network: Network) -> TrainingLoop:
+    """Return the training of an experiment, with the streams of its seed, before its first step."""
+    monitor, score, validation = made.trainer.monitor, None, dataset.validation
+    if monitor != "loss":
+        score = Score(lambda probs: SCORES[monitor](validation.labels, probs), monitor in HIGHER_IS_BETTER)
+    return TrainingLoop(
+        network,
+        dataset.train,
+        validation,
+        made.optimizer,
+        made.schedule,
+        made.regularization,
+        made.trainer,
+        augmentation=made.augment,
+        score=score,
+        **{name: stream(made.seed, name) for name in ("order", "dropout", "augment")},
+    )
+
+
+class _Keeper:
+    """Writes the checkpoint of a training when its time has come."""
+
+    def __init__(self, training: TrainingLoop, path: Path, origin: Origin) -> None:
+        self.training, self.path, self.origin = training, path, origin
+        self.seconds = training.trainer.checkpoint_seconds
+        self.saved_at = time.monotonic()
+
+    def save(self) -> None:
+        checkpoint.save(self.path, self.training, self.origin)
+        self.saved_at = time.monotonic()
+
+    def after_step(self) -> None:
+        if self.seconds and time.monotonic() - self.saved_at > self.seconds:
+            self.save()
+
+    def after_epoch(self) -> None:
+        every, done = self.training.trainer.checkpoint_every, self.training.epoch - 1
+        if self.training.is_over or (isinstance(every, int) and done % every == 0):
+            self.save()
+
+    def interrupted(self) -> str:
+        """Write the last state and return what to say of it; a state that was cut in two is left to the file before."""
+        epoch, step, steps = self.training.epoch, self.training.step, self.training.steps
+        try:
+            if self.training.whole:
+                self.save()
+                return f"interrupted at epoch {epoch}, step {step} of {steps}"
+            reason = "in the middle of a step"
+        except OSError as error:
+            reason = f"{files.shown(self.path)} could not be written, {error.strerror or error}"
+        return f"interrupted at epoch {epoch}, step {step} of {steps}; the checkpoint is an earlier one ({reason})"

@@ -1,1 +1,0 @@
-"""A small local page to draw on, and what a saved network sees, thinks and answers meanwhile."""

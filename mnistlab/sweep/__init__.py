@@ -1,1 +1,0 @@
-"""Many runs: what is to be run, where it is written down, how it is launched, and the table at the end."""

@@ -1,0 +1,134 @@
+"""Which pictures a sweep is worth, chosen by what varied in it, and the numbers that they show."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from mnistlab.analysis.compare import Comparison, higher_is_better, points
+from mnistlab.config import compose
+from mnistlab.reporting import plots
+from mnistlab.reporting.plots import Series, TrainingCurve
+from mnistlab.runs.figures import Drawing
+from mnistlab.runs.record import Group
+from mnistlab.statistics.tests import mean_of
+from mnistlab.system import files
+from mnistlab.system.flatten import as_text
+
+TRAININGS = 10  # lines where the settings have no natural order: the best ones
+
+
+def choose(comparison: Comparison) -> Iterator[Drawing]:
+    """Yield the pictures that suit what varied; the ranking is always among them."""
+    groups, metric = comparison.groups, comparison.metric
+    keys = list(groups[0].settings)
+    shown = [metric, *(name for name in ("test.accuracy",) if name != metric and metric.endswith("accuracy"))]
+    unit = _unit(metric) if len(shown) == 1 else "accuracy (%)"
+    series = [_series(groups, name) for name in shown]
+    yield "ranking", partial(plots.ranking_of_settings, [group.name for group in groups], series, unit)
+    numeric = [key for key in keys if all(_is_number(group.settings[key]) for group in groups)]
+    if len(keys) == 1 and numeric:
+        ordered = sorted(groups, key=lambda group: group.settings[keys[0]])
+        x = [float(group.settings[keys[0]]) for group in ordered]
+        lines = [_series(ordered, name) for name in shown]
+        yield f"against_{compose.slug(keys[0])}", partial(plots.against, keys[0], x, lines, unit, is_geometric(x))
+    if len(keys) == 2:
+        yield "heat_map", partial(_heat_map, groups, keys, metric)
+    if keys and metric in ("validation.accuracy", "test.accuracy"):
+        in_order = len(keys) == 1 and bool(numeric)
+        chosen = sorted(groups, key=lambda g: g.settings[keys[0]]) if in_order else groups[:TRAININGS]
+        learners = {record.metrics.get("learner", "network") for group in chosen for record in group.records}
+        if "network" in learners:  # a model of scikit-learn has no history
+            yield "training", partial(_training, chosen, keys)
+
+
+def is_geometric(x: Sequence[float]) -> bool:
+    """Return whether values are spaced more evenly on a logarithmic axis."""
+    values = np.sort(np.asarray(x, dtype=float))
+    if len(values) < 2 or values[0] <= 0 or values[-1] < 8 * values[0]:
+        return False
+    if len(values) == 2:
+        return True
+    steps, ratios = np.diff(values), np.diff(np.log(values))
+    return bool(ratios.std() / ratios.mean() < steps.std() / steps.mean())
+
+
+def _series(groups: Sequence[Group], metric: str) -> Series:
+    factor = 100 if points(metric) else 1
+    runs = [[factor * value for values in group.values(metric).values() for value in values] for group in groups]
+    means = [mean_of(values) for values in runs]
+    return Series(metric.replace(".", " "), [one.mean for one in means], [one.half for one in means], runs)
+
+
+def _heat_map(groups: Sequence[Group], keys: Sequence[str], metric: str) -> plots.Picture:
+    factor = 100 if points(metric) else 1
+    axes = [_ordered([group.settings[key] for group in groups]) for key in keys]
+    if len(axes[0]) > len(axes[1]):  # the longer one across
+        axes, keys = axes[::-1], keys[::-1]
+    means = np.full((len(axes[0]), len(axes[1])), np.nan)
+    for group in groups:
+        i, j = (names.index(as_text(group.settings[key])) for names, key in zip(axes, keys, strict=True))
+        values = [value for values in group.values(metric).values() for value in values]
+        means[i, j] = factor * np.mean(values) if values else np.nan
+    return plots.heat_map((keys[0], axes[0]), (keys[1], axes[1]), means, _unit(metric), higher_is_better(metric))
+
+
+def _ordered(values: Sequence[Any]) -> list[str]:
+    """Return the distinct values as text: numbers by size, others in the order in which they were first met."""
+    if all(_is_number(value) for value in values):
+        values = sorted(values)
+    return list(dict.fromkeys(map(as_text, values)))
+
+
+def _training(groups: Sequence[Group], keys: Sequence[str]) -> plots.Picture:
+    histories = [_history(group) for group in groups]
+    validated = all(math.isfinite(one["val_accuracy"][0]) for one in histories if one)
+    part, column = ("validation", "val_accuracy") if validated else ("training", "train_accuracy")
+    trainings = [
+        TrainingCurve(_value_name(group, keys), one["train_loss"], one[column])
+        for group, one in zip(groups, histories, strict=True)
+        if one
+    ]
+    return plots.side_by_side(trainings, keys[0] if len(keys) == 1 else "setting", part)
+
+
+def _value_name(group: Group, keys: Sequence[str]) -> str:
+    return as_text(group.settings[keys[0]]) if len(keys) == 1 else group.name
+
+
+def _history(group: Group) -> dict[str, np.ndarray]:
+    """Return the mean history of the runs of a group, as long as the longest; a run that stopped early is not in it."""
+    import pandas as pd
+
+    tables = []
+    for record in group.records:
+        try:
+            tables.append(pd.read_csv(io.StringIO(files.read_text(record.directory / "history.csv"))))
+        except (OSError, ValueError):
+            continue
+    if not tables:
+        return {}
+    longest = max(map(len, tables))
+    columns = ("train_loss", "val_accuracy", "train_accuracy")
+    found = {}
+    for name in columns:
+        padded = np.full((len(tables), longest), np.nan)
+        for i, table in enumerate(tables):
+            padded[i, : len(table)] = table[name].to_numpy(dtype=float)
+        known = (~np.isnan(padded)).any(axis=0)
+        found[name] = np.full(longest, np.nan)
+        found[name][known] = np.nanmean(padded[:, known], axis=0)
+    return found
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _unit(metric: str) -> str:
+    return metric.replace(".", " ") + (" (%)" if points(metric) else "")

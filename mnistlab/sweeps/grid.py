@@ -1,0 +1,216 @@
+"""Overrides -> the jobs of a sweep: every point of the grid composed and checked before the first job starts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path
+from hydra.core.config_search_path import SearchPathQuery
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, read_write
+
+from mnistlab.config import compose, errors, options, schema
+from mnistlab.sweeps.job import Job, task_part
+from mnistlab.sweeps.manifest import Entry, Ledger
+from mnistlab.system import files
+from mnistlab.system.errors import RequestError
+
+MOST_POINTS = 10_000  # of a grid; about a dozen are composed in a second
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be run: the jobs, the sweep's directory, and by which launcher with which settings."""
+
+    directory: Path
+    jobs: tuple[Job, ...]
+    launcher: str
+    launcher_settings: dict[str, Any]
+    config: DictConfig = field(repr=False)  # of the sweep itself, for multirun.yaml
+
+
+def plan(overrides: Sequence[str], config_dir: str | None = None, known: Ledger | None = None) -> Plan:
+    """Compose every job of a new sweep, or of one that is known already.
+
+    ``config_dir`` is another folder with YAML files. A grid with a point that does not compose is refused as a whole:
+    a `RequestError`.
+    """
+    points = [entry.overrides for entry in known.entries] if known else []
+    point: tuple[str, ...] = ()
+    composed: list[DictConfig] = []
+    try:
+        loader = _loader(config_dir)
+        master = _master(loader, overrides)
+        sweeper = master.hydra.runtime.choices["hydra/sweeper"]
+        if sweeper != "basic":
+            raise RequestError(f"hydra/sweeper={sweeper}: `mnistlab train -m` runs grids; `mnistlab tune` searches")
+        points = points or _grid(master)
+        for point in points:
+            composed.append(loader.load_sweep_config(master, list(point)))
+            schema.reject_unknown_keys(task_part(composed[-1]))
+        point = ()
+        if str(master.hydra.sweep.dir) in ("", "."):
+            raise RequestError("hydra.sweep.dir=: a directory of its own was expected, outputs/grid for instance")
+        directory = known.directory if known else Path(str(master.hydra.sweep.dir)).absolute()
+    except Exception as error:
+        raise RequestError(errors.one_line(error, [*overrides, *point])) from None
+    finally:
+        GlobalHydra.instance().clear()
+    varying = _varying(points)
+    for number, (point, made) in enumerate(zip(points, composed, strict=True)):
+        _complete(made, number, [text for text in point if text.partition("=")[0] in varying], directory)
+        place = known.entries[number].directory if known else str(made.hydra.sweep.subdir)
+        _set(made, "hydra.sweep.subdir", place)  # once and for all: a worker resolves nothing
+    _set(master, "hydra.sweep.dir", str(directory))
+    jobs = tuple(
+        _job(i, point, made, directory, varying) for i, (point, made) in enumerate(zip(points, composed, strict=True))
+    )
+    _refuse_shared_directories(jobs, directory)
+    settings = OmegaConf.to_container(master.hydra.launcher, resolve=True)
+    assert isinstance(settings, dict)
+    launcher = master.hydra.runtime.choices["hydra/launcher"]
+    return Plan(directory, jobs, launcher, {str(key): value for key, value in settings.items()}, master)
+
+
+def _loader(config_dir: str | None) -> ConfigLoaderImpl:
+    compose.register()
+    search_path = create_config_search_path(str(options.folder()))
+    if config_dir is not None:
+        folder = Path(config_dir).absolute()
+        if not folder.is_dir():
+            raise RequestError(f"--config-dir={config_dir}: no such directory")
+        search_path.prepend("command-line", f"file://{folder}", SearchPathQuery(provider="schema"))
+    loader = Hydra.create_main_hydra2(task_name="mnistlab", config_search_path=search_path).config_loader
+    assert isinstance(loader, ConfigLoaderImpl)
+    return loader
+
+
+def _master(loader: ConfigLoaderImpl, overrides: Sequence[str]) -> DictConfig:
+    """Return the configuration of the sweep itself, which chooses nothing of what is swept.
+
+    It has the default option of a group that is swept, and so may lack keys that all the swept options have, as in
+    ``model=svm_poly,svm_rbf model.gamma=auto``. Such overrides then wait for the points.
+    """
+    try:
+        return loader.load_configuration("config", [*overrides], RunMode.MULTIRUN)
+    except HydraException:
+        parsed = OverridesParser.create(config_loader=loader).parse_overrides([*overrides])
+        swept = {override.get_key_element() for override in parsed if override.is_sweep_override()}
+        kept = [str(one.input_line) for one in parsed if not _is_inside(one.get_key_element(), swept)]
+        if len(kept) == len(overrides):
+            raise
+        master = loader.load_configuration("config", kept, RunMode.MULTIRUN)
+        tasks = [str(one.input_line) for one in parsed if not one.get_key_element().startswith("hydra")]
+        _set(master, "hydra.overrides.task", tasks)
+        return master
+
+
+def _is_inside(key: str, groups: set[str]) -> bool:
+    group, dot, _ = key.partition(".")
+    chosen = group in groups or ("experiment" in groups and group != "hydra")  # an experiment chooses in other groups
+    return bool(dot) and chosen
+
+
+def _grid(master: DictConfig) -> list[tuple[str, ...]]:
+    """Return the points: the product of all lists, ranges and globs, those of hydra.sweeper.params first."""
+    params = master.hydra.sweeper.get("params") or {}
+    texts = [*(f"{key}={value}" for key, value in params.items()), *master.hydra.overrides.task]
+    parser, count = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader()), 1
+    for override in (parsed := parser.parse_overrides(texts)):
+        if override.is_sweep_override() and not override.is_discrete_sweep():
+            raise RequestError(
+                f"{override.input_line}: a sweep takes lists, range() and choice(); tune takes intervals"
+            )
+        if override.is_sweep_override():
+            values = _count(override)
+            if not values:
+                raise RequestError(f"{override.input_line}: it names no value; give one or more")
+            count *= values
+    if count > MOST_POINTS:
+        raise RequestError(
+            f"the grid has {count:,} points, more than {MOST_POINTS:,}; take fewer values, or `mnistlab tune`"
+        )
+    (points,) = BasicSweeper.split_arguments(parsed, max_batch_size=None)
+    return [tuple(point) for point in points]
+
+
+def _count(override: Override) -> int:
+    try:
+        return sum(1 for _ in islice(override.sweep_string_iterator(), MOST_POINTS + 1))
+    except ValueError as error:
+        raise RequestError(f"{override.input_line}: {error}; range(start,stop,step) was expected") from None
+
+
+def _varying(points: Sequence[Sequence[str]]) -> list[str]:
+    """Return the keys of the overrides that are not the same at every point, in their order."""
+    keys = dict.fromkeys(text.partition("=")[0] for point in points for text in point)
+    chosen = {key: {next((t for t in point if t.partition("=")[0] == key), None) for point in points} for key in keys}
+    return [key for key in keys if len(chosen[key]) > 1]
+
+
+def _complete(made: DictConfig, number: int, shown: Sequence[str], sweep: Path) -> None:
+    """Set what Hydra's launchers would set. What is the same everywhere would only make the directory's name longer."""
+    _set(made, "hydra.mode", RunMode.MULTIRUN)
+    _set(made, "hydra.job.num", number)
+    _set(made, "hydra.job.id", f"{made.hydra.job.name}_{number}")
+    _set(made, "hydra.job.override_dirname", ",".join(shown))
+    _set(made, "hydra.sweep.dir", str(sweep))
+
+
+def _set(made: DictConfig, key: str, value: Any) -> None:
+    with read_write(made.hydra):
+        OmegaConf.update(made, key, value, force_add=True)  # a merge would resolve what stands there: claim a directory
+
+
+def _job(number: int, point: Sequence[str], made: DictConfig, sweep: Path, varying: Sequence[str]) -> Job:
+    directory = sweep / str(made.hydra.sweep.subdir)
+    task = task_part(made)
+    keys = [text.lstrip("+") for text in varying]
+    given = dict(text.lstrip("+").partition("=")[::2] for text in point)
+    settings = {key: _setting(task, made.hydra.runtime.choices, key, given.get(key)) for key in keys}
+    place = directory.relative_to(sweep).as_posix() if directory.is_relative_to(sweep) else str(directory)
+    return Job(Entry(number, place, tuple(point), schema.config_hash(task), settings), directory, made)
+
+
+def _setting(cfg: DictConfig, choices: Mapping[str, Any], key: str, given: str | None) -> Any:
+    """Return what a configuration says under a key: the option chosen in a group, or the value."""
+    if key in choices:
+        return choices[key]
+    if given is not None and OmegaConf.is_dict(OmegaConf.select(cfg, key)):
+        return given  # several options of a group at once, which Hydra does not note
+    value = OmegaConf.select(cfg, key)
+    return (
+        OmegaConf.to_container(value, enum_to_str=True) if OmegaConf.is_config(value) else getattr(value, "name", value)
+    )
+
+
+def _refuse_shared_directories(jobs: Sequence[Job], sweep: Path) -> None:
+    seen: set[Path] = set()
+    for job in jobs:
+        place = job.directory
+        if ".." in place.parts or sweep not in place.parents:
+            raise RequestError(
+                f"hydra.sweep.subdir={files.shown(place)}: a directory inside that of the sweep is needed"
+            )
+        if place in seen or any(other in place.parents or place in other.parents for other in seen):
+            raise RequestError(
+                f"hydra.sweep.subdir={place.relative_to(sweep)}: two jobs would share it; "
+                "let it begin with ${hydra.job.num}"
+            )
+        seen.add(place)
+
+
+def write_multirun(plan: Plan) -> None:
+    """Write multirun.yaml, Hydra's own record of a sweep."""
+    files.write(plan.directory / "multirun.yaml", OmegaConf.to_yaml(plan.config))

@@ -1,0 +1,143 @@
+"""Overrides -> the cells of a grid, each composed and checked, equal ones once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+
+from mnistlab.config import compose, errors
+from mnistlab.config.schema import Experiment, experiment
+from mnistlab.sweeps.grid import plan
+from mnistlab.system.errors import RequestError
+from mnistlab.system.flatten import as_text
+
+FIXED = ("data", "seed", "report")  # all cells are scored on the same folds, and pictures are of the winner only
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One point of the grid: what tells it from the others, its overrides and its composed configuration."""
+
+    number: int
+    settings: Mapping[str, Any]
+    overrides: tuple[str, ...]
+    composed: DictConfig = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """Return the settings as one would type them."""
+        return " ".join(f"{key}={as_text(value)}" for key, value in self.settings.items())
+
+    def experiment(self) -> Experiment:
+        """Return a fresh experiment: optimizers and schedules carry state, so that none is fitted twice."""
+        return experiment(self.composed)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The cells in the order of the product, the first key slowest; ``axes`` are the keys with several values."""
+
+    fixed: tuple[str, ...]
+    axes: Mapping[str, tuple[str, ...]]
+    cells: tuple[Cell, ...]
+    repeated: int  # points that are equal to an earlier one
+
+
+def grid(overrides: Sequence[str]) -> Grid:
+    """Return the grid of these overrides, every cell composed and checked; anything wrong is a `RequestError`.
+
+    A key with several values is an axis: ``key=a,b``, ``range(...)``, ``choice(...)``, or a list ``key=[a,b]`` where
+    the setting itself takes none. Where it does, as in ``model.hidden=[128,64]``, the list is one value.
+    """
+    fixed, given = read_axes(overrides)
+    axes = {key: tuple(_distinct(values)) for key, values in given.items()}
+    for key in axes:
+        if key.partition(".")[0] in FIXED:
+            raise RequestError(f"{key}: it is the same for every cell; the cells differ in the model and its training")
+    swept = [f"{key}={','.join(values)}" for key, values in axes.items()]
+    jobs = plan([*fixed, *swept, f"hydra.sweep.dir={compose.quoted(Path('grid').absolute())}"]).jobs
+    cells: dict[str, Cell] = {}
+    first: Experiment | None = None
+    for job in jobs:
+        composed = OmegaConf.masked_copy(job.config, [str(key) for key in job.config if key != "hydra"])
+        chosen = tuple(text for text in job.entry.overrides if text.partition("=")[0] in axes)
+        made = experiment(composed)
+        first = first or made
+        if (made.data, made.seed) != (first.data, first.seed):
+            raise RequestError(
+                f"{' '.join(chosen)}: its data or seed are not those of the first cell; all cells are scored on the "
+                "same folds"
+            )
+        settings = {key: job.entry.settings.get(key, axes[key][0]) for key in axes}
+        cells.setdefault(job.entry.config_hash, Cell(len(cells), settings, chosen, composed))
+    points = math.prod(map(len, given.values()))
+    return Grid(tuple(fixed), axes, tuple(cells.values()), points - len(cells))
+
+
+def read_axes(overrides: Sequence[str]) -> tuple[list[str], dict[str, tuple[str, ...]]]:
+    """Return the overrides that are the same for every cell, and the axes: a key and its values as text."""
+    parser = OverridesParser.create()
+    parsed: list[Override] = []
+    for text in overrides:
+        if text.lstrip("+~").startswith("hydra"):
+            raise RequestError(f"{text}: it would do nothing here; --to names the directory, --jobs the processes")
+        try:
+            parsed.append(parser.parse_override(text))
+        except HydraException as error:
+            raise RequestError(errors.one_line(error, [text])) from None
+    plain = [str(one.input_line) for one in parsed if not one.is_sweep_override() and not _is_list(one)]
+    fixed, axes = list(plain), dict[str, tuple[str, ...]]()
+    for one in parsed:
+        text, key = str(one.input_line), one.get_key_element()
+        if one.is_sweep_override():
+            if not one.is_discrete_sweep():
+                raise RequestError(f"{text}: a grid takes lists, range() and choice(); `mnistlab tune` takes intervals")
+            values = list(one.sweep_string_iterator())
+        elif _is_list(one):
+            values = [Override._get_value_element_as_str(value) for value in one.value()]  # type: ignore[union-attr]
+            if (refused := _refusal([*plain, text])) is None:
+                fixed.append(text)  # the setting takes lists
+                continue
+            if not values or _refusal([*plain, f"{key}={values[0]}"]):
+                raise refused
+        else:
+            continue
+        if key in axes:
+            raise RequestError(f"{key}: it is given twice; give its values once")
+        axes[key] = tuple(values)
+        if not axes[key]:
+            raise RequestError(f"{text}: it names no value; give one or more")
+    if not axes:
+        raise RequestError("nothing varies; give a key several values, as in 'model.C=[0.1,1,10]'")
+    return fixed, axes
+
+
+def _is_list(override: Override) -> bool:
+    return isinstance(override.value(), list)
+
+
+def _refusal(overrides: Sequence[str]) -> RequestError | None:
+    try:
+        experiment(compose.compose(overrides))
+    except RequestError as error:
+        return error
+    return None
+
+
+def _distinct(values: Sequence[str]) -> list[str]:
+    """Return the values without repetitions: 1, 1.0 and 1e0 are one number."""
+    kept: dict[str | float, str] = {}
+    for value in values:
+        try:
+            kept.setdefault(float(value), value)
+        except ValueError:
+            kept.setdefault(value, value)
+    return list(kept.values())

@@ -1,0 +1,127 @@
+"""The folds of a cross-validation, and the score of one cell on one of them."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from mnistlab.config import schema
+from mnistlab.data import splitting
+from mnistlab.data.dataset import Dataset, rows_of_share
+from mnistlab.data.loading import load, scale_of
+from mnistlab.metrics.classification import SCORES
+from mnistlab.models.sklearn import Fitted, SklearnModel
+from mnistlab.runs import pipeline, training_run
+from mnistlab.sweeps.gridsearch.cells import Cell
+from mnistlab.system.errors import RequestError, RunError
+from mnistlab.system.random import stream
+
+
+@dataclass(frozen=True)
+class Score:
+    """What one cell scored on one fold; NaN with the reason where it failed."""
+
+    cell: int
+    fold: int
+    value: float
+    seconds: float
+    error: str = ""
+
+
+def read_pool(made: schema.Experiment) -> Dataset:
+    """Return the data with everything but the test part as its training part, and without the test part."""
+    with schema.prefixed("data"):
+        return load(replace(made.data, validation=0), stream(made.seed, "split")).without_test()
+
+
+def cut(dataset: Dataset, count: int, stratify: bool, seed: int) -> list[np.ndarray]:
+    """Return the rows of each fold: disjoint, of nearly equal size, each class in proportion if ``stratify``."""
+    from sklearn.model_selection import KFold, StratifiedKFold
+
+    labels = dataset.train.labels
+    if count > len(labels):
+        raise RequestError(f"--cv {count}: there are only {len(labels):,} images; take fewer folds")
+    sizes = np.bincount(labels)
+    if stratify and (rare := int(sizes[sizes > 0].min())) < count:
+        name = dataset.class_names[int(np.flatnonzero(sizes == rare)[0])]
+        raise RequestError(
+            f"--cv {count}: class {name} has only {rare} images; take fewer folds, or data.stratify=false"
+        )
+    kind = StratifiedKFold if stratify else KFold
+    shuffled = kind(count, shuffle=True, random_state=int(stream(seed, "folds").integers(2**31)))
+    return [held for _, held in shuffled.split(labels, labels)]
+
+
+def watches(made: schema.Experiment) -> bool:
+    """Return whether a network is to stop, or to be chosen among its epochs, by a validation part."""
+    trainer = made.trainer
+    return not isinstance(made.model, SklearnModel) and (trainer.keep_best or trainer.patience is not None)
+
+
+def of_fold(made: schema.Experiment, dataset: Dataset, held: np.ndarray) -> Dataset:
+    """Return the data of one fold: its ``held`` rows are the test part, and nothing else has seen them.
+
+    A network that watches a validation part gets its own share of the remaining rows for it. Where pixels are
+    standardised, mean and deviation are those of the rows that are learnt from.
+    """
+    rows = splitting.others(held, len(dataset.train))
+    validation = dataset.train.take(slice(0, 0))
+    if watches(made):
+        labels = dataset.train.labels[rows]
+        count = rows_of_share("data.validation", made.data.validation, len(labels), "what a fold learns from")
+        apart = splitting.draw(labels, count, made.data.stratify, stream(made.seed, "split"))
+        validation = dataset.train.take(rows[apart])
+        rows = rows[splitting.others(apart, len(rows))]
+    learnt = dataset.train.take(rows)
+    shift, scale = scale_of(made.data.scaling, learnt.images)
+    return replace(
+        dataset, train=learnt, validation=validation, test=dataset.train.take(held), shift=shift, scale=scale
+    )
+
+
+def check(made: schema.Experiment, data: Dataset) -> None:
+    """Refuse what does not go with the data of a fold."""
+    if isinstance(made.model, SklearnModel):
+        with schema.prefixed("model"):
+            made.model.check(data.train.labels, int(np.prod(data.train.images.shape[1:])))
+        return
+    with schema.prefixed("augment"):
+        made.augment.check(*data.train.images.shape[1:])
+    with schema.prefixed("trainer"):
+        made.trainer.check(len(data.train), len(data.validation))
+
+
+def learn(made: schema.Experiment, data: Dataset, cores: int) -> Callable[[np.ndarray], np.ndarray]:
+    """Fit the experiment's model on the training part and return its ``predict``; nothing is written."""
+    network = None if isinstance(made.model, SklearnModel) else pipeline.build(made, data)
+    threads = pipeline.choose_threads(made, network, len(data.train), cores)
+    with threadpool_limits(threads):
+        if isinstance(made.model, SklearnModel):
+            with schema.prefixed("model"):
+                return Fitted(made.model, data, made.seed, threads).predict
+        assert network is not None
+        training_run.learn(made, data, network)
+        return network.predict
+
+
+def score(cell: Cell, fold: int, pool: Dataset, held: np.ndarray, metric: str, cores: int) -> Score:
+    """Fit one cell on one fold and score it; what goes wrong is in the score, and the other cells go on."""
+    import sklearn.metrics  # noqa: F401  # in a new process, before the clock
+
+    started = time.perf_counter()
+    value, error = math.nan, ""
+    try:
+        made = cell.experiment()
+        data = of_fold(made, pool, held)
+        check(made, data)
+        value = SCORES[metric](data.test.labels, learn(made, data, cores)(data.test.images))
+    except (RequestError, RunError) as problem:
+        error = " ".join(str(problem).split())
+    except Exception as problem:
+        error = f"{type(problem).__name__}: {' '.join(str(problem).split())}"
+    return Score(cell.number, fold, value, time.perf_counter() - started, error)

@@ -1,0 +1,211 @@
+"""The scores of all cells -> their means, the best of them, and the files of a grid search."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mnistlab.analysis import comparison_table
+from mnistlab.config.compose import slug
+from mnistlab.metrics.classification import HIGHER_IS_BETTER
+from mnistlab.reporting import plots
+from mnistlab.reporting.plots import Series
+from mnistlab.runs.figures import Drawing, save_pictures
+from mnistlab.sweeps.figures import is_geometric
+from mnistlab.sweeps.gridsearch.cells import Cell, Grid
+from mnistlab.sweeps.gridsearch.cross_validation import Score
+from mnistlab.system import files
+from mnistlab.system.flatten import as_text
+
+FOLDS, GRID = "folds.csv", "grid.csv"
+SHOWN = 10  # of the best cells
+BARS = "dots: single folds; bars: mean +/- 2 standard deviations over the folds"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A cell with the scores of its folds; ``sd`` is over the folds, with division by their number."""
+
+    cell: Cell
+    scores: tuple[Score, ...]
+
+    @property
+    def error(self) -> str:
+        return next((one.error for one in self.scores if one.error), "")
+
+    @property
+    def values(self) -> list[float]:
+        return [one.value for one in self.scores]
+
+    @property
+    def mean(self) -> float:
+        return float(np.mean(self.values))
+
+    @property
+    def sd(self) -> float:
+        return float(np.std(self.values))
+
+    @property
+    def seconds(self) -> float:
+        return float(np.mean([one.seconds for one in self.scores]))
+
+
+def rows(grid: Grid, scores: Sequence[Score]) -> list[Row]:
+    """Return a row a cell, in the order of the grid."""
+    found: dict[int, list[Score]] = {cell.number: [] for cell in grid.cells}
+    for one in sorted(scores, key=lambda one: one.fold):
+        found[one.cell].append(one)
+    return [Row(cell, tuple(found[cell.number])) for cell in grid.cells]
+
+
+def ranked(table: Sequence[Row], metric: str) -> list[Row]:
+    """Return the rows that have a mean, the best first; of equal means the steadiest, then the first in the grid."""
+    sign = -1 if metric in HIGHER_IS_BETTER else 1
+    known = [row for row in table if math.isfinite(row.mean)]
+    # means of the same hits may differ in their last bit
+    return sorted(known, key=lambda row: (round(sign * row.mean, 12), round(row.sd, 12), row.cell.number))
+
+
+def as_good(order: Sequence[Row]) -> list[Row]:
+    """Return the other cells whose mean lies within two standard deviations of the best one's."""
+    best = order[0]
+    return [row for row in order[1:] if abs(row.mean - best.mean) <= 2 * best.sd]
+
+
+def spread(metric: str, row: Row) -> str:
+    """Return ``0.880 +/- 0.061``: mean and two standard deviations over the folds."""
+    digits = 4 if metric == "loss" else 3
+    return f"{row.mean:.{digits}f} +/- {2 * row.sd:.{digits}f}"
+
+
+def write_folds(directory: Path, scores: Sequence[Score]) -> None:
+    """Write what every fold scored so far: a search that is interrupted goes on from here."""
+    ordered = sorted(scores, key=lambda one: (one.cell, one.fold))
+    lines = [[one.cell, one.fold, one.value, round(one.seconds, 6), one.error] for one in ordered]
+    files.write(directory / FOLDS, files.csv(("cell", "fold", "score", "seconds", "error"), lines))
+
+
+def read_folds(directory: Path) -> list[Score]:
+    """Return what an interrupted search had scored; raises `ValueError` where the file is damaged."""
+    if not (directory / FOLDS).exists():
+        return []
+    with io.StringIO(files.read_text(directory / FOLDS), newline="") as file:
+        try:
+            lines = list(csv.DictReader(file))
+        except csv.Error as error:
+            raise ValueError(str(error)) from None
+    return [
+        Score(
+            int(line["cell"]),
+            int(line["fold"]),
+            float(line["score"] or math.nan),
+            float(line["seconds"]),
+            line["error"],
+        )
+        for line in lines
+    ]
+
+
+def write(directory: Path, grid: Grid, table: Sequence[Row], metric: str) -> None:
+    """Write grid.csv, gridsearch.md and the pictures."""
+    order = ranked(table, metric)
+    ranks = {row.cell.number: rank for rank, row in enumerate(order, 1)}
+    folds = max((len(row.scores) for row in table), default=0)
+    header = ["cell", *grid.axes, "mean", "sd", "plus_minus", "rank", "seconds", "error"]
+    header += [f"fold_{i + 1}" for i in range(folds)]
+    lines = [
+        [
+            row.cell.number,
+            *(as_text(value) for value in row.cell.settings.values()),
+            *(row.mean, row.sd, 2 * row.sd),
+            ranks.get(row.cell.number, math.nan),
+            round(row.seconds, 6),
+            row.error,
+            *row.values,
+        ]
+        for row in table
+    ]
+    files.write(directory / GRID, files.csv(header, lines))
+    drawn = save_pictures(directory, _pictures(grid, order, metric)) if order else []
+    best = [[*_cells(row), spread(metric, row)] for row in order[:SHOWN]]
+    failed = [row for row in table if row.error]
+    parts = [
+        f"# Grid {directory.name}",
+        f"{len(table)} cells, {folds} folds of the training pool; the test part was not read. {metric}: mean and two "
+        "standard deviations over the folds, the best first.",
+        comparison_table.as_markdown(([*grid.axes, metric], best)),
+        "\n".join(f"- {row.cell.name} failed: {row.error}" for row in failed),
+        *(f"![{path.with_suffix('.txt').read_text().strip()}](plots/{path.name})" for path in drawn),
+    ]
+    files.write(directory / "gridsearch.md", "\n\n".join(part for part in parts if part) + "\n")
+
+
+def as_json(table: Sequence[Row], metric: str) -> list[dict[str, Any]]:
+    """Return what grid.csv says of each cell, with the scores of its folds as a list."""
+    ranks = {row.cell.number: rank for rank, row in enumerate(ranked(table, metric), 1)}
+    return [
+        {
+            "cell": row.cell.number,
+            "settings": row.cell.settings,
+            "mean": row.mean,
+            "sd": row.sd,
+            "rank": ranks.get(row.cell.number),
+            "seconds": row.seconds,
+            "scores": row.values,
+            "error": row.error or None,
+        }
+        for row in table
+    ]
+
+
+def _cells(row: Row) -> list[str]:
+    return [as_text(value) for value in row.cell.settings.values()]
+
+
+def _pictures(grid: Grid, order: Sequence[Row], metric: str) -> Iterator[Drawing]:
+    unit = f"{metric.replace('_', ' ')}, mean over the folds"
+    axes = [key for key, values in grid.axes.items() if len(values) > 1]
+    if len(axes) == 2:
+        yield "heat_map", partial(_heat_map, axes, order, metric, f"{metric}, mean ± 2 sd over the folds")
+    if len(axes) == 1 and all(_is_number(row.cell.settings[axes[0]]) for row in order):
+        in_order = sorted(order, key=lambda row: row.cell.settings[axes[0]])
+        x = [float(row.cell.settings[axes[0]]) for row in in_order]
+        series = [_series(in_order, metric)]
+        yield f"against_{slug(axes[0])}", partial(plots.against, axes[0], x, series, unit, is_geometric(x), BARS)
+    names = [row.cell.name for row in order]
+    yield "ranking", partial(plots.ranking_of_settings, names, [_series(order, metric)], unit, BARS)
+
+
+def _series(order: Sequence[Row], metric: str) -> Series:
+    return Series(metric, [row.mean for row in order], [2 * row.sd for row in order], [row.values for row in order])
+
+
+def _heat_map(axes: Sequence[str], order: Sequence[Row], metric: str, unit: str) -> plots.Picture:
+    names = [_values(order, key) for key in axes]
+    if len(names[0]) > len(names[1]):  # the longer one across
+        names, axes = names[::-1], axes[::-1]
+    means, spreads = (np.full((len(names[0]), len(names[1])), np.nan) for _ in range(2))
+    for row in order:
+        place = tuple(of.index(as_text(row.cell.settings[key])) for of, key in zip(names, axes, strict=True))
+        means[place], spreads[place] = row.mean, 2 * row.sd
+    better_high = metric in HIGHER_IS_BETTER
+    return plots.heat_map((axes[0], names[0]), (axes[1], names[1]), means, unit, better_high, spreads)
+
+
+def _values(order: Sequence[Row], key: str) -> list[str]:
+    values = [row.cell.settings[key] for row in order]
+    numbers = sorted(value for value in values if _is_number(value))
+    words = sorted(as_text(value) for value in values if not _is_number(value))
+    return list(dict.fromkeys([*map(as_text, numbers), *words]))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -1,0 +1,247 @@
+"""A grid search: every cell scored on the same folds, then the best one fitted again and tested once."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mnistlab.config import compose
+from mnistlab.data.dataset import Dataset
+from mnistlab.models.sklearn import SklearnModel
+from mnistlab.runs import record, status
+from mnistlab.runs.environment import all_cores
+from mnistlab.sweeps.grid import plan
+from mnistlab.sweeps.gridsearch import cross_validation, result
+from mnistlab.sweeps.gridsearch.cells import Cell, Grid, grid
+from mnistlab.sweeps.gridsearch.cross_validation import Score
+from mnistlab.sweeps.job import perform
+from mnistlab.system import console, files, output
+from mnistlab.system.console import HINT, RESULT
+from mnistlab.system.errors import RequestError, RunError
+from mnistlab.system.locks import held
+
+LOG = logging.getLogger("mnistlab")
+
+
+REQUEST, REFIT = "gridsearch.json", "refit"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the command line asks for."""
+
+    overrides: tuple[str, ...]
+    cv: int
+    metric: str
+    jobs: int
+    to: Path | None
+    quiet: bool
+
+    def request(self) -> dict[str, Any]:
+        """Return what decides the scores."""
+        return {"overrides": list(self.overrides), "cv": self.cv, "metric": self.metric}
+
+
+def search(asked: Asked) -> int:
+    """Search as it was asked for; return the exit status."""
+    console.start("quiet" if asked.quiet else "normal")
+    try:
+        cells = grid(asked.overrides)
+        first = cells.cells[0].experiment()
+        pool = cross_validation.read_pool(first)
+        cut = cross_validation.cut(pool, asked.cv, first.data.stratify, first.seed)
+        for cell in cells.cells:  # what does not go with the data is found before the first fit
+            made = cell.experiment()
+            cross_validation.check(made, cross_validation.of_fold(made, pool, cut[0]))
+        directory = _place(asked)
+        with held(directory) as ours:
+            if not ours:
+                raise RequestError(f"--to {files.shown(directory)}: this search is running")
+            return _search(asked, cells, pool, cut, directory)
+    finally:
+        console.stop()
+
+
+def _place(asked: Asked) -> Path:
+    """Return the directory of the search, made if need be, with the request in it."""
+    directory = asked.to or Path(compose.claim(f"outputs/gridsearch/{datetime.now():%Y-%m-%d_%H-%M-%S-%f}")).absolute()
+    shown = files.shown(directory)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise RequestError(f"--to {shown}: a file is in the way; name a directory") from None
+    except OSError as error:
+        raise RequestError(f"--to {shown}: {error.strerror}; choose another directory") from None
+    path = directory / REQUEST
+    if not path.exists() and any(directory.iterdir()):
+        raise RequestError(f"--to {shown}: it is not empty; name a new directory")
+    if path.exists():
+        try:
+            before = json.loads(files.read_text(path))
+        except (OSError, ValueError, RecursionError):
+            before = None
+        if before != asked.request():
+            raise RequestError(f"--to {shown}: another search lies there; choose another directory, or remove it")
+        if (directory / REFIT / "status.json").exists() and status.read(directory / REFIT).state == "completed":
+            raise RequestError(f"--to {shown}: this search is complete; {shown}/gridsearch.md has its result")
+    files.write_json(path, asked.request())
+    return directory
+
+
+def _search(asked: Asked, cells: Grid, pool: Dataset, cut: list[np.ndarray], directory: Path) -> int:
+    try:
+        known = [one for one in result.read_folds(directory) if one.cell < len(cells.cells) and one.fold < asked.cv]
+        known = [one for one in known if not one.error.startswith("MemoryError")]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RequestError(f"{files.shown(directory / result.FOLDS)}: not readable ({error}); remove it") from None
+    counted = {(one.cell, one.fold) for one in known}
+    tasks = [(cell, i) for cell in cells.cells for i in range(asked.cv) if (cell.number, i) not in counted]
+    n_jobs = max(1, min(asked.jobs, len(tasks)))
+    _announce(cells, pool, asked, n_jobs, directory)
+    scores = list(known)
+    left = {cell.number: sum(one is cell for one, _ in tasks) for cell in cells.cells}
+    progress = _Progress(len(cells.cells), len(cells.cells) - sum(map(bool, left.values())))
+    try:
+        for one in _scored(tasks, pool, cut, asked.metric, n_jobs):
+            scores.append(one)
+            left[one.cell] -= 1
+            if not left[one.cell]:
+                result.write_folds(directory, scores)
+                progress.say(result.rows(cells, scores)[one.cell], asked.metric)
+    except KeyboardInterrupt:
+        result.write_folds(directory, scores)
+        LOG.log(HINT, "interrupted; the same command with --to %s goes on", files.shown(directory))
+        raise
+    finally:
+        progress.close()
+    return _finish(asked, cells, result.rows(cells, scores), directory)
+
+
+def _scored(
+    tasks: Sequence[tuple[Cell, int]], pool: Dataset, cut: list[np.ndarray], metric: str, n_jobs: int
+) -> Iterator[Score]:
+    cores = max(1, all_cores() // n_jobs)
+    if n_jobs == 1:
+        return (cross_validation.score(cell, i, pool, cut[i], metric, cores) for cell, i in tasks)
+    from joblib import Parallel, delayed
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+    work = (delayed(cross_validation.score)(cell, i, pool, cut[i], metric, cores) for cell, i in tasks)
+    running: Iterator[Score] = Parallel(n_jobs, return_as="generator_unordered")(work)
+
+    def guarded() -> Iterator[Score]:
+        try:
+            yield from running
+        except TerminatedWorkerError:
+            raise RunError(
+                "a process was killed; the system does so when memory runs out: try --jobs 1 (with --to DIR the same "
+                "command goes on)"
+            ) from None
+
+    return guarded()
+
+
+class _Progress:
+    """A line a cell, or a bar on a terminal."""
+
+    def __init__(self, cells: int, done: int) -> None:
+        self.cells, self.done = cells, done
+        self.bar: Any = None
+        if console.is_screen(sys.stderr) and LOG.isEnabledFor(logging.INFO):
+            from tqdm import tqdm
+
+            self.bar = tqdm(total=cells, initial=done, unit="cell")
+
+    def say(self, row: result.Row, metric: str) -> None:
+        """Report a cell whose folds are all scored."""
+        self.done += 1
+        if self.bar is not None:
+            self.bar.update(1)
+            return
+        said = f"failed: {row.error}" if row.error else f"{metric} {result.spread(metric, row)}"
+        LOG.info("cell %d of %d  %s  %s  (%.2f s a fold)", self.done, self.cells, row.cell.name, said, row.seconds)
+
+    def close(self) -> None:
+        """Remove the bar."""
+        if self.bar is not None:
+            self.bar.close()
+
+
+def _announce(cells: Grid, pool: Dataset, asked: Asked, n_jobs: int, directory: Path) -> None:
+    LOG.info("data    %s: %s images in %d folds", pool.name, f"{len(pool.train):,}", asked.cv)
+    equal = f" ({cells.repeated} more are equal to one of them)" if cells.repeated else ""
+    LOG.info("grid    %d cells over %s%s", len(cells.cells), ", ".join(cells.axes), equal)
+    LOG.info("launch  %d at a time; into %s", n_jobs, files.shown(directory))
+    learnt, width = len(pool.train) * (asked.cv - 1) // asked.cv, int(np.prod(pool.train.images.shape[1:]))
+    models = (cell.experiment().model for cell in cells.cells)
+    guesses = (model.guess(learnt, width) for model in models if isinstance(model, SklearnModel))
+    if guess := next(filter(None, guesses), ""):
+        LOG.warning("%s; there are %d fits", guess, len(cells.cells) * asked.cv)
+
+
+def _finish(asked: Asked, cells: Grid, table: list[result.Row], directory: Path) -> int:
+    order = result.ranked(table, asked.metric)
+    result.write(directory, cells, table, asked.metric)
+    place = files.shown(directory)
+    if not order:
+        raise RunError(f"none of the {len(table)} cells was scored: {table[0].error}; {place}/grid.csv has them all")
+    best = order[0]
+    failed = sum(1 for row in table if row.error)
+    if failed:
+        LOG.warning("%d of %d cells failed; %s/grid.csv says why", failed, len(table), place)
+    LOG.log(RESULT, "best                 %s", best.cell.name)
+    LOG.log(
+        RESULT,
+        "cross-validated      %s %s (mean and two standard deviations of %d folds)",
+        asked.metric,
+        result.spread(asked.metric, best),
+        asked.cv,
+    )
+    if near := result.as_good(order):
+        LOG.info("about as good        %d other cell%s within that interval", len(near), "s" * (len(near) > 1))
+    refitted = _refit(asked, cells, best.cell, directory)
+    output.give(
+        {
+            "directory": place,
+            "metric": asked.metric,
+            "folds": asked.cv,
+            "cells": result.as_json(table, asked.metric),
+            "best": best.cell.number,
+            "refit": record.as_json(record.read(refitted), files.shown(refitted)),
+        }
+    )
+    return 0
+
+
+def _refit(asked: Asked, cells: Grid, best: Cell, directory: Path) -> Path:
+    """Fit the best cell to the whole pool, as an ordinary run, print what the test part says, and return the run."""
+    all_of_it = [] if cross_validation.watches(best.experiment()) else ["data.validation=0"]
+    known = [text for text in cells.fixed if not (all_of_it and text.startswith("data.validation="))]
+    where = [f"hydra.sweep.dir={compose.quoted(directory)}", f"hydra.sweep.subdir={REFIT}"]
+    chosen = [*known, *_values(cells, best), *all_of_it]
+    (job,) = plan([*chosen, "report.console=quiet", *where]).jobs
+    perform(job, all_cores())
+    console.start("quiet" if asked.quiet else "normal")
+    state = status.read(job.directory)
+    if state.state != "completed":
+        raise RunError(
+            f"the refit failed: {state.error or state.state}; what it wrote is in {files.shown(job.directory)}"
+        )
+    metrics = json.loads(files.read_text(job.directory / "metrics.json"))
+    LOG.log(RESULT, "%s", "\n".join(console.score_lines("test accuracy", metrics["test"])))
+    LOG.log(RESULT, "search directory     %s (the refitted model is in %s)", files.shown(directory), REFIT)
+    return job.directory
+
+
+def _values(cells: Grid, best: Cell) -> list[str]:
+    """Return the overrides of a cell; an axis with one value is not among those that Hydra varied."""
+    given = {text.partition("=")[0] for text in best.overrides}
+    return [*best.overrides, *(f"{key}={values[0]}" for key, values in cells.axes.items() if key not in given)]

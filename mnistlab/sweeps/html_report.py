@@ -1,0 +1,221 @@
+"""The page of a sweep: the picture that answers its question, the ranking, what is real, and every job."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from mnistlab.analysis import comparison_table
+from mnistlab.analysis.compare import Comparison, compare, points, shown
+from mnistlab.config import diff
+from mnistlab.reporting import html
+from mnistlab.runs import html_report
+from mnistlab.runs.html_report import Standing
+from mnistlab.runs.record import Group, Record
+from mnistlab.statistics.tests import Mean
+from mnistlab.sweeps import manifest, summary
+from mnistlab.sweeps.figures import choose
+from mnistlab.sweeps.manifest import Entry, Ledger
+from mnistlab.sweeps.records import of_sweep
+from mnistlab.system.errors import RequestError
+from mnistlab.system.flatten import as_text
+
+TITLES = {"ranking": "All settings", "heat_map": "Every pair of settings", "training": "Training, side by side"}
+VERDICTS = 20  # lines that are open from the start
+ROWS = 1000  # of a table: summary.csv has them all
+PICTURES = 1_200_000  # bytes: tables of so many rows need the rest of two million
+
+
+def write(ledger: Ledger, records: Sequence[Record], comparison: Comparison | None, with_pictures: bool = True) -> None:
+    """Write report.html of a sweep, with the pictures that `summary.write` drew."""
+    drawn = [name for name, _ in choose(comparison)] if comparison and with_pictures else []
+    names = sorted(drawn, key=_by_question)
+    titles = TITLES | {
+        name: f"Against {name.removeprefix('against_')}" for name in names if name.startswith("against_")
+    }
+    figures = list(html.figures(ledger.directory, names, titles, PICTURES).values())
+    jobs = list(zip(ledger.entries, records, strict=True))
+    html.write(
+        ledger.directory / html.NAME,
+        "sweep.html.j2",
+        name=ledger.directory.absolute().name,
+        title=_title(ledger),
+        counts=summary.counts(records),
+        jobs_in_all=len(records),
+        answer=_answer(comparison) if comparison else None,
+        figures=figures,
+        ranking=_ranking(comparison) if comparison else None,
+        legend=comparison_table.legend(comparison) if comparison else "",
+        verdicts=_verdicts(comparison) if comparison else [],
+        opened=VERDICTS,
+        warnings=comparison.warnings if comparison else (),
+        bad=[_bad(ledger, e, r) for e, r in jobs if summary.went_wrong(r)],
+        rows=ROWS,
+        waiting=sum(record.state.state in ("pending", "running") for record in records),
+        keys=summary.keys(ledger),
+        jobs=[_job(ledger, e, r) for e, r in jobs[:ROWS]],
+        changes=_shared(records),
+        command=shlex.join(["mnistlab", "train", "-m", *ledger.overrides]),
+        started_in=ledger.started_in,
+        environment=_environment(records),
+    )
+
+
+def write_all(ledger: Ledger, records: Sequence[Record], comparison: Comparison | None) -> None:
+    """Write the pages of the completed jobs again, now that it is known how each stands, then that of the sweep."""
+    for entry, record in zip(ledger.entries, records, strict=True):
+        if comparison and record.state.state == "completed":
+            html_report.write_quietly(record.directory, standing(entry, record, comparison))
+    write(ledger, records, comparison)
+
+
+def standing_of(run: Path) -> Standing | None:
+    """Return how a run stands in the sweep that it lies in, if it lies in one of which any job is completed."""
+    run = run.absolute()
+    for above in list(run.parents)[:4]:
+        if (above / manifest.NAME).is_file():
+            known = manifest.read(above)
+            entry = next((one for one in known.entries if known.place(one) == run), None)
+            found = of_sweep(above)
+            if entry is None or found[entry.number].state.state != "completed":
+                return None
+            return standing(entry, found[entry.number], compare(found))
+    return None
+
+
+def standing(entry: Entry, record: Record, comparison: Comparison) -> Standing | None:
+    """Return the place of a run's setting, and the verdict on it and the best other one."""
+    metric, groups = comparison.metric, comparison.groups
+    mine = next(
+        (i for i, group in enumerate(groups) if any(one.directory == record.directory for one in group.records)), None
+    )
+    if mine is None:
+        return None
+    link = html.href("/".join([".."] * len(PurePosixPath(entry.directory).parts) + [html.NAME]))
+    mean, n = comparison.means[mine][metric], len(groups[mine].records)
+    of_all = f" +/- {shown(metric, mean.half)} over {n} runs" if n > 1 and not math.isnan(mean.half) else ""
+    value = f"{metric} {shown(metric, mean.mean)}{of_all}"
+    if len(groups) == 1:
+        return Standing(f"all its jobs have these settings, {value}", "", link)
+    other = groups[1] if mine == 0 else groups[0]
+    place = f"number {mine + 1} of {len(groups)} settings, {value}"
+    return Standing(place, _verdict(comparison, groups[mine], other), link)
+
+
+def _title(ledger: Ledger) -> str:
+    """Return what varies; seeds are what is averaged over."""
+    keys = [key for key in summary.keys(ledger) if key != "seed"]
+    seeds = len({as_text(entry.settings["seed"]) for entry in ledger.entries if "seed" in entry.settings})
+    if not keys:
+        return f"{seeds:,} seeds"
+    return " × ".join(keys) + (f", {seeds:,} seeds" if seeds > 1 else "")
+
+
+def _answer(comparison: Comparison) -> dict[str, Any]:
+    """Return the best setting, with the verdict on it and the next, and on it and the best that is no network."""
+    metric, groups = comparison.metric, comparison.groups
+    best = groups[0]
+    against = []
+    if len(groups) > 1:
+        against.append(("Against the next best", groups[1].name, _verdict(comparison, best, groups[1])))
+    classic = next((group for group in groups if not group.uses("optimizer")), None)
+    if best.uses("optimizer") and classic and classic is not groups[1]:
+        against.append(("Against the best model of scikit-learn", classic.name, _verdict(comparison, best, classic)))
+    others = {name: mean for name, mean in comparison.means[0].items() if name != metric and mean.n}
+    return {
+        "name": best.name or comparison_table.ONLY,
+        "alone": len(groups) == 1,
+        "metric": metric,
+        "value": shown(metric, comparison.means[0][metric].mean) + (" %" if points(metric) else ""),
+        "interval": _interval(best, metric, comparison.means[0][metric]),
+        "runs": len(best.records),
+        "against": against,
+        "others": [
+            (name, comparison_table.with_interval(name, mean) + (" %" if points(name) else ""))
+            for name, mean in others.items()
+        ],
+    }
+
+
+def _interval(best: Group, metric: str, mean: Mean) -> str:
+    """Return the interval of the mean over the seeds, of a single run that of its accuracy on so many images."""
+    low, high = mean.mean - mean.half, mean.mean + mean.half
+    over = f"over {mean.n} seeds"
+    if math.isnan(mean.half):
+        part = metric.removesuffix(".accuracy")
+        scores = best.records[0].metrics.get(part, {}) if metric.endswith(".accuracy") else {}
+        low, high = scores.get("accuracy_interval", (math.nan, math.nan))
+        over = f"of one run on {scores.get('n', 0):,} images"
+    if points(metric):  # few seeds make intervals that are wider than what a share can be
+        low, high = max(low, 0.0), min(high, 1.0)
+    return "" if math.isnan(low) else f"95 % interval {shown(metric, low)} to {shown(metric, high)} {over}"
+
+
+def _verdict(comparison: Comparison, one: Group, other: Group) -> str:
+    pair = {one.name, other.name}
+    return next((verdict.text for verdict in comparison.verdicts if {verdict.first, verdict.second} == pair), "")
+
+
+def _ranking(comparison: Comparison) -> dict[str, Any]:
+    header, rows = comparison_table.table(comparison)
+    return html.table(header, rows[:ROWS])
+
+
+def _verdicts(comparison: Comparison) -> list[tuple[bool, str]]:
+    found = [(verdict.distinguishable, verdict.text) for verdict in comparison.verdicts]
+    return sorted(found, key=lambda one: not one[0])
+
+
+def _by_question(name: str) -> tuple[int, str]:
+    """Order pictures: against a number or over two, then the ranking, then how it came about."""
+    order = ("against_", "heat_map", "ranking", "training")
+    return next((i for i, start in enumerate(order) if name.startswith(start)), len(order)), name
+
+
+def _bad(ledger: Ledger, entry: Entry, record: Record) -> dict[str, Any]:
+    reason = summary.one_line(record.state.error)
+    return {
+        "number": entry.number,
+        "title": entry.title,
+        "state": record.state.state,
+        "reason": reason,
+        "link": _link(ledger, entry),
+    }
+
+
+def _job(ledger: Ledger, entry: Entry, record: Record) -> dict[str, Any]:
+    values = [record.value(name) for name in ("validation.accuracy", "test.accuracy")]
+    spent = sum(record.state.seconds.values())
+    return {
+        "number": entry.number,
+        "settings": [summary.setting(entry, record, key) for key in summary.keys(ledger)],
+        "state": record.state.state,
+        "values": ["-" if math.isnan(value) else f"{100 * value:.2f}" for value in values],
+        "seconds": f"{spent:.1f}" if spent else "-",
+        "link": _link(ledger, entry),
+    }
+
+
+def _link(ledger: Ledger, entry: Entry) -> str | None:
+    place = PurePosixPath(entry.directory) / html.NAME
+    return html.href(place) if (ledger.directory / place).is_file() else None
+
+
+def _shared(records: Sequence[Record]) -> list[diff.Change]:
+    """Return what all jobs have in common that is not the default."""
+    known = [record for record in records if record.state.state == "completed"] or records
+    first, *others = [diff.changes(html_report.settings_of(record), record.seed) for record in known]
+    return [change for change in first if all(change in one for one in others)]
+
+
+def _environment(records: Sequence[Record]) -> list[tuple[str, str]]:
+    """Return where the first completed job took place."""
+    for record in records:
+        if record.state.state == "completed":
+            with suppress(RequestError):  # it is damaged; another job knows as well
+                return html_report.environment_rows(html_report.read_json(record.directory / "environment.json"), {})
+    return []

@@ -1,0 +1,117 @@
+"""One job of a sweep, and what a worker does with it. A job is composed once, and every launcher is given the same."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hydra import version
+from hydra._internal.callbacks import Callbacks
+from hydra.core.utils import run_job
+from hydra.types import HydraContext
+from omegaconf import DictConfig, OmegaConf
+
+from mnistlab.runs import status
+from mnistlab.sweeps.manifest import Entry
+from mnistlab.system.errors import RequestError, RunError
+from mnistlab.system.signals import interruptible
+
+if TYPE_CHECKING:
+    from mnistlab.training.checkpoint import Checkpoint
+    from mnistlab.training.loop import History
+
+
+@dataclass(frozen=True)
+class Job:
+    """One point of the grid: its entry in the ledger, its place, and its configuration with Hydra's part."""
+
+    entry: Entry
+    directory: Path
+    config: DictConfig = field(repr=False)
+
+
+def perform(job: Job, cores: int, watch: Callable[[History], None] | None = None) -> None:
+    """Run one job on so many cores, in its directory: on from the checkpoint of an earlier attempt, if there is one.
+
+    How it ended is in its status.json. Raises `RunError` where not even that could be written. ``watch`` makes it a
+    trial of a search, as `run.task` has it.
+    """
+    from mnistlab.runs import pipeline  # here: the process that only watches needs no engine
+
+    version.setbase("1.3")
+    try:
+        resumes = watch is None and can_resume(job)
+        if not resumes:
+            clear(job.directory)
+        context = HydraContext(config_loader=None, callbacks=Callbacks())  # type: ignore[arg-type]  # nothing to compose
+        task = partial(pipeline.task, cores=cores, watch=watch, resumes=resumes)
+        done = run_job(task, job.config, "hydra.sweep.dir", "hydra.sweep.subdir", context, configure_logging=False)
+        outcome = done.return_value  # raises what the task raised
+    except OSError as error:
+        raise RunError(f"{error.filename or job.directory}: {error.strerror or error}") from None
+    if outcome.status and not (job.directory / "status.json").exists():
+        raise RunError(outcome.message)
+
+
+def in_worker(job: Job, cores: int, watch: Callable[[History], None] | None = None) -> None:
+    """Run one job in a process that has nothing else to do."""
+    with interruptible():
+        perform(job, cores, watch)
+
+
+def can_resume(job: Job) -> bool:
+    """Return whether an earlier attempt at this job has left a checkpoint from which it goes on.
+
+    The attempt is one at this very job, or one of another number of epochs, of which fewer were trained than now asked.
+    """
+    from mnistlab.training import checkpoint
+
+    state = status.read(job.directory)
+    same = state.config_hash == job.entry.config_hash
+    if not state.is_over or (same and state.state == "completed"):
+        return False
+    try:
+        found = checkpoint.load(job.directory / checkpoint.NAME)
+        return same or _goes_on(found, job, state.state == "completed")
+    except RequestError:
+        return False
+
+
+def _goes_on(found: Checkpoint, job: Job, completed: bool) -> bool:
+    """Return whether training on from a checkpoint comes to what this job's epochs from the start would have."""
+    from mnistlab.config import schema
+    from mnistlab.training import checkpoint
+
+    task = task_part(job.config)
+    changed = checkpoint.differences(found.origin.config, schema.deciding(task))
+    epoch = found.values.get("epoch") if isinstance(found.values, dict) else None
+    if [key for key, _, _ in changed] != [checkpoint.EPOCHS] or not isinstance(epoch, int):
+        return False
+    ((_, planned, asked),) = changed
+    stopped_early = completed and epoch - 1 < planned
+    return epoch - 1 < asked and not stopped_early and not schema.experiment(task).schedule.by_total
+
+
+def task_part(made: DictConfig) -> DictConfig:
+    """Return the configuration without Hydra's own part."""
+    return OmegaConf.masked_copy(made, [str(key) for key in made if key != "hydra"])
+
+
+def clear(directory: Path) -> None:
+    """Empty the directory of an earlier attempt: what that left would mix with what this one writes."""
+    if (directory / "status.json").exists() or (directory / ".hydra").exists():
+        for path in directory.iterdir():
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def start_worker() -> int:
+    """Import in a new worker all that a job needs, before there is one, and return the worker's process number."""
+    for name in ("mnistlab.runs.pipeline", "matplotlib.backends.backend_agg", "pandas", "sklearn.metrics", "jinja2"):
+        import_module(name)
+    return os.getpid()

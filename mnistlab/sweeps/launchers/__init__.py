@@ -1,0 +1,1 @@
+"""The launchers: how the jobs of a sweep are run, one file each."""

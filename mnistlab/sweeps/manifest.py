@@ -1,0 +1,128 @@
+"""sweep.json: which jobs a sweep has and where they lie. It is written before the first job starts, and then only read.
+
+How far a job is stands in its own directory, written by the job itself, so that nothing can disagree with it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from mnistlab.runs import paths
+from mnistlab.system import files
+from mnistlab.system.errors import RequestError
+from mnistlab.system.flatten import as_text
+
+NAME = paths.SWEEP
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One job, as the ledger knows it."""
+
+    number: int
+    directory: str  # inside that of the sweep
+    overrides: tuple[str, ...]
+    config_hash: str
+    settings: Mapping[str, Any]  # what varies in the sweep
+
+    @property
+    def title(self) -> str:
+        """Return the settings that vary, as the user would type them."""
+        return " ".join(f"{key}={as_text(value)}" for key, value in self.settings.items()) or self.directory
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The jobs of a sweep, and the overrides that made them."""
+
+    directory: Path
+    overrides: tuple[str, ...]
+    config_dir: str | None
+    started_in: str  # the working directory, from which relative paths count
+    entries: tuple[Entry, ...] = field(repr=False)
+
+    def write(self) -> None:
+        """Write sweep.json."""
+        content = {
+            "format": FORMAT,
+            "overrides": list(self.overrides),
+            "config_dir": self.config_dir,
+            "started_in": self.started_in,
+            "jobs": [
+                {
+                    "number": entry.number,
+                    "directory": entry.directory,
+                    "overrides": list(entry.overrides),
+                    "config_hash": entry.config_hash,
+                    "settings": dict(entry.settings),
+                }
+                for entry in self.entries
+            ],
+        }
+        files.write_json(self.directory / NAME, content)
+
+    def place(self, entry: Entry) -> Path:
+        """Return the directory of a job."""
+        return self.directory / entry.directory
+
+
+def read(directory: Path) -> Ledger:
+    """Return the ledger of a sweep; what is missing, damaged or leads elsewhere is a `RequestError`."""
+    path = directory / NAME
+    try:
+        content = json.loads(files.read_text(path))
+    except FileNotFoundError:
+        raise RequestError(
+            f"{files.shown(directory)}: no sweep lies here (there is no {NAME}){_cure(directory)}"
+        ) from None
+    except NotADirectoryError:
+        raise RequestError(f"{files.shown(directory)}: the directory of a sweep was expected") from None
+    except OSError as error:
+        raise RequestError(f"{files.shown(path)}: {error.strerror or error}; check its rights") from None
+    except (ValueError, RecursionError) as error:
+        raise RequestError(f"{files.shown(path)}: not readable as JSON ({error}); start the sweep again") from None
+    try:
+        if content["format"] != FORMAT:
+            raise ValueError(f"format {content['format']} is not {FORMAT}")
+        entries = tuple(_entry(i, row) for i, row in enumerate(content["jobs"]))
+        config_dir, started_in = content["config_dir"], content["started_in"]
+        if not isinstance(config_dir, (str, type(None))) or not isinstance(started_in, str):
+            raise ValueError("config_dir or started_in is no path")
+        if not entries:
+            raise ValueError("it has no jobs")
+        places = {PurePosixPath(entry.directory) for entry in entries}
+        if len(places) < len(entries) or any(above in places for place in places for above in place.parents):
+            raise ValueError("two jobs share a directory")
+        return Ledger(directory, _texts(content["overrides"]), config_dir, started_in, entries)
+    except (KeyError, TypeError, ValueError) as error:
+        raise RequestError(
+            f"{files.shown(path)}: not the ledger of a sweep ({type(error).__name__}: {error}); start the sweep again"
+        ) from None
+
+
+def _entry(number: int, row: Mapping[str, Any]) -> Entry:
+    place, settings = PurePosixPath(row["directory"]), row["settings"]
+    if row["number"] != number or not isinstance(settings, dict) or not isinstance(row["config_hash"], str):
+        raise ValueError(f"job {number} is not described")
+    if place.is_absolute() or ".." in place.parts or not place.parts or "\0" in row["directory"]:
+        raise ValueError(f"the directory of job {number} leads elsewhere: {place}")
+    return Entry(number, str(place), _texts(row["overrides"]), row["config_hash"], settings)
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
+        raise ValueError("a list of overrides was expected")
+    return tuple(value)
+
+
+def _cure(directory: Path) -> str:
+    if not directory.exists():
+        return "; check the path"
+    if (directory / "status.json").exists():
+        return "; this is a single run"
+    return "; name a directory of outputs/multirun"

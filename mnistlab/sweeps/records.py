@@ -1,0 +1,36 @@
+"""The records of many runs: of the jobs of a sweep, and of whatever runs and sweeps a user names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mnistlab.runs.record import Record, read
+from mnistlab.sweeps import manifest
+from mnistlab.system.errors import RequestError, did_you_mean
+
+
+def of_sweep(directory: Path) -> list[Record]:
+    """Return a record for every job of a sweep, in their order."""
+    written = manifest.read(directory)
+    return [read(written.place(entry), entry.settings) for entry in written.entries]
+
+
+def of_paths(paths: Sequence[str]) -> list[Record]:
+    """Return the records of runs and sweeps, each run once."""
+    found: dict[Path, Record] = {}
+    for text in paths:
+        path = Path(text)
+        if not path.is_dir():
+            others = path.parent.iterdir() if path.parent.is_dir() and not path.exists() else ()
+            near = did_you_mean(path.name, [other.name for other in others])
+            raise RequestError(f"{text}: there is no such directory; name runs or sweeps{near}")
+        if (path / manifest.NAME).exists():
+            records = of_sweep(path)
+        elif (path / "status.json").exists():
+            records = [read(path)]
+        else:
+            raise RequestError(f"{text}: neither a run (status.json) nor a sweep ({manifest.NAME}) lies here")
+        for record in records:
+            found.setdefault(record.directory.resolve(), record)
+    return list(found.values())

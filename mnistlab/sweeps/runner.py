@@ -1,0 +1,338 @@
+"""``mnistlab train -m`` and ``mnistlab resume``: launch what is not done yet, watch, and end with one table."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+from mnistlab.analysis import comparison_table
+from mnistlab.analysis.compare import Comparison, as_json
+from mnistlab.runs import status
+from mnistlab.runs.record import Record, read
+from mnistlab.runs.record import as_json as record_as_json
+from mnistlab.runs.status import Status
+from mnistlab.sweeps import html_report, manifest, records, summary
+from mnistlab.sweeps.grid import Plan, plan, write_multirun
+from mnistlab.sweeps.job import Job
+from mnistlab.sweeps.launchers.base import LAUNCHERS, shares
+from mnistlab.sweeps.manifest import Ledger
+from mnistlab.system import console, files, output
+from mnistlab.system.console import HINT, RESULT
+from mnistlab.system.errors import RequestError, did_you_mean
+from mnistlab.system.locks import held
+
+LOG = logging.getLogger("mnistlab")
+TABLE_EVERY = 2.0  # seconds at least between two versions of summary.csv while jobs run
+WAITS_FOR = 5.0  # seconds for the jobs of a sweep that has just been killed to notice it
+
+SHOWN = 20  # rows on the terminal; all are in summary.md
+
+USAGE = """\
+Usage: mnistlab resume RUN [trainer.epochs=N] [--quiet]
+       mnistlab resume SWEEP [--failed-only] [--fail-fast] [hydra/launcher=...] [hydra.launcher.key=value ...]
+
+  A run goes on from its checkpoint, to the very bytes it would have come to by itself. trainer.epochs=N trains it
+  longer, also when it is completed, as if it had been asked for so many from the start; with a schedule that spreads
+  the learning rate over all epochs (cosine, one_cycle) that cannot be, and is refused.
+
+  Of a sweep, outputs/multirun/..., the jobs run that are not completed, from their checkpoints, and those whose
+  configuration would no longer be the same, from the start; then the table is written again.
+
+  --failed-only    only jobs that failed, or were interrupted or killed; not those that have not begun
+  --fail-fast      stop at the first job that fails
+  --json           one JSON object instead: of a run its metrics, of a sweep its jobs and their comparison
+  -q, --quiet      print the result only
+"""
+
+
+def train(overrides: Sequence[str], config_dir: str | None, fail_fast: bool) -> int:
+    """Run a new sweep; return the exit status."""
+    planned = plan(overrides, config_dir)
+    check_launcher(planned)
+    directory = planned.directory
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise RequestError(
+            f"hydra.sweep.dir={files.shown(directory)}: a file is in the way; name a directory"
+        ) from None
+    if (directory / manifest.NAME).exists():
+        place = files.shown(directory)
+        raise RequestError(
+            f"hydra.sweep.dir={place}: it already holds a sweep; `mnistlab resume {place}` goes on with it"
+        )
+    for job in planned.jobs:
+        if job.directory.exists():
+            raise RequestError(
+                f"hydra.sweep.dir={files.shown(directory)}: {job.entry.directory} is there already; choose another"
+            )
+    entries = tuple(job.entry for job in planned.jobs)
+    written = Ledger(directory, tuple(overrides), config_dir, str(Path.cwd()), entries)
+    with held(directory):
+        written.write()
+        write_multirun(planned)
+        return Sweep(written, planned, "train", _is_quiet(overrides), files.shown(directory)).run(
+            planned.jobs, fail_fast
+        )
+
+
+def resume(arguments: Sequence[str]) -> int:
+    """Run what a sweep has not completed; return the exit status."""
+    if not arguments or {"-h", "--help"} & {*arguments}:
+        print(USAGE, end="")  # noqa: T201
+        return 0 if arguments else 2
+    directory, options, overrides = _parse(arguments)
+    known, place = manifest.read(directory), files.shown(directory)  # as it is called from here
+    if Path(known.started_in).is_dir():
+        os.chdir(known.started_in)
+    with held(directory) as ours:
+        if not ours:
+            raise RequestError(f"{place}: this sweep is running; `mnistlab compare` shows how far it is")
+        planned = plan([*known.overrides, *overrides], known.config_dir, known)
+        check_launcher(planned)
+        sweep = Sweep(known, planned, "resume", "--quiet" in options, place)
+        return sweep.run(sweep.left(planned.jobs, "--failed-only" in options), "--fail-fast" in options)
+
+
+def _parse(arguments: Sequence[str]) -> tuple[Path, set[str], list[str]]:
+    flags = ("--failed-only", "--fail-fast", "--quiet")
+    words = ["--quiet" if argument == "-q" else argument for argument in arguments]
+    options = {word for word in words if word.startswith("-")}
+    for word in options - {*flags}:
+        raise RequestError(f"{word}: unknown option{did_you_mean(word, flags)}; see `mnistlab resume --help`")
+    launcher = ("hydra/launcher=", "hydra.launcher.", "+hydra.launcher.")
+    overrides = [word for word in words if word.startswith(launcher) and "=" in word]
+    paths = [word for word in words if word not in options and word not in overrides]
+    for word in paths:
+        if "=" in word and not Path(word).exists():
+            raise RequestError(
+                f"{word}: a sweep is resumed as it was asked for; only hydra/launcher=... may be changed"
+            )
+    if len(paths) != 1:
+        raise RequestError(f"{' '.join(paths) or 'resume'}: the directory of one sweep was expected")
+    return Path(paths[0]).absolute(), options, overrides
+
+
+def check_launcher(planned: Plan) -> None:
+    """Refuse a launcher that is not known here, or whose package is not installed."""
+    name = planned.launcher
+    if name not in LAUNCHERS:
+        raise RequestError(
+            f"hydra/launcher={name}: choose one of {', '.join(LAUNCHERS)}{did_you_mean(name, LAUNCHERS)}"
+        )
+    package = name.partition("_")[0]
+    if package not in ("basic", "joblib") and find_spec(package) is None:
+        raise RequestError(f"hydra/launcher={name}: it needs the package {package}; pip install 'mnistlab[{package}]'")
+    if name == "joblib":
+        shares(planned.launcher_settings, len(planned.jobs))
+
+
+class Sweep:
+    """The jobs of a sweep while they are run: what is known of each, and the lines and tables that say so."""
+
+    def __init__(self, known: Ledger, planned: Plan, command: str, quiet: bool, place: Path) -> None:
+        self.ledger, self.planned = known, planned
+        self.command, self.quiet = command, quiet
+        self.verbosity = "quiet" if quiet else "normal"
+        self.records = records.of_sweep(known.directory) if (known.directory / manifest.NAME).exists() else []
+        self.place = place
+        self.table_at = 0.0
+        self.bar: Any = None
+
+    def left(self, jobs: Sequence[Job], failed_only: bool) -> list[Job]:
+        """Return the jobs that are to be run: not completed, or completed with another configuration."""
+        self._wait_for_orphans()
+        chosen = []
+        for job, record in zip(jobs, self.records, strict=True):
+            state = record.state
+            if state.state == "running":
+                LOG.warning(
+                    "job %d still runs on %s, process %s; it is left alone", job.entry.number, state.host, state.pid
+                )
+            elif failed_only:
+                if state.state in ("failed", "interrupted", "killed"):
+                    chosen.append(job)
+            elif state.state != "completed" or state.config_hash != job.entry.config_hash:
+                chosen.append(job)
+        return chosen
+
+    def _wait_for_orphans(self) -> None:
+        """Wait for jobs whose sweep was killed a moment ago: they end by themselves as soon as they notice it."""
+        until = time.monotonic() + WAITS_FOR
+        while any(record.state.state == "running" for record in self.records) and time.monotonic() < until:
+            time.sleep(0.2)
+            self.records = records.of_sweep(self.ledger.directory)
+
+    def run(self, jobs: Sequence[Job], fail_fast: bool) -> int:
+        """Launch the jobs, watch them and end with the table; return the exit status."""
+        console.start(self.verbosity)
+        try:
+            self._announce(jobs)
+            try:
+                self._watch(jobs, fail_fast)
+            finally:
+                self._close_bar()
+                summary.write_table(self.ledger, self.records)  # at once: whatever comes now, this is there
+            return self._conclude()
+        except KeyboardInterrupt:
+            console.start(self.verbosity)
+            done = sum(record.state.state == "completed" for record in self.records)
+            comparison = summary.write(self.ledger, self.records, with_pictures=False)
+            html_report.write(self.ledger, self.records, comparison, with_pictures=False)
+            LOG.log(
+                HINT, "%d of %d jobs are completed; `mnistlab resume %s` goes on", done, len(self.records), self.place
+            )
+            raise KeyboardInterrupt from None
+        finally:
+            console.stop()
+
+    def _announce(self, jobs: Sequence[Job]) -> None:
+        of = "" if len(jobs) == len(self.records) else f" of {len(self.records)}"
+        grid = " x ".join(dict.fromkeys(key for job in self.planned.jobs for key in job.entry.settings)) or "one point"
+        LOG.info("sweep   %d jobs%s: %s", len(jobs), of, grid)
+        name = self.planned.launcher
+        if name == "joblib" and jobs:
+            at_once, cores = shares(self.planned.launcher_settings, len(self.planned.jobs))
+            other = "; hydra/launcher=basic runs one after the other" if at_once > 1 else ""
+            threads = f"{cores} BLAS thread{'s' if cores > 1 else ''} each"
+            LOG.info("launch  joblib, %d at a time, %s at most%s", min(at_once, len(jobs)), threads, other)
+        else:
+            LOG.info("launch  %s", name)
+        LOG.info("into    %s", self.place)
+        if console.is_screen(sys.stderr) and not self.quiet:
+            from tqdm import tqdm
+
+            self.bar = tqdm(total=len(jobs), unit="job")
+
+    def _watch(self, jobs: Sequence[Job], fail_fast: bool) -> None:
+        if not jobs:
+            return
+        ready = Thread(target=_import_what_the_end_needs)  # this process has nothing to do while others work
+        ready.start()
+        launcher = LAUNCHERS[self.planned.launcher](jobs, self.planned.launcher_settings, len(self.planned.jobs))
+        finished = 0
+        try:
+            with closing(launcher):
+                for job, lost in launcher:
+                    finished += 1
+                    console.start(self.verbosity)  # a job of this process has taken its own log file away, and all else
+                    record = self._take(job, lost)
+                    self._say(job, record, finished, len(jobs))
+                    if time.monotonic() - self.table_at > TABLE_EVERY:
+                        summary.write_table(self.ledger, self.records)
+                        self.table_at = time.monotonic()
+                    if fail_fast and record.state.state != "completed":
+                        LOG.warning("--fail-fast: job %d did not complete, so the others are stopped", job.entry.number)
+                        break
+        finally:
+            ready.join()
+            self.records = [
+                record if record.state.is_over else read(self.ledger.place(entry), entry.settings)
+                for entry, record in zip(self.ledger.entries, self.records, strict=True)
+            ]
+
+    def _take(self, job: Job, lost: str | None) -> Record:
+        """Return the record of a job that is over; what it could not write itself is written for it."""
+        state = status.read(job.directory)
+        if state.state in ("pending", "running", "killed"):
+            job.directory.mkdir(parents=True, exist_ok=True)
+            left = Status(job.directory / "status.json", job.entry.config_hash)
+            left.write_quietly("failed", lost or "it ended without a word")
+        record = read(job.directory, job.entry.settings)
+        self.records[job.entry.number] = record
+        return record
+
+    def _say(self, job: Job, record: Record, finished: int, of: int) -> None:
+        best = self._best()
+        if self.bar is not None:
+            self.bar.set_postfix_str(best, refresh=False)
+            self.bar.update()
+        state = record.state
+        width = len(str(of))
+        line = f"job {finished:{width}}/{of}  {state.state:9}  {sum(state.seconds.values()):6.1f} s  {job.entry.title}"
+        if state.state != "completed":
+            self._print(f"{line}: {state.error}")
+        elif self.bar is None:
+            value = record.value("validation.accuracy")
+            shown = "" if math.isnan(value) else f"  validation accuracy {100 * value:.2f} %"
+            self._print(line + shown + (f"  ({best})" if best else ""))
+
+    def _print(self, line: str) -> None:
+        if self.bar is not None:
+            self.bar.clear()
+        LOG.info("%s", line)
+
+    def _best(self) -> str:
+        """Return the best result so far, by the validation part: the test part chooses nothing."""
+        values = [(record.value("validation.accuracy"), i) for i, record in enumerate(self.records)]
+        known = [(value, i) for value, i in values if not math.isnan(value)]
+        if not known:
+            return ""
+        value, i = max(known)
+        return f"best {100 * value:.2f} %: {self.ledger.entries[i].title}"
+
+    def _close_bar(self) -> None:
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
+
+    def _conclude(self) -> int:
+        comparison = summary.write(self.ledger, self.records)
+        html_report.write_all(self.ledger, self.records, comparison)
+        if comparison:
+            LOG.log(RESULT, "\n%s\n", comparison_table.text(replace(comparison, left_out=()), SHOWN))
+        LOG.log(RESULT, "%s", f"{len(self.records)} jobs: {summary.counts(self.records)}")
+        LOG.log(RESULT, "%s", f"sweep directory      {self.place}")
+        output.give(self._document(comparison))
+        bad = [(e, r) for e, r in zip(self.ledger.entries, self.records, strict=True) if r.state.state != "completed"]
+        for entry, record in bad:
+            if record.state.state != "pending":
+                self._error(f"job {entry.number}, {entry.title}: {record.state.state}: {record.state.error}")
+        if bad:
+            only = "" if any(record.state.state == "pending" for _, record in bad) else " --failed-only"
+            self._error(
+                f"{len(bad)} of {len(self.records)} jobs are not completed; "
+                f"`mnistlab resume {self.place}{only}` runs them again"
+            )
+        return 1 if bad else 0
+
+    def _document(self, comparison: Comparison | None) -> dict[str, Any]:
+        jobs = [
+            {
+                "job": entry.number,
+                "overrides": entry.overrides,
+                "settings": entry.settings,
+                **record_as_json(record, self.place / entry.directory),
+            }
+            for entry, record in zip(self.ledger.entries, self.records, strict=True)
+        ]
+        return {"directory": self.place, "jobs": jobs, "comparison": comparison and as_json(comparison)}
+
+    def _error(self, text: str) -> None:
+        LOG.error("mnistlab %s: error: %s", self.command, " ".join(text.split()))
+
+
+def _import_what_the_end_needs() -> None:
+    for name in (
+        "matplotlib.backends.backend_agg",
+        "matplotlib.figure",
+        "scipy.special",
+        "mnistlab.runs.figures",
+        "jinja2",
+    ):
+        import_module(name)
+
+
+def _is_quiet(overrides: Sequence[str]) -> bool:
+    return "report.console=quiet" in overrides

@@ -1,0 +1,125 @@
+"""The table of a sweep: summary.csv with a row a job, summary.md with the verdicts, and pictures. Always written."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mnistlab.analysis import comparison_table
+from mnistlab.analysis.compare import Comparison, compare
+from mnistlab.runs.record import Record
+from mnistlab.sweeps.manifest import Entry, Ledger
+from mnistlab.system import files
+from mnistlab.system.flatten import as_text
+
+COLUMNS = {  # the rest of the columns, after the settings that vary, and the metrics they show
+    "parameters": "parameters",
+    "epochs": "epochs",
+    "kept_epoch": "kept_epoch",
+    "train_accuracy": "train.accuracy",
+    "validation_loss": "validation.loss",
+    "validation_accuracy": "validation.accuracy",
+    "test_loss": "test.loss",
+    "test_accuracy": "test.accuracy",
+    "test_macro_f1": "test.macro.f1",
+}
+WHOLE = ("parameters", "epochs", "kept_epoch")
+
+
+def write_table(ledger: Ledger, records: Sequence[Record]) -> None:
+    """Write summary.csv: what varied, how far each job is, its metrics and seconds, why it failed, where it lies."""
+    varied = keys(ledger)
+    header = ["job", *varied, "state", *COLUMNS, "train_seconds", "seconds", "error", "directory"]
+    rows = [
+        [
+            entry.number,
+            *(setting(entry, record, key) for key in varied),
+            record.state.state,
+            *(_cell(name, record.value(metric)) for name, metric in COLUMNS.items()),
+            float(record.state.seconds.get("train", math.nan)),
+            float(sum(record.state.seconds.values())) if record.state.seconds else math.nan,
+            record.state.error or "",
+            entry.directory,
+        ]
+        for entry, record in zip(ledger.entries, records, strict=True)
+    ]
+    files.write(ledger.directory / "summary.csv", files.csv(header, rows))
+
+
+def write(ledger: Ledger, records: Sequence[Record], with_pictures: bool = True) -> Comparison | None:
+    """Write summary.csv, summary.md and the pictures; return the comparison, or None where no job is completed."""
+    write_table(ledger, records)
+    comparison = None
+    drawn: list[Path] = []
+    if any(record.state.state == "completed" for record in records):
+        comparison = compare(records)
+        if with_pictures:
+            from mnistlab.runs.figures import save_pictures
+            from mnistlab.sweeps.figures import choose
+
+            drawn = save_pictures(ledger.directory, choose(comparison))
+    files.write(ledger.directory / "summary.md", _markdown(ledger, records, comparison, drawn))
+    return comparison
+
+
+def counts(records: Sequence[Record]) -> str:
+    """Return ``10 completed, 1 failed, 1 killed``."""
+    states = [record.state.state for record in records]
+    return ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(sorted(states)))
+
+
+def _markdown(ledger: Ledger, records: Sequence[Record], comparison: Comparison | None, drawn: Sequence[Path]) -> str:
+    parts = [f"# Sweep {ledger.directory.name}", f"{len(records)} jobs: {counts(records)}."]
+    command = " ".join(["mnistlab train -m", *map(shlex.quote, ledger.overrides)])
+    parts.append(f"```\n{command}\n```")
+    if comparison:
+        parts += ["## Settings, the best first", comparison_table.markdown(comparison).rstrip()]
+    bad = [(entry, record) for entry, record in zip(ledger.entries, records, strict=True) if went_wrong(record)]
+    if bad:
+        lines = [f"- job {e.number}, {e.title}: {r.state.state}: {one_line(r.state.error)}" for e, r in bad]
+        parts += ["## Not completed", "\n".join(lines)]
+    parts.append("\n\n".join(_image(path) for path in drawn))
+    varied = keys(ledger)
+    names = ["state", "validation_accuracy", "test_accuracy"]
+    header = ["job", *varied, *names, "seconds"]
+    rows = []
+    for entry, record in zip(ledger.entries, records, strict=True):
+        accuracies = [record.value(COLUMNS[name]) for name in names[1:]]
+        spent = sum(record.state.seconds.values())
+        shown = ["-" if math.isnan(value) else f"{100 * value:.2f} %" for value in accuracies]
+        settings = [setting(entry, record, key) for key in varied]
+        rows.append([str(entry.number), *settings, record.state.state, *shown, f"{spent:.1f}" if spent else "-"])
+    parts += ["## Jobs", comparison_table.as_markdown((header, rows))]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def keys(ledger: Ledger) -> list[str]:
+    """Return the settings that vary in a sweep."""
+    return list(dict.fromkeys(key for entry in ledger.entries for key in entry.settings))
+
+
+def setting(entry: Entry, record: Record, key: str) -> str:
+    """Return a setting of a job as text, nothing where it decides nothing of it."""
+    return as_text(entry.settings.get(key)) if record.uses(key) else ""
+
+
+def _cell(name: str, value: float) -> Any:
+    return int(value) if name in WHOLE and not math.isnan(value) else value
+
+
+def went_wrong(record: Record) -> bool:
+    """Return whether a job was begun and came to no good end."""
+    return record.state.state in ("failed", "interrupted", "killed")
+
+
+def one_line(text: str | None) -> str:
+    """Return the reason of a failure as one line."""
+    return " ".join((text or "no reason is known").split())
+
+
+def _image(path: Path) -> str:
+    alt = path.with_suffix(".txt").read_text().strip().replace("[", "(").replace("]", ")")
+    return f"![{alt}](plots/{path.name})"

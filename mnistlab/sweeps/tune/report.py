@@ -1,0 +1,88 @@
+"""The files of a search: trials.csv, tune.md and pictures of its history and of what mattered."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from mnistlab.analysis import comparison_table
+from mnistlab.reporting import plots
+from mnistlab.runs.figures import Drawing, save_pictures
+from mnistlab.sweeps.tune.search import METRICS, Search, counted, state_of
+from mnistlab.system import files
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.trial import FrozenTrial
+
+SHOWN = 10  # of the best trials, in tune.md
+ENOUGH = 4  # completed trials, before anything can be said of importance
+
+
+def write(search: Search, study: Study) -> None:
+    """Write the table of the trials, its summary and the pictures."""
+    trials = counted(study)
+    keys = [one.key for one in search.space]
+    lines = rows(search, study)
+    header = ["trial", *keys, "state", search.metric, "epochs", "seconds", "error"]
+    files.write(search.directory / "trials.csv", files.csv(header, [list(row.values()) for row in lines]))
+    drawn = save_pictures(search.directory, _pictures(search, study, trials))
+    ranked = sorted(_completed(trials), key=lambda t: (t.value or 0.0) * (-1 if _is_maximised(search) else 1))[:SHOWN]
+    table = [[str(t.number), *(str(_value(t, key)) for key in keys), f"{t.value:.4f}"] for t in ranked]
+    parts = [
+        f"# Search {search.directory.name}",
+        f"{len(trials)} trials: {_counts(trials)}. The test part was not read in any of them.",
+        comparison_table.as_markdown((["trial", *keys, search.metric], table)),
+        *(f"![{path.with_suffix('.txt').read_text().strip()}](plots/{path.name})" for path in drawn),
+    ]
+    files.write(search.directory / "tune.md", "\n\n".join(parts) + "\n")
+
+
+def rows(search: Search, study: Study) -> list[dict[str, Any]]:
+    """Return what trials.csv says of each trial."""
+    return [
+        {
+            "trial": trial.number,
+            **{one.key: _value(trial, one.key) for one in search.space},
+            "state": state_of(trial),
+            search.metric: math.nan if trial.value is None else trial.value,
+            "epochs": len(trial.intermediate_values),
+            "seconds": round(trial.duration.total_seconds(), 3) if trial.duration else math.nan,
+            "error": trial.user_attrs.get("error", ""),
+        }
+        for trial in counted(study)
+    ]
+
+
+def _pictures(search: Search, study: Study, trials: list[FrozenTrial]) -> Iterator[Drawing]:
+    completed = _completed(trials)
+    points = [
+        (t.number, t.value if t.value is not None else math.nan, state_of(t)) for t in trials if t.value is not None
+    ]
+    yield "history", partial(plots.search_history, points, search.metric, _is_maximised(search))
+    if len(completed) >= ENOUGH and len(search.space) > 1:
+        from optuna.importance import get_param_importances
+
+        importance = get_param_importances(study)
+        yield "importance", partial(plots.importance, importance, search.metric)
+
+
+def _is_maximised(search: Search) -> bool:
+    return METRICS[search.metric][1] == "maximize"
+
+
+def _completed(trials: list[FrozenTrial]) -> list[FrozenTrial]:
+    return [trial for trial in trials if trial.state.name == "COMPLETE"]
+
+
+def _value(trial: FrozenTrial, key: str) -> object:
+    """Return what was tried under a key, as it was written in the override."""
+    tried = dict(text.partition("=")[::2] for text in trial.user_attrs.get("overrides", []))
+    return tried.get(key, "")
+
+
+def _counts(trials: list[FrozenTrial]) -> str:
+    states = [state_of(trial) for trial in trials]
+    return ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(sorted(states)))

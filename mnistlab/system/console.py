@@ -1,0 +1,111 @@
+"""What a run says: to the terminal, and everything to train.log."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any, TextIO
+
+from mnistlab.system import output
+
+LOG = logging.getLogger("mnistlab")
+SILENT = 100  # above everything: the job of a sweep speaks to its log file only
+LEVELS = {"silent": SILENT, "quiet": logging.WARNING, "normal": logging.INFO, "verbose": logging.DEBUG}
+RESULT = 35  # above WARNING: the result block is printed even when quiet
+HINT = 36  # so is what to do after an interruption
+logging.addLevelName(RESULT, "RESULT")
+logging.addLevelName(HINT, "HINT")
+
+
+class _Lines(logging.Handler):
+    """Lines: results and progress on stdout, warnings and errors on stderr.
+
+    What looks otherwise on a terminal has ``on_screen``, which is told the terminal's width; the log file never does.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno == RESULT and output.asked():
+            return
+        to = sys.stderr if logging.WARNING <= record.levelno < RESULT or record.levelno >= logging.ERROR else sys.stdout
+        prefix = "warning: " if record.levelno == logging.WARNING else ""
+        text = record.getMessage()
+        if hasattr(record, "on_screen") and is_screen(to):
+            text = record.on_screen(width_of(to))
+        elif record.levelno == logging.INFO and is_screen(to):
+            text = wrapped(text, width_of(to))
+        try:
+            print(f"{prefix}{text}", file=to, flush=True)
+        except BrokenPipeError:  # the reader, `head` perhaps, has seen enough; the run goes on, and so does its log
+            LOG.removeHandler(self)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), to.fileno())
+
+
+def start(verbosity: str, log_file: Path | None = None) -> None:
+    """Send what is logged under ``mnistlab`` to the terminal at this verbosity, and all of it to ``log_file``."""
+    stop()
+    LOG.setLevel(logging.DEBUG)
+    LOG.propagate = False
+    lines = _Lines()
+    lines.setLevel(LEVELS[verbosity])
+    LOG.addHandler(lines)
+    if log_file is not None:
+        file = logging.FileHandler(log_file, encoding="utf-8")
+        file.handleError = lambda record: None  # type: ignore[method-assign]  # a full disk is found by the next file
+        file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        LOG.addHandler(file)
+
+
+def stop() -> None:
+    """Close the handlers of `start`."""
+    for handler in list(LOG.handlers):
+        LOG.removeHandler(handler)
+        handler.close()
+
+
+def is_screen(stream: TextIO) -> bool:
+    """Return whether this is a terminal on which lines can be drawn again."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def width_of(stream: TextIO) -> int:
+    """Return the columns of a terminal, 80 where it does not say."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or 80
+    except (OSError, ValueError):
+        return 80
+
+
+def wrapped(text: str, width: int) -> str:
+    """Return a line that is too wide as several, cut between words only: paths and commands stay whole."""
+    if len(text) <= width or "\n" in text:
+        return text
+    return textwrap.fill(text, width, subsequent_indent=" " * 8, break_long_words=False, break_on_hyphens=False)
+
+
+def best(text: str) -> str:
+    """Return the text in green, or as it is where the user wants no colours (NO_COLOR, see no-color.org)."""
+    return text if os.environ.get("NO_COLOR") else f"\x1b[32m{text}\x1b[0m"
+
+
+def result_block(metrics: dict[str, Any], run: Path) -> str:
+    """Return the short result: test accuracy with its interval, the two weakest classes, the run directory."""
+    test = metrics["test"]
+    return "\n".join(
+        (*(score_lines("test accuracy", test) if test["n"] else ("no test part",)), f"run directory        {run}")
+    )
+
+
+def score_lines(what: str, scores: dict[str, Any]) -> tuple[str, str]:
+    """Return the accuracy of a part with its interval, and its two weakest classes."""
+    low, high = scores["accuracy_interval"]
+    interval = f"95 % interval {100 * low:.2f} to {100 * high:.2f}"
+    images = f"{scores['n']:,} image{'' if scores['n'] == 1 else 's'}"
+    weakest = sorted((row for row in scores["per_class"] if row["recall"] is not None), key=lambda row: row["f1"])[:2]
+    classes = ", ".join(f"{row['class']} (F1 {row['f1']:.3f}, recall {100 * row['recall']:.1f} %)" for row in weakest)
+    return (
+        f"{what:20} {100 * scores['accuracy']:.2f} %  ({interval}, {images})",
+        f"weakest classes      {classes}",
+    )

@@ -1,0 +1,97 @@
+"""Writing files so that under their final name there is never half of one."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import stat
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mnistlab.system.signals import delayed
+
+MOST_TEXT = 2**24  # bytes
+
+
+def write(path: Path, content: bytes | str) -> None:
+    """Write to a temporary name in the same directory, flush, fsync, rename. An OSError names ``path``."""
+    data = content.encode() if isinstance(content, str) else content
+    try:
+        with delayed():  # or a temporary file would stay
+            _write(path, data)
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None
+        raise
+
+
+def _write(path: Path, data: bytes) -> None:
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what a process that was killed in `write` has left in a folder of its own, and one level below."""
+    for path in (*folder.glob(".*"), *folder.glob("*/.*"), *folder.glob(".*/.*")):
+        if re.fullmatch(r"\.\w[\w.-]*\.[a-z0-9_]{8}", path.name) and path.is_file() and not path.is_symlink():
+            path.unlink()
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write JSON: keys in their order, floats in their shortest exact form, no NaN."""
+    write(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def shown(path: Path) -> Path:
+    """Return the path as a user would type it from here."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def regular(path: Path) -> Path:
+    """Return the path of a file that is about to be read. A pipe or a device, never ending, is a ValueError."""
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # opening a directory fails by itself
+        raise ValueError(f"{path.name} is no file")
+    return path
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file that we once wrote. A pipe or a device in its place, or far more, is a ValueError."""
+    return _bounded(path).read_text()
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the bytes of a file, with the bounds of `read_text`."""
+    return _bounded(path).read_bytes()
+
+
+def _bounded(path: Path) -> Path:
+    if (size := regular(path).stat().st_size) > MOST_TEXT:
+        raise ValueError(f"{path.name} has {size:,} bytes, more than any that is written here")
+    return path
+
+
+def csv(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """Return a table as CSV text; NaN is an empty cell, floats have their shortest exact form."""
+    lines = [",".join(map(_cell, columns))]
+    lines += [
+        ",".join("" if isinstance(cell, float) and math.isnan(cell) else _cell(cell) for cell in row) for row in rows
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(cell: Any) -> str:
+    text = repr(cell) if isinstance(cell, float) else str(cell)
+    return '"' + text.replace('"', '""') + '"' if any(c in text for c in ',"\n\r') else text

@@ -1,0 +1,208 @@
+"""Ctrl-C and SIGTERM, and being alone in a directory: how processes that run experiments keep apart."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+LOOKS_EVERY = 0.25  # seconds between two looks at whether the parent process still lives
+GRACE = 5.0  # seconds that an interrupted run has to write down that it was
+PATIENCE = 1.0  # seconds that C code has to come back to Python after an interruption
+RAISES_AGAIN = 0.01  # seconds after an interruption that nobody could hear
+DEADLY: dict[int, Any] = dict.fromkeys((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), signal.SIG_DFL)
+
+
+class Undivided:
+    """``with UNDIVIDED:`` around what must not be cut in two: an interruption waits for its end.
+
+    So does one that somebody else's code has swallowed, as C code may that asks whether an attribute is there.
+    """
+
+    depth, waiting = 0, False
+
+    def __enter__(self) -> None:
+        self.depth += 1
+
+    def __exit__(self, *_: object) -> None:
+        self.depth -= 1
+        if self.waiting and not self.depth:
+            self.waiting = False
+            raise KeyboardInterrupt
+
+
+UNDIVIDED = Undivided()
+
+
+@contextmanager
+def delayed() -> Iterator[None]:
+    """Let an interruption wait for the end of this; one that came before is known already, and its end being written.
+
+    Python calls handlers in the main thread only, so others are left alone.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before, UNDIVIDED.waiting = UNDIVIDED.waiting, False
+    UNDIVIDED.depth += 1
+    try:
+        yield
+    finally:
+        UNDIVIDED.depth -= 1
+        came, UNDIVIDED.waiting = UNDIVIDED.waiting, UNDIVIDED.waiting or before
+        if came and not UNDIVIDED.depth:
+            raise KeyboardInterrupt
+
+
+class Interrupted(KeyboardInterrupt):
+    """An interruption that has been written down, with what to say of it."""
+
+
+class Terminated:
+    """The first SIGINT, SIGTERM or SIGHUP as a KeyboardInterrupt, so that a run can write down how far it was.
+
+    After it, ``later`` says what becomes of others; by themselves they end the process at once, whatever it does.
+    ``status`` is the exit status that goes with the signal.
+    """
+
+    status = 128 + signal.SIGINT
+    prints_lost: Callable[[Any], Any] = sys.__unraisablehook__
+
+    @classmethod
+    def listen(cls, later: Mapping[int, Any] = DEADLY) -> Terminated:
+        """Install the handlers. A signal that the process was told to ignore, with nohup for instance, still is."""
+        flag = cls()
+
+        def handler(signum: int, frame: FrameType | None) -> None:
+            flag.status = 128 + signum
+            _set(later)
+            UNDIVIDED.waiting = True
+            if not UNDIVIDED.depth:
+                raise KeyboardInterrupt
+
+        UNDIVIDED.depth, UNDIVIDED.waiting = 0, False
+        if sys.unraisablehook is not _lost:
+            cls.prints_lost, sys.unraisablehook = sys.unraisablehook, _lost
+        _set(dict.fromkeys(DEADLY, handler))
+        return flag
+
+
+def _set(actions: Mapping[int, Any]) -> None:
+    """Install handlers, but not of a signal that this process was told to ignore, as nohup and a script's & do."""
+    for number, action in actions.items():
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, action)
+
+
+def _lost(unraisable: Any) -> None:
+    """Raise again what Python can only print where it was calling back a weak reference, or a ``__del__``."""
+    if not issubclass(unraisable.exc_type, KeyboardInterrupt) or not UNDIVIDED.waiting:
+        Terminated.prints_lost(unraisable)
+        return
+    signal.signal(signal.SIGALRM, _again)
+    signal.setitimer(signal.ITIMER_REAL, RAISES_AGAIN)
+
+
+def _again(signum: int, frame: FrameType | None) -> None:
+    if UNDIVIDED.waiting and not UNDIVIDED.depth:
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def unmistaken() -> Iterator[None]:
+    """Within, an error that an interruption brought about is the interruption.
+
+    Where it falls into the ``finally`` of somebody else's code, that may fail for want of what was not done yet.
+    """
+    try:
+        yield
+    except Exception as error:
+        if UNDIVIDED.waiting:
+            raise KeyboardInterrupt from error
+        raise
+
+
+def leave_to_the_system() -> None:
+    """Let signals that are still to come end the process at once."""
+    _set(DEADLY)
+
+
+def end_with(parent: int) -> None:
+    """End this process, a worker, when it is told to or its parent has gone: a resumed sweep has another do its job."""
+    _set(dict.fromkeys(DEADLY, lambda *_: os._exit(143)))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])  # see `quiet_start`
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(LOOKS_EVERY)
+        signal.raise_signal(signal.SIGTERM)
+        time.sleep(GRACE)
+        os._exit(143)
+
+    threading.Thread(target=watch, daemon=True, name="watches the parent").start()
+
+
+@contextmanager
+def quiet_start() -> Iterator[None]:
+    """Start workers that do not hear Ctrl-C before `end_with`: in the middle of imports it is a traceback each."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Within a job, be told to end by a KeyboardInterrupt instead, so that it can write down that it was.
+
+    Ctrl-C reaches a worker twice, from the terminal and as the SIGTERM of its sweep: a SIGTERM that follows is nothing
+    new, a second Ctrl-C is.
+    """
+    before = {number: signal.getsignal(number) for number in DEADLY}
+    Terminated.listen(later={**DEADLY, signal.SIGTERM: signal.SIG_IGN})
+    try:
+        yield
+    finally:
+        UNDIVIDED.waiting = False
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def deaf(last_words: Callable[[], None]) -> Iterator[None]:
+    """Around C code that may be busy for minutes: an interruption ends the process all the same.
+
+    Python calls the handler of a signal between two of its instructions, and there are none within LIBSVM. So a thread
+    is told of signals by the system itself; where nothing has come of one after a second, or where a second one
+    follows, it calls ``last_words`` and ends the process, with exit status 129, 130 or 143.
+    """
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+
+    def watch() -> None:
+        while number := os.read(reading, 1):
+            if number[0] in DEADLY:
+                waited = select.select([reading], [], [], PATIENCE)[0]
+                if not waited or os.read(reading, 1):
+                    last_words()
+                    os._exit(128 + number[0])
+                return
+
+    thread = threading.Thread(target=watch, daemon=True, name="watches for signals")
+    thread.start()
+    before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(writing)
+        thread.join()
+        os.close(reading)

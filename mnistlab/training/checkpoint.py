@@ -1,0 +1,221 @@
+"""A training in one file, from which it goes on bit by bit: written between two steps, checked when it is read.
+
+checkpoint.safetensors holds the latest state and the best weights together, so that they always belong together. The
+header has the architecture, the configuration, and plain values; the arrays are
+
+    theta, buffers            parameters and statistics of layers
+    optimizer.0, ...          the optimizer's vectors
+    best.theta, best.buffers  those of the best epoch, where there is a validation part
+    history, norms            the rows of history.csv and norms.csv, as float64
+    norm_samples, norm_totals gradient norms of the epoch that has begun
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from copy import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mnistlab.system import files, tensors
+from mnistlab.system.errors import RequestError, number, whole
+from mnistlab.system.flatten import as_text, flat
+from mnistlab.training.config import MOST_THREADS
+from mnistlab.training.loop import Epoch, TrainingLoop
+
+NAME, FORMAT = "checkpoint.safetensors", "mnistlab-checkpoint-2"
+EPOCHS = "trainer.epochs"  # what may differ: a training that goes on for longer
+CURE = "remove it, and `mnistlab resume` trains from the start"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a training belongs to: the configuration that decides it, the hash of its data, and the BLAS threads."""
+
+    config: Mapping[str, Any]
+    data_sha256: str | None
+    threads: int
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a file says, its format and origin checked, the state not yet."""
+
+    path: Path
+    origin: Origin
+    architecture: Any
+    values: Any
+    arrays: dict[str, np.ndarray]
+
+
+def save(path: Path, training: TrainingLoop, origin: Origin) -> None:
+    """Write the state of a training, whole or not at all."""
+    values, arrays = training.state()
+    about = {
+        "format": FORMAT,
+        "architecture": training.network.spec(),
+        "config": origin.config,
+        "data_sha256": origin.data_sha256,
+        "threads": origin.threads,
+        "state": values,
+    }
+    tensors.write(path, arrays, about)
+
+
+def load(path: Path) -> Checkpoint:
+    """Return what a checkpoint says; whatever is wrong with the file is a `RequestError`."""
+    shown = files.shown(path)
+    about, arrays = tensors.read(path)
+    if about.get("format") != FORMAT:
+        raise RequestError(f"{shown}: its format is {about.get('format')}, and {FORMAT} was expected; {CURE}")
+    config, sha256, threads = about.get("config"), about.get("data_sha256"), about.get("threads")
+    if not isinstance(config, dict) or not isinstance(sha256, (str, type(None))):
+        raise RequestError(f"{shown}: its header names no configuration and data; {CURE}")
+    if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= MOST_THREADS:
+        raise RequestError(f"{shown}: threads={threads} is no number of threads; {CURE}")
+    return Checkpoint(path, Origin(config, sha256, threads), about.get("architecture"), about.get("state"), arrays)
+
+
+def restore(found: Checkpoint, training: TrainingLoop, origin: Origin) -> None:
+    """Put a training into the state of a checkpoint. Everything is checked before anything is touched."""
+    shown = files.shown(found.path)
+    _refuse_another_run(shown, found, training, origin)
+    try:
+        _check(found.values, found.arrays, training)
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
+        said = error if isinstance(error, ValueError) else f"its state is malformed ({type(error).__name__}: {error})"
+        raise RequestError(f"{shown}: {said}; {CURE}") from None
+    training.restore(found.values, found.arrays)
+
+
+def differences(was: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Return the keys in which two configurations differ, each with its two values."""
+    before, after = (dict(flat(json.loads(json.dumps(one)))) for one in (was, now))
+    keys = [key for key in {**before, **after} if key not in before or key not in after or before[key] != after[key]]
+    return [(key, before.get(key), after.get(key)) for key in keys]
+
+
+def _refuse_another_run(shown: Path, found: Checkpoint, training: TrainingLoop, origin: Origin) -> None:
+    for key, was, now in differences(found.origin.config, origin.config):
+        if key != EPOCHS or training.schedule.by_total:
+            raise RequestError(
+                f"{shown}: it was written with {key}={as_text(was)}, and the run now has {key}={as_text(now)}; put "
+                "that back, or start a new run"
+            )
+    if found.origin.data_sha256 != origin.data_sha256:
+        raise RequestError(
+            f"{shown}: it was trained on other images (sha256 {_short(found.origin.data_sha256)}) than there are now "
+            f"({_short(origin.data_sha256)}); put the data back, or start a new run"
+        )
+    if found.architecture != json.loads(json.dumps(training.network.spec())):
+        raise RequestError(f"{shown}: it holds another network than the configuration describes; {CURE}")
+
+
+def _check(values: Any, arrays: Mapping[str, np.ndarray], training: TrainingLoop) -> None:
+    """Raise an error unless these are a state that this training could have been in."""
+    if not isinstance(values, dict) or set(values) != set(training.state()[0]):
+        raise ValueError("state: it has other entries than were expected")
+    epoch, step = whole("epoch", values["epoch"], 1), whole("step", values["step"], 0)
+    done = epoch - 1
+    if done > training.trainer.epochs:
+        raise ValueError(f"epoch={epoch}: trainer.epochs={training.trainer.epochs} is less than were trained")
+    if step > training.steps or (step and done == training.trainer.epochs):
+        raise ValueError(f"step={step}: an epoch has {training.steps} steps")
+    if values["optimizer_steps"] != done * training.steps + step:
+        raise ValueError(f"optimizer_steps={values['optimizer_steps']}: epoch {epoch}, step {step} was expected")
+    if whole("hits", values["hits"], 0) > training.n or number("seconds", values["seconds"]) < 0:
+        raise ValueError("hits or seconds: out of range")
+    number("loss_sum", values["loss_sum"])
+    if not isinstance(values["schedule"], dict):
+        raise ValueError("schedule: a mapping was expected")
+    copy(training.schedule).restore(values["schedule"])
+    watched = len(training.validation.images) > 0
+    _check_best(values["best"], done, watched)
+    _check_streams(values["streams"], training.streams)
+    _check_arrays(arrays, training, done, step)
+    _check_history(arrays["history"], training.steps, watched)
+
+
+def _check_best(best: Any, done: int, watched: bool) -> None:
+    if not done or not watched:
+        if best != {"epoch": None, "waiting_since": 0}:
+            raise ValueError("best: there is no epoch yet that could be")
+        return
+    if set(best) != {"epoch", "waiting_since", "value", "reference"}:
+        raise ValueError("best: it has other entries than were expected")
+    epoch, since = whole("best.epoch", best["epoch"], 1), whole("best.waiting_since", best["waiting_since"], 1)
+    if max(epoch, since) > done:
+        raise ValueError(f"best: epoch {max(epoch, since)} has not been trained")
+    for name in ("value", "reference"):
+        if best[name] is not None:
+            number(f"best.{name}", best[name])
+
+
+def _check_streams(given: Any, own: Mapping[str, Any]) -> None:
+    """Every state must be one of SFC64, NumPy's generator that all streams here are of: four words, and half a one."""
+    if not isinstance(given, dict) or set(given) != set(own):
+        raise ValueError(f"streams: {', '.join(own)} were expected")
+    for name, state in given.items():
+        words = state["state"]["state"]
+        half = [state["has_uint32"], state["uinteger"]]
+        kinds = state["bit_generator"] == own[name]["bit_generator"] == "SFC64"
+        if not kinds or set(state) != set(own[name]) or set(state["state"]) != {"state"} or len(words) != 4:
+            raise ValueError(f"streams.{name}: the state of a generator of the kind SFC64 was expected")
+        for word, bits in ((half[0], 1), (half[1], 32), *((word, 64) for word in words)):
+            if isinstance(word, bool) or not isinstance(word, int) or not 0 <= word < 2**bits:
+                raise ValueError(f"streams.{name}: {word} is no number of {bits} bits")
+
+
+def _check_arrays(arrays: Mapping[str, np.ndarray], training: TrainingLoop, done: int, step: int) -> None:
+    network, layers = training.network, training.norms.layers
+    looked, columns = len(range(0, step, training.norms.every)), len(Epoch.__dataclass_fields__)
+    like = {"theta": network.theta, "buffers": network.buffers}
+    like |= {f"optimizer.{i}": slot for i, slot in enumerate(training.optimizer.state)}
+    if done and len(training.validation.images):
+        like |= {"best.theta": network.theta, "best.buffers": network.buffers}
+    expected = {name: (array.shape, array.dtype) for name, array in like.items()}
+    sizes = {"history": (done, columns), "norms": (done * layers, 2)}
+    sizes |= {"norm_samples": (looked, layers), "norm_totals": (looked,)}  # type: ignore[dict-item]
+    expected |= {name: (shape, np.dtype(np.float64)) for name, shape in sizes.items()}
+    if odd := sorted(set(expected) ^ set(arrays)):
+        raise ValueError(f"the array {odd[0]} is {'missing' if odd[0] in expected else 'not one of a checkpoint'}")
+    for name, (shape, dtype) in expected.items():
+        array = arrays[name]
+        if array.shape != shape or array.dtype != dtype:
+            raise ValueError(f"the array {name} is {array.dtype} {array.shape}, and {dtype} {shape} was expected")
+        if name.startswith("optimizer.") and np.isnan(array).any():  # a second moment may overflow and do no harm
+            raise ValueError(f"the array {name} holds values that are no numbers")
+        if not name.startswith("optimizer.") and name != "history" and not np.isfinite(array).all():
+            raise ValueError(f"the array {name} holds values that are not finite")
+    for name in ("buffers", "best.buffers"):
+        if name in arrays and _has_negative_variance(training, arrays[name]):
+            raise ValueError(f"the array {name} holds a negative variance")
+
+
+def _has_negative_variance(training: TrainingLoop, buffers: np.ndarray) -> bool:
+    start = 0
+    for layer in training.network.layers:
+        for name, shape in layer.statistics().items():
+            size = int(np.prod(shape))
+            if name == "variance" and (buffers[start : start + size] < 0).any():
+                return True
+            start += size
+    return False
+
+
+def _check_history(history: np.ndarray, steps: int, watched: bool) -> None:
+    row = {name: history[:, i] for i, name in enumerate(Epoch.__dataclass_fields__)}
+    epochs = np.arange(1, len(history) + 1)
+    unwatched = [row.pop(name) for name in ("val_loss", "val_accuracy")] if not watched else []
+    if not (np.array_equal(row["epoch"], epochs) and np.array_equal(row["step"], epochs * steps)):
+        raise ValueError("history: its rows are not one epoch after the other")
+    if not all(np.isfinite(column).all() for column in row.values()) or not np.isnan(unwatched).all():
+        raise ValueError("history: it holds values that no epoch can have had")
+
+
+def _short(digest: str | None) -> str:
+    return f"{digest[:12]}..." if digest else "unknown"

@@ -1,0 +1,103 @@
+"""How a network is trained, as far as one may choose: length, batches, early stopping, clipping, checkpoints."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+
+from mnistlab.nn.network import Network
+from mnistlab.system.errors import RequestError, not_negative, positive, whole
+from mnistlab.training.early_stopping import Select
+
+MOST_THREADS = 4096  # of BLAS
+
+
+class TrainMetrics(Enum):
+    """How the training columns of the history are measured."""
+
+    running = "running"  # mean over the epoch's batches as they were trained, augmented and all: no extra cost
+    exact = "exact"  # a pass over the training part after each epoch, without dropout or augmentation
+
+
+@dataclass
+class TrainerConfig:
+    """How a network is trained: length, batches, early stopping, clipping.
+
+    ``batch_size`` is a number or ``full``; ``shuffle`` draws a new order of the images in every epoch. ``patience``
+    stops after so many epochs in a row in which ``monitor``, a metric of the validation part, did not improve by more
+    than ``min_delta``. ``clip_norm`` bounds the Euclidean norm of the whole gradient, penalties included (Pascanu et
+    al. 2013). ``threads`` of BLAS: ``auto`` is one for networks so small that two only wait for each other.
+    ``checkpoint_every`` is a number of epochs, or a time: 30s, 5min, 1h.
+    """
+
+    epochs: int = 10
+    batch_size: int | str = 64
+    shuffle: bool = True
+    patience: int | None = None
+    monitor: str = "loss"
+    min_delta: float = 0.0
+    select: Select = Select.auto
+    clip_norm: float | None = None
+    train_metrics: TrainMetrics = TrainMetrics.running
+    threads: int | str = "auto"
+    checkpoint_every: int | str = "30s"
+
+    def __post_init__(self) -> None:
+        whole("epochs", self.epochs, 1, "the number of epochs")
+        if self.batch_size != "full":
+            whole("batch_size", self.batch_size, 1, "the batch size, unless it is full,")
+        if self.patience is not None:
+            whole("patience", self.patience, 1, "the patience (epochs)")
+        not_negative("min_delta", self.min_delta, "the least improvement")
+        if self.clip_norm is not None:
+            positive("clip_norm", self.clip_norm, "the largest norm")
+        if self.threads != "auto":
+            threads = whole("threads", self.threads, 1, "the number of threads, unless it is auto,")
+            if threads > MOST_THREADS:
+                raise RequestError(f"threads={threads}: at most {MOST_THREADS:,} threads are used; take fewer, or auto")
+        _ = self.checkpoint_seconds
+
+    def check(self, train_size: int, validation_size: int) -> None:
+        """Refuse what does not go with the data."""
+        if self.batch_of(train_size) > train_size:
+            raise RequestError(
+                f"batch_size={self.batch_size}: the training part has only {train_size:,} images; take fewer, or full"
+            )
+        if not validation_size:
+            for name, asked in (("patience", self.patience is not None), ("select", self.select is Select.best)):
+                if asked:
+                    value = self.patience if name == "patience" else self.select.value
+                    raise RequestError(
+                        f"{name}={value}: there is no validation part to watch; set data.validation, 0.1 for instance"
+                    )
+
+    def check_network(self, network: Network, train_size: int) -> None:
+        """Refuse batches that the network cannot learn from."""
+        if layer := network.too_small_for(self.batch_of(train_size)):
+            raise RequestError(
+                f"batch_size={self.batch_size}: {layer} gets one value a channel or unit at a time, which is its own "
+                "mean, and nothing would be learnt; take larger batches, or leave batchnorm out"
+            )
+
+    def batch_of(self, n: int) -> int:
+        """Return the size of a batch when there are n training images."""
+        return n if self.batch_size == "full" else int(self.batch_size)
+
+    @property
+    def checkpoint_seconds(self) -> float | None:
+        """The seconds between two checkpoints, or None where ``checkpoint_every`` counts epochs."""
+        every = self.checkpoint_every
+        if isinstance(every, int) and not isinstance(every, bool) and every >= 1:
+            return None
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)(s|min|h)", every) if isinstance(every, str) else None
+        if not found or not float(found[1]):
+            raise RequestError(
+                f"checkpoint_every={every}: a number of epochs, or a time such as 30s, 5min or 1h, was expected"
+            )
+        return float(found[1]) * {"s": 1, "min": 60, "h": 3600}[found[2]]
+
+    @property
+    def keep_best(self) -> bool:
+        """Whether the weights of the best epoch are restored at the end."""
+        return self.select is Select.best or (self.select is Select.auto and self.patience is not None)

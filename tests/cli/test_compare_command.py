@@ -1,0 +1,165 @@
+"""``mnistlab compare`` on the files of runs: every format, every wrong option."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers.runs import KAIMING, RANDOM, write_ledger, write_run
+
+from mnistlab.cli import compare
+from mnistlab.cli.compare import OPTIONS, USAGE
+
+Command = Callable[..., Any]
+
+TABLE = """\
+init     runs  validation.accuracy (%)  test.accuracy (%)
+kaiming  6     97.10 +/- 0.09           96.10 +/- 0.09
+random   6     96.95 +/- 0.08           95.95 +/- 0.08
+
+kaiming beats random by 0.15 +/- 0.03 points of validation.accuracy (6 seeds, p = 0.031)
+"""
+
+
+@pytest.fixture
+def sweep() -> Path:
+    """A sweep over two initialisations and six seeds."""
+    points = [
+        (init, seed, accuracy)
+        for init, accuracies in (("random", RANDOM), ("kaiming", KAIMING))
+        for seed, accuracy in enumerate(accuracies)
+    ]
+    directory = Path("sweep")
+    write_ledger(directory, [{"init": init, "seed": seed} for init, seed, _ in points])
+    for i, (init, seed, accuracy) in enumerate(points):
+        write_run(
+            directory / str(i),
+            accuracy,
+            config={"seed": seed, "init": {"scale": len(init)}},
+            choices={"init": init},
+            overrides=[f"init={init}", f"seed={seed}"],
+        )
+    return directory
+
+
+def test_a_sweep_is_compared(command: Command, sweep: Path) -> None:
+    result = command("compare", "sweep")
+    assert (result.status, result.out, result.err) == (0, TABLE, "")
+
+
+def test_its_runs_one_by_one_say_the_same(command: Command, sweep: Path) -> None:
+    assert command("compare", *map(str, sorted(sweep.glob("*/")))).out == TABLE
+
+
+def test_a_sweep_that_still_runs_is_compared_as_far_as_it_is(command: Command, sweep: Path) -> None:
+    settings = [entry["settings"] for entry in json.loads((sweep / "sweep.json").read_text())["jobs"]]
+    write_ledger(sweep, [*settings, {"init": "zeros", "seed": 0}])
+    assert command("compare", "sweep").out == TABLE + "\nleft out: 1 pending\n"
+
+
+def test_a_single_run_is_shown(command: Command) -> None:
+    write_run(Path("run"), 0.9)
+    assert command("compare", "run").out == (
+        "(all runs)  runs  validation.accuracy (%)  test.accuracy (%)\n"
+        "            1     90.00                    89.00\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "first_line"),
+    [
+        (["--metric", "test.accuracy"], "init     runs  test.accuracy (%)  validation.accuracy (%)"),
+        (["--metric=parameters"], "init     runs  parameters   validation.accuracy (%)  test.accuracy (%)"),
+        (["--format", "table"], "init     runs  validation.accuracy (%)  test.accuracy (%)"),
+        (["--format=markdown"], "| init | runs | validation.accuracy (%) | test.accuracy (%) |"),
+        (["--format=json"], "{"),
+        (
+            ["--format=csv"],
+            "init,runs,validation.accuracy.mean,validation.accuracy.sd,validation.accuracy.half,"
+            "test.accuracy.mean,test.accuracy.sd,test.accuracy.half",
+        ),
+        (["--baseline", "random"], "init     runs  validation.accuracy (%)  test.accuracy (%)"),
+    ],
+)
+def test_options_stand_before_or_after_the_path(
+    command: Command, sweep: Path, arguments: list[str], first_line: str
+) -> None:
+    for line in ([*arguments, "sweep"], ["sweep", *arguments]):
+        result = command("compare", *line)
+        assert (result.status, result.err) == (0, "")
+        assert result.out.splitlines()[0] == first_line
+
+
+def test_a_baseline_may_hold_an_equals_sign(command: Command, sweep: Path) -> None:
+    assert command("compare", "sweep", "--baseline=init=random").out == TABLE
+    assert command("compare", "sweep", "--baseline", "init=kaiming").out == TABLE
+
+
+def test_three_files_are_written_and_say_what_is_printed(command: Command, sweep: Path) -> None:
+    printed = {form: command("compare", "sweep", "--format", form).out for form in ("csv", "markdown", "json")}
+    for _ in range(2):  # again over its own files
+        result = command("compare", "sweep", "--to", "here/there")
+        assert (result.status, result.out) == (0, TABLE)
+    written = {path.name: path.read_text() for path in Path("here/there").iterdir()}
+    assert written == {
+        "compare.csv": printed["csv"],
+        "compare.md": printed["markdown"],
+        "compare.json": printed["json"],
+    }
+    assert json.loads(written["compare.json"])["verdicts"][0]["p"] == 0.03125
+
+
+def test_help_names_every_option(command: Command) -> None:
+    for arguments in (["--help"], ["sweep", "-h"]):
+        assert command("compare", *arguments).out == USAGE
+        assert command("compare", *arguments).status == 0
+    assert command("compare").out == USAGE
+    assert command("compare").status == 2
+    assert all(option in USAGE for option in OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--format=csv"], "a run or a sweep was expected; see `mnistlab compare --help`"),
+        (["sweep", "--metric"], "--metric: a value was expected; see `mnistlab compare --help`"),
+        (["sweep", "--metric="], "--metric: a value was expected; see `mnistlab compare --help`"),
+        (["sweep", "--metric", ""], "--metric: a value was expected; see `mnistlab compare --help`"),
+        (["sweep", "--to=a", "--to", "b"], "--to: it is given twice"),
+        (["sweep", "--metrc=x"], "--metrc=x: unknown option (did you mean --metric?); see `mnistlab compare --help`"),
+        (["sweep", "-x"], "-x: unknown option; see `mnistlab compare --help`"),
+        (["sweep", "--format", "cvs"], "--format cvs: choose one of table, csv, markdown, json (did you mean csv?)"),
+        (["sweep", "--format=xml"], "--format xml: choose one of table, csv, markdown, json"),
+        (["sweep", "--metric=test.acuracy"], "--metric test.acuracy: train, validation or test was expected with one"),
+        (["sweep", "--baseline", "xavier"], "--baseline xavier: no group fits; name the settings of one of: init=kai"),
+        (["sweep", "--to", "file"], "--to file: a file is in the way; name a directory"),
+        (["nowhere"], "nowhere: there is no such directory; name runs or sweeps"),
+        (["sweep", "file"], "file: there is no such directory; name runs or sweeps"),
+        (["empty"], "empty: neither a run (status.json) nor a sweep (sweep.json) lies here"),
+        (["failed"], "none of the 1 runs is completed (1 failed); `mnistlab resume` runs a sweep's jobs again"),
+        (["hostile"], "hostile/sweep.json: not the ledger of a sweep (ValueError: the directory of job 0 leads elsewh"),
+    ],
+)
+def test_a_wrong_request_is_one_line_and_writes_nothing(
+    command: Command, sweep: Path, arguments: list[str], message: str
+) -> None:
+    Path("file").write_text("")
+    Path("empty").mkdir()
+    write_run(Path("failed"), state="failed")
+    written = write_ledger(Path("hostile"), [{}])
+    text = (written.directory / "sweep.json").read_text()
+    (written.directory / "sweep.json").write_text(text.replace('"directory": "0"', '"directory": "/etc"'))
+    before = sorted(Path().rglob("*"))
+    result = command("compare", *arguments)
+    assert (result.status, result.out) == (2, "")
+    (line,) = result.err.splitlines()
+    assert line.startswith(f"mnistlab compare: error: {message}")
+    assert sorted(Path().rglob("*")) == before
+
+
+def test_options_take_their_values_in_either_form() -> None:
+    paths, given = compare.parse(["a", "--metric", "m", "b", "--to=x=y", "c"])
+    assert (paths, given) == (["a", "b", "c"], {"--metric": "m", "--to": "x=y"})

@@ -1,0 +1,188 @@
+"""The documentation: its commands and code run, its reference holds every key and option, and it builds."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from mnistlab import cli
+from mnistlab.config import options
+from mnistlab.config import schema as schema_
+from mnistlab.config.report import Report
+from mnistlab.nn.architectures import LAYERS
+from mnistlab.nn.initializers import INITS
+from mnistlab.nn.losses import LOSSES
+from mnistlab.nn.optimizers import OPTIMIZERS
+from mnistlab.nn.schedules import SCHEDULES
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+PAGES = ["tutorial.md", "mathematics.md", *sorted(f"how-to/{path.name}" for path in (DOCS / "how-to").iterdir())]
+FENCE = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
+ELSEWHERE = ("slurm", "launcher=ray", "data=mnist ")  # a cluster, or a download
+SMALL = ["data.limit=300", "data.test_limit=100", "trainer.epochs=1", "report.plots=none"]
+
+
+@pytest.fixture(scope="module")
+def reference() -> Iterator[ModuleType]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(DOCS)
+        import reference
+
+        yield reference
+
+
+@pytest.fixture
+def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the repository to work in, whose `mnistlab` and `python` are those of the shell."""
+    folder = tmp_path / "clone"
+    for part in ("mnistlab", "conf", "tests"):
+        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    (folder / "bin").mkdir()
+    for name, line in (("mnistlab", f"{sys.executable} -m mnistlab"), ("python", sys.executable)):
+        (folder / "bin" / name).write_text(f'#!/bin/sh\nexec {line} "$@"\n')
+        (folder / "bin" / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+    return folder
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_a_page_says_can_be_done_from_top_to_bottom(clone: Path, page: str) -> None:
+    if "submitit_local" in (DOCS / page).read_text():
+        pytest.importorskip("submitit")
+    blocks = FENCE.findall((DOCS / page).read_text())
+    assert blocks
+    python = ""
+    for kind, title, text in blocks:
+        if kind == "diff":
+            edit(clone / title, text)
+        elif title:
+            (clone / title).parent.mkdir(parents=True, exist_ok=True)
+            (clone / title).write_text(text)
+        elif kind == "python":
+            python += text  # a page is one program
+            shell(clone, ["python", "-W", "error", "-c", python])
+        elif kind == "sh":
+            for line in text.replace("\\\n", "").splitlines():
+                if not any(word in line for word in ELSEWHERE):
+                    shell(clone, ["bash", "-c", small(line)])
+
+
+def edit(path: Path, diff: str) -> None:
+    """Apply a diff of context and added lines: the context must stand in the file, once."""
+    lines = diff.splitlines(keepends=True)
+    before = "".join(line[1:] for line in lines if line[0] == " ")
+    text = path.read_text()
+    assert {line[0] for line in lines} == {" ", "+"}
+    assert text.count(before) == 1
+    path.write_text(text.replace(before, "".join(line[1:] for line in lines)))
+
+
+def small(line: str) -> str:
+    """Return a command with less to do, and with all of it in one process."""
+    if not line.startswith(("mnistlab train ", "mnistlab lr-find ")) or "--cfg" in line:
+        return line
+    if "experiment=smoke" in line and "-m " not in line:
+        return line  # small enough, and other lines want its report
+    line = re.sub(r"range\(\d\)", "range(2)", line)
+    if "hydra/launcher" not in line and ("-m " in line or "widths" in line):
+        line += " hydra/launcher=basic"
+    return " ".join([line, *SMALL]) if "train" in line else f"{line} data.limit=500"
+
+
+def shell(folder: Path, words: list[str]) -> None:
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, f"{words[-1]}\n{done.stdout}{done.stderr}"
+
+
+def test_every_key_of_every_schema_is_in_the_reference_with_its_meaning(reference: ModuleType) -> None:
+    for group in options.group_names():
+        page = reference.group_page(group)
+        for option in options.option_names(group):
+            assert f"| `{option}` |" in page
+            schema = schema_.schema_of(group, option)
+            for field in fields(schema) if schema else ():
+                row = re.search(rf"^\| `{group}\.{field.name}` \|.*$", page, re.MULTILINE)
+                assert row, f"{group}.{field.name}"
+                kind, default, accepted, meaning = (part.strip() for part in row[0].split(" | ")[1:])
+                assert kind and default and accepted
+                assert reference.meaning(schema, field), f"{group}.{field.name}: its docstring does not say what it is"
+                assert len(meaning) > 2
+    for field in fields(Report):
+        assert f"| `report.{field.name}` |" in reference.report_page()
+        assert reference.meaning(Report, field), field.name
+
+
+def test_the_reference_is_what_the_code_says(reference: ModuleType) -> None:
+    found = {f"reference/{path.name}": path.read_text() for path in (DOCS / "reference").iterdir()}
+    assert found == reference.pages(), "run `python docs/reference.py`"
+
+
+def test_every_schema_is_reached_by_an_option() -> None:
+    for group, schemas in schema_.GROUPS.items():
+        assert {schema_.schema_of(group, option) for option in options.option_names(group)} == set(schemas.values())
+
+
+def test_every_layer_is_in_the_reference_with_its_settings(reference: ModuleType) -> None:
+    page = reference.layers_page()
+    for name, schema in LAYERS.items():
+        section = page.split(f"\n## {name}\n")[1].split("\n## ")[0]
+        for field in fields(schema):
+            assert f"| `{field.name}` |" in section
+            assert reference.meaning(schema, field), f"{name}.{field.name}"
+    for name in LOSSES:
+        assert f"\n## {name}\n" in page
+
+
+def test_a_row_of_the_reference_word_for_word(reference: ModuleType) -> None:
+    assert "| `optimizer.lr` | number | `0.01`; `sgd`: `0.1` | positive | The learning rate. |" in reference.group_page(
+        "optimizer"
+    )
+    assert (
+        "| `trainer.batch_size` | whole number or text | `64`; `full_batch`: `full` "
+        "| a whole number of 1 or more, or `full` | The batch size."
+    ) in reference.group_page("trainer")
+    assert "| `init.distribution` | a name | `normal`; `kaiming_uniform`: `uniform` | `normal`, `uniform` |" in (
+        reference.group_page("init")
+    )
+
+
+def test_every_command_and_launcher_is_in_the_reference(reference: ModuleType) -> None:
+    page = reference.commands_page()
+    for name in cli.COMMANDS:
+        assert name in ("train", "completion") or f"\n## {name}\n\n```text\nUsage: mnistlab {name} " in page
+    for name in options.option_names("hydra/launcher"):
+        assert f"\n## {name}\n" in reference.launcher_page()
+
+
+def test_the_mathematics_name_every_class() -> None:
+    page = (DOCS / "mathematics.md").read_text()
+    for registry in (LAYERS, LOSSES, OPTIMIZERS, INITS, SCHEDULES):
+        for cls in registry.values():
+            assert f"`{cls.__name__}`" in page, cls.__name__
+
+
+def test_the_documentation_builds_without_a_warning_and_fetches_nothing(tmp_path: Path) -> None:
+    pytest.importorskip("material", reason="needs the extra docs")
+    pytest.importorskip("latex2mathml", reason="needs the extra docs")
+    line = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
+    shell(ROOT, line)
+    pages = list((tmp_path / "site").rglob("*.html"))
+    assert len(pages) > 20
+    for page in pages:
+        text = page.read_text()
+        fetched = re.findall(r'<(?:script|img|iframe)[^>]*src="(?:https?:)?//|<link[^>]*rel="stylesheet"[^>]*//', text)
+        assert not fetched, page
+        assert "arithmatex" not in text, page
+    assert "<math" in (tmp_path / "site" / "mathematics.html").read_text()

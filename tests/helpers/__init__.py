@@ -1,0 +1,1 @@
+"""What tests of several rooms share: small data, small networks, runs that nobody trained, pages in a browser."""

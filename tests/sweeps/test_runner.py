@@ -1,0 +1,577 @@
+"""Sweeps end to end: the grid, the ledger, failures that stay alone, launchers that agree, and resuming."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from mnistlab.runs import status
+from mnistlab.runs.environment import all_cores
+from mnistlab.sweeps import manifest, records
+from mnistlab.sweeps.grid import plan
+from mnistlab.sweeps.launchers.base import shares
+from mnistlab.system import locks
+from mnistlab.system.errors import RequestError
+
+Command = Callable[..., Any]
+PROGRAM = [sys.executable, "-m", "mnistlab"]
+SMALL = ("experiment=smoke", "model=softmax", "trainer.epochs=1", "trainer.threads=1", "report.plots=none")
+BASIC = ("hydra/launcher=basic",)
+DIVERGES, IMPOSSIBLE = "optimizer.lr=0.1,1e30", "trainer.batch_size=32,100000"
+
+
+def rows(sweep: Path | str) -> list[dict[str, str]]:
+    with (Path(sweep) / "summary.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def states(sweep: Path | str) -> list[str]:
+    return [row["state"] for row in rows(sweep)]
+
+
+# --- the grid ---------------------------------------------------------------------------------------------------------
+
+
+def settings(*overrides: str) -> list[dict[str, Any]]:
+    return [dict(job.entry.settings) for job in plan([*overrides, "hydra.sweep.dir=s"]).jobs]
+
+
+def test_the_jobs_are_the_product_of_all_lists_and_ranges() -> None:
+    assert settings("model=softmax,mlp_1hidden", "seed=range(2)") == [
+        {"model": "softmax", "seed": 0},
+        {"model": "softmax", "seed": 1},
+        {"model": "mlp_1hidden", "seed": 0},
+        {"model": "mlp_1hidden", "seed": 1},
+    ]
+
+
+def test_lists_are_values_of_a_choice() -> None:
+    assert settings("model.hidden=[64],[32,16]") == [{"model.hidden": [64]}, {"model.hidden": [32, 16]}]
+
+
+def test_several_options_of_a_group_are_one_value() -> None:
+    found = settings("regularization=[l2,dropout],none")
+    assert found == [{"regularization": "[l2,dropout]"}, {"regularization": "none"}]
+
+
+def test_globs_name_the_options_of_a_group() -> None:
+    assert settings("init=glob(kaiming*)") == [{"init": "kaiming"}, {"init": "kaiming_uniform"}]
+
+
+def test_a_directory_is_named_by_what_varies_only() -> None:
+    jobs = plan(["data.limit=500", "optimizer.lr=0.1,0.2", "hydra.sweep.dir=s"]).jobs
+    assert [job.entry.directory for job in jobs] == ["0_optimizer.lr=0.1", "1_optimizer.lr=0.2"]
+    assert all(job.directory == Path.cwd() / "s" / job.entry.directory for job in jobs)
+
+
+def test_a_directory_may_be_named_by_the_user() -> None:
+    jobs = plan(["seed=1,2", "hydra.sweep.dir=s", "hydra.sweep.subdir=seed_${seed}"]).jobs
+    assert [job.entry.directory for job in jobs] == ["seed_1", "seed_2"]
+
+
+GRID = """\
+# @package _global_
+hydra:
+  mode: MULTIRUN
+  sweeper:
+    params:
+      optimizer.lr: 0.01,0.1
+data:
+  limit: 500
+"""
+
+
+def test_an_experiment_may_hold_its_own_grid(command: Command) -> None:
+    """Then it is a sweep without -m; what the command line says of a key comes after what the file says."""
+    Path("own/experiment").mkdir(parents=True)
+    Path("own/experiment/grid.yaml").write_text(GRID)
+    request = ("experiment=grid", "model=softmax", "trainer.epochs=1", "report.plots=none", *BASIC)
+    result = command("train", "--config-dir", "own", *request, "seed=1,2", "hydra.sweep.dir=s")
+    assert result.status == 0, result.err
+    assert [(row["optimizer.lr"], row["seed"]) for row in rows("s")] == [
+        *(("0.01", "1"), ("0.01", "2"), ("0.1", "1"), ("0.1", "2")),
+    ]
+    shutil.rmtree("s/1_optimizer.lr=0.01,seed=2")
+    assert command("resume", "s").status == 0
+    assert states("s") == ["completed"] * 4
+
+
+def test_one_point_is_a_sweep_too(command: Command) -> None:
+    assert command("train", "-m", *SMALL, *BASIC, "hydra.sweep.dir=s").status == 0
+    assert [row["directory"] for row in rows("s")] == ["0"]
+
+
+def test_planning_leaves_no_directory_but_the_one_it_claims() -> None:
+    directory = plan(["seed=1,2"]).directory
+    assert list(Path("outputs/multirun").iterdir()) == [Path("outputs/multirun") / directory.name]
+
+
+REFUSED = {
+    "optimizer=sgd,adm": "optimizer=adm: there is no such option; choose one of ",
+    "optimizer.momentm=1,2": "optimizer.momentm: unknown key; ",
+    "+new.key=1,2": "new: unknown key; ",
+    "trainer.epochs=1,two": "trainer.epochs=two: a whole number was expected",
+    "optimizer.lr=interval(0,1)": "optimizer.lr=interval(0,1): a sweep takes lists, range() and choice(); ",
+    "hydra.sweep.subdir=same": "hydra.sweep.subdir=same: two jobs would share it; ",
+    "hydra.sweep.subdir=../x": "hydra.sweep.subdir=",
+    "hydra/launcher=slurm": "hydra/launcher=slurm: choose one of ",
+    "hydra.launcher.n_jobs=0": "hydra.launcher.n_jobs=0: a whole number of 1 or more, or -1 for all cores",
+    "optimizer.lr=abc,0.1": "optimizer.lr=abc: a number was expected",
+    "optimizer.lr=range(3,3)": "optimizer.lr=range(3,3): it names no value; ",
+    "optimizer=glob(zzz*)": "optimizer=glob(zzz*): it names no value; ",
+    "optimizer.lr=range(0,1,0)": "optimizer.lr=range(0,1,0): ",
+    "model.hidden=range(100000)": "the grid has ",
+    "hydra.launcher.n_jobs=two": "hydra.launcher.n_jobs=two: a whole number of 1 or more, or -1 for all cores",
+}
+
+
+def test_a_key_that_only_the_swept_options_have_is_theirs(command: Command) -> None:
+    """The default model has no degree; all the models that are swept have one."""
+    small = ("experiment=smoke", "report.plots=none", "data.limit=200", "hydra/launcher=basic", "hydra.sweep.dir=s")
+    assert command("train", "-m", *small, "model=svm_poly,svm_rbf", "model.degree=2").status == 0
+    assert [record.settings["model.degree"] for record in records.of_sweep(Path("s"))] == [2, 2]
+    result = command("train", "-m", *small[:-1], "hydra.sweep.dir=t", "model=svm_poly,softmax", "model.degree=2")
+    assert result.status == 2
+    assert result.err.startswith("mnistlab train: error: model.degree: unknown key; model=softmax has ")
+
+
+def test_experiments_that_are_swept_bring_the_model_of_a_setting(command: Command) -> None:
+    words = ("data=digits", "data.limit=100", "report.plots=none", "hydra/launcher=basic", "hydra.sweep.dir=s")
+    swept = "experiment=oxford/svm_rbf,oxford/svm_linear"
+    assert command("train", "-m", swept, "model.C=10", *words).status == 0
+    assert [record.settings["model.C"] for record in records.of_sweep(Path("s"))] == [10, 10]
+    wrong = command("train", "-m", swept, "model.C2=10", *words)
+    assert wrong.status == 2
+    assert "model.C2: unknown key" in wrong.err
+
+
+@pytest.mark.parametrize("override", REFUSED)
+def test_a_grid_that_does_not_compose_is_refused_before_the_first_job(override: str, command: Command) -> None:
+    result = command("train", "-m", "seed=1,2", "hydra.sweep.dir=s", override)
+    assert (result.status, result.out) == (2, "")
+    assert result.err.startswith(f"mnistlab train: error: {REFUSED[override]}")
+    assert result.err.count("\n") == 1
+    assert not Path("s").exists()
+
+
+# --- what a sweep leaves ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> Path:
+    """A sweep of two learning rates and two seeds by the default launcher, as a process of its own."""
+    place = tmp_path_factory.mktemp("finished")
+    environment = {**os.environ, "MNISTLAB_CACHE": str(shared_cache)}
+    done = subprocess.run(
+        [*PROGRAM, "train", "-m", *SMALL, "optimizer.lr=0.01,0.1", "seed=range(2)", "hydra.sweep.dir=s"],
+        cwd=place,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    (place / "out.txt").write_text(done.stdout)
+    return place / "s"
+
+
+def test_it_leaves_exactly_these_files(finished: Path) -> None:
+    jobs = {f"{2 * i + s}_optimizer.lr={lr},seed={s}" for i, lr in enumerate((0.01, 0.1)) for s in (0, 1)}
+    assert {path.name for path in finished.iterdir()} == jobs | {
+        *("sweep.json", "multirun.yaml", "summary.csv", "summary.md", "report.html", "plots")
+    }
+    pictures = {"ranking", "against_optimizer.lr", "training"}
+    assert {path.name for path in (finished / "plots").iterdir()} == {
+        f"{name}.{end}" for name in pictures for end in ("png", "txt")
+    }
+
+
+def test_the_table_has_a_row_a_job_with_what_varied_first(finished: Path) -> None:
+    table = rows(finished)
+    assert list(table[0]) == [
+        *("job", "optimizer.lr", "seed", "state", "parameters", "epochs", "kept_epoch", "train_accuracy"),
+        *("validation_loss", "validation_accuracy", "test_loss", "test_accuracy", "test_macro_f1"),
+        *("train_seconds", "seconds", "error", "directory"),
+    ]
+    for row in table:
+        metrics = json.loads((finished / row["directory"] / "metrics.json").read_text())
+        assert float(row["test_accuracy"]) == metrics["test"]["accuracy"]
+        assert (row["state"], row["error"], int(row["parameters"])) == ("completed", "", 7850)
+
+
+def test_the_console_says_how_it_is_launched_and_what_came_out(finished: Path) -> None:
+    said = (finished.parent / "out.txt").read_text()
+    at_once = min(4, all_cores())
+    assert "sweep   4 jobs: optimizer.lr x seed\n" in said
+    assert f"launch  joblib, {at_once} at a time" in said
+    assert said.count("  completed  ") == 4
+    assert "optimizer.lr  runs  validation.accuracy (%)  test.accuracy (%)\n" in said
+    assert said.endswith("4 jobs: 4 completed\nsweep directory      s\n")
+
+
+def test_every_picture_has_its_text_in_the_summary(finished: Path) -> None:
+    summary = (finished / "summary.md").read_text()
+    for path in (finished / "plots").glob("*.txt"):
+        assert f"![{path.read_text().strip()}](plots/{path.stem}.png)" in summary
+
+
+def test_hydras_own_record_names_the_overrides(finished: Path) -> None:
+    saved = yaml.safe_load((finished / "multirun.yaml").read_text())
+    assert saved["hydra"]["overrides"]["task"] == [*SMALL, "optimizer.lr=0.01,0.1", "seed=range(2)"]
+
+
+def test_a_job_is_the_same_run_as_the_one_that_is_trained_alone(finished: Path, command: Command) -> None:
+    assert command("train", *SMALL, "optimizer.lr=0.1", "seed=1", "hydra.run.dir=alone").status == 0
+    job = finished / "3_optimizer.lr=0.1,seed=1"
+    assert Path("alone/metrics.json").read_bytes() == (job / "metrics.json").read_bytes()
+
+
+@pytest.mark.parametrize("launcher", ["basic", "submitit_local", "ray"])
+def test_every_launcher_gives_the_same_bytes(launcher: str, finished: Path) -> None:
+    package = launcher.partition("_")[0]
+    if package != "basic" and find_spec(package) is None:
+        pytest.skip(f"needs {package}: pip install 'mnistlab[{package}]'")
+    overrides = [*SMALL, "optimizer.lr=0.01,0.1", "seed=1", f"hydra/launcher={launcher}", "hydra.sweep.dir=other"]
+    done = subprocess.run([*PROGRAM, "train", "-m", *overrides], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for mine, theirs in (
+        ("0_optimizer.lr=0.01", "1_optimizer.lr=0.01,seed=1"),
+        ("1_optimizer.lr=0.1", "3_optimizer.lr=0.1,seed=1"),
+    ):
+        assert (Path("other") / mine / "metrics.json").read_bytes() == (finished / theirs / "metrics.json").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("n_jobs", "jobs", "cores", "expected"),
+    [
+        (-1, 10, 4, (4, 1)),
+        (-2, 10, 4, (3, 1)),
+        (2, 10, 4, (2, 2)),
+        (-1, 1, 4, (1, 4)),
+        (8, 10, 4, (8, 1)),
+        (-9, 10, 4, (1, 4)),
+    ],
+)
+def test_jobs_share_the_cores(
+    n_jobs: int, jobs: int, cores: int, expected: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mnistlab.sweeps.launchers.base.all_cores", lambda: cores)
+    assert shares({"n_jobs": n_jobs}, jobs) == expected
+
+
+def test_a_sweep_does_not_write_into_another(finished: Path, command: Command) -> None:
+    shutil.copytree(finished, "s")
+    result = command("train", "-m", *SMALL, "seed=1,2", "hydra.sweep.dir=s")
+    assert result.status == 2
+    assert "hydra.sweep.dir=s: it already holds a sweep; `mnistlab resume s` goes on with it" in result.err
+
+
+def test_quiet_prints_the_result_only(command: Command) -> None:
+    result = command("train", "-m", *SMALL, *BASIC, "seed=1,2", "hydra.sweep.dir=s", "-q")
+    assert result.status == 0
+    assert "launch" not in result.out and "job 1" not in result.out
+    assert "2 jobs: 2 completed" in result.out
+
+
+# --- failures ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+def test_a_failed_job_is_a_row_and_the_others_finish(launcher: str, command: Command) -> None:
+    small = [text for text in SMALL if text != "model=softmax"]  # without a hidden layer nothing overflows
+    overrides = (*small, "optimizer=sgd", DIVERGES, IMPOSSIBLE, f"hydra/launcher={launcher}", "hydra.sweep.dir=s")
+    result = command("train", "-m", *overrides)
+    assert result.status == 1
+    table = rows("s")
+    assert [(row["optimizer.lr"], row["trainer.batch_size"], row["state"]) for row in table] == [
+        ("0.1", "32", "completed"),
+        ("0.1", "100000", "failed"),
+        ("1e+30", "32", "failed"),
+        ("1e+30", "100000", "failed"),
+    ]
+    assert table[1]["error"].startswith("trainer.batch_size=100000: the training part has only ")
+    assert table[2]["error"].startswith("the loss is no longer finite at step 2 (epoch 1): layer ")
+    *failed, last = result.err.splitlines()
+    assert [line.partition(":")[0] for line in failed] == ["mnistlab train"] * 3
+    assert failed[1].startswith(
+        "mnistlab train: error: job 2, optimizer.lr=1e+30 trainer.batch_size=32: failed: the loss"
+    )
+    assert last == (
+        "mnistlab train: error: 3 of 4 jobs are not completed; `mnistlab resume s --failed-only` runs them again"
+    )
+
+
+def test_fail_fast_stops_at_the_first_failure(command: Command) -> None:
+    overrides = (*SMALL, "trainer.batch_size=100000,32,64", *BASIC, "hydra.sweep.dir=s")
+    result = command("train", "-m", *overrides, "--fail-fast")
+    assert result.status == 1
+    assert states("s") == ["failed", "pending", "pending"]
+    assert "`mnistlab resume s` runs them again" in result.err
+
+
+def test_fail_fast_goes_with_a_sweep(command: Command) -> None:
+    result = command("train", "--fail-fast")
+    assert (result.status, result.err) == (
+        2,
+        "mnistlab train: error: --fail-fast: one run has no others to stop; it goes with -m\n",
+    )
+
+
+# --- resuming ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def sweep(finished: Path) -> Path:
+    """A copy of the finished sweep, to be damaged."""
+    shutil.copytree(finished, "s")
+    return Path("s").absolute()
+
+
+def results(sweep: Path) -> list[dict[str, str]]:
+    """The rows of the table without what differs from one time to the next."""
+    return [{key: cell for key, cell in row.items() if "seconds" not in key} for row in rows(sweep)]
+
+
+def set_state(job: Path, **changes: Any) -> None:
+    path = job / "status.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def began(sweep: Path) -> dict[str, str]:
+    return {
+        entry.directory: json.loads((sweep / entry.directory / "status.json").read_text())["started"]
+        for entry in manifest.read(sweep).entries
+        if (sweep / entry.directory / "status.json").exists()
+    }
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda job: set_state(job, state="failed", error="of some kind"),
+        lambda job: set_state(job, state="interrupted"),
+        lambda job: set_state(job, state="running"),  # its process was killed
+        lambda job: set_state(job, config_hash="0123456789abcdef"),  # it was another experiment
+        lambda job: (job / "status.json").write_text("{"),
+        lambda job: (job / "metrics.json").write_text("{"),
+        lambda job: (job / "status.json").unlink(),
+        shutil.rmtree,
+    ],
+    ids=["failed", "interrupted", "killed", "other configuration", "damaged", "no metrics", "not begun", "gone"],
+)
+def test_resume_runs_what_is_not_completed_and_nothing_else(
+    damage: Callable[[Path], Any], sweep: Path, command: Command
+) -> None:
+    before, started = results(sweep), began(sweep)
+    victim = "1_optimizer.lr=0.01,seed=1"
+    damage(sweep / victim)
+    (sweep / "summary.csv").unlink()
+    result = command("resume", "s", *BASIC)
+    assert result.status == 0
+    assert "sweep   1 jobs of 4" in result.out
+    assert results(sweep) == before
+    now = began(sweep)
+    assert {name for name in now if now[name] != started[name]} == {victim}
+
+
+def test_an_earlier_attempt_leaves_no_file_behind(sweep: Path, command: Command) -> None:
+    job = sweep / "0_optimizer.lr=0.01,seed=0"
+    before = {path.relative_to(job) for path in job.rglob("*")}
+    (job / "plots" / "old.png").parent.mkdir()
+    (job / "plots" / "old.png").write_text("of another attempt")
+    (job / "checkpoint.safetensors").write_text("damaged")  # so it has to start from the beginning
+    set_state(job, state="failed")
+    assert command("resume", "s", *BASIC).status == 0
+    assert {path.relative_to(job) for path in job.rglob("*")} == before
+
+
+def test_failed_only_leaves_the_rest_alone(sweep: Path, command: Command) -> None:
+    set_state(sweep / "0_optimizer.lr=0.01,seed=0", state="failed")
+    shutil.rmtree(sweep / "2_optimizer.lr=0.1,seed=0")
+    result = command("resume", "s", "--failed-only", *BASIC)
+    assert result.status == 1
+    assert states(sweep) == ["completed", "completed", "pending", "completed"]
+
+
+def test_resuming_what_is_complete_writes_the_table_again_and_runs_nothing(sweep: Path, command: Command) -> None:
+    started = began(sweep)
+    shutil.rmtree(sweep / "plots")
+    assert command("resume", "s").status == 0
+    assert began(sweep) == started
+    assert (sweep / "plots" / "ranking.png").exists()
+
+
+def test_a_sweep_is_resumed_from_any_working_directory(finished: Path, tmp_path: Path, command: Command) -> None:
+    copied = tmp_path / "elsewhere" / "s"
+    shutil.copytree(finished, copied)
+    set_state(copied / "0_optimizer.lr=0.01,seed=0", state="failed")
+    assert command("resume", str(copied), *BASIC).status == 0
+    assert states(copied) == ["completed"] * 4
+
+
+def test_a_running_sweep_is_not_resumed(sweep: Path, command: Command) -> None:
+    with locks.held(sweep) as ours:
+        assert ours
+        result = command("resume", "s")
+    assert (result.status, result.err) == (
+        2,
+        "mnistlab resume: error: s: this sweep is running; `mnistlab compare` shows how far it is\n",
+    )
+
+
+WRONG = {
+    ("nowhere",): "nowhere: no sweep lies here (there is no sweep.json); check the path",
+    ("s/plots",): "s/plots: no sweep lies here (there is no sweep.json); name a directory of outputs/multirun",
+    ("s", "t"): "s t: the directory of one sweep was expected",
+    ("s", "--failed"): "--failed: unknown option (did you mean --failed-only?); see `mnistlab resume --help`",
+    ("s", "hydra.sweep.dir=t"): "hydra.sweep.dir=t: a sweep is resumed as it was asked for; only hydra/launcher=",
+    ("s", "seed=3"): "seed=3: a sweep is resumed as it was asked for; only hydra/launcher=... may be changed",
+    ("s", "hydra/launcher=dask"): "hydra/launcher=dask: choose one of ",
+}
+
+
+@pytest.mark.parametrize("arguments", WRONG)
+def test_a_wrong_request_to_resume(arguments: tuple[str, ...], sweep: Path, command: Command) -> None:
+    result = command("resume", *arguments)
+    assert (result.status, result.out) == (2, "")
+    assert result.err.startswith(f"mnistlab resume: error: {WRONG[arguments]}")
+    assert result.err.count("\n") == 1
+
+
+def test_a_launcher_whose_package_is_missing_says_how_to_install_it(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mnistlab.sweeps.runner.find_spec", lambda name: None)
+    result = command("train", "-m", *SMALL, "seed=1,2", "hydra/launcher=ray", "hydra.sweep.dir=s")
+    assert (result.status, result.err) == (
+        2,
+        "mnistlab train: error: hydra/launcher=ray: it needs the package ray; pip install 'mnistlab[ray]'\n",
+    )
+    assert not Path("s").exists()
+
+
+# --- killed -----------------------------------------------------------------------------------------------------------
+
+LONG = (*SMALL[:1], "model=mlp_1hidden", "trainer.threads=1", "report.plots=none", "trainer.epochs=300")
+
+
+@pytest.fixture
+def started() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start `mnistlab` as a process that is gone when the test ends."""
+    running: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [*PROGRAM, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
+        running.append(process)
+        return process
+
+    yield start
+    for process in running:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def wait_for(what: Callable[[], Any], seconds: float = 60) -> Any:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if found := what():
+            return found
+        time.sleep(0.05)
+    raise AssertionError("it did not happen")
+
+
+def running_jobs(sweep: Path) -> list[tuple[Path, int]]:
+    found = [(path.parent, status.read(path.parent)) for path in sweep.glob("*/status.json")]
+    return [(job, state.pid) for job, state in found if state.state == "running" and state.pid]
+
+
+def test_a_killed_worker_is_a_row_with_the_reason_and_takes_no_other_with_it(started: Callable[..., Any]) -> None:
+    process = started("train", "-m", *LONG, "seed=range(4)", "hydra.sweep.dir=s", "hydra.launcher.n_jobs=2")
+    job, pid = wait_for(lambda: running_jobs(Path("s")))[0]
+    os.kill(pid, signal.SIGKILL)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 1
+    by_name = {row["directory"]: (row["state"], row["error"]) for row in rows("s")}
+    state, error = by_name.pop(job.name)
+    assert (state, error.partition(";")[0]) == ("failed", "its process was ended by SIGKILL")
+    assert set(by_name.values()) == {("completed", "")}
+    assert err.splitlines()[-1].endswith("`mnistlab resume s --failed-only` runs them again")
+
+
+@pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_sweep_ends_with_its_table(number: int, expected: int, started: Callable[..., Any]) -> None:
+    process = started("train", "-m", *LONG, "trainer.epochs=3000", "seed=range(4)", "hydra.sweep.dir=s")
+    wait_for(lambda: running_jobs(Path("s")))
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == expected
+    assert "jobs are completed; `mnistlab resume s` goes on" in out
+    assert err == "mnistlab train: error: interrupted\n"
+    assert set(states("s")) == {"interrupted", "pending"}
+    wait_for(lambda: not running_jobs(Path("s")), 10)
+
+
+def test_when_the_sweep_is_killed_its_jobs_end_too(started: Callable[..., Any]) -> None:
+    process = started("train", "-m", *LONG, "trainer.epochs=30000", "seed=range(2)", "hydra.sweep.dir=s")
+    job, pid = wait_for(lambda: running_jobs(Path("s")))[0]
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    wait_for(lambda: status.read(job).state == "interrupted", 10)
+    wait_for(lambda: not Path(f"/proc/{pid}").exists(), 20)
+
+
+ROUNDS = int(os.environ.get("MNISTLAB_KILL_ROUNDS", "2"))
+
+
+@pytest.mark.parametrize("number", range(ROUNDS))
+def test_a_killed_sweep_resumes_to_the_table_of_an_undisturbed_one(
+    number: int, started: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """At a random moment: in the imports, in a job, between two, in the table. No completed job runs twice."""
+    grid = ("model=softmax,mlp_1hidden", "seed=range(6)", "trainer.epochs=20", *SMALL[3:], SMALL[0])
+    undisturbed = _undisturbed(tmp_path_factory, grid)
+    process = started("train", "-m", *grid, "hydra.sweep.dir=s")
+    time.sleep(random.Random(number).uniform(1.0, 7.0))
+    os.killpg(process.pid, signal.SIGKILL) if number % 2 else os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    if not Path("s/sweep.json").exists():  # nothing was written yet, so nothing can be resumed
+        with pytest.raises(RequestError, match="no sweep lies here"):
+            manifest.read(Path("s"))
+        return
+    done = {record.directory.name for record in records.of_sweep(Path("s")) if record.state.state == "completed"}
+    before = began(Path("s"))
+    resumed = started("resume", "s")
+    out, err = resumed.communicate(timeout=240)
+    assert (resumed.returncode, err) == (0, ""), out
+    assert results(Path("s")) == undisturbed
+    after = began(Path("s"))
+    assert {name for name in done if after[name] != before[name]} == set()
+
+
+_known: dict[tuple[str, ...], list[dict[str, str]]] = {}
+
+
+def _undisturbed(factory: pytest.TempPathFactory, grid: tuple[str, ...]) -> list[dict[str, str]]:
+    if grid not in _known:
+        place = factory.mktemp("undisturbed")
+        subprocess.run(
+            [*PROGRAM, "train", "-m", *grid, "hydra.sweep.dir=s", "-q"], cwd=place, check=True, capture_output=True
+        )
+        _known[grid] = results(place / "s")
+    return _known[grid]
