@@ -13,8 +13,10 @@ from zipfile import BadZipFile
 import numpy as np
 
 from mnistlab.runs.record import Group, Record, grouped, metrics_of
+from mnistlab.statistics import corrections, intervals, policy, power
 from mnistlab.statistics import tests as statistics
-from mnistlab.statistics.tests import LEVEL, Difference, Mean
+from mnistlab.statistics.intervals import Mean
+from mnistlab.statistics.tests import LEVEL, Difference
 from mnistlab.system.errors import RequestError, did_you_mean
 from mnistlab.system.flatten import as_text
 
@@ -66,7 +68,7 @@ def compare(records: Sequence[Record], metric: str | None = None, baseline: str 
     metric = _metric(completed, metric)
     groups = sorted(grouped(completed), key=lambda group: _rank(group, metric))
     shown = list(dict.fromkeys([metric, *SHOWN]))
-    means = tuple({name: statistics.mean_of(_all(group, name)) for name in shown} for group in groups)
+    means = tuple({name: intervals.mean_of(_all(group, name)) for name in shown} for group in groups)
     pairs = _pairs(groups, baseline)
     verdicts = _verdicts(pairs, metric)
     return Comparison(metric, tuple(groups), means, verdicts, tuple(_warnings(groups, metric, verdicts)), left_out)
@@ -131,7 +133,7 @@ def _verdicts(pairs: Sequence[tuple[Group, Group]], metric: str) -> tuple[Verdic
     if len(pairs) > MOST_COMPARISONS:
         return ()
     differences = [_difference(a, b, metric) for a, b in pairs]
-    corrected = iter(statistics.holm([d.p for d in differences if d]))
+    corrected = iter(corrections.holm([d.p for d in differences if d]))
     tests = sum(d is not None and not math.isnan(d.p) for d in differences)
     return tuple(
         _verdict(a, b, metric, d, next(corrected) if d else math.nan, tests)
@@ -140,18 +142,12 @@ def _verdicts(pairs: Sequence[tuple[Group, Group]], metric: str) -> tuple[Verdic
 
 
 def _difference(a: Group, b: Group, metric: str) -> Difference | None:
-    """Compare two groups by what their runs allow: pairs of the same seed, independent runs, or one model each."""
+    """Compare two groups by what their runs allow: by seeds, or single models by the images that they classify."""
     x, y = a.values(metric), b.values(metric)
-    common = sorted(seed for seed in x.keys() & y.keys() if seed is not None and len(x[seed]) == len(y[seed]) == 1)
-    fewer = min(len(x), len(y))
-    if len(common) >= 2 and len(common) == fewer:
-        return statistics.paired([x[seed][0] for seed in common], [y[seed][0] for seed in common])
-    first, second = _all(a, metric), _all(b, metric)
-    if len(first) >= 2 and len(second) >= 2:
-        return statistics.independent(first, second)
-    if len(first) == len(second) == 1 and metric.endswith(".accuracy"):
-        return _same_images(a.records, b.records, metric)
-    return None
+    if found := policy.difference(x, y):
+        return found
+    single = len(_all(a, metric)) == len(_all(b, metric)) == 1
+    return _same_images(a.records, b.records, metric) if single and metric.endswith(".accuracy") else None
 
 
 def _same_images(first: Sequence[Record], second: Sequence[Record], metric: str) -> Difference | None:
@@ -183,7 +179,7 @@ def _verdict(a: Group, b: Group, metric: str, d: Difference | None, p: float, te
         text = f"{first} against {second}{shared}: too few runs to compare; give each at least 6 seeds, seed='range(6)'"
         return Verdict(a.name, b.name, metric, None, p, False, None, text)
     metric = "test.accuracy" if d.test == "McNemar" else metric
-    needed = None if d.test == "McNemar" else statistics.seeds_needed(d, tests)
+    needed = None if d.test == "McNemar" else power.seeds_needed(d, tests)
     better, worse = (a, b) if (d.value > 0) == higher_is_better(metric) else (b, a)
     found = p <= LEVEL  # NaN is not
     text = _text(_names(better, worse), metric, d, p, found, needed, tests)
@@ -229,7 +225,7 @@ def _text(
     if found:
         return f"{better} beats {worse}{shared} by {amount} of {metric} ({runs}, {p_value})"
     text = f"{better} and {worse}{shared} are not distinguishable with {runs}: {amount} of {metric} ({p_value})"
-    fewest = statistics.fewest_pairs(tests)
+    fewest = power.fewest_pairs(tests)
     if d.test == "sign-flip" and d.n < fewest:
         text += f"; the exact test needs {fewest} seeds at least"
         if needed is not None and needed > fewest:

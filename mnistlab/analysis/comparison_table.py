@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from mnistlab.analysis.compare import Comparison, points, shown
-from mnistlab.statistics.tests import Mean
+from mnistlab.statistics.intervals import Mean
 from mnistlab.system import files
 from mnistlab.system.flatten import as_text
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from mnistlab.cli import arguments as arguments_of
 from mnistlab.config import compose, schema
 from mnistlab.runs.environment import all_cores
-from mnistlab.statistics.tests import mean_of
+from mnistlab.statistics.intervals import mean_of
 from mnistlab.sweeps import records
 from mnistlab.sweeps import runner as sweep
 from mnistlab.sweeps.manifest import NAME as LEDGER

@@ -20,6 +20,7 @@ from mnistlab.papers import metrics, selection_bias
 from mnistlab.papers.metrics import amount
 from mnistlab.papers.results import Result, comparable
 from mnistlab.papers.spec import Claim
+from mnistlab.statistics import corrections, power
 from mnistlab.statistics import tests as statistics
 from mnistlab.statistics.tests import LEVEL, Difference
 
@@ -88,7 +89,7 @@ def beats(given: Mapping[str, Any], results: Results) -> tuple[str, str]:
     metric, sign = given["metric"], -1 if given.get("lower") else 1
     pairs = [tuple(_side(text, metric, results) for text in pair) for pair in given["beats"]]
     differences = [_difference(a, b, metric, len(pairs)) for a, b in pairs]
-    corrected = statistics.holm([d.p if d else math.nan for d in differences])
+    corrected = corrections.holm([d.p if d else math.nan for d in differences])
     if not all(a.values and b.values for a, b in pairs):
         return (
             UNRUN,
@@ -205,7 +206,7 @@ def _difference(a: Side, b: Side, metric: str, tests: int) -> Difference | None:
     x, y = a.values, b.values
     common = sorted(x.keys() & y.keys())
     if min(len(x), len(y)) >= 2:
-        if len(common) >= statistics.fewest_pairs(tests):
+        if len(common) >= power.fewest_pairs(tests):
             return statistics.paired([x[seed] for seed in common], [y[seed] for seed in common])
         return statistics.independent(list(x.values()), list(y.values()))
     alike = _common_seed(a, b)
@@ -222,7 +223,7 @@ def _common_seed(a: Side, b: Side) -> int | None:
 
 def _tested(a: Sequence[float], b: Sequence[float]) -> Difference:
     """Compare values of the same runs: by the exact test, or with too few of them by Welch's."""
-    return statistics.paired(a, b) if len(a) >= statistics.fewest_pairs() else statistics.independent(a, b)
+    return statistics.paired(a, b) if len(a) >= power.fewest_pairs() else statistics.independent(a, b)
 
 
 def _pair(a: Side, b: Side, metric: str, d: Difference | None, p: float) -> str:

@@ -15,7 +15,7 @@ from mnistlab.papers.results import Result, comparable
 from mnistlab.papers.spec import Paper
 from mnistlab.papers.tables import reported, with_interval
 from mnistlab.runs.record import Group
-from mnistlab.statistics.tests import Mean, mean_of
+from mnistlab.statistics.intervals import Mean, mean_of
 from mnistlab.system.random import stream
 
 SWEPT = ("train.loss", "train.accuracy", "validation.accuracy", "test.accuracy")  # metrics of a swept row

@@ -18,7 +18,7 @@ from mnistlab.reporting import plots
 from mnistlab.reporting.plots import Series
 from mnistlab.runs import figures
 from mnistlab.runs.figures import Drawing
-from mnistlab.statistics.tests import mean_of
+from mnistlab.statistics.intervals import mean_of
 from mnistlab.sweeps import figures as of_sweeps
 from mnistlab.system import files
 

@@ -14,8 +14,8 @@ from mnistlab.metrics.classification import wilson
 from mnistlab.papers import external_rows, metrics, runner
 from mnistlab.papers.spec import Row
 from mnistlab.runs.record import Record
-from mnistlab.statistics import tests
-from mnistlab.statistics.tests import Mean
+from mnistlab.statistics import intervals
+from mnistlab.statistics.intervals import Mean
 from mnistlab.sweeps import records
 from mnistlab.system.flatten import as_text, look_up
 
@@ -86,7 +86,7 @@ class Result:
 
     def mean(self, metric: str) -> Mean:
         """Return the mean over the seeds."""
-        return tests.mean_of(list(self.values(metric).values()))
+        return intervals.mean_of(list(self.values(metric).values()))
 
 
 def read(row: Row, folder: Path, near: bool = False) -> Result:

@@ -12,7 +12,7 @@ from mnistlab.papers.claims import Finding
 from mnistlab.papers.metrics import amount
 from mnistlab.papers.results import Result
 from mnistlab.papers.spec import Figures, Paper, Row
-from mnistlab.statistics.tests import Mean
+from mnistlab.statistics.intervals import Mean
 from mnistlab.system import files
 
 HEADER = ["row", "metric", "paper", "ours", "a single run", "runs", "verdict"]

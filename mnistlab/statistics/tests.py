@@ -13,20 +13,10 @@ from warnings import catch_warnings, simplefilter
 
 import numpy as np
 
+from mnistlab.statistics.intervals import mean_of
+
 LEVEL = 0.05  # of every test, after Holm's correction
-POWER = 0.8  # of the number of seeds that is recommended
 EXACT_TO = 14  # pairs: 2^14 sign patterns are enumerated, beyond them 20,000 are drawn
-MOST_SEEDS = 10_000
-
-
-@dataclass(frozen=True)
-class Mean:
-    """Mean of n values, their standard deviation and half the width of the 95 % t-interval; NaN where n is 1."""
-
-    n: int
-    mean: float
-    sd: float
-    half: float
 
 
 @dataclass(frozen=True)
@@ -44,15 +34,6 @@ class Difference:
     p: float
     effect: float
     sd: float  # of the pairs, or pooled over independent groups
-
-
-def mean_of(values: Sequence[float]) -> Mean:
-    """Return mean, standard deviation (n - 1) and t-interval: mean +/- t(0.975, n - 1) sd / sqrt(n)."""
-    x = np.asarray(values, dtype=float)
-    if len(x) < 2:
-        return Mean(len(x), float(x.mean()) if len(x) else math.nan, math.nan, math.nan)
-    sd = float(x.std(ddof=1))
-    return Mean(len(x), float(x.mean()), sd, _t(len(x) - 1) * sd / math.sqrt(len(x)))
 
 
 def paired(a: Sequence[float], b: Sequence[float]) -> Difference:
@@ -119,56 +100,3 @@ def mcnemar(first_right: np.ndarray, second_right: np.ndarray) -> Difference:
     half = 1.959964 * math.sqrt(max(told_apart / images - value**2, 0.0) / images)
     effect = (only_first - only_second) / told_apart if told_apart else 0.0
     return Difference("McNemar", told_apart, value, half, p, effect, math.nan)
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Return p-values corrected for their number, so that one false finding among all stays below the level.
-
-    Holm 1979: the smallest is multiplied by m, the next by m - 1, and so on, none below the one before it.
-    """
-    corrected, largest = [math.nan] * len(p_values), 0.0
-    known = [i for i, p in enumerate(p_values) if not math.isnan(p)]
-    for rank, i in enumerate(sorted(known, key=lambda i: p_values[i])):
-        largest = max(largest, min(1.0, (len(known) - rank) * p_values[i]))
-        corrected[i] = largest
-    return corrected
-
-
-def fewest_pairs(comparisons: int = 1) -> int:
-    """Return how many pairs the sign-flip test needs for any p below the level: 2 / 2^n <= 0.05 / comparisons."""
-    return math.ceil(math.log2(2 * max(1, comparisons) / LEVEL))
-
-
-def seeds_needed(difference: Difference, comparisons: int = 1) -> int | None:
-    """Return how many seeds a difference of this size needs to be found four times out of five, or None if too many.
-
-    By the power of the t-test (noncentral t) at the level divided by the number of comparisons, with the spread that
-    was seen; never fewer than the exact test can use.
-    """
-    if not (difference.sd > 1e-9 * abs(difference.value) > 0):
-        return None
-    groups = 1 if difference.test == "sign-flip" else 2
-    standardised = abs(difference.value) / difference.sd
-
-    def power(n: int) -> float:
-        from scipy.stats import nct, t
-
-        freedom = groups * (n - 1)
-        shift = standardised * math.sqrt(n / groups)
-        limit = t.ppf(1 - LEVEL / comparisons / 2, freedom)
-        return float(nct.sf(limit, freedom, shift))
-
-    least = fewest_pairs(comparisons) if groups == 1 else 2
-    if power(MOST_SEEDS) < POWER:
-        return None
-    low, high = least - 1, MOST_SEEDS
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if power(middle) >= POWER else (middle, high)
-    return high
-
-
-def _t(freedom: int) -> float:
-    from scipy.special import stdtrit  # a twentieth of the import time of scipy.stats
-
-    return float(stdtrit(freedom, 0.975))

@@ -16,7 +16,7 @@ from mnistlab.reporting import plots
 from mnistlab.reporting.plots import Series, TrainingCurve
 from mnistlab.runs.figures import Drawing
 from mnistlab.runs.record import Group
-from mnistlab.statistics.tests import mean_of
+from mnistlab.statistics.intervals import mean_of
 from mnistlab.system import files
 from mnistlab.system.flatten import as_text
 

@@ -16,7 +16,7 @@ from mnistlab.reporting import html
 from mnistlab.runs import html_report
 from mnistlab.runs.html_report import Standing
 from mnistlab.runs.record import Group, Record
-from mnistlab.statistics.tests import Mean
+from mnistlab.statistics.intervals import Mean
 from mnistlab.sweeps import manifest, summary
 from mnistlab.sweeps.figures import choose
 from mnistlab.sweeps.manifest import Entry, Ledger

@@ -14,7 +14,8 @@ from scipy import stats
 
 from mnistlab.analysis import comparison_table
 from mnistlab.analysis.compare import as_json, compare, higher_is_better, points, shown
-from mnistlab.statistics.tests import holm, paired
+from mnistlab.statistics.corrections import holm
+from mnistlab.statistics.tests import paired
 from mnistlab.sweeps.records import of_paths
 from mnistlab.system.errors import RequestError
 

@@ -13,17 +13,12 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from mnistlab.analysis.compare import compare
+from mnistlab.statistics import intervals
 from mnistlab.statistics import tests as statistics
-from mnistlab.statistics.tests import (
-    Difference,
-    fewest_pairs,
-    holm,
-    independent,
-    mcnemar,
-    mean_of,
-    paired,
-    seeds_needed,
-)
+from mnistlab.statistics.corrections import holm
+from mnistlab.statistics.intervals import mean_of
+from mnistlab.statistics.power import fewest_pairs, seeds_needed
+from mnistlab.statistics.tests import Difference, independent, mcnemar, paired
 
 rng = np.random.default_rng(0)
 p_values = st.lists(st.floats(0, 1), min_size=1, max_size=12)
@@ -66,7 +61,7 @@ def test_no_value_has_not_even_a_mean():
 
 
 def test_equal_values_have_an_interval_of_no_width():
-    assert mean_of([0.5, 0.5, 0.5]) == statistics.Mean(3, 0.5, 0.0, 0.0)
+    assert mean_of([0.5, 0.5, 0.5]) == intervals.Mean(3, 0.5, 0.0, 0.0)
 
 
 def test_a_value_that_is_not_a_number_spoils_the_mean_and_says_so():

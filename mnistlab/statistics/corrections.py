@@ -1,0 +1,19 @@
+"""Corrections for several comparisons."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p-values corrected for their number, so that one false finding among all stays below the level.
+
+    Holm 1979: the smallest is multiplied by m, the next by m - 1, and so on, none below the one before it.
+    """
+    corrected, largest = [math.nan] * len(p_values), 0.0
+    known = [i for i, p in enumerate(p_values) if not math.isnan(p)]
+    for rank, i in enumerate(sorted(known, key=lambda i: p_values[i])):
+        largest = max(largest, min(1.0, (len(known) - rank) * p_values[i]))
+        corrected[i] = largest
+    return corrected

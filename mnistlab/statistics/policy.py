@@ -1,0 +1,25 @@
+"""Which test is made of which runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from mnistlab.statistics import tests
+from mnistlab.statistics.tests import Difference
+
+Values = Mapping[int | None, Sequence[float]]  # of a metric, by seed; runs whose seed is not known under None
+
+
+def difference(first: Values, second: Values) -> Difference | None:
+    """Return how two groups of runs differ, by the test that their runs allow; None where they allow none.
+
+    Pairs by seed are tested where every seed of the smaller group is in the other one too, by the sign-flip test;
+    otherwise two runs or more on each side are taken as independent (Welch).
+    """
+    common = sorted(
+        seed for seed in first.keys() & second.keys() if seed is not None and len(first[seed]) == len(second[seed]) == 1
+    )
+    if len(common) >= 2 and len(common) == min(len(first), len(second)):
+        return tests.paired([first[seed][0] for seed in common], [second[seed][0] for seed in common])
+    a, b = ([value for values in group.values() for value in values] for group in (first, second))
+    return tests.independent(a, b) if len(a) >= 2 and len(b) >= 2 else None
