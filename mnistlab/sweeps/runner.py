@@ -25,7 +25,8 @@ from mnistlab.runs.status import Status
 from mnistlab.sweeps import html_report, manifest, records, summary
 from mnistlab.sweeps.grid import Plan, plan, write_multirun
 from mnistlab.sweeps.job import Job
-from mnistlab.sweeps.launchers.base import LAUNCHERS, shares
+from mnistlab.sweeps.launchers.joblib import shares
+from mnistlab.sweeps.launchers.registry import LAUNCHERS
 from mnistlab.sweeps.manifest import Ledger
 from mnistlab.system import console, files, output
 from mnistlab.system.console import HINT, RESULT

@@ -23,7 +23,7 @@ from mnistlab.runs import status
 from mnistlab.runs.environment import all_cores
 from mnistlab.sweeps import manifest, records
 from mnistlab.sweeps.grid import plan
-from mnistlab.sweeps.launchers.base import shares
+from mnistlab.sweeps.launchers.joblib import shares
 from mnistlab.system import locks
 from mnistlab.system.errors import RequestError
 
@@ -268,7 +268,7 @@ def test_every_launcher_gives_the_same_bytes(launcher: str, finished: Path) -> N
 def test_jobs_share_the_cores(
     n_jobs: int, jobs: int, cores: int, expected: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mnistlab.sweeps.launchers.base.all_cores", lambda: cores)
+    monkeypatch.setattr("mnistlab.sweeps.launchers.joblib.all_cores", lambda: cores)
     assert shares({"n_jobs": n_jobs}, jobs) == expected
 
 

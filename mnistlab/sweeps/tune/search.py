@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from mnistlab.config.compose import quoted
 from mnistlab.runs import status
 from mnistlab.sweeps.grid import plan
-from mnistlab.sweeps.launchers.base import Worker
+from mnistlab.sweeps.launchers.joblib import Worker
 from mnistlab.sweeps.tune.space import Dimension
 from mnistlab.system import files
 from mnistlab.system.errors import Pruned, RequestError

@@ -1,0 +1,120 @@
+"""Several jobs at a time on this machine, each in a process of joblib's (loky)."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import suppress
+from typing import Any
+
+from mnistlab.runs.environment import all_cores
+from mnistlab.sweeps.job import Job, in_worker, start_worker
+from mnistlab.sweeps.launchers.base import Launcher, one_line
+from mnistlab.system.errors import RequestError
+from mnistlab.system.signals import GRACE, end_with, quiet_start
+
+
+def joblib(jobs: Sequence[Job], settings: Mapping[str, Any], of: int) -> Launcher:
+    """Run ``n_jobs`` at a time, each in a process of joblib's (loky), on an equal share of the cores.
+
+    Every process is a pool of its own: in a common one, a job that is killed takes its neighbours with it and what
+    had not begun is never run. A process is used again for the next job, so that imports are paid once.
+    """
+    n_jobs, cores = shares(settings, of)
+    n_jobs = min(n_jobs, len(jobs))
+    waiting, running = deque(jobs), dict[Future[None], tuple[Worker, Job]]()
+    pool = [Worker() for _ in range(n_jobs)]
+    try:
+        for worker in pool[: len(waiting)]:
+            job = waiting.popleft()
+            running[worker.start(job, cores)] = worker, job
+        while running:
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                worker, job = running.pop(future)
+                lost = worker.end_of(future)
+                if waiting:
+                    following = waiting.popleft()
+                    running[worker.start(following, cores)] = worker, following
+                yield job, lost
+    finally:
+        for worker, _ in running.values():
+            worker.interrupt()
+        wait(running, timeout=GRACE)
+        for worker in pool:
+            worker.close()
+
+
+def shares(settings: Mapping[str, Any], jobs: int) -> tuple[int, int]:
+    """Return how many of a sweep's jobs run at once, and the cores of each. ``n_jobs``: -1 all cores, -2 all but one.
+
+    The share of a job is that of the whole sweep, also when only some of it is resumed: with other threads other last
+    bits would come out.
+    """
+    asked = settings.get("n_jobs", -1)
+    if isinstance(asked, bool) or not isinstance(asked, int) or asked == 0:
+        raise RequestError(
+            f"hydra.launcher.n_jobs={asked}: a whole number of 1 or more, or -1 for all cores, was expected"
+        )
+    at_once = min(jobs, asked if asked > 0 else max(1, all_cores() + 1 + asked))
+    return at_once, max(1, all_cores() // at_once)
+
+
+class Worker:
+    """One process of joblib's, made again when it was killed."""
+
+    def __init__(self) -> None:
+        self._open()
+
+    def _open(self) -> None:
+        from joblib.externals.loky import ProcessPoolExecutor
+
+        self.pool = ProcessPoolExecutor(max_workers=1, initializer=end_with, initargs=(os.getpid(),))
+        self.broken = False
+        with quiet_start():
+            self.ready: Future[int] = self.pool.submit(start_worker)
+
+    def start(self, job: Job, cores: int, watch: Callable[..., None] | None = None) -> Future[None]:
+        """Give the process its next job."""
+        if self.broken:
+            self._open()
+        future: Future[None] = self.pool.submit(in_worker, job, cores, watch)
+        return future
+
+    def end_of(self, future: Future[None]) -> str | None:
+        """Return why the job's process was lost, or None."""
+        from joblib.externals.loky.process_executor import BrokenProcessPool
+
+        try:
+            future.result()
+        except BrokenProcessPool as error:
+            self.broken = True
+            self.pool.shutdown(wait=False, kill_workers=True)
+            return _killed_by(str(error))
+        except KeyboardInterrupt:
+            return "it was interrupted"
+        except Exception as error:
+            return one_line(error)
+        return None
+
+    def interrupt(self) -> None:
+        """Let the job write down that it was interrupted; a process that has not begun it simply ends."""
+        if not self.ready.done() or self.ready.exception():
+            self.close()
+            return
+        with suppress(ProcessLookupError):
+            os.kill(self.ready.result(), signal.SIGTERM)
+
+    def close(self) -> None:
+        self.pool.shutdown(wait=True, kill_workers=True)
+
+
+def _killed_by(message: str) -> str:
+    found = re.search(r"exit codes of the workers are \{(\w+)\((-?\d+)\)", message)
+    name = found[1] if found else "an unknown cause"
+    hint = "; the system does so when memory runs out: try a smaller hydra.launcher.n_jobs" if name == "SIGKILL" else ""
+    return f"its process was ended by {name}{hint}"
