@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mnistlab.cli import arguments as arguments_of
-from mnistlab.inference.predict import image_io, preprocessing, results
+from mnistlab.inference.predict import image_io, pipeline, preprocessing, results
 from mnistlab.system import output
 from mnistlab.system.errors import RequestError, RunError, did_you_mean
 
@@ -42,7 +42,6 @@ Usage: mnistlab predict RUN PICTURE [PICTURE ...] [options]
 OPTIONS = ("--as", "--invert", "--show")
 WAYS = ("auto", "digit", "object", "raw")
 INVERT: dict[str, bool | None] = {"auto": None, "yes": True, "no": False}
-BATCH = 256  # pictures that are predicted at once
 
 
 @dataclass(frozen=True)
@@ -68,10 +67,7 @@ def main(arguments: list[str]) -> int:
 
     run = open_run(request.run)
     style = preprocessing.style_of_run(run, request.way)
-    found: list[results.Predicted] = []
-    failed: list[results.Failed] = []
-    for batch in _batches(_prepared(run, files, style, request.dark, failed)):
-        found += _predict(run, batch)
+    found, failed = pipeline.predict(run, files, style, request.dark)
     output.show(results.as_json(run, style, found, failed), results.table(found, run.class_names))
     if request.show and found:
         _show(request.show, run, found)
@@ -103,56 +99,6 @@ def parse(arguments: Sequence[str]) -> Request:
     if show and show.exists() and not show.is_file():
         raise RequestError(f"--show {show}: this is no file, and is not replaced; choose another name")
     return Request(words[0], words[1:], way, INVERT[invert], show)
-
-
-def _prepared(
-    run: SavedRun, files: Sequence[str], style: preprocessing.Style, dark: bool | None, failed: list[results.Failed]
-) -> Iterator[tuple[str, image_io.Picture, preprocessing.Prepared]]:
-    """Yield what the network sees of each file; say at once, and keep in ``failed``, what cannot be read."""
-    from tqdm import tqdm
-
-    bar = tqdm(files, desc="reading", unit=" pictures", disable=None if len(files) > 20 else True, leave=False)
-    for file in bar:
-        try:
-            picture = image_io.read(file)
-            yield file, picture, preprocessing.prepare(picture, run.network.image_shape, style, dark)
-        except image_io.UnreadableError as error:
-            failed.append(results.Failed(file, str(error)))
-            print(f"mnistlab predict: {results.plain(file)}: {error}", file=sys.stderr)  # noqa: T201
-
-
-def _batches(
-    prepared: Iterator[tuple[str, image_io.Picture, preprocessing.Prepared]],
-) -> Iterator[list[tuple[str, image_io.Picture, preprocessing.Prepared]]]:
-    from itertools import islice
-
-    while batch := list(islice(prepared, BATCH)):
-        yield batch
-
-
-def _predict(
-    run: SavedRun, batch: Sequence[tuple[str, image_io.Picture, preprocessing.Prepared]]
-) -> list[results.Predicted]:
-    from threadpoolctl import threadpool_limits
-
-    images = np.stack([prepared.image for _, _, prepared in batch])
-    with threadpool_limits(run.threads):
-        probabilities = run.network.predict(images)
-    if not np.isfinite(probabilities).all():
-        raise RunError(f"{run.given}: the network overflows on these pictures; the model is not usable, train it again")
-    return [
-        results.Predicted(file, probs, prepared, (picture.height, picture.width), _thumbnail(picture.grey))
-        for (file, picture, prepared), probs in zip(batch, probabilities, strict=True)
-    ]
-
-
-def _thumbnail(grey: np.ndarray) -> np.ndarray:
-    """Return a small version for the picture of all, so that hundreds of inputs are not kept."""
-    from PIL import Image
-
-    image = Image.fromarray(grey)
-    image.thumbnail((112, 112), Image.Resampling.BILINEAR)
-    return np.asarray(image)
 
 
 def _show(path: Path, run: SavedRun, found: Sequence[results.Predicted]) -> None:

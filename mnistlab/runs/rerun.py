@@ -1,0 +1,145 @@
+"""A run repeated from what it saved, and whether the same came out, and if not, why."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from mnistlab.config import compose
+from mnistlab.config.tracking import NoTracking
+from mnistlab.runs import environment, pipeline, saved_config, status
+from mnistlab.runs.resume import conclude, started_in, threads_of
+from mnistlab.system import files
+from mnistlab.system.errors import RequestError
+from mnistlab.system.flatten import as_text, flat
+
+SHOWN = 10  # metrics that differ
+
+
+HYDRA = ("hydra.yaml", "overrides.yaml")
+
+
+@dataclass(frozen=True)
+class Repetition:
+    """A run, its repetition, and what each left: metrics.json and environment.json."""
+
+    run: str  # as the user named it
+    directory: Path  # of the repetition
+    identical: bool  # whether the bytes of metrics.json are the same
+    metrics_before: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+    environment_before: Mapping[str, Any]
+    environment: Mapping[str, Any]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what ``--json`` says."""
+        return {
+            "run": self.run,
+            "directory": self.directory,
+            "identical": self.identical,
+            "metrics": _changed(self.metrics_before, self.metrics),
+            "environment": environment.differences(self.environment_before, self.environment),
+        }
+
+    def verdict(self) -> list[str]:
+        """Return the lines that say whether the same came out, and if not, which metrics and what else differ."""
+        differing = [
+            f"  {key}: {as_text(one)} -> {as_text(other)}"
+            for key, (one, other) in environment.differences(self.environment_before, self.environment).items()
+        ]
+        if self.identical:
+            lines = [f"identical: metrics.json of {self.directory} has the same bytes as that of {self.run}"]
+            return [*lines, "although the environment differs:", *differing] if differing else lines
+        changed = _changed(self.metrics_before, self.metrics)
+        number = len({**dict(flat(self.metrics_before)), **dict(flat(self.metrics))})
+        lines = [f"different: {len(changed)} of {number} metrics are not those of {self.run}"]
+        lines += [_change(key, *both) for key, both in list(changed.items())[:SHOWN]]
+        lines += [f"  and {len(changed) - SHOWN} more"] if len(changed) > SHOWN else []
+        if not changed:
+            lines.append("  the values are the same, the bytes are not: the file was written otherwise")
+        if not differing:
+            return [*lines, "the environment is the same in all that environment.json knows"]
+        return [*lines, "the environment differs:", *differing]
+
+
+def repeat(place: str, to: str | None, quiet: bool, command: tuple[str, ...]) -> Repetition:
+    """Run the completed run at ``place`` again, in the new directory ``to`` or one named by the time."""
+    directory = Path(place).absolute()
+    if not (directory / "status.json").is_file():
+        raise RequestError(f"{place}: no run lies here (there is no status.json)")
+    state = status.read(directory)
+    if state.state != "completed":
+        raise RequestError(f"{place}: this run is {state.state}, and only a completed one can be compared with")
+    cfg, metrics_before = saved_config.read(directory), _json(directory / "metrics.json", place)
+    about = environment.read(directory / "environment.json")
+    described = {name: _text(directory / ".hydra" / name) for name in HYDRA}
+    cfg.tracking = OmegaConf.structured(NoTracking)  # a repetition is a check of the run, not another result
+    if quiet:
+        cfg.report.console = "quiet"
+    new = _claim(to)
+    shown = files.shown(new)
+    context = pipeline.RunContext(new, command, described, started_in(about), threads=threads_of(about))
+    conclude(pipeline.carry_out(cfg, context))
+    return Repetition(
+        place,
+        shown,
+        files.read_bytes(new / "metrics.json") == files.read_bytes(directory / "metrics.json"),
+        metrics_before,
+        _json(new / "metrics.json", str(shown)),
+        about,
+        environment.read(new / "environment.json"),
+    )
+
+
+def _changed(was: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Return the metrics that differ, by dotted key: what they were and what they are."""
+    before, after = dict(flat(was)), dict(flat(now))
+    keys = {**before, **after}
+    return {key: (before.get(key), after.get(key)) for key in keys if before.get(key) != after.get(key)}
+
+
+def _change(key: str, before: Any, after: Any) -> str:
+    by = ""
+    if all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in (before, after)):
+        by = f" (by {after - before:+.3g})"
+    return f"  {key}: {_short(before)} -> {_short(after)}{by}"
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
+def _json(path: Path, place: str) -> dict[str, Any]:
+    try:
+        content = json.loads(files.read_text(path))
+    except (OSError, ValueError, RecursionError) as error:
+        raise RequestError(f"{place}: metrics.json is not readable ({error})") from None
+    if not isinstance(content, dict):
+        raise RequestError(f"{place}: metrics.json holds no metrics")
+    return content
+
+
+def _text(path: Path) -> str:
+    try:
+        return files.read_text(path)
+    except (OSError, ValueError):
+        return ""
+
+
+def _claim(to: str | None) -> Path:
+    if to is None:
+        return Path(compose.claim(f"outputs/{datetime.now():%Y-%m-%d/%H-%M-%S-%f}_rerun")).absolute()
+    path = Path(to).absolute()
+    try:
+        path.mkdir(parents=True)
+    except FileExistsError:
+        raise RequestError(f"--to {to}: it is there already; name a new directory") from None
+    compose.CLAIMED.add(path)
+    return path

@@ -1,0 +1,111 @@
+"""A run gone on with, from its checkpoint or from the start, and longer where it is asked for more epochs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig
+
+from mnistlab.config import schema
+from mnistlab.models.sklearn import SklearnModel
+from mnistlab.runs import environment, pipeline, saved_config, status
+from mnistlab.system import files
+from mnistlab.system.errors import RequestError, RunError
+from mnistlab.training import checkpoint
+from mnistlab.training.config import MOST_THREADS
+
+KEY = checkpoint.EPOCHS
+
+
+def is_run(directory: Path) -> bool:
+    """Return whether this is the directory of a run, perhaps of one that was cut off before it wrote its status."""
+    return (directory / "status.json").exists() or (directory / ".hydra").is_dir()
+
+
+def started_in(about: dict[str, Any]) -> Path:
+    """Return where a run was started, from which its relative paths count, or this directory if that is gone."""
+    place = about.get("directory")
+    known = isinstance(place, str) and "\0" not in place and Path(place).is_dir()
+    return Path(place) if known else Path.cwd()  # type: ignore[arg-type]
+
+
+def threads_of(about: dict[str, Any]) -> int | None:
+    """Return the BLAS threads of a run, with which the same bits come out."""
+    threads = about.get("threads")
+    known = isinstance(threads, int) and not isinstance(threads, bool) and 1 <= threads <= MOST_THREADS
+    return threads if known else None
+
+
+def conclude(outcome: pipeline.Outcome) -> None:
+    """Raise the error of a run that did not come to its end."""
+    if outcome.status:
+        kept = f" (what was written is kept in {files.shown(outcome.directory)})" if outcome.directory else ""
+        raise (RunError if outcome.status == 1 else RequestError)(outcome.message + kept)
+
+
+def resume(directory: Path, epochs: int | None, quiet: bool, command: tuple[str, ...]) -> bool:
+    """Go on with a run to its end, or to so many epochs; return False where it is completed and nothing was asked.
+
+    Raises `RequestError` or `RunError` where it does not come to its end.
+    """
+    place = files.shown(directory)
+    state = status.read(directory)
+    if state.state == "running":
+        raise RequestError(f"{place}: this run is running (process {state.pid} on {state.host})")
+    cfg, about = saved_config.read(directory), environment.read(directory / "environment.json")
+    described = {}
+    if epochs is not None:
+        _refuse_epochs(epochs, cfg, directory, place)
+        cfg.trainer.epochs = epochs
+        described["overrides.yaml"] = yaml.safe_dump(_overrides(directory, epochs))
+    elif state.state == "completed" and (directory / "metrics.json").exists():
+        return False
+    if quiet:
+        cfg.report.console = "quiet"
+    context = pipeline.RunContext(
+        directory, command, described, started_in(about), resumes=True, threads=threads_of(about)
+    )
+    conclude(pipeline.carry_out(cfg, context))
+    return True
+
+
+def _refuse_epochs(epochs: int, cfg: DictConfig, directory: Path, place: Path) -> None:
+    """Refuse another number of epochs where the run would not be what it had been with that number from the start."""
+    made = schema.experiment(cfg)
+    if isinstance(made.model, SklearnModel):
+        raise RequestError(f"{KEY}={epochs}: a model of scikit-learn is fitted at once, not epoch by epoch")
+    planned = made.trainer.epochs
+    if epochs != planned and made.schedule.by_total:
+        name = type(made.schedule).__name__
+        raise RequestError(
+            f"{KEY}={epochs}: the schedule {name} spreads the learning rate over all epochs, so the first ones would "
+            f"have been trained otherwise; start a new run, or leave it at {planned}"
+        )
+    path = directory / checkpoint.NAME
+    values = checkpoint.load(path).values if path.exists() else None
+    epoch = values.get("epoch") if isinstance(values, dict) else None
+    trained = epoch - 1 if isinstance(epoch, int) else 0
+    if epochs <= trained:
+        raise RequestError(f"{KEY}={epochs}: {trained} epochs are trained already; take more, or leave it out")
+    if trained < planned and _stopped_early(directory):
+        raise RequestError(f"{KEY}={epochs}: {place} stopped early, after {trained} epochs, and would again")
+
+
+def _stopped_early(directory: Path) -> bool:
+    try:
+        return json.loads(files.read_text(directory / "metrics.json")).get("stopped_early") is True
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return False
+
+
+def _overrides(directory: Path, epochs: int) -> list[str]:
+    """Return the overrides of a run with another number of epochs."""
+    try:
+        said = yaml.safe_load(files.read_text(directory / ".hydra" / "overrides.yaml"))
+    except (OSError, ValueError, yaml.YAMLError, RecursionError):
+        said = None
+    words = [word for word in said if isinstance(word, str)] if isinstance(said, list) else []
+    return [*(word for word in words if word.partition("=")[0].lstrip("+") != KEY), f"{KEY}={epochs}"]
