@@ -148,12 +148,11 @@ def load(command: str) -> Callable[[list[str]], int]:
     """Return what runs a command, imported now: none waits for the libraries of another."""
     if command in RUNNING:
         os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting
-    module, _, function = COMMANDS[command].partition(":")
-    work: Callable[[list[str]], int] = getattr(import_module(f"mnistlab.cli.{module}"), function or "main")
+    work: Callable[[list[str]], int] = import_module(f"mnistlab.cli.{COMMANDS[command]}").main
     return work
 
 
-COMMANDS = {  # where each is: a module of this package, and its function where that is not main
+COMMANDS = {  # the module of this package whose `main` runs it
     "train": "train",
     "resume": "resume",
     "rerun": "rerun",
@@ -162,8 +161,8 @@ COMMANDS = {  # where each is: a module of this package, and its function where 
     "tune": "tune",
     "gridsearch": "gridsearch",
     "reproduce": "reproduce",
-    "explain": "explain:explain",
-    "gradcheck": "explain:gradcheck",
+    "explain": "explain",
+    "gradcheck": "gradcheck",
     "lr-find": "lr_find",
     "doctor": "doctor",
     "evaluate": "evaluate",

@@ -41,3 +41,25 @@ def split(
         else:
             words.append(argument)
     return words, given, found
+
+
+def with_numbers(
+    command: str, arguments: Sequence[str], numbers: Sequence[str] = ()
+) -> tuple[list[str], dict[str, int]]:
+    """Return the overrides, and the numbers that were given."""
+    overrides: list[str] = []
+    found: dict[str, int] = {}
+    remaining = iter(arguments)
+    for argument in remaining:
+        name, given, value = argument.partition("=")
+        if name in numbers:
+            value = value if given else next(remaining, "")
+            if not value.isdecimal() or not int(value):
+                raise RequestError(f"{name}={value}: a whole number of 1 or more was expected")
+            found[name] = int(value)
+        elif argument.startswith("-"):
+            near = did_you_mean(name, [*numbers, *known_everywhere(command)])
+            raise RequestError(f"{argument}: unknown option; see `mnistlab {command} --help`{near}")
+        else:
+            overrides.append(argument)
+    return overrides, found

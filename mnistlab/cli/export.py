@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnistlab.cli import arguments as arguments_of
-from mnistlab.system import files, output
+from mnistlab.inference.export.formats import FORMATS, write
+from mnistlab.system import output
 from mnistlab.system.errors import RequestError, did_you_mean
 
 if TYPE_CHECKING:
-    from mnistlab.nn.network import Network
+    pass
 
 USAGE = """\
 Usage: mnistlab export RUN --format FORMAT [--to FOLDER]
@@ -27,8 +28,6 @@ Usage: mnistlab export RUN --format FORMAT [--to FOLDER]
   --to FOLDER           where to write, if not in outputs/export/<run>
   --json                one JSON object instead
 """
-
-Contents = dict[str, bytes]  # of files, by name
 
 
 def main(arguments: list[str]) -> int:
@@ -46,7 +45,7 @@ def main(arguments: list[str]) -> int:
     if inside and (run.directory / "status.json").exists():  # a model that was copied alone is in no run
         raise RequestError(f"--to {folder}: this is inside the run; nothing is written into a run")
     contents = FORMATS[chosen](run.network, run.class_names)
-    _write(folder, contents)
+    write(folder, contents)
     sizes = ", ".join(f"{folder / name} ({len(content):,} bytes)" for name, content in contents.items())
     parameters = int(run.network.theta.size)
     written = [{"path": folder / name, "bytes": len(content)} for name, content in contents.items()]
@@ -69,60 +68,3 @@ def parse(arguments: Sequence[str]) -> tuple[str, str, str | None]:
         near = did_you_mean(given["--format"], FORMATS)
         raise RequestError(f"--format {given['--format']}: choose one of {', '.join(FORMATS)}{near}")
     return words[0], given["--format"], given.get("--to")
-
-
-def _write(folder: Path, contents: Contents) -> None:
-    """Write the files; one that is there already and holds something else is left alone, and so are all."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, content in contents.items():
-            path = folder / name
-            if path.exists() and not (path.is_file() and path.read_bytes() == content):
-                raise RequestError(f"{path}: it is there already; remove it, or choose another folder with --to")
-        for name, content in contents.items():
-            files.write(folder / name, content)
-    except OSError as error:
-        raise RequestError(
-            f"{error.filename or folder}: {error.strerror or error}; choose another place with --to"
-        ) from None
-
-
-def _onnx(network: Network, class_names: tuple[str, ...]) -> Contents:
-    try:
-        import onnx  # noqa: F401
-    except ImportError:
-        raise RequestError(
-            '--format onnx: the package onnx is not installed; `pip install "mnistlab[onnx]"`, or take --format numpy'
-        ) from None
-    from mnistlab.inference.export import onnx as onnx_graph
-
-    return {"model.onnx": onnx_graph.model(network, class_names)}
-
-
-def _numpy(network: Network, class_names: tuple[str, ...]) -> Contents:
-    from mnistlab.inference.export import npz, numpy_source
-
-    return {
-        "predict.py": numpy_source.source(network).encode(),
-        "weights.npz": npz.npz(network, class_names),
-    }
-
-
-def _npz(network: Network, class_names: tuple[str, ...]) -> Contents:
-    from mnistlab.inference.export import npz
-
-    return {"model.npz": npz.npz(network, class_names)}
-
-
-def _safetensors(network: Network, class_names: tuple[str, ...]) -> Contents:
-    from mnistlab.models import model_file
-
-    return {"model.safetensors": model_file.model_bytes(network, class_names)}
-
-
-FORMATS: dict[str, Callable[[Network, tuple[str, ...]], Contents]] = {
-    "onnx": _onnx,
-    "numpy": _numpy,
-    "npz": _npz,
-    "safetensors": _safetensors,
-}

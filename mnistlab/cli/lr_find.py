@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
 
-import numpy as np
-
+from mnistlab.analysis.lr_find import LEAST, MOST, STEPS, Request, find
 from mnistlab.cli import arguments as arguments_of
-from mnistlab.system import files, output
+from mnistlab.system import console, files, output
 from mnistlab.system.errors import RequestError, RunError
-
-if TYPE_CHECKING:
-    from mnistlab.config.schema import Experiment
-
-LEAST, MOST, STEPS = 1e-6, 10.0, 200
 
 USAGE = f"""\
 Usage: mnistlab lr-find [group=option ...] [key=value ...] [options]
@@ -36,94 +26,31 @@ Usage: mnistlab lr-find [group=option ...] [key=value ...] [options]
 """
 
 
-@dataclass(frozen=True)
-class Request:
-    """What the command line asks for."""
-
-    overrides: list[str]
-    least: float
-    most: float
-    steps: int
-    to: str | None
-
-
 def main(arguments: list[str]) -> int:
     """Run the range test as the arguments say; return the exit status."""
     if {"-h", "--help"} & {*arguments}:
         print(USAGE, end="")  # noqa: T201
         return 0
-    from mnistlab.config import compose, schema
-    from mnistlab.nn.architectures import Model
-    from mnistlab.system import console
-    from mnistlab.training.lr_range_test import smoothed, suggest
-
-    request = parse(arguments)
     console.start("quiet")
-    made = schema.experiment(compose.compose(request.overrides))
-    if not isinstance(made.model, Model):
-        kind = type(made.model).__name__
-        raise RequestError(f"model: {kind} is scikit-learn's and has no learning rate; choose a network")
-    rates = np.geomspace(request.least, request.most, request.steps)
-    found = _measure(made, rates)
-    if not len(found):
-        raise RunError("the loss is not finite before the first step; try another init")
-    smooth = smoothed(found, request.steps)
-    suggestion = suggest(rates, smooth)
-    folder = _folder(request.to)
-    about: dict[str, Any] = asdict(suggestion) if suggestion else {"lr": None}
-    about |= {"optimizer": type(made.optimizer).__name__, "seed": made.seed}
-    _write(folder, rates[: len(found)], found, smooth, about)
+    test = find(parse(arguments))
+    rates, suggestion, place = test.rates, test.suggestion, files.shown(test.folder)
     if suggestion is None:
-        print(f"pictures and numbers     {files.shown(folder)}")  # noqa: T201
+        print(f"pictures and numbers     {place}")  # noqa: T201
         raise RunError(
-            f"the loss never fell by 5 % between {rates[0]:.2g} and {rates[len(found) - 1]:.2g}, so there is no rate to"
-            " suggest; try a wider range with --from and --until, more --steps, or another init"
+            f"the loss never fell by 5 % between {rates[0]:.2g} and {rates[len(test.losses) - 1]:.2g}, so there is no "
+            "rate to suggest; try a wider range with --from and --until, more --steps, or another init"
         )
     lines = [
         f"suggested                optimizer.lr={suggestion.lr:g}",
         f"steepest descent         at {suggestion.steepest:.2g}",
-        f"smallest loss            {smooth.min():.4g} at {suggestion.smallest:.2g}; the suggestion is a third at most",
-        f"pictures and numbers     {files.shown(folder)}",
+        f"smallest loss            {test.smoothed.min():.4g} at {suggestion.smallest:.2g}; "
+        "the suggestion is a third at most",
+        f"pictures and numbers     {place}",
     ]
     if suggestion.still_falling:
         lines.append(f"the loss still falls at {rates[-1]:g}: look further with --until {10 * rates[-1]:g}")
-    output.show({"directory": files.shown(folder), **about}, "\n".join(lines))
+    output.show({"directory": place, **test.about}, "\n".join(lines))
     return 0
-
-
-def _measure(made: Experiment, rates: np.ndarray) -> np.ndarray:
-    """Return the loss of every step, as far as it is finite; the test part is not there to be seen."""
-    from threadpoolctl import threadpool_limits
-
-    from mnistlab.runs import pipeline
-    from mnistlab.system.random import stream
-    from mnistlab.training.lr_range_test import losses
-
-    dataset = pipeline.load_data(made).without_test()
-    network = pipeline.build(made, dataset)
-    with threadpool_limits(pipeline.choose_threads(made, network, len(dataset.train))):
-        return losses(
-            network,
-            dataset.train,
-            made.optimizer,
-            made.regularization,
-            made.augment,
-            rates,
-            made.trainer.batch_of(len(dataset.train)),
-            made.trainer.clip_norm,
-            stream(made.seed, "order") if made.trainer.shuffle else None,
-            stream(made.seed, "dropout"),
-            stream(made.seed, "augment"),
-        )
-
-
-def _write(folder: Path, rates: np.ndarray, found: np.ndarray, smooth: np.ndarray, about: Mapping[str, Any]) -> None:
-    from mnistlab.reporting import plots
-
-    rows = [[i + 1, float(rates[i]), float(found[i]), float(smooth[i])] for i in range(len(found))]
-    files.write(folder / "lr_find.csv", files.csv(("step", "lr", "loss", "smoothed_loss"), rows))
-    files.write_json(folder / "lr_find.json", about)
-    plots.save(plots.range_test(rates, found, smooth, about["lr"]), folder / "lr_find.png")
 
 
 def parse(arguments: Sequence[str]) -> Request:
@@ -147,19 +74,3 @@ def _rate(option: str, text: str) -> float:
     if not 1e-12 <= rate <= 1e6:
         raise RequestError(f"{option} {text}: a learning rate from 1e-12 to 1e6 was expected, such as 1e-5")
     return rate
-
-
-def _folder(to: str | None) -> Path:
-    from mnistlab.config import compose
-
-    try:
-        if to is None:
-            now = datetime.now().astimezone().strftime("%Y-%m-%d_%H-%M-%S-%f")
-            return Path(compose.claim(f"outputs/lr-find/{now}"))
-        folder = Path(to)
-        folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()):
-            raise RequestError(f"--to {to}: there is something in it already; choose a new or an empty directory")
-    except OSError as error:
-        raise RequestError(f"{to or error.filename}: {error.strerror}; choose another place with --to DIR") from None
-    return folder

@@ -1,0 +1,107 @@
+"""The range test of an experiment: measured, judged and written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from mnistlab.config import compose, schema
+from mnistlab.config.schema import Experiment
+from mnistlab.nn.architectures import Model
+from mnistlab.reporting import plots
+from mnistlab.runs import pipeline
+from mnistlab.system import files
+from mnistlab.system.errors import RequestError, RunError
+from mnistlab.system.random import stream
+from mnistlab.training.lr_range_test import Suggestion, losses, smoothed, suggest
+
+LEAST, MOST, STEPS = 1e-6, 10.0, 200  # the first and the last rate, and the number of mini-batches
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asks for."""
+
+    overrides: list[str]
+    least: float
+    most: float
+    steps: int
+    to: str | None
+
+
+@dataclass(frozen=True)
+class RangeTest:
+    """What a range test has written where: the smoothed losses, and the suggestion if there is one."""
+
+    folder: Path
+    rates: np.ndarray
+    losses: np.ndarray  # as many as are finite
+    smoothed: np.ndarray
+    suggestion: Suggestion | None
+    about: Mapping[str, Any]  # the content of lr_find.json
+
+
+def find(request: Request) -> RangeTest:
+    """Run the range test of an experiment, and write its numbers and its picture."""
+    made = schema.experiment(compose.compose(request.overrides))
+    if not isinstance(made.model, Model):
+        kind = type(made.model).__name__
+        raise RequestError(f"model: {kind} is scikit-learn's and has no learning rate; choose a network")
+    rates = np.geomspace(request.least, request.most, request.steps)
+    found = _measure(made, rates)
+    if not len(found):
+        raise RunError("the loss is not finite before the first step; try another init")
+    smooth = smoothed(found, request.steps)
+    suggestion = suggest(rates, smooth)
+    folder = _folder(request.to)
+    about: dict[str, Any] = asdict(suggestion) if suggestion else {"lr": None}
+    about |= {"optimizer": type(made.optimizer).__name__, "seed": made.seed}
+    _write(folder, rates[: len(found)], found, smooth, about)
+    return RangeTest(folder, rates, found, smooth, suggestion, about)
+
+
+def _measure(made: Experiment, rates: np.ndarray) -> np.ndarray:
+    """Return the loss of every step, as far as it is finite; the test part is not there to be seen."""
+    dataset = pipeline.load_data(made).without_test()
+    network = pipeline.build(made, dataset)
+    with threadpool_limits(pipeline.choose_threads(made, network, len(dataset.train))):
+        return losses(
+            network,
+            dataset.train,
+            made.optimizer,
+            made.regularization,
+            made.augment,
+            rates,
+            made.trainer.batch_of(len(dataset.train)),
+            made.trainer.clip_norm,
+            stream(made.seed, "order") if made.trainer.shuffle else None,
+            stream(made.seed, "dropout"),
+            stream(made.seed, "augment"),
+        )
+
+
+def _write(folder: Path, rates: np.ndarray, found: np.ndarray, smooth: np.ndarray, about: Mapping[str, Any]) -> None:
+    rows = [[i + 1, float(rates[i]), float(found[i]), float(smooth[i])] for i in range(len(found))]
+    files.write(folder / "lr_find.csv", files.csv(("step", "lr", "loss", "smoothed_loss"), rows))
+    files.write_json(folder / "lr_find.json", about)
+    plots.save(plots.range_test(rates, found, smooth, about["lr"]), folder / "lr_find.png")
+
+
+def _folder(to: str | None) -> Path:
+    try:
+        if to is None:
+            now = datetime.now().astimezone().strftime("%Y-%m-%d_%H-%M-%S-%f")
+            return Path(compose.claim(f"outputs/lr-find/{now}"))
+        folder = Path(to)
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise RequestError(f"--to {to}: there is something in it already; choose a new or an empty directory")
+    except OSError as error:
+        raise RequestError(f"{to or error.filename}: {error.strerror}; choose another place with --to DIR") from None
+    return folder

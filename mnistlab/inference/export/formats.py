@@ -1,0 +1,72 @@
+"""The formats of `mnistlab export`: what files each is, and how they are written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mnistlab.system import files
+from mnistlab.system.errors import RequestError
+
+if TYPE_CHECKING:
+    from mnistlab.nn.network import Network
+
+Contents = dict[str, bytes]  # of files, by name
+
+
+def write(folder: Path, contents: Contents) -> None:
+    """Write the files; one that is there already and holds something else is left alone, and so are all."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in contents.items():
+            path = folder / name
+            if path.exists() and not (path.is_file() and path.read_bytes() == content):
+                raise RequestError(f"{path}: it is there already; remove it, or choose another folder with --to")
+        for name, content in contents.items():
+            files.write(folder / name, content)
+    except OSError as error:
+        raise RequestError(
+            f"{error.filename or folder}: {error.strerror or error}; choose another place with --to"
+        ) from None
+
+
+def _onnx(network: Network, class_names: tuple[str, ...]) -> Contents:
+    try:
+        import onnx  # noqa: F401
+    except ImportError:
+        raise RequestError(
+            '--format onnx: the package onnx is not installed; `pip install "mnistlab[onnx]"`, or take --format numpy'
+        ) from None
+    from mnistlab.inference.export import onnx as onnx_graph
+
+    return {"model.onnx": onnx_graph.model(network, class_names)}
+
+
+def _numpy(network: Network, class_names: tuple[str, ...]) -> Contents:
+    from mnistlab.inference.export import npz, numpy_source
+
+    return {
+        "predict.py": numpy_source.source(network).encode(),
+        "weights.npz": npz.npz(network, class_names),
+    }
+
+
+def _npz(network: Network, class_names: tuple[str, ...]) -> Contents:
+    from mnistlab.inference.export import npz
+
+    return {"model.npz": npz.npz(network, class_names)}
+
+
+def _safetensors(network: Network, class_names: tuple[str, ...]) -> Contents:
+    from mnistlab.models import model_file
+
+    return {"model.safetensors": model_file.model_bytes(network, class_names)}
+
+
+FORMATS: dict[str, Callable[[Network, tuple[str, ...]], Contents]] = {
+    "onnx": _onnx,
+    "numpy": _numpy,
+    "npz": _npz,
+    "safetensors": _safetensors,
+}

@@ -1,0 +1,98 @@
+"""Rows of papers run as far as they are not done, and what came out written down."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mnistlab.papers import claims as verdicts
+from mnistlab.papers import external_rows, markdown, results, runner, spec, tables
+from mnistlab.papers import figures as drawings
+from mnistlab.papers.spec import Figures, Row
+from mnistlab.system import files
+
+PICTURES = Path("images/papers")  # in the folder of the page
+
+
+def run(rows: Sequence[Row], folder: Path, budget: str, seeds: int | None, extra: Sequence[str], quiet: bool) -> int:
+    """Run what is not done of these rows, the shortest first, each also as it comes near; return the status."""
+    ordered = sorted(rows, key=lambda row: row.minutes)
+    both = budget == "full"  # a quick run explains no figure
+    plans = [(row, near) for row in ordered for near in ((False, True) if both and row.near else (False,))]
+    plans = [(row, near) for row, near in plans if seeds or row.seeds[budget]]
+    status = 0
+    for i, (row, near) in enumerate(plans, 1):
+        place = runner.directory(folder, row, near)
+        what = f"{row.id}{', ' + ' '.join(row.near.overrides) if near and row.near else ''}"
+        if not quiet:
+            print(f"\n[{i}/{len(plans)}] {what}", flush=True)  # noqa: T201
+        if row.kind == "train":
+            asked = runner.overrides(row, budget, seeds, near, extra)
+            status = max(status, runner.run(row, place, asked, quiet))
+        else:
+            status = max(status, external_rows.run(row, place, budget, seeds, extra, quiet))
+    return status
+
+
+def write(known: Figures, chosen: Sequence[Row], folder: Path, command: str) -> tuple[dict[str, Any], str]:
+    """Write papers.md, papers.csv and the pictures; return the rows that were chosen and what was found of their
+    papers' claims, as plain values, and the tables of these papers.
+    """
+    found = {row.id: results.read(row, folder) for row in known.rows.values()}
+    near = {row.id: results.read(row, folder, near=True) for row in known.rows.values() if row.near}
+    both = found | {f"{name}{spec.NEAR}": result for name, result in near.items()}
+    claims = [verdicts.judge(claim, both) for claim in known.claims]
+    folder.mkdir(parents=True, exist_ok=True)
+    files.write(folder / "papers.csv", tables.csv(known, found, near))
+    drawn = {paper.name: drawings.draw(paper, found, folder / PICTURES) for paper in known.papers}
+    files.write(folder / "papers.md", markdown.markdown(known, found, near, claims, drawn, folder, command))
+    of = _of(known, chosen)
+    rows = [dict(zip(tables.CSV, line, strict=True)) for line in tables.lines_of(chosen, found, near)]
+    papers = {paper.name for paper in of.papers}
+    judged = [
+        {
+            "paper": one.claim.paper,
+            "claim": one.claim.text,
+            "verdict": one.verdict,
+            "cut_short": one.cut,
+            "one_seed": one.single,
+            "numbers": one.numbers,
+        }
+        for one in claims
+        if one.claim.paper in papers
+    ]
+    return {"rows": rows, "claims": judged}, tables.told(of, found, near, claims)
+
+
+def listed(known: Figures) -> str:
+    """Return the papers and their rows."""
+    lines = []
+    for paper in known.papers:
+        lines += [f"{paper.name}: {paper.title}"]
+        lines += [
+            f"  {row.id:32} {row.minutes:5.0f} min  {row.seeds['full']} seed{'s' if row.seeds['full'] > 1 else ' '}"
+            f"  {_figures(row)}".rstrip()
+            for row in paper.rows
+        ]
+    return "\n".join(lines)
+
+
+def _listed(row: Row) -> dict[str, Any]:
+    return {
+        "row": row.id,
+        "kind": row.kind,
+        "minutes": row.minutes,
+        "seeds": row.seeds,
+        "reported": row.reported,
+        "command": row.command or None,
+    }
+
+
+def _figures(row: Row) -> str:
+    said = ", ".join(f"{metric} {figure}" for metric, figure in row.reported.items())
+    return said if row.kind == "train" else f"{said}{'; ' if said else ''}{row.command}"
+
+
+def _of(known: Figures, rows: Sequence[Row]) -> Figures:
+    return Figures(tuple(paper for paper in known.papers if any(row.paper == paper.name for row in rows)), known.claims)

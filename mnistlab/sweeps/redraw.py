@@ -1,0 +1,83 @@
+"""Pictures and pages of runs and sweeps again, from the numbers that they saved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from zipfile import BadZipFile
+
+import yaml
+
+from mnistlab.config.report import Plots
+from mnistlab.runs import figures, html_report, status
+from mnistlab.sweeps import html_report as sweep_page
+from mnistlab.sweeps import manifest, records, summary
+from mnistlab.system import files
+from mnistlab.system.errors import RequestError, did_you_mean
+
+SAVED_IN = {  # the file that a picture is drawn from; the others are from metrics.json
+    "curves": "history.csv",
+    "roc": "roc.csv",
+    "precision_recall": "precision_recall.csv",
+    "worst_mistakes": "mistakes.npz",
+    "occlusion": "occlusion.npz",
+    "feature_maps": "feature_maps.npz",
+    "weights": "model.safetensors",
+    "filters": "model.safetensors",
+    "class_distribution": "class_distribution.csv",
+    "samples": "samples.npz",
+    "augmented": "augmented.npz",
+    "norms": "norms.csv",
+}
+
+
+DAMAGE = (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, EOFError, BadZipFile, MemoryError)
+
+
+def kind_of(text: str) -> str:
+    """Return run or sweep: what lies in a directory, if its pages can be drawn again."""
+    path = Path(text)
+    if not path.is_dir():
+        others = path.parent.iterdir() if path.parent.is_dir() and not path.exists() else ()
+        near = did_you_mean(path.name, [other.name for other in others])
+        raise RequestError(f"{text}: there is no such directory; name a run or a sweep{near}")
+    if (path / manifest.NAME).exists():
+        return "sweep"
+    if not (path / "status.json").exists() or not (path / ".hydra").is_dir():
+        raise RequestError(f"{text}: neither a run (status.json, .hydra) nor a sweep ({manifest.NAME}) lies here")
+    if status.read(path).state == "running":
+        raise RequestError(f"{text}: this run is not over; it writes its report itself")
+    return "run"
+
+
+def redraw_run(run: Path, which: Plots | None) -> None:
+    """Draw the pictures of a run that has metrics, then its page; of a failed run only the page."""
+    if (run / "metrics.json").exists():
+        name = ""
+        try:
+            for name, drawing in figures.of_run(run, which or _saved_choice(run)):
+                figures.save_pictures(run, [(name, drawing)])
+        except RequestError:
+            raise
+        except DAMAGE as error:
+            source = next((file for start, file in SAVED_IN.items() if name.startswith(start)), "metrics.json")
+            why = f"{type(error).__name__}: {error}"
+            raise RequestError(
+                f"{run / source}: the picture {name or 'of the run'} cannot be drawn from it ({why}); copy it again, "
+                "or train the run again"
+            ) from None
+    html_report.write(run, standing=sweep_page.standing_of(run))
+
+
+def redraw_sweep(directory: Path) -> None:
+    """Write table, pictures and page of a sweep, and the pages of its completed jobs."""
+    known, found = manifest.read(directory), records.of_sweep(directory)
+    sweep_page.write_all(known, found, summary.write(known, found))
+
+
+def _saved_choice(run: Path) -> Plots:
+    """Return the pictures that the run asked for; what its configuration does not say is the default."""
+    try:
+        content = yaml.safe_load(files.read_text(run / ".hydra" / "config.yaml"))
+        return Plots[content["report"]["plots"]]
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError, RecursionError):
+        return Plots.core
