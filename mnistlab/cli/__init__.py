@@ -148,29 +148,12 @@ def load(command: str) -> Callable[[list[str]], int]:
     """Return what runs a command, imported now: none waits for the libraries of another."""
     if command in RUNNING:
         os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting
-    work: Callable[[list[str]], int] = import_module(f"mnistlab.cli.{COMMANDS[command]}").main
+    work: Callable[[list[str]], int] = import_module(f"mnistlab.cli.{command.replace('-', '_')}").main
     return work
 
 
-COMMANDS = {  # the module of this package whose `main` runs it
-    "train": "train",
-    "resume": "resume",
-    "rerun": "rerun",
-    "compare": "compare",
-    "report": "report",
-    "tune": "tune",
-    "gridsearch": "gridsearch",
-    "reproduce": "reproduce",
-    "explain": "explain",
-    "gradcheck": "gradcheck",
-    "lr-find": "lr_find",
-    "doctor": "doctor",
-    "evaluate": "evaluate",
-    "predict": "predict",
-    "serve": "serve",
-    "export": "export",
-    "explore": "explore",
-    "data": "data",
-    "completion": "completion",
-}
+COMMANDS = (  # each a module of this package of its name, lr-find in lr_find.py
+    *("train", "resume", "rerun", "compare", "report", "tune", "gridsearch", "reproduce", "explain", "gradcheck"),
+    *("lr-find", "doctor", "evaluate", "predict", "serve", "export", "explore", "data", "completion"),
+)
 RUNNING = ("train", "resume", "tune", "gridsearch", "reproduce")

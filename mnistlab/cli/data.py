@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from mnistlab.system import output
 from mnistlab.system.errors import RequestError, did_you_mean
@@ -81,48 +80,13 @@ def fetch_dataset(arguments: list[str]) -> int:
 
 def show_dataset(arguments: list[str]) -> int:
     """Print provenance and class balance, and draw the sample grid and the class distribution."""
-    from mnistlab.config import compose, schema
-    from mnistlab.data.augmentation import NoAugment
-    from mnistlab.data.loading import describe, load
-    from mnistlab.reporting import plots
-    from mnistlab.runs import artifacts, figures
+    from mnistlab.analysis import dataset_summary
     from mnistlab.system import console
-    from mnistlab.system.random import stream
 
     overrides, to = _folder_option(arguments)
     console.start("normal")
-    cfg = compose.compose(overrides)
-    made = schema.experiment(cfg)
-    with schema.prefixed("data"):
-        dataset = load(made.data, stream(made.seed, "split"))
-    with schema.prefixed("augment"):
-        made.augment.check(*dataset.train.images.shape[1:])
-    about = describe(dataset)
-    lines = [f"{about['name']}: {about['height']} x {about['width']} pixels, {len(about['classes'])} classes"]
-    for key, value in about["provenance"].items():
-        if key not in ("name",) and value is not None:
-            lines.append(f"  {key:18}{_text(value)}")
-    width = max(5, *(len(row["class"]) for row in about["classes"]))
-    lines += ["", f"  {'class':{width}}  {'train':>7}  {'validation':>10}  {'test':>6}"]
-    for row in [*about["classes"], {"class": "all", **about["rows"]}]:
-        lines.append(f"  {row['class']:{width}}  {row['train']:>7,}  {row['validation']:>10,}  {row['test']:>6,}")
-
-    folder = Path(to) if to else Path("outputs", "data", about["name"])
-    folder.mkdir(parents=True, exist_ok=True)
-    counts = {part: [row[part] for row in about["classes"]] for part in ("train", "validation", "test")}
-    names = list(dataset.class_names)
-    drawn = {
-        "samples": plots.samples(dataset.train.images, dataset.train.labels, names),
-        "class_distribution": plots.class_distribution(counts, names),
-    }
-    if not isinstance(made.augment, NoAugment):
-        artifacts.write_augmented(folder, dataset.train, made.augment, stream(made.seed, "augment"))
-        drawn["augmented"] = figures.augmented(folder, names)
-    for name, picture in drawn.items():
-        plots.save(picture, folder / f"{name}.png")
-    paths = [folder / f"{name}.png" for name in drawn]
-    lines += ["", f"pictures: {', '.join(map(str, paths))}"]
-    output.show({**about, "pictures": paths}, "\n".join(lines))
+    shown = dataset_summary.of(overrides, Path(to) if to else None)
+    output.show({**shown.about, "pictures": shown.pictures}, shown.text())
     return 0
 
 
@@ -146,9 +110,3 @@ def _folder_option(arguments: list[str]) -> tuple[list[str], str | None]:
 
 def _megabytes(size: int | None) -> str:
     return f"{size / 1e6:,.0f} MB" if size else "it"
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {_text(inner)}" for key, inner in value.items())
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

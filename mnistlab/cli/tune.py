@@ -2,37 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import logging
-import math
-import sys
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from datetime import datetime
-from importlib.util import find_spec
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from mnistlab.cli import arguments as arguments_of
-from mnistlab.config import compose, schema
-from mnistlab.runs.environment import all_cores
-from mnistlab.statistics.intervals import mean_of
-from mnistlab.sweeps import records
-from mnistlab.sweeps import runner as sweep
-from mnistlab.sweeps.manifest import NAME as LEDGER
-from mnistlab.sweeps.tune.search import METRICS, STUDY, Search, counted, run, sound_study, state_of
-from mnistlab.sweeps.tune.space import FORMS, Dimension, parse
-from mnistlab.system import console, files, output
-from mnistlab.system.console import HINT, RESULT
-from mnistlab.system.errors import RequestError, RunError
-from mnistlab.system.locks import held
+from mnistlab.sweeps.tune.runner import SEEDS, Request, tune
+from mnistlab.sweeps.tune.search import METRICS
+from mnistlab.sweeps.tune.space import FORMS
+from mnistlab.system.errors import RequestError
 
-if TYPE_CHECKING:
-    from optuna import Study
-    from optuna.trial import FrozenTrial
-
-LOG = logging.getLogger("mnistlab")
-REQUEST, CHOSEN = "tune.json", "chosen.json"
 USAGE = f"""\
 Usage: mnistlab tune [group=option ...] [key=value ...] KEY=SPACE ... [options]
        mnistlab tune --resume DIR [--trials N]
@@ -60,233 +38,39 @@ VALUED = ("--trials", "--jobs", "--seeds", "--metric", "--to", "--resume")
 FLAGS = ("--no-prune", "--quiet", "-q")
 
 
-@dataclass
-class Asked:
-    """What the command line asks for."""
-
-    overrides: list[str]
-    given: dict[str, str]
-    flags: set[str]
-
-    def number(self, name: str, otherwise: int) -> int:
-        """Return a whole number of 1 or more."""
-        text = self.given.get(name, str(otherwise))
-        if not text.isdecimal() or int(text) < 1:
-            raise RequestError(f"{name} {text}: a whole number of 1 or more was expected")
-        return int(text)
-
-
 def main(arguments: Sequence[str]) -> int:
     """Search as the arguments say; return the exit status."""
     if not arguments or {"-h", "--help"} & {*arguments}:
         print(USAGE, end="")  # noqa: T201
         return 0 if arguments else 2
-    asked = read(arguments)
-    if find_spec("optuna") is None:
-        raise RequestError("it needs the package optuna; pip install 'mnistlab[tune]'")
-    search, seeds = _resumed(asked) if "--resume" in asked.given else _new(asked)
-    n_jobs = asked.number("--jobs", all_cores())
-    quiet = "--quiet" in asked.flags
-    try:
-        search.directory.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise RequestError(f"--to {files.shown(search.directory)}: a file is in the way; name a directory") from None
-    with held(search.directory) as ours, sound_study(search.directory):
-        if not ours:
-            raise RequestError(f"{files.shown(search.directory)}: this search is running")
-        _write(search, seeds)
-        console.start("quiet" if quiet else "normal")
-        try:
-            study = _search(search, min(n_jobs, search.trials))
-        except KeyboardInterrupt:
-            LOG.log(HINT, "interrupted; `mnistlab tune --resume %s` goes on", files.shown(search.directory))
-            raise
-        finally:
-            console.stop()
-        return _finish(search, study, seeds, quiet)
+    return tune(read(arguments))
 
 
-def read(arguments: Sequence[str]) -> Asked:
-    """Return overrides, options with their values, and flags."""
+def read(arguments: Sequence[str]) -> Request:
+    """Return the request, every option checked."""
     words, given, flags = arguments_of.split("tune", arguments, VALUED, FLAGS)
-    return Asked(words, given, {"--quiet" if flag == "-q" else flag for flag in flags})
-
-
-def _new(asked: Asked) -> tuple[Search, int]:
-    fixed, space = parse(asked.overrides)
-    metric = asked.given.get("--metric", "validation.accuracy")
+    resume, to = given.get("--resume"), given.get("--to")
+    if resume is not None and (words or given.keys() - {"--resume", "--trials", "--jobs"}):
+        raise RequestError("--resume: a search is resumed as it was asked for; only --trials and --jobs may be changed")
+    metric = given.get("--metric", "validation.accuracy")
     if metric not in METRICS:
         raise RequestError(f"--metric {metric}: choose one of {', '.join(METRICS)}; the test part chooses nothing")
-    base = schema.experiment(compose.compose(fixed))
-    if any(one.key == "seed" for one in space):
-        raise RequestError("seed: a seed is not chosen; --seeds says with how many the chosen configuration is tested")
-    tried = [base]
-    for one in space:  # a wrong key, or a wrong end of an interval, is found before the first trial
-        tried += [schema.experiment(compose.compose([*fixed, f"{one.key}={end}"])) for end in one.ends()]
-    for made in tried:
-        if not made.data.validation:
-            raise RequestError(
-                f"data.validation={made.data.validation}: a search chooses by the validation part; set 0.1"
-            )
-    directory = Path(asked.given["--to"]).absolute() if "--to" in asked.given else None
-    if directory and (directory / REQUEST).exists():
-        raise RequestError(
-            f"--to {files.shown(directory)}: a search lies there; `mnistlab tune --resume` goes on with it"
-        )
-    trials, seeds = asked.number("--trials", 40), asked.number("--seeds", 5)
-    asked.number("--jobs", 1)
-    place = directory or Path(compose.claim(f"outputs/tune/{datetime.now():%Y-%m-%d_%H-%M-%S-%f}")).absolute()
-    return Search(place, tuple(fixed), tuple(space), trials, metric, "--no-prune" not in asked.flags, base.seed), seeds
+    return Request(
+        tuple(words),
+        _number(given, "--trials"),
+        _number(given, "--jobs"),
+        _number(given, "--seeds") or SEEDS,
+        metric,
+        "--no-prune" not in flags,
+        bool({"--quiet", "-q"} & {*flags}),
+        Path(to).absolute() if to is not None else None,
+        Path(resume).absolute() if resume is not None else None,
+    )
 
 
-def _resumed(asked: Asked) -> tuple[Search, int]:
-    directory = Path(asked.given["--resume"]).absolute()
-    if asked.overrides or asked.given.keys() - {"--resume", "--trials", "--jobs"}:
-        raise RequestError("--resume: a search is resumed as it was asked for; only --trials and --jobs may be changed")
-    path, trials = directory / REQUEST, asked.number("--trials", 1)
-    if not (directory / STUDY).exists() and path.exists():
-        raise RequestError(f"{files.shown(directory / STUDY)}: it is missing; start the search again elsewhere")
-    try:
-        content = json.loads(files.read_text(path))
-        space = tuple(Dimension(**{**row, "choices": tuple(row["choices"])}) for row in content["space"])
-        values = {name: content[name] for name in ("metric", "prune", "seed")}
-        search = Search(
-            directory,
-            tuple(content["fixed"]),
-            space,
-            trials if "--trials" in asked.given else int(content["trials"]),
-            **values,
-        )
-        seeds = int(content["seeds"])
-        if search.metric not in METRICS or not space:
-            raise ValueError("no such metric, or no space")
-    except FileNotFoundError:
-        raise RequestError(f"--resume {files.shown(directory)}: no search lies here (there is no {REQUEST})") from None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise RequestError(f"{files.shown(path)}: not readable ({error}); start the search again") from None
-    return search, seeds
-
-
-def _write(search: Search, seeds: int) -> None:
-    content = {name: value for name, value in asdict(search).items() if name != "directory"}
-    files.write_json(search.directory / REQUEST, {**content, "seeds": seeds})
-
-
-def _search(search: Search, n_jobs: int) -> Study:
-    LOG.info("tune    %d trials over %s, by %s", search.trials, ", ".join(d.key for d in search.space), search.metric)
-    cores = max(1, all_cores() // n_jobs)
-    LOG.info("launch  joblib, %d at a time, %d BLAS thread%s each at most", n_jobs, cores, "s" * (cores > 1))
-    LOG.info("into    %s", files.shown(search.directory))
-    bar: Any = None
-    if console.is_screen(sys.stderr) and LOG.isEnabledFor(logging.INFO):
-        from tqdm import tqdm
-
-        bar = tqdm(total=search.trials, unit="trial")
-
-    def say(study: Study, trial: FrozenTrial) -> None:
-        best = best_of(study)
-        shown = f"best {best.value:.4f}: {_settings(best)}" if best else ""
-        if bar is not None:
-            bar.n = sum(one.state.is_finished() for one in counted(study))
-            bar.set_postfix_str(shown)
-            return
-        value = "" if trial.value is None or trial.state.name != "COMPLETE" else f"  {search.metric} {trial.value:.4f}"
-        error = f"  {trial.user_attrs['error']}" if "error" in trial.user_attrs else ""
-        LOG.info(
-            "trial %d  %-9s  %s%s%s  (%s)",
-            trial.number,
-            state_of(trial),
-            _settings(trial),
-            value,
-            error,
-            shown,
-        )
-
-    try:
-        return run(search, n_jobs, cores, say)
-    finally:
-        if bar is not None:
-            bar.close()
-
-
-def best_of(study: Study) -> FrozenTrial | None:
-    """Return the completed trial with the best metric; the first of equals."""
-    known = [t for t in counted(study) if t.state.name == "COMPLETE" and t.value is not None and math.isfinite(t.value)]
-    sign = 1 if study.direction.name == "MINIMIZE" else -1
-    return min(known, key=lambda t: (sign * (t.value or 0.0), t.number)) if known else None
-
-
-def _settings(trial: FrozenTrial) -> str:
-    return " ".join(trial.user_attrs.get("overrides", []))
-
-
-def _finish(search: Search, study: Study, seeds: int, quiet: bool) -> int:
-    from mnistlab.sweeps.tune import report
-
-    report.write(search, study)
-    best = best_of(study)
-    place = files.shown(search.directory)
-    if best is None:
-        raise RunError(f"none of the {len(counted(study))} trials was completed; {place}/trials.csv says why")
-    final = search.directory / "final"
-    known = [text for text in search.fixed if text.partition("=")[0] != "seed"]
-    chosen = [*known, *best.user_attrs["overrides"]]
-    overrides = [*chosen, f"seed=range({seeds})", f"hydra.sweep.dir={compose.quoted(final)}"]
-    settled = _chosen_before(search)
-    if (final / LEDGER).exists() and settled != chosen:  # more trials found a better one: the old test is not its test
-        final.rename(_free(final))
-    settled_on = {"trial": best.number, "value": best.value, "overrides": chosen}
-    files.write_json(search.directory / CHOSEN, settled_on)
-    with output.part_of_more():
-        status = (
-            sweep.resume([str(final), "--quiet"])
-            if (final / LEDGER).exists()
-            else sweep.train([*overrides, "report.console=quiet"], None, False)
-        )
-    console.start("quiet" if quiet else "normal")
-    try:
-        tested = [record.value("test.accuracy") for record in records.of_sweep(final)]
-        mean = mean_of([value for value in tested if math.isfinite(value)])
-        LOG.log(
-            RESULT,
-            "chosen               %s  (trial %d of %d, %s %.4f)",
-            _settings(best),
-            best.number,
-            len(counted(study)),
-            search.metric,
-            best.value,
-        )
-        half = "" if math.isnan(mean.half) else f" +/- {100 * mean.half:.2f}"
-        LOG.log(
-            RESULT,
-            "test accuracy        %.2f%s %%  (%d seeds; tested for the first time)",
-            100 * mean.mean,
-            half,
-            mean.n,
-        )
-        LOG.log(RESULT, "search directory     %s", place)
-        output.give(
-            {
-                "directory": place,
-                "metric": search.metric,
-                "trials": report.rows(search, study),
-                "chosen": settled_on,
-                "test": {"sweep": files.shown(final), "accuracy": asdict(mean)},
-            }
-        )
-    finally:
-        console.stop()
-    return status
-
-
-def _chosen_before(search: Search) -> list[str] | None:
-    """Return the overrides that were chosen before; None where nothing was, or the file is damaged."""
-    try:
-        chosen: list[str] = json.loads(files.read_text(search.directory / CHOSEN))["overrides"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+def _number(given: Mapping[str, str], name: str) -> int | None:
+    if name not in given:
         return None
-    return chosen
-
-
-def _free(path: Path) -> Path:
-    return next(other for i in range(1, 1000) if not (other := path.with_name(f"{path.name}-{i}")).exists())
+    if not given[name].isdecimal() or int(given[name]) < 1:
+        raise RequestError(f"{name} {given[name]}: a whole number of 1 or more was expected")
+    return int(given[name])

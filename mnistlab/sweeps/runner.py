@@ -39,23 +39,6 @@ WAITS_FOR = 5.0  # seconds for the jobs of a sweep that has just been killed to 
 
 SHOWN = 20  # rows on the terminal; all are in summary.md
 
-USAGE = """\
-Usage: mnistlab resume RUN [trainer.epochs=N] [--quiet]
-       mnistlab resume SWEEP [--failed-only] [--fail-fast] [hydra/launcher=...] [hydra.launcher.key=value ...]
-
-  A run goes on from its checkpoint, to the very bytes it would have come to by itself. trainer.epochs=N trains it
-  longer, also when it is completed, as if it had been asked for so many from the start; with a schedule that spreads
-  the learning rate over all epochs (cosine, one_cycle) that cannot be, and is refused.
-
-  Of a sweep, outputs/multirun/..., the jobs run that are not completed, from their checkpoints, and those whose
-  configuration would no longer be the same, from the start; then the table is written again.
-
-  --failed-only    only jobs that failed, or were interrupted or killed; not those that have not begun
-  --fail-fast      stop at the first job that fails
-  --json           one JSON object instead: of a run its metrics, of a sweep its jobs and their comparison
-  -q, --quiet      print the result only
-"""
-
 
 def train(overrides: Sequence[str], config_dir: str | None, fail_fast: bool) -> int:
     """Run a new sweep; return the exit status."""
@@ -88,12 +71,15 @@ def train(overrides: Sequence[str], config_dir: str | None, fail_fast: bool) -> 
         )
 
 
-def resume(arguments: Sequence[str]) -> int:
-    """Run what a sweep has not completed; return the exit status."""
-    if not arguments or {"-h", "--help"} & {*arguments}:
-        print(USAGE, end="")  # noqa: T201
-        return 0 if arguments else 2
-    directory, options, overrides = _parse(arguments)
+def resume(
+    directory: Path,
+    overrides: Sequence[str] = (),
+    *,
+    failed_only: bool = False,
+    fail_fast: bool = False,
+    quiet: bool = False,
+) -> int:
+    """Run what a sweep has not completed; return the exit status. ``overrides`` are of its launcher."""
     known, place = manifest.read(directory), files.shown(directory)  # as it is called from here
     if Path(known.started_in).is_dir():
         os.chdir(known.started_in)
@@ -102,27 +88,8 @@ def resume(arguments: Sequence[str]) -> int:
             raise RequestError(f"{place}: this sweep is running; `mnistlab compare` shows how far it is")
         planned = plan([*known.overrides, *overrides], known.config_dir, known)
         check_launcher(planned)
-        sweep = Sweep(known, planned, "resume", "--quiet" in options, place)
-        return sweep.run(sweep.left(planned.jobs, "--failed-only" in options), "--fail-fast" in options)
-
-
-def _parse(arguments: Sequence[str]) -> tuple[Path, set[str], list[str]]:
-    flags = ("--failed-only", "--fail-fast", "--quiet")
-    words = ["--quiet" if argument == "-q" else argument for argument in arguments]
-    options = {word for word in words if word.startswith("-")}
-    for word in options - {*flags}:
-        raise RequestError(f"{word}: unknown option{did_you_mean(word, flags)}; see `mnistlab resume --help`")
-    launcher = ("hydra/launcher=", "hydra.launcher.", "+hydra.launcher.")
-    overrides = [word for word in words if word.startswith(launcher) and "=" in word]
-    paths = [word for word in words if word not in options and word not in overrides]
-    for word in paths:
-        if "=" in word and not Path(word).exists():
-            raise RequestError(
-                f"{word}: a sweep is resumed as it was asked for; only hydra/launcher=... may be changed"
-            )
-    if len(paths) != 1:
-        raise RequestError(f"{' '.join(paths) or 'resume'}: the directory of one sweep was expected")
-    return Path(paths[0]).absolute(), options, overrides
+        sweep = Sweep(known, planned, "resume", quiet, place)
+        return sweep.run(sweep.left(planned.jobs, failed_only), fail_fast)
 
 
 def check_launcher(planned: Plan) -> None:

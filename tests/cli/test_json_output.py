@@ -127,7 +127,7 @@ def test_standard_output_is_one_object_with_these_fields(command: Command, place
 
 def test_every_command_and_action_that_prints_a_result_is_in_this_list() -> None:
     shown = {line.split()[0] for line in FIELDS}
-    assert shown == cli.COMMANDS.keys() - {*output.WITHOUT_RESULT}
+    assert shown == {*cli.COMMANDS} - {*output.WITHOUT_RESULT}
     actions = {("data", name) for name in data.ACTIONS} | {("explore", name) for name in explore.ACTIONS}
     assert {" ".join(one) for one in actions} - {" ".join(line.split()[:2]) for line in FIELDS} == ELSEWHERE
 

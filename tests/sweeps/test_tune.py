@@ -17,8 +17,8 @@ import pytest
 
 optuna = pytest.importorskip("optuna", reason="needs optuna: pip install 'mnistlab[tune]'")
 
-from mnistlab.cli.tune import best_of  # noqa: E402
 from mnistlab.sweeps import records  # noqa: E402
+from mnistlab.sweeps.tune.runner import best_of  # noqa: E402
 from mnistlab.sweeps.tune.search import Search, counted, give_back  # noqa: E402
 from mnistlab.sweeps.tune.space import Dimension, parse  # noqa: E402
 from mnistlab.system.errors import RequestError  # noqa: E402
