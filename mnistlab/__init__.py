@@ -2,7 +2,10 @@
 
 import os
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mnistlab.models.estimator import NetworkClassifier as NetworkClassifier
 
 # OpenBLAS's threads spin for 2^26 ticks when they have nothing to do, and on a busy machine that stalls every product
 # for milliseconds. 2^20 still spans the pause between two products of a step. It is read when NumPy is imported.

@@ -1,3 +1,0 @@
-from mnistlab.models.estimator import NetworkClassifier as NetworkClassifier
-
-__version__: str
