@@ -10,7 +10,6 @@ _PUBLIC = {
     "activations": ("ACTIVATIONS",),
     "architectures": ("LAYERS", "MLP", "LayerList", "Model", "OneHidden", "network_from_spec"),
     "conv": ("Conv2D",),
-    "gradcheck": ("gradcheck",),
     "initializers": ("INITS", "Init"),
     "layers": ("Dense", "Dropout", "Flatten", "Layer"),
     "losses": ("LOSSES", "Loss"),

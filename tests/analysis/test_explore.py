@@ -147,8 +147,8 @@ def test_pca_leaves_exactly_these_files(command: Command) -> None:
 def test_the_numbers_of_pca(explore: Callable[..., Path]) -> None:
     from sklearn.decomposition import PCA
 
-    from mnistlab.data import Digits
     from mnistlab.data.loading import load
+    from mnistlab.data.sources.bundled import Digits
 
     data = load(Digits(validation=0), np.random.default_rng(0))
     rows = data.train.images.reshape(-1, 64) / 255
@@ -274,8 +274,8 @@ def test_a_support_vector_machine_is_fitted_on_the_scores_as_they_are(explore: C
 
 
 def test_the_components_are_those_of_the_points(explore: Callable[..., Path]) -> None:
-    from mnistlab.data import Digits
     from mnistlab.data.loading import load
+    from mnistlab.data.sources.bundled import Digits
 
     folder = explore("boundary", "model=knn", "--points=300")
     rows = column(folder / "points.csv", "row").astype(int)

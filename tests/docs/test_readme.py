@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.runs import RUN_FILES
 from PIL import Image
 
 from mnistlab import cli
@@ -137,9 +138,7 @@ def test_the_readme_shows_every_command_group_and_option() -> None:
 
 
 def test_the_files_of_a_run_are_those_of_the_readme() -> None:
-    from test_run import NUMBERS
-
-    for name in NUMBERS:
+    for name in RUN_FILES:
         assert name.split("/")[0] in README
 
 

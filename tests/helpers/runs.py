@@ -101,3 +101,28 @@ def write_ledger(directory: Path, settings: Sequence[Mapping[str, Any]], overrid
     written = Ledger(directory, tuple(overrides), None, str(Path.cwd()), tuple(entries))
     written.write()
     return written
+
+
+# What every run of a network leaves beside its pictures and its page
+RUN_FILES = {
+    ".hydra/config.yaml",
+    ".hydra/hydra.yaml",
+    ".hydra/overrides.yaml",
+    "checkpoint.safetensors",
+    "class_distribution.csv",
+    "classification_report.csv",
+    "confusion_matrix.csv",
+    "environment.json",
+    "history.csv",
+    "metrics.json",
+    "mistakes.npz",
+    "model.safetensors",
+    "norms.csv",
+    "precision_recall.csv",
+    "predictions.npz",
+    "report.html",
+    "roc.csv",
+    "samples.npz",
+    "status.json",
+    "train.log",
+}

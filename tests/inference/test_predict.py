@@ -304,7 +304,7 @@ LARGE = {  # as many pixels as are accepted, in few bytes
 @pytest.mark.parametrize("mode", LARGE)
 def test_the_largest_pictures_of_every_kind_are_read_in_less_than_900_megabytes(mode: str) -> None:
     file = save(Path("large.tif"), LARGE[mode]((8191, 8191)), compression="tiff_deflate")
-    code = "from mnistlab.predict import reading; print(reading.read('large.tif').grey.shape[0]);"
+    code = "from mnistlab.inference.predict import image_io; print(image_io.read('large.tif').grey.shape[0]);"
     # not ru_maxrss, in which the process that started this one, with all that it has loaded, counts too
     code += "print(next(int(line.split()[1]) for line in open('/proc/self/status') if 'VmHWM' in line) // 2**10)"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.runs import RUN_FILES
 
 from mnistlab.config import compose, report
 from mnistlab.config.schema import experiment
@@ -25,29 +26,6 @@ from mnistlab.system.tensors import read
 from mnistlab.training.config import TrainerConfig
 
 Train = Callable[..., Path]
-
-NUMBERS = {
-    ".hydra/config.yaml",
-    ".hydra/hydra.yaml",
-    ".hydra/overrides.yaml",
-    "checkpoint.safetensors",
-    "class_distribution.csv",
-    "classification_report.csv",
-    "confusion_matrix.csv",
-    "environment.json",
-    "history.csv",
-    "metrics.json",
-    "mistakes.npz",
-    "model.safetensors",
-    "norms.csv",
-    "precision_recall.csv",
-    "predictions.npz",
-    "report.html",
-    "roc.csv",
-    "samples.npz",
-    "status.json",
-    "train.log",
-}
 CORE = {"confusion_matrix", "curves", "precision_recall", "roc", "weights", "worst_mistakes"}
 ALL = CORE | {
     "activations",
@@ -72,7 +50,7 @@ def picture_files(names: set[str]) -> set[str]:
 @pytest.mark.parametrize(("which", "names"), [("none", set()), ("core", CORE), ("all", ALL)])
 def test_a_run_leaves_exactly_these_files(train: Train, which: str, names: set[str]) -> None:
     more = MAPS if which == "all" else set()
-    assert files_of(train(f"report.plots={which}")) == NUMBERS | more | picture_files(names)
+    assert files_of(train(f"report.plots={which}")) == RUN_FILES | more | picture_files(names)
 
 
 @pytest.mark.parametrize(
@@ -94,13 +72,13 @@ def test_a_run_with_convolutions_shows_filters_and_maps(
 ) -> None:
     usual = {"none": set[str](), "core": CORE, "all": ALL}[overrides[0].removeprefix("report.plots=")] - {"weights"}
     directory = train("model=cnn_simple", "data.limit=200", "trainer.epochs=1", *overrides)
-    assert files_of(directory) == NUMBERS | more | picture_files(usual | names)
+    assert files_of(directory) == RUN_FILES | more | picture_files(usual | names)
 
 
 @pytest.mark.parametrize(("which", "names"), [("none", set()), ("core", CORE | {"augmented"})])
 def test_a_run_with_augmentation_leaves_and_shows_what_training_saw(train: Train, which: str, names: set[str]) -> None:
     directory = train("augment=elastic", f"report.plots={which}")
-    assert files_of(directory) == NUMBERS | {"augmented.npz"} | picture_files(names)
+    assert files_of(directory) == RUN_FILES | {"augmented.npz"} | picture_files(names)
     with np.load(directory / "augmented.npz", allow_pickle=False) as saved:
         assert saved["images"].shape == (10, 1 + 9, 28, 28)
         assert saved["labels"].tolist() == list(range(10))
@@ -203,7 +181,7 @@ def test_runs_that_start_together_have_a_directory_each(tmp_path: Path, shared_c
     assert [process.returncode for process in done] == [0] * 4
     runs = list(tmp_path.glob("outputs/*/*"))
     assert len(runs) == 4
-    assert all(files_of(run) == NUMBERS for run in runs)
+    assert all(files_of(run) == RUN_FILES for run in runs)
     assert len({(run / "metrics.json").read_bytes() for run in runs}) == 1
 
 
@@ -251,7 +229,7 @@ def test_early_stopping_keeps_the_best_epoch(train: Train) -> None:
 )
 def test_every_part_of_the_configuration_runs(train: Train, overrides: list[str]) -> None:
     augments = any(override.startswith("augment=") for override in overrides)
-    assert files_of(train(*overrides)) == NUMBERS | ({"augmented.npz"} if augments else set())
+    assert files_of(train(*overrides)) == RUN_FILES | ({"augmented.npz"} if augments else set())
 
 
 @pytest.mark.parametrize("overrides", [[], ["model=cnn_simple", "data.limit=200", "report.images=[3]"]])
