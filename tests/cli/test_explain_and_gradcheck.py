@@ -178,7 +178,7 @@ def test_a_wrong_backward_is_caught_and_named(
 
 
 def test_a_long_check_says_how_long(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mnistlab.cli.explain.SLOW", 0)
+    monkeypatch.setattr("mnistlab.cli.gradcheck.SLOW", 0)
     result = command("gradcheck", "data=digits", "model=softmax", "--elements", "2")
     assert result.status == 0
     assert result.err.startswith("about ")
