@@ -21,7 +21,7 @@ from mnistlab.system.errors import RequestError, RunError, did_you_mean
 from mnistlab.training import checkpoint
 from mnistlab.training.config import MOST_THREADS
 
-KEY = checkpoint.EPOCHS
+KEY = schema.EPOCHS
 
 
 def main(arguments: Sequence[str]) -> int:

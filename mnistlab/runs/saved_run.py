@@ -84,7 +84,7 @@ class OwnData:
         except OmegaConfBaseException as error:
             raise RequestError(f"{blamed}data.{error.full_key}: {_first_line(error.msg or error)}; {CURE}") from None
         except RequestError as error:
-            raise RequestError(f"{blamed}data.{error}") from None
+            raise RequestError(f"{blamed}{error.under('data')}") from None
         assert isinstance(made, Source)
         return made
 
