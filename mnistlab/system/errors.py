@@ -47,7 +47,7 @@ class RequestError(ValueError):
         the group itself.
         """
         key = group if self.key is None else f"{group}.{self.key}"
-        return self._with(key, lambda mentioned: others.get(mentioned, f"{group}.{mentioned}"))
+        return self._renamed(key, lambda mentioned: others.get(mentioned, f"{group}.{mentioned}"))
 
     def renamed(self, **names: str) -> RequestError:
         """Return the error with other names for some keys; what stands after the first dot of a key stays."""
@@ -56,11 +56,17 @@ class RequestError(ValueError):
             first, dot, rest = key.partition(".")
             return f"{names.get(first, first)}{dot}{rest}"
 
-        return self._with(None if self.key is None else rename(self.key), rename)
+        return self._renamed(None if self.key is None else rename(self.key), rename)
 
-    def _with(self, key: str | None, rename: Callable[[str], str]) -> RequestError:
-        pieces = [Key(rename(piece)) if isinstance(piece, Key) else piece for piece in self.pieces]
-        return RequestError(*pieces, key=key, value=... if self.value is None else self.value)
+    def extended(self, text: str) -> RequestError:
+        """Return the error with ``text`` after its message."""
+        return self._with(self.key, *self.pieces, text)
+
+    def _renamed(self, key: str | None, rename: Callable[[str], str]) -> RequestError:
+        return self._with(key, *(Key(rename(piece)) if isinstance(piece, Key) else piece for piece in self.pieces))
+
+    def _with(self, key: str | None, *message: str) -> RequestError:
+        return RequestError(*message, key=key, value=... if self.value is None else self.value)
 
 
 class RunError(RuntimeError):

@@ -69,10 +69,20 @@ def test_keys_can_have_other_names_elsewhere(error: RequestError, text: str) -> 
     assert str(error) == text
 
 
+def test_more_can_be_said_after_the_message() -> None:
+    longer = LR.extended("; 0.1 is usual").under("optimizer")
+    assert str(longer) == "optimizer.lr=-0.1: the learning rate must be positive; 0.1 is usual"
+    assert (
+        str(WARMUP.extended("!").renamed(epochs="max_iter"))
+        == "warmup=9: it must be shorter than max_iter=5; see floor!"
+    )
+
+
 def test_a_changed_error_is_a_new_one() -> None:
     text = str(WARMUP)
     WARMUP.under("schedule")
     WARMUP.renamed(epochs="max_iter")
+    WARMUP.extended("; more")
     assert str(WARMUP) == text
 
 
