@@ -24,7 +24,7 @@ from mnistlab import cli
 from mnistlab.config import diff
 from mnistlab.config.options import folder, group_names, option_names
 from mnistlab.config.report import Report
-from mnistlab.config.schema import schema_of
+from mnistlab.config.schema import MENTIONED, schema_of
 from mnistlab.metrics.classification import SCORES
 from mnistlab.nn.architectures import LAYERS
 from mnistlab.nn.losses import LOSSES
@@ -32,6 +32,7 @@ from mnistlab.system.errors import RequestError
 
 DOCS = Path(__file__).resolve().parent
 NAMES = {"monitor": SCORES}  # names that the schema leaves to `config.experiment` to check
+OTHER_KEYS = {name: key for keys in MENTIONED.values() for name, key in keys.items()}
 WRONG: tuple[Any, ...] = (-1.0, 0.0, 1e12, "?", float("nan"))
 WRONG_LISTS: tuple[Any, ...] = ([-1], ["?"])
 KINDS = {"int": "whole number", "float": "number", "bool": "true or false", "str": "text", "None": "null"}
@@ -223,10 +224,10 @@ def refusals(schema: type[Any], field: Field[Any]) -> list[tuple[str, str]]:
         try:
             schema(**{**given, field.name: value})
         except RequestError as error:
-            key, _, said = str(error).partition(": ")
-            if not re.match(rf"(?:layers\.0|{field.name})=", key):
+            if error.value is None or error.key not in ("layers.0", field.name):
                 continue  # another key is blamed
-            name, must, rule = re.sub("; .* given .*", "", said).partition(" must ")
+            message = error.renamed(**OTHER_KEYS).message
+            name, must, rule = re.sub("; .* given .*", "", message).partition(" must ")
             name, unless, exception = name.rstrip(",").partition(", unless ")
             found[f"must {rule}{unless}{exception}" if must else name] = name if must else ""
     if len(found) > 1:

@@ -115,7 +115,7 @@ def _load(split: str, source: Source, seed: int) -> tuple[Dataset, Split]:
         try:
             dataset = load(source, stream(seed, "split"))
         except RequestError as error:
-            raise RequestError(f"{error}{_all_would_do(source, seed)}") from None
+            raise error.extended(_all_would_do(source, seed)) from None
     part: Split = getattr(dataset, split)
     if not len(part):
         raise RequestError(

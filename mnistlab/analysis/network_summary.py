@@ -31,6 +31,8 @@ def network_of(overrides: Sequence[str], dtype: Any) -> tuple[Experiment, Outlin
         )
     with schema.prefixed("data"):
         data = outline(made.data, stream(made.seed, "split"))
+    with schema.prefixed("regularization"):
+        made.model.check(made.regularization)
     with schema.prefixed("model"):
         return made, data, made.model.network(data.image_shape, data.classes, made.regularization, dtype=dtype)
 

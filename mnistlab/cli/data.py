@@ -73,7 +73,10 @@ def fetch_dataset(arguments: list[str]) -> int:
             f"data fetch {names[0]}: choose one of {', '.join(downloadable)}{did_you_mean(names[0], downloadable)}"
         )
     console.start("normal")
-    folder = fetch(names[0], Path(to) if to else None)
+    try:
+        folder = fetch(names[0], Path(to) if to else None)
+    except RequestError as error:
+        raise error.renamed(root="data.root") from None
     output.show({"name": names[0], "folder": folder}, f"{names[0]} is in {folder}")
     return 0
 

@@ -54,7 +54,7 @@ def claim(path: str) -> str:
             continue
         CLAIMED.add(chosen.absolute())
         return str(chosen)
-    raise RequestError(f"hydra.run.dir={path}: a thousand directories of this name exist; remove some")
+    raise RequestError("a thousand directories of this name exist; remove some", key="hydra.run.dir", value=path)
 
 
 def quoted(value: Path | str) -> str:

@@ -162,7 +162,7 @@ def _unknown_key(key: str, text: str, overrides: Sequence[str]) -> str:
         if rest in {f.name for f in fields(schema)}:
             return f"+{key}: the key exists already; write {key}=... without the plus"
         known = [f.name for f in fields(schema)]
-        near = did_you_mean(rest, known).replace("mean ", f"mean {group}.")
+        near = did_you_mean(rest, known, f"{group}.")
         where = f"{group}={chosen}" if group in GROUPS else group
         return f"{key}: unknown key; {where} has {', '.join(known) or 'no keys'}{near}"
     candidates = [*group_names(), *Root.__dataclass_fields__]

@@ -79,7 +79,7 @@ def _compose_checked(self: ConfigLoaderImpl, *given: Any, **named: Any) -> DictC
             raise RequestError(f"hydra.{key}: this is not changed by a configuration here; leave it out")
     for key, target in _targets(hydra, "hydra"):
         if not str(target).startswith(HYDRAS_CLASSES):
-            raise RequestError(f"{key}={target}: a configuration names no code here; leave it out")
+            raise RequestError("a configuration names no code here; leave it out", key=key, value=target)
     return composed
 
 

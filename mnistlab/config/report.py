@@ -44,4 +44,6 @@ class Report:
         """Refuse images that the test part does not have."""
         for row in self.images:
             if row >= test_size:
-                raise RequestError(f"images={row}: the test part has {test_size:,} images, 0 to {test_size - 1:,}")
+                raise RequestError(
+                    f"the test part has {test_size:,} images, 0 to {test_size - 1:,}", key="images", value=row
+                )

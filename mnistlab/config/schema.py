@@ -44,6 +44,14 @@ GROUPS: dict[str, Mapping[str, type[Any]]] = {
 }
 
 
+# The keys of other groups that the errors of a group mention, after the names that the engine has for them
+MENTIONED = {
+    "schedule": {"epochs": "trainer.epochs", "lr": "optimizer.lr"},
+    "trainer": {"validation": "data.validation"},
+    "regularization": {"layers": "model.layers"},
+}
+EPOCHS = "trainer.epochs"  # the one key in which a run that goes on may differ
+
 USED_BY_SKLEARN = ("data", "model", "seed")  # a model of scikit-learn has its own ways for all else
 
 
@@ -87,35 +95,36 @@ def experiment(cfg: DictConfig) -> Experiment:
     made: dict[str, Any] = {}
     for key in Root.__dataclass_fields__:
         if OmegaConf.is_missing(cfg, key):
-            raise RequestError(f"{key}: one of its options is needed; choose one of {', '.join(option_names(key))}")
+            raise RequestError(f"one of its options is needed; choose one of {', '.join(option_names(key))}", key=key)
         with prefixed(key):
             value = cfg[key]
             made[key] = OmegaConf.to_object(value) if isinstance(value, DictConfig) else value
         if key in GROUPS and not isinstance(made[key], tuple(GROUPS[key].values())):
             raise RequestError(
-                f"{key}={_short(made[key])}: an option of the group was expected, one of {', '.join(option_names(key))}"
+                f"an option of the group was expected, one of {', '.join(option_names(key))}",
+                key=key,
+                value=_short(made[key]),
             )
     whole("seed", made["seed"], 0, "the seed")
     monitor = made["trainer"].monitor
     if monitor not in SCORES:
         raise RequestError(
-            f"trainer.monitor={monitor}: choose one of {', '.join(SCORES)}{did_you_mean(monitor, SCORES)}"
+            f"choose one of {', '.join(SCORES)}{did_you_mean(monitor, SCORES)}", key="trainer.monitor", value=monitor
         )
     return Experiment(**made)
 
 
 @contextmanager
 def prefixed(group: str) -> Iterator[None]:
-    """Put ``group.`` in front of the key that a `RequestError` names, and give OmegaConf's errors the same form."""
+    """Put ``group.`` before the key that a `RequestError` names, and give OmegaConf's errors the same form."""
     try:
         yield
     except RequestError as error:
-        named = str(error).partition(".")[0] in Root.__dataclass_fields__  # it names another group's key in full
-        raise error if named else RequestError(f"{group}.{error}") from None
+        raise error.under(group, **MENTIONED.get(group, {})) from None
     except OmegaConfBaseException as error:
         message = (error.msg or str(error)).splitlines()[0]
         key = re.sub(r"\[(\d+)\]", r".\1", str(error.full_key or group))  # as on the command line
-        raise RequestError(f"{key}: {message}") from None
+        raise RequestError(message, key=key) from None
 
 
 def reject_unknown_keys(cfg: DictConfig) -> None:
@@ -125,7 +134,7 @@ def reject_unknown_keys(cfg: DictConfig) -> None:
         known = list(Root.__dataclass_fields__)
         if name not in known:
             raise RequestError(
-                f"{name}: unknown key; the configuration has {', '.join(known)}{did_you_mean(name, known)}"
+                f"unknown key; the configuration has {', '.join(known)}{did_you_mean(name, known)}", key=name
             )
         node = cfg._get_node(key)
         if not isinstance(node, DictConfig):
@@ -136,9 +145,8 @@ def reject_unknown_keys(cfg: DictConfig) -> None:
         known = [f.name for f in fields(schema)]
         for inner in map(str, node):
             if inner not in known:
-                raise RequestError(
-                    f"{name}.{inner}: unknown key; {name} has {', '.join(known)}{did_you_mean(inner, known)}"
-                )
+                has = f"{name} has {', '.join(known)}{did_you_mean(inner, known)}"
+                raise RequestError(f"unknown key; {has}", key=f"{name}.{inner}")
 
 
 def config_hash(cfg: DictConfig) -> str:

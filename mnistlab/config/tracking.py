@@ -34,7 +34,7 @@ class CsvTracking(Tracking):
 
     def __post_init__(self) -> None:
         if not str(self.file).endswith(".csv"):
-            raise RequestError(f"file={self.file}: the name of a table was expected; let it end in .csv")
+            raise RequestError("the name of a table was expected; let it end in .csv", key="file", value=self.file)
 
 
 @dataclass
@@ -64,15 +64,16 @@ class MLflowTracking(Tracking):
     def __post_init__(self) -> None:
         if not re.match(r"sqlite:///.|https?://[^/]", str(self.uri)):
             raise RequestError(
-                f"uri={self.uri}: sqlite:///FILE or the address of a server, http://HOST:PORT, was expected"
+                "sqlite:///FILE or the address of a server, http://HOST:PORT, was expected", key="uri", value=self.uri
             )
         if self.uri.startswith("http") and urlsplit(self.uri).username is not None:
             raise RequestError(
-                "uri: the address holds a name or a password, which would be written into the directory of the run; "
-                "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead"
+                "the address holds a name or a password, which would be written into the directory of the run; "
+                "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead",
+                key="uri",
             )
         if not str(self.experiment).strip():
-            raise RequestError("experiment: the name of an experiment was expected, and it is empty")
+            raise RequestError("the name of an experiment was expected, and it is empty", key="experiment")
 
 
 TRACKINGS: dict[str, type[Any]] = {

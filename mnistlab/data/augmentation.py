@@ -77,7 +77,7 @@ class Warp(Augment):
 
     def start_epoch(self, images: np.ndarray, rng: np.random.Generator | None) -> None:
         if rng is None:
-            raise RequestError("augment=None: augmentation draws at random; give it a random stream")
+            raise RequestError("augmentation draws at random; give it a random stream", key="augment", value=None)
         n, height, width = images.shape
         count = min(n, FIELDS, max(1, TABLE_BYTES // (12 * height * width)))
         table: Table | None = getattr(self, "_table", None)
@@ -118,7 +118,9 @@ class Shift(Warp):
     def check(self, height: int, width: int) -> None:
         if self.pixels >= min(height, width):
             raise RequestError(
-                f"pixels={self.pixels}: this shifts images of {height} x {width} pixels out of sight; shift by less"
+                f"this shifts images of {height} x {width} pixels out of sight; shift by less",
+                key="pixels",
+                value=self.pixels,
             )
 
     def fields(self, rng: np.random.Generator, count: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
@@ -146,7 +148,9 @@ class Affine(Warp):
         fraction("scale", self.scale, "the largest change of size")
         between("shear", self.shear, 0, 10, "the largest slant")
         if not_negative("shift", self.shift, "the largest shift (pixels)") >= SIDE:
-            raise RequestError(f"shift={self.shift}: this shifts images out of sight; shift by less than {SIDE}")
+            raise RequestError(
+                f"this shifts images out of sight; shift by less than {SIDE}", key="shift", value=self.shift
+            )
 
     def fields(self, rng: np.random.Generator, count: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
         angle, factor, slant, down, right = rng.uniform(-1, 1, (5, count))
@@ -178,7 +182,9 @@ class Elastic(Affine):
         most = SIDE * self.sigma * math.sqrt(12 * math.pi)  # a root mean square of the whole side
         if not_negative("alpha", self.alpha, "the strength of the distortion") >= most:
             raise RequestError(
-                f"alpha={self.alpha}: with sigma={self.sigma} this moves pixels out of sight; take less than {most:.4g}"
+                f"with sigma={self.sigma} this moves pixels out of sight; take less than {most:.4g}",
+                key="alpha",
+                value=self.alpha,
             )
 
     def fields(self, rng: np.random.Generator, count: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:

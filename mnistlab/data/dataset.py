@@ -146,13 +146,15 @@ class UserSource(Source):
         labels = all_rows.labels
         count = rows_of_share("test", self.test, len(labels), "the data")
         if not count:
-            raise RequestError(f"test={self.test}: a test part is needed; ask for a fraction such as 0.2")
+            raise RequestError("a test part is needed; ask for a fraction such as 0.2", key="test", value=self.test)
         rows = splitting.last(labels, count)
         left = np.bincount(labels) - np.bincount(labels[rows], minlength=int(labels.max()) + 1)
         emptied = sorted(set(np.flatnonzero(left == 0)) & set(labels.tolist()))
         if emptied:
             raise RequestError(
-                f"test={self.test}: class {emptied[0]} would have no training row left; ask for fewer test rows"
+                f"class {emptied[0]} would have no training row left; ask for fewer test rows",
+                key="test",
+                value=self.test,
             )
         return all_rows.take(splitting.others(rows, len(labels))), all_rows.take(rows)
 
@@ -160,12 +162,14 @@ class UserSource(Source):
 def check_share(name: str, value: Any) -> None:
     """Check that ``value`` is a fraction of [0, 1) or a number of rows."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise RequestError(f"{name}={value}: a fraction such as 0.1 or a number of rows such as 5000 was expected")
+        raise RequestError(
+            "a fraction such as 0.1 or a number of rows such as 5000 was expected", key=name, value=value
+        )
     if isinstance(value, int) and value < 0:
-        raise RequestError(f"{name}={value}: the number of rows must be zero or more")
+        raise RequestError("the number of rows must be zero or more", key=name, value=value)
     if isinstance(value, float) and not (math.isfinite(value) and 0 <= value < 1):
         raise RequestError(
-            f"{name}={value}: a fraction must be at least 0 and below 1; a number of rows is a whole number"
+            "a fraction must be at least 0 and below 1; a number of rows is a whole number", key=name, value=value
         )
 
 
@@ -173,45 +177,56 @@ def rows_of_share(name: str, value: Any, available: int, of: str) -> int:
     """Return the number of rows that a fraction or a count stands for; at least one row must be left over."""
     count = value if isinstance(value, int) else int(value * available + 0.5)
     if value and not count:
-        raise RequestError(f"{name}={value}: this is no row at all of the {available:,} of {of}; ask for more")
+        raise RequestError(f"this is no row at all of the {available:,} of {of}; ask for more", key=name, value=value)
     if count >= available:
-        raise RequestError(f"{name}={value}: {of} has {available:,} rows, and at least one must be left; ask for fewer")
+        raise RequestError(
+            f"{of} has {available:,} rows, and at least one must be left; ask for fewer", key=name, value=value
+        )
     return count
 
 
 def check_limit(name: str, limit: int, labels: np.ndarray, stratify: bool, of: str) -> None:
     """Check that ``limit`` rows can be taken, one of each class at least if they are taken class by class."""
     if limit > len(labels):
-        raise RequestError(f"{name}={limit}: {of} has only {len(labels):,} rows; ask for fewer or leave {name} out")
+        raise RequestError(
+            f"{of} has only {len(labels):,} rows; ask for fewer or leave {name} out", key=name, value=limit
+        )
     classes = len(np.unique(labels))
     if stratify and limit < classes:
         raise RequestError(
-            f"{name}={limit}: there are {classes} classes, and each needs a row;"
-            f" ask for {classes} or more, or set stratify=false"
+            f"there are {classes} classes, and each needs a row; ask for {classes} or more, or set stratify=false",
+            key=name,
+            value=limit,
         )
 
 
-def check_labels(labels: np.ndarray, classes: int, where: str, cure: str) -> None:
-    """Check that labels lie in [0, classes); the message names the first row that does not (counted from 1)."""
+def check_labels(labels: np.ndarray, classes: int, part: str, cure: str, key: str, value: str | None) -> None:
+    """Check that the labels of a ``part`` lie in [0, classes); the message names the first row that does not (from 1).
+
+    ``key`` and ``value`` are the option that the part was read from.
+    """
     wrong = np.flatnonzero((labels < 0) | (labels >= classes))
     if len(wrong):
         raise RequestError(
-            f"{where}: row {wrong[0] + 1:,} has the label {labels[wrong[0]]}, but the {classes} classes are"
-            f" 0 to {classes - 1}; {cure}"
+            f"{part}: row {wrong[0] + 1:,} has the label {labels[wrong[0]]}, but the {classes} classes are"
+            f" 0 to {classes - 1}; {cure}",
+            key=key,
+            value=value,
         )
 
 
 def names_of_classes(class_names: list[str] | None, classes: int) -> tuple[str, ...]:
     """Return the given names if there is one a class, "0", "1", ... if none are given."""
     if classes > MOST_CLASSES:
-        raise RequestError(f"classes={classes}: at most {MOST_CLASSES:,} classes are accepted")
+        raise RequestError(f"at most {MOST_CLASSES:,} classes are accepted", key="classes", value=classes)
     if class_names is None:
         return tuple(map(str, range(classes)))
     names = tuple(map(str, class_names))
     if len(names) != classes or len(set(names)) != classes:
         raise RequestError(
-            f"class_names={list(names)}: {classes} different names were expected, one a class;"
-            f" {len(set(names))} are given (classes={classes})"
+            f"{classes} different names were expected, one a class; {len(set(names))} are given (classes={classes})",
+            key="class_names",
+            value=list(names),
         )
     return names
 
@@ -220,4 +235,6 @@ def check_shape(shape: list[int]) -> None:
     """Check that ``shape`` is [height, width], both positive."""
     sides = [side for side in shape if isinstance(side, int) and not isinstance(side, bool) and side > 0]
     if len(shape) != 2 or len(sides) != 2:
-        raise RequestError(f"shape={list(shape)}: two positive whole numbers were expected, as in shape=[28,28]")
+        raise RequestError(
+            "two positive whole numbers were expected, as in shape=[28,28]", key="shape", value=list(shape)
+        )

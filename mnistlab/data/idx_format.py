@@ -30,19 +30,21 @@ class BadFileError(ValueError):
     """A file is not what it should be; the message starts with the file's name."""
 
 
-def read(path: Path, dimensions: int) -> tuple[np.ndarray, str]:
+def read(path: Path, dimensions: int, name: str | None = None) -> tuple[np.ndarray, str]:
     """Return the uint8 array of an IDX file and the SHA-256 of its uncompressed content.
 
     ``dimensions`` is 3 for images and 1 for labels. Never more is decompressed than the header claims and one piece
-    more, and a claim that the file cannot hold is refused before anything is allocated. Raises `BadFileError`.
+    more, and a claim that the file cannot hold is refused before anything is allocated. Raises `BadFileError`, in whose
+    message ``name`` stands for the file, by default the name that it has.
     """
-    with _opened(path) as raw:
-        return _parse(path.name, raw, dimensions)
+    name = name or path.name
+    with _opened(path, name) as raw:
+        return _parse(name, raw, dimensions)
 
 
 def read_shape(path: Path, dimensions: int) -> tuple[int, ...]:
     """Return what the header of an IDX file claims, checked as `read` does, without its body."""
-    with _opened(path) as raw:
+    with _opened(path, path.name) as raw:
         return _begin(path.name, raw, dimensions).shape
 
 
@@ -80,14 +82,14 @@ def write(path: Path, array: np.ndarray) -> None:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
+def _opened(path: Path, name: str) -> Iterator[BinaryIO]:
     try:
         with path.open("rb") as raw:
             yield raw
     except OSError as error:
-        raise BadFileError(f"{path.name} cannot be read ({error.strerror})") from None
+        raise BadFileError(f"{name} cannot be read ({error.strerror})") from None
     except zlib.error as error:
-        raise BadFileError(f"{path.name} is corrupt ({str(error).split(': ')[-1]})") from None
+        raise BadFileError(f"{name} is corrupt ({str(error).split(': ')[-1]})") from None
 
 
 class _Begun(NamedTuple):

@@ -46,7 +46,7 @@ def load(source: Source, rng: np.random.Generator) -> Dataset:
     pool = source.read()
     for what, part in (("training", pool.train), ("test", pool.test)):
         if not len(part):
-            raise RequestError(f"{_key(pool)}: the {what} part has no rows; at least one is needed")
+            raise RequestError(f"the {what} part has no rows; at least one is needed", **_setting(pool))
     dataset = _cut(source, pool, rng)
     for what, part in (("training", dataset.train), ("test", dataset.test)):
         _note_absent_classes(pool, what, part)
@@ -126,7 +126,9 @@ def outline(source: Source, rng: np.random.Generator) -> Outline:
     pool = known.train if source.limit is None else source.limit
     if pool > known.train:
         raise RequestError(
-            f"limit={pool}: the training pool has only {known.train:,} rows; ask for fewer or leave limit out"
+            f"the training pool has only {known.train:,} rows; ask for fewer or leave limit out",
+            key="limit",
+            value=pool,
         )
     held_out = rows_of_share("validation", source.validation, pool, "the training pool")
     return Outline(known.name, known.image_shape, known.classes, pool - held_out, held_out)
@@ -146,7 +148,9 @@ def scale_of(scaling: Scaling, images: np.ndarray) -> tuple[float, float]:
     mean = total / images.size
     variance = squares / images.size - mean**2
     if images.max() == images.min():
-        raise RequestError("scaling=standardize: all training pixels have the same value; choose unit or none")
+        raise RequestError(
+            "all training pixels have the same value; choose unit or none", key="scaling", value="standardize"
+        )
     return float(mean), float(1 / math.sqrt(variance))
 
 
@@ -157,8 +161,9 @@ def _note_absent_classes(pool: Pool, what: str, part: Split) -> None:
         log.warning("%s: the %s part has no row of class %s", pool.name, what, ", ".join(absent))
 
 
-def _key(pool: Pool) -> str:
-    return f"path={pool.provenance['path']}" if "path" in pool.provenance else pool.name
+def _setting(pool: Pool) -> dict[str, str]:
+    """Return the key of errors about a pool, and the value where that is a path."""
+    return {"key": "path", "value": pool.provenance["path"]} if "path" in pool.provenance else {"key": pool.name}
 
 
 def describe(dataset: Dataset) -> dict[str, Any]:

@@ -18,21 +18,23 @@ def expanded(value: str | Path) -> Path:
 def existing(name: str, value: str | None, what: str, folder: bool = False) -> Path:
     """Return the path that option ``name`` gives; it must be there and be a file (or a folder, if ``folder``)."""
     if not value:
-        raise RequestError(f"{name}={value}: the path of {what} was expected; set {name}")
+        raise RequestError(f"the path of {what} was expected; set {name}", key=name, value=value)
     path = expanded(value)
     try:
         if not path.exists():
             others = path.parent.iterdir() if path.parent.is_dir() else ()
             near = did_you_mean(path.name, [other.name for other in others if other.is_dir() == folder])
-            raise RequestError(f"{name}={value}: there is no such {'folder' if folder else 'file'}{near}; check {name}")
+            raise RequestError(
+                f"there is no such {'folder' if folder else 'file'}{near}; check {name}", key=name, value=value
+            )
         if folder and not path.is_dir():
-            raise RequestError(f"{name}={value}: this is a file; the folder of {what} was expected")
+            raise RequestError(f"this is a file; the folder of {what} was expected", key=name, value=value)
         if not folder and not path.is_file():
-            raise RequestError(f"{name}={value}: this is not a file; the path of {what} was expected")
+            raise RequestError(f"this is not a file; the path of {what} was expected", key=name, value=value)
     except (OSError, ValueError) as error:
         if isinstance(error, RequestError):
             raise
         raise RequestError(
-            f"{name}={value}: cannot be read ({getattr(error, 'strerror', error)}); check {name}"
+            f"cannot be read ({getattr(error, 'strerror', error)}); check {name}", key=name, value=value
         ) from None
     return path

@@ -44,7 +44,9 @@ class Samples:
         """
         first, group = self._groups()
         if len(first) < 2:
-            raise RequestError("n_samples=1: early_stopping needs one sample to learn from and another to judge by")
+            raise RequestError(
+                "early_stopping needs one sample to learn from and another to judge by", key="n_samples", value=1
+            )
         count = min(max(1, round(fraction * len(first))), len(first) - 1)
         chosen = np.zeros(len(first), bool)
         chosen[draw(self.labels[first], count, True, rng)] = True

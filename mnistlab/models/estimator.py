@@ -19,7 +19,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from threadpoolctl import ThreadpoolController
 
 from mnistlab.data.weighted_samples import Samples
-from mnistlab.models.estimator_params import Settings
+from mnistlab.models.estimator_params import Settings, parameter_names
 from mnistlab.nn.initializers import Init
 from mnistlab.nn.layers import Dense, Dropout
 from mnistlab.nn.network import Network
@@ -43,7 +43,9 @@ def _goes_by_epochs(estimator: NetworkClassifier) -> bool:
         ("schedule", "constant" if estimator.schedule == Constant() else estimator.schedule, "constant"),
     ):
         if value != needed:
-            raise RequestError(f"{name}={value}: partial_fit trains for one epoch; set {name}={needed}, or use fit")
+            raise RequestError(
+                f"partial_fit trains for one epoch; set {name}={needed}, or use fit", key=name, value=value
+            )
     return True
 
 
@@ -179,7 +181,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         settings = replace(Settings.of(self.get_params(deep=False)), tol=None)
         fresh = not hasattr(self, "_training")
         if fresh and classes is None:
-            raise RequestError("classes=None: the first call of partial_fit must name all classes")
+            raise RequestError("the first call of partial_fit must name all classes", key="classes", value=None)
         self._train(self._samples(X, y, sample_weight, classes, settings, fresh), None, settings, 1)
         return self
 
@@ -225,7 +227,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         if sample_weight is not None:
             weights = _check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
             if not weights.any():
-                raise RequestError("sample_weight: all are zero; one sample at least must count")
+                raise RequestError("all are zero; one sample at least must count", key="sample_weight")
             counted = weights > 0
             if not counted.all():
                 X, y, weights = X[counted], y[counted], weights[counted]
@@ -234,11 +236,13 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
             self.classes_ = np.unique(y if classes is None else np.asarray(classes))
         if known is not None and not np.array_equal(known, self.classes_):
             given, self.classes_ = self.classes_, known
-            raise RequestError(f"classes={given.tolist()}: they were {known.tolist()} in the first call")
+            raise RequestError(f"they were {known.tolist()} in the first call", key="classes", value=given.tolist())
         labels = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
         if (unknown := self.classes_[labels] != y).any():
             raise RequestError(
-                f"y={y[unknown][0]}: it is none of the classes {self.classes_.tolist()}, fixed in the first fit"
+                f"it is none of the classes {self.classes_.tolist()}, fixed in the first fit",
+                key="y",
+                value=y[unknown][0],
             )
         if fresh:
             self._start(settings, X.dtype)
@@ -249,8 +253,10 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         now = settings.network(self.n_features_in_, len(self.classes_), self.network_.dtype)
         if now.spec() != self.network_.spec():
             raise RequestError(
-                "warm_start=True: the layers, activations, dropout or smoothing are no longer those of the first fit; "
-                "set warm_start=False for a new network"
+                "the layers, activations, dropout or smoothing are no longer those of the first fit; "
+                "set warm_start=False for a new network",
+                key="warm_start",
+                value="True",
             )
 
     def _start(self, settings: Settings, dtype: Any) -> None:
@@ -260,6 +266,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         self.loss_curve_, self.best_loss_ = [], math.inf
         self.validation_scores_, self.best_validation_score_ = None, None
 
+    @parameter_names()
     def _train(self, samples: Samples, validation: Samples | None, settings: Settings, epochs: int) -> None:
         training, network, n = self._training, self.network_, len(samples)
         batch = min(n, settings.batch_size)
@@ -268,8 +275,10 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
             n = batch = len(samples)
         if layer := network.too_small_for(batch):
             raise RequestError(
-                f"batch_size={self.batch_size}: {layer} gets one value a channel or unit at a time, which is its own "
-                "mean; take larger batches, or leave batchnorm out"
+                f"{layer} gets one value a channel or unit at a time, which is its own "
+                "mean; take larger batches, or leave batchnorm out",
+                key="batch_size",
+                value=self.batch_size,
             )
         steps, schedule = math.ceil(n / batch), settings.schedule
         schedule.start(epochs, steps)

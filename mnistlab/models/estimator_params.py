@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,6 +18,23 @@ from mnistlab.nn.optimizers import OPTIMIZERS, Optimizer
 from mnistlab.nn.regularization import Regularization
 from mnistlab.nn.schedules import SCHEDULES, Schedule
 from mnistlab.system.errors import RequestError, between, choice, not_negative, positive, whole
+from mnistlab.training.loop import Diverged
+
+
+@contextmanager
+def parameter_names() -> Iterator[None]:
+    """Give the errors of the engine the names that its parameters have in the estimator."""
+    try:
+        yield
+    except RequestError as error:
+        raise error.renamed(hidden="hidden_layer_sizes", epochs="max_iter") from None
+    except Diverged as error:
+        raise Diverged(
+            f"the loss is no longer finite: {error.where} overflowed first, with learning_rate_init={error.lr:g}; try "
+            f"learning_rate_init={error.lr / 10:.2g}, or scale the features, with StandardScaler for instance",
+            error.where,
+            error.lr,
+        ) from None
 
 
 @dataclass
@@ -45,7 +63,7 @@ class Settings:
             optimizer = replace(optimizer, lr=positive("learning_rate_init", lr, "the learning rate"))
         fraction = between("validation_fraction", given["validation_fraction"], 0, 1, "the validation part")
         if fraction in (0, 1):
-            raise RequestError(f"validation_fraction={fraction:g}: it must be above 0 and below 1")
+            raise RequestError("it must be above 0 and below 1", key="validation_fraction", value=f"{fraction:g}")
         for name in ("shuffle", "early_stopping", "warm_start"):
             choice(name, given[name], (True, False))
         tol = given["tol"]
@@ -65,26 +83,21 @@ class Settings:
             _seed(given["random_state"]),
         )
 
+    @parameter_names()
     def network(self, features: int, classes: int, dtype: Any) -> Network:
         """Return the network for so many features and classes, its parameters all zero."""
         given, model = self.given, Model()
         layers, shape = given["layers"], given["image_shape"]
-        try:
-            if layers is None:
-                sizes = given["hidden_layer_sizes"]
-                hidden = sizes if isinstance(sizes, list) else [sizes]
-                model = MLP(hidden=hidden, activation=_activation(given["activation"]))
-            elif not isinstance(layers, list):
-                raise RequestError(f"layers={layers}: a list of layers was expected")
-            else:
-                model = LayerList(layers=layers if shape else ["flatten", *layers])
-            shape = (1, features) if shape is None else _shape(shape, features)
-            return model.network(shape, classes, self.regularization, scale=1.0, dtype=dtype)
-        except RequestError as error:
-            message = str(error).replace("regularization.", "").replace("model.layers", "layers")
-            if message.startswith("hidden"):
-                message = message.replace("hidden", "hidden_layer_sizes", 1)
-            raise RequestError(message) from None
+        if layers is None:
+            sizes = given["hidden_layer_sizes"]
+            hidden = sizes if isinstance(sizes, list) else [sizes]
+            model = MLP(hidden=hidden, activation=_activation(given["activation"]))
+        elif not isinstance(layers, list):
+            raise RequestError("a list of layers was expected", key="layers", value=layers)
+        else:
+            model = LayerList(layers=layers if shape else ["flatten", *layers])
+        shape = (1, features) if shape is None else _shape(shape, features)
+        return model.network(shape, classes, self.regularization, scale=1.0, dtype=dtype)
 
 
 def _component(key: str, value: Any, registry: dict[str, type[Any]], kind: type[Any]) -> Any:
@@ -100,13 +113,15 @@ def _activation(value: Any) -> Any:
     if isinstance(value, Mapping):
         return deepcopy(value)
     if not isinstance(value, Sequence):
-        raise RequestError(f"activation={value}: a name, a mapping of a name to its settings, or a list was expected")
+        raise RequestError(
+            "a name, a mapping of a name to its settings, or a list was expected", key="activation", value=value
+        )
     return [_activation(one) for one in value]
 
 
 def _shape(value: Any, features: int) -> tuple[int, int]:
     if not isinstance(value, list) or len(value) != 2:
-        raise RequestError(f"image_shape={value}: (height, width) was expected")
+        raise RequestError("(height, width) was expected", key="image_shape", value=value)
     height, width = (whole("image_shape", side, 1, "a side") for side in value)
     if height * width != features:
         raise RequestError(f"image_shape={height} x {width}: X has {features:,} features, not {height * width:,}")

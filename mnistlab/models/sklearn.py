@@ -12,7 +12,7 @@ from warnings import catch_warnings, simplefilter
 import numpy as np
 
 from mnistlab.data.dataset import Dataset
-from mnistlab.system.errors import RequestError, RunError, choice, fraction, not_negative, number, positive, whole
+from mnistlab.system.errors import Key, RequestError, RunError, choice, fraction, not_negative, number, positive, whole
 
 FOLDS = 5  # of the calibration
 SLOW_FROM = 10_000  # training images of a support vector machine, whose time grows with their square
@@ -41,10 +41,8 @@ class SklearnModel:
     def __post_init__(self) -> None:
         if isinstance(self.pca, float):
             if not 0 < self.pca < 1:
-                raise RequestError(
-                    f"pca={self.pca}: a number of components, 1 or more, or the share of the variance that they "
-                    "explain, above 0 and below 1, was expected"
-                )
+                expected = "a number of components, 1 or more, or the share of the variance that they explain"
+                raise RequestError(f"{expected}, above 0 and below 1, was expected", key="pca", value=self.pca)
         elif self.pca is not None:
             whole("pca", self.pca, 1, "the number of principal components")
 
@@ -67,9 +65,8 @@ class SklearnModel:
         """Refuse what does not go with the training part: its labels (n,), and so many pixels an image."""
         most = min(len(labels), features)
         if isinstance(self.pca, int) and self.pca > most:
-            raise RequestError(
-                f"pca={self.pca}: {len(labels):,} images of {features} pixels have at most {most:,} components"
-            )
+            message = f"{len(labels):,} images of {features} pixels have at most {most:,} components"
+            raise RequestError(message, key="pca", value=self.pca)
         if len(np.unique(labels)) < 2:
             raise RequestError("the training part has one class only; give it images of two or more")
 
@@ -207,10 +204,9 @@ class SVM(SklearnModel):
         super().check(labels, features)
         counts = np.bincount(labels)
         if self.probabilities is Probabilities.calibrated and (rarest := int(counts[counts > 0].min())) < FOLDS:
-            raise RequestError(
-                f"probabilities=calibrated: it is cross-validated in {FOLDS} parts, and a class has only {rarest} "
-                "training images; take more images, or model.probabilities=scores"
-            )
+            few = f"it is cross-validated in {FOLDS} parts, and a class has only {rarest} training images"
+            cure = "; take more images, or ", Key("probabilities"), "=scores"
+            raise RequestError(few, *cure, key="probabilities", value="calibrated")
 
     def guess(self, images: int, features: int) -> str:
         width = self.pca if isinstance(self.pca, int) else features
@@ -242,14 +238,13 @@ class KNN(SklearnModel):
         super().__post_init__()
         whole("neighbours", self.neighbours, 1, "the number of neighbours")
         if number("p", self.p) < 1:
-            raise RequestError(f"p={self.p}: a norm has a p of 1 or more")
+            raise RequestError("a norm has a p of 1 or more", key="p", value=self.p)
 
     def check(self, labels: np.ndarray, features: int) -> None:
         super().check(labels, features)
         if self.neighbours > len(labels):
-            raise RequestError(
-                f"neighbours={self.neighbours}: the training part has only {len(labels):,} images; take fewer"
-            )
+            message = f"the training part has only {len(labels):,} images; take fewer"
+            raise RequestError(message, key="neighbours", value=self.neighbours)
 
     def estimator(self, seed: int, threads: int) -> Any:
         from sklearn.neighbors import KNeighborsClassifier
@@ -347,7 +342,9 @@ class MLPClassifier(SklearnModel):
         super().__post_init__()
         self.hidden = [100] if self.hidden is None else self.hidden
         if not isinstance(self.hidden, Sequence) or isinstance(self.hidden, str):
-            raise RequestError(f"hidden={self.hidden}: a list was expected, hidden=[{self.hidden}] for instance")
+            raise RequestError(
+                f"a list was expected, hidden=[{self.hidden}] for instance", key="hidden", value=self.hidden
+            )
         for units in self.hidden:
             whole("hidden", units, 1, "the number of units")
         choice("activation", self.activation, ("identity", "logistic", "tanh", "relu"))

@@ -164,7 +164,9 @@ class LeakyReLU(Activation):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 < number("slope", self.slope) < 1:
-            raise RequestError(f"slope={self.slope}: the slope of leaky_relu must lie between 0 and 1; for 0 use relu")
+            raise RequestError(
+                "the slope of leaky_relu must lie between 0 and 1; for 0 use relu", key="slope", value=self.slope
+            )
 
     @property
     def gain(self) -> float:

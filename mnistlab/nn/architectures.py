@@ -16,7 +16,7 @@ from mnistlab.nn.network import Network
 from mnistlab.nn.normalization import BatchNorm
 from mnistlab.nn.pooling import AvgPool2D, GlobalAvgPool, MaxPool2D
 from mnistlab.nn.regularization import Regularization
-from mnistlab.system.errors import RequestError, choice, did_you_mean, number, whole
+from mnistlab.system.errors import Key, RequestError, choice, did_you_mean, number, whole
 
 KINDS: tuple[type[Layer], ...] = (
     *(Dense, Dropout, Flatten),
@@ -30,14 +30,14 @@ def layer(spec: Any, registry: Mapping[str, type[Layer]] = LAYERS) -> Layer:
     if isinstance(spec, Mapping):
         if len(spec) != 1:
             raise RequestError(
-                f"layer={dict(spec)}: one name with its settings was expected, as in {{dense: {{units: 100}}}}"
+                "one name with its settings was expected, as in {dense: {units: 100}}", key="layer", value=dict(spec)
             )
         ((name, settings),) = spec.items()
     else:
         name, settings = spec, None
     if not isinstance(name, str) or not (settings is None or isinstance(settings, Mapping)):
         raise RequestError(
-            f"layer={spec}: a name, or a name with settings as in {{leaky_relu: {{slope: 0.1}}}}, was expected"
+            "a name, or a name with settings as in {leaky_relu: {slope: 0.1}}, was expected", key="layer", value=spec
         )
     choice("layer", name, registry)
     cls = registry[name]
@@ -46,16 +46,16 @@ def layer(spec: Any, registry: Mapping[str, type[Layer]] = LAYERS) -> Layer:
     for key in settings:
         if key not in known:
             takes = f"it takes {', '.join(known)}" if known else "it takes no settings"
-            raise RequestError(f"{name}.{key}: unknown setting; {takes}{did_you_mean(key, known)}")
+            raise RequestError(f"unknown setting; {takes}{did_you_mean(key, known)}", key=f"{name}.{key}")
     needed = [f.name for f in fields(cls) if f.default is MISSING]
     if missing := [key for key in needed if key not in settings]:
         free = [f"{f.name}={f.default}" for f in fields(cls) if f.default is not MISSING]
         others = f" (and {', '.join(free)}, unless set)" if free else ""
-        raise RequestError(f"{name}.{missing[0]}: it must be set; {name} takes {', '.join(needed)}{others}")
+        raise RequestError(f"it must be set; {name} takes {', '.join(needed)}{others}", key=f"{name}.{missing[0]}")
     try:
         return cls(**settings)
     except RequestError as error:
-        raise RequestError(f"{name}.{error}") from None
+        raise error.under(name) from None
 
 
 def layer_row(descriptions: Sequence[Any]) -> list[Layer]:
@@ -65,10 +65,13 @@ def layer_row(descriptions: Sequence[Any]) -> list[Layer]:
         try:
             made.append(layer(description))
         except RequestError as error:
-            message = str(error)
-            unnamed = message.startswith("layer=")
-            raise RequestError(f"layers.{i}={message[6:]}" if unnamed else f"layers.{i}.{message}") from None
+            raise _placed(error, f"layers.{i}") from None
     return made
+
+
+def _placed(error: RequestError, place: str) -> RequestError:
+    """Return the error of `layer` with the key under which the description stands."""
+    return error.renamed(layer=place) if error.key == "layer" else error.under(place)
 
 
 @dataclass
@@ -89,6 +92,10 @@ class Model:
         """Return the layers for ``classes`` outputs."""
         raise NotImplementedError
 
+    def check(self, regularization: Regularization) -> None:
+        """Refuse dropout rates that do not go with the layers."""
+        self.row(1, regularization)
+
     def network(
         self,
         image_shape: tuple[int, int],
@@ -104,7 +111,7 @@ class Model:
         try:
             return Network(layers, image_shape, loss, shift, scale, dtype)
         except RequestError as error:
-            raise RequestError(str(error).replace("layers:", f"{self.sized_by}:", 1)) from None
+            raise error.renamed(layers=self.sized_by) from None
 
     def make_loss(self, classes: int, label_smoothing: float = 0.0, dtype: Any = np.float32) -> Loss:
         """Return the loss object."""
@@ -130,7 +137,7 @@ class MLP(Model):
         self._activations()
 
     def row(self, classes: int, regularization: Regularization) -> list[Layer]:
-        rates = _dropout_rates(regularization, len(self.hidden))
+        rates = regularization.dropout_rates(len(self.hidden))
         layers: list[Layer] = [Flatten()]
         if rates[0]:
             layers.append(Dropout(rates[0]))
@@ -144,8 +151,10 @@ class MLP(Model):
         several = isinstance(self.activation, Sequence) and not isinstance(self.activation, str)
         if several and len(self.activation) != len(self.hidden):
             raise RequestError(
-                f"activation={list(self.activation)}: {len(self.activation)} activations for {len(self.hidden)} "
-                f"hidden layer(s) {list(self.hidden)}; give one name, or one a layer"
+                f"{len(self.activation)} activations for {len(self.hidden)} "
+                f"hidden layer(s) {list(self.hidden)}; give one name, or one a layer",
+                key="activation",
+                value=list(self.activation),
             )
         specs = self.activation if several else [self.activation] * len(self.hidden)
         try:
@@ -153,10 +162,7 @@ class MLP(Model):
                 layer(self.activation, ACTIVATIONS)
             return [layer(spec, ACTIVATIONS) for spec in specs]  # type: ignore[misc]
         except RequestError as error:
-            message = str(error)
-            raise RequestError(
-                message.replace("layer=", "activation=", 1) if message.startswith("layer=") else f"activation.{message}"
-            ) from None
+            raise _placed(error, "activation") from None
 
 
 @dataclass
@@ -185,8 +191,8 @@ class LayerList(Model):
     """Any row of ``layers``, each a name or a name with settings: ``[{conv: {filters: 6, kernel: 5}}, relu, flatten]``.
 
     Sizes are inferred. After the list comes the output layer, dense with one unit a class, unless ``output_layer`` is
-    false; the list must then itself end with one output a class. ``regularization.dropout`` acts after the activation
-    of each hidden dense layer, as in the other models, and cannot be combined with dropout in the list.
+    false; the list must then itself end with one output a class. The dropout of the regularization acts after the
+    activation of each hidden dense layer, as in the other models, and cannot be combined with dropout in the list.
     """
 
     layers: list[Any] = field(default_factory=list)
@@ -201,23 +207,19 @@ class LayerList(Model):
         if self.output_layer:
             made.append(Dense(classes))
         hidden = [i for i, one in enumerate(made) if isinstance(one, Dense)][: -1 if self.output_layer else None]
-        rates = _dropout_rates(regularization, len(hidden))
+        rates = regularization.dropout_rates(len(hidden))
         if any(rates) and any(isinstance(one, Dropout) for one in made):
             raise RequestError(
-                f"regularization.dropout={regularization.dropout}: model.layers has dropout of its own; set one of them"
+                Key("layers"),
+                " has dropout of its own; set one of them",
+                key="dropout",
+                value=regularization.dropout,
             )
         for i, rate in reversed(list(zip(hidden, rates[1:], strict=True))):
             if rate:
                 after = i + 1 + isinstance(made[i + 1] if i + 1 < len(made) else None, Activation)
                 made.insert(after, Dropout(rate))
         return [Dropout(rates[0]), *made] if rates[0] else made
-
-
-def _dropout_rates(regularization: Regularization, hidden: int) -> tuple[float, ...]:
-    try:
-        return regularization.dropout_rates(hidden)
-    except RequestError as error:
-        raise RequestError(f"regularization.{error}") from None
 
 
 SPEC = ("layers", "image_shape", "classes", "loss", "output", "label_smoothing", "shift", "scale")
@@ -233,12 +235,12 @@ def network_from_spec(spec: Any, dtype: Any = np.float32, given: int | None = No
     ``given`` parameters and statistics, or for far more memory than any network here, nothing is allocated.
     """
     if not isinstance(spec, Mapping):
-        raise RequestError(f"architecture={spec}: a mapping was expected")
+        raise RequestError("a mapping was expected", key="architecture", value=spec)
     if missing := [key for key in SPEC if key not in spec]:
         raise RequestError(f"{missing[0]} is missing; an architecture has {', '.join(SPEC)}")
     for key, kind in (("layers", list), ("image_shape", list), ("loss", str), ("output", str)):
         if not isinstance(spec[key], kind):
-            raise RequestError(f"{key}={spec[key]}: {'a list' if kind is list else 'a name'} was expected")
+            raise RequestError(f"{'a list' if kind is list else 'a name'} was expected", key=key, value=spec[key])
     height, width = (whole("image_shape", side, 1, "a side") for side in _two(spec["image_shape"]))
     classes = whole("classes", spec["classes"], 1, "the number of classes")
     if height * width > MOST_PIXELS or classes > MOST_CLASSES:
@@ -253,5 +255,5 @@ def network_from_spec(spec: Any, dtype: Any = np.float32, given: int | None = No
 
 def _two(sides: list[Any]) -> list[Any]:
     if len(sides) != 2:
-        raise RequestError(f"image_shape={sides}: [height, width] was expected")
+        raise RequestError("[height, width] was expected", key="image_shape", value=sides)
     return sides

@@ -44,7 +44,9 @@ class Conv2D(Layer):
             return
         if whole("padding", self.padding, 0, "the padding, unless it is valid or same,") >= self.kernel:
             raise RequestError(
-                f"padding={self.padding}: it must be below kernel={self.kernel}; more only adds windows of zeros"
+                f"it must be below kernel={self.kernel}; more only adds windows of zeros",
+                key="padding",
+                value=self.padding,
             )
 
     def build(self, in_shape: Shape) -> Shape:
@@ -53,8 +55,9 @@ class Conv2D(Layer):
         if min(padded_height, padded_width) < self.kernel:
             padded = f" padded to {padded_height} x {padded_width}" if self.padding != "valid" else ""
             raise RequestError(
-                f"conv: kernel {self.kernel} does not fit a {height} x {width} map{padded}; "
-                "take a smaller one, more padding, or less pooling before it"
+                f"kernel {self.kernel} does not fit a {height} x {width} map{padded}; "
+                "take a smaller one, more padding, or less pooling before it",
+                key="conv",
             )
         self.padded = channels, padded_height, padded_width
         self.out_shape = (

@@ -131,7 +131,7 @@ class Dense(Layer):
     def build(self, in_shape: Shape) -> Shape:
         if len(in_shape) != 1:
             raise RequestError(
-                f"dense: takes a vector, got a map of {' x '.join(map(str, in_shape))}; put flatten before it"
+                f"takes a vector, got a map of {' x '.join(map(str, in_shape))}; put flatten before it", key="dense"
             )
         (self.fan_in,) = in_shape
         return (self.units,)
@@ -218,8 +218,9 @@ def as_map(name: str, shape: Shape) -> tuple[int, int, int]:
     """Return channels, height and width of an input shape, or say that the layer takes a map."""
     if len(shape) != 3:
         raise RequestError(
-            f"{name}: takes a map (channels x height x width), got a vector of {shape[0]:,}; "
-            "put it before the flatten or globalavgpool that made one of it"
+            f"takes a map (channels x height x width), got a vector of {shape[0]:,}; "
+            "put it before the flatten or globalavgpool that made one of it",
+            key=name,
         )
     return shape[0], shape[1], shape[2]
 

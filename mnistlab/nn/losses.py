@@ -50,7 +50,9 @@ class Loss:
         choice("output", output, OUTPUTS)
         if output not in self.outputs:
             raise RequestError(
-                f"loss={self.name}: not with output={output}; use loss=binary_cross_entropy or output=softmax"
+                f"not with output={output}; use loss=binary_cross_entropy or output=softmax",
+                key="loss",
+                value=self.name,
             )
         self.classes, self.output = classes, output
         self.label_smoothing = fraction("label_smoothing", label_smoothing, "label smoothing")

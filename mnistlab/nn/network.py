@@ -16,7 +16,7 @@ from mnistlab.nn.layers import Layer, Shape, layer_name
 from mnistlab.nn.losses import Loss, probabilities
 from mnistlab.nn.normalization import BatchNorm
 from mnistlab.nn.pooling import Pool2D
-from mnistlab.system.errors import RequestError
+from mnistlab.system.errors import Key, RequestError
 
 CHUNK = 4096  # images that go through the layers at once: larger batches are summed over such chunks
 BUFFER = 2048  # elements: NumPy takes three such buffers for operations on parts of maps; 8,192 by itself
@@ -64,7 +64,9 @@ class Network:
         self.shift, self.scale = float(shift), float(scale)
         self.shapes = self._build()
         if given is not None and self.parameters > given:
-            raise RequestError(f"layers: they have {self.parameters:,} parameters, where only {given:,} are given")
+            raise RequestError(
+                f"they have {self.parameters:,} parameters, where only {given:,} are given", key="layers"
+            )
         self.blocks = self._lay_out()
         size = sum(int(np.prod(block.shape)) for block in self.blocks)
         self.theta, self.grad = np.zeros(size, dtype), np.zeros(size, dtype)
@@ -143,7 +145,9 @@ class Network:
         """Return probabilities (n, classes) of the network's dtype for images (n, height, width)."""
         if images.shape[1:] != self.image_shape:
             takes = " x ".join(map(str, self.image_shape))
-            raise RequestError(f"images={'x'.join(map(str, images.shape[1:]))}: this network takes {takes} pixels")
+            raise RequestError(
+                f"this network takes {takes} pixels", key="images", value="x".join(map(str, images.shape[1:]))
+            )
         probs = np.empty((len(images), self.loss.classes), self.dtype)
         for part, z in self._logits(images):
             probs[part] = probabilities(z, self.loss.output).T
@@ -245,15 +249,16 @@ class Network:
             try:
                 shape = layer.build(shape)
             except RequestError as error:
-                raise RequestError(f"layers: layer {i + 1} {error}") from None
+                raise RequestError(f"layer {i + 1} {error}", key="layers") from None
             shapes.append(shape)
             self.parameters += sum(map(math.prod, (layer.weights() | layer.biases() | layer.statistics()).values()))
             self.per_image += math.prod(shape) + layer.footprint()
             for what, size in (("parameters", self.parameters), ("numbers for one image", self.per_image)):
                 if size > MOST:
                     raise RequestError(
-                        f"layers: {self.title(i)}: up to here they take {size:,} {what}, more than {MOST:,}; take "
-                        "fewer filters or units, more pooling or larger strides, or smaller images"
+                        f"{self.title(i)}: up to here they take {size:,} {what}, more than {MOST:,}; take "
+                        "fewer filters or units, more pooling or larger strides, or smaller images",
+                        key="layers",
                     )
             if isinstance(layer, Conv2D) and self._is_pooled(i, shape):
                 layer.prepare_for_pooling()
@@ -262,8 +267,11 @@ class Network:
         self._logits_are_read = read
         if shape != (self.loss.classes,):
             raise RequestError(
-                f"layers: the last one gives {' x '.join(map(str, shape))} outputs for {self.loss.classes} classes; "
-                f"end them with dense: {{units: {self.loss.classes}}}, which model.output_layer=true does"
+                f"the last one gives {' x '.join(map(str, shape))} outputs for {self.loss.classes} classes; "
+                f"end them with dense: {{units: {self.loss.classes}}}, which ",
+                Key("output_layer"),
+                "=true does",
+                key="layers",
             )
         return shapes
 
@@ -368,7 +376,7 @@ class Network:
 
 def _refuse_none(images: int) -> None:
     if not images:
-        raise RequestError("images=0: one image or more was expected")
+        raise RequestError("one image or more was expected", key="images", value=0)
 
 
 def _norm(v: np.ndarray) -> float:

@@ -80,7 +80,7 @@ class Optimizer:
 
 @dataclass
 class SGD(Optimizer):
-    """theta <- theta - lr g. Gradient descent: full-batch, mini-batch or single-sample, as trainer.batch_size says."""
+    """theta <- theta - lr g. Gradient descent: full-batch, mini-batch or single-sample, as the batch size says."""
 
     def update(self, p: np.ndarray, g: np.ndarray, slots: list[np.ndarray], t: np.ndarray, is_weight: bool) -> None:
         np.multiply(g, self.step_lr, out=g)

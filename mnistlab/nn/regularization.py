@@ -44,7 +44,9 @@ class Regularization:
         if not isinstance(self.dropout, Sequence):
             if self.dropout and not hidden:
                 raise RequestError(
-                    f"dropout={self.dropout}: this model has no hidden layer; give [{self.dropout}] to drop inputs"
+                    f"this model has no hidden layer; give [{self.dropout}] to drop inputs",
+                    key="dropout",
+                    value=self.dropout,
                 )
             return (0.0, *[float(self.dropout)] * hidden)
         rates = tuple(float(rate) for rate in self.dropout)
@@ -53,8 +55,10 @@ class Regularization:
         if len(rates) == hidden + 1:
             return rates
         raise RequestError(
-            f"dropout={list(rates)}: {len(rates)} rates for {hidden} hidden layer(s); "
-            f"give one number, {hidden} rates, or {hidden + 1} with the input's first"
+            f"{len(rates)} rates for {hidden} hidden layer(s); "
+            f"give one number, {hidden} rates, or {hidden + 1} with the input's first",
+            key="dropout",
+            value=list(rates),
         )
 
     @property

@@ -1,4 +1,4 @@
-"""Schedules of the learning rate: lr of a step = optimizer.lr x warm-up x factor."""
+"""Schedules of the learning rate: lr of a step = lr of the optimizer x warm-up x factor."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from mnistlab.system.errors import RequestError, fraction, not_negative, number, positive, whole
+from mnistlab.system.errors import Key, RequestError, fraction, not_negative, number, positive, whole
 
 
 @dataclass
@@ -25,7 +25,9 @@ class Schedule:
     def start(self, epochs: int, steps_per_epoch: int) -> None:
         """Fix the length of the training."""
         if self.warmup and self.warmup >= epochs:
-            raise RequestError(f"warmup={self.warmup}: the warm-up must be shorter than trainer.epochs={epochs}")
+            raise RequestError(
+                "the warm-up must be shorter than ", Key("epochs"), f"={epochs}", key="warmup", value=self.warmup
+            )
         self.steps_per_epoch = steps_per_epoch
         self.warmup_steps = round(self.warmup * steps_per_epoch)
         self.total_steps = epochs * steps_per_epoch - self.warmup_steps
@@ -50,7 +52,7 @@ class Schedule:
     def restore(self, state: Mapping[str, float | None]) -> None:
         """Go back to what `state` returned; raises `RequestError` where that cannot be."""
         if state:
-            raise RequestError("schedule: this one keeps no state")
+            raise RequestError("this one keeps no state")
 
 
 @dataclass
@@ -111,7 +113,7 @@ class Cosine(Schedule):
 class OneCycle(Schedule):
     """The factor rises from 1/start to 1 over the first ``rise`` of the steps, then falls to 1/end; both half cosines.
 
-    Smith & Topin 2018 in the form of fastai and PyTorch: optimizer.lr is the peak. Momentum is left alone.
+    Smith & Topin 2018 in the form of fastai and PyTorch: the optimizer's lr is the peak. Momentum is left alone.
     """
 
     by_total = True
@@ -125,7 +127,9 @@ class OneCycle(Schedule):
         fraction("rise", self.rise, "the share of rising steps")
         for name, divisor in (("start_divisor", self.start_divisor), ("end_divisor", self.end_divisor)):
             if number(name, divisor) < 1:
-                raise RequestError(f"{name}={divisor}: the divisor must be 1 or more; optimizer.lr is the peak")
+                raise RequestError(
+                    "the divisor must be 1 or more; ", Key("lr"), " is the peak", key=name, value=divisor
+                )
 
     def shape(self, step: int) -> float:
         rising = self.rise * self.total_steps
@@ -174,17 +178,17 @@ class Plateau(Schedule):
 
     def restore(self, state: Mapping[str, float | None]) -> None:
         if set(state) != {"current", "best", "waited"}:
-            raise RequestError("schedule: current, best and waited were expected")
-        current, waited = number("schedule.current", state["current"]), whole("schedule.waited", state["waited"], 0)
+            raise RequestError("current, best and waited were expected")
+        current, waited = number("current", state["current"]), whole("waited", state["waited"], 0)
         if not 0 < current <= 1 or waited >= self.patience:
-            raise RequestError(f"schedule: current={current} or waited={waited} is out of range")
-        best = math.inf if state["best"] is None else number("schedule.best", state["best"])
+            raise RequestError(f"current={current} or waited={waited} is out of range")
+        best = math.inf if state["best"] is None else number("best", state["best"])
         self.current, self.best, self.waited = current, best, waited
 
 
 def _gamma(gamma: float) -> None:
     if not 0 < number("gamma", gamma) <= 1:
-        raise RequestError(f"gamma={gamma}: the factor must be above 0 and at most 1")
+        raise RequestError("the factor must be above 0 and at most 1", key="gamma", value=gamma)
 
 
 def _half_cosine(start: float, end: float, share: float) -> float:

@@ -310,6 +310,8 @@ def build(made: schema.Experiment, dataset: Dataset) -> Network:
     """Return the initialised network of an experiment."""
     assert isinstance(made.model, Model)
     height, width = dataset.train.images.shape[1:]
+    with schema.prefixed("regularization"):
+        made.model.check(made.regularization)
     with schema.prefixed("model"):
         network = made.model.network(
             (height, width), len(dataset.class_names), made.regularization, dataset.shift, dataset.scale

@@ -17,7 +17,7 @@ from mnistlab.system.errors import RequestError, RunError
 from mnistlab.training import checkpoint
 from mnistlab.training.config import MOST_THREADS
 
-KEY = checkpoint.EPOCHS
+KEY = schema.EPOCHS
 
 
 def is_run(directory: Path) -> bool:

@@ -84,7 +84,7 @@ class OwnData:
         except OmegaConfBaseException as error:
             raise RequestError(f"{blamed}data.{error.full_key}: {_first_line(error.msg or error)}; {CURE}") from None
         except RequestError as error:
-            raise RequestError(f"{blamed}data.{error}") from None
+            raise RequestError(f"{blamed}{error.under('data')}") from None
         assert isinstance(made, Source)
         return made
 
@@ -200,7 +200,7 @@ def _yaml(path: Path) -> DictConfig:
     try:
         content = OmegaConf.load(io.StringIO(safe_yaml.read(path)))
     except RequestError as error:
-        raise RequestError(f"{error}, or {CURE}") from None
+        raise error.extended(f", or {CURE}") from None
     except FileNotFoundError:
         raise RequestError(f"{path}: there is no such file, so the data of the run is unknown; {CURE}") from None
     except (yaml.YAMLError, OmegaConfBaseException, ValueError, OSError, RecursionError) as error:

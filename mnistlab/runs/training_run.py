@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from mnistlab.training import checkpoint
 from mnistlab.training import progress as live
 from mnistlab.training.checkpoint import Checkpoint, Origin
 from mnistlab.training.early_stopping import Score
-from mnistlab.training.loop import History, TrainingLoop
+from mnistlab.training.loop import Diverged, History, TrainingLoop
 
 Watch = Callable[[History], None]
 
@@ -41,7 +42,7 @@ def train(
     """
     training = training_of(made, dataset, network)
     if found:
-        checkpoint.restore(found, training, origin)
+        checkpoint.restore(found, training, origin, schema.EPOCHS)
         LOG.info("resume  epoch %d, after %d of %d steps", training.epoch, training.step, training.steps)
     if training.is_over:
         artifacts.write_history(run, training.history)  # whatever was cut off came after this
@@ -62,7 +63,8 @@ def train(
             watch(history)
 
     try:
-        history = training.run(on_step if progress.on_step or keeper.seconds else None, on_epoch)
+        with _cured():
+            history = training.run(on_step if progress.on_step or keeper.seconds else None, on_epoch)
     except KeyboardInterrupt:
         raise Interrupted(keeper.interrupted()) from None
     finally:
@@ -83,8 +85,19 @@ def train(
 def learn(made: schema.Experiment, dataset: Dataset, network: Network) -> None:
     """Train from start to end, and write nothing: a fold of a grid search, or a panel of decision regions."""
     training = training_of(made, dataset, network)
-    training.run()
+    with _cured():
+        training.run()
     training.keep_best()
+
+
+@contextmanager
+def _cured() -> Iterator[None]:
+    """Say of a training that diverges which keys to change."""
+    try:
+        yield
+    except Diverged as error:
+        cure = f"try optimizer.lr={error.lr / 10:.2g}, schedule.warmup=1, trainer.clip_norm=1 or another init"
+        raise Diverged(f"{error}; {cure}", error.where, error.lr) from None
 
 
 def learned(network: Network, history: History) -> dict[str, Any]:

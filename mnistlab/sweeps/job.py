@@ -91,7 +91,7 @@ def _goes_on(found: Checkpoint, job: Job, completed: bool) -> bool:
     task = task_part(job.config)
     changed = checkpoint.differences(found.origin.config, schema.deciding(task))
     epoch = found.values.get("epoch") if isinstance(found.values, dict) else None
-    if [key for key, _, _ in changed] != [checkpoint.EPOCHS] or not isinstance(epoch, int):
+    if [key for key, _, _ in changed] != [schema.EPOCHS] or not isinstance(epoch, int):
         return False
     ((_, planned, asked),) = changed
     stopped_early = completed and epoch - 1 < planned

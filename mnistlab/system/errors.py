@@ -1,7 +1,7 @@
 """The errors a user meets, and the checks that raise them.
 
 Every message is one line of the form ``key=value: what was expected; the cure``. The key is the bare name of the
-field; whoever knows the group it stands in (``optimizer``, ``data``, ...) puts that in front.
+parameter; the caller that knows its group (``optimizer``, ``data``, ...) puts that before it (`RequestError.under`).
 """
 
 from __future__ import annotations
@@ -9,12 +9,64 @@ from __future__ import annotations
 import math
 import os
 import sys
+from collections.abc import Callable
 from difflib import get_close_matches
 from typing import Any
 
 
+class Key(str):
+    """The name of another parameter in the message of a `RequestError`; `under` and `renamed` change it too."""
+
+    __slots__ = ()
+
+
 class RequestError(ValueError):
-    """The request is wrong: nothing was started. Exit status 2."""
+    """The request is wrong: nothing was started. Exit status 2.
+
+    Args:
+        message: what was expected, and the cure, in one or more pieces; a `Key` among them names another parameter.
+        key: the parameter that is wrong, dotted where it lies inside another one; None where it is none.
+        value: what it was set to; kept as text, so that an error can be pickled whatever the value was.
+    """
+
+    def __init__(self, *message: str, key: str | None = None, value: Any = ...) -> None:
+        self.pieces, self.key = message, key
+        self.value = None if value is ... else f"{value}"
+        shown = "" if self.value is None else f"={self.value}"
+        super().__init__(self.message if key is None else f"{key}{shown}: {self.message}")
+
+    @property
+    def message(self) -> str:
+        """The text after the key and its value."""
+        return "".join(self.pieces)
+
+    def under(self, group: str, **others: str) -> RequestError:
+        """Return the error with ``group.`` before its key and before the keys that its message mentions.
+
+        ``others`` are the full names of mentioned keys that belong to other groups. An error without a key is one of
+        the group itself.
+        """
+        key = group if self.key is None else f"{group}.{self.key}"
+        return self._renamed(key, lambda mentioned: others.get(mentioned, f"{group}.{mentioned}"))
+
+    def renamed(self, **names: str) -> RequestError:
+        """Return the error with other names for some keys; what stands after the first dot of a key stays."""
+
+        def rename(key: str) -> str:
+            first, dot, rest = key.partition(".")
+            return f"{names.get(first, first)}{dot}{rest}"
+
+        return self._renamed(None if self.key is None else rename(self.key), rename)
+
+    def extended(self, text: str) -> RequestError:
+        """Return the error with ``text`` after its message."""
+        return self._with(self.key, *self.pieces, text)
+
+    def _renamed(self, key: str | None, rename: Callable[[str], str]) -> RequestError:
+        return self._with(key, *(Key(rename(piece)) if isinstance(piece, Key) else piece for piece in self.pieces))
+
+    def _with(self, key: str | None, *message: str) -> RequestError:
+        return RequestError(*message, key=key, value=... if self.value is None else self.value)
 
 
 class RunError(RuntimeError):
@@ -39,42 +91,42 @@ def fail(name: str, message: str, status: int = 2) -> int:
 def number(name: str, value: Any, expected: str = "a number") -> float:
     """Return ``value`` as a finite float, or raise a `RequestError` that names it."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise RequestError(f"{name}={_shown(value)}: {expected} was expected")
+        raise RequestError(f"{expected} was expected", key=name, value=_shown(value))
     return float(value)
 
 
 def positive(name: str, value: Any, what: str = "it") -> float:
     """Return a number above zero."""
     if not number(name, value) > 0:
-        raise RequestError(f"{name}={value}: {what} must be positive")
+        raise RequestError(f"{what} must be positive", key=name, value=value)
     return float(value)
 
 
 def not_negative(name: str, value: Any, what: str = "it") -> float:
     """Return a number of zero or more."""
     if not number(name, value) >= 0:
-        raise RequestError(f"{name}={value}: {what} must be zero or more")
+        raise RequestError(f"{what} must be zero or more", key=name, value=value)
     return float(value)
 
 
 def fraction(name: str, value: Any, what: str = "it") -> float:
     """Return a number of the interval [0, 1)."""
     if not 0 <= number(name, value) < 1:
-        raise RequestError(f"{name}={value}: {what} must be at least 0 and below 1")
+        raise RequestError(f"{what} must be at least 0 and below 1", key=name, value=value)
     return float(value)
 
 
 def between(name: str, value: Any, low: float, high: float, what: str = "it") -> float:
     """Return a number of the interval [low, high]."""
     if not low <= number(name, value) <= high:
-        raise RequestError(f"{name}={value}: {what} must lie between {low:g} and {high:g}")
+        raise RequestError(f"{what} must lie between {low:g} and {high:g}", key=name, value=value)
     return float(value)
 
 
 def whole(name: str, value: Any, least: int = 1, what: str = "it") -> int:
     """Return a whole number of ``least`` or more."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise RequestError(f"{name}={_shown(value)}: {what} must be a whole number of {least} or more")
+        raise RequestError(f"{what} must be a whole number of {least} or more", key=name, value=_shown(value))
     return value
 
 
@@ -86,13 +138,12 @@ def _shown(value: Any) -> Any:
 def choice(name: str, value: Any, options: Any) -> Any:
     """Return ``value`` if it is one of ``options``; otherwise raise, with the nearest name suggested."""
     if value not in options:
-        raise RequestError(
-            f"{name}={value}: choose one of {', '.join(map(str, options))}{did_you_mean(value, options)}"
-        )
+        options = list(map(str, options))
+        raise RequestError(f"choose one of {', '.join(options)}{did_you_mean(value, options)}", key=name, value=value)
     return value
 
 
-def did_you_mean(value: Any, options: Any) -> str:
-    """Return ``" (did you mean x?)"`` for a near miss, otherwise nothing."""
+def did_you_mean(value: Any, options: Any, group: str = "") -> str:
+    """Return ``" (did you mean x?)"`` for a near miss, x with ``group`` before it; otherwise nothing."""
     near = get_close_matches(str(value), [str(option) for option in options], n=1, cutoff=0.6)
-    return f" (did you mean {near[0]}?)" if near else ""
+    return f" (did you mean {group}{near[0]}?)" if near else ""

@@ -28,7 +28,6 @@ from mnistlab.training.config import MOST_THREADS
 from mnistlab.training.loop import Epoch, TrainingLoop
 
 NAME, FORMAT = "checkpoint.safetensors", "mnistlab-checkpoint-2"
-EPOCHS = "trainer.epochs"  # what may differ: a training that goes on for longer
 CURE = "remove it, and `mnistlab resume` trains from the start"
 
 
@@ -80,12 +79,16 @@ def load(path: Path) -> Checkpoint:
     return Checkpoint(path, Origin(config, sha256, threads), about.get("architecture"), about.get("state"), arrays)
 
 
-def restore(found: Checkpoint, training: TrainingLoop, origin: Origin) -> None:
-    """Put a training into the state of a checkpoint. Everything is checked before anything is touched."""
+def restore(found: Checkpoint, training: TrainingLoop, origin: Origin, epochs: str = "epochs") -> None:
+    """Put a training into the state of a checkpoint. Everything is checked before anything is touched.
+
+    ``epochs`` is the key of the number of epochs in the configuration, the only one that may differ: a training may go
+    on for longer.
+    """
     shown = files.shown(found.path)
-    _refuse_another_run(shown, found, training, origin)
+    _refuse_another_run(shown, found, training, origin, epochs)
     try:
-        _check(found.values, found.arrays, training)
+        _check(found.values, found.arrays, training, epochs)
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         said = error if isinstance(error, ValueError) else f"its state is malformed ({type(error).__name__}: {error})"
         raise RequestError(f"{shown}: {said}; {CURE}") from None
@@ -99,9 +102,9 @@ def differences(was: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[st
     return [(key, before.get(key), after.get(key)) for key in keys]
 
 
-def _refuse_another_run(shown: Path, found: Checkpoint, training: TrainingLoop, origin: Origin) -> None:
+def _refuse_another_run(shown: Path, found: Checkpoint, training: TrainingLoop, origin: Origin, epochs: str) -> None:
     for key, was, now in differences(found.origin.config, origin.config):
-        if key != EPOCHS or training.schedule.by_total:
+        if key != epochs or training.schedule.by_total:
             raise RequestError(
                 f"{shown}: it was written with {key}={as_text(was)}, and the run now has {key}={as_text(now)}; put "
                 "that back, or start a new run"
@@ -115,14 +118,14 @@ def _refuse_another_run(shown: Path, found: Checkpoint, training: TrainingLoop, 
         raise RequestError(f"{shown}: it holds another network than the configuration describes; {CURE}")
 
 
-def _check(values: Any, arrays: Mapping[str, np.ndarray], training: TrainingLoop) -> None:
+def _check(values: Any, arrays: Mapping[str, np.ndarray], training: TrainingLoop, epochs: str) -> None:
     """Raise an error unless these are a state that this training could have been in."""
     if not isinstance(values, dict) or set(values) != set(training.state()[0]):
         raise ValueError("state: it has other entries than were expected")
     epoch, step = whole("epoch", values["epoch"], 1), whole("step", values["step"], 0)
     done = epoch - 1
     if done > training.trainer.epochs:
-        raise ValueError(f"epoch={epoch}: trainer.epochs={training.trainer.epochs} is less than were trained")
+        raise ValueError(f"epoch={epoch}: {epochs}={training.trainer.epochs} is less than were trained")
     if step > training.steps or (step and done == training.trainer.epochs):
         raise ValueError(f"step={step}: an epoch has {training.steps} steps")
     if values["optimizer_steps"] != done * training.steps + step:
@@ -132,7 +135,10 @@ def _check(values: Any, arrays: Mapping[str, np.ndarray], training: TrainingLoop
     number("loss_sum", values["loss_sum"])
     if not isinstance(values["schedule"], dict):
         raise ValueError("schedule: a mapping was expected")
-    copy(training.schedule).restore(values["schedule"])
+    try:
+        copy(training.schedule).restore(values["schedule"])
+    except RequestError as error:
+        raise error.under("schedule") from None
     watched = len(training.validation.images) > 0
     _check_best(values["best"], done, watched)
     _check_streams(values["streams"], training.streams)

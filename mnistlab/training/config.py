@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from mnistlab.nn.network import Network
-from mnistlab.system.errors import RequestError, not_negative, positive, whole
+from mnistlab.system.errors import Key, RequestError, not_negative, positive, whole
 from mnistlab.training.early_stopping import Select
 
 MOST_THREADS = 4096  # of BLAS
@@ -55,29 +55,39 @@ class TrainerConfig:
         if self.threads != "auto":
             threads = whole("threads", self.threads, 1, "the number of threads, unless it is auto,")
             if threads > MOST_THREADS:
-                raise RequestError(f"threads={threads}: at most {MOST_THREADS:,} threads are used; take fewer, or auto")
+                raise RequestError(
+                    f"at most {MOST_THREADS:,} threads are used; take fewer, or auto", key="threads", value=threads
+                )
         _ = self.checkpoint_seconds
 
     def check(self, train_size: int, validation_size: int) -> None:
         """Refuse what does not go with the data."""
         if self.batch_of(train_size) > train_size:
             raise RequestError(
-                f"batch_size={self.batch_size}: the training part has only {train_size:,} images; take fewer, or full"
+                f"the training part has only {train_size:,} images; take fewer, or full",
+                key="batch_size",
+                value=self.batch_size,
             )
         if not validation_size:
             for name, asked in (("patience", self.patience is not None), ("select", self.select is Select.best)):
                 if asked:
                     value = self.patience if name == "patience" else self.select.value
                     raise RequestError(
-                        f"{name}={value}: there is no validation part to watch; set data.validation, 0.1 for instance"
+                        "there is no validation part to watch; set ",
+                        Key("validation"),
+                        ", 0.1 for instance",
+                        key=name,
+                        value=value,
                     )
 
     def check_network(self, network: Network, train_size: int) -> None:
         """Refuse batches that the network cannot learn from."""
         if layer := network.too_small_for(self.batch_of(train_size)):
             raise RequestError(
-                f"batch_size={self.batch_size}: {layer} gets one value a channel or unit at a time, which is its own "
-                "mean, and nothing would be learnt; take larger batches, or leave batchnorm out"
+                f"{layer} gets one value a channel or unit at a time, which is its own "
+                "mean, and nothing would be learnt; take larger batches, or leave batchnorm out",
+                key="batch_size",
+                value=self.batch_size,
             )
 
     def batch_of(self, n: int) -> int:
@@ -93,7 +103,9 @@ class TrainerConfig:
         found = re.fullmatch(r"(\d+(?:\.\d+)?)(s|min|h)", every) if isinstance(every, str) else None
         if not found or not float(found[1]):
             raise RequestError(
-                f"checkpoint_every={every}: a number of epochs, or a time such as 30s, 5min or 1h, was expected"
+                "a number of epochs, or a time such as 30s, 5min or 1h, was expected",
+                key="checkpoint_every",
+                value=every,
             )
         return float(found[1]) * {"s": 1, "min": 60, "h": 3600}[found[2]]
 

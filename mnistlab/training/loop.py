@@ -59,7 +59,14 @@ class History:
 
 
 class Diverged(RunError):
-    """The loss is no longer a finite number."""
+    """The loss is no longer a finite number: ``where`` overflowed first, with the learning rate at ``lr``.
+
+    The message says so; the caller, who knows what the rate is called, adds what to try.
+    """
+
+    def __init__(self, message: str, where: str = "", lr: float = math.nan) -> None:
+        super().__init__(message)
+        self.where, self.lr = where, lr
 
 
 class TrainingLoop:
@@ -270,12 +277,13 @@ class TrainingLoop:
             getattr(self, name).bit_generator.state = state
 
     def _diverged(self, images: np.ndarray, rows: np.ndarray | None, step: int) -> Diverged:
-        """Return the error that says where, at which rate, and what to try."""
+        """Return the error that says where, and at which rate."""
         where, lr = self.network.first_not_finite(images, rows) or "the loss", self.rate(step)
         return Diverged(
             f"the loss is no longer finite at step {(self.epoch - 1) * self.steps + step + 1:,} (epoch {self.epoch}): "
-            f"{where} overflowed first, with the learning rate at {lr:.6g}; try optimizer.lr={lr / 10:.2g}, "
-            "schedule.warmup=1, trainer.clip_norm=1 or another init"
+            f"{where} overflowed first, with the learning rate at {lr:.6g}",
+            where,
+            lr,
         )
 
 

@@ -85,8 +85,7 @@ class WeightedTraining:
         assert self.optimizer is not None
         where, lr = self.network.first_not_finite(samples.images, rows) or "the loss", self.optimizer.lr
         return Diverged(
-            f"the loss is no longer finite: {where} overflowed first, with learning_rate_init={lr:g}; try "
-            f"learning_rate_init={lr / 10:.2g}, or scale the features, with StandardScaler for instance"
+            f"the loss is no longer finite: {where} overflowed first, with the learning rate at {lr:g}", where, lr
         )
 
     def __getstate__(self) -> dict[str, Any]:

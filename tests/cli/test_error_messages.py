@@ -222,7 +222,8 @@ def test_a_diverging_run_says_where_and_keeps_what_it_wrote(command: Command) ->
     assert line.startswith(
         "mnistlab train: error: the loss is no longer finite at step 2 (epoch 1): layer 4 dense overflowed"
     )
-    assert "the learning rate at 1e+30; try optimizer.lr=1e+29" in line
+    cure = "try optimizer.lr=1e+29, schedule.warmup=1, trainer.clip_norm=1 or another init"
+    assert f"the learning rate at 1e+30; {cure}" in line
     (run,) = Path("outputs").glob("*/*")
     assert f'"state": "failed"' in (run / "status.json").read_text()  # noqa: F541
     assert "no longer finite" in (run / "status.json").read_text()

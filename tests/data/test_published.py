@@ -217,7 +217,7 @@ def test_when_all_mirrors_fail_each_is_listed_with_its_reason(mirror, tiny):
     )
     assert "/none/train-images-idx3-ubyte.gz: HTTP status 404; " in message
     assert "the file is not an IDX file" in message
-    assert "set data.root to it" in message
+    assert "set root to it" in message
     assert "\n" not in message
     assert not [path for path in published._cached("tiny").iterdir() if path.suffix != ".lock" and path.name != ".lock"]
 

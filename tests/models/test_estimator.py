@@ -471,6 +471,10 @@ def test_a_number_for_the_rate_replaces_that_of_the_optimizer(few):
             "batch_size=1: layer 2 batchnorm gets one value a channel or unit at a time, which is its own mean; "
             "take larger batches, or leave batchnorm out",
         ),
+        (
+            {"dropout": 0.5, "layers": [{"dense": {"units": 5}}, {"dropout": {"rate": 0.5}}]},
+            "dropout=0.5: layers has dropout of its own; set one of them",
+        ),
     ],
     ids=str,
 )
@@ -504,6 +508,11 @@ def test_there_is_no_partial_fit_where_it_would_have_to_know_what_comes(settings
         _ = small(**settings).partial_fit
     assert str(error.value.__cause__) == reason
     assert hasattr(small(schedule=Constant()), "partial_fit")
+
+
+def test_a_warm_up_as_long_as_the_training_is_refused(few):
+    with pytest.raises(RequestError, match=r"^warmup=3: the warm-up must be shorter than max_iter=3$"):
+        small(schedule=Constant(warmup=3), max_iter=3).fit(*few)
 
 
 def test_a_loss_that_is_not_finite_says_where_and_what_to_try(few):

@@ -72,7 +72,7 @@ def test_a_layer_is_a_name_or_a_mapping_of_one_name(name):
         (lambda: MLP(output="sigmoid"), "loss=cross_entropy: not with output=sigmoid"),
         (
             lambda: MLP(hidden=[8]).row(10, Regularization(dropout=[0.1, 0.2, 0.3])),
-            "regularization.dropout=[0.1, 0.2, 0.3]: 3 rates for 1 hidden layer(s)",
+            "dropout=[0.1, 0.2, 0.3]: 3 rates for 1 hidden layer(s)",
         ),
         (lambda: layer("dropot"), "(did you mean dropout?)"),
         (lambda: layer("dense"), "dense.units: it must be set; dense takes units"),
@@ -145,7 +145,7 @@ def test_a_list_builds_fresh_layers_every_time():
         (lambda: LayerList(layers=[7]), "layers.0=7: a name, or a name with settings as in"),
         (
             lambda: LayerList(layers=["flatten", {"dropout": {"rate": 0.2}}]).row(10, Regularization(dropout=[0.1])),
-            "regularization.dropout=[0.1]: model.layers has dropout of its own; set one of them",
+            "dropout=[0.1]: layers has dropout of its own; set one of them",
         ),
         (
             lambda: MLP(hidden=[8, 10**12]).network((28, 28), 10, NONE),
@@ -157,11 +157,16 @@ def test_a_list_builds_fresh_layers_every_time():
         ),
         (
             lambda: LayerList(layers=["flatten"], output_layer=False).network((28, 28), 10, NONE),
-            "layers: the last one gives 784 outputs for 10 classes; end them with dense: {units: 10}, which",
+            "layers: the last one gives 784 outputs for 10 classes; end them with dense: {units: 10}, which "
+            "output_layer=true does",
         ),
         (
             lambda: LayerList(layers=["flatten"]).row(10, Regularization(dropout=0.5)),
-            "regularization.dropout=0.5: this model has no hidden layer; give [0.5] to drop inputs",
+            "dropout=0.5: this model has no hidden layer; give [0.5] to drop inputs",
+        ),
+        (
+            lambda: OneHidden().check(Regularization(dropout=[0.1, 0.2, 0.3])),
+            "dropout=[0.1, 0.2, 0.3]: 3 rates for 1 hidden layer(s)",
         ),
     ],
 )

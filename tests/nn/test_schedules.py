@@ -131,7 +131,7 @@ def test_every_factor_lies_above_0_and_at_most_at_1(name, data):
         (lambda: Constant(warmup=-1), "warmup=-1: the warm-up (epochs) must be zero or more"),
         (
             lambda: Cosine(warmup=5).start(5, 10),
-            "warmup=5: the warm-up must be shorter than trainer.epochs=5",
+            "warmup=5: the warm-up must be shorter than epochs=5",
         ),
         (lambda: Step(every=0), "every=0: the epochs between two steps must be a whole number of 1 or more"),
         (lambda: Step(gamma=1.1), "gamma=1.1: the factor must be above 0 and at most 1"),
@@ -140,9 +140,9 @@ def test_every_factor_lies_above_0_and_at_most_at_1(name, data):
         (lambda: OneCycle(rise=1.0), "rise=1.0: the share of rising steps must be at least 0 and below 1"),
         (
             lambda: OneCycle(start_divisor=0.5),
-            "start_divisor=0.5: the divisor must be 1 or more; optimizer.lr is the peak",
+            "start_divisor=0.5: the divisor must be 1 or more; lr is the peak",
         ),
-        (lambda: OneCycle(end_divisor=0), "end_divisor=0: the divisor must be 1 or more; optimizer.lr is the peak"),
+        (lambda: OneCycle(end_divisor=0), "end_divisor=0: the divisor must be 1 or more; lr is the peak"),
         (lambda: Plateau(gamma=1.0), "gamma=1.0: the factor must be at least 0 and below 1"),
         (lambda: Plateau(gamma=0.0), "gamma=0.0: the factor must be positive"),
         (lambda: Plateau(patience=0), "patience=0: the patience (epochs) must be a whole number of 1 or more"),

@@ -114,7 +114,7 @@ def test_more_epochs_give_what_they_had_given_from_the_start(schedule: str, stre
     checkpoint.save(tmp_path / "c", short, made.origin)
     again = made.training(epochs=6)
     longer = Origin({"trainer": {"epochs": 6}}, made.origin.data_sha256, 1)
-    checkpoint.restore(checkpoint.load(tmp_path / "c"), again, longer)
+    checkpoint.restore(checkpoint.load(tmp_path / "c"), again, longer, epochs="trainer.epochs")
     assert stress.result(again) == stress.result(made.training(epochs=6))
 
 
@@ -250,7 +250,7 @@ def test_a_checkpoint_that_is_not_of_this_run_is_one_error_and_changes_nothing(
     training = made.training()
     theta, streams = training.network.theta.copy(), repr(training.streams)
     with pytest.raises(RequestError) as caught:
-        checkpoint.restore(checkpoint.load(path), training, made.origin)
+        checkpoint.restore(checkpoint.load(path), training, made.origin, epochs="trainer.epochs")
     assert str(caught.value).startswith(f"{checkpoint.NAME}: ")
     assert message in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
@@ -280,4 +280,4 @@ def test_other_epochs_are_refused_where_the_schedule_is_spread_over_them(stress:
     checkpoint.save(tmp_path / "c", made.training(), made.origin)
     longer = Origin({"trainer": {"epochs": 6}}, made.origin.data_sha256, 1)
     with pytest.raises(RequestError, match=r"c: it was written with trainer\.epochs=5, and the run now has trainer\."):
-        checkpoint.restore(checkpoint.load(tmp_path / "c"), made.training(epochs=6), longer)
+        checkpoint.restore(checkpoint.load(tmp_path / "c"), made.training(epochs=6), longer, epochs="trainer.epochs")

@@ -299,9 +299,10 @@ def test_a_learning_rate_far_too_large_is_named_with_layer_and_step():
         train(optimizer=SGD(lr=1e30), on_epoch=lambda history: kept.append(history))
     assert re.fullmatch(
         r"the loss is no longer finite at step 2 \(epoch 1\): layer 4 dense overflowed first, with the "
-        r"learning rate at 1e\+30; try optimizer\.lr=1e\+29, schedule\.warmup=1, trainer\.clip_norm=1 or another init",
+        r"learning rate at 1e\+30",
         str(error.value),
     )
+    assert (error.value.where, error.value.lr) == ("layer 4 dense", 1e30)
     assert not kept
 
 
@@ -354,12 +355,12 @@ def test_the_last_update_of_an_epoch_may_diverge_too(validation):
         (
             TrainerConfig(patience=3),
             (100, 0),
-            "patience=3: there is no validation part to watch; set data.validation, 0.1 for instance",
+            "patience=3: there is no validation part to watch; set validation, 0.1 for instance",
         ),
         (
             TrainerConfig(select=Select.best),
             (100, 0),
-            "select=best: there is no validation part to watch; set data.validation, 0.1 for instance",
+            "select=best: there is no validation part to watch; set validation, 0.1 for instance",
         ),
     ],
 )
@@ -414,5 +415,5 @@ def test_checkpoints_are_written_every_so_many_epochs_or_seconds(every, seconds)
 
 
 def test_a_warm_up_as_long_as_the_training_is_refused():
-    with pytest.raises(RequestError, match=r"warmup=3: the warm-up must be shorter than trainer\.epochs=3"):
+    with pytest.raises(RequestError, match=r"warmup=3: the warm-up must be shorter than epochs=3"):
         train(schedule=Constant(warmup=3), optimizer=Momentum())

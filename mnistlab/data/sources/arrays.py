@@ -45,10 +45,10 @@ class IdxSource(Source):
     def read(self) -> Pool:
         """Return the files' training and test part."""
         files = [self._file(option, name) for option, name in zip(OPTIONS, MNIST_FILES, strict=True)]
-        where = f"path={self.path}" if self.path is not None else f"train_images={self.train_images}"
+        key, value = ("path", self.path) if self.path is not None else ("train_images", self.train_images)
 
         def in_range(part: str) -> Callable[[np.ndarray], None]:
-            return lambda labels: check_labels(labels, self.classes, f"{where}: {part} part", LABELS_CURE)
+            return lambda labels: check_labels(labels, self.classes, f"{part} part", LABELS_CURE, key, value)
 
         def build() -> cache.Parsed:
             train_images, train_labels, hashes = idx_format.read_pair(files[0], files[1], in_range("training"))
@@ -59,10 +59,10 @@ class IdxSource(Source):
         try:
             parsed = cache.parsed("idx", files, {"order": [str(file.resolve()) for file in files]}, build)
         except BadFileError as error:
-            raise RequestError(f"{where}: {error}; copy or download the file again") from None
+            raise RequestError(f"{error}; copy or download the file again", key=key, value=value) from None
         train = Split(parsed.arrays["train_images"], parsed.arrays["train_labels"])
         test = Split(parsed.arrays["test_images"], parsed.arrays["test_labels"])
-        check_parts(train, test, self.classes, where)
+        check_parts(train, test, self.classes, key, value)
         provenance = {"source": "idx", "path": str(files[0].parent.absolute()), **parsed.info}
         return Pool("idx", train, test, names_of_classes(self.class_names, self.classes), provenance)
 
@@ -74,7 +74,9 @@ class IdxSource(Source):
         for spelled in (f"{name}.gz", name, f"{name.replace('-idx', '.idx')}.gz", name.replace("-idx", ".idx")):
             if (folder / spelled).exists():
                 return existing("path", str(folder / spelled), "an IDX file")
-        raise RequestError(f"path={self.path}: there is no {name} (.gz or not); put it there or set {option}")
+        raise RequestError(
+            f"there is no {name} (.gz or not); put it there or set {option}", key="path", value=self.path
+        )
 
 
 @dataclass
@@ -98,32 +100,35 @@ class NpzSource(UserSource):
     def read(self) -> Pool:
         """Return the archive's training and test part."""
         path = existing("path", self.path, "an .npz file")
-        where = f"path={self.path}"
         try:
             parsed = cache.parsed("npz", [path], {}, lambda: _read_npz(path))
         except (RequestError, MemoryError):
             raise
         except Exception as error:  # what zipfile, its decompressors and numpy's header reader raise has no common base
             problem = error if isinstance(error, BadFileError) else f"{path.name} is not a sound .npz file ({error})"
-            raise RequestError(f"{where}: {problem}; write it with numpy.savez_compressed") from None
+            raise RequestError(
+                f"{problem}; write it with numpy.savez_compressed", key="path", value=self.path
+            ) from None
         train = Split(parsed.arrays["train_images"], parsed.arrays["train_labels"])
         names = names_of_classes(self.class_names, self.classes)
         provenance = {"source": "npz", "path": str(path.absolute()), **parsed.info}
         if "test_images" not in parsed.arrays:
-            check_parts(train, train, self.classes, where)
+            check_parts(train, train, self.classes, "path", self.path)
             return Pool("npz", *self.cut_test(train), names, provenance)
         test = Split(parsed.arrays["test_images"], parsed.arrays["test_labels"])
-        check_parts(train, test, self.classes, where)
+        check_parts(train, test, self.classes, "path", self.path)
         return Pool("npz", train, test, names, provenance)
 
 
-def check_parts(train: Split, test: Split, classes: int, where: str) -> None:
+def check_parts(train: Split, test: Split, classes: int, key: str, value: str | None) -> None:
     """Check the labels' range and that training and test images have one size."""
     for what, part in (("training", train), ("test", test)):
-        check_labels(part.labels, classes, f"{where}: {what} part", LABELS_CURE)
+        check_labels(part.labels, classes, f"{what} part", LABELS_CURE, key, value)
     if train.images.shape[1:] != test.images.shape[1:]:
         sizes = " and ".join(f"{part.images.shape[1]} x {part.images.shape[2]}" for part in (train, test))
-        raise RequestError(f"{where}: training and test images differ in size ({sizes}); give images of one size")
+        raise RequestError(
+            f"training and test images differ in size ({sizes}); give images of one size", key=key, value=value
+        )
 
 
 LAYOUTS = (

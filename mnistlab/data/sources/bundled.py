@@ -70,7 +70,7 @@ def _packaged(name: str, package: str, file: str, side: int, stretch: float) -> 
     # find_spec locates the package's folder and, for a package at the top level, executes nothing of it
     spec = util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
-        raise RequestError(f"{name}: the package {package} that ships it is not installed; `pip install {package}`")
+        raise RequestError(f"the package {package} that ships it is not installed; `pip install {package}`", key=name)
     path = Path(next(iter(spec.submodule_search_locations))) / file
 
     def build() -> cache.Parsed:
@@ -84,6 +84,6 @@ def _packaged(name: str, package: str, file: str, side: int, stretch: float) -> 
     try:
         parsed = cache.parsed(name, [path], {}, build)
     except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise RequestError(f"{name}: {path} cannot be read ({error}); install {package} again") from None
+        raise RequestError(f"{path} cannot be read ({error}); install {package} again", key=name) from None
     provenance = {"source": name, "found": f"package {package}", **parsed.info}
     return parsed.arrays["images"], parsed.arrays["labels"], provenance

@@ -64,15 +64,17 @@ class CsvSource(UserSource):
         test, of_test = self._table("test_path", existing("test_path", self.test_path, "a CSV file"))
         if test.images.shape[1:] != train.images.shape[1:]:
             raise RequestError(
-                f"test_path={self.test_path}: its images have {test.images[0].size} pixels, those of path"
-                f" {train.images[0].size}; give files of one kind"
+                f"its images have {test.images[0].size} pixels, those of path"
+                f" {train.images[0].size}; give files of one kind",
+                key="test_path",
+                value=self.test_path,
             )
         provenance["files"] = {"train": provenance["files"], "test": of_test["files"]}
         provenance["sha256"] = hashlib.sha256((provenance["sha256"] + of_test["sha256"]).encode()).hexdigest()
         return Pool("csv", train, test, names, provenance)
 
     def _table(self, option: str, path: Path) -> tuple[Split, dict[str, Any]]:
-        where = f"{option}={getattr(self, option)}"
+        setting = {"key": option, "value": getattr(self, option)}
 
         def build() -> cache.Parsed:
             table, digest = Table(path, self.label, self.classes), ""
@@ -80,6 +82,7 @@ class CsvSource(UserSource):
                 digest = _sha256(path)  # unpacks it all within bounds, before anything is parsed
             labels, pixels = table.read()
             images = pixels.reshape(len(labels), *self._image_shape(table))
+            where = f"{option}={getattr(self, option)}"
             notes = [f"{where}: ignored columns: {', '.join(table.ignored)}"] if table.ignored else []
             return cache.Parsed({"images": images, "labels": labels}, {"files": {path.name: digest}}, notes)
 
@@ -87,13 +90,13 @@ class CsvSource(UserSource):
         try:
             parsed = cache.parsed("csv", [path], options, build)
         except BadFileError as error:
-            raise RequestError(f"{where}: {error}") from None
+            raise RequestError(f"{error}", **setting) from None
         except EOFError:
-            raise RequestError(f"{where}: {path.name} is cut off; copy or download it again") from None
+            raise RequestError(f"{path.name} is cut off; copy or download it again", **setting) from None
         except zlib.error as error:
-            raise RequestError(f"{where}: {path.name} is corrupt ({error}); copy or download it again") from None
+            raise RequestError(f"{path.name} is corrupt ({error}); copy or download it again", **setting) from None
         except OSError as error:
-            raise RequestError(f"{where}: {path.name} cannot be read ({error.strerror}); check its rights") from None
+            raise RequestError(f"{path.name} cannot be read ({error.strerror}); check its rights", **setting) from None
         return Split(parsed.arrays["images"], parsed.arrays["labels"]), parsed.info
 
     def _image_shape(self, table: Table) -> tuple[int, int]:
@@ -101,8 +104,10 @@ class CsvSource(UserSource):
         if self.shape is not None:
             if math.prod(self.shape) != pixels:
                 raise RequestError(
-                    f"shape={list(self.shape)}: the file has {pixels} pixel columns;"
-                    f" {self.shape[0]} x {self.shape[1]} needs {math.prod(self.shape)}"
+                    f"the file has {pixels} pixel columns;"
+                    f" {self.shape[0]} x {self.shape[1]} needs {math.prod(self.shape)}",
+                    key="shape",
+                    value=list(self.shape),
                 )
             return self.shape[0], self.shape[1]
         if table.shape is not None:
@@ -110,7 +115,7 @@ class CsvSource(UserSource):
         side = math.isqrt(pixels)
         if side * side != pixels:
             raise RequestError(
-                f"shape=None: the file's {pixels} pixel columns make no square; set shape=[height,width]"
+                f"the file's {pixels} pixel columns make no square; set shape=[height,width]", key="shape", value=None
             )
         return side, side
 

@@ -39,20 +39,25 @@ class FolderSource(UserSource):
         if self.size is not None:
             whole("size", self.size, what="the side of an image in pixels")
             if self.size**2 > MOST_PIXELS:
-                raise RequestError(f"size={self.size}: at most {int(MOST_PIXELS**0.5)} pixels a side are accepted")
+                raise RequestError(
+                    f"at most {int(MOST_PIXELS**0.5)} pixels a side are accepted", key="size", value=self.size
+                )
 
     def read(self) -> Pool:
         """Return the images of all class folders."""
         path = existing("path", self.path, "a folder with a folder of images for each class", folder=True)
-        where = f"path={self.path}"
         apart = (path / "train").is_dir() and (path / "test").is_dir()
         parts = {"train": path / "train", "test": path / "test"} if apart else {"train": path}
-        found = {part: _classes(folder, where) for part, folder in parts.items()}
+        found = {part: _classes(folder, self.path) for part, folder in parts.items()}
         class_names = tuple(found["train"])
         if len(class_names) < 2 and self.cuts:
-            raise RequestError(f"{where}: only the class {class_names[0]!r} is there; at least two are needed")
+            raise RequestError(
+                f"only the class {class_names[0]!r} is there; at least two are needed", key="path", value=self.path
+            )
         if apart and (unknown := [name for name in found["test"] if name not in found["train"]]):
-            raise RequestError(f"{where}: test/ has the class {unknown[0]!r}, which train/ has not; add it there")
+            raise RequestError(
+                f"test/ has the class {unknown[0]!r}, which train/ has not; add it there", key="path", value=self.path
+            )
         files = {part: [file for group in found[part].values() for file in group] for part in parts}
 
         def build() -> cache.Parsed:
@@ -67,36 +72,40 @@ class FolderSource(UserSource):
             order = [file for part in files.values() for file in part]
             parsed = cache.parsed("folder", order, {"root": str(path.resolve()), "size": self.size}, build)
         except BadFileError as error:
-            raise RequestError(f"{where}: {error}") from None
+            raise RequestError(f"{error}", key="path", value=self.path) from None
         train = Split(parsed.arrays["train_images"], parsed.arrays["train_labels"])
         provenance = {"source": "folder", "path": str(path.absolute()), **parsed.info}
         if not apart:
             return Pool("folder", *self.cut_test(train), class_names, provenance)
         test = Split(parsed.arrays["test_images"], parsed.arrays["test_labels"])
         if train.images.shape[1:] != test.images.shape[1:]:
-            raise RequestError("size=None: the images of train/ and test/ differ in size; set size, e.g. size=28")
+            raise RequestError(
+                "the images of train/ and test/ differ in size; set size, e.g. size=28", key="size", value=None
+            )
         return Pool("folder", train, test, class_names, provenance)
 
 
-def _classes(folder: Path, where: str) -> dict[str, list[Path]]:
-    """Return the image files of each class folder."""
+def _classes(folder: Path, source: str | None) -> dict[str, list[Path]]:
+    """Return the image files of each class folder; ``source`` is the path that was asked for."""
+    setting = {"key": "path", "value": source}
     try:
         groups = sorted((path for path in folder.iterdir() if path.is_dir() and path.name[0] != "."), key=_natural)
         if not groups:
             raise RequestError(
-                f"{where}: {folder.name}/ has no folders in it; one folder of images a class was expected"
+                f"{folder.name}/ has no folders in it; one folder of images a class was expected", **setting
             )
         images = {group.name: sorted(filter(_is_image, group.iterdir()), key=_natural) for group in groups}
     except OSError as error:
-        raise RequestError(f"{where}: {error.filename} cannot be read ({error.strerror}); check its rights") from None
+        raise RequestError(f"{error.filename} cannot be read ({error.strerror}); check its rights", **setting) from None
     for name, files in images.items():
         for path in (Path(name), *files):
             if re.search(NOT_TEXT, path.name):
-                raise RequestError(f"{where}: the name {path.name!a} in {folder.name}/ is no text; rename it")
+                raise RequestError(f"the name {path.name!a} in {folder.name}/ is no text; rename it", **setting)
         if not files:
             raise RequestError(
-                f"{where}: the class folder {name!r} holds no image ({', '.join(sorted(SUFFIXES))});"
-                " put images there or remove it"
+                f"the class folder {name!r} holds no image ({', '.join(sorted(SUFFIXES))});"
+                " put images there or remove it",
+                **setting,
             )
     return images
 

@@ -15,7 +15,7 @@ from mnistlab.data import cache, download, idx_format
 from mnistlab.data.catalog import REGISTRY, Named
 from mnistlab.data.dataset import Pool, Published, Source, Split, check_labels
 from mnistlab.data.paths import existing, expanded
-from mnistlab.system.errors import RequestError, choice
+from mnistlab.system.errors import Key, RequestError, choice
 
 log = logging.getLogger("mnistlab.data")
 
@@ -40,7 +40,7 @@ class NamedSource(Source):
     def read(self) -> Pool:
         """Return the dataset as published: its training and its test part."""
         where, found = self._locate()
-        return _read(self.name, found, where, f"root={self.root}" if self.root is not None else None)
+        return _read(self.name, found, where, self.root)
 
     def published(self) -> Published:
         named = REGISTRY[self.name]
@@ -63,7 +63,9 @@ def locate(name: str) -> tuple[str, Path] | None:
     if given := os.environ.get("MNISTLAB_DATA"):
         base = expanded(given)
         if not base.is_dir():
-            raise RequestError(f"name={name}: MNISTLAB_DATA={given} is not a folder; correct the variable or unset it")
+            raise RequestError(
+                f"MNISTLAB_DATA={given} is not a folder; correct the variable or unset it", key="name", value=name
+            )
         for folder in (base / REGISTRY[name].folder, base):
             if _complete(name, folder) and (folder != base or _may_be(name, base)):
                 return "MNISTLAB_DATA", folder
@@ -95,13 +97,19 @@ def fetch(name: str, to: Path | None = None, mirrors: Sequence[str] | None = Non
                 _fetch_archive(named, folder, mirrors)
     except download.NoMirrorError as failed:
         raise RequestError(
-            f"name={name}: no mirror has it: {'; '.join(failed.reasons)}; try `mnistlab data fetch {name}` again later,"
-            f" or put {', '.join(f'{file}.gz' for file in named.files)} into a folder and set data.root to it"
+            f"no mirror has it: {'; '.join(failed.reasons)}; try `mnistlab data fetch {name}` again later,"
+            f" or put {', '.join(f'{file}.gz' for file in named.files)} into a folder and set ",
+            Key("root"),
+            " to it",
+            key="name",
+            value=name,
         ) from None
     except OSError as error:
         raise RequestError(
-            f"name={name}: {error.filename or folder} cannot be written ({error.strerror});"
-            f" `mnistlab data fetch {name} --to FOLDER` takes another folder"
+            f"{error.filename or folder} cannot be written ({error.strerror});"
+            f" `mnistlab data fetch {name} --to FOLDER` takes another folder",
+            key="name",
+            value=name,
         ) from None
     return folder
 
@@ -131,8 +139,11 @@ def catalogue() -> list[dict[str, Any]]:
     return rows
 
 
-def _read(name: str, folder: Path, where: str, key: str | None) -> Pool:
+def _read(name: str, folder: Path, where: str, root: str | None) -> Pool:
     named = REGISTRY[name]
+    setting, place = {"key": "name", "value": name}, f"{folder}: "
+    if root is not None:
+        setting, place = {"key": "root", "value": root}, ""
     files = [file for file in (_file(folder, stem) for stem in named.files) if file is not None]
     cure = f"fetch it again with `mnistlab data fetch {name}`"
 
@@ -148,13 +159,13 @@ def _read(name: str, folder: Path, where: str, key: str | None) -> Pool:
     try:
         parsed = cache.parsed("idx", files, {"name": name}, build)
     except idx_format.BadFileError as error:
-        raise RequestError(f"{key or f'name={name}: {folder}'}: {error}; {cure}") from None
-    expected = _as_published(name, parsed.info["files"], key or f"name={name}: {folder}")
+        raise RequestError(f"{place}{error}; {cure}", **setting) from None
+    expected = _as_published(name, parsed.info["files"], place, setting)
     arrays = parsed.arrays
     for what in ("train", "test"):
-        check_labels(arrays[f"{what}_labels"], len(named.class_names), f"{key or f'name={name}'}: {what} labels", cure)
+        check_labels(arrays[f"{what}_labels"], len(named.class_names), f"{what} labels", cure, **setting)
     if arrays["train_images"].shape[1:] != arrays["test_images"].shape[1:]:
-        raise RequestError(f"{key or f'name={name}: {folder}'}: training and test images differ in size; {cure}")
+        raise RequestError(f"{place}training and test images differ in size; {cure}", **setting)
     provenance = {
         "source": "named",
         "name": name,
@@ -174,21 +185,23 @@ def _normal(named: Named, array: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(array.transpose(0, 2, 1)) if named.transposed else array
 
 
-def _as_published(name: str, hashes: dict[str, str], where: str) -> bool | None:
+def _as_published(name: str, hashes: dict[str, str], place: str, setting: dict[str, str]) -> bool | None:
     """Return whether the content is as published, nothing if that is not known; another dataset's is an error."""
     images = next(iter(hashes.values()))
     for other, named in REGISTRY.items():
         if other != name and images in named.sha256.values():
             raise RequestError(
-                f"{where}: the files are those of {other}; put each dataset in a folder of its own, {named.folder}"
-                f" and {REGISTRY[name].folder}"
+                f"{place}the files are those of {other}; put each dataset in a folder of its own, {named.folder}"
+                f" and {REGISTRY[name].folder}",
+                **setting,
             )
     known = REGISTRY[name].sha256
     if not known:
         return None
     if set(hashes.values()) == set(known.values()):
         return True
-    log.warning("%s: the content is not that of the published files (SHA-256 differs): using it as it is", where)
+    where = f"{setting['key']}={setting['value']}: {place}"
+    log.warning("%sthe content is not that of the published files (SHA-256 differs): using it as it is", where)
     return False
 
 
@@ -221,7 +234,7 @@ def _file(folder: Path, stem: str) -> Path | None:
     try:
         return next((path for path in _candidates(folder, stem) if path.is_file()), None)
     except OSError as error:
-        raise RequestError(f"root={folder}: cannot be read ({error.strerror}); check its rights") from None
+        raise RequestError(f"cannot be read ({error.strerror}); check its rights", key="root", value=folder) from None
 
 
 def _complete(name: str, folder: Path) -> bool:
@@ -230,8 +243,10 @@ def _complete(name: str, folder: Path) -> bool:
     missing = [stem for stem in named.files if _file(folder, stem) is None]
     if 0 < len(missing) < len(named.files) and folder != _cached(name):
         raise RequestError(
-            f"name={name}: {folder} lacks {' and '.join(missing)} (.gz or not);"
-            f" put it there or fetch all with `mnistlab data fetch {name}`"
+            f"{folder} lacks {' and '.join(missing)} (.gz or not);"
+            f" put it there or fetch all with `mnistlab data fetch {name}`",
+            key="name",
+            value=name,
         )
     return not missing
 
@@ -247,8 +262,10 @@ def _under_given(option: str, value: str, name: str) -> Path:
         if len(missing) < len(named.files):
             break
     raise RequestError(
-        f"{option}={value}: no {' and no '.join(missing)} (.gz or not) there or in its folder {named.folder};"
-        f" put the files there, or leave {option} out and run `mnistlab data fetch {name}`"
+        f"no {' and no '.join(missing)} (.gz or not) there or in its folder {named.folder};"
+        f" put the files there, or leave {option} out and run `mnistlab data fetch {name}`",
+        key=option,
+        value=value,
     )
 
 
@@ -258,10 +275,7 @@ def _fetch_file(named: Named, target: Path, mirrors: Sequence[str]) -> None:
     def check(path: Path) -> None:
         if stem in named.md5:
             download.md5_is(named.md5[stem], path)
-        try:
-            content = idx_format.read(path, 3 if "idx3" in stem else 1)[1]
-        except idx_format.BadFileError as error:
-            raise idx_format.BadFileError(str(error).replace(f"{path.name} ", "the file ")) from None
+        content = idx_format.read(path, 3 if "idx3" in stem else 1, name="the file")[1]
         if stem in named.sha256 and content != named.sha256[stem]:
             raise idx_format.BadFileError(
                 f"the wrong content: SHA-256 {content[:12]}... where {named.sha256[stem][:12]}... was expected"
