@@ -96,25 +96,14 @@ def _measure(made: Experiment, rates: np.ndarray) -> np.ndarray:
     from threadpoolctl import threadpool_limits
 
     from mnistlab.runs import pipeline
-    from mnistlab.system.random import stream
+    from mnistlab.training.components import RandomStreams
     from mnistlab.training.lr_range_test import losses
 
     dataset = pipeline.load_data(made).without_test()
     network = pipeline.build(made, dataset)
     with threadpool_limits(pipeline.choose_threads(made, network, len(dataset.train))):
-        return losses(
-            network,
-            dataset.train,
-            made.optimizer,
-            made.regularization,
-            made.augment,
-            rates,
-            made.trainer.batch_of(len(dataset.train)),
-            made.trainer.clip_norm,
-            stream(made.seed, "order") if made.trainer.shuffle else None,
-            stream(made.seed, "dropout"),
-            stream(made.seed, "augment"),
-        )
+        streams = RandomStreams.from_seed(made.seed)
+        return losses(network, dataset.train, made.components, streams, rates)
 
 
 def _write(folder: Path, rates: np.ndarray, found: np.ndarray, smooth: np.ndarray, about: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ from mnistlab.system.errors import RequestError
 sqrt = math.sqrt
 
 
-def walk(optimizer, gradients, theta=1.0, lrs=None, dtype=np.float64, n_weights=None, penalty=None):
+def walk(optimizer, gradients, theta=1.0, factors=None, dtype=np.float64, n_weights=None, penalty=None):
     """theta after each gradient."""
     gradients = np.atleast_2d(np.array(gradients, dtype).T).T
     theta = np.full(gradients.shape[1], theta, dtype) if np.isscalar(theta) else np.array(theta, dtype)
@@ -22,7 +22,7 @@ def walk(optimizer, gradients, theta=1.0, lrs=None, dtype=np.float64, n_weights=
     path = []
     for i, gradient in enumerate(gradients):
         grad[:] = gradient
-        optimizer.step(optimizer.lr if lrs is None else lrs[i], penalty)
+        optimizer.step(1.0 if factors is None else factors[i], penalty)
         path.append(theta.copy())
     return np.array(path)
 
@@ -76,7 +76,7 @@ def test_eps_is_added_outside_the_root(optimizer, first, second):
 
 def test_momentum_holds_the_learning_rate_within_v():
     # v = -0.1 . 2 = -0.2;  v = 0.9 (-0.2) - 0.2 . 1 = -0.38: the new rate does not reach the old gradient
-    np.testing.assert_allclose(walk(Momentum(), [2, 1], lrs=[0.1, 0.2]).ravel(), [0.8, 0.42], rtol=1e-13)
+    np.testing.assert_allclose(walk(Momentum(lr=0.1), [2, 1], factors=[1, 2]).ravel(), [0.8, 0.42], rtol=1e-13)
 
 
 def parabola(theta):
@@ -111,7 +111,7 @@ def test_descends_the_parabola_and_rosenbrocks_valley(name):
         optimizer.bind(theta, grad, 2)
         for _ in range(steps):
             grad[:] = function(theta)[1]
-            optimizer.step(lr)
+            optimizer.step()
         np.testing.assert_allclose(theta, minimum, atol=2e-3)
 
 

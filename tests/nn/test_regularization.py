@@ -72,7 +72,7 @@ def test_max_norm_after_a_step_leaves_the_biases_alone():
     made.grad[:] = 0
     optimizer, regularization = SGD(), Regularization(max_norm=1.0)
     optimizer.bind(made.theta, made.grad, made.n_weights)
-    Update(made, optimizer, regularization, None)(0.1)
+    Update(made, optimizer, regularization, None)(1.0, 1.0)
     for layer in (made.layers[1], made.layers[3]):
         np.testing.assert_allclose(np.linalg.norm(layer.params["W"], axis=1), 1)
         np.testing.assert_array_equal(layer.params["b"], 10)

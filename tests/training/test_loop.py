@@ -15,6 +15,7 @@ from mnistlab.nn.regularization import Regularization
 from mnistlab.nn.schedules import Constant, Exponential, Plateau
 from mnistlab.system.errors import RequestError
 from mnistlab.system.random import stream
+from mnistlab.training.components import Components, RandomStreams
 from mnistlab.training.config import TrainerConfig, TrainMetrics
 from mnistlab.training.early_stopping import Score, Select
 from mnistlab.training.loop import Diverged, Epoch, batches, fit
@@ -44,29 +45,24 @@ def network(model=None, regularization=None, seed=0, shape=(4, 4), init=None, dt
     return made
 
 
-def train(made=None, trainer=None, optimizer=None, seed=0, **settings):
+def train(made=None, trainer=None, optimizer=None, seed=0, validation=VALIDATION, on_step=None, on_epoch=None, **more):
     """Fit with small defaults; return the network and the history."""
-    settings = {"train": TRAIN, "validation": VALIDATION, "schedule": Constant(), **settings}
-    regularization = settings.setdefault("regularization", Regularization())
-    made = made or network(regularization=regularization)
-    history = fit(
-        made,
-        optimizer=optimizer or SGD(lr=0.1),
-        trainer=trainer or TrainerConfig(epochs=3, batch_size=10),
-        order=stream(seed, "order"),
-        dropout=stream(seed, "dropout"),
-        **settings,
+    score = more.pop("score", None)
+    trainer = trainer or TrainerConfig(epochs=3, batch_size=10)
+    components = Components(optimizer or SGD(lr=0.1), trainer=trainer, **more)
+    made = made or network(regularization=components.regularization)
+    return made, fit(
+        made, TRAIN, validation, components, RandomStreams.from_seed(seed), score, on_step=on_step, on_epoch=on_epoch
     )
-    return made, history
 
 
 def watch_rows(made, monkeypatch):
     """Return a list that receives the rows of every gradient of ``made``."""
     seen, gradient = [], made.gradient
 
-    def watched(images, labels, rows=None, rng=None):
+    def watched(images, labels, rows=None, rng=None, weights=None):
         seen.append(None if rows is None else rows.tolist())
-        return gradient(images, labels, rows, rng)
+        return gradient(images, labels, rows, rng, weights)
 
     monkeypatch.setattr(made, "gradient", watched)
     return seen
