@@ -65,7 +65,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
             instead of ``hidden_layer_sizes`` and ``activation``; the output layer is added.
         image_shape: (height, width) where a row of X is an image, for ``layers`` that take maps.
         optimizer: a name (sgd, momentum, nesterov, adagrad, rmsprop, adam, adamw) or an object of `mnistlab.nn`.
-        learning_rate_init: None takes that of the optimizer, which is 0.001 for Adam.
+        learning_rate_init: None takes that of the optimizer: 0.001 for Adam, 0.1 for sgd, as in `mnistlab train`.
         schedule: a name (constant, step, exponential, cosine, one_cycle, plateau) or an object; over ``max_iter``.
         init: a name (kaiming, xavier, scaled, orthogonal, ...) or an object; biases start at zero.
         alpha: L2 penalty alpha / (2 n) sum w^2 on the weights, n being the total weight of the samples of a batch.

@@ -95,6 +95,8 @@ class Optimizer:
 class SGD(Optimizer):
     """theta <- theta - lr g. Gradient descent: full-batch, mini-batch or single-sample, as trainer.batch_size says."""
 
+    lr: float = 0.1
+
     def update(self, p: np.ndarray, g: np.ndarray, slots: list[np.ndarray], t: np.ndarray, is_weight: bool) -> None:
         np.multiply(g, self.step_lr, out=g)
         np.subtract(p, g, out=p)
@@ -109,6 +111,7 @@ class Momentum(Optimizer):
 
     slots = 1
 
+    lr: float = 0.05
     momentum: float = 0.9
 
     def __post_init__(self) -> None:

@@ -79,6 +79,29 @@ def test_momentum_holds_the_learning_rate_within_v():
     np.testing.assert_allclose(walk(Momentum(lr=0.1), [2, 1], factors=[1, 2]).ravel(), [0.8, 0.42], rtol=1e-13)
 
 
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_the_rate_of_a_step_is_its_own_times_the_factor(name):
+    np.testing.assert_array_equal(
+        walk(OPTIMIZERS[name](lr=0.5), [2, 1], factors=[0.25, 0.5]),
+        walk(OPTIMIZERS[name](lr=1.0), [2, 1], factors=[0.125, 0.25]),
+    )
+    assert OPTIMIZERS[name](lr=0.5).rate(0.25) == 0.125
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_one_that_is_restored_goes_on_as_the_one_before(name):
+    first, second = OPTIMIZERS[name](lr=0.1), OPTIMIZERS[name](lr=0.1)
+    path = walk(first, [2, 1, -3, 0.5])
+    walk(first, [2, 1])
+    theta, grad = path[1].copy(), np.empty(1)
+    second.bind(theta, grad, 1)
+    second.restore(first.steps, first.state)
+    for gradient, expected in zip([-3, 0.5], path[2:], strict=True):
+        grad[:] = gradient
+        second.step()
+        np.testing.assert_array_equal(theta, expected)
+
+
 def parabola(theta):
     """1/2 (x - 3)^2 + 5 (y + 2)^2."""
     away = theta - np.array([3.0, -2.0])
