@@ -33,7 +33,7 @@ def optimizers() -> None:
     """Time steps with slots of ordinary size, and with slots of 1e-40."""
     for name, kind in OPTIMIZERS.items():
         theta, grad = np.ones(SIZE, np.float32), np.zeros(SIZE, np.float32)
-        optimizer = kind()
+        optimizer = kind(lr=1e-3)
         optimizer.bind(theta, grad, SIZE)
         if not optimizer.slots:
             continue
@@ -45,7 +45,7 @@ def optimizers() -> None:
 
         def walk(optimizer: object = optimizer) -> None:
             for _ in range(STEPS):
-                optimizer.step(1e-3)  # type: ignore[attr-defined]
+                optimizer.step()  # type: ignore[attr-defined]
 
         ordinary, denormal = best(walk, lambda: fill(0.5)), best(walk, lambda: fill(1e-40))
         print(f"{name:10} {ordinary:6.2f} ms, denormal slots {denormal:6.2f} ms: {denormal / ordinary:.2f} times")

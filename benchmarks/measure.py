@@ -30,24 +30,15 @@ from mnistlab.data.dataset import Dataset
 from mnistlab.nn import conv, layers
 from mnistlab.nn.network import Network
 from mnistlab.system.errors import RequestError
-from mnistlab.system.random import stream
+from mnistlab.training.components import RandomStreams
 from mnistlab.training.loop import fit
 
 
 def ours(made: Experiment, dataset: Dataset, network: Network, threads: int) -> list[float]:
     """Train as `mnistlab train` does and return the seconds of each epoch from its history."""
     with threadpool_limits(threads):
-        history = fit(
-            network,
-            dataset.train,
-            dataset.validation,
-            made.optimizer,
-            made.schedule,
-            made.regularization,
-            made.trainer,
-            order=stream(made.seed, "order"),
-            dropout=stream(made.seed, "dropout"),
-        )
+        streams = RandomStreams.from_seed(made.seed)
+        history = fit(network, dataset.train, dataset.validation, made.components, streams)
     return [epoch.seconds for epoch in history.epochs]
 
 

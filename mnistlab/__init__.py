@@ -1,7 +1,9 @@
 """mnistlab: classic neural-network experiments on MNIST-like images, one command each."""
 
 import os
+import sys
 from importlib import import_module
+from importlib.machinery import ModuleSpec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,3 +21,22 @@ def __getattr__(name: str) -> Any:
     if name == "NetworkClassifier":  # on first use: it imports scikit-learn, which no command line should wait for
         return import_module("mnistlab.models.estimator").NetworkClassifier
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+class _OldPickles:
+    """Finds the modules that an estimator pickled by version 0.1 names; goes away in version 0.3."""
+
+    NAMES = (
+        *("mnistlab.estimator", "mnistlab.weighted_training"),
+        *("mnistlab.nn.init", "mnistlab.nn.optimizer", "mnistlab.nn.schedule"),
+    )
+
+    @classmethod
+    def find_spec(cls, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        if name not in cls.NAMES:
+            return None
+        spec: ModuleSpec = import_module("mnistlab.models.old_pickles").spec(name)
+        return spec
+
+
+sys.meta_path.append(_OldPickles)

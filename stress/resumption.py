@@ -24,6 +24,7 @@ from mnistlab.nn.schedules import SCHEDULES
 from mnistlab.system.random import stream
 from mnistlab.training import checkpoint
 from mnistlab.training.checkpoint import Origin
+from mnistlab.training.components import Components, RandomStreams
 from mnistlab.training.config import TrainerConfig
 from mnistlab.training.early_stopping import Score
 from mnistlab.training.loop import TrainingLoop
@@ -68,18 +69,10 @@ class Case:
         validation = part(12, 1)
         score = Score(lambda probs: float((probs.argmax(axis=1) == validation.labels).mean()), True)
         trainer = TrainerConfig(epochs=epochs, batch_size=BATCH, patience=2 if self.stopping else None)
-        return TrainingLoop(
-            network,
-            part(IMAGES, 0),
-            validation,
-            optimizer,
-            SCHEDULES[self.schedule](**SETTINGS.get(self.schedule, {})),
-            regularization,
-            trainer,
-            augmentation=AUGMENTS[self.augment](),
-            score=score if self.stopping else None,
-            **{name: stream(1, name) for name in ("order", "dropout", "augment")},
-        )
+        schedule = SCHEDULES[self.schedule](**SETTINGS.get(self.schedule, {}))
+        components = Components(optimizer, schedule, regularization, trainer, AUGMENTS[self.augment]())
+        train, streams = part(IMAGES, 0), RandomStreams.from_seed(1)
+        return TrainingLoop(network, train, validation, components, streams, score if self.stopping else None)
 
     @property
     def origin(self) -> Origin:

@@ -18,7 +18,7 @@ from mnistlab.reporting import plots
 from mnistlab.runs import pipeline
 from mnistlab.system import files
 from mnistlab.system.errors import RequestError, RunError
-from mnistlab.system.random import stream
+from mnistlab.training.components import RandomStreams
 from mnistlab.training.lr_range_test import Suggestion, losses, smoothed, suggest
 
 LEAST, MOST, STEPS = 1e-6, 10.0, 200  # the first and the last rate, and the number of mini-batches
@@ -66,24 +66,13 @@ def find(request: Request) -> RangeTest:
     return RangeTest(folder, rates, found, smooth, suggestion, about)
 
 
-def _measure(made: Experiment, rates: np.ndarray) -> np.ndarray:
+def _measure(experiment: Experiment, rates: np.ndarray) -> np.ndarray:
     """Return the loss of every step, as far as it is finite; the test part is not there to be seen."""
-    dataset = pipeline.load_data(made).without_test()
-    network = pipeline.build(made, dataset)
-    with threadpool_limits(pipeline.choose_threads(made, network, len(dataset.train))):
-        return losses(
-            network,
-            dataset.train,
-            made.optimizer,
-            made.regularization,
-            made.augment,
-            rates,
-            made.trainer.batch_of(len(dataset.train)),
-            made.trainer.clip_norm,
-            stream(made.seed, "order") if made.trainer.shuffle else None,
-            stream(made.seed, "dropout"),
-            stream(made.seed, "augment"),
-        )
+    dataset = pipeline.load_data(experiment).without_test()
+    network = pipeline.build(experiment, dataset)
+    streams = RandomStreams.from_seed(experiment.seed)
+    with threadpool_limits(pipeline.choose_threads(experiment, network, len(dataset.train))):
+        return losses(network, dataset.train, experiment.components, streams, rates)
 
 
 def _write(folder: Path, rates: np.ndarray, found: np.ndarray, smooth: np.ndarray, about: Mapping[str, Any]) -> None:

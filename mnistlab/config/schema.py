@@ -31,6 +31,7 @@ from mnistlab.nn.optimizers import OPTIMIZERS, Optimizer
 from mnistlab.nn.regularization import Regularization
 from mnistlab.nn.schedules import SCHEDULES, Schedule
 from mnistlab.system.errors import RequestError, did_you_mean, whole
+from mnistlab.training.components import Components
 from mnistlab.training.config import TrainerConfig
 
 GROUPS: dict[str, Mapping[str, type[Any]]] = {
@@ -87,6 +88,11 @@ class Experiment:
     tracking: Tracking
     report: Report
     seed: int
+
+    @property
+    def components(self) -> Components:
+        """Return what a network is trained with."""
+        return Components(self.optimizer, self.schedule, self.regularization, self.trainer, self.augment)
 
 
 def experiment(cfg: DictConfig) -> Experiment:

@@ -20,6 +20,7 @@ from threadpoolctl import ThreadpoolController
 
 from mnistlab.data.weighted_samples import Samples
 from mnistlab.models.estimator_params import Settings, parameter_names
+from mnistlab.models.estimator_state import EstimatorState
 from mnistlab.nn.initializers import Init
 from mnistlab.nn.layers import Dense, Dropout
 from mnistlab.nn.network import Network
@@ -27,7 +28,10 @@ from mnistlab.nn.optimizers import Optimizer
 from mnistlab.nn.schedules import Constant, Schedule
 from mnistlab.system.errors import RequestError
 from mnistlab.system.random import stream
-from mnistlab.training.weighted import WeightedTraining
+from mnistlab.training.components import Components
+from mnistlab.training.config import TrainerConfig
+from mnistlab.training.early_stopping import EarlyStopping
+from mnistlab.training.loop import Diverged, History, TrainingLoop
 
 
 @cache
@@ -63,7 +67,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
             instead of ``hidden_layer_sizes`` and ``activation``; the output layer is added.
         image_shape: (height, width) where a row of X is an image, for ``layers`` that take maps.
         optimizer: a name (sgd, momentum, nesterov, adagrad, rmsprop, adam, adamw) or an object of `mnistlab.nn`.
-        learning_rate_init: None takes that of the optimizer, which is 0.001 for Adam.
+        learning_rate_init: None takes that of the optimizer: 0.001 for Adam, 0.1 for sgd, as in `mnistlab train`.
         schedule: a name (constant, step, exponential, cosine, one_cycle, plateau) or an object; over ``max_iter``.
         init: a name (kaiming, xavier, scaled, orthogonal, ...) or an object; biases start at zero.
         alpha: L2 penalty alpha / (2 n) sum w^2 on the weights, n being the total weight of the samples of a batch.
@@ -262,67 +266,80 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
     def _start(self, settings: Settings, dtype: Any) -> None:
         network = settings.network(self.n_features_in_, len(self.classes_), dtype)
         network.initialise(settings.init, stream(settings.seed, "init"))
-        self._training = WeightedTraining(network, settings.seed)
+        self._training = EstimatorState(network, settings.seed)
         self.loss_curve_, self.best_loss_ = [], math.inf
         self.validation_scores_, self.best_validation_score_ = None, None
 
     @parameter_names()
     def _train(self, samples: Samples, validation: Samples | None, settings: Settings, epochs: int) -> None:
-        training, network, n = self._training, self.network_, len(samples)
-        batch = min(n, settings.batch_size)
-        if batch == n and any(isinstance(layer, Dropout) for layer in network.layers):
+        state, network = self._training, self.network_
+        samples, batch = self._batches(samples, settings)
+        components = Components(
+            settings.optimizer,
+            settings.schedule,
+            settings.regularization,
+            TrainerConfig(epochs, batch, shuffle=bool(self.shuffle)),
+        )
+        training = TrainingLoop(
+            network, samples, None, components, state.streams, weights=samples.weights, records_norms=False
+        )
+        state.take_over(settings.optimizer)
+        best = EarlyStopping(settings.stopping)
+        kept = network if validation is not None else None
+        best.take(0, self._best_value(validation), kept)
+
+        def on_epoch(history: History) -> bool:
+            self.n_iter_, self.loss_ = len(history.epochs), history.epochs[-1].train_loss
+            self.loss_curve_.append(self.loss_)
+            if self.verbose:
+                sys.stdout.write(f"Iteration {self.n_iter_}, loss = {self.loss_:.8f}\n")
+            best.take(self.n_iter_, self._value(validation), kept)
+            return best.stops_after(self.n_iter_)
+
+        with _blas().limit(limits=None if network.gains_from_threads(batch) else 1):
+            try:
+                training.run(on_epoch=on_epoch)
+            except Diverged as error:
+                error.lr = settings.optimizer.lr  # the parameter, whatever the schedule made of it
+                raise
+        if validation is not None:
+            best.restore_weights(network)
+        elif settings.tol is not None and not best.stops_after(epochs):
+            warn(
+                f"max_iter={epochs}: the training loss still falls; train longer, or set tol=None to train "
+                "for a number of epochs",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+
+    def _batches(self, samples: Samples, settings: Settings) -> tuple[Samples, int]:
+        """Return the samples as they are trained on, and the size of a batch."""
+        batch = min(len(samples), settings.batch_size)
+        if batch == len(samples) and any(isinstance(layer, Dropout) for layer in self.network_.layers):
             samples = samples.merged()  # copies share a mask, so that a weight of two is the sample twice
-            n = batch = len(samples)
-        if layer := network.too_small_for(batch):
+            batch = len(samples)
+        if layer := self.network_.too_small_for(batch):
             raise RequestError(
                 f"{layer} gets one value a channel or unit at a time, which is its own "
                 "mean; take larger batches, or leave batchnorm out",
                 key="batch_size",
                 value=self.batch_size,
             )
-        steps, schedule = math.ceil(n / batch), settings.schedule
-        schedule.start(epochs, steps)
-        training.use(settings.optimizer)
-        waited, best = 0, (network.theta.copy(), network.buffers.copy()) if validation is not None else None
-        with _blas().limit(limits=None if network.gains_from_threads(batch) else 1):
-            for epoch in range(epochs):
-                self.loss_ = training.epoch(
-                    samples,
-                    batch,
-                    self.shuffle,
-                    settings.regularization,
-                    settings.alpha,
-                    epoch * steps,
-                    schedule,
-                )
-                self.n_iter_ = epoch + 1
-                self.loss_curve_.append(self.loss_)
-                if self.verbose:
-                    sys.stdout.write(f"Iteration {epoch + 1}, loss = {self.loss_:.8f}\n")
-                gain = self._gain(validation)
-                if gain > 0 and validation is not None:
-                    best = network.theta.copy(), network.buffers.copy()
-                schedule.end_epoch(self.loss_)
-                waited = 0 if settings.tol is None or gain >= settings.tol else waited + 1
-                if waited > settings.n_iter_no_change:
-                    break
-            else:
-                if settings.tol is not None and validation is None:
-                    warn(
-                        f"max_iter={epochs}: the training loss still falls; train longer, or set tol=None to train "
-                        "for a number of epochs",
-                        ConvergenceWarning,
-                        stacklevel=3,
-                    )
-        if best is not None:
-            network.theta[:], network.buffers[:] = best
+        return samples, batch
 
-    def _gain(self, validation: Samples | None) -> float:
-        """Note how good this epoch was, and return by how much it was better than the best before."""
+    def _best_value(self, validation: Samples | None) -> float:
+        """Return the best value of the epochs before this training; minus infinity where there were none."""
         if validation is None:
-            before, self.best_loss_ = self.best_loss_, min(self.loss_, self.best_loss_)
-            return before - self.loss_
-        score, scores = self._training.accuracy(validation), self.validation_scores_ or []
-        self.validation_scores_ = [*scores, score]
+            return -self.best_loss_
+        return -math.inf if self.best_validation_score_ is None else self.best_validation_score_
+
+    def _value(self, validation: Samples | None) -> float:
+        """Record how good the latest epoch was, and return it: the validation accuracy, or minus the training loss."""
+        if validation is None:
+            self.best_loss_ = min(self.loss_, self.best_loss_)
+            return -self.loss_
+        hits = self.network_.predict(validation.images).argmax(axis=1) == validation.labels
+        score = float(np.average(hits, weights=validation.weights))
+        self.validation_scores_ = [*(self.validation_scores_ or []), score]
         self.best_validation_score_ = max(self.validation_scores_)
-        return score - max(scores, default=-math.inf)
+        return score

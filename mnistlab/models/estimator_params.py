@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,10 @@ from mnistlab.nn.architectures import MLP, LayerList, Model
 from mnistlab.nn.initializers import INITS, Init
 from mnistlab.nn.network import Network
 from mnistlab.nn.optimizers import OPTIMIZERS, Optimizer
-from mnistlab.nn.regularization import Regularization
+from mnistlab.nn.regularization import SummedLossPenalty
 from mnistlab.nn.schedules import SCHEDULES, Schedule
 from mnistlab.system.errors import RequestError, between, choice, not_negative, positive, whole
+from mnistlab.training.early_stopping import StoppingRule
 from mnistlab.training.loop import Diverged
 
 
@@ -45,8 +46,7 @@ class Settings:
     optimizer: Optimizer
     schedule: Schedule
     init: Init
-    regularization: Regularization
-    alpha: float
+    regularization: SummedLossPenalty
     batch_size: int
     max_iter: int
     tol: float | None
@@ -73,8 +73,7 @@ class Settings:
             optimizer,
             _component("schedule", given["schedule"], SCHEDULES, Schedule),
             _component("init", given["init"], INITS, Init),
-            Regularization(**{name: given[name] for name in ("l1", "l2", "dropout", "max_norm", "label_smoothing")}),
-            not_negative("alpha", given["alpha"], "the factor of the L2 penalty"),
+            SummedLossPenalty(**{field.name: given[field.name] for field in fields(SummedLossPenalty)}),
             200 if batch == "auto" else whole("batch_size", batch, 1, "the batch size, unless it is auto,"),
             whole("max_iter", given["max_iter"], 1, "the number of epochs"),
             None if tol is None else not_negative("tol", tol, "the least improvement, unless it is None,"),
@@ -82,6 +81,12 @@ class Settings:
             whole("n_iter_no_change", given["n_iter_no_change"], 1, "the patience (epochs)"),
             _seed(given["random_state"]),
         )
+
+    @property
+    def stopping(self) -> StoppingRule:
+        """Return when training ends: after more than ``n_iter_no_change`` epochs without a gain of ``tol``."""
+        patience = None if self.tol is None else self.n_iter_no_change + 1
+        return StoppingRule(patience, self.tol or 0.0, inclusive=True, from_best=True)
 
     @parameter_names()
     def network(self, features: int, classes: int, dtype: Any) -> Network:

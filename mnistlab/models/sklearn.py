@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, ClassVar
 from warnings import catch_warnings, simplefilter
@@ -324,7 +324,7 @@ class MLPClassifier(SklearnModel):
     of images of a batch; ``patience`` is its ``n_iter_no_change``.
     """
 
-    hidden: Any = None
+    hidden: Any = field(default_factory=lambda: [100])
     activation: str = "relu"
     solver: str = "adam"
     alpha: float = 1e-4
@@ -340,7 +340,7 @@ class MLPClassifier(SklearnModel):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.hidden = [100] if self.hidden is None else self.hidden
+        self.hidden = [100] if self.hidden is None else self.hidden  # null on the command line
         if not isinstance(self.hidden, Sequence) or isinstance(self.hidden, str):
             raise RequestError(
                 f"a list was expected, hidden=[{self.hidden}] for instance", key="hidden", value=self.hidden

@@ -1,14 +1,14 @@
 """Optimizers: rules on the flat parameter vector theta and its gradient g.
 
 The vector is walked in chunks that stay in the cache; a rule is a few vector operations on one chunk. ``lr`` below is
-the learning rate of the step: the optimizer's, times the factor of the schedule. Slots (momentum, second moments) are
-flat vectors too, so that a checkpoint is a few vectors.
+the learning rate of the step: the optimizer's own, times the factor of the schedule. Slots (momentum, second moments)
+are flat vectors too, so that a checkpoint is a few vectors.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -50,10 +50,23 @@ class Optimizer:
                 self._chunks.append((low < n_weights, theta[part], grad[part], slots, scratch[:size]))
                 self._flushes += [(slot, scratch[:size], small[:size]) for slot in slots]
 
-    def step(self, lr: float, penalty: Penalty | None = None) -> None:
-        """Update theta with the gradient in ``grad``; ``penalty(p, g, t)`` adds its own to g, on weights only."""
+    def restore(self, steps: int, state: Sequence[np.ndarray]) -> None:
+        """Go on from the ``steps`` and ``state`` of an optimizer of this class, bound to a vector of this length."""
+        self.steps = steps
+        for slot, stored in zip(self.state, state, strict=True):
+            np.copyto(slot, stored)
+
+    def rate(self, factor: float) -> float:
+        """Return the learning rate of a step with this factor."""
+        return self.lr * factor
+
+    def step(self, factor: float = 1.0, penalty: Penalty | None = None) -> None:
+        """Update theta at the learning rate lr x ``factor`` with the gradient in ``grad``.
+
+        ``penalty(p, g, t)`` adds its own gradient to g, on weights only.
+        """
         self.steps += 1
-        self.prepare(lr)
+        self.prepare(self.rate(factor))
         update = self.update
         for is_weight, p, g, slots, t in self._chunks:
             if penalty is not None and is_weight:
@@ -63,7 +76,7 @@ class Optimizer:
             self._flush_denormals()
 
     def prepare(self, lr: float) -> None:
-        """Compute the scalars of this step."""
+        """Compute the scalars of a step at the learning rate ``lr``."""
         self.step_lr = lr
 
     def update(self, p: np.ndarray, g: np.ndarray, slots: list[np.ndarray], t: np.ndarray, is_weight: bool) -> None:
@@ -82,6 +95,8 @@ class Optimizer:
 class SGD(Optimizer):
     """theta <- theta - lr g. Gradient descent: full-batch, mini-batch or single-sample, as the batch size says."""
 
+    lr: float = 0.1
+
     def update(self, p: np.ndarray, g: np.ndarray, slots: list[np.ndarray], t: np.ndarray, is_weight: bool) -> None:
         np.multiply(g, self.step_lr, out=g)
         np.subtract(p, g, out=p)
@@ -96,6 +111,7 @@ class Momentum(Optimizer):
 
     slots = 1
 
+    lr: float = 0.05
     momentum: float = 0.9
 
     def __post_init__(self) -> None:

@@ -61,6 +61,9 @@ class Regularization:
             value=list(rates),
         )
 
+    def start_step(self, batch_weight: float) -> None:
+        """Prepare the penalty of a step whose batch has this total weight: without sample weights, its size."""
+
     @property
     def has_penalty(self) -> bool:
         """Whether the gradient has a term from the weights."""
@@ -91,3 +94,25 @@ class Regularization:
             norms = np.sqrt(squares.sum(axis=1))
             factors = np.minimum(1, self.max_norm / np.maximum(norms, self.max_norm))
             np.multiply(rows, factors[:, None].astype(w.dtype), out=rows)
+
+
+@dataclass
+class SummedLossPenalty(Regularization):
+    """`Regularization`, and alpha/2 sum w^2 added to the *summed* loss of a batch, as scikit-learn has it.
+
+    Beside the mean loss it is alpha / n in l2, with n the total weight of the batch, so it weighs less in a larger one.
+    """
+
+    alpha: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        not_negative("alpha", self.alpha, "the factor of the L2 penalty")
+        self.mean_loss_l2 = self.l2
+
+    def start_step(self, batch_weight: float) -> None:
+        self.l2 = self.mean_loss_l2 + self.alpha / batch_weight
+
+    @property
+    def has_penalty(self) -> bool:
+        return super().has_penalty or self.alpha > 0

@@ -15,11 +15,11 @@ from mnistlab.nn.network import Network
 from mnistlab.runs import artifacts
 from mnistlab.system import files
 from mnistlab.system.console import LOG
-from mnistlab.system.random import stream
 from mnistlab.system.signals import Interrupted
 from mnistlab.training import checkpoint
 from mnistlab.training import progress as live
 from mnistlab.training.checkpoint import Checkpoint, Origin
+from mnistlab.training.components import RandomStreams
 from mnistlab.training.early_stopping import Score
 from mnistlab.training.loop import Diverged, History, TrainingLoop
 
@@ -116,18 +116,8 @@ def training_of(made: schema.Experiment, dataset: Dataset, network: Network) -> 
     monitor, score, validation = made.trainer.monitor, None, dataset.validation
     if monitor != "loss":
         score = Score(lambda probs: SCORES[monitor](validation.labels, probs), monitor in HIGHER_IS_BETTER)
-    return TrainingLoop(
-        network,
-        dataset.train,
-        validation,
-        made.optimizer,
-        made.schedule,
-        made.regularization,
-        made.trainer,
-        augmentation=made.augment,
-        score=score,
-        **{name: stream(made.seed, name) for name in ("order", "dropout", "augment")},
-    )
+    streams = RandomStreams.from_seed(made.seed)
+    return TrainingLoop(network, dataset.train, validation, made.components, streams, score)
 
 
 class _Keeper:

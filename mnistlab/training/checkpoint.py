@@ -139,9 +139,9 @@ def _check(values: Any, arrays: Mapping[str, np.ndarray], training: TrainingLoop
         copy(training.schedule).restore(values["schedule"])
     except RequestError as error:
         raise error.under("schedule") from None
-    watched = len(training.validation.images) > 0
+    watched = training.validation is not None
     _check_best(values["best"], done, watched)
-    _check_streams(values["streams"], training.streams)
+    _check_streams(values["streams"], training.stream_states)
     _check_arrays(arrays, training, done, step)
     _check_history(arrays["history"], training.steps, watched)
 
@@ -181,7 +181,7 @@ def _check_arrays(arrays: Mapping[str, np.ndarray], training: TrainingLoop, done
     looked, columns = len(range(0, step, training.norms.every)), len(Epoch.__dataclass_fields__)
     like = {"theta": network.theta, "buffers": network.buffers}
     like |= {f"optimizer.{i}": slot for i, slot in enumerate(training.optimizer.state)}
-    if done and len(training.validation.images):
+    if done and training.validation is not None:
         like |= {"best.theta": network.theta, "best.buffers": network.buffers}
     expected = {name: (array.shape, array.dtype) for name, array in like.items()}
     sizes = {"history": (done, columns), "norms": (done * layers, 2)}

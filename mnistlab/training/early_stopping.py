@@ -28,30 +28,62 @@ class Score:
     measure: Callable[[np.ndarray], float]
     higher_is_better: bool
 
+    def value(self, network: Network, images: np.ndarray) -> float:
+        """Return the metric of a network, negated where lower is better."""
+        return float(self.measure(network.predict(images))) * (1 if self.higher_is_better else -1)
 
-class Best:
-    """The best epoch so far by the monitored metric, and its weights and statistics."""
 
-    def __init__(self, score: Score | None, patience: int | None, min_delta: float) -> None:
-        self.score, self.patience, self.min_delta = score, patience, min_delta
+@dataclass(frozen=True)
+class StoppingRule:
+    """When training stops: after ``patience`` epochs in a row that did not improve a value of which more is better.
+
+    An epoch improves if it raises the value above a reference by more than ``min_delta`` or, if ``inclusive``, by
+    ``min_delta`` or more. The reference is the value of the last improvement, so that small gains add up to one; with
+    ``from_best`` it is the best value so far, as in scikit-learn, where they do not. Without ``patience`` it never
+    stops.
+    """
+
+    patience: int | None
+    min_delta: float = 0.0
+    inclusive: bool = False
+    from_best: bool = False
+
+    def improves(self, value: float, reference: float) -> bool:
+        """Return whether a value is an improvement over the reference."""
+        if self.inclusive:
+            return value - reference >= self.min_delta
+        return value > reference + self.min_delta
+
+
+class EarlyStopping:
+    """The best epoch so far by the monitored value, its weights and statistics, and whether training is to stop."""
+
+    def __init__(self, rule: StoppingRule) -> None:
+        self.rule = rule
         self.epoch: int | None = None
         self.value = self.reference = -math.inf
         self.waiting_since = 0
         self.theta = self.buffers = np.empty(0)
 
-    def measure(self, network: Network, val_loss: float, images: np.ndarray) -> float:
-        """Return what the network is selected by, higher being better."""
-        if self.score is None:
-            return -val_loss
-        return float(self.score.measure(network.predict(images))) * (1 if self.score.higher_is_better else -1)
-
-    def take(self, epoch: int, value: float, network: Network) -> None:
-        """Take this epoch's weights if they are better; an improvement below ``min_delta`` does not reset patience."""
-        if self.epoch is None or value > self.value:
-            if self.epoch is None or value > self.reference + self.min_delta:
-                self.reference, self.waiting_since = value, epoch
+    def take(self, epoch: int, value: float, network: Network | None) -> None:
+        """Take the value of an epoch and, if it is the best so far, a copy of the network's weights (None: of none)."""
+        first = self.epoch is None
+        if first or self.rule.improves(value, self.reference):
+            self.reference, self.waiting_since = value, epoch
+        if first or value > self.value:
             self.value, self.epoch = value, epoch
-            self.theta, self.buffers = network.theta.copy(), network.buffers.copy()
+            if network is not None:
+                self.theta, self.buffers = network.theta.copy(), network.buffers.copy()
+        if self.rule.from_best:
+            self.reference = self.value
+
+    def stops_after(self, epoch: int) -> bool:
+        """Return whether ``patience`` epochs have passed without an improvement."""
+        return self.rule.patience is not None and epoch - self.waiting_since >= self.rule.patience
+
+    def restore_weights(self, network: Network) -> None:
+        """Give the network the weights and statistics of the best epoch."""
+        network.theta[:], network.buffers[:] = self.theta, self.buffers
 
     def state(self) -> dict[str, Any]:
         """Return what `restore` takes, beside the weights and statistics."""
@@ -68,7 +100,3 @@ class Best:
             value, reference = state["value"], state["reference"]
             self.value, self.reference = (math.nan if one is None else one for one in (value, reference))
             self.theta, self.buffers = arrays["best.theta"].copy(), arrays["best.buffers"].copy()
-
-    def patience_is_over(self, epoch: int) -> bool:
-        """Return whether ``patience`` epochs have passed without an improvement."""
-        return self.patience is not None and epoch - self.waiting_since >= self.patience

@@ -11,16 +11,16 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from mnistlab.data.augmentation import Augment, NoAugment
 from mnistlab.nn.network import Network
-from mnistlab.nn.optimizers import Optimizer
-from mnistlab.nn.regularization import Regularization
-from mnistlab.nn.schedules import Schedule
 from mnistlab.system.errors import RunError
 from mnistlab.system.signals import UNDIVIDED
-from mnistlab.training.config import TrainerConfig, TrainMetrics
-from mnistlab.training.early_stopping import Best, Score
+from mnistlab.training.components import Components, RandomStreams
+from mnistlab.training.config import TrainMetrics
+from mnistlab.training.early_stopping import EarlyStopping, Score, StoppingRule
 from mnistlab.training.step import Norms, Update
+
+OnStep = Callable[[int, int, float], bool | None]
+OnEpoch = Callable[["History"], bool | None]
 
 
 class LabelledImages(Protocol):
@@ -77,47 +77,48 @@ class TrainingLoop:
     `state` then still says where the step set out. The order of an epoch and what augmentation draws for it are drawn
     again from the streams as they were when it began, so a checkpoint inside an epoch holds neither.
 
-    ``order``, ``dropout`` and ``augment`` are random streams, the last one that of ``augmentation``, which warps the
-    images of every batch: running metrics are those of the warped images, exact and validation metrics those of the
-    images as they are. ``score`` replaces the validation loss as the metric to select by.
+    Augmentation warps the images of every batch: running metrics are those of the warped images, exact and validation
+    metrics those of the images as they are. Without ``validation``, which may be empty too, nothing is measured after
+    an epoch, and the last one's weights are kept. ``score`` replaces the validation loss as the metric to select by.
+    ``weights`` (n,) say how much each training image counts. Without ``records_norms`` the history has no norms.
     """
 
     step: int
     loss_sum: float
+    weight_sum: float
     hits: int
     seconds: float
     since: float  # when the epoch began, less the seconds it had taken before
     norms: Norms
     buffers: np.ndarray
-    streams: dict[str, Any]
+    stream_states: dict[str, Any]
 
     def __init__(
         self,
         network: Network,
         train: LabelledImages,
-        validation: LabelledImages,
-        optimizer: Optimizer,
-        schedule: Schedule,
-        regularization: Regularization,
-        trainer: TrainerConfig,
-        order: np.random.Generator,
-        dropout: np.random.Generator,
-        augment: np.random.Generator | None = None,
-        augmentation: Augment | None = None,
+        validation: LabelledImages | None,
+        components: Components,
+        streams: RandomStreams,
         score: Score | None = None,
+        weights: np.ndarray | None = None,
+        records_norms: bool = True,
     ) -> None:
-        self.network, self.train, self.validation, self.trainer = network, train, validation, trainer
-        self.optimizer, self.schedule, self.augmentation = optimizer, schedule, augmentation or NoAugment()
-        self.order, self.dropout, self.augment = order, dropout, augment
+        self.network, self.train, self.weights = network, train, weights
+        self.validation = validation if validation is not None and len(validation.images) else None
+        self.optimizer, self.schedule, self.trainer = components.optimizer, components.schedule, components.trainer
+        self.augmentation, self.streams, self.score = components.augmentation, streams, score
+        self.records_norms = records_norms
         self.n = len(train.images)
-        self.batch = trainer.batch_of(self.n)
+        self.batch = self.trainer.batch_of(self.n)
         self.steps = math.ceil(self.n / self.batch)
-        trainer.check(self.n, len(validation.images))
-        trainer.check_network(network, self.n)
-        schedule.start(trainer.epochs, self.steps)
-        optimizer.bind(network.theta, network.grad, network.n_weights)
-        self.update = Update(network, optimizer, regularization, trainer.clip_norm)
-        self.history, self.best = History(), Best(score, trainer.patience, trainer.min_delta)
+        self.trainer.check(self.n, 0 if self.validation is None else len(self.validation.images))
+        self.trainer.check_network(network, self.n)
+        self.schedule.start(self.trainer.epochs, self.steps)
+        self.optimizer.bind(network.theta, network.grad, network.n_weights)
+        self.update = Update(network, self.optimizer, components.regularization, self.trainer.clip_norm)
+        self.history = History()
+        self.best = EarlyStopping(StoppingRule(self.trainer.patience, self.trainer.min_delta))
         self.epoch, self.whole = 1, True
         self._begin_epoch()
 
@@ -125,50 +126,44 @@ class TrainingLoop:
     def is_over(self) -> bool:
         """Whether no step is left."""
         done = self.epoch - 1
-        return done >= self.trainer.epochs or self.best.patience_is_over(done)
-
-    def rate(self, step: int) -> float:
-        """Return the learning rate of a step of this epoch, counted from 0."""
-        return self.optimizer.lr * self.schedule.factor((self.epoch - 1) * self.steps + step)
+        return done >= self.trainer.epochs or self.best.stops_after(done)
 
     @np.errstate(over="ignore", invalid="ignore", divide="ignore")  # what is not finite is found, and said, below
-    def run(
-        self,
-        on_step: Callable[[int, int, float], None] | None = None,
-        on_epoch: Callable[[History], None] | None = None,
-    ) -> History:
-        """Train to the end. Raises `Diverged` at the step whose loss is not finite.
+    def run(self, on_step: OnStep | None = None, on_epoch: OnEpoch | None = None) -> History:
+        """Train to the end and return the history. Raises `Diverged` at the step whose loss is not finite.
 
-        ``on_step(step, steps, loss)`` hears every step of an epoch, ``on_epoch(history)`` every epoch.
+        ``on_step(step, steps, loss)`` is called after every step of an epoch, ``on_epoch(history)`` after every epoch;
+        training ends early where one of them returns True.
         """
-        network, train = self.network, self.train
+        network, train, weights = self.network, self.train, self.weights
         self._rewind()
         while not self.is_over:
             self.since = time.perf_counter() - self.seconds
-            self.augmentation.start_epoch(train.images, self.augment)
-            all_rows = batches(self.n, self.batch, self.order if self.trainer.shuffle else None)
+            self.augmentation.start_epoch(train.images, self.streams.augment)
+            all_rows = batches(self.n, self.batch, self.streams.order if self.trainer.shuffle else None)
             for rows in islice(all_rows, self.step, None):
-                lr = self.rate(self.step)
                 images, labels, chosen = self.augmentation.step(train.images, train.labels, rows)
-                loss, right = network.gradient(images, labels, chosen, self.dropout)
+                batch_weights = weights if weights is None or rows is None else weights[rows]
+                loss, hits = network.gradient(images, labels, chosen, self.streams.dropout, batch_weights)
                 if not math.isfinite(loss):
                     raise self._diverged(images, chosen, self.step)
+                size = self.n if rows is None else len(rows)
                 with UNDIVIDED:
-                    self._take_step(lr, loss * (self.n if rows is None else len(rows)), right)
-                if on_step:
-                    on_step(self.step, self.steps, loss)
+                    self._take_step(loss, hits, size if batch_weights is None else float(batch_weights.sum()))
+                if on_step and on_step(self.step, self.steps, loss):
+                    return self.history
 
             row, value = self._measure()
             with UNDIVIDED:
                 self._end_epoch(row, value)
-            if on_epoch:
-                on_epoch(self.history)
+            if on_epoch and on_epoch(self.history):
+                break
         return self.history
 
     def keep_best(self) -> None:
         """Give the network the weights of the best epoch, if that is the one to be kept; the training is then over."""
         if self.trainer.keep_best and self.best.epoch is not None:
-            self.network.theta[:], self.network.buffers[:] = self.best.theta, self.best.buffers
+            self.best.restore_weights(self.network)
             self.history.kept_epoch = self.best.epoch
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -182,7 +177,7 @@ class TrainingLoop:
             "optimizer_steps": self.optimizer.steps,
             "schedule": self.schedule.state(),
             "best": self.best.state(),
-            "streams": self.streams,
+            "streams": self.stream_states,
         }
         rows = np.array([astuple(row) for row in self.history.epochs]).reshape(-1, len(Epoch.__dataclass_fields__))
         arrays = {
@@ -202,14 +197,14 @@ class TrainingLoop:
         """Go back to what `state` returned, of this network and this data; the caller has checked it."""
         np.copyto(self.network.theta, arrays["theta"])
         np.copyto(self.buffers, arrays["buffers"])
-        for i, slot in enumerate(self.optimizer.state):
-            np.copyto(slot, arrays[f"optimizer.{i}"])
-        self.optimizer.steps = values["optimizer_steps"]
+        slots = [arrays[f"optimizer.{i}"] for i in range(self.optimizer.slots)]
+        self.optimizer.restore(values["optimizer_steps"], slots)
         self.schedule.restore(values["schedule"])
         self.best.restore(values["best"], arrays)
-        self.streams = dict(values["streams"])
+        self.stream_states = dict(values["streams"])
         self.epoch, self.step = values["epoch"], values["step"]
         self.loss_sum, self.hits, self.seconds = values["loss_sum"], values["hits"], values["seconds"]
+        self.weight_sum = float(min(self.step * self.batch, self.n))
         self.norms.samples, self.norms.totals = arrays["norm_samples"].tolist(), arrays["norm_totals"].tolist()
         history = History([Epoch(int(epoch), int(step), *row) for epoch, step, *row in arrays["history"].tolist()])
         names = [name for name, *_ in self.network.norms()]
@@ -220,44 +215,51 @@ class TrainingLoop:
         self._rewind()
 
     def _begin_epoch(self) -> None:
-        self.step, self.loss_sum, self.hits, self.seconds = 0, 0.0, 0, 0.0
+        self.step, self.loss_sum, self.weight_sum, self.hits, self.seconds = 0, 0.0, 0.0, 0, 0.0
         self.since = time.perf_counter()
         self.norms = Norms(self.network, self.steps)
         self.buffers = self.network.buffers.copy()  # as they were before the step that comes next
-        named = {"order": self.order, "dropout": self.dropout, "augment": self.augment}
-        self.streams = {name: rng.bit_generator.state for name, rng in named.items() if rng is not None}
+        self.stream_states = self.streams.state()
 
-    def _take_step(self, lr: float, loss: float, right: int) -> None:
+    def _factor(self, step: int) -> float:
+        """Return the schedule's factor in a step of this epoch, counted from 0."""
+        return self.schedule.factor((self.epoch - 1) * self.steps + step)
+
+    def _take_step(self, loss: float, hits: int, batch_weight: float) -> None:
         self.whole = False
-        self.norms.look(self.step)
-        self.update(lr)
-        self.loss_sum, self.hits, self.step = self.loss_sum + loss, self.hits + right, self.step + 1
-        self.streams["dropout"] = self.dropout.bit_generator.state
+        if self.records_norms:
+            self.norms.look(self.step)
+        self.update(self._factor(self.step), batch_weight)
+        self.loss_sum, self.weight_sum = self.loss_sum + loss * batch_weight, self.weight_sum + batch_weight
+        self.hits, self.step = self.hits + hits, self.step + 1
+        self.stream_states["dropout"] = self.streams.dropout.bit_generator.state
         np.copyto(self.buffers, self.network.buffers)
         self.whole = True
 
     def _measure(self) -> tuple[Epoch, float]:
         """Return the row of the epoch whose steps are done, and the value that selects."""
-        network, train, validation = self.network, self.train, self.validation
-        nothing, step, lr = math.nan, self.epoch * self.steps, self.rate(self.steps - 1)
-        loss, accuracy = self.loss_sum / self.n, self.hits / self.n
+        network, train, validation, nothing = self.network, self.train, self.validation, math.nan
+        step, lr = self.epoch * self.steps, self.optimizer.rate(self._factor(self.steps - 1))
+        loss, accuracy = self.loss_sum / self.weight_sum, self.hits / self.n
         row = Epoch(self.epoch, step, lr, loss, accuracy, nothing, nothing, self.norms.total, nothing)
         if self.trainer.train_metrics is TrainMetrics.exact:
             row.train_loss, row.train_accuracy = network.score(train.images, train.labels)
-        if len(validation.images):
+        if validation is not None:
             row.val_loss, row.val_accuracy = network.score(validation.images, validation.labels)
-        val_is_finite = math.isfinite(row.val_loss) or not len(validation.images)
+        val_is_finite = validation is None or math.isfinite(row.val_loss)
         if not (math.isfinite(row.train_loss) and val_is_finite and np.isfinite(network.theta).all()):
             raise self._diverged(train.images, None, self.steps - 1)
-        value = self.best.measure(network, row.val_loss, validation.images) if len(validation.images) else nothing
+        value = -row.val_loss
+        if validation is not None and self.score is not None:
+            value = self.score.value(network, validation.images)
         row.seconds = time.perf_counter() - self.since
         return row, value
 
     def _end_epoch(self, row: Epoch, value: float) -> None:
         self.whole = False
-        if len(self.validation.images):
+        if self.validation is not None:
             self.best.take(self.epoch, value, self.network)
-        self.schedule.end_epoch(row.val_loss if len(self.validation.images) else row.train_loss)
+        self.schedule.end_epoch(row.train_loss if self.validation is None else row.val_loss)
         self.history.epochs.append(row)
         self.history.norms += self.norms.rows(self.epoch)
         self.epoch += 1
@@ -268,17 +270,17 @@ class TrainingLoop:
     def _note(self) -> None:
         done, history = self.epoch - 1, self.history
         history.best_epoch, history.kept_epoch = self.best.epoch, done
-        history.stopped_early = self.best.patience_is_over(done) and done < self.trainer.epochs
+        history.stopped_early = self.best.stops_after(done) and done < self.trainer.epochs
 
     def _rewind(self) -> None:
         """Put statistics and random streams back to where the step that comes next sets out."""
         np.copyto(self.network.buffers, self.buffers)
-        for name, state in self.streams.items():
-            getattr(self, name).bit_generator.state = state
+        self.streams.restore(self.stream_states)
 
     def _diverged(self, images: np.ndarray, rows: np.ndarray | None, step: int) -> Diverged:
         """Return the error that says where, and at which rate."""
-        where, lr = self.network.first_not_finite(images, rows) or "the loss", self.rate(step)
+        where = self.network.first_not_finite(images, rows) or "the loss"
+        lr = self.optimizer.rate(self._factor(step))
         return Diverged(
             f"the loss is no longer finite at step {(self.epoch - 1) * self.steps + step + 1:,} (epoch {self.epoch}): "
             f"{where} overflowed first, with the learning rate at {lr:.6g}",
@@ -290,38 +292,19 @@ class TrainingLoop:
 def fit(
     network: Network,
     train: LabelledImages,
-    validation: LabelledImages,
-    optimizer: Optimizer,
-    schedule: Schedule,
-    regularization: Regularization,
-    trainer: TrainerConfig,
-    order: np.random.Generator,
-    dropout: np.random.Generator,
-    augment: np.random.Generator | None = None,
-    augmentation: Augment | None = None,
+    validation: LabelledImages | None,
+    components: Components,
+    streams: RandomStreams,
     score: Score | None = None,
-    on_step: Callable[[int, int, float], None] | None = None,
-    on_epoch: Callable[[History], None] | None = None,
+    on_step: OnStep | None = None,
+    on_epoch: OnEpoch | None = None,
 ) -> History:
     """Train ``network`` in place from start to end and return the history: a `TrainingLoop` that nothing interrupts.
 
-    ``on_step(step, steps, loss)`` hears every step of an epoch, ``on_epoch(history)`` every epoch. Losses are those of
-    the data, without the L1 and L2 penalties. Raises `Diverged` at the step whose loss is not finite.
+    ``on_step`` and ``on_epoch`` are those of `TrainingLoop.run`. Losses are those of the data, without the L1 and L2
+    penalties. Raises `Diverged` at the step whose loss is not finite.
     """
-    training = TrainingLoop(
-        network,
-        train,
-        validation,
-        optimizer,
-        schedule,
-        regularization,
-        trainer,
-        order,
-        dropout,
-        augment,
-        augmentation,
-        score,
-    )
+    training = TrainingLoop(network, train, validation, components, streams, score)
     training.run(on_step, on_epoch)
     training.keep_best()
     return training.history

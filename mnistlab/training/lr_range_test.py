@@ -14,16 +14,17 @@ descent is steepest right before the loss explodes, a third of the rate of the s
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from mnistlab.data.augmentation import Augment
 from mnistlab.nn.network import Network
-from mnistlab.nn.optimizers import Optimizer
-from mnistlab.nn.regularization import Regularization
-from mnistlab.training.loop import LabelledImages, batches
-from mnistlab.training.step import Update
+from mnistlab.nn.schedules import Schedule
+from mnistlab.training.components import Components, RandomStreams
+from mnistlab.training.config import TrainMetrics
+from mnistlab.training.early_stopping import Select
+from mnistlab.training.loop import Diverged, LabelledImages, TrainingLoop
 
 STOP_AT = 4.0  # times the smallest smoothed loss
 RUNNING = 0.9  # weight of the past in the running mean that decides when to stop
@@ -42,41 +43,46 @@ class Suggestion:
     still_falling: bool  # the smallest loss is that of the last rate: there may be better ones beyond
 
 
-@np.errstate(over="ignore", invalid="ignore", divide="ignore")  # the loss is to explode: it is looked at
+@dataclass
+class _Rates(Schedule):
+    """factor = the rate of the step: for an optimizer whose own learning rate is 1."""
+
+    rates: np.ndarray = field(default_factory=lambda: np.empty(0))
+
+    def shape(self, step: int) -> float:
+        return float(self.rates[step])
+
+
 def losses(
-    network: Network,
-    train: LabelledImages,
-    optimizer: Optimizer,
-    regularization: Regularization,
-    augmentation: Augment,
-    rates: np.ndarray,
-    batch: int,
-    clip_norm: float | None,
-    order: np.random.Generator | None,
-    dropout: np.random.Generator,
-    augment: np.random.Generator,
+    network: Network, train: LabelledImages, components: Components, streams: RandomStreams, rates: np.ndarray
 ) -> np.ndarray:
-    """Return the loss of each mini-batch before the update at its rate; fewer than there are rates if it exploded."""
-    n = len(train.images)
-    optimizer.bind(network.theta, network.grad, network.n_weights)
-    update = Update(network, optimizer, regularization, clip_norm)
-    found: list[float] = []
+    """Return the loss of each mini-batch before the update at its rate; fewer than there are rates if it exploded.
+
+    The schedule of the components, and the learning rate of their optimizer, do not count.
+    """
+    n, trainer = len(train.images), components.trainer
+    steps = math.ceil(n / trainer.batch_of(n))
+    trainer = replace(trainer, epochs=math.ceil(len(rates) / steps), patience=None, select=Select.last)
+    components = replace(
+        components,
+        optimizer=replace(components.optimizer, lr=1.0),
+        schedule=_Rates(rates=rates),
+        trainer=replace(trainer, train_metrics=TrainMetrics.running),
+    )
+    values: list[float] = []
     running, best = 0.0, math.inf
-    while len(found) < len(rates):
-        augmentation.start_epoch(train.images, augment)
-        for rows in batches(n, batch, order):
-            images, labels, chosen = augmentation.step(train.images, train.labels, rows)
-            loss, _ = network.gradient(images, labels, chosen, dropout)
-            if not math.isfinite(loss):
-                return np.array(found)
-            found.append(loss)
-            running = RUNNING * running + (1 - RUNNING) * loss
-            mean = running / (1 - RUNNING ** len(found))
-            best = min(best, mean)
-            if mean > STOP_AT * best or len(found) == len(rates):
-                return np.array(found)
-            update(float(rates[len(found) - 1]))
-    return np.array(found)
+
+    def on_step(step: int, steps: int, loss: float) -> bool:
+        nonlocal running, best
+        values.append(loss)
+        running = RUNNING * running + (1 - RUNNING) * loss
+        mean = running / (1 - RUNNING ** len(values))
+        best = min(best, mean)
+        return mean > STOP_AT * best or len(values) == len(rates)
+
+    with suppress(Diverged):
+        TrainingLoop(network, train, None, components, streams, records_norms=False).run(on_step)
+    return np.array(values)
 
 
 def smoothed(found: np.ndarray, steps: int) -> np.ndarray:

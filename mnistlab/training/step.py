@@ -19,27 +19,23 @@ class Update:
     def __init__(
         self, network: Network, optimizer: Optimizer, regularization: Regularization, clip_norm: float | None
     ) -> None:
-        self.network, self.optimizer, self.regularization, self.clip_norm = (
-            network,
-            optimizer,
-            regularization,
-            clip_norm,
-        )
+        self.network, self.optimizer = network, optimizer
+        self.regularization, self.clip_norm = regularization, clip_norm
         self.penalty = regularization.add_gradient if regularization.has_penalty else None
         self.scratch = np.empty(network.n_weights if clip_norm else 0, network.dtype)
         weights = [block for block in network.blocks if block.is_weight]
         self.weights = [network.theta[block.part].reshape(block.shape) for block in weights]
         self.grads = [network.grad[block.part].reshape(block.shape) for block in weights]
 
-    def __call__(self, lr: float) -> None:
-        """Update with learning rate ``lr``."""
+    def __call__(self, factor: float, batch_weight: float) -> None:
+        """Update at the optimizer's learning rate times ``factor``, after the gradient of a batch of this weight."""
+        self.regularization.start_step(batch_weight)
         if self.clip_norm is None:
-            self.optimizer.step(
-                lr, self.penalty
-            )  # the penalty is added chunk by chunk, while the chunk is in the cache
+            # the penalty is added chunk by chunk, while the chunk is in the cache
+            self.optimizer.step(factor, self.penalty)
         else:
             self._clip(self.clip_norm)
-            self.optimizer.step(lr)
+            self.optimizer.step(factor)
         self.regularization.project(self.weights, self.grads)
 
     def _clip(self, largest: float) -> None:
@@ -68,11 +64,13 @@ class Norms:
 
     @property
     def total(self) -> float:
-        """Return the mean norm of the whole gradient."""
-        return float(np.mean(self.totals))
+        """Return the mean norm of the whole gradient; NaN where none was measured."""
+        return float(np.mean(self.totals)) if self.totals else math.nan
 
     def rows(self, epoch: int) -> list[tuple[int, str, float, float]]:
-        """Return (epoch, layer, weight norm, mean gradient norm) rows."""
+        """Return (epoch, layer, weight norm, mean gradient norm) rows; none where no gradient was measured."""
+        if not self.samples:
+            return []
         means = np.mean(self.samples, axis=0)
         return [
             (epoch, name, weight, float(mean))

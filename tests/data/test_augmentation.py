@@ -27,9 +27,9 @@ from mnistlab.nn.architectures import MLP
 from mnistlab.nn.initializers import Kaiming
 from mnistlab.nn.optimizers import SGD
 from mnistlab.nn.regularization import Regularization
-from mnistlab.nn.schedules import Constant
 from mnistlab.system.errors import RequestError
 from mnistlab.system.random import stream
+from mnistlab.training.components import Components, RandomStreams
 from mnistlab.training.config import TrainerConfig, TrainMetrics
 from mnistlab.training.loop import Diverged, fit
 
@@ -470,20 +470,10 @@ def train(augmentation=None, trainer=None, seed=0, lr=0.1, **settings):
     """Fit with small defaults; return the network and the history."""
     network = MLP(hidden=[8]).network((12, 12), 3, Regularization())
     network.initialise(Kaiming(), stream(seed, "init"))
-    history = fit(
-        network,
-        TRAIN,
-        VALIDATION,
-        SGD(lr=lr),
-        Constant(),
-        Regularization(),
-        trainer or TrainerConfig(epochs=3, batch_size=25),
-        order=stream(seed, "order"),
-        dropout=stream(seed, "dropout"),
-        augment=stream(seed, "augment"),
-        augmentation=augmentation,
-        **settings,
-    )
+    trainer = trainer or TrainerConfig(epochs=3, batch_size=25)
+    warped = {} if augmentation is None else {"augmentation": augmentation}
+    components = Components(SGD(lr=lr), trainer=trainer, **warped)
+    history = fit(network, TRAIN, VALIDATION, components, RandomStreams.from_seed(seed), **settings)
     return network, history
 
 
@@ -526,10 +516,10 @@ def test_a_step_takes_the_augmented_images_of_its_rows_with_their_labels(batch_s
         made = MLP(hidden=[8]).network((12, 12), 3, Regularization())
         gradient = type(made).gradient
 
-        def watched(self, images, labels, rows, rng, seen=seen, gradient=gradient):
+        def watched(self, images, labels, rows, rng, weights, seen=seen, gradient=gradient):
             chosen = images if rows is None else images[rows]
             seen.append((chosen.copy(), (labels if rows is None else labels[rows]).copy()))
-            return gradient(self, images, labels, rows, rng)
+            return gradient(self, images, labels, rows, rng, weights)
 
         with monkeypatch.context() as patch:
             patch.setattr(type(made), "gradient", watched)

@@ -13,10 +13,8 @@ from mnistlab.nn.layers import Dense, Flatten
 from mnistlab.nn.normalization import BatchNorm
 from mnistlab.nn.optimizers import SGD
 from mnistlab.nn.pooling import MaxPool2D
-from mnistlab.nn.regularization import Regularization
-from mnistlab.nn.schedules import Constant
 from mnistlab.system.errors import RequestError
-from mnistlab.system.random import stream
+from mnistlab.training.components import Components, RandomStreams
 from mnistlab.training.config import TrainerConfig
 from mnistlab.training.early_stopping import Select
 from mnistlab.training.loop import fit
@@ -102,7 +100,7 @@ def test_batches_of_one_value_a_channel_are_refused(layers, batch, named):
     trainer = TrainerConfig(epochs=1, batch_size=batch)
     if named:
         with pytest.raises(RequestError, match=f"^batch_size=1: {named} gets one value a channel or unit at a time"):
-            fit(made, Split, Split, SGD(), Constant(), Regularization(), trainer, *np.random.default_rng(0).spawn(2))
+            fit(made, Split, Split, Components(SGD(), trainer=trainer), RandomStreams.from_seed(0))
     else:
         trainer.check_network(made, 12)
 
@@ -147,9 +145,9 @@ def test_the_best_epoch_comes_back_with_its_statistics():
         made = network([Flatten(), Dense(4), BatchNorm(), Dense(3)], dtype=np.float32)
         made.initialise(Normal(0.5), np.random.default_rng(3))
         history = fit(
-            *(made, Split, Split, SGD(5.0), Constant(), Regularization(), TrainerConfig(epochs, 4, select=select)),
-            order=stream(0, "order"),
-            dropout=stream(0, "dropout"),
+            *(made, Split, Split),
+            Components(SGD(5.0), trainer=TrainerConfig(epochs, 4, select=select)),
+            RandomStreams.from_seed(0),
             on_epoch=lambda history: seen.__setitem__(len(history.epochs), (made.theta.copy(), made.buffers.copy())),
         )
         return made, history

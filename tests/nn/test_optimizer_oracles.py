@@ -42,7 +42,7 @@ def as_in_scikit_learn(optimizer, activation, alpha, **settings):
     for batch, truth in zip(images, labels, strict=True):
         theirs.partial_fit(batch.reshape(BATCH, -1) * (1 / 255), truth, classes=range(CLASSES))
         network.gradient(batch, truth)
-        optimizer.step(optimizer.lr, regularization.add_gradient)
+        optimizer.step(penalty=regularization.add_gradient)
     assert not np.allclose(theirs.coefs_[0], unmoved.coefs_[0], atol=1e-3)  # the steps went somewhere
     ours = [(params["W"].T, params["b"]) for params in dense]
     return ours, zip(theirs.coefs_, theirs.intercepts_, strict=True)
@@ -101,7 +101,7 @@ def test_fifty_steps_are_those_of_pytorch(name, l2):
     ours.bind(theta, grad, theta.size)
     for gradient in rng.standard_normal((50, 40)):
         grad[:] = gradient
-        ours.step(ours.lr, Regularization(l2=l2).add_gradient)
+        ours.step(penalty=Regularization(l2=l2).add_gradient)
         param.grad = torch.tensor(gradient)
         theirs.step()
         np.testing.assert_allclose(theta, param.detach().numpy(), rtol=0, atol=1e-10)

@@ -13,7 +13,7 @@ from mnistlab.system.errors import RequestError
 sqrt = math.sqrt
 
 
-def walk(optimizer, gradients, theta=1.0, lrs=None, dtype=np.float64, n_weights=None, penalty=None):
+def walk(optimizer, gradients, theta=1.0, factors=None, dtype=np.float64, n_weights=None, penalty=None):
     """theta after each gradient."""
     gradients = np.atleast_2d(np.array(gradients, dtype).T).T
     theta = np.full(gradients.shape[1], theta, dtype) if np.isscalar(theta) else np.array(theta, dtype)
@@ -22,7 +22,7 @@ def walk(optimizer, gradients, theta=1.0, lrs=None, dtype=np.float64, n_weights=
     path = []
     for i, gradient in enumerate(gradients):
         grad[:] = gradient
-        optimizer.step(optimizer.lr if lrs is None else lrs[i], penalty)
+        optimizer.step(1.0 if factors is None else factors[i], penalty)
         path.append(theta.copy())
     return np.array(path)
 
@@ -76,7 +76,30 @@ def test_eps_is_added_outside_the_root(optimizer, first, second):
 
 def test_momentum_holds_the_learning_rate_within_v():
     # v = -0.1 . 2 = -0.2;  v = 0.9 (-0.2) - 0.2 . 1 = -0.38: the new rate does not reach the old gradient
-    np.testing.assert_allclose(walk(Momentum(), [2, 1], lrs=[0.1, 0.2]).ravel(), [0.8, 0.42], rtol=1e-13)
+    np.testing.assert_allclose(walk(Momentum(lr=0.1), [2, 1], factors=[1, 2]).ravel(), [0.8, 0.42], rtol=1e-13)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_the_rate_of_a_step_is_its_own_times_the_factor(name):
+    np.testing.assert_array_equal(
+        walk(OPTIMIZERS[name](lr=0.5), [2, 1], factors=[0.25, 0.5]),
+        walk(OPTIMIZERS[name](lr=1.0), [2, 1], factors=[0.125, 0.25]),
+    )
+    assert OPTIMIZERS[name](lr=0.5).rate(0.25) == 0.125
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_one_that_is_restored_goes_on_as_the_one_before(name):
+    first, second = OPTIMIZERS[name](lr=0.1), OPTIMIZERS[name](lr=0.1)
+    path = walk(first, [2, 1, -3, 0.5])
+    walk(first, [2, 1])
+    theta, grad = path[1].copy(), np.empty(1)
+    second.bind(theta, grad, 1)
+    second.restore(first.steps, first.state)
+    for gradient, expected in zip([-3, 0.5], path[2:], strict=True):
+        grad[:] = gradient
+        second.step()
+        np.testing.assert_array_equal(theta, expected)
 
 
 def parabola(theta):
@@ -111,7 +134,7 @@ def test_descends_the_parabola_and_rosenbrocks_valley(name):
         optimizer.bind(theta, grad, 2)
         for _ in range(steps):
             grad[:] = function(theta)[1]
-            optimizer.step(lr)
+            optimizer.step()
         np.testing.assert_allclose(theta, minimum, atol=2e-3)
 
 

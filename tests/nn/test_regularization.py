@@ -9,7 +9,7 @@ from helpers.networks import network
 from mnistlab.nn.activations import ReLU
 from mnistlab.nn.layers import Dense, Flatten
 from mnistlab.nn.optimizers import SGD
-from mnistlab.nn.regularization import Regularization
+from mnistlab.nn.regularization import Regularization, SummedLossPenalty
 from mnistlab.system.errors import RequestError
 from mnistlab.training.step import Update
 
@@ -31,6 +31,17 @@ def test_penalty_and_its_gradient(regularization, penalty, gradient):
     regularization.add_gradient(W, g, np.empty(4))
     np.testing.assert_allclose(g, 10 + np.array(gradient))
     assert regularization.has_penalty == (penalty > 0)
+
+
+def test_a_penalty_on_the_summed_loss_weighs_less_in_a_larger_batch():
+    regularization = SummedLossPenalty(l1=0.1, l2=0.2, alpha=3.0)
+    for batch_weight, l2 in ((10, 0.2 + 0.3), (100, 0.2 + 0.03), (1.5, 0.2 + 2)):
+        g = np.zeros(4)
+        regularization.start_step(batch_weight)
+        regularization.add_gradient(W, g, np.empty(4))
+        np.testing.assert_allclose(g, l2 * W + 0.1 * np.sign(W))
+    assert SummedLossPenalty(alpha=1e-9).has_penalty
+    assert not SummedLossPenalty().has_penalty
 
 
 @pytest.mark.parametrize(
@@ -72,7 +83,7 @@ def test_max_norm_after_a_step_leaves_the_biases_alone():
     made.grad[:] = 0
     optimizer, regularization = SGD(), Regularization(max_norm=1.0)
     optimizer.bind(made.theta, made.grad, made.n_weights)
-    Update(made, optimizer, regularization, None)(0.1)
+    Update(made, optimizer, regularization, None)(1.0, 1.0)
     for layer in (made.layers[1], made.layers[3]):
         np.testing.assert_allclose(np.linalg.norm(layer.params["W"], axis=1), 1)
         np.testing.assert_array_equal(layer.params["b"], 10)

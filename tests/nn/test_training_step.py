@@ -99,7 +99,7 @@ def peak_of_steps(network, update, images, labels, rows, rng, weights=None):
     def steps(n):
         for _ in range(n):
             network.gradient(images, labels, rows, rng, weights)
-            update(1e-6)
+            update(1e-3, 1.0)
 
     steps(3)
     tracemalloc.start()
@@ -126,7 +126,7 @@ def test_clipping_bounds_the_norm_of_the_gradient_with_its_penalty(largest):
     norm = np.linalg.norm(full)
     optimizer = SGD(lr=1.0)
     optimizer.bind(made.theta, made.grad, n)
-    Update(made, optimizer, regularization, largest)(1.0)
+    Update(made, optimizer, regularization, largest)(1.0, 1.0)
     taken = weights - made.theta
     np.testing.assert_allclose(taken, full * min(1, largest / norm), rtol=1e-9, atol=1e-12)
     assert np.linalg.norm(taken) <= largest * (1 + 1e-9)

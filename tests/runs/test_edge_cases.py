@@ -12,11 +12,11 @@ import pytest
 from mnistlab.nn.architectures import LAYERS, LayerList
 from mnistlab.nn.initializers import Kaiming
 from mnistlab.nn.losses import LOSSES
-from mnistlab.nn.optimizers import OPTIMIZERS
+from mnistlab.nn.optimizers import OPTIMIZERS, Adam
 from mnistlab.nn.regularization import Regularization
-from mnistlab.nn.schedules import Constant
 from mnistlab.system.errors import RequestError
 from mnistlab.system.random import stream
+from mnistlab.training.components import Components, RandomStreams
 from mnistlab.training.config import TrainerConfig
 from mnistlab.training.loop import fit
 
@@ -143,14 +143,12 @@ KINDS = ("black images", "white images", "one image nine times", "one class only
 def test_training_on_data_at_the_edge_stays_finite(kind, layers, size):
     part = data(kind)
     made = network(LAYERS_OF[layers], shape=part.images.shape[1:])
-    settings = {"schedule": Constant(), "regularization": Regularization(), "validation": part}
-    streams = {name: stream(0, name) for name in ("order", "dropout")}
-    trainer, optimizer = TrainerConfig(epochs=3, batch_size=size), OPTIMIZERS["adam"](lr=0.01)
+    components = Components(Adam(lr=0.01), trainer=TrainerConfig(epochs=3, batch_size=size))
     if size == 1 and ("normalised" in layers or (layers == "conv" and kind == "single pixels")):
         with pytest.raises(RequestError, match="batchnorm"):  # of one number, it would learn nothing
-            fit(made, part, optimizer=optimizer, trainer=trainer, **settings, **streams)
+            fit(made, part, part, components, RandomStreams.from_seed(0))
         return
-    history = fit(made, part, optimizer=optimizer, trainer=trainer, **settings, **streams)
+    history = fit(made, part, part, components, RandomStreams.from_seed(0))
     assert [row.step for row in history.epochs] == [(i + 1) * math.ceil(9 / size) for i in range(3)]
     assert all(
         math.isfinite(value) for row in history.epochs for value in (row.train_loss, row.val_loss, row.grad_norm)
@@ -161,11 +159,11 @@ def test_training_on_data_at_the_edge_stays_finite(kind, layers, size):
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_parameters_without_a_gradient_stay_where_they_are(name):
     theta, grad = np.full(5, 0.25, np.float32), np.zeros(5, np.float32)
-    optimizer = OPTIMIZERS[name](**({"weight_decay": 0.0} if name == "adamw" else {}))
+    optimizer = OPTIMIZERS[name](lr=0.1, **({"weight_decay": 0.0} if name == "adamw" else {}))
     optimizer.bind(theta, grad, 5)
     for _ in range(300):
         grad[:] = 0
-        optimizer.step(0.1)
+        optimizer.step()
     assert theta.tolist() == [0.25] * 5
 
 

@@ -248,14 +248,14 @@ def test_a_checkpoint_that_is_not_of_this_run_is_one_error_and_changes_nothing(
     change, message = HOSTILE[case]
     edit(path, change)
     training = made.training()
-    theta, streams = training.network.theta.copy(), repr(training.streams)
+    theta, streams = training.network.theta.copy(), repr(training.stream_states)
     with pytest.raises(RequestError) as caught:
         checkpoint.restore(checkpoint.load(path), training, made.origin, epochs="trainer.epochs")
     assert str(caught.value).startswith(f"{checkpoint.NAME}: ")
     assert message in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
     assert np.array_equal(training.network.theta, theta)
-    assert repr(training.streams) == streams
+    assert repr(training.stream_states) == streams
     assert (training.epoch, training.step, training.optimizer.steps) == (1, 0, 0)
 
 

@@ -11,13 +11,14 @@ import pytest
 from mnistlab.nn.architectures import MLP
 from mnistlab.nn.initializers import Kaiming, Zeros
 from mnistlab.nn.optimizers import SGD, Adam, Momentum
-from mnistlab.nn.regularization import Regularization
+from mnistlab.nn.regularization import Regularization, SummedLossPenalty
 from mnistlab.nn.schedules import Constant, Exponential, Plateau
 from mnistlab.system.errors import RequestError
 from mnistlab.system.random import stream
+from mnistlab.training.components import Components, RandomStreams
 from mnistlab.training.config import TrainerConfig, TrainMetrics
 from mnistlab.training.early_stopping import Score, Select
-from mnistlab.training.loop import Diverged, Epoch, batches, fit
+from mnistlab.training.loop import Diverged, Epoch, TrainingLoop, batches, fit
 
 
 @dataclass
@@ -44,29 +45,24 @@ def network(model=None, regularization=None, seed=0, shape=(4, 4), init=None, dt
     return made
 
 
-def train(made=None, trainer=None, optimizer=None, seed=0, **settings):
+def train(made=None, trainer=None, optimizer=None, seed=0, validation=VALIDATION, on_step=None, on_epoch=None, **more):
     """Fit with small defaults; return the network and the history."""
-    settings = {"train": TRAIN, "validation": VALIDATION, "schedule": Constant(), **settings}
-    regularization = settings.setdefault("regularization", Regularization())
-    made = made or network(regularization=regularization)
-    history = fit(
-        made,
-        optimizer=optimizer or SGD(lr=0.1),
-        trainer=trainer or TrainerConfig(epochs=3, batch_size=10),
-        order=stream(seed, "order"),
-        dropout=stream(seed, "dropout"),
-        **settings,
+    score = more.pop("score", None)
+    trainer = trainer or TrainerConfig(epochs=3, batch_size=10)
+    components = Components(optimizer or SGD(lr=0.1), trainer=trainer, **more)
+    made = made or network(regularization=components.regularization)
+    return made, fit(
+        made, TRAIN, validation, components, RandomStreams.from_seed(seed), score, on_step=on_step, on_epoch=on_epoch
     )
-    return made, history
 
 
 def watch_rows(made, monkeypatch):
     """Return a list that receives the rows of every gradient of ``made``."""
     seen, gradient = [], made.gradient
 
-    def watched(images, labels, rows=None, rng=None):
+    def watched(images, labels, rows=None, rng=None, weights=None):
         seen.append(None if rows is None else rows.tolist())
-        return gradient(images, labels, rows, rng)
+        return gradient(images, labels, rows, rng, weights)
 
     monkeypatch.setattr(made, "gradient", watched)
     return seen
@@ -115,6 +111,47 @@ def test_without_shuffling_the_rows_run_through(monkeypatch):
     seen = watch_rows(made, monkeypatch)
     train(made, TrainerConfig(epochs=2, batch_size=20, shuffle=False))
     assert seen == [list(range(20)), list(range(20, 40)), list(range(40, 50))] * 2
+
+
+@pytest.mark.parametrize(("stop", "epochs", "steps"), [("on_step", 1, 8), ("on_epoch", 2, 10)])
+def test_a_callback_that_returns_true_ends_the_training(stop, epochs, steps):
+    calls = {"on_step": [], "on_epoch": []}
+
+    def on_step(i, n, loss):
+        calls["on_step"].append(loss)
+        return stop == "on_step" and len(calls["on_step"]) == steps
+
+    def on_epoch(history):
+        calls["on_epoch"].append(len(history.epochs))
+        return stop == "on_epoch" and len(history.epochs) == epochs
+
+    _, history = train(on_step=on_step, on_epoch=on_epoch)
+    assert (len(history.epochs), len(calls["on_epoch"]), len(calls["on_step"])) == (epochs, epochs, steps)
+
+
+@pytest.mark.parametrize("batch_size", [7, "full"])
+def test_a_weight_of_two_is_the_image_twice_in_a_batch(batch_size):
+    weights = np.random.default_rng(0).integers(1, 4, 50).astype(np.float64)
+    regularization = SummedLossPenalty(l2=0.1, alpha=0.5)
+    trainer = TrainerConfig(epochs=1, batch_size=batch_size, shuffle=False)
+    components = Components(SGD(lr=0.1), regularization=regularization, trainer=trainer)
+    made = network(dtype=np.float64)
+    loop = TrainingLoop(made, TRAIN, None, components, RandomStreams.from_seed(0), weights=weights, records_norms=False)
+    history = loop.run()
+
+    by_hand = network(dtype=np.float64)
+    loss_sum, n = 0.0, by_hand.n_weights
+    for start in range(0, 50, 50 if batch_size == "full" else batch_size):
+        rows = np.arange(50)[start : None if batch_size == "full" else start + batch_size]
+        rows = rows.repeat(weights[rows].astype(int))
+        loss, _ = by_hand.gradient(TRAIN.images, TRAIN.labels, rows)
+        loss_sum += loss * len(rows)
+        by_hand.grad[:n] += (0.1 + 0.5 / len(rows)) * by_hand.theta[:n]
+        by_hand.theta -= 0.1 * by_hand.grad
+    np.testing.assert_allclose(made.theta, by_hand.theta, rtol=1e-10, atol=1e-13)
+    assert history.epochs[0].train_loss == pytest.approx(loss_sum / weights.sum())
+    assert history.norms == []
+    assert math.isnan(history.epochs[0].grad_norm)
 
 
 def test_one_step_is_the_gradient_and_the_rule():

@@ -1,0 +1,45 @@
+"""The modules that an estimator pickled by version 0.1 names, with the classes that pickle looks for there.
+
+`mnistlab` imports this when one of those names is imported, and never else. It loads such pickles for one release and
+goes away in version 0.3: what was loaded can be pickled again under the names of today.
+"""
+
+from __future__ import annotations
+
+from importlib.abc import Loader
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+from mnistlab.models.estimator import NetworkClassifier
+from mnistlab.models.estimator_state import EstimatorState
+from mnistlab.nn import initializers, optimizers, schedules
+
+
+def _public(module: ModuleType) -> dict[str, Any]:
+    return {name: value for name, value in vars(module).items() if not name.startswith("_")}
+
+
+CLASSES: dict[str, dict[str, Any]] = {
+    "mnistlab.estimator": {"NetworkClassifier": NetworkClassifier},
+    "mnistlab.weighted_training": {"Training": EstimatorState},
+    "mnistlab.nn.init": _public(initializers),
+    "mnistlab.nn.optimizer": _public(optimizers),
+    "mnistlab.nn.schedule": _public(schedules),
+}
+
+
+class _Loader(Loader):
+    """Fills a module with its classes."""
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        """Leave the module to be made as usual."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Add the classes."""
+        vars(module).update(CLASSES[module.__name__])
+
+
+def spec(name: str) -> ModuleSpec:
+    """Return the spec of one of the modules."""
+    return ModuleSpec(name, _Loader())
