@@ -164,8 +164,7 @@ def data_overrides(options: argparse.Namespace, folder: Path) -> list[str]:
         np.savez(folder / "random.npz", allow_pickle=False, **arrays)
         return ["data=npz", f"data.path={quoted(folder / 'random.npz')}", "data.validation=0", "data.limit=null"]
 
-    from mnistlab.data import NamedSource
-    from mnistlab.data.sources.published import locate
+    from mnistlab.data.sources.published import NamedSource, locate
 
     if options.data_root is None and locate("mnist") is None:
         raise RequestError(

@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import processes
+from helpers.tables import thinned
 from PIL import Image
 
 from mnistlab import cli
@@ -222,6 +224,7 @@ def test_paths_of_the_data_count_from_where_the_run_was_started(
     assert "data.path=own.npz: there is no such file" in command("evaluate", "mine").err
 
 
+@pytest.mark.slow
 def test_pictures_can_be_drawn_again_from_the_saved_numbers(command: Command, runs: Path) -> None:
     line = ["runs/s0", "runs/s1", "report.plots=all", "--noise", "0,0.1", "--rotate", "0,90", "--to", "here"]
     assert command("evaluate", *line).status == 0
@@ -575,7 +578,7 @@ def crooked(runs: Path) -> None:
     np.savez("own.npz", **arrays)
 
 
-@pytest.mark.parametrize(("line", "message"), WRONG, ids=[case[0] for case in WRONG])
+@pytest.mark.parametrize(("line", "message"), thinned(WRONG, 3), ids=[case[0] for case in WRONG])
 def test_a_wrong_request_is_one_line_and_leaves_nothing(
     command: Command, crooked: None, line: str, message: str
 ) -> None:
@@ -696,8 +699,8 @@ def test_help(command: Command) -> None:
     assert command("evaluate").status == 2
 
 
+@pytest.mark.process
 def test_help_is_quick_and_imports_no_hydra() -> None:
-    import subprocess
 
     code = "import sys; from mnistlab import cli; cli.dispatch(['evaluate', '-h']); assert 'hydra' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    processes.run([sys.executable, "-c", code], check=True, capture_output=True)
