@@ -559,7 +559,7 @@ MOMENTS: dict[str, Callable[[], Any]] = {
 
 @pytest.mark.process
 @pytest.mark.slow
-@pytest.mark.parametrize(("moment", "kill"), zip(MOMENTS, (os.kill, os.killpg, os.kill), strict=True))
+@pytest.mark.parametrize(("moment", "kill"), list(zip(MOMENTS, (os.kill, os.killpg, os.kill), strict=True)))
 def test_a_killed_sweep_resumes_to_the_table_of_an_undisturbed_one(
     moment: str,
     kill: Callable[[int, int], None],
