@@ -187,6 +187,7 @@ def test_what_stands_in_the_files(score: Callable[..., Path], runs: Path) -> Non
     assert about["runs"] == [str((Path.cwd() / "runs/s1").absolute())]
 
 
+@pytest.mark.slow
 def test_the_same_command_gives_the_same_bytes_and_another_seed_other_noise(score: Callable[..., Path]) -> None:
     line = ["runs/s0", "runs/s1", "--noise", "0.3", "--rotate", "20", "--to"]
     first, second, other = score(*line, "a"), score(*line, "b"), score(*line, "c", "seed=7")
@@ -341,6 +342,7 @@ def test_another_seed_is_another_validation_part(command: Command, score: Callab
 TRAINED_ON = "warning: runs/s0 was trained on images among these: this is no test accuracy\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -389,6 +391,7 @@ def test_level_zero_is_the_plain_result(score: Callable[..., Path]) -> None:
             assert saved["levels"].tolist() == list(map(float, levels))
 
 
+@pytest.mark.slow
 def test_members_are_scored_at_every_level(score: Callable[..., Path]) -> None:
     together = rows_of(score("runs/s0", "runs/s1", "--noise", "0.2") / "noise.csv")[0]
     alone = rows_of(score("runs/s0", "--noise", "0.2") / "noise.csv")[0]

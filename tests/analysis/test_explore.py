@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.tables import thinned
 
 from mnistlab.analysis.explore.decision_grid import MESH, mesh_around, regions_of
 from mnistlab.analysis.explore.principal_components import principal_components
@@ -147,8 +148,8 @@ def test_pca_leaves_exactly_these_files(command: Command) -> None:
 def test_the_numbers_of_pca(explore: Callable[..., Path]) -> None:
     from sklearn.decomposition import PCA
 
-    from mnistlab.data import Digits
     from mnistlab.data.loading import load
+    from mnistlab.data.sources.bundled import Digits
 
     data = load(Digits(validation=0), np.random.default_rng(0))
     rows = data.train.images.reshape(-1, 64) / 255
@@ -243,6 +244,7 @@ def test_boundary_leaves_exactly_these_files(command: Command) -> None:
     assert last == "explore directory    found"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["svm_linear", "mlp_1hidden", "knn"])
 def test_separable_classes_are_separated_everywhere(command: Command, model: str) -> None:
     two_blobs()
@@ -276,8 +278,8 @@ def test_a_support_vector_machine_is_fitted_on_the_scores_as_they_are(explore: C
 
 
 def test_the_components_are_those_of_the_points(explore: Callable[..., Path]) -> None:
-    from mnistlab.data import Digits
     from mnistlab.data.loading import load
+    from mnistlab.data.sources.bundled import Digits
 
     folder = explore("boundary", "model=knn", "--points=300")
     rows = column(folder / "points.csv", "row").astype(int)
@@ -388,7 +390,7 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "message"), WRONG, ids=lambda value: " ".join(value)[:50])
+@pytest.mark.parametrize(("arguments", "message"), thinned(WRONG, 3), ids=lambda value: " ".join(value)[:50])
 def test_a_wrong_request_is_one_line_and_leaves_nothing(command: Command, arguments: list[str], message: str) -> None:
     digits = [] if any(word.startswith("data=") for word in arguments) or len(arguments) < 2 else SMALL
     if "--pints" in arguments or arguments[1:2] == ["--points"]:

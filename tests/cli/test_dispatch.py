@@ -6,7 +6,6 @@ import json
 import os
 import re
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -235,7 +234,8 @@ def test_data_fetch_of_a_dataset_that_no_mirror_has(command: Command, monkeypatc
 
 def test_a_sweep_has_a_directory_a_job_and_fails_if_one_does(command: Command) -> None:
     result = command(
-        "train", "-m", "experiment=smoke", "report.plots=none", "optimizer=sgd", "optimizer.lr=0.1,1e30", "init=random"
+        *("train", "-m", "experiment=smoke", "report.plots=none", "optimizer=sgd", "optimizer.lr=0.1,1e30"),
+        *("init=random", "hydra/launcher=basic"),
     )
     assert result.status == 1
     assert "no longer finite" in result.err
@@ -256,12 +256,13 @@ def test_a_pipe_that_closes_early_does_not_fail_the_run(tmp_path: Path) -> None:
 
 @pytest.mark.process
 def test_a_configuration_error_is_quick() -> None:
-    started = time.perf_counter()
+    started = sum(os.times()[2:4])  # seconds of the processor for processes that have ended
     done = processes.run([*PROGRAM, "train", "optimzer.lr=1"], capture_output=True)
     assert done.returncode == 2
-    assert time.perf_counter() - started < 5  # the bar of half a second is a benchmark's; this finds heavy imports
+    assert sum(os.times()[2:4]) - started < 5  # the bar of half a second is a benchmark's; this finds heavy imports
 
 
+@pytest.mark.slow
 @pytest.mark.process
 def test_a_reader_who_has_seen_enough_of_the_help_ends_it_quietly() -> None:
     line = f"{sys.executable} -m mnistlab train --help | head -1; exit ${{PIPESTATUS[0]}}"

@@ -32,6 +32,7 @@ def explained(command: Command, *overrides: str) -> dict[str, Any]:
     return about
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "parameters"),
     [

@@ -25,7 +25,7 @@ def experiment(*overrides: str) -> schema_.Experiment:
     return schema_.experiment(compose.compose(overrides))
 
 
-@pytest.mark.parametrize(("group", "option"), thinned(OPTIONS, 3))
+@pytest.mark.parametrize(("group", "option"), thinned(OPTIONS, 5))
 def test_every_option_composes_and_becomes_its_component(group: str, option: str) -> None:
     made = experiment(f"{group}={option}", *(NEEDS_PATH.get(option, []) if group == "data" else []))
     if group in schema_.GROUPS:
@@ -35,6 +35,7 @@ def test_every_option_composes_and_becomes_its_component(group: str, option: str
 NETWORKS = [name for name in options.option_names("model") if issubclass(schema_.schema_of("model", name), Model)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", NETWORKS)
 def test_every_model_builds_a_network(option: str) -> None:
     made = experiment(f"model={option}")

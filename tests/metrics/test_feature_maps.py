@@ -131,6 +131,7 @@ def test_no_pictures_no_maps(train: Train) -> None:
     assert not {"feature_maps.npz", "occlusion.npz", "plots"} & {path.name for path in run.iterdir()}
 
 
+@pytest.mark.slow
 def test_a_dense_network_draws_no_maps_and_says_so(command: Callable[..., Any]) -> None:
     result = command("train", "experiment=smoke", "report.plots=core", "report.images=[0]", "--quiet")
     assert result.status == 0

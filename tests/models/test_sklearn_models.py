@@ -125,6 +125,7 @@ def test_the_same_seed_gives_the_same_bytes(command: Command) -> None:
     assert Path("a/metrics.json").read_bytes() == Path("b/metrics.json").read_bytes()
 
 
+@pytest.mark.slow
 def test_what_it_does_not_use_makes_no_other_experiment(command: Command) -> None:
     for place, lr in (("a", 0.1), ("b", 0.2)):
         assert command("train", *SMALL, "model=knn", f"optimizer.lr={lr}", f"hydra.run.dir={place}").status == 0

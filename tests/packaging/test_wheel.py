@@ -34,7 +34,8 @@ def test_the_wheel_holds_every_yaml_and_nothing_but_the_package(dist: Path) -> N
     assert yamls <= set(names)
     assert {name.split("/")[0].split("-")[0] for name in names} == {"mnistlab"}
     assert "mnistlab/py.typed" in names
-    assert {f"mnistlab/templates/{path.name}" for path in (ROOT / "mnistlab/templates").iterdir()} <= set(names)
+    templates = (ROOT / "mnistlab/reporting/templates").iterdir()
+    assert {f"mnistlab/reporting/templates/{path.name}" for path in templates} <= set(names)
 
 
 @pytest.mark.process

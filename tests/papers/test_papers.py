@@ -61,6 +61,7 @@ def test_the_header_of_a_row_has_the_figures_of_the_paper(row: Row) -> None:
         assert metric == "parameters" or any(form in header for form in forms), (metric, figure)
 
 
+@pytest.mark.slow
 def test_the_parameters_that_lin_reports_are_those_of_our_networks() -> None:
     for row in TRAINED:
         if "parameters" in row.reported:

@@ -341,7 +341,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", thinned(CASES, 2))
+@pytest.mark.parametrize("case", thinned(CASES, 4))
 def test_every_picture_is_a_png_with_its_numbers_in_words(case, tmp_path):
     make, said = CASES[case]
     picture = make()

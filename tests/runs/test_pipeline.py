@@ -49,7 +49,7 @@ def picture_files(names: set[str]) -> set[str]:
     return {f"plots/{name}{suffix}" for name in names for suffix in (".png", ".txt")}
 
 
-@pytest.mark.parametrize(("which", "names"), [("none", set()), ("core", CORE), ("all", ALL)])
+@pytest.mark.parametrize(("which", "names"), thinned([("core", CORE), ("all", ALL), ("none", set())], 3))
 def test_a_run_leaves_exactly_these_files(train: Train, which: str, names: set[str]) -> None:
     more = MAPS if which == "all" else set()
     assert files_of(train(f"report.plots={which}")) == NUMBERS | more | picture_files(names)
@@ -78,6 +78,7 @@ def test_a_run_with_convolutions_shows_filters_and_maps(
     assert files_of(directory) == NUMBERS | more | picture_files(usual | names)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("which", "names"), [("none", set()), ("core", CORE | {"augmented"})])
 def test_a_run_with_augmentation_leaves_and_shows_what_training_saw(train: Train, which: str, names: set[str]) -> None:
     directory = train("augment=elastic", f"report.plots={which}")
@@ -251,6 +252,7 @@ def test_pictures_can_be_drawn_again_from_the_saved_numbers(train: Train, overri
     assert {path.name: path.read_bytes() for path in (directory / "plots").iterdir()} == before
 
 
+@pytest.mark.slow
 def test_quiet_prints_the_result_only_and_verbose_the_files(command: Callable[..., Any]) -> None:
     quiet = command("train", "experiment=smoke", "report.plots=none", "--quiet")
     assert [line.split("  ")[0] for line in quiet.out.splitlines()] == [

@@ -72,6 +72,7 @@ def test_a_run_goes_on_in_its_directory(command: Command, monkeypatch: pytest.Mo
         assert (cut / name).read_bytes() == (expected / name).read_bytes(), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("schedule", ["constant", "plateau"])
 def test_more_epochs_make_the_run_that_had_been_asked_for_so_many(
     completed: Path, command: Command, schedule: str

@@ -171,6 +171,7 @@ def test_a_package_that_is_missing_is_named_with_its_cure(
     assert not Path("outputs").exists()
 
 
+@pytest.mark.slow
 def test_a_run_made_before_there_was_tracking_is_resumed_and_repeated(train: Train, command: Command) -> None:
     run = train("hydra.run.dir=run", *SMALL)
     path = run / ".hydra" / "config.yaml"
@@ -253,6 +254,7 @@ def events(run: Path) -> Any:
     return found
 
 
+@pytest.mark.slow
 @needs_tensorboard
 @third_party
 def test_tensorboard_reads_the_curves_the_metrics_the_settings_and_the_pictures(command: Command) -> None:

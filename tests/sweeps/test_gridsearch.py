@@ -68,6 +68,7 @@ def test_equal_cells_are_one() -> None:
     assert found.repeated == 4 * 2 - 2
 
 
+@pytest.mark.slow
 def test_the_first_key_is_the_slowest() -> None:
     found = grid(["model=svm_rbf", "model.gamma=[0.1,1]", "model.C=[1,10]"])
     assert [cell.name for cell in found.cells] == [

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from helpers import processes
 from helpers.processes import wait_until
+from helpers.tables import thinned
 
 optuna = pytest.importorskip("optuna", reason="needs optuna: pip install 'mnistlab[tune]'")
 
@@ -80,7 +81,7 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "message"), WRONG)
+@pytest.mark.parametrize(("arguments", "message"), thinned(WRONG, 2))
 def test_a_wrong_request_leaves_nothing(arguments: list[str], message: str, command: Command) -> None:
     result = command("tune", *arguments)
     assert (result.status, result.out) == (2, "")

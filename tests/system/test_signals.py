@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mnistlab.system import signals
+from mnistlab.system import locks
 from mnistlab.system.locks import held, is_held
 from mnistlab.system.signals import DEADLY, Terminated
 
@@ -94,7 +94,7 @@ def test_a_file_system_without_locks_lets_everybody_have_it(tmp_path: Path, monk
     def unsupported(descriptor: int, operation: int) -> None:
         raise OSError(95, "Operation not supported")
 
-    monkeypatch.setattr(signals.fcntl, "flock", unsupported)
+    monkeypatch.setattr(locks.fcntl, "flock", unsupported)
     with held(tmp_path) as first, held(tmp_path) as second:
         assert first
         assert second
