@@ -6,16 +6,19 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help train test check format docs bench stress build clean
+.PHONY: help train test test-slow check format docs bench stress build clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 train: $(VENV)/.installed ## train on the embedded digits (ARGS="model=mlp_1hidden seed=3" for more)
 	$(BIN)/mnistlab train $(ARGS)
 
-test: $(VENV)/.dev ## run the tests, one process a core (MNISTLAB_DATA=FOLDER adds those on full MNIST)
-	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
+test: $(VENV)/.dev ## run the fast tests, one process a core (ARGS="tests/nn -k adam" for some of them)
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow" $(ARGS)
+
+test-slow: $(VENV)/.dev ## run the tests that take minutes (MNISTLAB_DATA=FOLDER adds those on full MNIST)
+	$(BIN)/python -m pytest -n auto --dist worksteal -m slow $(ARGS)
 
 check: $(VENV)/.dev ## ruff, format, mypy, import contracts
 	$(BIN)/ruff check .

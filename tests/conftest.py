@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
-from collections.abc import Callable, Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +17,8 @@ from mnistlab import cli
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background, and what is tested would be deaf too
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+gc.set_threshold(100_000, 20, 20)  # as the command does; a sixth of the time goes into collecting otherwise
 
 
 @pytest.fixture(scope="session")
@@ -62,6 +67,25 @@ def command(capfd: pytest.CaptureFixture[str]) -> Callable[..., Result]:
         return Result(status, out, err)
 
     return run
+
+
+@pytest.fixture
+def started() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """``started("train", ...)`` runs a command in a process of its own; it and its children do not outlive the test."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: str, program: Sequence[str] = ("-m", "mnistlab")) -> subprocess.Popen[str]:
+        words = [sys.executable, *program, *arguments]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        process = subprocess.Popen(words, text=True, start_new_session=True, **pipes)  # type: ignore[call-overload]
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate(timeout=60)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import NoReturn
 
@@ -26,14 +27,20 @@ from mnistlab.system.errors import RequestError
 def register(claiming: bool = True) -> None:
     """Make schemas and resolvers known to Hydra. With ``claiming`` a run's directory is made when it is named."""
     hydra_guard.install(folder())
+    store_schemas()
+    OmegaConf.register_new_resolver("groups", groups_in_lines, replace=True)
+    OmegaConf.register_new_resolver("slug", slug, replace=True)
+    OmegaConf.register_new_resolver("claim", claim if claiming else str, use_cache=True, replace=True)
+
+
+@cache  # Hydra's store is one for the process, and filling it takes a third of a composition
+def store_schemas() -> None:
+    """Put the schema of every option into Hydra's store."""
     store = ConfigStore.instance()
     store.store(group="schema", name="root", node=Root)
     for group, schemas in GROUPS.items():
         for name, schema in schemas.items():
             store.store(group=f"schema/{group}", name=name, node=schema)
-    OmegaConf.register_new_resolver("groups", groups_in_lines, replace=True)
-    OmegaConf.register_new_resolver("slug", slug, replace=True)
-    OmegaConf.register_new_resolver("claim", claim if claiming else str, use_cache=True, replace=True)
 
 
 CLAIMED: set[Path] = set()  # directories that this process made for its runs

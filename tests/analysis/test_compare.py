@@ -467,6 +467,7 @@ def test_the_corrected_p_of_every_verdict_is_holms_of_all():
     assert [verdict.p for verdict in found.verdicts] == holm(plain)
 
 
+@pytest.mark.slow
 def test_what_a_model_does_not_use_is_not_said_of_it(command):
     """A support vector machine has no optimizer: two jobs that differ in it only are one experiment, run twice."""
     small = ("experiment=smoke", "report.plots=none", "trainer.threads=1", "hydra/launcher=basic")

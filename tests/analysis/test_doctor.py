@@ -38,6 +38,7 @@ def examined(command: Command) -> Callable[..., dict[str, dict[str, Any]]]:
 # health
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "overrides",
     [
@@ -146,6 +147,7 @@ def test_dead_units_are_counted_on_the_training_images(command: Command, train: 
 # every override that is proposed can be typed
 
 
+@pytest.mark.slow
 def test_every_override_that_is_proposed_composes(examined: Callable[..., dict[str, dict[str, Any]]]) -> None:
     proposed = {
         word

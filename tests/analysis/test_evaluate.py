@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import processes
+from helpers.tables import thinned
 from PIL import Image
 
 from mnistlab import cli
@@ -185,6 +187,7 @@ def test_what_stands_in_the_files(score: Callable[..., Path], runs: Path) -> Non
     assert about["runs"] == [str((Path.cwd() / "runs/s1").absolute())]
 
 
+@pytest.mark.slow
 def test_the_same_command_gives_the_same_bytes_and_another_seed_other_noise(score: Callable[..., Path]) -> None:
     line = ["runs/s0", "runs/s1", "--noise", "0.3", "--rotate", "20", "--to"]
     first, second, other = score(*line, "a"), score(*line, "b"), score(*line, "c", "seed=7")
@@ -222,6 +225,7 @@ def test_paths_of_the_data_count_from_where_the_run_was_started(
     assert "data.path=own.npz: there is no such file" in command("evaluate", "mine").err
 
 
+@pytest.mark.slow
 def test_pictures_can_be_drawn_again_from_the_saved_numbers(command: Command, runs: Path) -> None:
     line = ["runs/s0", "runs/s1", "report.plots=all", "--noise", "0,0.1", "--rotate", "0,90", "--to", "here"]
     assert command("evaluate", *line).status == 0
@@ -338,6 +342,7 @@ def test_another_seed_is_another_validation_part(command: Command, score: Callab
 TRAINED_ON = "warning: runs/s0 was trained on images among these: this is no test accuracy\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -386,6 +391,7 @@ def test_level_zero_is_the_plain_result(score: Callable[..., Path]) -> None:
             assert saved["levels"].tolist() == list(map(float, levels))
 
 
+@pytest.mark.slow
 def test_members_are_scored_at_every_level(score: Callable[..., Path]) -> None:
     together = rows_of(score("runs/s0", "runs/s1", "--noise", "0.2") / "noise.csv")[0]
     alone = rows_of(score("runs/s0", "--noise", "0.2") / "noise.csv")[0]
@@ -575,7 +581,7 @@ def crooked(runs: Path) -> None:
     np.savez("own.npz", **arrays)
 
 
-@pytest.mark.parametrize(("line", "message"), WRONG, ids=[case[0] for case in WRONG])
+@pytest.mark.parametrize(("line", "message"), thinned(WRONG, 3), ids=[case[0] for case in WRONG])
 def test_a_wrong_request_is_one_line_and_leaves_nothing(
     command: Command, crooked: None, line: str, message: str
 ) -> None:
@@ -696,8 +702,8 @@ def test_help(command: Command) -> None:
     assert command("evaluate").status == 2
 
 
+@pytest.mark.process
 def test_help_is_quick_and_imports_no_hydra() -> None:
-    import subprocess
 
     code = "import sys; from mnistlab import cli; cli.dispatch(['evaluate', '-h']); assert 'hydra' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    processes.run([sys.executable, "-c", code], check=True, capture_output=True)

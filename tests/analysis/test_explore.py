@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.tables import thinned
 
 from mnistlab.analysis.explore.decision_grid import MESH, mesh_around, regions_of
 from mnistlab.analysis.explore.principal_components import principal_components
@@ -173,6 +174,7 @@ def test_the_numbers_of_pca(explore: Callable[..., Path]) -> None:
     np.testing.assert_allclose(saved["centres"][0], scores_of_zeros.mean(axis=0), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_full_mnist_has_the_published_shares(command: Command, mnist: Path) -> None:
     # Of the training part, 60,000 images; all 70,000 give .09746 and .07155. The scale of pixels changes nothing.
     result = command("explore", "pca", "data=mnist", "report.plots=none", "--to", "found")
@@ -202,6 +204,7 @@ def test_the_images_that_are_explored(command: Command, arguments: list[str], im
     assert json.loads((folder / "summary.json").read_text())["images"] == int(images.split()[0].replace(",", ""))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["pca"], ["boundary", "model=knn,mlp_1hidden", "trainer.epochs=2"]])
 def test_the_same_seed_gives_the_same_bytes_and_another_other_points(
     explore: Callable[..., Path], arguments: list[str]
@@ -241,6 +244,7 @@ def test_boundary_leaves_exactly_these_files(command: Command) -> None:
     assert last == "explore directory    found"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["svm_linear", "mlp_1hidden", "knn"])
 def test_separable_classes_are_separated_everywhere(command: Command, model: str) -> None:
     two_blobs()
@@ -285,6 +289,7 @@ def test_the_components_are_those_of_the_points(explore: Callable[..., Path]) ->
     assert json.loads((folder / "summary.json").read_text())["shares"] == pytest.approx(found.shares[:2].tolist())
 
 
+@pytest.mark.slow
 def test_a_network_learns_in_default_settings(explore: Callable[..., Path]) -> None:
     folder = explore("boundary", "model=mlp_2hidden,logistic")
     network, logistic = column(folder / "accuracy.csv", "training_accuracy")
@@ -292,6 +297,7 @@ def test_a_network_learns_in_default_settings(explore: Callable[..., Path]) -> N
     assert network > logistic - 0.05
 
 
+@pytest.mark.slow
 def test_a_network_is_trained_as_its_trainer_says(explore: Callable[..., Path]) -> None:
     short, long = (
         column(explore("boundary", "model=softmax", f"trainer.epochs={n}") / "accuracy.csv", "training_accuracy")
@@ -384,7 +390,7 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "message"), WRONG, ids=lambda value: " ".join(value)[:50])
+@pytest.mark.parametrize(("arguments", "message"), thinned(WRONG, 3), ids=lambda value: " ".join(value)[:50])
 def test_a_wrong_request_is_one_line_and_leaves_nothing(command: Command, arguments: list[str], message: str) -> None:
     digits = [] if any(word.startswith("data=") for word in arguments) or len(arguments) < 2 else SMALL
     if "--pints" in arguments or arguments[1:2] == ["--points"]:

@@ -50,6 +50,7 @@ def test_the_test_ends_when_the_loss_explodes(command: Command) -> None:
     assert rows[-1]["loss"] > 2 * rows[0]["loss"]
 
 
+@pytest.mark.slow
 def test_the_same_seed_suggests_the_same(command: Command) -> None:
     for place in ("a", "b"):
         assert command("lr-find", *SMALL, "regularization.dropout=0.2", "augment=shift", "--to", place).status == 0
@@ -65,6 +66,7 @@ def test_momentum_needs_a_smaller_rate_than_plain_descent(command: Command) -> N
     assert momentum < sgd
 
 
+@pytest.mark.slow
 def test_the_suggested_rate_trains_better_than_a_tenth_and_than_ten_times_of_it(
     command: Command, train: Callable[..., Path]
 ) -> None:
@@ -105,6 +107,7 @@ def test_a_loss_that_never_falls_suggests_nothing(command: Command) -> None:
     assert json.loads(Path("found/lr_find.json").read_text())["lr"] is None
 
 
+@pytest.mark.slow
 def test_full_batches_and_convolutions_go_too(command: Command) -> None:
     small = ("data.limit=200", "--steps", "40")
     assert command("lr-find", *small, "trainer.batch_size=full", "--to", "full").status == 0

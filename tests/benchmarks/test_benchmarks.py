@@ -3,7 +3,6 @@
 import csv
 import json
 import os
-import subprocess
 import sys
 from importlib import import_module
 from importlib.util import find_spec
@@ -11,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from helpers import processes
 
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 
@@ -247,11 +247,13 @@ def test_a_wrong_option_is_refused_in_one_line(bench, capsys):
 
 def measurement(small, *arguments):
     command = [sys.executable, str(FOLDER / "measure.py"), *arguments, *small]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = processes.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
+@pytest.mark.process
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "peer",
     [
@@ -267,6 +269,7 @@ def test_a_tiny_measurement_runs(peer, small):
     assert found["seconds"] == min(found["epochs"][1:]) > 0
 
 
+@pytest.mark.process
 def test_the_share_of_gemm_is_a_share(small):
     found = measurement(small, "ours", "macalinao", "--gemm")
     assert 0 < found["gemm_share"] < 1

@@ -1,12 +1,12 @@
 """The benchmark of the estimator: both do the same work, and its page says which bars hold."""
 
 import csv
-import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
 
 import pytest
+from helpers import processes
 
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 
@@ -38,10 +38,12 @@ def test_ratios_are_taken_round_by_round_against_the_better_number_of_threads(es
     assert "Others used at most 30% of the machine during a measurement." in lines
 
 
+@pytest.mark.process
+@pytest.mark.slow
 def test_a_tiny_run_writes_the_page_and_every_measurement(tmp_path):
     options = ["--synthetic", "256", "--quick", "--workloads", "macalinao", "--dtypes", "float64"]
     command = [sys.executable, FOLDER / "estimator.py", *options, "--results", tmp_path]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = processes.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert "256 random images (a dry run)" in (tmp_path / "estimator.md").read_text()
     with (tmp_path / "estimator.csv").open() as file:
@@ -51,8 +53,9 @@ def test_a_tiny_run_writes_the_page_and_every_measurement(tmp_path):
     assert max(losses) < 1.2 * min(losses)  # the same work, from other random weights
 
 
+@pytest.mark.process
 def test_a_wrong_request_is_one_line():
     command = [sys.executable, FOLDER / "estimator.py", "--workloads", "lenet"]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = processes.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("bench: error: --workloads=lenet: choose one of macalinao, macalinao_full, ghimire")

@@ -1,12 +1,12 @@
 """The benchmark of a sweep: its page says what was measured, and which bars hold."""
 
-import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from helpers import processes
 
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 
@@ -33,7 +33,8 @@ def test_the_page_has_medians_spreads_and_verdicts(sweep):
     assert "Others used at most 2% of the machine." in lines
 
 
+@pytest.mark.process
 def test_a_wrong_request_is_one_line():
-    done = subprocess.run([sys.executable, FOLDER / "sweep.py", "--runs", "0"], capture_output=True, text=True)
+    done = processes.run([sys.executable, FOLDER / "sweep.py", "--runs", "0"], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "bench: error: --runs=0: it must be a whole number of 1 or more\n"

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import shlex
 import stat
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers import processes
+from helpers.tables import thinned
 
 from mnistlab import cli
 from mnistlab.system import files
@@ -175,7 +176,9 @@ WRONG = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("overrides", "start", "contains"), WRONG, ids=[" ".join(case[0]) for case in WRONG])
+@pytest.mark.parametrize(
+    ("overrides", "start", "contains"), thinned(WRONG, 4), ids=[" ".join(case[0]) for case in WRONG]
+)
 def test_a_wrong_request_is_one_line_and_leaves_nothing(
     command: Command, overrides: list[str], start: str, contains: str
 ) -> None:
@@ -266,10 +269,11 @@ def test_a_directory_of_a_wrong_request_goes_with_it_and_can_be_named_again(comm
     assert command("train", "experiment=smoke", "report.plots=none", "hydra.run.dir=o/mine").status == 0
 
 
+@pytest.mark.process
 def test_a_stream_that_was_closed_is_no_failure() -> None:
     words = ["train", "experiment=smoke", "report.plots=none", "hydra.run.dir=r"]
     line = shlex.join([sys.executable, "-m", "mnistlab", *words])
-    assert subprocess.run(["sh", "-c", f"{line} <&- >&- 2>&-"], check=False).returncode == 0
+    assert processes.run(["sh", "-c", f"{line} <&- >&- 2>&-"], check=False).returncode == 0
     assert '"state": "completed"' in Path("r/status.json").read_text()
 
 
@@ -290,6 +294,7 @@ def test_a_read_only_folder(command: Command, tmp_path: Path) -> None:
     assert "Permission denied; choose another place with hydra.run.dir=DIR" in result.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["history.csv", "metrics.json", "roc.csv", "model.safetensors", "curves.png"])
 def test_a_full_disk_at_any_file_fails_the_run_and_leaves_no_half_file(
     command: Command, monkeypatch: pytest.MonkeyPatch, name: str

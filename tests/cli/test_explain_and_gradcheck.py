@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.tables import thinned
 
 from mnistlab import cli
 from mnistlab.config import compose
@@ -31,6 +32,7 @@ def explained(command: Command, *overrides: str) -> dict[str, Any]:
     return about
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "parameters"),
     [
@@ -89,7 +91,7 @@ def test_json_is_the_same_in_plain_numbers(command: Command) -> None:
     assert about["output_bytes_of_batch"] == 1294 * about["output_bytes"]
 
 
-@pytest.mark.parametrize("model", NETWORKS)
+@pytest.mark.parametrize("model", thinned(NETWORKS, 4))
 def test_every_model_is_explained_as_it_is_built(command: Command, model: str) -> None:
     made = experiment(compose.compose([f"model={model}", "data.limit=200"]))
     network = pipeline.build(made, pipeline.load_data(made))
@@ -124,7 +126,7 @@ def test_a_network_of_the_configuration_agrees_and_says_so(command: Command) -> 
     assert lines[-1].startswith("right: all 5 blocks agree to 1e-06; the largest error is ")
 
 
-@pytest.mark.parametrize("model", NETWORKS)
+@pytest.mark.parametrize("model", thinned(NETWORKS, 4))
 def test_every_model_agrees(command: Command, model: str) -> None:
     result = command("gradcheck", f"model={model}", "--elements", "3", "--batch=2")
     assert result.status == 0, result.err
@@ -151,6 +153,7 @@ def turned_filters(self: Conv2D, dy: np.ndarray, need_dx: bool = True) -> np.nda
     return dx
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("layer", "method", "wrong", "blocks"),
     [

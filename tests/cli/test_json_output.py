@@ -6,14 +6,13 @@ import json
 import math
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from helpers import processes
 from PIL import Image
 
 from mnistlab import cli
@@ -83,18 +82,21 @@ ELSEWHERE = {"data fetch"}  # a download, which has a test below
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> Path:
     """A run `one` of one epoch, a sweep `many` of two seeds, and a photograph."""
     folder = tmp_path_factory.mktemp("made")
     sweep = ["-m", *SMALL, "seed=0,1", "hydra/launcher=basic", "hydra.sweep.dir=many", "hydra.sweep.subdir='${seed}'"]
-    environment = {**os.environ, "MNISTLAB_CACHE": str(folder / "cache")}
-    for line in ([*SMALL, "hydra.run.dir=one"], sweep):
-        words = [sys.executable, "-m", "mnistlab", "train", *line]
-        subprocess.run(words, cwd=folder, check=True, capture_output=True, env=environment)
+    before = dict(os.environ)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MNISTLAB_CACHE", str(shared_cache))
+        patch.chdir(folder)
+        for line in ([*SMALL, "hydra.run.dir=one"], sweep):
+            assert cli.dispatch(["train", *line]) == 0
+    for name in set(os.environ) - set(before):
+        del os.environ[name]
     page = np.full((60, 50), 230, np.uint8)
     page[10:50, 20:28] = 40
     Image.fromarray(page).save(folder / "1.png")
-    shutil.rmtree(folder / "cache", ignore_errors=True)
     return folder
 
 
@@ -115,7 +117,14 @@ def document(text: str) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("line", FIELDS)
+SLOW = {"tune", "gridsearch", "reproduce", "lr-find", "evaluate", "explore"}  # they train, score or draw a lot
+LINES = [
+    pytest.param(line, marks=pytest.mark.slow) if line.split()[0] in SLOW or "joblib" in line else line
+    for line in FIELDS
+]
+
+
+@pytest.mark.parametrize("line", LINES)
 def test_standard_output_is_one_object_with_these_fields(command: Command, place: Path, line: str) -> None:
     if line.startswith("tune"):
         pytest.importorskip("optuna")
@@ -259,10 +268,11 @@ def test_a_part_of_a_command_gives_no_result_of_its_own() -> None:
     assert output._document.content is before
 
 
+@pytest.mark.process
 def test_libraries_and_child_processes_do_not_reach_standard_output(capfd: pytest.CaptureFixture[str]) -> None:
     with output.one_document():
         print("in words")
-        subprocess.run(["sh", "-c", "echo from a child"], check=True)
+        processes.run(["sh", "-c", "echo from a child"], check=True)
         os.write(1, b"from C\n")
         output.show({"is": "JSON"}, "not this")
     out, err = capfd.readouterr()

@@ -74,6 +74,7 @@ def test_a_job_is_drawn_again_with_its_place_in_the_sweep(command: Command, swee
     assert (sweep / "0_optimizer.lr=0.01,seed=0/report.html").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_run_may_be_drawn_with_more_pictures_or_none(command: Command, run: Path) -> None:
     assert command("report", "run", "report.plots=all", "-q").status == 0
     assert (run / "plots/samples.png").exists()
@@ -166,6 +167,7 @@ def test_a_wrong_request_is_one_line(
         assert result.out.startswith("Usage: mnistlab report DIR")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [

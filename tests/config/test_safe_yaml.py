@@ -109,7 +109,7 @@ SMALL = ("--config-dir=c", "experiment=bad", "data.limit=100", "data.test_limit=
         ),
     ],
 )
-@pytest.mark.parametrize("more", [(), ("-m",)], ids=["a run", "a sweep"])
+@pytest.mark.parametrize("more", [(), pytest.param(("-m",), marks=pytest.mark.slow)], ids=["a run", "a sweep"])
 def test_an_experiment_of_anyones_runs_no_code_and_says_what_is_wrong(text, said, more, command):
     write(text)
     result = command("train", *SMALL, *more)

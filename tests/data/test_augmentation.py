@@ -254,7 +254,7 @@ def test_images_of_a_file_in_memory_are_only_read():
     images.setflags(write=False)
     augment = Elastic()
     augment.start_epoch(images, np.random.default_rng(0))
-    augment.batch(images, np.arange(5))
+    assert augment.batch(images, np.arange(5)).shape == (5, *images.shape[1:])
 
 
 def test_augmentation_without_a_random_stream_is_refused():
@@ -410,7 +410,8 @@ def test_the_largest_amounts_are_drawn_without_a_warning(extreme, shape):
     images, augment = pictures(200, shape), replace(extreme)
     for seed in range(5):
         augment.start_epoch(images, np.random.default_rng(seed))
-        augment.batch(images)
+        drawn = augment.batch(images)
+        assert (drawn.shape, drawn.dtype) == (images.shape, images.dtype)
 
 
 # the configuration

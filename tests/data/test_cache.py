@@ -139,6 +139,7 @@ def read_once(path, log):
     assert cache.parsed("test", [path], {}, build).arrays["values"][-1] == 99_999
 
 
+@pytest.mark.process
 def test_processes_build_an_entry_once(file, tmp_path):
     log = tmp_path / "log"
     spawn = multiprocessing.get_context("fork")
@@ -146,7 +147,7 @@ def test_processes_build_an_entry_once(file, tmp_path):
     for worker in workers:
         worker.start()
     for worker in workers:
-        worker.join()
+        worker.join(60)
     assert [worker.exitcode for worker in workers] == [0] * 4
     assert log.read_text() == "built\n"
 

@@ -193,6 +193,7 @@ def test_the_second_reading_parses_nothing(read, monkeypatch):
     assert everything(SOURCES["csv"](path=str(stat), test=20).read()) == first
 
 
+@pytest.mark.slow
 def test_kaggles_size_is_parsed_in_seconds(tmp_path):
     rng = np.random.default_rng(0)
     values = rng.integers(0, 256, (6000, 785))

@@ -89,6 +89,7 @@ def test_a_bad_file_is_named_with_its_fault(tmp_path, case):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_gzip_bomb_is_not_unpacked(tmp_path):
     bomb = tmp_path / "images.gz"
     bomb.write_bytes(gzip.compress(GOOD + bytes(300_000_000), compresslevel=1))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import yaml
 from helpers.data_files import images_and_labels
+from helpers.tables import thinned
 
 from mnistlab.data.dataset import Pool, Scaling, Source, Split, ValidationFrom
 from mnistlab.data.loading import describe, has_own_test, load, load_all, outline
@@ -199,7 +200,7 @@ OUTLINED = [
 ]
 
 
-@pytest.mark.parametrize(("source", "options"), OUTLINED)
+@pytest.mark.parametrize(("source", "options"), thinned(OUTLINED, 4))
 def test_what_is_known_of_published_data_is_what_loading_gives(source, options):
     made = SOURCES[source](**options)
     known, data = outline(made, stream(0, "split")), load(made, stream(0, "split"))

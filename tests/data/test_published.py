@@ -306,6 +306,7 @@ def test_the_published_files(real_data, name, mean, deviation):
     assert 1 / data.scale / 255 == pytest.approx(deviation, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_cached_mnist_loads_quickly(real_data):
     load(source(), stream(0, "split"))
     times = []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import fields
@@ -13,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from helpers import processes
 
 from mnistlab import cli
 from mnistlab.config import options
@@ -57,6 +57,8 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.mark.process
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES)
 def test_what_a_page_says_can_be_done_from_top_to_bottom(clone: Path, page: str) -> None:
     if "submitit_local" in (DOCS / page).read_text():
@@ -102,7 +104,7 @@ def small(line: str) -> str:
 
 
 def shell(folder: Path, words: list[str]) -> None:
-    done = subprocess.run(words, cwd=folder, capture_output=True, text=True)
+    done = processes.run(words, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, f"{words[-1]}\n{done.stdout}{done.stderr}"
 
 
@@ -124,6 +126,7 @@ def test_every_key_of_every_schema_is_in_the_reference_with_its_meaning(referenc
         assert reference.meaning(Report, field), field.name
 
 
+@pytest.mark.slow
 def test_the_reference_is_what_the_code_says(reference: ModuleType) -> None:
     found = {f"reference/{path.name}": path.read_text() for path in (DOCS / "reference").iterdir()}
     assert found == reference.pages(), "run `python docs/reference.py`"
@@ -158,6 +161,7 @@ def test_a_row_of_the_reference_word_for_word(reference: ModuleType) -> None:
     )
 
 
+@pytest.mark.slow
 def test_every_command_and_launcher_is_in_the_reference(reference: ModuleType) -> None:
     page = reference.commands_page()
     for name in cli.COMMANDS:
@@ -173,6 +177,8 @@ def test_the_mathematics_name_every_class() -> None:
             assert f"`{cls.__name__}`" in page, cls.__name__
 
 
+@pytest.mark.process
+@pytest.mark.slow
 def test_the_documentation_builds_without_a_warning_and_fetches_nothing(tmp_path: Path) -> None:
     pytest.importorskip("material", reason="needs the extra docs")
     pytest.importorskip("latex2mathml", reason="needs the extra docs")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from helpers import processes
 from helpers.runs import RUN_FILES
 from PIL import Image
 
@@ -28,6 +28,7 @@ ELSEWHERE = (  # a network, a cluster, a database, a page that waits
 SWEEPS = {"outputs/init": ["init=random,kaiming"], "outputs/grid": ["optimizer.lr=0.01,0.1", "init=kaiming"]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", [line for line in COMMANDS if not any(part in line for part in ELSEWHERE)])
 def test_the_commands_of_the_readme(command: Callable[..., Any], line: str) -> None:
     words = shlex.split(line)[1:]
@@ -112,6 +113,7 @@ def test_the_library_example_of_the_readme(capsys: pytest.CaptureFixture[str]) -
     assert shape.strip() == "(359, 10)"
 
 
+@pytest.mark.slow
 def test_the_estimator_example_of_the_readme(capsys: pytest.CaptureFixture[str]) -> None:
     _, code = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     exec(compile(code, "README.md", "exec"), {})
@@ -147,9 +149,10 @@ def test_every_link_and_picture_of_the_readme_is_there() -> None:
         assert (ROOT / target).exists(), target
 
 
+@pytest.mark.process
 def test_every_target_of_the_makefile_is_described() -> None:
-    listed = subprocess.run(["make", "-s", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    listed = processes.run(["make", "-s", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert targets
     for target in targets:
         assert f"make {target}" in listed

@@ -21,6 +21,8 @@ from tests.golden.hashes import hashes
 from tests.golden.inputs import write_inputs
 from tests.golden.scenarios import SCENARIOS, commands
 
+LONGEST = 300.0  # seconds for one command, on a busy machine
+
 Recorded = dict[str, dict[str, str]]
 
 
@@ -28,16 +30,15 @@ def run(name: str, folder: Path) -> dict[str, str]:
     """Run the commands of a scenario in an empty folder and return the hashes of its files and of its output."""
     folder.mkdir(parents=True)
     write_inputs(folder)
-    given = set(hashes(folder))
+    inputs = set(hashes(folder))
     for arguments in commands(name):
-        result = subprocess.run(
-            [sys.executable, "-m", "mnistlab", *arguments], cwd=folder, capture_output=True, text=True, check=False
-        )
+        words = [sys.executable, "-m", "mnistlab", *arguments]
+        result = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False, timeout=LONGEST)
         if result.returncode:
             raise SystemExit(
                 f"{name}: mnistlab {' '.join(arguments)}: exit status {result.returncode}\n{result.stderr}"
             )
-    return {path: digest for path, digest in hashes(folder).items() if path not in given}
+    return {path: digest for path, digest in hashes(folder).items() if path not in inputs}
 
 
 def record(names: Sequence[str]) -> Recorded:

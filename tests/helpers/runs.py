@@ -12,6 +12,30 @@ from mnistlab.runs.record import Record
 from mnistlab.runs.status import State
 from mnistlab.sweeps.manifest import Entry, Ledger
 
+# What every run of a network leaves beside its pictures and its page
+RUN_FILES = {
+    ".hydra/config.yaml",
+    ".hydra/hydra.yaml",
+    ".hydra/overrides.yaml",
+    "checkpoint.safetensors",
+    "class_distribution.csv",
+    "classification_report.csv",
+    "confusion_matrix.csv",
+    "environment.json",
+    "history.csv",
+    "metrics.json",
+    "mistakes.npz",
+    "model.safetensors",
+    "norms.csv",
+    "precision_recall.csv",
+    "predictions.npz",
+    "report.html",
+    "roc.csv",
+    "samples.npz",
+    "status.json",
+    "train.log",
+}
+
 # Six seeds, one a column. kaiming - random in points: .12 .14 .20 .14 .12 .18
 KAIMING = (0.9712, 0.9704, 0.9721, 0.9698, 0.9715, 0.9710)
 RANDOM = (0.9700, 0.9690, 0.9701, 0.9684, 0.9703, 0.9692)
@@ -101,28 +125,3 @@ def write_ledger(directory: Path, settings: Sequence[Mapping[str, Any]], overrid
     written = Ledger(directory, tuple(overrides), None, str(Path.cwd()), tuple(entries))
     written.write()
     return written
-
-
-# What every run of a network leaves beside its pictures and its page
-RUN_FILES = {
-    ".hydra/config.yaml",
-    ".hydra/hydra.yaml",
-    ".hydra/overrides.yaml",
-    "checkpoint.safetensors",
-    "class_distribution.csv",
-    "classification_report.csv",
-    "confusion_matrix.csv",
-    "environment.json",
-    "history.csv",
-    "metrics.json",
-    "mistakes.npz",
-    "model.safetensors",
-    "norms.csv",
-    "precision_recall.csv",
-    "predictions.npz",
-    "report.html",
-    "roc.csv",
-    "samples.npz",
-    "status.json",
-    "train.log",
-}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import processes
 from helpers.runs import write_status
+from helpers.tables import thinned
 
 from mnistlab.config import compose, options, schema
 from mnistlab.inference.export import numpy_source
@@ -111,7 +112,7 @@ def by_numpy(network: Network, images: np.ndarray, folder: Path = Path("numpy"))
         "np.save('probabilities.npy', made['predict'](np.load('images.npy'))); "
         "assert not [name for name in sys.modules if name.startswith('mnistlab')]"
     )
-    subprocess.run([sys.executable, "-I", "-W", "error", "-c", code], cwd=folder, check=True)
+    processes.run([sys.executable, "-I", "-W", "error", "-c", code], cwd=folder, check=True)
     return np.asarray(np.load(folder / "probabilities.npy"))
 
 
@@ -124,7 +125,7 @@ def test_the_cases_cover_every_layer() -> None:
     assert {"lenet5", "cnn_simple", "cnn_enhanced", "lenet_dropout", "mlp_2hidden", "softmax"} <= set(CONFIGURED)
 
 
-@pytest.mark.parametrize("name", CONFIGURED)
+@pytest.mark.parametrize("name", thinned(CONFIGURED, 3))
 def test_every_model_of_conf_gives_the_same_in_onnx(name: str) -> None:
     network = configured(name)
     images = images_for(network)
@@ -133,7 +134,8 @@ def test_every_model_of_conf_gives_the_same_in_onnx(name: str) -> None:
     )
 
 
-@pytest.mark.parametrize("name", CONFIGURED)
+@pytest.mark.process
+@pytest.mark.parametrize("name", thinned(CONFIGURED, 3))
 def test_every_model_of_conf_gives_the_same_in_numpy(name: str) -> None:
     network = configured(name)
     images = images_for(network)
@@ -161,6 +163,7 @@ def test_every_layer_gives_the_same_in_numpy(row: list[Any]) -> None:
     np.testing.assert_allclose(made["predict"](images), network.predict(images), rtol=0, atol=TOLERANCE)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("output", "loss"),
     [(output, name) for name, cls in LOSSES.items() for output in cls.outputs],
@@ -230,6 +233,7 @@ def test_without_a_folder_the_files_lie_under_outputs_by_the_name_of_the_run(
     assert Path("outputs", "export", run.name, "model.npz").is_file()
 
 
+@pytest.mark.process
 def test_predict_py_is_a_command(command: Command, train: Callable[..., Path]) -> None:
     run = train()
     assert command("export", str(run), "--format=numpy", "--to=out").status == 0
@@ -237,11 +241,11 @@ def test_predict_py_is_a_command(command: Command, train: Callable[..., Path]) -
     np.save("many.npy", images)
     np.save("one.npy", images[0])
     asked = [sys.executable, "-I", "out/predict.py"]
-    said = subprocess.run([*asked, "many.npy", "one.npy"], capture_output=True, text=True, check=True).stdout
+    said = processes.run([*asked, "many.npy", "one.npy"], capture_output=True, text=True, check=True).stdout
     network, names = model_file.load_model(run / "model.safetensors")
     expected = [f"{names[int(row.argmax())]} {row.max():.4f}" for row in network.predict(images)]
     assert said.splitlines() == [*expected, expected[0]]
-    wrong = subprocess.run(asked, capture_output=True, text=True, check=False)
+    wrong = processes.run(asked, capture_output=True, text=True, check=False)
     assert (wrong.returncode, wrong.stderr) == (1, "usage: python predict.py images.npy [images.npy ...]\n")
 
 

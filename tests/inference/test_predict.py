@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import subprocess
 import sys
 import zlib
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import processes
 from helpers.photographs import photograph
 from PIL import Image
 
@@ -69,6 +69,7 @@ def digits(shared_cache: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 # the whole: accuracy on photographs
 
 
+@pytest.mark.slow
 def test_photographs_are_predicted_as_well_as_the_images_they_were_made_from(
     mlp: Path, digits: tuple[np.ndarray, np.ndarray]
 ) -> None:
@@ -300,6 +301,8 @@ LARGE = {  # as many pixels as are accepted, in few bytes
 }
 
 
+@pytest.mark.process
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak of a process from Linux's /proc")
 @pytest.mark.parametrize("mode", LARGE)
 def test_the_largest_pictures_of_every_kind_are_read_in_less_than_900_megabytes(mode: str) -> None:
@@ -307,7 +310,7 @@ def test_the_largest_pictures_of_every_kind_are_read_in_less_than_900_megabytes(
     code = "from mnistlab.inference.predict import image_io; print(image_io.read('large.tif').grey.shape[0]);"
     # not ru_maxrss, in which the process that started this one, with all that it has loaded, counts too
     code += "print(next(int(line.split()[1]) for line in open('/proc/self/status') if 'VmHWM' in line) // 2**10)"
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    ended = processes.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     side, megabytes = map(int, ended.stdout.split())
     assert side == -(-8191 // (8191 // image_io.WORKING_SIDE))
     assert megabytes < 900
@@ -384,6 +387,7 @@ def test_json_holds_every_probability(command: Command, mlp: Path) -> None:
         assert row["probabilities"][row["class"]] == row["probability"] == max(row["probabilities"].values())
 
 
+@pytest.mark.slow
 def test_hundreds_of_pictures_are_predicted_at_once_and_drawn_as_a_grid(command: Command, mlp: Path) -> None:
     folder = Path("many")
     folder.mkdir()

@@ -247,6 +247,7 @@ def test_without_its_package_the_cure_is_named(command: Callable[..., Any], monk
     )
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_says_where_it_is_and_ends_well_when_it_is_stopped(trained: Path, number: int) -> None:
     line = [sys.executable, "-m", "mnistlab", "serve", str(trained / "mlp"), "--port", "0"]
@@ -285,6 +286,9 @@ ANSWER = "document.getElementById('answer').textContent"
 VALUES = "[...document.querySelectorAll('progress')].map(p => p.value)"
 
 
+@pytest.mark.slow
+@pytest.mark.browser
+@pytest.mark.process
 @pytest.mark.parametrize(("width", "scheme"), [(1100, "light"), (1100, "dark"), (390, "light"), (320, "dark")])
 def test_the_answer_follows_the_pen(
     window: Browser, server: site.Server, tmp_path: Path, width: int, scheme: str

@@ -2,11 +2,11 @@
 
 import json
 import math
-import subprocess
 import sys
 
 import numpy as np
 import pytest
+from helpers import processes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -130,6 +130,7 @@ def test_agrees_with_scikit_learn(n, k, signal):
     assert m["confusion_matrix"] == sk.confusion_matrix(y, p.argmax(axis=1)).tolist()
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(predictions(), st.randoms(use_true_random=False))
 def test_the_order_of_the_images_does_not_matter(prediction, random):
@@ -294,7 +295,8 @@ def test_scores_are_the_metrics():
     assert set(ev.SCORES) - ev.HIGHER_IS_BETTER == {"loss"}
 
 
+@pytest.mark.process
 def test_importing_is_light():
     heavy = "{'sklearn', 'pandas', 'matplotlib', 'scipy'}"
     code = f"import sys, mnistlab.metrics.classification; sys.exit(', '.join({heavy} & set(sys.modules)) or 0)"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    processes.run([sys.executable, "-c", code], check=True)

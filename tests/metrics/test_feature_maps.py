@@ -110,6 +110,7 @@ def pictures(run: Path) -> set[str]:
     return {path.stem for path in run.glob("plots/*.png")}
 
 
+@pytest.mark.slow
 def test_the_maps_of_the_images_asked_for(train: Train) -> None:
     run = train("model=cnn_simple", SMALL, "report.plots=core", "report.images=[7,0,7]")
     saved = maps_of(run)
@@ -130,6 +131,7 @@ def test_no_pictures_no_maps(train: Train) -> None:
     assert not {"feature_maps.npz", "occlusion.npz", "plots"} & {path.name for path in run.iterdir()}
 
 
+@pytest.mark.slow
 def test_a_dense_network_draws_no_maps_and_says_so(command: Callable[..., Any]) -> None:
     result = command("train", "experiment=smoke", "report.plots=core", "report.images=[0]", "--quiet")
     assert result.status == 0
@@ -139,6 +141,7 @@ def test_a_dense_network_draws_no_maps_and_says_so(command: Callable[..., Any]) 
     assert not list(Path().rglob("feature_maps*"))
 
 
+@pytest.mark.slow
 def test_the_occlusion_of_a_run_is_that_of_its_worst_mistakes(train: Train) -> None:
     run = train("report.plots=all", "model=softmax")
     with np.load(run / "occlusion.npz", allow_pickle=False) as saved, np.load(run / "mistakes.npz") as mistakes:

@@ -3,13 +3,13 @@
 import copy
 import io
 import pickle
-import subprocess
 import sys
 import warnings
 
 import joblib
 import numpy as np
 import pytest
+from helpers import processes
 from sklearn.base import clone
 from sklearn.datasets import load_digits, load_iris
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning, NotFittedError
@@ -37,6 +37,7 @@ VARIANTS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @parametrize_with_checks(VARIANTS)
 def test_every_check_of_scikit_learn_holds(estimator, check):
@@ -65,12 +66,13 @@ def few(digits):
 # scikit-learn's own means
 
 
+@pytest.mark.process
 def test_the_package_gives_it_without_importing_scikit_learn_before():
     code = (
         "import sys, mnistlab; assert not {'sklearn', 'numpy'} & {*sys.modules}; mnistlab.NetworkClassifier; "
         "assert not {'hydra', 'matplotlib', 'pooch'} & {*sys.modules}"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    processes.run([sys.executable, "-c", code], check=True)
     import mnistlab
 
     with pytest.raises(AttributeError, match="module 'mnistlab' has no attribute 'NetworkClasifier'"):
@@ -359,6 +361,7 @@ def test_from_the_same_weights_five_epochs_are_those_of_mlpclassifier(few, optim
         np.testing.assert_allclose(mine, other, rtol=1e-7, atol=1e-10)
 
 
+@pytest.mark.slow
 def test_on_digits_it_is_as_accurate_as_mlpclassifier(digits):
     X, X_test, y, y_test = digits
     scores = {NetworkClassifier: [], MLPClassifier: []}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import struct
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import processes
 from safetensors.numpy import save
 
 from mnistlab.models.model_file import MODEL, load_model, save_model
@@ -195,10 +195,11 @@ def test_no_file(tmp_path: Path) -> None:
         load_model(tmp_path)
 
 
+@pytest.mark.process
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "model.safetensors")
     code = "from pathlib import Path; from mnistlab.system.tensors import read; read(Path('model.safetensors'))"
-    ended = subprocess.run(
+    ended = processes.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=20, check=False
     )
     assert "model.safetensors: not a readable safetensors file (model.safetensors is no file)" in ended.stderr

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.tables import thinned
 
 from mnistlab.config import options, schema
 from mnistlab.config.compose import compose
@@ -109,6 +110,7 @@ def test_a_run_leaves_what_goes_with_it_and_nothing_of_a_network(command: Comman
     assert "curves" not in {path.stem for path in Path("run/plots").iterdir()}
 
 
+@pytest.mark.slow
 def test_a_curve_says_what_ranks_its_images(command: Command) -> None:
     for kind, said in (("scores", "the softmax of the decision values"), ("calibrated", "Platt's sigmoids")):
         words = ("data.limit=200", "data.test_limit=100", f"model.probabilities={kind}", f"hydra.run.dir={kind}")
@@ -123,6 +125,7 @@ def test_the_same_seed_gives_the_same_bytes(command: Command) -> None:
     assert Path("a/metrics.json").read_bytes() == Path("b/metrics.json").read_bytes()
 
 
+@pytest.mark.slow
 def test_what_it_does_not_use_makes_no_other_experiment(command: Command) -> None:
     for place, lr in (("a", 0.1), ("b", 0.2)):
         assert command("train", *SMALL, "model=knn", f"optimizer.lr={lr}", f"hydra.run.dir={place}").status == 0
@@ -141,6 +144,7 @@ def test_what_it_does_not_use_is_said(command: Command) -> None:
     assert "its own ways" not in command("train", *SMALL, "model=knn", "trainer.threads=1", "report.plots=none").err
 
 
+@pytest.mark.slow
 def test_learners_of_all_kinds_stand_in_one_table(command: Command) -> None:
     request = ("model=knn,svm_linear,softmax", "trainer.epochs=3", "hydra/launcher=basic", "hydra.sweep.dir=s")
     result = command("train", "-m", *SMALL, *request)
@@ -152,6 +156,7 @@ def test_learners_of_all_kinds_stand_in_one_table(command: Command) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_sweep_of_them_names_its_experiments_and_draws_no_training(command: Command) -> None:
     words = ("experiment=oxford/svm_rbf,oxford/svm_linear", "data=digits", "data.limit=100", "report.plots=core")
     assert command("train", "-m", *words, "hydra/launcher=basic", "hydra.sweep.dir=s").status == 0
@@ -186,7 +191,7 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("overrides", "message"), WRONG)
+@pytest.mark.parametrize(("overrides", "message"), thinned(WRONG, 3))
 def test_a_wrong_setting_is_one_line(overrides: list[str], message: str, command: Command) -> None:
     result = command("train", *SMALL, *overrides)
     assert (result.status, result.out.count("test accuracy")) == (2, 0)

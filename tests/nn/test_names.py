@@ -1,11 +1,11 @@
 """The engine's names are those of conf/, and importing it brings nothing heavy along."""
 
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from helpers import processes
 
 from mnistlab.nn.architectures import MODELS
 from mnistlab.nn.initializers import INITS
@@ -25,9 +25,10 @@ def test_every_component_has_a_file_in_conf(group, registry):
     assert {match[1] for match in used if match} >= set(registry)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("module", ["mnistlab.nn", "mnistlab.training.loop"])
 def test_the_import_is_light(module):
     heavy = ["hydra", "omegaconf", "pandas", "sklearn", "matplotlib", "scipy", "PIL", "pooch", "torch"]
     code = f"import sys, {module}; print(*sorted(set(sys.modules) & set({heavy})))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = processes.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []

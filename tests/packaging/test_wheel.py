@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from helpers import processes
 
 from mnistlab.config import options
 
@@ -20,11 +21,12 @@ ROOT = Path(__file__).resolve().parents[2]
 def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("dist")
     command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = processes.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
 
 
+@pytest.mark.process
 def test_the_wheel_holds_every_yaml_and_nothing_but_the_package(dist: Path) -> None:
     (wheel,) = dist.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
@@ -32,11 +34,12 @@ def test_the_wheel_holds_every_yaml_and_nothing_but_the_package(dist: Path) -> N
     assert yamls <= set(names)
     assert {name.split("/")[0].split("-")[0] for name in names} == {"mnistlab"}
     assert "mnistlab/py.typed" in names
-    assert {
-        f"mnistlab/reporting/templates/{path.name}" for path in (ROOT / "mnistlab/reporting/templates").iterdir()
-    } <= set(names)
+    templates = (ROOT / "mnistlab/reporting/templates").iterdir()
+    assert {f"mnistlab/reporting/templates/{path.name}" for path in templates} <= set(names)
 
 
+@pytest.mark.process
+@pytest.mark.slow
 def test_the_installed_wheel_runs_from_any_directory(dist: Path, tmp_path: Path) -> None:
     (wheel,) = dist.glob("*.whl")
     site = tmp_path / "site"
@@ -47,7 +50,7 @@ def test_the_installed_wheel_runs_from_any_directory(dist: Path, tmp_path: Path)
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, *arguments]
-        return subprocess.run(command, cwd=tmp_path / "work", env=environment, capture_output=True, text=True)
+        return processes.run(command, cwd=tmp_path / "work", env=environment, capture_output=True, text=True)
 
     assert run("-c", where).stdout.strip() == str(site / "mnistlab" / "conf")
     done = run("-m", "mnistlab", "train", "experiment=smoke", "report.plots=none")
@@ -56,6 +59,7 @@ def test_the_installed_wheel_runs_from_any_directory(dist: Path, tmp_path: Path)
     assert len(list((tmp_path / "work").glob("outputs/*/*/report.html"))) == 1
 
 
+@pytest.mark.process
 def test_the_source_archive_holds_sources_only(dist: Path) -> None:
     (archive,) = dist.glob("*.tar.gz")
     with tarfile.open(archive) as opened:

@@ -37,12 +37,17 @@ def test_every_experiment_in_a_folder_is_a_row_and_every_row_an_experiment() -> 
     assert in_folders == {row.id for row in TRAINED}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", TRAINED, ids=lambda row: row.id)
 def test_a_row_composes_at_every_budget_and_near_the_figure(row: Row) -> None:
     for budget in spec.BUDGETS:
+        hashes = set()
         for near in (False, True) if row.near else (False,):
             asked = [o for o in runner.overrides(row, budget, 1, near) if not o.startswith(("seed=", "hydra."))]
-            schema.experiment(compose.compose(asked))
+            config = compose.compose(asked)
+            schema.experiment(config)
+            hashes.add(schema.config_hash(config))
+        assert len(hashes) == (2 if row.near else 1)  # near the figure it is another experiment
 
 
 @pytest.mark.parametrize("row", TRAINED, ids=lambda row: row.id)
@@ -56,6 +61,7 @@ def test_the_header_of_a_row_has_the_figures_of_the_paper(row: Row) -> None:
         assert metric == "parameters" or any(form in header for form in forms), (metric, figure)
 
 
+@pytest.mark.slow
 def test_the_parameters_that_lin_reports_are_those_of_our_networks() -> None:
     for row in TRAINED:
         if "parameters" in row.reported:
@@ -64,6 +70,7 @@ def test_the_parameters_that_lin_reports_are_those_of_our_networks() -> None:
             assert network.theta.size == int(row.reported["parameters"])
 
 
+@pytest.mark.slow
 def test_the_epochs_of_a_row_are_found_through_what_it_is_based_on() -> None:
     for row in TRAINED:
         made = schema.experiment(compose.compose([f"experiment={row.id}"]))

@@ -83,6 +83,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_rows_are_run_once_and_more_seeds_add_to_them(source: Path, capfd: pytest.CaptureFixture[str]) -> None:
     arguments = ["--all", *SMALL, "--to", "page"]
     assert reproduce.main(arguments, source) == 0
@@ -145,6 +146,7 @@ def test_the_page_is_written_without_running_anything(source: Path, capfd: pytes
     assert first.items() <= lines[0].items()
 
 
+@pytest.mark.slow
 def test_a_job_that_is_cut_off_is_run_again(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     arguments = ["lin/enhanced_nn", *SMALL, "--to", "page", "-q"]
     assert reproduce.main(arguments, source) == 0
@@ -164,6 +166,7 @@ def test_an_interrupted_row_leaves_a_page_of_what_there_is(source: Path, monkeyp
     assert "| simple_nn | test.accuracy | 96.98 | - |  | 0 | not run |" in Path("page/papers.md").read_text()
 
 
+@pytest.mark.slow
 def test_more_epochs_train_a_row_on_to_what_it_had_been_with_them_from_the_start(source: Path) -> None:
     small = [one for one in SMALL if "epochs" not in one]
 
@@ -183,6 +186,7 @@ def test_more_epochs_train_a_row_on_to_what_it_had_been_with_them_from_the_start
     assert "resume" not in (longer / "train.log").read_text()  # with another total the first steps had been others
 
 
+@pytest.mark.slow
 def test_a_row_that_fails_is_said_and_shown_as_not_run(source: Path, capfd: pytest.CaptureFixture[str]) -> None:
     status = reproduce.main(["lin/simple_nn", *SMALL, "optimizer.lr=1e30", "--to", "page", "-q"], source)
     assert status == 1
@@ -254,6 +258,7 @@ def test_the_headers_of_the_experiments_are_what_the_table_says(publisher: Any) 
         assert path.read_text() == text
 
 
+@pytest.mark.slow
 def test_what_was_made_is_taken_into_the_documentation(publisher: Any, tmp_path: Path) -> None:
     made, docs, experiments = tmp_path / "made", tmp_path / "docs", tmp_path / "experiment"
     (made / "images" / "papers").mkdir(parents=True)

@@ -16,7 +16,10 @@ from PIL import Image
 from mnistlab import cli
 
 PROGRAM = browser.found()
-pytestmark = pytest.mark.skipif(not PROGRAM, reason="needs a browser: apt-get install chromium")
+pytestmark = [
+    *(pytest.mark.slow, pytest.mark.browser, pytest.mark.process),
+    pytest.mark.skipif(not PROGRAM, reason="needs a browser: apt-get install chromium"),
+]
 
 PAGES = ("run", "forest", "sweep", "sweep/0_optimizer.lr=0.1,init=random")
 LIGHT, DARK = (255, 255, 255), (20, 23, 27)

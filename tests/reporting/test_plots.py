@@ -1,11 +1,12 @@
 """The pictures: each is a valid PNG with its numbers in words, whatever the classes are called and however many."""
 
-import subprocess
 import sys
 
 import numpy as np
 import pandas as pd
 import pytest
+from helpers import processes
+from helpers.tables import thinned
 from PIL import Image
 
 from mnistlab.reporting import plots
@@ -340,7 +341,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", thinned(CASES, 4))
 def test_every_picture_is_a_png_with_its_numbers_in_words(case, tmp_path):
     make, said = CASES[case]
     picture = make()
@@ -523,6 +524,7 @@ def test_settings_of_matplotlib_stay_as_they_were(tmp_path):
     assert dict(matplotlib.rcParams) == before
 
 
+@pytest.mark.process
 def test_importing_is_light_and_drawing_does_without_pyplot():
     code = """
 import sys
@@ -532,4 +534,4 @@ plots.confusion([[3, 1], [0, 4]], ["a", "b"])
 unwanted = {"matplotlib.pyplot", "sklearn", "mnistlab.metrics.classification"} & set(sys.modules)
 sys.exit(", ".join(loaded | unwanted) or 0)
 """
-    subprocess.run([sys.executable, "-c", code], check=True)
+    processes.run([sys.executable, "-c", code], check=True)

@@ -192,6 +192,7 @@ RUNS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", RUNS)
 def test_a_run_on_data_at_the_edge_ends_with_finite_metrics(kind, command):
     classes, shape, more = RUNS[kind]

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers import processes
+from helpers.tables import thinned
 
 from mnistlab.system import files
 from mnistlab.training import checkpoint
@@ -56,7 +58,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, at: int, number: int) -> list[Path]
     return paths
 
 
-@pytest.mark.parametrize("at", range(POINTS))
+@pytest.mark.parametrize("at", thinned(range(POINTS), 8))
 def test_no_room_at_any_point(at: int, undisturbed: Path, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     number = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)[at % 3]
     with monkeypatch.context() as patch:
@@ -86,11 +88,13 @@ def test_these_are_all_points(undisturbed: Path, command: Command, monkeypatch: 
     assert len(paths) == POINTS
 
 
+@pytest.mark.process
+@pytest.mark.slow
 def test_a_file_system_that_is_too_small(tmp_path: Path) -> None:
     """A real one, of 400 kB, where this process may mount it."""
     small = tmp_path / "small"
     small.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "small", str(small)], capture_output=True)
+    mounted = processes.run(["mount", "-t", "tmpfs", "-o", "size=400k", "small", str(small)], capture_output=True)
     if mounted.returncode:
         pytest.skip("needs the right to mount a file system")
     try:
@@ -102,9 +106,11 @@ def test_a_file_system_that_is_too_small(tmp_path: Path) -> None:
         assert json.loads((small / "r" / "status.json").read_text())["state"] == "failed"
         assert not list((small / "r").glob(".checkpoint*"))
     finally:
-        subprocess.run(["umount", str(small)], check=True)
+        processes.run(["umount", str(small)], check=True)
 
 
+@pytest.mark.process
+@pytest.mark.slow
 def test_files_that_may_not_grow(tmp_path: Path) -> None:
     """A limit of the system on the size of a file, reached by the checkpoint first."""
     request = ("data.limit=500", "trainer.epochs=3", "report.plots=none", "hydra.run.dir=r")
@@ -125,24 +131,25 @@ def test_a_directory_that_is_read_only(tmp_path: Path, command: Command) -> None
     assert "hydra.run.dir=locked/r: Permission denied; choose another place" in result.err
 
 
+@pytest.mark.process
 def test_a_read_only_file_system(tmp_path: Path, command: Command) -> None:
     """The run lies on it, interrupted: it cannot go on, and says so."""
     assert command("train", *REQUEST, *OPTIONS).status == 0
     place = tmp_path / "mounted"
     place.mkdir()
     options = ["mount", "-t", "tmpfs", "-o", "size=4m", "small", str(place)]
-    if subprocess.run(options, capture_output=True).returncode:
+    if processes.run(options, capture_output=True).returncode:
         pytest.skip("needs the right to mount a file system")
     try:
         shutil.copytree("r", place / "r")
         before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
-        subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
+        processes.run(["mount", "-o", "remount,ro", str(place)], check=True)
         result = command("resume", str(place / "r"), "trainer.epochs=3")
         assert result.status == 1
         assert "Read-only file system" in result.err
         assert {path: path.read_bytes() for path in place.rglob("*") if path.is_file()} == before
     finally:
-        subprocess.run(["umount", str(place)], check=True)
+        processes.run(["umount", str(place)], check=True)
 
 
 def run_there(place: Path, *request: str, limit: int | None = None) -> subprocess.CompletedProcess[str]:
@@ -151,4 +158,4 @@ def run_there(place: Path, *request: str, limit: int | None = None) -> subproces
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
     command = [sys.executable, "-m", "mnistlab", "train", *request]
-    return subprocess.run(command, cwd=place, preexec_fn=restrict, capture_output=True, text=True)
+    return processes.run(command, cwd=place, preexec_fn=restrict, capture_output=True, text=True)

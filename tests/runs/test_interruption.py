@@ -15,49 +15,27 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers import processes
+from helpers.processes import wait_until
 
 from mnistlab.system import tensors
 from mnistlab.system.signals import DEADLY, UNDIVIDED, Interrupted, Terminated, delayed, unmistaken
 
-PROGRAM = [sys.executable, "-m", "mnistlab"]
 AT_ONCE = 2.0  # seconds an interrupted run has
 ENDLESS = ("data.limit=500", "trainer.epochs=100000", "hydra.run.dir=r", "report.plots=none")
-
-
-@pytest.fixture
-def started() -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """``started("train", ...)`` runs a command in a process of its own, which does not outlive the test."""
-    processes: list[subprocess.Popen[str]] = []
-
-    def start(*arguments: str) -> subprocess.Popen[str]:
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        process = subprocess.Popen([*PROGRAM, *arguments], text=True, **pipes)  # type: ignore[call-overload]
-        processes.append(process)
-        return process
-
-    yield start
-    for process in processes:
-        process.kill()
-        process.communicate()
-
-
-def wait_for(what: Callable[[], Any], seconds: float = 60) -> None:
-    until = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < until, "it did not happen"
-        time.sleep(0.02)
 
 
 def state(run: str) -> str:
     return str(json.loads(Path(run, "status.json").read_text())["state"])
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_run_ends_at_once_with_a_checkpoint_and_the_command_that_goes_on(
     sent: signal.Signals, status: int, started: Callable[..., subprocess.Popen[str]]
 ) -> None:
     process = started("train", *ENDLESS)
-    wait_for(Path("r/history.csv").exists)
+    wait_until(Path("r/history.csv").exists)
     at = time.monotonic()
     process.send_signal(sent)
     _, err = process.communicate(timeout=20)
@@ -72,12 +50,27 @@ def test_an_interrupted_run_ends_at_once_with_a_checkpoint_and_the_command_that_
     assert Path("r/history.csv").read_text().startswith("epoch,step")
 
 
+# Says when a convolution has begun
+WATCHED = """
+import sys
+from mnistlab.nn.conv import Conv2D
+forward = Conv2D.forward
+def watched(*arguments, **options):
+    open("busy", "w").close()
+    return forward(*arguments, **options)
+Conv2D.forward = watched
+from mnistlab import cli
+cli.main(sys.argv[1:])
+"""
+
+
+@pytest.mark.process
+@pytest.mark.slow
 def test_a_step_that_takes_long_is_abandoned(started: Callable[..., subprocess.Popen[str]]) -> None:
     """All images of a convolutional network at once take seconds a step; what the step had done does not count."""
     request = ("model=cnn_enhanced", "trainer.batch_size=full", "trainer.threads=1", *ENDLESS[1:])
-    process = started("train", *request)
-    wait_for(lambda: Path("r/environment.json").exists())
-    time.sleep(2)
+    process = started("train", *request, program=("-c", WATCHED))
+    wait_until(Path("busy").exists, what="the first step")
     at = time.monotonic()
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
@@ -87,6 +80,7 @@ def test_a_step_that_takes_long_is_abandoned(started: Callable[..., subprocess.P
     assert Path("r/checkpoint.safetensors").exists()
 
 
+@pytest.mark.process
 def test_a_second_ctrl_c_stops_at_once() -> None:
     """Whatever the process is busy with: here it takes a minute to write down that it was interrupted."""
     script = """
@@ -125,6 +119,8 @@ cli.main(sys.argv[1:])
 """
 
 
+@pytest.mark.process
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sent", "status"), [([signal.SIGINT], 130), ([signal.SIGTERM], 143), ([signal.SIGINT] * 2, 130)]
 )
@@ -132,11 +128,11 @@ def test_a_learner_that_hears_nothing_is_ended_all_the_same(sent: list[signal.Si
     words = ["train", "model=svm_rbf", "data.limit=500", "hydra.run.dir=r"]
     process = subprocess.Popen([sys.executable, "-c", BUSY, *words], stderr=subprocess.PIPE, text=True)
     try:
-        wait_for(Path("busy").exists)
+        wait_until(Path("busy").exists)
         at = time.monotonic()
         for number in sent:
             process.send_signal(number)
-            time.sleep(0.1)
+            time.sleep(0.1)  # a key that is pressed twice
         _, error = process.communicate(timeout=30)
     finally:
         process.kill()
@@ -146,9 +142,10 @@ def test_a_learner_that_hears_nothing_is_ended_all_the_same(sent: list[signal.Si
     assert state("r") == "interrupted"
 
 
+@pytest.mark.process
 def test_an_interruption_before_training_is_written_down_too(started: Callable[..., subprocess.Popen[str]]) -> None:
     process = started("train", *ENDLESS)
-    wait_for(Path("r/status.json").exists)
+    wait_until(Path("r/status.json").exists)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=20)
     assert process.returncode == 130
@@ -156,6 +153,8 @@ def test_an_interruption_before_training_is_written_down_too(started: Callable[.
     assert state("r") == "interrupted"
 
 
+@pytest.mark.process
+@pytest.mark.slow
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_after_any_end_it_goes_on_to_the_very_same_bytes(
     sent: signal.Signals, started: Callable[..., subprocess.Popen[str]], command: Callable[..., Any]
@@ -163,7 +162,7 @@ def test_after_any_end_it_goes_on_to_the_very_same_bytes(
     request = ("experiment=smoke", "regularization=dropout", "augment=shift", "report.plots=none", "trainer.epochs=30")
     assert command("train", *request, "hydra.run.dir=whole").status == 0
     process = started("train", *request, "hydra.run.dir=cut", "trainer.checkpoint_every=1")
-    wait_for(Path("cut/checkpoint.safetensors").exists)
+    wait_until(Path("cut/checkpoint.safetensors").exists)
     process.send_signal(sent)
     process.communicate(timeout=20)
     result = command("resume", "cut")
@@ -180,11 +179,12 @@ def test_after_any_end_it_goes_on_to_the_very_same_bytes(
     assert not [path for path in Path("cut").rglob(".*") if path.is_file()]
 
 
+@pytest.mark.process
 def test_a_running_run_is_not_resumed(
     started: Callable[..., subprocess.Popen[str]], command: Callable[..., Any]
 ) -> None:
     process = started("train", *ENDLESS)
-    wait_for(Path("r/history.csv").exists)
+    wait_until(Path("r/history.csv").exists)
     result = command("resume", "r")
     assert result.status == 2
     assert result.err.startswith(f"mnistlab resume: error: r: this run is running (process {process.pid} on ")
@@ -274,13 +274,14 @@ def test_a_process_that_ignores_ctrl_c_goes_on_ignoring_it(handlers: None) -> No
     assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
 
 
+@pytest.mark.process
 def test_a_worker_goes_on_ignoring_what_its_sweep_was_told_to(handlers: None) -> None:
     ignoring = (
         "import os, signal, time; signal.signal(signal.SIGHUP, signal.SIG_IGN); from mnistlab.system import signals; "
         "signals.end_with(os.getppid()); os.kill(os.getpid(), signal.SIGHUP); time.sleep(0.1)"
     )
-    assert subprocess.run([sys.executable, "-c", ignoring], check=False).returncode == 0
-    assert subprocess.run([sys.executable, "-c", ignoring.replace("SIG_IGN", "SIG_DFL")], check=False).returncode == 143
+    assert processes.run([sys.executable, "-c", ignoring], check=False).returncode == 0
+    assert processes.run([sys.executable, "-c", ignoring.replace("SIG_IGN", "SIG_DFL")], check=False).returncode == 143
 
 
 def test_an_interruption_says_what_was_written_down() -> None:

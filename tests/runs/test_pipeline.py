@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +13,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import processes
 from helpers.runs import RUN_FILES
+from helpers.tables import thinned
 
 from mnistlab.config import compose, report
 from mnistlab.config.schema import experiment
@@ -47,12 +48,13 @@ def picture_files(names: set[str]) -> set[str]:
     return {f"plots/{name}{suffix}" for name in names for suffix in (".png", ".txt")}
 
 
-@pytest.mark.parametrize(("which", "names"), [("none", set()), ("core", CORE), ("all", ALL)])
+@pytest.mark.parametrize(("which", "names"), thinned([("core", CORE), ("all", ALL), ("none", set())], 3))
 def test_a_run_leaves_exactly_these_files(train: Train, which: str, names: set[str]) -> None:
     more = MAPS if which == "all" else set()
     assert files_of(train(f"report.plots={which}")) == RUN_FILES | more | picture_files(names)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "more", "names"),
     [
@@ -75,6 +77,7 @@ def test_a_run_with_convolutions_shows_filters_and_maps(
     assert files_of(directory) == RUN_FILES | more | picture_files(usual | names)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("which", "names"), [("none", set()), ("core", CORE | {"augmented"})])
 def test_a_run_with_augmentation_leaves_and_shows_what_training_saw(train: Train, which: str, names: set[str]) -> None:
     directory = train("augment=elastic", f"report.plots={which}")
@@ -165,7 +168,9 @@ def test_the_checkpoint_has_the_last_weights_and_the_best_and_the_model_the_best
 
 @pytest.mark.parametrize(
     "overrides",
-    [[], ["regularization=dropout", "optimizer=momentum"], ["trainer.batch_size=full"], ["augment=elastic"]],
+    thinned(
+        [[], ["regularization=dropout", "optimizer=momentum"], ["trainer.batch_size=full"], ["augment=elastic"]], 4
+    ),
 )
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(train: Train, overrides: list[str]) -> None:
     first, second, other = train(*overrides), train(*overrides), train(*overrides, "seed=1")
@@ -174,10 +179,12 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(train: Train
     assert (first / "metrics.json").read_bytes() != (other / "metrics.json").read_bytes()
 
 
+@pytest.mark.process
+@pytest.mark.slow
 def test_runs_that_start_together_have_a_directory_each(tmp_path: Path, shared_cache: Path) -> None:
     command = [sys.executable, "-m", "mnistlab", "train", "experiment=smoke", "report.plots=none", "--quiet"]
     with ThreadPoolExecutor(2) as pool:
-        done = list(pool.map(lambda _: subprocess.run(command, cwd=tmp_path, capture_output=True, text=True), range(4)))
+        done = list(pool.map(lambda _: processes.run(command, cwd=tmp_path, capture_output=True, text=True), range(4)))
     assert [process.returncode for process in done] == [0] * 4
     runs = list(tmp_path.glob("outputs/*/*"))
     assert len(runs) == 4
@@ -205,6 +212,7 @@ def test_early_stopping_keeps_the_best_epoch(train: Train) -> None:
     assert metrics["validation"]["loss"] == pytest.approx(min(losses), rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "overrides",
     [
@@ -232,6 +240,7 @@ def test_every_part_of_the_configuration_runs(train: Train, overrides: list[str]
     assert files_of(train(*overrides)) == RUN_FILES | ({"augmented.npz"} if augments else set())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("overrides", [[], ["model=cnn_simple", "data.limit=200", "report.images=[3]"]])
 def test_pictures_can_be_drawn_again_from_the_saved_numbers(train: Train, overrides: list[str]) -> None:
     directory = train("report.plots=all", *overrides)
@@ -242,6 +251,7 @@ def test_pictures_can_be_drawn_again_from_the_saved_numbers(train: Train, overri
     assert {path.name: path.read_bytes() for path in (directory / "plots").iterdir()} == before
 
 
+@pytest.mark.slow
 def test_quiet_prints_the_result_only_and_verbose_the_files(command: Callable[..., Any]) -> None:
     quiet = command("train", "experiment=smoke", "report.plots=none", "--quiet")
     assert [line.split("  ")[0] for line in quiet.out.splitlines()] == [
@@ -268,6 +278,7 @@ def test_threads_are_one_for_small_networks_and_as_asked_otherwise() -> None:
         assert pipeline.choose_threads(made, network, 900) == expected
 
 
+@pytest.mark.slow
 def test_mlp_1hidden_with_75_sigmoids_and_sgd_reaches_97_per_cent_on_full_mnist(train: Train, mnist: Path) -> None:
     directory = train(
         "data=mnist", "data.limit=null", "data.test_limit=null", "model=mlp_1hidden", "model.units=75", "init=scaled",
@@ -277,6 +288,7 @@ def test_mlp_1hidden_with_75_sigmoids_and_sgd_reaches_97_per_cent_on_full_mnist(
     assert metrics["test"]["accuracy"] >= 0.97
 
 
+@pytest.mark.slow
 def test_full_batch_descent_lands_where_the_paper_did_with_its_kind_of_start(train: Train, mnist: Path) -> None:
     directory = train(
         "data=mnist", "data.limit=null", "data.test_limit=null", "data.validation=0", "model=mlp_1hidden",

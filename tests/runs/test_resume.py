@@ -72,6 +72,7 @@ def test_a_run_goes_on_in_its_directory(command: Command, monkeypatch: pytest.Mo
         assert (cut / name).read_bytes() == (expected / name).read_bytes(), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("schedule", ["constant", "plateau"])
 def test_more_epochs_make_the_run_that_had_been_asked_for_so_many(
     completed: Path, command: Command, schedule: str
@@ -289,6 +290,7 @@ def test_a_held_run_is_refused(completed: Path, command: Command) -> None:
     assert (result.status, "r: this run is running" in result.err) == (2, True)
 
 
+@pytest.mark.slow
 def test_the_jobs_of_a_sweep_go_on_from_their_checkpoints(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     request = ("-m", *SMALL, "trainer.epochs=4", "seed=1,2", "hydra/launcher=basic")
     assert command("train", *request, "hydra.sweep.dir=whole").status == 0

@@ -69,6 +69,7 @@ def test_a_run_whose_directory_is_held_runs(tmp_path: Path) -> None:
     assert (found.config_hash, found.seconds) == ("c0ffee", {"load": 0.5, "train": 1.25})
 
 
+@pytest.mark.process
 def test_a_run_is_killed_when_its_process_is(tmp_path: Path) -> None:
     command = [sys.executable, "-c", WRITES_AND_HOLDS, str(tmp_path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
@@ -78,7 +79,7 @@ def test_a_run_is_killed_when_its_process_is(tmp_path: Path) -> None:
             assert (status.read(tmp_path).state, status.read(tmp_path).pid) == ("running", process.pid)
         finally:
             process.kill()
-        process.wait()
+        process.wait(60)
         found = status.read(tmp_path)
     assert (found.state, found.pid) == ("killed", process.pid)
 

@@ -132,6 +132,7 @@ def test_a_tracker_hears_how_the_run_ended(command: Command, monkeypatch: pytest
 # --- the configuration ---
 
 
+@pytest.mark.slow
 def test_tracking_decides_no_number(train: Train) -> None:
     base = schema.config_hash(compose.compose([]))
     for option in options.option_names("tracking"):
@@ -170,6 +171,7 @@ def test_a_package_that_is_missing_is_named_with_its_cure(
     assert not Path("outputs").exists()
 
 
+@pytest.mark.slow
 def test_a_run_made_before_there_was_tracking_is_resumed_and_repeated(train: Train, command: Command) -> None:
     run = train("hydra.run.dir=run", *SMALL)
     path = run / ".hydra" / "config.yaml"
@@ -213,6 +215,7 @@ def test_the_row_of_a_resumed_run_is_brought_up_to_date(train: Train, command: C
     assert (one["epoch"], one["trainer.epochs"], one["state"]) == ("3", "3", "completed")
 
 
+@pytest.mark.slow
 def test_the_jobs_of_a_sweep_share_the_table(command: Command) -> None:
     small = ["experiment=smoke", *SMALL, "trainer.epochs=1", "report.plots=none", "tracking=csv"]
     assert command("train", "-m", *small, "seed=0,1,2,3", "hydra.sweep.dir=sweep").status == 0
@@ -251,6 +254,7 @@ def events(run: Path) -> Any:
     return found
 
 
+@pytest.mark.slow
 @needs_tensorboard
 @third_party
 def test_tensorboard_reads_the_curves_the_metrics_the_settings_and_the_pictures(command: Command) -> None:
@@ -286,6 +290,7 @@ def test_tensorboard_shows_a_resumed_run_as_one_curve(train: Train, command: Com
 # --- tracking=mlflow ---
 
 
+@pytest.mark.slow
 @needs_mlflow
 @third_party
 def test_mlflow_has_the_run_and_goes_on_with_it_when_it_is_resumed(train: Train, command: Command) -> None:

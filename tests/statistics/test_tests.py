@@ -303,6 +303,7 @@ def test_no_number_is_named_where_there_is_none(test):
     assert seeds_needed(Difference(test, 2, 0.5, math.nan, 1.0, math.nan, math.nan)) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sizes", "same_seeds", "repetitions"),
     [

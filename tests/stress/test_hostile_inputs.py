@@ -35,6 +35,7 @@ def warm(monkeypatch):
     hostile.warm()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_bad_input_ends_in_one_line_and_does_no_harm(kind):
     chosen = [case for case in hostile.cases(60, 1, [kind]) if not any(slow in case.what for slow in SLOW)]
@@ -51,6 +52,7 @@ READERS = {  # some of what each command reads; `make stress` gives every comman
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", READERS)
 def test_a_pipe_in_place_of_a_file_of_a_run_is_not_waited_for(command):
     cases = of_runs.product([command.split()], [("a pipe", "pipe")], hostile.sound("run"))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import random
-import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers import processes
 
 FOLDER = Path(__file__).resolve().parents[2] / "stress"
 RUN = ("experiment=smoke", "data=digits", "model.hidden=[16]", "regularization=dropout", "augment=shift")
@@ -25,6 +25,7 @@ def kills(monkeypatch: pytest.MonkeyPatch) -> Any:
     return module
 
 
+@pytest.mark.slow
 def test_runs_killed_at_random_times_lose_nothing(kills: Any, tmp_path: Path) -> None:
     took = kills.finish(tmp_path, "train", *kills.RUN, *kills.LONG, "hydra.run.dir=run")
     tally = kills.kill_runs(tmp_path / "killed", tmp_path / "run", 4, took, random.Random(1))
@@ -54,15 +55,18 @@ def test_other_numbers_would_be_found(kills: Any, tmp_path: Path) -> None:
     assert tally.counts["other numbers"] == len(kills.SAME)
 
 
+@pytest.mark.process
+@pytest.mark.slow
 def test_the_command_counts_and_names_the_seed() -> None:
     command = [sys.executable, str(FOLDER / "run.py"), "resumption", "--short", "--seed", "3"]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = processes.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("resumption  (seed 3, ")
     assert "           0  not bit-identical\n" in done.stdout
 
 
+@pytest.mark.process
 def test_a_part_that_is_not_there() -> None:
-    done = subprocess.run([sys.executable, str(FOLDER / "run.py"), "kill"], capture_output=True, text=True)
+    done = processes.run([sys.executable, str(FOLDER / "run.py"), "kill"], capture_output=True, text=True)
     assert done.returncode == 2
     assert "kill: no such part; choose of concurrency, determinism, hostile, kills, resumption" in done.stderr

@@ -14,14 +14,17 @@ concurrency, determinism = import_module("concurrency"), import_module("determin
 sys.path.remove(str(STRESS))
 
 
+@pytest.mark.slow
 def test_eight_processes_on_a_cold_cache_leave_one_copy(tmp_path):
     assert concurrency.cold_cache(tmp_path, 8, 300, 1)[1] == []
 
 
+@pytest.mark.slow
 def test_a_process_killed_with_the_lock_in_its_hands_holds_up_nobody(tmp_path):
     assert concurrency.killed_writer(tmp_path, 3, 300, 1)[1] == []
 
 
+@pytest.mark.slow
 def test_runs_that_start_together_have_directories_of_their_own(tmp_path):
     tried, faults = concurrency.one_root(tmp_path, 4)
     assert faults == []
@@ -38,6 +41,7 @@ def test_a_process_that_reads_something_else_would_be_found(tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_a_run_and_a_sweep_by_one_or_two_workers_give_the_same_bytes():
     tried, faults = determinism.main(seed=3, short=True)
     assert faults == []

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 from helpers.runs import group, record, write_run
+from helpers.tables import thinned
 from PIL import Image
 
 from mnistlab.analysis.compare import compare
@@ -135,7 +136,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", thinned(CASES, 3))
 def test_every_picture_is_a_png_with_its_numbers_in_words(case, tmp_path):
     make, said = CASES[case]
     plots.save(make(), tmp_path / "picture.png")

@@ -9,13 +9,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from helpers.processes import wait_until
+from helpers.tables import thinned
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 from sklearn.svm import SVC
 
@@ -67,6 +68,7 @@ def test_equal_cells_are_one() -> None:
     assert found.repeated == 4 * 2 - 2
 
 
+@pytest.mark.slow
 def test_the_first_key_is_the_slowest() -> None:
     found = grid(["model=svm_rbf", "model.gamma=[0.1,1]", "model.C=[1,10]"])
     assert [cell.name for cell in found.cells] == [
@@ -106,7 +108,7 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "message"), WRONG)
+@pytest.mark.parametrize(("arguments", "message"), thinned(WRONG, 3))
 def test_a_wrong_request_leaves_nothing(arguments: list[str], message: str, command: Command) -> None:
     said = command("gridsearch", *arguments)
     assert (said.status, said.out) == (2, "")
@@ -147,6 +149,7 @@ def test_a_network_without_early_stopping_learns_from_all_that_a_fold_leaves() -
     assert (len(data.train), len(data.validation), len(data.test)) == (800, 0, 200)
 
 
+@pytest.mark.slow
 def test_the_scores_are_those_of_scikit_learn(command: Command) -> None:
     said = command("gridsearch", *SVM, "model.gamma=0.01", "model.C=[1,10]", "--cv", "4", "--to", "g")
     assert (said.status, said.err) == (0, "")
@@ -181,12 +184,14 @@ def test_a_grid_leaves_exactly_these_files_and_tests_the_best_cell_once(command:
     assert f"best                 optimizer.lr={best['optimizer.lr']} model.hidden={best['model.hidden']}\n" in said.out
 
 
+@pytest.mark.slow
 def test_one_numeric_axis_is_drawn_as_a_curve(command: Command) -> None:
     assert command("gridsearch", *SMALL, "optimizer.lr=[0.001,0.01,0.1]", "--cv", "2", "--to", "g").status == 0
     said = Path("g/plots/against_optimizer.lr.txt").read_text()
     assert said.startswith("accuracy, mean over the folds against optimizer.lr. accuracy by optimizer.lr: 0.001: 0.")
 
 
+@pytest.mark.slow
 def test_an_early_stopping_network_keeps_its_validation_part_in_the_refit(command: Command) -> None:
     said = command("gridsearch", *SMALL, "trainer=early_stopping", "optimizer.lr=0.01,0.1", "--cv", "2", "--to", "g")
     assert (said.status, said.err) == (0, "")
@@ -194,6 +199,7 @@ def test_an_early_stopping_network_keeps_its_validation_part_in_the_refit(comman
     assert (metrics["train"]["n"], metrics["validation"]["n"]) == (900, 100)
 
 
+@pytest.mark.slow
 def test_networks_and_models_of_scikit_learn_stand_in_one_grid(command: Command) -> None:
     said = command("gridsearch", *SMALL, "model=softmax,knn,svm_linear", "--cv", "2", "--metric", "loss", "--to", "g")
     assert said.status == 0
@@ -213,6 +219,7 @@ def test_a_cell_that_fails_is_a_row_with_its_reason(command: Command) -> None:
     assert scored["rank"] == "1"
 
 
+@pytest.mark.slow
 def test_what_scikit_learn_cannot_fit_is_a_row_too(command: Command) -> None:
     words = ("model=svm_poly", "model.degree=3", "model.coef0=[0,1e300]", "--cv", "2", "--jobs", "1", "--to", "g")
     said = command("gridsearch", *SVM, *words, "--quiet")
@@ -265,6 +272,7 @@ def test_cells_within_two_standard_deviations_are_about_as_good() -> None:
     assert result.spread("accuracy", order[0]) == "0.800 +/- 0.200"
 
 
+@pytest.mark.slow
 def test_the_same_request_gives_the_same_scores_with_any_number_of_jobs(command: Command) -> None:
     for place, jobs in (("a", "1"), ("b", "2")):
         arguments = ("optimizer.lr=0.01,0.1", "--cv", "3", "--jobs", jobs, "--to", place)
@@ -274,6 +282,8 @@ def test_the_same_request_gives_the_same_scores_with_any_number_of_jobs(command:
     assert Path("a/refit/metrics.json").read_bytes() == Path("b/refit/metrics.json").read_bytes()
 
 
+@pytest.mark.process
+@pytest.mark.slow
 def test_a_search_goes_on_where_it_was_interrupted(tmp_path: Path, shared_cache: Path, command: Command) -> None:
     axis = "model.C=[" + ",".join(str(0.5 + i / 100) for i in range(20)) + "]"
     words = ["gridsearch", "data.limit=800", "data.test_limit=100", "report.plots=none", "model=svm_rbf", axis]
@@ -286,9 +296,7 @@ def test_a_search_goes_on_where_it_was_interrupted(tmp_path: Path, shared_cache:
         stderr=subprocess.PIPE,
         text=True,
     )
-    deadline = time.monotonic() + 60
-    while not (tmp_path / "g/folds.csv").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_until((tmp_path / "g/folds.csv").exists, what="the first fold")
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (130, "mnistlab gridsearch: error: interrupted\n")
@@ -303,6 +311,7 @@ def test_a_search_goes_on_where_it_was_interrupted(tmp_path: Path, shared_cache:
     assert {float(line["mean"]) for line in table("g")} == {0.125, 0.25}
 
 
+@pytest.mark.slow
 def test_another_request_or_a_finished_search_is_not_written_over(command: Command) -> None:
     words = ("gridsearch", *SMALL, "--cv", "2", "--to", "g")
     assert command(*words, "optimizer.lr=0.01,0.1").status == 0
@@ -325,6 +334,7 @@ def test_damaged_folds_are_named(command: Command) -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_papers_grid_is_best_at_its_gamma(mnist: Path, command: Command) -> None:
     """On 500 digits gamma=.01 wins for every C from 1 up; the paper's C=10 has .880 +/- .061 there."""
     said = command(

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 from helpers.pages import Page, check_self_contained
 from helpers.runs import KAIMING, RANDOM, write_ledger, write_run
 
@@ -130,6 +131,7 @@ def test_more_pairs_than_one_reads_are_folded_away(tmp_path: Path) -> None:
     assert "1 more pairs" in made.text  # of 21
 
 
+@pytest.mark.slow
 def test_a_sweep_of_thousands_stays_small(tmp_path: Path) -> None:
     settings = [{"optimizer.lr": lr / 1000, "model.hidden": "a setting with a rather long value"} for lr in range(3000)]
     made = written(write_ledger(tmp_path / "s", settings))

@@ -5,19 +5,19 @@ from __future__ import annotations
 import csv
 import json
 import os
-import random
 import shutil
 import signal
-import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from helpers import processes
+from helpers.processes import wait_until
+from helpers.tables import thinned
 
 from mnistlab.runs import status
 from mnistlab.runs.environment import all_cores
@@ -25,7 +25,6 @@ from mnistlab.sweeps import manifest, records
 from mnistlab.sweeps.grid import plan
 from mnistlab.sweeps.launchers.joblib import shares
 from mnistlab.system import locks
-from mnistlab.system.errors import RequestError
 
 Command = Callable[..., Any]
 PROGRAM = [sys.executable, "-m", "mnistlab"]
@@ -95,6 +94,7 @@ data:
 """
 
 
+@pytest.mark.slow
 def test_an_experiment_may_hold_its_own_grid(command: Command) -> None:
     """Then it is a sweep without -m; what the command line says of a key comes after what the file says."""
     Path("own/experiment").mkdir(parents=True)
@@ -139,6 +139,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.slow
 def test_a_key_that_only_the_swept_options_have_is_theirs(command: Command) -> None:
     """The default model has no degree; all the models that are swept have one."""
     small = ("experiment=smoke", "report.plots=none", "data.limit=200", "hydra/launcher=basic", "hydra.sweep.dir=s")
@@ -149,6 +150,7 @@ def test_a_key_that_only_the_swept_options_have_is_theirs(command: Command) -> N
     assert result.err.startswith("mnistlab train: error: model.degree: unknown key; model=softmax has ")
 
 
+@pytest.mark.slow
 def test_experiments_that_are_swept_bring_the_model_of_a_setting(command: Command) -> None:
     words = ("data=digits", "data.limit=100", "report.plots=none", "hydra/launcher=basic", "hydra.sweep.dir=s")
     swept = "experiment=oxford/svm_rbf,oxford/svm_linear"
@@ -159,7 +161,7 @@ def test_experiments_that_are_swept_bring_the_model_of_a_setting(command: Comman
     assert "model.C2: unknown key" in wrong.err
 
 
-@pytest.mark.parametrize("override", REFUSED)
+@pytest.mark.parametrize("override", thinned(REFUSED, 3))
 def test_a_grid_that_does_not_compose_is_refused_before_the_first_job(override: str, command: Command) -> None:
     result = command("train", "-m", "seed=1,2", "hydra.sweep.dir=s", override)
     assert (result.status, result.out) == (2, "")
@@ -176,7 +178,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> Pa
     """A sweep of two learning rates and two seeds by the default launcher, as a process of its own."""
     place = tmp_path_factory.mktemp("finished")
     environment = {**os.environ, "MNISTLAB_CACHE": str(shared_cache)}
-    done = subprocess.run(
+    done = processes.run(
         [*PROGRAM, "train", "-m", *SMALL, "optimizer.lr=0.01,0.1", "seed=range(2)", "hydra.sweep.dir=s"],
         cwd=place,
         env=environment,
@@ -188,6 +190,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> Pa
     return place / "s"
 
 
+@pytest.mark.process
 def test_it_leaves_exactly_these_files(finished: Path) -> None:
     jobs = {f"{2 * i + s}_optimizer.lr={lr},seed={s}" for i, lr in enumerate((0.01, 0.1)) for s in (0, 1)}
     assert {path.name for path in finished.iterdir()} == jobs | {
@@ -199,6 +202,7 @@ def test_it_leaves_exactly_these_files(finished: Path) -> None:
     }
 
 
+@pytest.mark.process
 def test_the_table_has_a_row_a_job_with_what_varied_first(finished: Path) -> None:
     table = rows(finished)
     assert list(table[0]) == [
@@ -212,6 +216,7 @@ def test_the_table_has_a_row_a_job_with_what_varied_first(finished: Path) -> Non
         assert (row["state"], row["error"], int(row["parameters"])) == ("completed", "", 7850)
 
 
+@pytest.mark.process
 def test_the_console_says_how_it_is_launched_and_what_came_out(finished: Path) -> None:
     said = (finished.parent / "out.txt").read_text()
     at_once = min(4, all_cores())
@@ -222,30 +227,35 @@ def test_the_console_says_how_it_is_launched_and_what_came_out(finished: Path) -
     assert said.endswith("4 jobs: 4 completed\nsweep directory      s\n")
 
 
+@pytest.mark.process
 def test_every_picture_has_its_text_in_the_summary(finished: Path) -> None:
     summary = (finished / "summary.md").read_text()
     for path in (finished / "plots").glob("*.txt"):
         assert f"![{path.read_text().strip()}](plots/{path.stem}.png)" in summary
 
 
+@pytest.mark.process
 def test_hydras_own_record_names_the_overrides(finished: Path) -> None:
     saved = yaml.safe_load((finished / "multirun.yaml").read_text())
     assert saved["hydra"]["overrides"]["task"] == [*SMALL, "optimizer.lr=0.01,0.1", "seed=range(2)"]
 
 
+@pytest.mark.process
 def test_a_job_is_the_same_run_as_the_one_that_is_trained_alone(finished: Path, command: Command) -> None:
     assert command("train", *SMALL, "optimizer.lr=0.1", "seed=1", "hydra.run.dir=alone").status == 0
     job = finished / "3_optimizer.lr=0.1,seed=1"
     assert Path("alone/metrics.json").read_bytes() == (job / "metrics.json").read_bytes()
 
 
+@pytest.mark.process
+@pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["basic", "submitit_local", "ray"])
 def test_every_launcher_gives_the_same_bytes(launcher: str, finished: Path) -> None:
     package = launcher.partition("_")[0]
     if package != "basic" and find_spec(package) is None:
         pytest.skip(f"needs {package}: pip install 'mnistlab[{package}]'")
     overrides = [*SMALL, "optimizer.lr=0.01,0.1", "seed=1", f"hydra/launcher={launcher}", "hydra.sweep.dir=other"]
-    done = subprocess.run([*PROGRAM, "train", "-m", *overrides], capture_output=True, text=True)
+    done = processes.run([*PROGRAM, "train", "-m", *overrides], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     for mine, theirs in (
         ("0_optimizer.lr=0.01", "1_optimizer.lr=0.01,seed=1"),
@@ -272,6 +282,7 @@ def test_jobs_share_the_cores(
     assert shares({"n_jobs": n_jobs}, jobs) == expected
 
 
+@pytest.mark.process
 def test_a_sweep_does_not_write_into_another(finished: Path, command: Command) -> None:
     shutil.copytree(finished, "s")
     result = command("train", "-m", *SMALL, "seed=1,2", "hydra.sweep.dir=s")
@@ -358,18 +369,22 @@ def began(sweep: Path) -> dict[str, str]:
     }
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "damage",
-    [
-        lambda job: set_state(job, state="failed", error="of some kind"),
-        lambda job: set_state(job, state="interrupted"),
-        lambda job: set_state(job, state="running"),  # its process was killed
-        lambda job: set_state(job, config_hash="0123456789abcdef"),  # it was another experiment
-        lambda job: (job / "status.json").write_text("{"),
-        lambda job: (job / "metrics.json").write_text("{"),
-        lambda job: (job / "status.json").unlink(),
-        shutil.rmtree,
-    ],
+    thinned(
+        [
+            lambda job: set_state(job, state="failed", error="of some kind"),
+            lambda job: set_state(job, state="interrupted"),
+            lambda job: set_state(job, state="running"),  # its process was killed
+            lambda job: set_state(job, config_hash="0123456789abcdef"),  # it was another experiment
+            lambda job: (job / "status.json").write_text("{"),
+            lambda job: (job / "metrics.json").write_text("{"),
+            lambda job: (job / "status.json").unlink(),
+            shutil.rmtree,
+        ],
+        3,
+    ),
     ids=["failed", "interrupted", "killed", "other configuration", "damaged", "no metrics", "not begun", "gone"],
 )
 def test_resume_runs_what_is_not_completed_and_nothing_else(
@@ -387,6 +402,7 @@ def test_resume_runs_what_is_not_completed_and_nothing_else(
     assert {name for name in now if now[name] != started[name]} == {victim}
 
 
+@pytest.mark.process
 def test_an_earlier_attempt_leaves_no_file_behind(sweep: Path, command: Command) -> None:
     job = sweep / "0_optimizer.lr=0.01,seed=0"
     before = {path.relative_to(job) for path in job.rglob("*")}
@@ -398,6 +414,7 @@ def test_an_earlier_attempt_leaves_no_file_behind(sweep: Path, command: Command)
     assert {path.relative_to(job) for path in job.rglob("*")} == before
 
 
+@pytest.mark.process
 def test_failed_only_leaves_the_rest_alone(sweep: Path, command: Command) -> None:
     set_state(sweep / "0_optimizer.lr=0.01,seed=0", state="failed")
     shutil.rmtree(sweep / "2_optimizer.lr=0.1,seed=0")
@@ -406,6 +423,7 @@ def test_failed_only_leaves_the_rest_alone(sweep: Path, command: Command) -> Non
     assert states(sweep) == ["completed", "completed", "pending", "completed"]
 
 
+@pytest.mark.process
 def test_resuming_what_is_complete_writes_the_table_again_and_runs_nothing(sweep: Path, command: Command) -> None:
     started = began(sweep)
     shutil.rmtree(sweep / "plots")
@@ -414,6 +432,7 @@ def test_resuming_what_is_complete_writes_the_table_again_and_runs_nothing(sweep
     assert (sweep / "plots" / "ranking.png").exists()
 
 
+@pytest.mark.process
 def test_a_sweep_is_resumed_from_any_working_directory(finished: Path, tmp_path: Path, command: Command) -> None:
     copied = tmp_path / "elsewhere" / "s"
     shutil.copytree(finished, copied)
@@ -422,6 +441,7 @@ def test_a_sweep_is_resumed_from_any_working_directory(finished: Path, tmp_path:
     assert states(copied) == ["completed"] * 4
 
 
+@pytest.mark.process
 def test_a_running_sweep_is_not_resumed(sweep: Path, command: Command) -> None:
     with locks.held(sweep) as ours:
         assert ours
@@ -443,6 +463,7 @@ WRONG = {
 }
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("arguments", WRONG)
 def test_a_wrong_request_to_resume(arguments: tuple[str, ...], sweep: Path, command: Command) -> None:
     result = command("resume", *arguments)
@@ -468,42 +489,16 @@ def test_a_launcher_whose_package_is_missing_says_how_to_install_it(
 LONG = (*SMALL[:1], "model=mlp_1hidden", "trainer.threads=1", "report.plots=none", "trainer.epochs=300")
 
 
-@pytest.fixture
-def started() -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Start `mnistlab` as a process that is gone when the test ends."""
-    running: list[subprocess.Popen[str]] = []
-
-    def start(*arguments: str) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [*PROGRAM, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-        )
-        running.append(process)
-        return process
-
-    yield start
-    for process in running:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-
-
-def wait_for(what: Callable[[], Any], seconds: float = 60) -> Any:
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if found := what():
-            return found
-        time.sleep(0.05)
-    raise AssertionError("it did not happen")
-
-
 def running_jobs(sweep: Path) -> list[tuple[Path, int]]:
     found = [(path.parent, status.read(path.parent)) for path in sweep.glob("*/status.json")]
     return [(job, state.pid) for job, state in found if state.state == "running" and state.pid]
 
 
+@pytest.mark.process
+@pytest.mark.slow
 def test_a_killed_worker_is_a_row_with_the_reason_and_takes_no_other_with_it(started: Callable[..., Any]) -> None:
     process = started("train", "-m", *LONG, "seed=range(4)", "hydra.sweep.dir=s", "hydra.launcher.n_jobs=2")
-    job, pid = wait_for(lambda: running_jobs(Path("s")))[0]
+    job, pid = wait_until(lambda: running_jobs(Path("s")))[0]
     os.kill(pid, signal.SIGKILL)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 1
@@ -514,47 +509,71 @@ def test_a_killed_worker_is_a_row_with_the_reason_and_takes_no_other_with_it(sta
     assert err.splitlines()[-1].endswith("`mnistlab resume s --failed-only` runs them again")
 
 
+@pytest.mark.process
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_sweep_ends_with_its_table(number: int, expected: int, started: Callable[..., Any]) -> None:
     process = started("train", "-m", *LONG, "trainer.epochs=3000", "seed=range(4)", "hydra.sweep.dir=s")
-    wait_for(lambda: running_jobs(Path("s")))
+    wait_until(lambda: running_jobs(Path("s")))
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
     assert process.returncode == expected
     assert "jobs are completed; `mnistlab resume s` goes on" in out
     assert err == "mnistlab train: error: interrupted\n"
     assert set(states("s")) == {"interrupted", "pending"}
-    wait_for(lambda: not running_jobs(Path("s")), 10)
+    wait_until(lambda: not running_jobs(Path("s")), 10)
 
 
+@pytest.mark.process
+@pytest.mark.slow
 def test_when_the_sweep_is_killed_its_jobs_end_too(started: Callable[..., Any]) -> None:
     process = started("train", "-m", *LONG, "trainer.epochs=30000", "seed=range(2)", "hydra.sweep.dir=s")
-    job, pid = wait_for(lambda: running_jobs(Path("s")))[0]
+    job, pid = wait_until(lambda: running_jobs(Path("s")))[0]
     os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    wait_for(lambda: status.read(job).state == "interrupted", 10)
-    wait_for(lambda: not Path(f"/proc/{pid}").exists(), 20)
+    process.wait(60)
+    wait_until(lambda: status.read(job).state == "interrupted", 10)
+    wait_until(lambda: not Path(f"/proc/{pid}").exists(), 20)
 
 
-ROUNDS = int(os.environ.get("MNISTLAB_KILL_ROUNDS", "2"))
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> list[dict[str, str]]:
+    """The table of the sweep of FEW that nobody killed."""
+    place = tmp_path_factory.mktemp("undisturbed")
+    environment = {**os.environ, "MNISTLAB_CACHE": str(shared_cache)}
+    words = [*PROGRAM, "train", "-m", *FEW, "hydra.sweep.dir=s", "-q"]
+    processes.run(words, cwd=place, env=environment, check=True, capture_output=True)
+    return results(place / "s")
 
 
-@pytest.mark.parametrize("number", range(ROUNDS))
+def completed(sweep: Path) -> set[str]:
+    return {record.directory.name for record in records.of_sweep(sweep) if record.state.state == "completed"}
+
+
+FEW = ("model=softmax,mlp_1hidden", "seed=range(3)", "trainer.epochs=20", *SMALL[3:], SMALL[0])
+MOMENTS: dict[str, Callable[[], Any]] = {
+    "planned": lambda: Path("s/sweep.json").exists(),
+    "in the first job": lambda: running_jobs(Path("s")),
+    "after a job": lambda: Path("s/sweep.json").exists() and completed(Path("s")),
+}
+
+
+@pytest.mark.process
+@pytest.mark.slow
+@pytest.mark.parametrize(("moment", "kill"), list(zip(MOMENTS, (os.kill, os.killpg, os.kill), strict=True)))
 def test_a_killed_sweep_resumes_to_the_table_of_an_undisturbed_one(
-    number: int, started: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+    moment: str,
+    kill: Callable[[int, int], None],
+    started: Callable[..., Any],
+    undisturbed: list[dict[str, str]],
 ) -> None:
-    """At a random moment: in the imports, in a job, between two, in the table. No completed job runs twice."""
-    grid = ("model=softmax,mlp_1hidden", "seed=range(6)", "trainer.epochs=20", *SMALL[3:], SMALL[0])
-    undisturbed = _undisturbed(tmp_path_factory, grid)
-    process = started("train", "-m", *grid, "hydra.sweep.dir=s")
-    time.sleep(random.Random(number).uniform(1.0, 7.0))
-    os.killpg(process.pid, signal.SIGKILL) if number % 2 else os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
-    if not Path("s/sweep.json").exists():  # nothing was written yet, so nothing can be resumed
-        with pytest.raises(RequestError, match="no sweep lies here"):
-            manifest.read(Path("s"))
-        return
-    done = {record.directory.name for record in records.of_sweep(Path("s")) if record.state.state == "completed"}
+    """Alone or with its workers. No completed job runs twice."""
+    process = started("train", "-m", *FEW, "hydra.sweep.dir=s")
+    wait_until(MOMENTS[moment], what=moment)
+    kill(process.pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+    wait_until(lambda: not running_jobs(Path("s")), what="the end of its workers")
+    done = completed(Path("s"))
+    assert len(done) < len(undisturbed), "it was killed too late to prove anything"
     before = began(Path("s"))
     resumed = started("resume", "s")
     out, err = resumed.communicate(timeout=240)
@@ -562,16 +581,3 @@ def test_a_killed_sweep_resumes_to_the_table_of_an_undisturbed_one(
     assert results(Path("s")) == undisturbed
     after = began(Path("s"))
     assert {name for name in done if after[name] != before[name]} == set()
-
-
-_known: dict[tuple[str, ...], list[dict[str, str]]] = {}
-
-
-def _undisturbed(factory: pytest.TempPathFactory, grid: tuple[str, ...]) -> list[dict[str, str]]:
-    if grid not in _known:
-        place = factory.mktemp("undisturbed")
-        subprocess.run(
-            [*PROGRAM, "train", "-m", *grid, "hydra.sweep.dir=s", "-q"], cwd=place, check=True, capture_output=True
-        )
-        _known[grid] = results(place / "s")
-    return _known[grid]

@@ -8,12 +8,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers import processes
+from helpers.processes import wait_until
+from helpers.tables import thinned
 
 optuna = pytest.importorskip("optuna", reason="needs optuna: pip install 'mnistlab[tune]'")
 
@@ -79,7 +81,7 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "message"), WRONG)
+@pytest.mark.parametrize(("arguments", "message"), thinned(WRONG, 2))
 def test_a_wrong_request_leaves_nothing(arguments: list[str], message: str, command: Command) -> None:
     result = command("tune", *arguments)
     assert (result.status, result.out) == (2, "")
@@ -92,7 +94,7 @@ def test_a_wrong_request_leaves_nothing(arguments: list[str], message: str, comm
 def searched(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> Path:
     """A search of eight trials of which some diverge, with the chosen configuration tested on two seeds."""
     place = tmp_path_factory.mktemp("searched")
-    done = subprocess.run(
+    done = processes.run(
         [
             *(*PROGRAM, "tune", "experiment=smoke", "report.plots=none", "trainer.threads=1", "optimizer=sgd,adam"),
             *("optimizer.lr=log(1e-3,1)", "model.hidden=choice([16],[32,16])", "trainer.epochs=4"),
@@ -113,6 +115,8 @@ def trials(search: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.process
+@pytest.mark.slow
 def test_a_search_leaves_exactly_these_files(searched: Path) -> None:
     names = {path.name for path in searched.iterdir()}
     assert names == {"tune.json", "study.sqlite3", "trials", "trials.csv", "tune.md", "plots", "chosen.json", "final"}
@@ -120,12 +124,16 @@ def test_a_search_leaves_exactly_these_files(searched: Path) -> None:
     assert {path.stem for path in (searched / "plots").iterdir()} == {"history", "importance"}
 
 
+@pytest.mark.process
+@pytest.mark.slow
 def test_no_trial_sees_the_test_part(searched: Path) -> None:
     for directory in (searched / "trials").iterdir():
         if (directory / "metrics.json").exists():
             assert json.loads((directory / "metrics.json").read_text())["test"] == {"n": 0}
 
 
+@pytest.mark.process
+@pytest.mark.slow
 def test_the_chosen_configuration_is_the_best_by_validation_and_is_tested_once_a_seed(searched: Path) -> None:
     rows = trials(searched)
     best = max((row for row in rows if row["state"] == "completed"), key=lambda row: float(row["validation.accuracy"]))
@@ -139,6 +147,8 @@ def test_the_chosen_configuration_is_the_best_by_validation_and_is_tested_once_a
         assert record.metrics["test"]["n"] > 0
 
 
+@pytest.mark.process
+@pytest.mark.slow
 def test_the_value_of_a_trial_is_that_of_the_weights_it_kept(searched: Path) -> None:
     for row in trials(searched):
         if row["state"] == "completed":
@@ -146,6 +156,8 @@ def test_the_value_of_a_trial_is_that_of_the_weights_it_kept(searched: Path) -> 
             assert float(row["validation.accuracy"]) == pytest.approx(metrics["validation"]["accuracy"])
 
 
+@pytest.mark.process
+@pytest.mark.slow
 def test_the_console_names_what_was_chosen(searched: Path) -> None:
     said = (searched.parent / "out.txt").read_text()
     assert "tune    8 trials over optimizer, optimizer.lr, model.hidden, by validation.accuracy\n" in said
@@ -180,6 +192,7 @@ def test_the_best_is_the_first_of_equals_and_never_a_pruned_one(tmp_path: Path) 
     assert best is not None and best.number == 1
 
 
+@pytest.mark.slow
 def test_a_trial_behind_the_median_is_stopped(command: Command) -> None:
     """With a rate of 1e-6 nothing is learned: after five trials such a one, or another slow one, ends early."""
     arguments = [*SMALL, "trainer.epochs=6", "--jobs", "1", "--trials", "12", "--seeds", "1", "--to", "s"]
@@ -189,6 +202,7 @@ def test_a_trial_behind_the_median_is_stopped(command: Command) -> None:
     assert json.loads((Path("s/trials") / stopped[0]["trial"] / "status.json").read_text())["state"] == "pruned"
 
 
+@pytest.mark.slow
 def test_one_worker_repeats_the_same_search(command: Command) -> None:
     for place in ("a", "b"):
         arguments = ("optimizer.lr=log(1e-3,1)", "--jobs", "1", "--trials", "3", "--seeds", "1", "--to", place)
@@ -197,6 +211,7 @@ def test_one_worker_repeats_the_same_search(command: Command) -> None:
     assert tried[0] == tried[1]
 
 
+@pytest.mark.slow
 def test_a_search_goes_on_for_more_trials(command: Command) -> None:
     assert command("tune", *SMALL, "optimizer.lr=log(1e-3,1)", "--trials", "2", "--seeds", "1", "--to", "s").status == 0
     before = trials(Path("s"))
@@ -206,28 +221,28 @@ def test_a_search_goes_on_for_more_trials(command: Command) -> None:
     assert after[:2] == before
 
 
+@pytest.mark.process
+@pytest.mark.slow
 def test_an_interrupted_search_names_the_command_that_goes_on() -> None:
     arguments = ("optimizer.lr=log(1e-3,1)", "trainer.epochs=3000", "--trials", "4", "--to", "s")
     process = subprocess.Popen([*PROGRAM, "tune", *SMALL, *arguments], stdout=subprocess.PIPE, text=True)
-    until = time.monotonic() + 60
-    while time.monotonic() < until and not list(Path("s/trials").glob("*/status.json") if Path("s").exists() else ()):
-        time.sleep(0.05)
+    wait_until(lambda: list(Path("s/trials").glob("*/status.json")), what="the first trial")
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 130
     assert out.endswith("interrupted; `mnistlab tune --resume s` goes on\n")
 
 
+@pytest.mark.process
+@pytest.mark.slow
 def test_a_killed_search_goes_on_where_it_was(command: Command) -> None:
     arguments = ("optimizer.lr=log(1e-3,1)", "trainer.epochs=40", "--trials", "4", "--seeds", "1", "--to", "s")
     process = subprocess.Popen(
         [*PROGRAM, "tune", *SMALL, *arguments], stdout=subprocess.DEVNULL, start_new_session=True
     )
-    until = time.monotonic() + 60
-    while time.monotonic() < until and not list(Path("s/trials").glob("*/status.json") if Path("s").exists() else ()):
-        time.sleep(0.05)
+    wait_until(lambda: list(Path("s/trials").glob("*/status.json")), what="the first trial")
     os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    process.wait(60)
     assert command("tune", "--resume", "s").status == 0
     assert len(trials(Path("s"))) == 4
     assert {row["state"] for row in trials(Path("s"))} <= {"completed", "pruned"}

@@ -38,6 +38,7 @@ def another_process(directory: Path) -> Iterator[tuple[subprocess.Popen[str], st
             process.kill()
 
 
+@pytest.mark.process
 def test_a_second_holder_is_refused_and_the_first_keeps_it(tmp_path: Path) -> None:
     with held(tmp_path) as ours:
         assert ours
@@ -57,6 +58,7 @@ def test_a_directory_is_free_when_its_holder_fails(tmp_path: Path) -> None:
     assert not is_held(tmp_path)
 
 
+@pytest.mark.process
 def test_a_directory_is_free_when_its_process_is_killed(tmp_path: Path) -> None:
     with another_process(tmp_path) as (process, said):
         assert said == "True"
@@ -64,7 +66,7 @@ def test_a_directory_is_free_when_its_process_is_killed(tmp_path: Path) -> None:
         with held(tmp_path) as ours:
             assert not ours
         process.kill()
-        process.wait()
+        process.wait(60)
         assert not is_held(tmp_path)
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.tables import thinned
 
 from mnistlab.system import console
 from mnistlab.training.loop import Epoch, History
@@ -81,7 +82,7 @@ def on_a_terminal(words: Sequence[str], width: int, interrupt_at: str = "", **en
         pass
     finally:
         os.close(ours)
-    return Screen(child.wait(), text.decode())
+    return Screen(child.wait(60), text.decode())
 
 
 def test_a_curve_has_a_block_a_value_from_the_lowest_to_the_highest() -> None:
@@ -164,7 +165,8 @@ def test_a_line_that_is_too_wide_is_cut_between_words() -> None:
     )
 
 
-@pytest.mark.parametrize("width", [40, 80])
+@pytest.mark.process
+@pytest.mark.parametrize("width", thinned([40, 80], 2))
 def test_a_terminal_shows_table_and_bar_and_no_line_of_them_wraps(tmp_path: Path, width: int) -> None:
     screen = on_a_terminal([*TRAIN, "trainer.epochs=3"], width)
     assert screen.status == 0
@@ -179,6 +181,8 @@ def test_a_terminal_shows_table_and_bar_and_no_line_of_them_wraps(tmp_path: Path
     assert "\x1b" not in log.read_text()
 
 
+@pytest.mark.process
+@pytest.mark.slow
 def test_no_color_means_no_escape_code_at_all() -> None:
     screen = on_a_terminal([*TRAIN, "--json"], 80, NO_COLOR="1")
     assert screen.status == 0
@@ -186,6 +190,7 @@ def test_no_color_means_no_escape_code_at_all() -> None:
     assert "1/2    " in screen.text  # the table is there
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("moment", ["3/5000 ", "epoch    1/5000   0%"])
 def test_ctrl_c_leaves_the_cursor_on_a_line_of_its_own(moment: str) -> None:
     screen = on_a_terminal([*TRAIN, "trainer.epochs=5000"], 80, interrupt_at=moment)
