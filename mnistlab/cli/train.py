@@ -13,7 +13,7 @@ from hydra._internal.hydra import Hydra
 
 from mnistlab.config import compose, errors, options, safe_yaml
 from mnistlab.runs import pipeline, record
-from mnistlab.system import files, output
+from mnistlab.system import directories, files, output
 from mnistlab.system.errors import RequestError, fail, wants_traceback
 
 
@@ -77,7 +77,7 @@ def _refuse_used_directory(arguments: Sequence[str]) -> None:
         if (Path(value) / "status.json").exists():
             raise RequestError(f"{argument}: it already holds a run; choose another directory, or remove it")
         if not Path(value).exists():  # Hydra makes it, and if the request turns out wrong it goes again
-            compose.CLAIMED.add(Path(value).absolute())
+            directories.remember(Path(value))
 
 
 def _asks_for_many(overrides: Sequence[str], config_dir: str | None) -> bool:

@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from threadpoolctl import threadpool_limits
 
-from mnistlab.config import compose, report, schema
+from mnistlab.config import report, schema
 from mnistlab.data.augmentation import NoAugment
 from mnistlab.data.dataset import Dataset
 from mnistlab.data.loading import load
@@ -32,7 +32,7 @@ from mnistlab.runs.status import Status
 from mnistlab.runs.status import read as read_status
 from mnistlab.runs.tracking import base, dispatcher
 from mnistlab.runs.training_run import Watch
-from mnistlab.system import console, files
+from mnistlab.system import console, directories, files
 from mnistlab.system.console import LOG, RESULT
 from mnistlab.system.errors import Pruned, RequestError, RunError
 from mnistlab.system.locks import held
@@ -400,7 +400,7 @@ def _message(error: BaseException, run: Path) -> str:
 def _forget(run: Path) -> bool:
     """Remove a directory that was made for this run and in which nothing has happened, and then empty folders above."""
     nothing = {".hydra", "status.json", "train.log"}
-    if run.absolute() not in compose.CLAIMED or not {path.name for path in run.iterdir()} <= nothing:
+    if not directories.is_ours(run) or not {path.name for path in run.iterdir()} <= nothing:
         return False
     console.stop()
     shutil.rmtree(run, ignore_errors=True)
