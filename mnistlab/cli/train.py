@@ -12,7 +12,7 @@ import hydra
 from hydra._internal.hydra import Hydra
 
 from mnistlab.config import compose, errors, options, safe_yaml
-from mnistlab.runs import pipeline, record
+from mnistlab.runs import lifecycle, record
 from mnistlab.system import directories, files, output
 from mnistlab.system.errors import RequestError, fail, wants_traceback
 
@@ -34,10 +34,10 @@ def main(arguments: list[str]) -> int:
         return runner.train(flags.overrides, flags.config_dir, fail_fast)
     if fail_fast:
         raise RequestError("--fail-fast: one run has no others to stop; it goes with -m")
-    outcomes: list[pipeline.Outcome] = []
+    outcomes: list[lifecycle.Outcome] = []
 
     def task(cfg: Any) -> None:
-        outcomes.append(pipeline.task(cfg))
+        outcomes.append(lifecycle.task(cfg))
 
     sys.argv = ["mnistlab", *overrides]
     # Hydra composes everything once more only to see whether a file says hydra.mode; that is known by now

@@ -11,7 +11,8 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from mnistlab.config.tracking import NoTracking
-from mnistlab.runs import environment, pipeline, saved_config, status
+from mnistlab.runs import environment, lifecycle, saved_config, status
+from mnistlab.runs.pipeline import RunContext
 from mnistlab.runs.resume import conclude, started_in, threads_of
 from mnistlab.system import directories, files
 from mnistlab.system.errors import RequestError
@@ -82,8 +83,8 @@ def repeat(place: str, to: str | None, quiet: bool, command: tuple[str, ...]) ->
         cfg.report.console = "quiet"
     new = _claim(to)
     shown = files.shown(new)
-    context = pipeline.RunContext(new, command, described, started_in(about), threads=threads_of(about))
-    conclude(pipeline.carry_out(cfg, context))
+    context = RunContext(new, command, described, started_in(about), threads=threads_of(about))
+    conclude(lifecycle.carry_out(cfg, context))
     return Repetition(
         place,
         shown,

@@ -103,7 +103,8 @@ def _classes(folder: Path, source: str | None) -> dict[str, list[Path]]:
                 raise RequestError(f"the name {path.name!a} in {folder.name}/ is no text; rename it", **setting)
         if not files:
             raise RequestError(
-                f"the class folder {name!r} holds no image ({suffixes_text()}); put images there or remove it", **setting
+                f"the class folder {name!r} holds no image ({suffixes_text()}); put images there or remove it",
+                **setting,
             )
     return images
 
