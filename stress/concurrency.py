@@ -34,7 +34,7 @@ START = """
 import sys, time
 from mnistlab import cli
 from mnistlab.config import compose
-from mnistlab.runs import pipeline
+from mnistlab.runs import lifecycle
 time.sleep(max(0, float(sys.argv[1]) - time.time()))
 cli.main(sys.argv[2:])
 """

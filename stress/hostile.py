@@ -186,7 +186,7 @@ def warm() -> None:
     import importlib
 
     for name in (
-        "runs.pipeline",
+        "runs.lifecycle",
         "sweeps.runner",
         "cli.evaluate",
         "cli.compare",

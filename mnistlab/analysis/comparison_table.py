@@ -6,16 +6,16 @@ import math
 from collections.abc import Sequence
 
 from mnistlab.analysis.compare import Comparison, points, shown
+from mnistlab.reporting import tables
 from mnistlab.statistics.intervals import Mean
 from mnistlab.system import files
 from mnistlab.system.flatten import as_text
 
 VERDICTS = 10  # pairs that are not distinguishable, of many, on the terminal
-Table = tuple[list[str], list[list[str]]]
 ONLY = "(all runs)"  # what a single group is called, since nothing tells it from others
 
 
-def table(comparison: Comparison) -> Table:
+def table(comparison: Comparison) -> tables.Table:
     """Return header and rows: the settings that differ, the number of runs, and each metric with its interval."""
     metrics = list(comparison.means[0])
     keys = list(comparison.groups[0].settings) or [ONLY]
@@ -41,27 +41,11 @@ def legend(comparison: Comparison) -> str:
     return "Means over the seeds with 95 % t-intervals" if several else ""
 
 
-def as_lines(table: Table) -> str:
-    """Return a table with aligned columns."""
-    header, rows = table
-    widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
-    return "\n".join(
-        "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in (header, *rows)
-    )
-
-
-def as_markdown(table: Table) -> str:
-    """Return a table in Markdown."""
-    header, rows = table
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in lines)
-
-
 def text(comparison: Comparison, most: int = 40) -> str:
     """Return table, verdicts and warnings for the terminal; of many verdicts first those that found something."""
     header, rows = table(comparison)
     more = f"... {len(rows) - most:,} more" if len(rows) > most else ""
-    parts = [as_lines((header, rows[:most])) + ("\n" + more if more else ""), *_notes(comparison)]
+    parts = [tables.text((header, rows[:most])) + ("\n" + more if more else ""), *_notes(comparison)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -70,7 +54,7 @@ def markdown(comparison: Comparison) -> str:
     verdicts = "\n".join(f"- {v.text}" for v in comparison.verdicts)
     warnings = "\n".join(f"> {warning}" for warning in comparison.warnings)
     what = f"{legend(comparison)}."
-    parts = (as_markdown(table(comparison)), what if len(what) > 1 else "", verdicts, warnings)
+    parts = (tables.markdown(table(comparison)), what if len(what) > 1 else "", verdicts, warnings)
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 from mnistlab.config import compose, schema
 from mnistlab.data.augmentation import NoAugment
 from mnistlab.data.loading import describe, load
-from mnistlab.reporting import plots
+from mnistlab.reporting import plots, tables
 from mnistlab.runs import artifacts, figures
 from mnistlab.system.random import stream
 
@@ -31,11 +32,11 @@ class DatasetSummary:
         for key, value in about["provenance"].items():
             if key not in ("name",) and value is not None:
                 lines.append(f"  {key:18}{_text(value)}")
-        width = max(5, *(len(row["class"]) for row in about["classes"]))
-        lines += ["", f"  {'class':{width}}  {'train':>7}  {'validation':>10}  {'test':>6}"]
-        for row in [*about["classes"], {"class": "all", **about["rows"]}]:
-            lines.append(f"  {row['class']:{width}}  {row['train']:>7,}  {row['validation']:>10,}  {row['test']:>6,}")
-        return "\n".join([*lines, "", f"pictures: {', '.join(map(str, self.pictures))}"])
+        header = ("class", "  train", "validation", "  test")  # as wide as 99,999 and 9,999 images need
+        classes = [*about["classes"], {"class": "all", **about["rows"]}]
+        rows = [(row["class"], *(f"{row[part]:,}" for part in PARTS)) for row in classes]
+        counts = textwrap.indent(tables.text((header, rows), right=(1, 2, 3)), "  ")
+        return "\n".join([*lines, "", counts, "", f"pictures: {', '.join(map(str, self.pictures))}"])
 
 
 def of(overrides: Sequence[str], folder: Path | None = None) -> DatasetSummary:

@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from mnistlab.models.ensemble import disagreement, mean_disagreement, mean_proba
 from mnistlab.runs.environment import environment
 from mnistlab.runs.saved_run import MODEL, SavedRun, display_names
 from mnistlab.runs.status import Status
-from mnistlab.system import console, files, output
+from mnistlab.system import console, directories, files, output
 from mnistlab.system.console import LOG, RESULT
 from mnistlab.system.errors import RequestError, RunError
 from mnistlab.system.random import stream
@@ -53,19 +52,11 @@ def refuse_place(to: str | None, runs: Sequence[SavedRun]) -> None:
 
 def claim(to: str | None, runs: Sequence[SavedRun]) -> Path:
     """Make the directory of the evaluation, ``to`` or one named by time and run; no other process can have it too."""
+    if to is not None:
+        return directories.named(Path(to), f"--to {to}", marker="status.json")
     names = display_names(runs)
-    try:
-        if to is None:
-            more = f"_and_{len(names) - 1}_more" if len(names) > 1 else ""
-            now = datetime.now().astimezone().strftime("%Y-%m-%d_%H-%M-%S-%f")
-            return Path(compose.claim(f"outputs/evaluate/{now}_{compose.slug(names[0], 60)}{more}"))
-        place = Path(to)
-        place.mkdir(parents=True, exist_ok=True)
-        (place / "status.json").touch(exist_ok=False)
-    except OSError as error:
-        place_named = f"--to {to}" if to else str(error.filename)
-        raise RequestError(f"{place_named}: {error.strerror}; choose another place with --to DIR") from None
-    return place
+    more = f"_and_{len(names) - 1}_more" if len(names) > 1 else ""
+    return directories.by_time("outputs/evaluate", f"{compose.slug(names[0], 60)}{more}")
 
 
 def evaluate(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from mnistlab.config.schema import Experiment
 from mnistlab.nn.architectures import Model
 from mnistlab.reporting import plots
 from mnistlab.runs import pipeline
-from mnistlab.system import files
+from mnistlab.system import directories, files
 from mnistlab.system.errors import RequestError, RunError
 from mnistlab.training.components import RandomStreams
 from mnistlab.training.lr_range_test import Suggestion, losses, smoothed, suggest
@@ -83,14 +82,7 @@ def _write(folder: Path, rates: np.ndarray, found: np.ndarray, smooth: np.ndarra
 
 
 def _folder(to: str | None) -> Path:
-    try:
-        if to is None:
-            now = datetime.now().astimezone().strftime("%Y-%m-%d_%H-%M-%S-%f")
-            return Path(compose.claim(f"outputs/lr-find/{now}"))
-        folder = Path(to)
-        folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()):
-            raise RequestError(f"--to {to}: there is something in it already; choose a new or an empty directory")
-    except OSError as error:
-        raise RequestError(f"{to or error.filename}: {error.strerror}; choose another place with --to DIR") from None
-    return folder
+    if to is None:
+        return directories.by_time("outputs/lr-find")
+    not_empty = "there is something in it already; choose a new or an empty directory"
+    return directories.named(Path(to), f"--to {to}", not_empty=not_empty)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from mnistlab.nn import summary
+from mnistlab.reporting import tables
 from mnistlab.system.errors import RequestError
 
 if TYPE_CHECKING:
@@ -64,14 +65,14 @@ def summary_of(data: Outline, network: Network, batch: int) -> dict[str, Any]:
 def table(about: dict[str, Any]) -> str:
     """Return a summary as a table with what its columns mean."""
     data = about["data"]
-    rows = [("", "layer", "output", "parameters", "MFLOP", "output, bytes")]
+    header = ("", "layer", "output", "parameters", "MFLOP", "output, bytes")
+    rows = []
     for row in about["layers"]:
         place = str(row["layer"]) if row["layer"] else ""
         named = f"{row['kind']}  {summary.settings_text(row)}".rstrip()
         rows.append((place, named, summary.shape_text(row), *_numbers(row)))
     rows.append(("", "all", "", *_numbers(about)))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(map(_aligned, row, widths, range(6))).rstrip() for row in rows]
+    lines = tables.text((header, rows), right=(0, 3, 4, 5)).split("\n")
     lines.insert(-1, "-" * max(map(len, lines)))
     height, width = data["image_shape"]
     return "\n".join(
@@ -90,7 +91,3 @@ def table(about: dict[str, Any]) -> str:
 
 def _numbers(row: dict[str, Any]) -> tuple[str, str, str]:
     return f"{row['parameters']:,}", f"{row['flop'] / 1e6:,.3f}", f"{row['output_bytes']:,}"
-
-
-def _aligned(cell: str, width: int, column: int) -> str:
-    return cell.ljust(width) if column in (1, 2) else cell.rjust(width)

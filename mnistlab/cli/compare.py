@@ -46,7 +46,7 @@ def main(arguments: Sequence[str]) -> int:
     from mnistlab.analysis import comparison_table
     from mnistlab.analysis.compare import as_json, compare
     from mnistlab.sweeps import records
-    from mnistlab.system import files
+    from mnistlab.system import directories, files
 
     found = compare(records.of_paths(paths), given.get("--metric"), given.get("--baseline"))
     forms = {
@@ -56,11 +56,8 @@ def main(arguments: Sequence[str]) -> int:
         "json": lambda: json.dumps(as_json(found), indent=2, allow_nan=False, ensure_ascii=False) + "\n",
     }
     if "--to" in given:
-        folder = Path(given["--to"])
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except (FileExistsError, NotADirectoryError):
-            raise RequestError(f"--to {folder}: a file is in the way; name a directory") from None
+        path = Path(given["--to"])
+        folder = directories.named(path, f"--to {path}", in_the_way=directories.IN_THE_WAY)
         for name, content in (("compare.csv", "csv"), ("compare.md", "markdown"), ("compare.json", "json")):
             files.write(folder / name, forms[content]())
     output.show(as_json(found), forms[form]().rstrip("\n"))

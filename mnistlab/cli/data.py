@@ -37,23 +37,20 @@ def main(arguments: list[str]) -> int:
 def list_datasets(arguments: list[str]) -> int:
     """Print a table of the datasets."""
     from mnistlab.data.sources.published import catalogue
+    from mnistlab.reporting import tables
 
     if arguments:
         raise RequestError(f"{arguments[0]}: `mnistlab data list` takes no arguments but --json")
-    rows = catalogue()
-    table = [("data=", "training + test", "classes", "what", "where")]
-    for row in rows:
+    datasets = catalogue()
+    rows = []
+    for row in datasets:
         size = f"{row['train']:,} + {row['test']:,}"
         where = row["found"] or f"not here; `mnistlab data fetch {row['name']}` downloads {_megabytes(row['download'])}"
-        table.append((row["name"], size, str(row["classes"]), row["what"], where))
-    widths = [max(len(line[i]) for line in table) for i in range(4)]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=False)) + "  " + line[4]
-        for line in table
-    ]
+        rows.append((row["name"], size, str(row["classes"]), row["what"], where))
+    table = tables.text((("data=", "training + test", "classes", "what", "where"), rows))
     own = "Own files: data=csv data.path=FILE, data=npz data.path=FILE, data=idx data.path=FOLDER, "
     own += "data=folder data.path=FOLDER"
-    output.show({"datasets": rows}, "\n".join([*lines, "", own]))
+    output.show({"datasets": datasets}, f"{table}\n\n{own}")
     return 0
 
 

@@ -12,8 +12,8 @@ import hydra
 from hydra._internal.hydra import Hydra
 
 from mnistlab.config import compose, errors, options, safe_yaml
-from mnistlab.runs import pipeline, record
-from mnistlab.system import files, output
+from mnistlab.runs import lifecycle, record
+from mnistlab.system import directories, files, output
 from mnistlab.system.errors import RequestError, fail, wants_traceback
 
 
@@ -34,10 +34,10 @@ def main(arguments: list[str]) -> int:
         return runner.train(flags.overrides, flags.config_dir, fail_fast)
     if fail_fast:
         raise RequestError("--fail-fast: one run has no others to stop; it goes with -m")
-    outcomes: list[pipeline.Outcome] = []
+    outcomes: list[lifecycle.Outcome] = []
 
     def task(cfg: Any) -> None:
-        outcomes.append(pipeline.task(cfg))
+        outcomes.append(lifecycle.task(cfg))
 
     sys.argv = ["mnistlab", *overrides]
     # Hydra composes everything once more only to see whether a file says hydra.mode; that is known by now
@@ -77,7 +77,7 @@ def _refuse_used_directory(arguments: Sequence[str]) -> None:
         if (Path(value) / "status.json").exists():
             raise RequestError(f"{argument}: it already holds a run; choose another directory, or remove it")
         if not Path(value).exists():  # Hydra makes it, and if the request turns out wrong it goes again
-            compose.CLAIMED.add(Path(value).absolute())
+            directories.remember(Path(value))
 
 
 def _asks_for_many(overrides: Sequence[str], config_dir: str | None) -> bool:

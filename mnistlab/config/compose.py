@@ -21,6 +21,7 @@ from mnistlab.config import hydra_guard
 from mnistlab.config.errors import one_line
 from mnistlab.config.options import folder, groups_in_lines
 from mnistlab.config.schema import GROUPS, Root
+from mnistlab.system import directories
 from mnistlab.system.errors import RequestError
 
 
@@ -30,7 +31,7 @@ def register(claiming: bool = True) -> None:
     store_schemas()
     OmegaConf.register_new_resolver("groups", groups_in_lines, replace=True)
     OmegaConf.register_new_resolver("slug", slug, replace=True)
-    OmegaConf.register_new_resolver("claim", claim if claiming else str, use_cache=True, replace=True)
+    OmegaConf.register_new_resolver("claim", directories.claim if claiming else str, use_cache=True, replace=True)
 
 
 @cache  # Hydra's store is one for the process, and filling it takes a third of a composition
@@ -41,27 +42,6 @@ def store_schemas() -> None:
     for group, schemas in GROUPS.items():
         for name, schema in schemas.items():
             store.store(group=f"schema/{group}", name=name, node=schema)
-
-
-CLAIMED: set[Path] = set()  # directories that this process made for its runs
-
-
-def claim(path: str) -> str:
-    """Make a directory that did not exist and return its path: ``path``, or ``path-2``, ``path-3``, ...
-
-    Two runs that start in the same microsecond thus never share one.
-    """
-    for attempt in range(1, 1000):
-        chosen = Path(path if attempt == 1 else f"{path}-{attempt}")
-        try:
-            chosen.mkdir(parents=True, exist_ok=False)
-        except FileExistsError:
-            if not chosen.exists():  # a part of the path is a file
-                raise
-            continue
-        CLAIMED.add(chosen.absolute())
-        return str(chosen)
-    raise RequestError("a thousand directories of this name exist; remove some", key="hydra.run.dir", value=path)
 
 
 def quoted(value: Path | str) -> str:

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 
 from mnistlab.analysis.compare import compare
-from mnistlab.analysis.comparison_table import Table
 from mnistlab.models.model_file import load_model
 from mnistlab.papers import runner, selection_bias
 from mnistlab.papers.results import Result, comparable
 from mnistlab.papers.spec import Paper
 from mnistlab.papers.tables import reported, with_interval
+from mnistlab.reporting.tables import Table
 from mnistlab.runs.record import Group
 from mnistlab.statistics.intervals import Mean, mean_of
 from mnistlab.system.random import stream

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mnistlab.analysis.comparison_table import Table, as_markdown
 from mnistlab.papers import extra_tables
 from mnistlab.papers.claims import Finding
 from mnistlab.papers.figures import Drawn
 from mnistlab.papers.results import Result
 from mnistlab.papers.spec import Figures, Paper
 from mnistlab.papers.tables import rows_of
+from mnistlab.reporting import tables
 
 LEGEND = """\
 Accuracies are in per cent. `ours` is the mean over the seeds with its 95 % interval; `a single run` the interval in
@@ -75,9 +75,9 @@ def _picture(one: Drawn, folder: Path) -> str:
     return f"[{one.path.name}]({link}): {alt}" if one.path.suffix == ".pdf" else f"![{alt}]({link})"
 
 
-def _table(table: Table) -> str:
+def _table(table: tables.Table) -> str:
     header, lines = table
-    return as_markdown((header, [[safe(cell) for cell in line] for line in lines]))
+    return tables.markdown((header, [[safe(cell) for cell in line] for line in lines]))
 
 
 def safe(text: str) -> str:

@@ -6,12 +6,12 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from mnistlab.analysis.comparison_table import Table, as_lines
 from mnistlab.papers import results, runner
 from mnistlab.papers.claims import Finding
 from mnistlab.papers.metrics import amount
 from mnistlab.papers.results import Result
 from mnistlab.papers.spec import Figures, Paper, Row
+from mnistlab.reporting import tables
 from mnistlab.statistics.intervals import Mean
 from mnistlab.system import files
 
@@ -33,7 +33,7 @@ CSV = [
 ]
 
 
-def rows_of(paper: Paper, found: Mapping[str, Result], near: Mapping[str, Result]) -> Table:
+def rows_of(paper: Paper, found: Mapping[str, Result], near: Mapping[str, Result]) -> tables.Table:
     """Return the table of a paper: a line a row and metric, below it the settings that come near the figure."""
     lines = []
     for row in paper.rows:
@@ -89,7 +89,7 @@ def told(figures: Figures, found: Mapping[str, Result], near: Mapping[str, Resul
     parts = []
     for paper in figures.papers:
         header, lines = rows_of(paper, found, near)
-        parts.append(f"{paper.title}\n\n" + as_lines((header, lines)))
+        parts.append(f"{paper.title}\n\n" + tables.text((header, lines)))
         parts += [
             "\n".join(
                 f"{f.label:18}  {f.claim.text}\n{'':20}{f.numbers}" for f in claims if f.claim.paper == paper.name

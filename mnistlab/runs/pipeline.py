@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import chdir, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 from threadpoolctl import threadpool_limits
 
-from mnistlab.config import compose, report, schema
+from mnistlab.config import schema
 from mnistlab.data.augmentation import NoAugment
 from mnistlab.data.dataset import Dataset
 from mnistlab.data.loading import load
@@ -27,36 +22,25 @@ from mnistlab.nn.architectures import Model
 from mnistlab.nn.network import Network
 from mnistlab.reporting import html
 from mnistlab.runs import artifacts, figures, html_report, paths, record, training_run
+from mnistlab.runs.announcement import announce
 from mnistlab.runs.environment import all_cores, environment, resumed
 from mnistlab.runs.status import Status
-from mnistlab.runs.status import read as read_status
 from mnistlab.runs.tracking import base, dispatcher
 from mnistlab.runs.training_run import Watch
 from mnistlab.system import console, files
 from mnistlab.system.console import LOG, RESULT
-from mnistlab.system.errors import Pruned, RequestError, RunError
-from mnistlab.system.locks import held
 from mnistlab.system.random import stream
-from mnistlab.system.signals import UNDIVIDED, Interrupted, deaf, unmistaken
+from mnistlab.system.signals import deaf
 from mnistlab.training import checkpoint
 from mnistlab.training.loop import History
 
-# What a run that is resumed writes again before it trains
-REWRITTEN = ("status.json", "environment.json", *(f".hydra/{name}.yaml" for name in ("config", "overrides", "hydra")))
 # What a tracker may store of a run beside its pictures
 SHARED = (
     *("metrics.json", "history.csv", "environment.json", ".hydra/config.yaml"),
     *("model.safetensors", "confusion_matrix.csv", html.NAME),
 )
 
-
-@dataclass
-class Outcome:
-    """How a run ended: its exit status, and the message where it failed."""
-
-    status: int = 0
-    message: str = ""
-    directory: Path | None = None
+Predict = Callable[[np.ndarray], np.ndarray]  # images (n, height, width) -> probabilities (n, classes)
 
 
 @dataclass(frozen=True)
@@ -79,155 +63,44 @@ class RunContext:
     threads: int | None = None
 
 
-def task(cfg: DictConfig, cores: int | None = None, watch: Watch | None = None, resumes: bool = False) -> Outcome:
-    """Carry out one experiment in the directory that Hydra made."""
-    hydra = HydraConfig.get()
-    words = OmegaConf.to_container(hydra.overrides.task, resolve=False)  # a word may be ${nonsense}
-    assert isinstance(words, list)
-    described = {
-        "hydra.yaml": OmegaConf.to_yaml(OmegaConf.masked_copy(HydraConfig.instance().cfg, "hydra")),  # type: ignore[arg-type]
-        "overrides.yaml": OmegaConf.to_yaml(hydra.overrides.task),
-    }
-    command = ("mnistlab", "train", *map(str, words))
-    directory = Path(hydra.runtime.output_dir)
-    return carry_out(cfg, RunContext(directory, command, described, Path.cwd(), cores, watch, resumes))
+@dataclass(frozen=True)
+class Prepared:
+    """An experiment with its data and its untrained network, and the checkpoint from which a resumed run goes on."""
+
+    experiment: schema.Experiment
+    dataset: Dataset
+    network: Network | None  # None: a model of scikit-learn
+    origin: checkpoint.Origin
+    saved: checkpoint.Checkpoint | None
 
 
-def carry_out(cfg: DictConfig, setting: RunContext) -> Outcome:
-    """Run one experiment. Every failure is an `Outcome`, never an exception.
-
-    A request that turns out wrong before training leaves nothing behind; a run that fails later keeps what it wrote.
-    """
-    run = setting.directory
-    with held(run) as ours:
-        if not ours and setting.resumes:
-            return Outcome(2, f"{files.shown(run)}: this run is running; wait for its end, or interrupt it")
-        if not ours or ((run / "status.json").exists() and not setting.resumes):  # nothing of it may be touched
-            return Outcome(2, f"hydra.run.dir={files.shown(run)}: it already holds a run; choose another directory")
-        return _guarded(cfg, setting)
-
-
-def _guarded(cfg: DictConfig, setting: RunContext) -> Outcome:
-    run = setting.directory
-    before = {path: path.read_bytes() for path in (run / name for name in REWRITTEN) if path.is_file()}
-    status = Status(run / "status.json", "", seconds=dict(read_status(run).seconds) if setting.resumes else {})
-    silent = setting.cores is not None
-    console.start("silent" if silent else "normal")
-    try:
-        with unmistaken():
-            _describe(run, cfg, setting.described)
-            made = schema.experiment(cfg)
-            if silent:
-                made.report.console = report.Console.quiet  # no bars either
-            status.config_hash = schema.config_hash(cfg)
-            status.write("running")
-            console.start("silent" if silent else made.report.console.value, run / "train.log")
-            _run(made, schema.deciding(cfg), setting, status)
-    except RequestError as error:
-        if setting.resumes and before and not silent:  # a wrong request to resume leaves the run as it was
-            for path, content in before.items():
-                files.write(path, content)
-            return Outcome(2, str(error))
-        if not silent and _forget(run):
-            return Outcome(2, str(error))
-        return Outcome(2, _failed(status, str(error), run).message)
-    except Pruned as stop:
-        status.write("pruned", str(stop))
-    except (RunError, OSError, MemoryError) as error:
-        return _failed(status, _message(error, run), run)
-    except KeyboardInterrupt as stop:
-        UNDIVIDED.waiting = False  # it has arrived
-        raise Interrupted(_interrupted(status, str(stop) or "interrupted", run)) from None
-    except Exception as error:
-        LOG.debug("traceback", exc_info=True)
-        shown = (
-            f"is in {files.shown(run / 'train.log')}"
-            if (run / "train.log").exists()
-            else "comes with HYDRA_FULL_ERROR=1"
-        )
-        message = f"{type(error).__name__}: {error}; the traceback {shown}"
-        outcome = _failed(status, message, run)
-        if os.environ.get("MNISTLAB_TRACEBACK") == "1":
-            raise
-        return outcome
-    finally:
-        console.stop()
-    return Outcome(0, "", run)
-
-
-def _describe(run: Path, cfg: DictConfig, others: Mapping[str, str]) -> None:
-    """Write .hydra as Hydra does, but never half a file, and with nothing left to be resolved."""
-    (run / ".hydra").mkdir(exist_ok=True)
-    try:
-        content = OmegaConf.to_yaml(cfg, resolve=True)
-    except OmegaConfBaseException:  # it is refused in a moment
-        content = OmegaConf.to_yaml(cfg)
-    for name, text in {**others, "config.yaml": content}.items():  # this last: with it the run can be resumed
-        files.write(run / ".hydra" / name, text)
-
-
-def _run(made: schema.Experiment, deciding: dict[str, Any], setting: RunContext, status: Status) -> None:
-    run, found = setting.directory, None
-    dispatcher.check(made.tracking)
-    if setting.resumes:
-        files.remove_unfinished(run)
-        if (run / checkpoint.NAME).exists() and not isinstance(made.model, SklearnModel):
-            found = checkpoint.load(run / checkpoint.NAME)
-        else:
-            LOG.info("resume  there is no checkpoint, so it starts again")
-    with status.timed("load"), chdir(setting.started_in):
-        dataset = load_data(made)
-        if setting.watch:
-            dataset = dataset.without_test()
-    network = None if isinstance(made.model, SklearnModel) else build(made, dataset)
-    threads = setting.threads or choose_threads(made, network, len(dataset.train), setting.cores)
-    origin = checkpoint.Origin(deciding, dataset.provenance.get("sha256"), found.origin.threads if found else threads)
-    threads = origin.threads
-    data = {"name": dataset.name, **dataset.provenance}
-    now = environment(made.seed, threads, data, list(setting.command), status.config_hash)
-    now |= {"directory": str(setting.started_in), "schemas": schema.schemas(made)}
-    if setting.resumes:
-        now = resumed(run / "environment.json", now)
-    files.write_json(run / "environment.json", now)
-    _announce(made, dataset, network, threads)
-    if network is None and (unused := schema.unused_by_sklearn(setting.command[2:])):
+def run(experiment: schema.Experiment, deciding: dict[str, Any], context: RunContext, status: Status) -> None:
+    """Carry out an experiment, from its data to its report, and write everything about it into its directory."""
+    run = context.directory
+    prepared = _prepare(experiment, deciding, context, status)
+    _write_environment(prepared, context, status)
+    network, threads = prepared.network, prepared.origin.threads
+    announce(experiment, prepared.dataset, network, threads)
+    if network is None and (unused := schema.unused_by_sklearn(context.command[2:])):
         LOG.warning("%s: a model of scikit-learn does not use this; it has its own ways", ", ".join(unused))
 
     def abandon() -> None:
-        message = _interrupted(status, "interrupted", run)
-        if setting.cores is None:
-            print(f"mnistlab {setting.command[1]}: error: {message}", file=sys.stderr, flush=True)  # noqa: T201
+        message = interrupted(status, "interrupted", run)
+        if context.cores is None:
+            print(f"mnistlab {context.command[1]}: error: {message}", file=sys.stderr, flush=True)  # noqa: T201
 
-    facts = _facts(made, setting)
+    facts = _facts(experiment, context)
     with (
         threadpool_limits(threads),
-        dispatcher.listening(made.tracking, facts) as listener,
+        dispatcher.listening(experiment.tracking, facts) as listener,
         nullcontext() if network else deaf(abandon),
     ):
         with status.timed("train"):
-            if network is None:
-                fitted = _fit(made, dataset, threads)
-                learned, predict = fitted.learned, fitted.predict
-            else:
-                learned = _train(made, dataset, network, setting, origin, found, listener)
-                predict = network.predict
+            learned, predict = _learn(prepared, context, listener)
         with status.timed("evaluate"):
-            if network:
-                model_file.save_model(run / "model.safetensors", network, dataset.class_names)
-            parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
-            predictions = {name: predict(part.images) for name, part in parts.items()}
-            summary = {
-                "config_hash": status.config_hash,
-                "data_sha256": dataset.provenance.get("sha256"),
-                "seed": made.seed,
-                "learner": "network" if network else "scikit-learn",
-                **learned,
-            }
-            metrics = artifacts.write_results(run, dataset, predictions, summary)
-            if network:
-                _write_inside(run, made, dataset, network, predictions["test"])
+            metrics = _evaluate(prepared, run, predict, status.config_hash, learned)
         with status.timed("plots"):
-            drawn = figures.draw(run, made.report.plots)
+            drawn = figures.draw(run, experiment.report.plots)
             html_report.write(run, status.seconds)
         listener.finish(metrics, [*(run / name for name in SHARED), *drawn])
     for path in drawn:
@@ -236,176 +109,169 @@ def _run(made: schema.Experiment, deciding: dict[str, Any], setting: RunContext,
     LOG.log(RESULT, "%s", console.result_block(metrics, files.shown(run)))
 
 
-def _train(
-    made: schema.Experiment,
-    dataset: Dataset,
-    network: Network,
-    setting: RunContext,
-    origin: checkpoint.Origin,
-    found: checkpoint.Checkpoint | None,
-    listener: dispatcher.TrackingDispatcher,
-) -> dict[str, Any]:
-    """Train a network, from the checkpoint that was found if one was; return what metrics.json says."""
-
-    def on_epoch(history: History) -> None:
-        listener.on_epoch(history)
-        if setting.watch:
-            setting.watch(history)
-
-    history = training_run.train(made, dataset, network, setting.directory, origin, found, on_epoch)
-    listener.on_epoch(history)  # of a run that was over when it was resumed
-    return training_run.learned(network, history)
-
-
-def _fit(made: schema.Experiment, dataset: Dataset, threads: int) -> Fitted:
-    """Fit a model of scikit-learn."""
-    assert isinstance(made.model, SklearnModel)
-    with schema.prefixed("model"):
-        fitted = Fitted(made.model, dataset, made.seed, threads)
-    for warning in fitted.warnings:
-        LOG.warning("%s", warning)
-    return fitted
-
-
-def _write_inside(
-    run: Path, made: schema.Experiment, dataset: Dataset, network: Network, predicted: np.ndarray
-) -> None:
-    """Write what the pictures of a network's inside are drawn from."""
-    if not isinstance(made.augment, NoAugment):
-        artifacts.write_augmented(run, dataset.train, made.augment, stream(made.seed, "augment"))
-    artifacts.write_maps(run, network, dataset, predicted, made.report)
-
-
-def _facts(made: schema.Experiment, setting: RunContext) -> base.Facts:
-    """Return what a tracker is told of a run before it trains."""
-    run = setting.directory.absolute()
-    told = {**record.read(run).settings, "seed": made.seed}
-    if isinstance(made.model, SklearnModel):
-        told = {key: value for key, value in told.items() if key.partition(".")[0] in schema.USED_BY_SKLEARN}
-    sweep = run.parent.name if (run.parent / paths.SWEEP).exists() else None
-    return base.Facts(run, setting.started_in, told, sweep, setting.resumes)
-
-
-def load_data(made: schema.Experiment) -> Dataset:
-    """Return the dataset of an experiment, and refuse what does not go with it."""
-    with schema.prefixed("data"):
-        dataset = load(made.data, stream(made.seed, "split"))
-    height, width = dataset.train.images.shape[1:]
-    with schema.prefixed("report"):
-        made.report.check(len(dataset.test))
-    if isinstance(made.model, SklearnModel):
-        with schema.prefixed("model"):
-            made.model.check(dataset.train.labels, height * width)
-        return dataset
-    with schema.prefixed("augment"):
-        made.augment.check(height, width)
-    with schema.prefixed("trainer"):
-        made.trainer.check(len(dataset.train), len(dataset.validation))
-    with schema.prefixed("schedule"):
-        made.schedule.start(made.trainer.epochs, 1)
-    return dataset
-
-
-def build(made: schema.Experiment, dataset: Dataset) -> Network:
-    """Return the initialised network of an experiment."""
-    assert isinstance(made.model, Model)
-    height, width = dataset.train.images.shape[1:]
-    with schema.prefixed("regularization"):
-        made.model.check(made.regularization)
-    with schema.prefixed("model"):
-        network = made.model.network(
-            (height, width), len(dataset.class_names), made.regularization, dataset.shift, dataset.scale
-        )
-    with schema.prefixed("trainer"):
-        made.trainer.check_network(network, len(dataset.train))
-    network.initialise(made.init, stream(made.seed, "init"))
-    return network
-
-
-def choose_threads(made: schema.Experiment, network: Network | None, n: int, cores: int | None = None) -> int:
-    """Return the number of BLAS threads: what ``trainer.threads`` says, or for auto one unless the layers are large.
-
-    Large layers get as many as there are ``cores``: those of the machine, or a job's share of them.
-    """
-    cores = cores or all_cores()
-    asked = made.trainer.threads
-    if asked != "auto":
-        return int(asked)
-    if network is None:
-        return cores
-    return cores if network.gains_from_threads(made.trainer.batch_of(n)) else 1
-
-
-def _announce(made: schema.Experiment, dataset: Dataset, network: Network | None, threads: int) -> None:
-    height, width = dataset.train.images.shape[1:]
-    sizes = " + ".join(
-        f"{len(part):,} {name}"
-        for name, part in (("training", dataset.train), ("validation", dataset.validation), ("test", dataset.test))
-        if len(part)
-    )
-    LOG.info("data    %s, %d x %d pixels, %d classes: %s", dataset.name, height, width, len(dataset.class_names), sizes)
-    LOG.debug("data from %s", dataset.provenance)
-    if isinstance(made.model, SklearnModel) or network is None:
-        settings = ", ".join(f"{name} {getattr(value, 'name', value)}" for name, value in asdict(made.model).items())
-        LOG.info("model   %s of scikit-learn, %s", type(made.model).__name__, settings)
-        LOG.info("train   seed %d, threads %d", made.seed, threads)
-        if isinstance(made.model, SklearnModel) and (guess := made.model.guess(len(dataset.train), height * width)):
-            LOG.warning("%s", guess)
-        return
-    if not isinstance(made.augment, NoAugment):
-        amounts = ", ".join(f"{name} {amount:g}" for name, amount in asdict(made.augment).items())
-        LOG.info("augment %s, %s", type(made.augment).__name__, amounts)
-    shapes = [
-        str(height * width),
-        *(str(shape[0]) for layer, shape in zip(network.layers, network.shapes, strict=True) if layer.weights()),
-    ]
-    LOG.info("model   %s, %s parameters", " - ".join(shapes), f"{network.theta.size:,}")
-    optimizer = type(made.optimizer).__name__
-    batch = made.trainer.batch_size if made.trainer.batch_size == "full" else f"of {made.trainer.batch_size}"
-    LOG.info(
-        "train   %s, lr %g, batches %s, %d epochs, seed %d, BLAS threads %d",
-        optimizer,
-        made.optimizer.lr,
-        batch,
-        made.trainer.epochs,
-        made.seed,
-        threads,
-    )
-
-
-def _failed(status: Status, message: str, run: Path) -> Outcome:
-    LOG.debug("failed: %s", message)
-    status.write_quietly("failed", message)
-    html_report.write_quietly(run)
-    return Outcome(1, message, run)
-
-
-def _interrupted(status: Status, how: str, run: Path) -> str:
+def interrupted(status: Status, how: str, run: Path) -> str:
+    """Record that a run was interrupted, and return the message that says how to go on."""
     LOG.debug("%s", how)
     status.write_quietly("interrupted", how)
     return f"{how}; `mnistlab resume {files.shown(run)}` goes on"
 
 
-def _message(error: BaseException, run: Path) -> str:
-    if isinstance(error, OSError):
-        place = files.shown(Path(error.filename)) if error.filename else "standard output, or a file of the run"
-        again = ", then go on with `mnistlab resume {}`" if (run / checkpoint.NAME).exists() else ""
-        cure = f"make room{again.format(files.shown(run))}, or choose another place with hydra.run.dir=DIR"
-        return f"{place}: {error.strerror or error}; {cure}"
-    if isinstance(error, MemoryError):
-        return f"out of memory ({error}); try a smaller trainer.batch_size or model"
-    return str(error)
+def _prepare(experiment: schema.Experiment, deciding: dict[str, Any], context: RunContext, status: Status) -> Prepared:
+    """Return the experiment with its data and network; a resumed one has the threads that it was begun with."""
+    dispatcher.check(experiment.tracking)
+    saved = _saved_checkpoint(experiment, context.directory) if context.resumes else None
+    with status.timed("load"), chdir(context.started_in):
+        dataset = load_data(experiment)
+        if context.watch:
+            dataset = dataset.without_test()
+    network = None if isinstance(experiment.model, SklearnModel) else build(experiment, dataset)
+    if saved:
+        threads = saved.origin.threads
+    else:
+        threads = context.threads or choose_threads(experiment, network, len(dataset.train), context.cores)
+    origin = checkpoint.Origin(deciding, dataset.provenance.get("sha256"), threads)
+    return Prepared(experiment, dataset, network, origin, saved)
 
 
-def _forget(run: Path) -> bool:
-    """Remove a directory that was made for this run and in which nothing has happened, and then empty folders above."""
-    nothing = {".hydra", "status.json", "train.log"}
-    if run.absolute() not in compose.CLAIMED or not {path.name for path in run.iterdir()} <= nothing:
-        return False
-    console.stop()
-    shutil.rmtree(run, ignore_errors=True)
-    for parent in run.parents:
-        if not parent.is_relative_to(Path.cwd()) or parent == Path.cwd() or any(parent.iterdir()):
-            break
-        parent.rmdir()
-    return True
+def _saved_checkpoint(experiment: schema.Experiment, run: Path) -> checkpoint.Checkpoint | None:
+    files.remove_unfinished(run)
+    if (run / checkpoint.NAME).exists() and not isinstance(experiment.model, SklearnModel):
+        return checkpoint.load(run / checkpoint.NAME)
+    LOG.info("resume  there is no checkpoint, so it starts again")
+    return None
+
+
+def _write_environment(prepared: Prepared, context: RunContext, status: Status) -> None:
+    experiment, dataset = prepared.experiment, prepared.dataset
+    data = {"name": dataset.name, **dataset.provenance}
+    command, path = list(context.command), context.directory / "environment.json"
+    about = environment(experiment.seed, prepared.origin.threads, data, command, status.config_hash)
+    about |= {"directory": str(context.started_in), "schemas": schema.schemas(experiment)}
+    files.write_json(path, resumed(path, about) if context.resumes else about)
+
+
+def _learn(
+    prepared: Prepared, context: RunContext, listener: dispatcher.TrackingDispatcher
+) -> tuple[Mapping[str, Any], Predict]:
+    """Fit the model; return what metrics.json says of it, and what predicts."""
+    if prepared.network is None:
+        fitted = _fit(prepared.experiment, prepared.dataset, prepared.origin.threads)
+        return fitted.learned, fitted.predict
+    return _train(prepared, prepared.network, context, listener), prepared.network.predict
+
+
+def _train(
+    prepared: Prepared, network: Network, context: RunContext, listener: dispatcher.TrackingDispatcher
+) -> dict[str, Any]:
+    """Train a network, from its checkpoint if there is one; return what metrics.json says."""
+
+    def on_epoch(history: History) -> None:
+        listener.on_epoch(history)
+        if context.watch:
+            context.watch(history)
+
+    experiment, dataset, origin, saved = prepared.experiment, prepared.dataset, prepared.origin, prepared.saved
+    history = training_run.train(experiment, dataset, network, context.directory, origin, saved, on_epoch)
+    listener.on_epoch(history)  # of a run that was over when it was resumed
+    return training_run.learned(network, history)
+
+
+def _fit(experiment: schema.Experiment, dataset: Dataset, threads: int) -> Fitted:
+    """Fit a model of scikit-learn."""
+    assert isinstance(experiment.model, SklearnModel)
+    with schema.prefixed("model"):
+        fitted = Fitted(experiment.model, dataset, experiment.seed, threads)
+    for warning in fitted.warnings:
+        LOG.warning("%s", warning)
+    return fitted
+
+
+def _evaluate(
+    prepared: Prepared, run: Path, predict: Predict, identity: str, learned: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Write the model and how well it predicts each part; return the metrics."""
+    experiment, dataset, network = prepared.experiment, prepared.dataset, prepared.network
+    if network:
+        model_file.save_model(run / "model.safetensors", network, dataset.class_names)
+    parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
+    predictions = {name: predict(part.images) for name, part in parts.items()}
+    summary = {
+        "config_hash": identity,
+        "data_sha256": dataset.provenance.get("sha256"),
+        "seed": experiment.seed,
+        "learner": "network" if network else "scikit-learn",
+        **learned,
+    }
+    metrics = artifacts.write_results(run, dataset, predictions, summary)
+    if network:
+        _write_inside(run, experiment, dataset, network, predictions["test"])
+    return metrics
+
+
+def _write_inside(
+    run: Path, experiment: schema.Experiment, dataset: Dataset, network: Network, predicted: np.ndarray
+) -> None:
+    """Write what the pictures of a network's inside are drawn from."""
+    if not isinstance(experiment.augment, NoAugment):
+        artifacts.write_augmented(run, dataset.train, experiment.augment, stream(experiment.seed, "augment"))
+    artifacts.write_maps(run, network, dataset, predicted, experiment.report)
+
+
+def _facts(experiment: schema.Experiment, context: RunContext) -> base.Facts:
+    """Return what a tracker is told of a run before it trains."""
+    run = context.directory.absolute()
+    settings = {**record.read(run).settings, "seed": experiment.seed}
+    if isinstance(experiment.model, SklearnModel):
+        settings = {key: value for key, value in settings.items() if key.partition(".")[0] in schema.USED_BY_SKLEARN}
+    sweep = run.parent.name if (run.parent / paths.SWEEP).exists() else None
+    return base.Facts(run, context.started_in, settings, sweep, context.resumes)
+
+
+def load_data(experiment: schema.Experiment) -> Dataset:
+    """Return the dataset of an experiment, and refuse what does not go with it."""
+    with schema.prefixed("data"):
+        dataset = load(experiment.data, stream(experiment.seed, "split"))
+    height, width = dataset.train.images.shape[1:]
+    with schema.prefixed("report"):
+        experiment.report.check(len(dataset.test))
+    if isinstance(experiment.model, SklearnModel):
+        with schema.prefixed("model"):
+            experiment.model.check(dataset.train.labels, height * width)
+        return dataset
+    with schema.prefixed("augment"):
+        experiment.augment.check(height, width)
+    with schema.prefixed("trainer"):
+        experiment.trainer.check(len(dataset.train), len(dataset.validation))
+    with schema.prefixed("schedule"):
+        experiment.schedule.start(experiment.trainer.epochs, 1)
+    return dataset
+
+
+def build(experiment: schema.Experiment, dataset: Dataset) -> Network:
+    """Return the initialised network of an experiment."""
+    assert isinstance(experiment.model, Model)
+    height, width = dataset.train.images.shape[1:]
+    with schema.prefixed("regularization"):
+        experiment.model.check(experiment.regularization)
+    with schema.prefixed("model"):
+        network = experiment.model.network(
+            (height, width), len(dataset.class_names), experiment.regularization, dataset.shift, dataset.scale
+        )
+    with schema.prefixed("trainer"):
+        experiment.trainer.check_network(network, len(dataset.train))
+    network.initialise(experiment.init, stream(experiment.seed, "init"))
+    return network
+
+
+def choose_threads(experiment: schema.Experiment, network: Network | None, n: int, cores: int | None = None) -> int:
+    """Return the number of BLAS threads: what ``trainer.threads`` says, or for auto one unless the layers are large.
+
+    Large layers get as many as there are ``cores``: those of the machine, or a job's share of them.
+    """
+    cores = cores or all_cores()
+    asked = experiment.trainer.threads
+    if asked != "auto":
+        return int(asked)
+    if network is None:
+        return cores
+    return cores if network.gains_from_threads(experiment.trainer.batch_of(n)) else 1

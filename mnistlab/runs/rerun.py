@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 
-from mnistlab.config import compose
 from mnistlab.config.tracking import NoTracking
-from mnistlab.runs import environment, pipeline, saved_config, status
+from mnistlab.runs import environment, lifecycle, saved_config, status
+from mnistlab.runs.pipeline import RunContext
 from mnistlab.runs.resume import conclude, started_in, threads_of
-from mnistlab.system import files
+from mnistlab.system import directories, files
 from mnistlab.system.errors import RequestError
 from mnistlab.system.flatten import as_text, flat
 
@@ -84,8 +83,8 @@ def repeat(place: str, to: str | None, quiet: bool, command: tuple[str, ...]) ->
         cfg.report.console = "quiet"
     new = _claim(to)
     shown = files.shown(new)
-    context = pipeline.RunContext(new, command, described, started_in(about), threads=threads_of(about))
-    conclude(pipeline.carry_out(cfg, context))
+    context = RunContext(new, command, described, started_in(about), threads=threads_of(about))
+    conclude(lifecycle.carry_out(cfg, context))
     return Repetition(
         place,
         shown,
@@ -135,11 +134,5 @@ def _text(path: Path) -> str:
 
 def _claim(to: str | None) -> Path:
     if to is None:
-        return Path(compose.claim(f"outputs/{datetime.now():%Y-%m-%d/%H-%M-%S-%f}_rerun")).absolute()
-    path = Path(to).absolute()
-    try:
-        path.mkdir(parents=True)
-    except FileExistsError:
-        raise RequestError(f"--to {to}: it is there already; name a new directory") from None
-    compose.CLAIMED.add(path)
-    return path
+        return directories.by_time("outputs", "rerun", separator="/").absolute()
+    return directories.named(Path(to).absolute(), f"--to {to}", exists="it is there already; name a new directory")

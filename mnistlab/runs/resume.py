@@ -11,7 +11,8 @@ from omegaconf import DictConfig
 
 from mnistlab.config import schema
 from mnistlab.models.sklearn import SklearnModel
-from mnistlab.runs import environment, pipeline, saved_config, status
+from mnistlab.runs import environment, lifecycle, saved_config, status
+from mnistlab.runs.pipeline import RunContext
 from mnistlab.system import files
 from mnistlab.system.errors import RequestError, RunError
 from mnistlab.training import checkpoint
@@ -39,7 +40,7 @@ def threads_of(about: dict[str, Any]) -> int | None:
     return threads if known else None
 
 
-def conclude(outcome: pipeline.Outcome) -> None:
+def conclude(outcome: lifecycle.Outcome) -> None:
     """Raise the error of a run that did not come to its end."""
     if outcome.status:
         kept = f" (what was written is kept in {files.shown(outcome.directory)})" if outcome.directory else ""
@@ -65,10 +66,8 @@ def resume(directory: Path, epochs: int | None, quiet: bool, command: tuple[str,
         return False
     if quiet:
         cfg.report.console = "quiet"
-    context = pipeline.RunContext(
-        directory, command, described, started_in(about), resumes=True, threads=threads_of(about)
-    )
-    conclude(pipeline.carry_out(cfg, context))
+    context = RunContext(directory, command, described, started_in(about), resumes=True, threads=threads_of(about))
+    conclude(lifecycle.carry_out(cfg, context))
     return True
 
 

@@ -42,7 +42,7 @@ def perform(job: Job, cores: int, watch: Callable[[History], None] | None = None
     How it ended is in its status.json. Raises `RunError` where not even that could be written. ``watch`` makes it a
     trial of a search, as `run.task` has it.
     """
-    from mnistlab.runs import pipeline  # here: the process that only watches needs no engine
+    from mnistlab.runs import lifecycle  # here: the process that only watches needs no engine
 
     version.setbase("1.3")
     try:
@@ -50,7 +50,7 @@ def perform(job: Job, cores: int, watch: Callable[[History], None] | None = None
         if not resumes:
             clear(job.directory)
         context = HydraContext(config_loader=None, callbacks=Callbacks())  # type: ignore[arg-type]  # nothing to compose
-        task = partial(pipeline.task, cores=cores, watch=watch, resumes=resumes)
+        task = partial(lifecycle.task, cores=cores, watch=watch, resumes=resumes)
         done = run_job(task, job.config, "hydra.sweep.dir", "hydra.sweep.subdir", context, configure_logging=False)
         outcome = done.return_value  # raises what the task raised
     except OSError as error:
@@ -112,6 +112,6 @@ def clear(directory: Path) -> None:
 
 def start_worker() -> int:
     """Import in a new worker all that a job needs, before there is one, and return the worker's process number."""
-    for name in ("mnistlab.runs.pipeline", "matplotlib.backends.backend_agg", "pandas", "sklearn.metrics", "jinja2"):
+    for name in ("mnistlab.runs.lifecycle", "matplotlib.backends.backend_agg", "pandas", "sklearn.metrics", "jinja2"):
         import_module(name)
     return os.getpid()

@@ -28,7 +28,7 @@ from mnistlab.sweeps.job import Job
 from mnistlab.sweeps.launchers.joblib import shares
 from mnistlab.sweeps.launchers.registry import LAUNCHERS
 from mnistlab.sweeps.manifest import Ledger
-from mnistlab.system import console, files, output
+from mnistlab.system import console, directories, files, output
 from mnistlab.system.console import HINT, RESULT
 from mnistlab.system.errors import RequestError, did_you_mean
 from mnistlab.system.locks import held
@@ -45,30 +45,20 @@ def train(overrides: Sequence[str], config_dir: str | None, fail_fast: bool) -> 
     planned = plan(overrides, config_dir)
     check_launcher(planned)
     directory = planned.directory
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise RequestError(
-            f"hydra.sweep.dir={files.shown(directory)}: a file is in the way; name a directory"
-        ) from None
+    place = files.shown(directory)
+    label, cure = f"hydra.sweep.dir={place}", "choose another place with hydra.sweep.dir=DIR"
+    directories.named(directory, label, in_the_way=directories.IN_THE_WAY, otherwise=cure)
     if (directory / manifest.NAME).exists():
-        place = files.shown(directory)
-        raise RequestError(
-            f"hydra.sweep.dir={place}: it already holds a sweep; `mnistlab resume {place}` goes on with it"
-        )
+        raise RequestError(f"{label}: it already holds a sweep; `mnistlab resume {place}` goes on with it")
     for job in planned.jobs:
         if job.directory.exists():
-            raise RequestError(
-                f"hydra.sweep.dir={files.shown(directory)}: {job.entry.directory} is there already; choose another"
-            )
+            raise RequestError(f"{label}: {job.entry.directory} is there already; choose another")
     entries = tuple(job.entry for job in planned.jobs)
     written = Ledger(directory, tuple(overrides), config_dir, str(Path.cwd()), entries)
     with held(directory):
         written.write()
         write_multirun(planned)
-        return Sweep(written, planned, "train", _is_quiet(overrides), files.shown(directory)).run(
-            planned.jobs, fail_fast
-        )
+        return Sweep(written, planned, "train", _is_quiet(overrides), place).run(planned.jobs, fail_fast)
 
 
 def resume(

@@ -10,6 +10,7 @@ from typing import Any
 
 from mnistlab.analysis import comparison_table
 from mnistlab.analysis.compare import Comparison, compare
+from mnistlab.reporting import tables
 from mnistlab.runs.record import Record
 from mnistlab.sweeps.manifest import Entry, Ledger
 from mnistlab.system import files
@@ -92,7 +93,7 @@ def _markdown(ledger: Ledger, records: Sequence[Record], comparison: Comparison 
         shown = ["-" if math.isnan(value) else f"{100 * value:.2f} %" for value in accuracies]
         settings = [setting(entry, record, key) for key in varied]
         rows.append([str(entry.number), *settings, record.state.state, *shown, f"{spent:.1f}" if spent else "-"])
-    parts += ["## Jobs", comparison_table.as_markdown((header, rows))]
+    parts += ["## Jobs", tables.markdown((header, rows))]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

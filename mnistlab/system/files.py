@@ -9,6 +9,7 @@ import re
 import stat
 import tempfile
 from collections.abc import Mapping, Sequence
+from csv import writer as csv_writer
 from pathlib import Path
 from typing import Any
 
@@ -85,13 +86,20 @@ def _bounded(path: Path) -> Path:
 
 def csv(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """Return a table as CSV text; NaN is an empty cell, floats have their shortest exact form."""
-    lines = [",".join(map(_cell, columns))]
-    lines += [
-        ",".join("" if isinstance(cell, float) and math.isnan(cell) else _cell(cell) for cell in row) for row in rows
-    ]
-    return "\n".join(lines) + "\n"
+    # Below Python 3.13 a lone "\r" is quoted only if it is a part of the terminator
+    writer = csv_writer(_Echo(), lineterminator="\r\n")
+    lines = (writer.writerow(map(_cell, row)) for row in (columns, *rows))
+    return "".join(line.removesuffix("\r\n") + "\n" for line in lines)
+
+
+class _Echo:
+    """A file whose `write` returns the text, as then does `writerow`."""
+
+    def write(self, text: str) -> str:
+        return text
 
 
 def _cell(cell: Any) -> str:
-    text = repr(cell) if isinstance(cell, float) else str(cell)
-    return '"' + text.replace('"', '""') + '"' if any(c in text for c in ',"\n\r') else text
+    if isinstance(cell, float):
+        return "" if math.isnan(cell) else repr(float(cell))
+    return str(cell)

@@ -401,11 +401,6 @@ def test_markdown_has_table_verdicts_and_warnings():
     )
 
 
-def test_a_bar_in_a_setting_does_not_end_a_cell_of_markdown():
-    header, rows = ["a|b"], [["c|d"]]
-    assert comparison_table.as_markdown((header, rows)) == "| a\\|b |\n| --- |\n| c\\|d |"
-
-
 def test_csv_has_plain_numbers():
     # 0.5 and 0.75: mean 0.625, sd 0.125 sqrt(2); half = t(0.975, 1) * 0.125 = 12.706205 * 0.125 = 1.588
     records = [*group({"m.hidden": [64, 32]}, [0.5, 0.75]), record(0, 0.25, {"m.hidden": [64]})]

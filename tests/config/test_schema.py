@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import fields
 
 import numpy as np
@@ -157,8 +156,3 @@ def test_every_schema_has_a_plain_default_for_every_field() -> None:
 )
 def test_slug_keeps_a_name_short_and_without_slashes(text: str, slug: str) -> None:
     assert compose.slug(text) == slug
-
-
-def test_claim_never_gives_a_directory_twice() -> None:
-    claimed: Sequence[str] = [compose.claim("day/run") for _ in range(4)]
-    assert claimed == ["day/run", "day/run-2", "day/run-3", "day/run-4"]

@@ -14,7 +14,7 @@ import scipy.linalg  # noqa: F401  its BLAS belongs to the environment, from the
 import yaml
 
 from mnistlab.config import compose, schema
-from mnistlab.runs import environment, pipeline, saved_config
+from mnistlab.runs import environment, lifecycle, saved_config
 from mnistlab.system.locks import held
 from mnistlab.training import checkpoint
 from mnistlab.training.loop import TrainingLoop
@@ -260,7 +260,7 @@ def test_what_is_damaged_or_hostile_is_one_error_and_the_run_stays_as_it_is(
     change(completed / "status.json", state="interrupted")
     damage, message = DAMAGE[case]
     damage(completed)
-    there = [name for name in pipeline.REWRITTEN if (completed / name).exists()]
+    there = [name for name in lifecycle.REWRITTEN if (completed / name).exists()]
     before = {name: (completed / name).read_bytes() for name in there}
     result = command("resume", "r", "trainer.epochs=6")
     assert result.status == 2
@@ -331,7 +331,7 @@ def test_the_jobs_of_a_sweep_go_on_from_their_checkpoints(command: Command, monk
 )
 def test_a_configuration_comes_back_as_it_was_composed(overrides: list[str]) -> None:
     composed = compose.compose(overrides)
-    pipeline._describe(Path(), composed, {})
+    lifecycle._describe(Path(), composed, {})
     Path("environment.json").write_text(json.dumps({"schemas": schema.schemas(schema.experiment(composed))}))
     again = saved_config.read(Path())
     assert schema.experiment(again) == schema.experiment(composed)

@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from mnistlab.data.dataset import Dataset, Split
 from mnistlab.data.loading import load, load_all
 from mnistlab.runs import artifacts
 from mnistlab.runs.environment import environment
-from mnistlab.system import files
+from mnistlab.system import directories, files
 from mnistlab.system.console import LOG
 from mnistlab.system.errors import RequestError
 from mnistlab.system.random import stream
@@ -92,25 +91,18 @@ def components_of(dataset: Dataset, part: Split, threads: int) -> Components:
 
 def refuse_place(to: str | None) -> None:
     """Refuse a place that is not an empty directory: nothing is ever overwritten."""
-    place = Path(to) if to is not None else None
-    if place is not None and place.exists() and (not place.is_dir() or any(place.iterdir())):
-        what = "it holds files already" if place.is_dir() else "a file is in the way"
-        raise RequestError(f"--to {to}: {what}; name a directory that is new or empty")
+    if to is not None:
+        cure = "name a directory that is new or empty"
+        not_empty, in_the_way = f"it holds files already; {cure}", f"a file is in the way; {cure}"
+        directories.refuse(Path(to), f"--to {to}", not_empty=not_empty, in_the_way=in_the_way)
 
 
 def claim(request: Request, name: str) -> Path:
     """Make the directory of the results, ``--to`` or one named by the time, and return it."""
     refuse_place(request.to)
-    try:
-        if request.to is None:
-            now = datetime.now().astimezone().strftime("%Y-%m-%d_%H-%M-%S-%f")
-            return Path(compose.claim(f"outputs/explore/{now}_{compose.slug(name, 60)}"))
-        place = Path(request.to)
-        place.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        named = f"--to {request.to}" if request.to else str(error.filename)
-        raise RequestError(f"{named}: {error.strerror}; choose another place with --to DIR") from None
-    return place
+    if request.to is not None:
+        return directories.named(Path(request.to), f"--to {request.to}")
+    return directories.by_time("outputs/explore", compose.slug(name, 60))
 
 
 def write_about(

@@ -14,10 +14,10 @@ import numpy as np
 from mnistlab.data import cache
 from mnistlab.data.dataset import Pool, Split, UserSource
 from mnistlab.data.idx_format import LARGEST, BadFileError
+from mnistlab.data.image_formats import is_image, natural_order, suffixes_text
 from mnistlab.data.paths import existing
 from mnistlab.system.errors import RequestError, whole
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".pgm", ".ppm", ".webp"}
 NOT_TEXT = r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]"  # control characters, and bytes that are no UTF-8
 MOST_PIXELS = 2**24  # of one image, before it is resized
 
@@ -89,12 +89,12 @@ def _classes(folder: Path, source: str | None) -> dict[str, list[Path]]:
     """Return the image files of each class folder; ``source`` is the path that was asked for."""
     setting = {"key": "path", "value": source}
     try:
-        groups = sorted((path for path in folder.iterdir() if path.is_dir() and path.name[0] != "."), key=_natural)
+        groups = sorted((path for path in folder.iterdir() if path.is_dir() and path.name[0] != "."), key=natural_order)
         if not groups:
             raise RequestError(
                 f"{folder.name}/ has no folders in it; one folder of images a class was expected", **setting
             )
-        images = {group.name: sorted(filter(_is_image, group.iterdir()), key=_natural) for group in groups}
+        images = {group.name: sorted(filter(_is_image_file, group.iterdir()), key=natural_order) for group in groups}
     except OSError as error:
         raise RequestError(f"{error.filename} cannot be read ({error.strerror}); check its rights", **setting) from None
     for name, files in images.items():
@@ -103,20 +103,14 @@ def _classes(folder: Path, source: str | None) -> dict[str, list[Path]]:
                 raise RequestError(f"the name {path.name!a} in {folder.name}/ is no text; rename it", **setting)
         if not files:
             raise RequestError(
-                f"the class folder {name!r} holds no image ({', '.join(sorted(SUFFIXES))});"
-                " put images there or remove it",
+                f"the class folder {name!r} holds no image ({suffixes_text()}); put images there or remove it",
                 **setting,
             )
     return images
 
 
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and path.name[0] != "." and path.is_file()
-
-
-def _natural(path: Path) -> tuple[bool, int, str]:
-    """Sort 2 before 10, and numbers before words."""
-    return (not path.stem.isdecimal(), int(path.stem) if path.stem.isdecimal() else 0, path.name)
+def _is_image_file(path: Path) -> bool:
+    return is_image(path) and path.is_file()
 
 
 def _read_all(folder: Path, files: Sequence[Path], size: int | None) -> tuple[np.ndarray, str]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mnistlab.system import files
+from mnistlab.system import directories, files
 from mnistlab.system.errors import RequestError
 
 if TYPE_CHECKING:
@@ -17,8 +17,9 @@ Contents = dict[str, bytes]  # of files, by name
 
 def write(folder: Path, contents: Contents) -> None:
     """Write the files; one that is there already and holds something else is left alone, and so are all."""
+    cure = "choose another place with --to"
+    directories.named(folder, str(folder), otherwise=cure)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         for name, content in contents.items():
             path = folder / name
             if path.exists() and not (path.is_file() and path.read_bytes() == content):
@@ -26,9 +27,7 @@ def write(folder: Path, contents: Contents) -> None:
         for name, content in contents.items():
             files.write(folder / name, content)
     except OSError as error:
-        raise RequestError(
-            f"{error.filename or folder}: {error.strerror or error}; choose another place with --to"
-        ) from None
+        raise RequestError(f"{error.filename or folder}: {error.strerror or error}; {cure}") from None
 
 
 def _onnx(network: Network, class_names: tuple[str, ...]) -> Contents:

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mnistlab.data.image_formats import is_image, natural_order, suffixes_text
 from mnistlab.system.errors import RequestError
 
 if TYPE_CHECKING:
     from PIL import Image
 
 STDIN = "-"
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".pgm", ".ppm", ".webp"}  # of files in folders
 MOST_PIXELS = 2**26  # an A4 page scanned at 600 dpi has 35 million, the largest telephones take 50 million
 MOST_BYTES = 2**28  # of a file
 FRUGAL = {"PNG", "JPEG", "MPO", "BMP", "GIF", "TIFF", "PPM"}  # unpacked once; WebP and others keep copies meanwhile
@@ -47,10 +47,10 @@ def expand(given: list[str]) -> list[str]:
     for name in given:
         path = Path(name)
         if name != STDIN and _is_folder(path):
-            inside = [file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and file.name[0] != "."]
+            inside = list(filter(is_image, path.iterdir()))
             if not inside:
-                raise RequestError(f"{name}: this folder holds no picture ({', '.join(sorted(SUFFIXES))})")
-            files += map(str, sorted(inside, key=_natural))
+                raise RequestError(f"{name}: this folder holds no picture ({suffixes_text()})")
+            files += map(str, sorted(inside, key=natural_order))
         else:
             files.append(name)
     if files.count(STDIN) > 1:
@@ -182,8 +182,3 @@ def _laid_on(paper: int, image: Image.Image) -> Image.Image:
     layered = image.convert("LA" if image.mode in ("L", "LA", "La") else "RGBA")
     below.alpha_composite(layered.convert("RGBA"))
     return below.convert("L")
-
-
-def _natural(path: Path) -> tuple[bool, int, str]:
-    """Sort 2 before 10, and numbers before words."""
-    return (not path.stem.isdecimal(), int(path.stem) if path.stem.isdecimal() else 0, path.name)

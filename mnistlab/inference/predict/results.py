@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mnistlab.inference.predict.preprocessing import Prepared, Style
+from mnistlab.reporting import tables
 
 if TYPE_CHECKING:
     from mnistlab.runs.saved_run import SavedRun
@@ -40,21 +41,14 @@ class Failed:
 
 def table(found: Sequence[Predicted], class_names: Sequence[str]) -> str:
     """Return a row a picture: the two likeliest classes with their probabilities, and what was done to the picture."""
-    rows = [("file", "class", "probability", "second", "probability", "taken")]
+    if not found:
+        return ""
+    rows = []
     for one in found:
         (first, p), *others = one.ranked(2)
         second, q = (plain(class_names[others[0][0]]), f"{others[0][1]:.4f}") if others else ("", "")
         rows.append((plain(one.file), plain(class_names[first]), f"{p:.4f}", second, q, one.prepared.done))
-    if len(rows) == 1:
-        return ""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if heading == "probability" else cell.ljust(width)
-            for cell, width, heading in zip(row, widths, rows[0], strict=True)
-        ).rstrip()
-        for row in rows
-    )
+    return tables.text((("file", "class", "probability", "second", "probability", "taken"), rows), right=(2, 4))
 
 
 def as_json(run: SavedRun, style: Style, found: Sequence[Predicted], failed: Sequence[Failed]) -> dict[str, Any]:

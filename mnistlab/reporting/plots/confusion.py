@@ -42,8 +42,8 @@ def confusion(
     from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 
     counts = np.asarray(matrix)
-    k, total = len(class_names), int(counts.sum())
-    if total == 0:
+    k = len(class_names)
+    if not counts.sum():
         return empty("Confusion matrix: there are no images.")
     share = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     values = share if normalised else counts
@@ -81,7 +81,12 @@ def confusion(
     bar.set_label("errors: % of the true class" if normalised else "errors: images")
     bar.ax.tick_params(labelsize=7.5)
 
-    right = int(np.trace(counts))
+    return Picture(figure, _in_words(counts, share, class_names, normalised))
+
+
+def _in_words(counts: np.ndarray, share: np.ndarray, class_names: Sequence[str], normalised: bool) -> str:
+    """Return what the matrix shows: how many images are right, and the three most frequent errors."""
+    k, total, right = len(class_names), int(counts.sum()), int(np.trace(counts))
     wrong = counts - np.diag(np.diag(counts))
     order = np.argsort(-wrong, axis=None, kind="stable")[:3]
     pairs = [divmod(int(i), k) for i in order if wrong.flat[i]]
@@ -89,8 +94,8 @@ def confusion(
         f"{plain(class_names[t])} taken for {plain(class_names[q])}: {_amount(wrong, share, t, q, normalised)}"
         for t, q in pairs
     )
-    said = f"Confusion matrix of {k} classes: {right:,} of {total:,} right ({100 * right / total:.2f} %)."
-    return Picture(figure, said + (f" Most frequent errors: {worst}." if worst else ""))
+    accuracy = f"Confusion matrix of {k} classes: {right:,} of {total:,} right ({100 * right / total:.2f} %)."
+    return accuracy + (f" Most frequent errors: {worst}." if worst else "")
 
 
 def _amount(wrong: np.ndarray, share: np.ndarray, truth: int, predicted: int, normalised: bool) -> str:

@@ -175,8 +175,6 @@ def occlusion(
     ``drops`` are (n, rows, columns): the probability of the prediction without the patch less that with it. Red marks
     what the prediction rests on, blue what speaks against it. One scale for all.
     """
-    from matplotlib.patches import Rectangle
-
     n = len(images)
     if n == 0:
         return empty("No mistakes: there is nothing to cover.")
@@ -198,23 +196,7 @@ def occlusion(
         row, column = divmod(i, across)
         x, y = 0.15 + column * (pair + gap), height - head - row * (tall + line + 0.1) - line - tall
         left, right = place(figure, x, y, wide, tall), place(figure, x + wide + 0.1, y, wide, tall)
-        left.imshow(images[i], cmap="gray", vmin=0, vmax=255, aspect="auto")
-        square = Rectangle((-0.5, -0.5), patch, patch, fill=False, ec=ORANGE, lw=1.2, clip_on=False, zorder=3)
-        left.add_patch(square)
-        right.imshow(images[i], cmap="gray_r", vmin=0, vmax=600, aspect="auto")
-        strength = np.abs(drops[i]) / largest
-        drawn = right.imshow(
-            drops[i],
-            cmap=_blue_to_red(),
-            vmin=-largest,
-            vmax=largest,
-            alpha=np.minimum(0.15 + strength, 0.8),
-            extent=(-0.5, w - 0.5, h - 0.5, -0.5),
-            aspect="auto",
-        )
-        for axes in (left, right):
-            axes.set(xticks=[], yticks=[])
-            axes.spines[:].set(visible=True, color=PALE)
+        drawn = _covered(left, right, images[i], drops[i], patch, largest)
         figure.text(x / width, (y + tall + 0.06) / height, label(class_names[int(truths[i])], 14), color=BLUE, size=8)
         said = f"{label(class_names[int(predictions[i])], 14)}  {probabilities[i]:.3f}"
         figure.text((x + wide + 0.1) / width, (y + tall + 0.06) / height, said, color=VERMILION, size=8)
@@ -225,6 +207,28 @@ def occlusion(
         figure,
         f"Occlusion of {_some(n, n, 'mistake')} with a patch of {patch} x {patch} pixels: covering part of the image "
         f"lowers the probability of the prediction {', '.join(worst)}.",
+    )
+
+
+def _covered(left: Axes, right: Axes, image: np.ndarray, drops: np.ndarray, patch: int, largest: float) -> AxesImage:
+    """Draw an image with the patch, and beside it the drops over the image; return these for the colour bar."""
+    from matplotlib.patches import Rectangle
+
+    h, w = image.shape
+    left.imshow(image, cmap="gray", vmin=0, vmax=255, aspect="auto")
+    left.add_patch(Rectangle((-0.5, -0.5), patch, patch, fill=False, ec=ORANGE, lw=1.2, clip_on=False, zorder=3))
+    right.imshow(image, cmap="gray_r", vmin=0, vmax=600, aspect="auto")
+    for axes in (left, right):
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set(visible=True, color=PALE)
+    return right.imshow(
+        drops,
+        cmap=_blue_to_red(),
+        vmin=-largest,
+        vmax=largest,
+        alpha=np.minimum(0.15 + np.abs(drops) / largest, 0.8),
+        extent=(-0.5, w - 0.5, h - 0.5, -0.5),
+        aspect="auto",
     )
 
 

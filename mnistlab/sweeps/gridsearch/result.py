@@ -13,10 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from mnistlab.analysis import comparison_table
 from mnistlab.config.compose import slug
 from mnistlab.metrics.classification import HIGHER_IS_BETTER
-from mnistlab.reporting import plots
+from mnistlab.reporting import plots, tables
 from mnistlab.reporting.plots import Series
 from mnistlab.runs.figures import Drawing, save_pictures
 from mnistlab.sweeps.figures import is_geometric
@@ -141,7 +140,7 @@ def write(directory: Path, grid: Grid, table: Sequence[Row], metric: str) -> Non
         f"# Grid {directory.name}",
         f"{len(table)} cells, {folds} folds of the training pool; the test part was not read. {metric}: mean and two "
         "standard deviations over the folds, the best first.",
-        comparison_table.as_markdown(([*grid.axes, metric], best)),
+        tables.markdown(([*grid.axes, metric], best)),
         "\n".join(f"- {row.cell.name} failed: {row.error}" for row in failed),
         *(f"![{path.with_suffix('.txt').read_text().strip()}](plots/{path.name})" for path in drawn),
     ]

@@ -7,7 +7,6 @@ import logging
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from mnistlab.sweeps.gridsearch import cross_validation, result
 from mnistlab.sweeps.gridsearch.cells import Cell, Grid, grid
 from mnistlab.sweeps.gridsearch.cross_validation import Score
 from mnistlab.sweeps.job import perform
-from mnistlab.system import console, files, output
+from mnistlab.system import console, directories, files, output
 from mnistlab.system.console import HINT, RESULT
 from mnistlab.system.errors import RequestError, RunError
 from mnistlab.system.locks import held
@@ -72,14 +71,12 @@ def search(asked: Asked) -> int:
 
 def _place(asked: Asked) -> Path:
     """Return the directory of the search, made if need be, with the request in it."""
-    directory = asked.to or Path(compose.claim(f"outputs/gridsearch/{datetime.now():%Y-%m-%d_%H-%M-%S-%f}")).absolute()
+    if asked.to is None:
+        directory = directories.by_time("outputs/gridsearch").absolute()
+    else:
+        label, cure = f"--to {files.shown(asked.to)}", "choose another directory"
+        directory = directories.named(asked.to, label, in_the_way=directories.IN_THE_WAY, otherwise=cure)
     shown = files.shown(directory)
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise RequestError(f"--to {shown}: a file is in the way; name a directory") from None
-    except OSError as error:
-        raise RequestError(f"--to {shown}: {error.strerror}; choose another directory") from None
     path = directory / REQUEST
     if not path.exists() and any(directory.iterdir()):
         raise RequestError(f"--to {shown}: it is not empty; name a new directory")

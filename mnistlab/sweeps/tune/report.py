@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from mnistlab.analysis import comparison_table
-from mnistlab.reporting import plots
+from mnistlab.reporting import plots, tables
 from mnistlab.runs.figures import Drawing, save_pictures
 from mnistlab.sweeps.tune.search import METRICS, Search, counted, state_of
 from mnistlab.system import files
@@ -34,7 +33,7 @@ def write(search: Search, study: Study) -> None:
     parts = [
         f"# Search {search.directory.name}",
         f"{len(trials)} trials: {_counts(trials)}. The test part was not read in any of them.",
-        comparison_table.as_markdown((["trial", *keys, search.metric], table)),
+        tables.markdown((["trial", *keys, search.metric], table)),
         *(f"![{path.with_suffix('.txt').read_text().strip()}](plots/{path.name})" for path in drawn),
     ]
     files.write(search.directory / "tune.md", "\n\n".join(parts) + "\n")

@@ -7,7 +7,6 @@ import logging
 import math
 import sys
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +19,7 @@ from mnistlab.sweeps import runner as sweep
 from mnistlab.sweeps.manifest import NAME as LEDGER
 from mnistlab.sweeps.tune.search import METRICS, STUDY, Search, counted, run, sound_study, state_of
 from mnistlab.sweeps.tune.space import Dimension, parse
-from mnistlab.system import console, files, output
+from mnistlab.system import console, directories, files, output
 from mnistlab.system.console import HINT, RESULT
 from mnistlab.system.errors import RequestError, RunError
 from mnistlab.system.locks import held
@@ -56,10 +55,6 @@ def tune(request: Request) -> int:
     if find_spec("optuna") is None:
         raise RequestError("it needs the package optuna; pip install 'mnistlab[tune]'")
     search, seeds = _resumed(request, request.resume) if request.resume else (_new(request), request.seeds)
-    try:
-        search.directory.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise RequestError(f"--to {files.shown(search.directory)}: a file is in the way; name a directory") from None
     with held(search.directory) as ours, sound_study(search.directory):
         if not ours:
             raise RequestError(f"{files.shown(search.directory)}: this search is running")
@@ -88,13 +83,18 @@ def _new(request: Request) -> Search:
             raise RequestError(
                 f"data.validation={made.data.validation}: a search chooses by the validation part; set 0.1"
             )
-    if request.to and (request.to / REQUEST).exists():
-        raise RequestError(
-            f"--to {files.shown(request.to)}: a search lies there; `mnistlab tune --resume` goes on with it"
-        )
-    place = request.to or Path(compose.claim(f"outputs/tune/{datetime.now():%Y-%m-%d_%H-%M-%S-%f}")).absolute()
     trials = request.trials or TRIALS
-    return Search(place, tuple(fixed), tuple(space), trials, request.metric, request.prune, base.seed)
+    return Search(_place(request.to), tuple(fixed), tuple(space), trials, request.metric, request.prune, base.seed)
+
+
+def _place(to: Path | None) -> Path:
+    """Return the directory of a new search, made if need be."""
+    if to is None:
+        return directories.by_time("outputs/tune").absolute()
+    label = f"--to {files.shown(to)}"
+    if (to / REQUEST).exists():
+        raise RequestError(f"{label}: a search lies there; `mnistlab tune --resume` goes on with it")
+    return directories.named(to, label, in_the_way=directories.IN_THE_WAY)
 
 
 def _resumed(request: Request, directory: Path) -> tuple[Search, int]:

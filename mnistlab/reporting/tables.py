@@ -1,0 +1,50 @@
+"""Tables of text: aligned for a terminal, in Markdown and in LaTeX."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from tabulate import DataRow, TableFormat, tabulate
+
+Table = tuple[Sequence[str], Sequence[Sequence[str]]]  # header, rows
+
+ALIGNED = TableFormat(None, None, None, None, DataRow("", "  ", ""), DataRow("", "  ", ""), 0, None)
+MARKDOWN = TableFormat(
+    lineabove=None,
+    linebelowheader=lambda widths, _: "| " + " | ".join(["---"] * len(widths)) + " |",
+    linebetweenrows=None,
+    linebelow=None,
+    headerrow=DataRow("| ", " | ", " |"),
+    datarow=DataRow("| ", " | ", " |"),
+    padding=0,
+    with_header_hide=None,
+)
+
+
+def text(table: Table, right: Collection[int] = ()) -> str:
+    """Return a table with its columns aligned; those numbered in ``right`` end, the others begin, at the same place."""
+    header, rows = table
+    # As a row among the others the header does not widen its column
+    return tabulate(
+        [header, *rows],
+        tablefmt=ALIGNED,
+        disable_numparse=True,
+        preserve_whitespace=True,
+        colalign=_alignment(header, right),
+    )
+
+
+def markdown(table: Table) -> str:
+    """Return a table in Markdown, a vertical line in a cell escaped."""
+    header, *rows = ([cell.replace("|", "\\|") for cell in row] for row in (table[0], *table[1]))
+    return tabulate(rows, header, tablefmt=MARKDOWN, disable_numparse=True, preserve_whitespace=True, stralign=None)
+
+
+def latex(table: Table, right: Collection[int] = ()) -> str:
+    """Return a table in LaTeX with the rules of the package booktabs; what LaTeX would read as a command is escaped."""
+    header, rows = table
+    return tabulate(rows, header, tablefmt="latex_booktabs", disable_numparse=True, colalign=_alignment(header, right))
+
+
+def _alignment(header: Sequence[str], right: Collection[int]) -> list[str]:
+    return ["right" if i in right else "left" for i in range(len(header))]

@@ -1,0 +1,58 @@
+"""What a run says before it learns: its data, its model, and how it is trained."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from mnistlab.config import schema
+from mnistlab.data.augmentation import NoAugment
+from mnistlab.data.dataset import Dataset
+from mnistlab.models.sklearn import SklearnModel
+from mnistlab.nn.network import Network
+from mnistlab.system.console import LOG
+
+
+def announce(experiment: schema.Experiment, dataset: Dataset, network: Network | None, threads: int) -> None:
+    """Say what an experiment is carried out on, with what, and how."""
+    height, width = dataset.train.images.shape[1:]
+    sizes = " + ".join(
+        f"{len(part):,} {name}"
+        for name, part in (("training", dataset.train), ("validation", dataset.validation), ("test", dataset.test))
+        if len(part)
+    )
+    LOG.info("data    %s, %d x %d pixels, %d classes: %s", dataset.name, height, width, len(dataset.class_names), sizes)
+    LOG.debug("data from %s", dataset.provenance)
+    if isinstance(experiment.model, SklearnModel) or network is None:
+        settings = ", ".join(
+            f"{name} {getattr(value, 'name', value)}" for name, value in asdict(experiment.model).items()
+        )
+        LOG.info("model   %s of scikit-learn, %s", type(experiment.model).__name__, settings)
+        LOG.info("train   seed %d, threads %d", experiment.seed, threads)
+        if isinstance(experiment.model, SklearnModel) and (
+            guess := experiment.model.guess(len(dataset.train), height * width)
+        ):
+            LOG.warning("%s", guess)
+        return
+    if not isinstance(experiment.augment, NoAugment):
+        amounts = ", ".join(f"{name} {amount:g}" for name, amount in asdict(experiment.augment).items())
+        LOG.info("augment %s, %s", type(experiment.augment).__name__, amounts)
+    shapes = [
+        str(height * width),
+        *(str(shape[0]) for layer, shape in zip(network.layers, network.shapes, strict=True) if layer.weights()),
+    ]
+    LOG.info("model   %s, %s parameters", " - ".join(shapes), f"{network.theta.size:,}")
+    optimizer = type(experiment.optimizer).__name__
+    batch = (
+        experiment.trainer.batch_size
+        if experiment.trainer.batch_size == "full"
+        else f"of {experiment.trainer.batch_size}"
+    )
+    LOG.info(
+        "train   %s, lr %g, batches %s, %d epochs, seed %d, BLAS threads %d",
+        optimizer,
+        experiment.optimizer.lr,
+        batch,
+        experiment.trainer.epochs,
+        experiment.seed,
+        threads,
+    )

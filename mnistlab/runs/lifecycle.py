@@ -1,0 +1,157 @@
+"""The life of one run in its directory: begun, recorded whatever ends it, and forgotten where nothing happened."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from mnistlab.config import report, schema
+from mnistlab.runs import html_report, pipeline
+from mnistlab.runs.pipeline import RunContext, interrupted
+from mnistlab.runs.status import Status
+from mnistlab.runs.status import read as read_status
+from mnistlab.runs.training_run import Watch
+from mnistlab.system import console, directories, files
+from mnistlab.system.console import LOG
+from mnistlab.system.errors import Pruned, RequestError, RunError
+from mnistlab.system.locks import held
+from mnistlab.system.signals import UNDIVIDED, Interrupted, unmistaken
+from mnistlab.training import checkpoint
+
+# What a run that is resumed writes again before it trains
+REWRITTEN = ("status.json", "environment.json", *(f".hydra/{name}.yaml" for name in ("config", "overrides", "hydra")))
+
+
+@dataclass
+class Outcome:
+    """How a run ended: its exit status, and the message where it failed."""
+
+    status: int = 0
+    message: str = ""
+    directory: Path | None = None
+
+
+def task(cfg: DictConfig, cores: int | None = None, watch: Watch | None = None, resumes: bool = False) -> Outcome:
+    """Carry out one experiment in the directory that Hydra experiment."""
+    hydra = HydraConfig.get()
+    words = OmegaConf.to_container(hydra.overrides.task, resolve=False)  # a word may be ${nonsense}
+    assert isinstance(words, list)
+    described = {
+        "hydra.yaml": OmegaConf.to_yaml(OmegaConf.masked_copy(HydraConfig.instance().cfg, "hydra")),  # type: ignore[arg-type]
+        "overrides.yaml": OmegaConf.to_yaml(hydra.overrides.task),
+    }
+    command = ("mnistlab", "train", *map(str, words))
+    directory = Path(hydra.runtime.output_dir)
+    return carry_out(cfg, RunContext(directory, command, described, Path.cwd(), cores, watch, resumes))
+
+
+def carry_out(cfg: DictConfig, context: RunContext) -> Outcome:
+    """Run one experiment. Every failure is an `Outcome`, never an exception.
+
+    A request that turns out wrong before training leaves nothing behind; a run that fails later keeps what it wrote.
+    """
+    run = context.directory
+    with held(run) as ours:
+        if not ours and context.resumes:
+            return Outcome(2, f"{files.shown(run)}: this run is running; wait for its end, or interrupt it")
+        if not ours or ((run / "status.json").exists() and not context.resumes):  # nothing of it may be touched
+            return Outcome(2, f"hydra.run.dir={files.shown(run)}: it already holds a run; choose another directory")
+        return _guarded(cfg, context)
+
+
+def _guarded(cfg: DictConfig, context: RunContext) -> Outcome:
+    run = context.directory
+    before = {path: path.read_bytes() for path in (run / name for name in REWRITTEN) if path.is_file()}
+    status = Status(run / "status.json", "", seconds=dict(read_status(run).seconds) if context.resumes else {})
+    silent = context.cores is not None
+    console.start("silent" if silent else "normal")
+    try:
+        with unmistaken():
+            _describe(run, cfg, context.described)
+            experiment = schema.experiment(cfg)
+            if silent:
+                experiment.report.console = report.Console.quiet  # no bars either
+            status.config_hash = schema.config_hash(cfg)
+            status.write("running")
+            console.start("silent" if silent else experiment.report.console.value, run / "train.log")
+            pipeline.run(experiment, schema.deciding(cfg), context, status)
+    except RequestError as error:
+        if context.resumes and before and not silent:  # a wrong request to resume leaves the run as it was
+            for path, content in before.items():
+                files.write(path, content)
+            return Outcome(2, str(error))
+        if not silent and _forget(run):
+            return Outcome(2, str(error))
+        return Outcome(2, _failed(status, str(error), run).message)
+    except Pruned as stop:
+        status.write("pruned", str(stop))
+    except (RunError, OSError, MemoryError) as error:
+        return _failed(status, _message(error, run), run)
+    except KeyboardInterrupt as stop:
+        UNDIVIDED.waiting = False  # it has arrived
+        raise Interrupted(interrupted(status, str(stop) or "interrupted", run)) from None
+    except Exception as error:
+        LOG.debug("traceback", exc_info=True)
+        shown = (
+            f"is in {files.shown(run / 'train.log')}"
+            if (run / "train.log").exists()
+            else "comes with HYDRA_FULL_ERROR=1"
+        )
+        message = f"{type(error).__name__}: {error}; the traceback {shown}"
+        outcome = _failed(status, message, run)
+        if os.environ.get("MNISTLAB_TRACEBACK") == "1":
+            raise
+        return outcome
+    finally:
+        console.stop()
+    return Outcome(0, "", run)
+
+
+def _describe(run: Path, cfg: DictConfig, others: Mapping[str, str]) -> None:
+    """Write .hydra as Hydra does, but never half a file, and with nothing left to be resolved."""
+    (run / ".hydra").mkdir(exist_ok=True)
+    try:
+        content = OmegaConf.to_yaml(cfg, resolve=True)
+    except OmegaConfBaseException:  # it is refused in a moment
+        content = OmegaConf.to_yaml(cfg)
+    for name, text in {**others, "config.yaml": content}.items():  # this last: with it the run can be resumed
+        files.write(run / ".hydra" / name, text)
+
+
+def _failed(status: Status, message: str, run: Path) -> Outcome:
+    LOG.debug("failed: %s", message)
+    status.write_quietly("failed", message)
+    html_report.write_quietly(run)
+    return Outcome(1, message, run)
+
+
+def _message(error: BaseException, run: Path) -> str:
+    if isinstance(error, OSError):
+        place = files.shown(Path(error.filename)) if error.filename else "standard output, or a file of the run"
+        again = ", then go on with `mnistlab resume {}`" if (run / checkpoint.NAME).exists() else ""
+        cure = f"make room{again.format(files.shown(run))}, or choose another place with hydra.run.dir=DIR"
+        return f"{place}: {error.strerror or error}; {cure}"
+    if isinstance(error, MemoryError):
+        return f"out of memory ({error}); try a smaller trainer.batch_size or model"
+    return str(error)
+
+
+def _forget(run: Path) -> bool:
+    """Remove a directory that was made for this run and in which nothing has happened, and then empty folders above."""
+    nothing = {".hydra", "status.json", "train.log"}
+    if not directories.is_ours(run) or not {path.name for path in run.iterdir()} <= nothing:
+        return False
+    console.stop()
+    shutil.rmtree(run, ignore_errors=True)
+    for parent in run.parents:
+        if not parent.is_relative_to(Path.cwd()) or parent == Path.cwd() or any(parent.iterdir()):
+            break
+        parent.rmdir()
+    return True

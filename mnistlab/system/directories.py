@@ -1,0 +1,103 @@
+"""Output directories: how they are named, made and refused. No two processes are ever given the same new one."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from mnistlab.system.errors import RequestError
+
+IN_THE_WAY = "a file is in the way; name a directory"
+ELSEWHERE = "choose another place with --to DIR"
+
+_created: set[Path] = set()
+
+
+def remember(path: Path) -> None:
+    """Record that this process makes the directory, and may therefore remove it again."""
+    _created.add(path.absolute())
+
+
+def is_ours(path: Path) -> bool:
+    """Return whether this process made the directory."""
+    return path.absolute() in _created
+
+
+def claim(path: str) -> str:
+    """Make a directory that did not exist and return its path: ``path``, or ``path-2``, ``path-3``, ...
+
+    Two runs that start in the same microsecond thus never share one. Raises `OSError` where it cannot be made.
+    """
+    for attempt in range(1, 1000):
+        directory = Path(path if attempt == 1 else f"{path}-{attempt}")
+        try:
+            directory.mkdir(parents=True)
+        except FileExistsError:
+            if not directory.exists():  # a part of the path is a file
+                raise
+            continue
+        remember(directory)
+        return str(directory)
+    raise RequestError(f"{path}: a thousand directories of this name exist; remove some")
+
+
+def by_time(folder: str, suffix: str = "", *, separator: str = "_") -> Path:
+    """Make a directory named by the local time and return it; day and time are joined by ``separator``."""
+    now = datetime.now()
+    name = f"{now:%Y-%m-%d}{separator}{now:%H-%M-%S-%f}{'_' if suffix else ''}{suffix}"
+    try:
+        return Path(claim(f"{folder}/{name}"))
+    except OSError as error:
+        raise RequestError(f"{error.filename}: {error.strerror}; {ELSEWHERE}") from None
+
+
+def refuse(path: Path, label: str, *, not_empty: str, in_the_way: str) -> None:
+    """Refuse a path that is neither new nor an empty directory, before any work is done for it."""
+    if path.exists() and not path.is_dir():
+        raise RequestError(f"{label}: {in_the_way}")
+    if path.exists() and any(path.iterdir()):
+        raise RequestError(f"{label}: {not_empty}")
+
+
+def named(
+    path: Path,
+    label: str,
+    *,
+    exists: str | None = None,
+    not_empty: str | None = None,
+    in_the_way: str | None = None,
+    marker: str | None = None,
+    otherwise: str = ELSEWHERE,
+) -> Path:
+    """Make the directory that a user names, unless it is there, and return its path.
+
+    Every refusal is a `RequestError` that begins with ``label``, the option or key with its value.
+
+    Args:
+        path: The directory.
+        label: How messages name it: ``--to results``, ``hydra.sweep.dir=results``.
+        exists: What is said of a path that exists; None accepts it.
+        not_empty: What is said of a directory that holds something; None accepts it.
+        in_the_way: What is said where a file takes the place of a directory; None repeats the system's words.
+        marker: An empty file that is made in the directory and must be new: the directory may hold other files, but
+            of two processes only one can have it.
+        otherwise: The cure that follows the system's words.
+    """
+    try:
+        try:
+            path.mkdir(parents=True)
+            remember(path)
+        except FileExistsError:
+            if exists:
+                raise RequestError(f"{label}: {exists}") from None
+            if not path.is_dir():
+                raise
+        if not_empty and any(path.iterdir()):
+            raise RequestError(f"{label}: {not_empty}")
+        if marker:
+            (path / marker).touch(exist_ok=False)
+    except OSError as error:
+        if in_the_way and isinstance(error, (FileExistsError, NotADirectoryError)):
+            raise RequestError(f"{label}: {in_the_way}") from None
+        raise RequestError(f"{label}: {error.strerror}; {otherwise}") from None
+    return path
