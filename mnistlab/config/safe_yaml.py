@@ -33,7 +33,9 @@ def read(path: Path, mapping: bool = False) -> str:
     try:
         return _checked(path, mapping)
     except UnreadableError as error:
-        raise _refusal(path, error.cause) from None
+        if error.missing:
+            raise error.cause from None
+        raise RequestError(refusal(error)) from None
 
 
 def load(path: Path) -> Any:
@@ -58,24 +60,22 @@ def _checked(path: Path, mapping: bool = False) -> str:
         return text
 
 
-def _refusal(path: Path, cause: Exception) -> Exception:
-    shown = files.shown(path)
-    match cause:
-        case FileNotFoundError():
-            return cause
-        case TooLargeError():
-            problem_of = f"{cause.size:,} bytes are more than the {MOST_BYTES:,} that are accepted; shorten it"
+def refusal(error: UnreadableError) -> str:
+    """Return why a YAML file is refused, in one line: which file, where, what, and what to do."""
+    match error.cause:
+        case TooLargeError(size=size):
+            why = f"{size:,} bytes are more than the {MOST_BYTES:,} that are accepted; shorten it"
         case NotAFileError() | IsADirectoryError():
-            problem_of = "this is no file; a configuration was expected"
-        case OSError():
-            problem_of = f"cannot be read ({cause.strerror}); check its rights"
-        case UnicodeDecodeError():
-            problem_of = f"byte {cause.start + 1} is no UTF-8 text; write the file as text"
-        case yaml.YAMLError():
-            problem_of = problem(cause)
+            why = "this is no file; a configuration was expected"
+        case OSError(strerror=reason):
+            why = f"cannot be read ({reason}); check its rights"
+        case UnicodeDecodeError(start=start):
+            why = f"byte {start + 1} is no UTF-8 text; write the file as text"
+        case yaml.YAMLError() as cause:
+            why = problem(cause)
         case _:
-            return cause
-    return RequestError(f"{shown}: {problem_of}")
+            why = f"cannot be read ({error.reason}); correct it"
+    return f"{files.shown(error.path)}: {why}"
 
 
 def problem(error: yaml.YAMLError) -> str:

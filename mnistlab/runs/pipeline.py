@@ -25,7 +25,6 @@ from mnistlab.models import model_file
 from mnistlab.models.sklearn import Fitted, SklearnModel
 from mnistlab.nn.architectures import Model
 from mnistlab.nn.network import Network
-from mnistlab.reporting import html
 from mnistlab.runs import artifacts, figures, html_report, paths, record, training_run
 from mnistlab.runs.environment import all_cores, environment, resumed
 from mnistlab.runs.status import Status
@@ -42,11 +41,11 @@ from mnistlab.training import checkpoint
 from mnistlab.training.loop import History
 
 # What a run that is resumed writes again before it trains
-REWRITTEN = ("status.json", "environment.json", *(f".hydra/{name}.yaml" for name in ("config", "overrides", "hydra")))
+REWRITTEN = (paths.STATUS, paths.ENVIRONMENT, paths.CONFIG, paths.OVERRIDES, paths.HYDRA_CONFIG)
 # What a tracker may store of a run beside its pictures
 SHARED = (
-    *("metrics.json", "history.csv", "environment.json", ".hydra/config.yaml"),
-    *("model.safetensors", "confusion_matrix.csv", html.NAME),
+    *(paths.METRICS, paths.HISTORY, paths.ENVIRONMENT, paths.CONFIG),
+    *(paths.MODEL, paths.CONFUSION_MATRIX, paths.REPORT),
 )
 
 
@@ -71,7 +70,7 @@ class RunContext:
 
     directory: Path
     command: tuple[str, ...]
-    described: Mapping[str, str]  # the files of .hydra beside the configuration
+    described: Mapping[str, str]  # the files of .hydra beside the configuration, by their paths in the directory
     started_in: Path  # from where relative paths of the data count
     cores: int | None = None
     watch: Watch | None = None
@@ -85,8 +84,8 @@ def task(cfg: DictConfig, cores: int | None = None, watch: Watch | None = None, 
     words = OmegaConf.to_container(hydra.overrides.task, resolve=False)  # a word may be ${nonsense}
     assert isinstance(words, list)
     described = {
-        "hydra.yaml": OmegaConf.to_yaml(OmegaConf.masked_copy(HydraConfig.instance().cfg, "hydra")),  # type: ignore[arg-type]
-        "overrides.yaml": OmegaConf.to_yaml(hydra.overrides.task),
+        paths.HYDRA_CONFIG: OmegaConf.to_yaml(OmegaConf.masked_copy(HydraConfig.instance().cfg, "hydra")),  # type: ignore[arg-type]
+        paths.OVERRIDES: OmegaConf.to_yaml(hydra.overrides.task),
     }
     command = ("mnistlab", "train", *map(str, words))
     directory = Path(hydra.runtime.output_dir)
@@ -102,7 +101,7 @@ def carry_out(cfg: DictConfig, setting: RunContext) -> Outcome:
     with held(run) as ours:
         if not ours and setting.resumes:
             return Outcome(2, f"{files.shown(run)}: this run is running; wait for its end, or interrupt it")
-        if not ours or ((run / "status.json").exists() and not setting.resumes):  # nothing of it may be touched
+        if not ours or ((run / paths.STATUS).exists() and not setting.resumes):  # nothing of it may be touched
             return Outcome(2, f"hydra.run.dir={files.shown(run)}: it already holds a run; choose another directory")
         return _guarded(cfg, setting)
 
@@ -110,7 +109,7 @@ def carry_out(cfg: DictConfig, setting: RunContext) -> Outcome:
 def _guarded(cfg: DictConfig, setting: RunContext) -> Outcome:
     run = setting.directory
     before = {path: path.read_bytes() for path in (run / name for name in REWRITTEN) if path.is_file()}
-    status = Status(run / "status.json", "", seconds=dict(read_status(run).seconds) if setting.resumes else {})
+    status = Status(run / paths.STATUS, "", seconds=dict(read_status(run).seconds) if setting.resumes else {})
     silent = setting.cores is not None
     console.start("silent" if silent else "normal")
     try:
@@ -121,7 +120,7 @@ def _guarded(cfg: DictConfig, setting: RunContext) -> Outcome:
                 made.report.console = report.Console.quiet  # no bars either
             status.config_hash = schema.config_hash(cfg)
             status.write("running")
-            console.start("silent" if silent else made.report.console.value, run / "train.log")
+            console.start("silent" if silent else made.report.console.value, run / paths.LOG)
             _run(made, schema.deciding(cfg), setting, status)
     except RequestError as error:
         if setting.resumes and before and not silent:  # a wrong request to resume leaves the run as it was
@@ -141,9 +140,7 @@ def _guarded(cfg: DictConfig, setting: RunContext) -> Outcome:
     except Exception as error:
         LOG.debug("traceback", exc_info=True)
         shown = (
-            f"is in {files.shown(run / 'train.log')}"
-            if (run / "train.log").exists()
-            else "comes with HYDRA_FULL_ERROR=1"
+            f"is in {files.shown(run / paths.LOG)}" if (run / paths.LOG).exists() else "comes with HYDRA_FULL_ERROR=1"
         )
         message = f"{type(error).__name__}: {error}; the traceback {shown}"
         outcome = _failed(status, message, run)
@@ -157,13 +154,13 @@ def _guarded(cfg: DictConfig, setting: RunContext) -> Outcome:
 
 def _describe(run: Path, cfg: DictConfig, others: Mapping[str, str]) -> None:
     """Write .hydra as Hydra does, but never half a file, and with nothing left to be resolved."""
-    (run / ".hydra").mkdir(exist_ok=True)
+    (run / paths.HYDRA).mkdir(exist_ok=True)
     try:
         content = OmegaConf.to_yaml(cfg, resolve=True)
     except OmegaConfBaseException:  # it is refused in a moment
         content = OmegaConf.to_yaml(cfg)
-    for name, text in {**others, "config.yaml": content}.items():  # this last: with it the run can be resumed
-        files.write(run / ".hydra" / name, text)
+    for name, text in {**others, paths.CONFIG: content}.items():  # this last: with it the run can be resumed
+        files.write(run / name, text)
 
 
 def _run(made: schema.Experiment, deciding: dict[str, Any], setting: RunContext, status: Status) -> None:
@@ -171,8 +168,8 @@ def _run(made: schema.Experiment, deciding: dict[str, Any], setting: RunContext,
     dispatcher.check(made.tracking)
     if setting.resumes:
         files.remove_unfinished(run)
-        if (run / checkpoint.NAME).exists() and not isinstance(made.model, SklearnModel):
-            found = checkpoint.load(run / checkpoint.NAME)
+        if (run / paths.CHECKPOINT).exists() and not isinstance(made.model, SklearnModel):
+            found = checkpoint.load(run / paths.CHECKPOINT)
         else:
             LOG.info("resume  there is no checkpoint, so it starts again")
     with status.timed("load"), chdir(setting.started_in):
@@ -187,8 +184,8 @@ def _run(made: schema.Experiment, deciding: dict[str, Any], setting: RunContext,
     now = environment(made.seed, threads, data, list(setting.command), status.config_hash)
     now |= {"directory": str(setting.started_in), "schemas": schema.schemas(made)}
     if setting.resumes:
-        now = resumed(run / "environment.json", now)
-    files.write_json(run / "environment.json", now)
+        now = resumed(run / paths.ENVIRONMENT, now)
+    files.write_json(run / paths.ENVIRONMENT, now)
     _announce(made, dataset, network, threads)
     if network is None and (unused := schema.unused_by_sklearn(setting.command[2:])):
         LOG.warning("%s: a model of scikit-learn does not use this; it has its own ways", ", ".join(unused))
@@ -213,7 +210,7 @@ def _run(made: schema.Experiment, deciding: dict[str, Any], setting: RunContext,
                 predict = network.predict
         with status.timed("evaluate"):
             if network:
-                model_file.save_model(run / "model.safetensors", network, dataset.class_names)
+                model_file.save_model(run / paths.MODEL, network, dataset.class_names)
             parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
             predictions = {name: predict(part.images) for name, part in parts.items()}
             summary = {
@@ -387,7 +384,7 @@ def _interrupted(status: Status, how: str, run: Path) -> str:
 def _message(error: BaseException, run: Path) -> str:
     if isinstance(error, OSError):
         place = files.shown(Path(error.filename)) if error.filename else "standard output, or a file of the run"
-        again = ", then go on with `mnistlab resume {}`" if (run / checkpoint.NAME).exists() else ""
+        again = ", then go on with `mnistlab resume {}`" if (run / paths.CHECKPOINT).exists() else ""
         cure = f"make room{again.format(files.shown(run))}, or choose another place with hydra.run.dir=DIR"
         return f"{place}: {error.strerror or error}; {cure}"
     if isinstance(error, MemoryError):
@@ -397,7 +394,7 @@ def _message(error: BaseException, run: Path) -> str:
 
 def _forget(run: Path) -> bool:
     """Remove a directory that was made for this run and in which nothing has happened, and then empty folders above."""
-    nothing = {".hydra", "status.json", "train.log"}
+    nothing = {paths.HYDRA, paths.STATUS, paths.LOG}
     if run.absolute() not in compose.CLAIMED or not {path.name for path in run.iterdir()} <= nothing:
         return False
     console.stop()

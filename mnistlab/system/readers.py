@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 MOST_TEXT = 2**24  # bytes
 MOST_TABLE = 2**28  # bytes; a table may have a row an image
 MOST_ARRAYS = 2**34  # bytes
-MOST_UNPACKED = 2**32  # bytes of all arrays of an archive, which may take a thousandth of that on disk
+MOST_UNPACKED = 2**31  # bytes of all arrays of an archive, which may take a thousandth of that on disk
 
 
 class NotAFileError(ValueError):
@@ -68,7 +68,7 @@ class UnreadableError(ValueError):
 
 @contextmanager
 def reading(path: Path, most: int) -> Iterator[None]:
-    """Refuse what is no file or has more than ``most`` bytes; make an `UnreadableError` of all that is raised inside."""
+    """Refuse what is no file or has more than ``most`` bytes; turn all that is raised inside into `UnreadableError`."""
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):  # opening a directory fails by itself
@@ -113,9 +113,9 @@ def read_json_or_empty(path: Path) -> dict[str, Any]:
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
-    """Return the rows of a CSV file, each by the names in its first line."""
+    """Return the rows of a CSV file, each by the names in its first line; a cell that is missing is empty."""
     with reading(path, MOST_TABLE):
-        return list(csv.DictReader(io.StringIO(read_text(path, MOST_TABLE), newline="")))
+        return list(csv.DictReader(io.StringIO(read_text(path, MOST_TABLE), newline=""), restval=""))
 
 
 def read_table(path: Path, **options: Any) -> pd.DataFrame:
