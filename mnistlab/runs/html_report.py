@@ -273,6 +273,8 @@ def json_object(path: Path) -> dict[str, Any]:
     except UnreadableError as error:
         if error.missing:
             return {}
+        if isinstance(error.cause, OSError):  # it may be sound, and only not to be had
+            raise error.cause from None
         raise RequestError(f"{path}: not readable as JSON ({error.cause}); train the run again") from None
     if not isinstance(content, dict):
         raise RequestError(f"{path}: not what a run writes; train it again")

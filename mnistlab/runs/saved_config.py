@@ -59,7 +59,7 @@ def _load(path: Path, shown: Path) -> dict[str, Any]:
         raise RequestError(f"{shown}: not readable ({str(error.cause).splitlines()[0]}); start the run anew") from None
     if not isinstance(content, dict):
         raise RequestError(f"{shown}: a configuration was expected; start the run anew")
-    left: list[Any] = [content]
+    left: list[Any] = [content]  # with every alias written out, no more than are accepted of any YAML file
     while left:
         node = left.pop()
         if isinstance(node, str) and "${" in node:

@@ -53,7 +53,7 @@ class Status:
         try:
             self.write(state, error)
         except OSError:
-            LOG.debug("status.json could not be written", exc_info=True)
+            LOG.debug("%s could not be written", self.path.name, exc_info=True)
 
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:

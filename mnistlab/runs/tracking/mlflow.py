@@ -28,7 +28,7 @@ from mnistlab.runs import paths  # noqa: E402
 from mnistlab.runs.tracking.base import Facts  # noqa: E402
 from mnistlab.system import files as files_of  # noqa: E402
 from mnistlab.system.flatten import as_text  # noqa: E402
-from mnistlab.system.readers import UnreadableError, read_json  # noqa: E402
+from mnistlab.system.readers import read_json  # noqa: E402
 
 SQLITE = "sqlite:///"
 PATIENCE = 60.0  # seconds to wait for the other processes; making a new database takes some fifteen
@@ -101,7 +101,7 @@ class Store:
             if said["uri"] != uri:
                 return None
             return str(self.client.get_run(said["run_id"]).info.run_id)
-        except (UnreadableError, KeyError, TypeError, MlflowException):
+        except (ValueError, KeyError, TypeError, MlflowException):
             return None
 
     def _experiment(self, name: str, artifacts: str | None) -> str:
