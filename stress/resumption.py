@@ -21,6 +21,7 @@ from mnistlab.nn.initializers import Kaiming
 from mnistlab.nn.optimizers import OPTIMIZERS
 from mnistlab.nn.regularization import Regularization
 from mnistlab.nn.schedules import SCHEDULES
+from mnistlab.runs import paths
 from mnistlab.system.random import stream
 from mnistlab.training import checkpoint
 from mnistlab.training.checkpoint import Origin
@@ -135,9 +136,9 @@ def resumed(case: Case, stops: Sequence[int], folder: Path) -> dict[str, Any]:
     for i, after in enumerate(stops):
         if not cut(training, after, late=bool(i % 2)):
             break
-        checkpoint.save(folder / checkpoint.NAME, training, case.origin)
+        checkpoint.save(folder / paths.CHECKPOINT, training, case.origin)
         training = case.training()
-        checkpoint.restore(checkpoint.load(folder / checkpoint.NAME), training, case.origin)
+        checkpoint.restore(checkpoint.load(folder / paths.CHECKPOINT), training, case.origin)
     return result(training)
 
 

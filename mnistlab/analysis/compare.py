@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
+from mnistlab.runs import paths
 from mnistlab.runs.record import Group, Record, grouped, metrics_of
 from mnistlab.statistics import corrections, intervals, policy, power
 from mnistlab.statistics import tests as statistics
@@ -19,6 +19,7 @@ from mnistlab.statistics.intervals import Mean
 from mnistlab.statistics.tests import LEVEL, Difference
 from mnistlab.system.errors import RequestError, did_you_mean
 from mnistlab.system.flatten import as_text
+from mnistlab.system.readers import read_arrays
 
 SHOWN = ("validation.accuracy", "test.accuracy")  # columns of every table
 MOST_COMPARISONS = 200  # verdicts on more would neither be read nor survive the correction
@@ -164,12 +165,9 @@ def _same_images(first: Sequence[Record], second: Sequence[Record], metric: str)
 def _right(run: Path) -> tuple[np.ndarray, np.ndarray] | None:
     """Return the test labels of a run, and which of them it predicted."""
     try:
-        if not (run / "predictions.npz").is_file():  # a pipe would be waited for
-            return None
-        with np.load(run / "predictions.npz", allow_pickle=False) as saved:
-            labels = saved["labels"]
-            return labels, saved["probabilities"].argmax(axis=1) == labels
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        saved = read_arrays(run / paths.PREDICTIONS)
+        return saved["labels"], saved["probabilities"].argmax(axis=1) == saved["labels"]
+    except (ValueError, KeyError):
         return None
 
 

@@ -18,13 +18,15 @@ from mnistlab.config import compose
 from mnistlab.data.corruptions import noisy, rotated
 from mnistlab.metrics.classification import accuracy, brief
 from mnistlab.models.ensemble import disagreement, mean_disagreement, mean_probabilities
+from mnistlab.runs import paths
 from mnistlab.runs.environment import environment
-from mnistlab.runs.saved_run import MODEL, SavedRun, display_names
+from mnistlab.runs.saved_run import SavedRun, display_names
 from mnistlab.runs.status import Status
 from mnistlab.system import console, directories, files, output
 from mnistlab.system.console import LOG, RESULT
 from mnistlab.system.errors import RequestError, RunError
 from mnistlab.system.random import stream
+from mnistlab.system.readers import read_json
 
 HEADINGS = {
     "test": "test accuracy",
@@ -43,7 +45,7 @@ def refuse_place(to: str | None, runs: Sequence[SavedRun]) -> None:
     if to is None:
         return
     place = Path(to)
-    if (place / "status.json").exists() or (place / MODEL).exists():
+    if (place / paths.STATUS).exists() or (place / paths.MODEL).exists():
         raise RequestError(f"--to {to}: it already holds a run or an evaluation; choose another directory")
     for run in runs:
         if place.resolve().is_relative_to(run.directory.resolve()):
@@ -53,7 +55,7 @@ def refuse_place(to: str | None, runs: Sequence[SavedRun]) -> None:
 def claim(to: str | None, runs: Sequence[SavedRun]) -> Path:
     """Make the directory of the evaluation, ``to`` or one named by time and run; no other process can have it too."""
     if to is not None:
-        return directories.named(Path(to), f"--to {to}", marker="status.json")
+        return directories.named(Path(to), f"--to {to}", marker=paths.STATUS)
     names = display_names(runs)
     more = f"_and_{len(names) - 1}_more" if len(names) > 1 else ""
     return directories.by_time("outputs/evaluate", f"{compose.slug(names[0], 60)}{more}")
@@ -69,14 +71,14 @@ def evaluate(
     names, part = display_names(runs), scored.part
     summary = _summary(runs, names, scored)
     identity = hashlib.sha256(json.dumps([summary, levels]).encode()).hexdigest()[:16]
-    status = Status(folder / "status.json", identity)
+    status = Status(folder / paths.STATUS, identity)
     tables: dict[str, list[Row]] = {}
     with _recorded(status, folder):
         status.write("running")
         threads = max(run.threads for run in runs)
         data = {"name": scored.dataset.name, **scored.dataset.provenance}
         about = environment(scored.seed, threads, data, command, identity)
-        files.write_json(folder / "environment.json", about | {"runs": [str(run.directory.absolute()) for run in runs]})
+        files.write_json(folder / paths.ENVIRONMENT, about | {"runs": [str(run.directory.absolute()) for run in runs]})
         _announce(runs, scored, threads)
         with status.timed("evaluate"):
             members = _predict(runs, part.images)
@@ -84,7 +86,7 @@ def evaluate(
             scores = evaluation_artifacts.write_results(folder, scored.split, part, mean, runs[0].class_names, summary)
         if len(runs) > 1:
             rows = _member_rows(runs, names, part.labels, members, mean)
-            evaluation_artifacts.write_rows(folder / "members.csv", rows)
+            evaluation_artifacts.write_rows(folder / paths.MEMBERS, rows)
             _say_members(rows)
             tables["members"] = rows
         for what in levels:
@@ -97,7 +99,7 @@ def evaluate(
         for path in drawn:
             LOG.debug("wrote %s", path)
         status.write("completed")
-    metrics = json.loads((folder / "metrics.json").read_text())
+    metrics = read_json(folder / paths.METRICS)
     output.give({"directory": files.shown(folder), "metrics": metrics, **tables})
     lines = *console.score_lines(HEADINGS[scored.split], scores), f"evaluation directory {files.shown(folder)}"
     LOG.log(RESULT, "%s", "\n".join(lines))

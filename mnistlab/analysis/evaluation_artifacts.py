@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,8 +13,9 @@ from mnistlab.config import report
 from mnistlab.data.dataset import Split
 from mnistlab.metrics import classification
 from mnistlab.reporting import plots
-from mnistlab.runs import artifacts, figures
+from mnistlab.runs import artifacts, figures, paths
 from mnistlab.system import files
+from mnistlab.system.readers import read_arrays, read_json, read_table
 
 TITLES = {"test": "test part", "validation": "validation part", "train": "training part", "all": "all images"}
 SWEEPS = {"noise": "standard deviation; black is 0, white 1", "rotation": "degrees counterclockwise"}
@@ -26,7 +26,7 @@ def write_results(
 ) -> dict[str, Any]:
     """Write metrics.json and the tables of a run, for one part only; return the metrics of that part."""
     scores = classification.evaluate(part.labels, probabilities, names)
-    files.write_json(folder / "metrics.json", {**summary, "class_names": list(names), split: scores})
+    files.write_json(folder / paths.METRICS, {**summary, "class_names": list(names), split: scores})
     artifacts.write_predictions(folder, part, probabilities, names, scores)
     artifacts.write_images(folder, {split: part}, part, names)
     return scores
@@ -40,9 +40,10 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 def write_sweep(folder: Path, name: str, rows: Sequence[Mapping[str, Any]], examples: Sequence[np.ndarray]) -> None:
     """Write the rows of a sweep, and one image at each of its levels."""
-    write_rows(folder / f"{name}.csv", rows)
+    table, pictures = paths.ROBUSTNESS[name]
+    write_rows(folder / table, rows)
     levels = np.array([row["level"] for row in rows])
-    files.write(folder / f"{name}.npz", artifacts.npz(levels=levels, images=np.stack(examples)))
+    files.write(folder / pictures, artifacts.npz(levels=levels, images=np.stack(examples)))
 
 
 def draw(folder: Path, which: report.Plots) -> list[Path]:
@@ -51,12 +52,12 @@ def draw(folder: Path, which: report.Plots) -> list[Path]:
 
 
 def _pictures(folder: Path, which: report.Plots) -> Iterator[figures.Drawing]:
-    metrics = json.loads(files.read_text(folder / "metrics.json"))
+    metrics = read_json(folder / paths.METRICS)
     names, split = metrics["class_names"], metrics["split"]
     scores, title = metrics[split], TITLES[split]
     yield from figures.pictures_of_predictions(folder, scores, names, title)
     for name in SWEEPS:
-        if (folder / f"{name}.csv").exists():
+        if (folder / paths.ROBUSTNESS[name][0]).exists():
             yield name, partial(_sweep, folder, name)
     if which is report.Plots.core:
         return
@@ -65,7 +66,6 @@ def _pictures(folder: Path, which: report.Plots) -> Iterator[figures.Drawing]:
 
 
 def _sweep(folder: Path, name: str) -> plots.Picture:
-    import pandas as pd
-
-    with np.load(files.regular(folder / f"{name}.npz"), allow_pickle=False) as saved:
-        return plots.robustness(pd.read_csv(files.regular(folder / f"{name}.csv")), name, SWEEPS[name], saved["images"])
+    table, pictures = paths.ROBUSTNESS[name]
+    images = read_arrays(folder / pictures)["images"]
+    return plots.robustness(read_table(folder / table), name, SWEEPS[name], images)

@@ -14,7 +14,7 @@ from mnistlab.config import compose, schema
 from mnistlab.config.schema import Experiment
 from mnistlab.nn.architectures import Model
 from mnistlab.reporting import plots
-from mnistlab.runs import pipeline
+from mnistlab.runs import paths, pipeline
 from mnistlab.system import directories, files
 from mnistlab.system.errors import RequestError, RunError
 from mnistlab.training.components import RandomStreams
@@ -76,9 +76,9 @@ def _measure(experiment: Experiment, rates: np.ndarray) -> np.ndarray:
 
 def _write(folder: Path, rates: np.ndarray, found: np.ndarray, smooth: np.ndarray, about: Mapping[str, Any]) -> None:
     rows = [[i + 1, float(rates[i]), float(found[i]), float(smooth[i])] for i in range(len(found))]
-    files.write(folder / "lr_find.csv", files.csv(("step", "lr", "loss", "smoothed_loss"), rows))
-    files.write_json(folder / "lr_find.json", about)
-    plots.save(plots.range_test(rates, found, smooth, about["lr"]), folder / "lr_find.png")
+    files.write(folder / paths.LR_FIND_TABLE, files.csv(("step", "lr", "loss", "smoothed_loss"), rows))
+    files.write_json(folder / paths.LR_FIND, about)
+    plots.save(plots.range_test(rates, found, smooth, about["lr"]), folder / paths.LR_FIND_PLOT)
 
 
 def _folder(to: str | None) -> Path:

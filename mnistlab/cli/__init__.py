@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import atexit
+import codecs
 import gc
 import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import import_module
+from io import TextIOWrapper
 from pathlib import Path
 
 from mnistlab import __version__
 from mnistlab.system import output
 from mnistlab.system.errors import RequestError, RunError, did_you_mean, fail, wants_traceback
+from mnistlab.system.readers import UnreadableError
 from mnistlab.system.signals import DEADLY, Terminated, leave_to_the_system, unmistaken
 
 USAGE = """\
@@ -59,7 +62,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit: 0 done, 1 a run failed, 2 a wrong request, 129 / 130 / 143 interrupted."""
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:  # it was closed by whoever started this
-            setattr(sys, name, Path(os.devnull).open("r" if name == "stdin" else "w"))  # noqa: SIM115
+            setattr(sys, name, Path(os.devnull).open("r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            _print_any_text(stream)
     gc.set_threshold(100_000, 20, 20)  # the default collects hundreds of times during the imports, 0.2 s in all
     try:
         status = dispatch(list(sys.argv[1:] if arguments is None else arguments))
@@ -76,6 +82,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         os._exit(status)
     gc.freeze()  # nothing is left to collect on the way out
     sys.exit(status)
+
+
+def _print_any_text(stream: TextIOWrapper) -> None:
+    """Let no name of a class or of a folder end a run because it cannot be printed."""
+    if codecs.lookup(stream.encoding).name == "ascii":  # of the locale C, which says nothing of the terminal
+        stream.reconfigure(encoding="utf-8", errors=stream.errors)
+    elif stream.errors == "strict":
+        stream.reconfigure(errors="backslashreplace")
 
 
 def dispatch(arguments: list[str]) -> int:
@@ -127,7 +141,7 @@ def guarded(command: str, work: Callable[[], int]) -> int:
     try:
         with unmistaken():
             return work()
-    except RequestError as error:
+    except (RequestError, UnreadableError) as error:
         return fail(name, str(error))
     except RunError as error:
         return fail(name, str(error), 1)

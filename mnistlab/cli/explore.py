@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from mnistlab.analysis.explore import decision_boundary, pca
 from mnistlab.analysis.explore.common import EPOCHS, POINTS, Request
 from mnistlab.cli import arguments as arguments_of
 from mnistlab.config import options
+from mnistlab.runs import paths
 from mnistlab.system import console, output
 from mnistlab.system.errors import RequestError, did_you_mean
+from mnistlab.system.readers import read_json
 
 USAGE = f"""\
 Usage: mnistlab explore pca [data=NAME] [data.KEY=... ...] [options]
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str]) -> int:
     console.start(request.verbosity)
     try:
         folder = ACTIONS[request.action](request)
-        output.give({"directory": folder, **json.loads((folder / "summary.json").read_text())})
+        output.give({"directory": folder, **read_json(folder / paths.SUMMARY)})
     finally:
         console.stop()
     return 0

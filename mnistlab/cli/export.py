@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mnistlab.cli import arguments as arguments_of
 from mnistlab.inference.export.formats import FORMATS, write
+from mnistlab.runs import paths
 from mnistlab.system import output
 from mnistlab.system.errors import RequestError, did_you_mean
 
@@ -42,7 +43,7 @@ def main(arguments: list[str]) -> int:
     run = open_run(given)
     folder = Path(to) if to else Path("outputs", "export", display_names([run])[0])
     inside = folder.resolve().is_relative_to(run.directory.resolve())
-    if inside and (run.directory / "status.json").exists():  # a model that was copied alone is in no run
+    if inside and (run.directory / paths.STATUS).exists():  # a model that was copied alone is in no run
         raise RequestError(f"--to {folder}: this is inside the run; nothing is written into a run")
     contents = FORMATS[chosen](run.network, run.class_names)
     write(folder, contents)

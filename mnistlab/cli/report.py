@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mnistlab.cli import arguments as arguments_of
 from mnistlab.config.report import Plots
-from mnistlab.reporting import html
+from mnistlab.runs import paths
 from mnistlab.sweeps.redraw import kind_of, redraw_run, redraw_sweep
 from mnistlab.system import console, output
 from mnistlab.system.errors import RequestError, did_you_mean
@@ -38,10 +38,10 @@ def main(arguments: Sequence[str]) -> int:
     try:
         for text, kind in zip(places, kinds, strict=True):
             redraw_sweep(Path(text)) if kind == "sweep" else redraw_run(Path(text), which)
-            console.LOG.info("%s", Path(text) / html.NAME)
+            console.LOG.info("%s", Path(text) / paths.REPORT)
     finally:
         console.stop()
-    pages = [Path(text) / html.NAME for text in places]
+    pages = [Path(text) / paths.REPORT for text in places]
     output.give({"reports": [{"kind": kind, "page": one} for kind, one in zip(kinds, pages, strict=True)]})
     return 0
 

@@ -10,6 +10,7 @@ from mnistlab.cli import arguments as arguments_of
 from mnistlab.papers import spec
 from mnistlab.papers.reproduce import _listed, listed, run, write
 from mnistlab.papers.spec import BUDGETS
+from mnistlab.runs import paths
 from mnistlab.system import files, output
 from mnistlab.system.errors import RequestError, did_you_mean
 
@@ -68,7 +69,7 @@ def main(arguments: Sequence[str], source: Path | None = None) -> int:
                 status = run(chosen, folder, budget, _seeds(given.get("--seeds")), extra, quiet)
     finally:  # also after Ctrl-C: the page of what is there
         about, told = write(known, chosen, folder, command)
-    place = files.shown(folder / "papers.md")
+    place = files.shown(folder / paths.PAPERS_PAGE)
     output.show({"page": place, **about}, f"{told}\n\npage  {place}")
     return status
 

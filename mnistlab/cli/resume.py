@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from mnistlab.runs import record
+from mnistlab.runs import paths, record
 from mnistlab.runs.resume import KEY, is_run, resume
-from mnistlab.sweeps import manifest
 from mnistlab.sweeps import runner as sweep
 from mnistlab.system import files, output
 from mnistlab.system.errors import RequestError, did_you_mean
@@ -36,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
         print(USAGE, end="")  # noqa: T201
         return 0 if arguments else 2
     directories = [Path(word) for word in arguments if not word.startswith("-") and Path(word).is_dir()]
-    if len(directories) != 1 or (directories[0] / manifest.NAME).exists() or not is_run(directories[0]):
+    if len(directories) != 1 or (directories[0] / paths.SWEEP).exists() or not is_run(directories[0]):
         return _sweep(arguments)
     words = [word for word in arguments if Path(word) != directories[0]]
     return _run(directories[0].absolute(), words, arguments)
@@ -70,15 +69,15 @@ def _parse(arguments: Sequence[str]) -> tuple[Path, set[str], list[str]]:
         raise RequestError(f"{word}: unknown option{did_you_mean(word, flags)}; see `mnistlab resume --help`")
     launcher = ("hydra/launcher=", "hydra.launcher.", "+hydra.launcher.")
     overrides = [word for word in words if word.startswith(launcher) and "=" in word]
-    paths = [word for word in words if word not in options and word not in overrides]
-    for word in paths:
+    places = [word for word in words if word not in options and word not in overrides]
+    for word in places:
         if "=" in word and not Path(word).exists():
             raise RequestError(
                 f"{word}: a sweep is resumed as it was asked for; only hydra/launcher=... may be changed"
             )
-    if len(paths) != 1:
-        raise RequestError(f"{' '.join(paths) or 'resume'}: the directory of one sweep was expected")
-    return Path(paths[0]).absolute(), options, overrides
+    if len(places) != 1:
+        raise RequestError(f"{' '.join(places) or 'resume'}: the directory of one sweep was expected")
+    return Path(places[0]).absolute(), options, overrides
 
 
 def _asked(words: Sequence[str]) -> tuple[int | None, bool]:

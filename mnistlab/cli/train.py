@@ -12,7 +12,7 @@ import hydra
 from hydra._internal.hydra import Hydra
 
 from mnistlab.config import compose, errors, options, safe_yaml
-from mnistlab.runs import lifecycle, record
+from mnistlab.runs import lifecycle, paths, record
 from mnistlab.system import directories, files, output
 from mnistlab.system.errors import RequestError, fail, wants_traceback
 
@@ -74,7 +74,7 @@ def _refuse_used_directory(arguments: Sequence[str]) -> None:
         value = value.strip("'\"")
         if key.lstrip("+") != "hydra.run.dir":
             continue
-        if (Path(value) / "status.json").exists():
+        if (Path(value) / paths.STATUS).exists():
             raise RequestError(f"{argument}: it already holds a run; choose another directory, or remove it")
         if not Path(value).exists():  # Hydra makes it, and if the request turns out wrong it goes again
             directories.remember(Path(value))
@@ -88,6 +88,6 @@ def _asks_for_many(overrides: Sequence[str], config_dir: str | None) -> bool:
     if not names:
         return False
     folders = [Path(config_dir)] if config_dir else []
-    paths = [folder / "experiment" / f"{names[-1]}.yaml" for folder in (*folders, options.folder())]
-    text = next((safe_yaml.read(path) for path in paths if path.is_file()), "")
+    candidates = [folder / "experiment" / f"{names[-1]}.yaml" for folder in (*folders, options.folder())]
+    text = next((safe_yaml.read(path) for path in candidates if path.is_file()), "")
     return re.search(r"^\s*mode:\s*MULTIRUN", text, re.MULTILINE) is not None

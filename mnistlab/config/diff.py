@@ -9,8 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
+from mnistlab.config import safe_yaml
 from mnistlab.config.options import folder
 from mnistlab.config.schema import GROUPS, schema_of
 from mnistlab.system.flatten import as_text
@@ -87,5 +86,5 @@ def _values(group: str, options: str) -> dict[str, Any]:
 
 
 def _yaml(path: Path) -> dict[str, Any]:
-    content = yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    content = safe_yaml.load(path)
     return content if isinstance(content, dict) else {}

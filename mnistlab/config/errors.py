@@ -221,7 +221,9 @@ def _unknown_setting(override: str, kind: str | None, setting: str | None, there
 
 def _chosen(group: str, overrides: Sequence[str]) -> str:
     """Return the option that is chosen in a group: the last override of it, or the one of the defaults list."""
-    found = re.search(rf"^  - {re.escape(group)}: (\w+)", (folder() / "config.yaml").read_text(), re.MULTILINE)
+    found = re.search(
+        rf"^  - {re.escape(group)}: (\w+)", (folder() / "config.yaml").read_text(encoding="utf-8"), re.MULTILINE
+    )
     option = found[1] if found else ""
     for override in overrides:
         key, _, value = override.partition("=")

@@ -1,4 +1,4 @@
-"""YAML files that anyone may have written, checked before Hydra and OmegaConf read them.
+"""YAML files that anyone may have written, checked before they are read: by Hydra and OmegaConf, or by `load`.
 
 A few lines of aliases can stand for billions of values, and a deep one ends the interpreter's stack; tags name classes.
 Configurations need none of that: what is refused here is refused by its file, its line, and what to do.
@@ -15,6 +15,7 @@ import yaml
 
 from mnistlab.system import files
 from mnistlab.system.errors import RequestError
+from mnistlab.system.readers import NotAFileError, TooLargeError, UnreadableError, read_text, reading
 
 MOST_BYTES = 2**20
 MOST_VALUES = 20_000  # with every alias written out
@@ -29,25 +30,52 @@ def read(path: Path, mapping: bool = False) -> str:
 
     With ``mapping`` it must hold keys and values, if anything. A FileNotFoundError passes.
     """
-    shown = files.shown(path)
     try:
-        if (size := path.stat().st_size) > MOST_BYTES:
-            raise RequestError(
-                f"{shown}: {size:,} bytes are more than the {MOST_BYTES:,} that are accepted; shorten it"
-            )
-        if not path.is_file():  # a pipe would be waited for
-            raise RequestError(f"{shown}: this is no file; a configuration was expected")
-        text = path.read_text(encoding="utf-8")
+        return _checked(path, mapping)
+    except UnreadableError as error:
+        if error.missing:
+            raise error.cause from None
+        raise RequestError(refusal(error)) from None
+
+
+def load(path: Path) -> Any:
+    """Return the value of a YAML file that was written here, or raise an `UnreadableError`."""
+    with reading(path, MOST_BYTES):
+        return yaml.load(_checked(path), Loader=LOADER)
+
+
+def load_or_empty(path: Path, kind: type[Any] = dict) -> Any:
+    """Return the value of a YAML file, an empty one where the file is missing or damaged, or holds no ``kind``."""
+    try:
+        content = load(path)
+    except UnreadableError:
+        return kind()
+    return content if isinstance(content, kind) else kind()
+
+
+def _checked(path: Path, mapping: bool = False) -> str:
+    with reading(path, MOST_BYTES):
+        text = read_text(path, MOST_BYTES)
         _check(yaml.parse(text, Loader=LOADER), mapping)
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise RequestError(f"{shown}: cannot be read ({error.strerror}); check its rights") from None
-    except UnicodeDecodeError as error:
-        raise RequestError(f"{shown}: byte {error.start + 1} is no UTF-8 text; write the file as text") from None
-    except yaml.YAMLError as error:
-        raise RequestError(f"{shown}: {problem(error)}") from None
-    return text
+        return text
+
+
+def refusal(error: UnreadableError) -> str:
+    """Return why a YAML file is refused, in one line: which file, where, what, and what to do."""
+    match error.cause:
+        case TooLargeError(size=size):
+            why = f"{size:,} bytes are more than the {MOST_BYTES:,} that are accepted; shorten it"
+        case NotAFileError() | IsADirectoryError():
+            why = "this is no file; a configuration was expected"
+        case OSError(strerror=reason):
+            why = f"cannot be read ({reason}); check its rights"
+        case UnicodeDecodeError(start=start):
+            why = f"byte {start + 1} is no UTF-8 text; write the file as text"
+        case yaml.YAMLError() as cause:
+            why = problem(cause)
+        case _:
+            why = f"cannot be read ({error.reason}); correct it"
+    return f"{files.shown(error.path)}: {why}"
 
 
 def problem(error: yaml.YAMLError) -> str:

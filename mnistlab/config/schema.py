@@ -197,7 +197,7 @@ def schema_of(group: str, option: str) -> type[Any] | None:
     if group in ("regularization", "trainer", "report"):
         return {"regularization": Regularization, "trainer": TrainerConfig, "report": Report}[group]
     path = folder() / group / f"{option}.yaml"
-    match = re.search(rf"/schema/{group}/(\w+)@_here_", path.read_text()) if path.is_file() else None
+    match = re.search(rf"/schema/{group}/(\w+)@_here_", path.read_text(encoding="utf-8")) if path.is_file() else None
     return GROUPS[group].get(match[1]) if match and group in GROUPS else None
 
 

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from mnistlab.data.paths import expanded
-from mnistlab.system import files
+from mnistlab.system import readers
 
 log = logging.getLogger("mnistlab.data")
 
@@ -127,7 +127,7 @@ def _save(place: Path, stamp: str, entry: Parsed) -> None:
             checksums[name] = zlib.crc32(_bytes(array))
         sidecar = {"stamp": stamp, "checksums": checksums, "info": entry.info, "notes": entry.notes}
         sealed = {**sidecar, "seal": _hash(sidecar)}
-        (temporary / "entry.json").write_text(json.dumps(sealed, indent=1))
+        (temporary / "entry.json").write_text(json.dumps(sealed, indent=1), encoding="utf-8")
         shutil.rmtree(place, ignore_errors=True)
         temporary.rename(place)
     except BaseException:
@@ -138,7 +138,7 @@ def _save(place: Path, stamp: str, entry: Parsed) -> None:
 def _open(place: Path, stamp: str) -> Parsed | None:
     """Return the entry, or nothing if it is absent, stale or damaged."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, EOFError, AttributeError, RecursionError):
-        sidecar = json.loads(files.read_text(place / "entry.json"))
+        sidecar = readers.read_json(place / "entry.json")
         if sidecar.pop("seal") != _hash(sidecar) or sidecar["stamp"] != stamp:
             return None
         arrays = {}

@@ -20,9 +20,11 @@ from mnistlab.papers import metrics, selection_bias
 from mnistlab.papers.metrics import amount
 from mnistlab.papers.results import Result, comparable
 from mnistlab.papers.spec import Claim
+from mnistlab.runs import paths
 from mnistlab.statistics import corrections, power
 from mnistlab.statistics import tests as statistics
 from mnistlab.statistics.tests import LEVEL, Difference
+from mnistlab.system.readers import read_table
 
 HOLDS, FAILS, OPEN, UNRUN = "holds", "does not hold", "not distinguishable", "not run"
 UNEQUAL = "not judged"  # rows that were cut short to different lengths
@@ -176,11 +178,9 @@ def mistaken(given: Mapping[str, Any], results: Results) -> tuple[str, str]:
 
 def falls(given: Mapping[str, Any], results: Results) -> tuple[str, str]:
     """The validation accuracy of the ten epochs up to ``after`` is higher than that of the last ten."""
-    import pandas as pd
-
     after, early, late = int(given["after"]), [], []
     for record in results[given["falls"]].completed:
-        column = pd.read_csv(record.directory / "history.csv")["val_accuracy"].to_numpy(dtype=float)
+        column = read_table(record.directory / paths.HISTORY)["val_accuracy"].to_numpy(dtype=float)
         if len(column) >= after + 10:
             early.append(float(column[after - 10 : after].mean()))
             late.append(float(column[-10:].mean()))

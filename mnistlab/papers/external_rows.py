@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import math
 import shlex
 import shutil
@@ -14,11 +12,13 @@ from typing import Any
 from mnistlab.analysis.explore import decision_boundary, pca
 from mnistlab.analysis.explore.common import Request
 from mnistlab.papers.spec import Row
+from mnistlab.runs import paths
 from mnistlab.runs.environment import all_cores
 from mnistlab.runs.record import Record
 from mnistlab.runs.status import State
 from mnistlab.sweeps.gridsearch import search
 from mnistlab.system import console
+from mnistlab.system.readers import read_json, read_rows, read_text
 
 EXPLORE = {"pca": pca.explore, "boundary": decision_boundary.explore}
 
@@ -79,37 +79,35 @@ def read(place: Path) -> list[Record]:
 
 def pictures(directory: Path) -> dict[str, tuple[Path, str]]:
     """Return the pictures of a result by name, each with its text equivalent."""
-    paths = sorted((directory / "plots").glob("*.png"))
-    return {path.stem: (path, path.with_suffix(".txt").read_text().strip()) for path in paths}
+    found = sorted((directory / paths.PLOTS).glob("*.png"))
+    return {path.stem: (path, read_text(paths.alt_text(path)).strip()) for path in found}
 
 
 def _metrics(directory: Path) -> dict[str, Any]:
     """Return the figures of a result, or nothing where there is none, or only a part of one."""
     try:
-        if (directory / "gridsearch.json").exists():
+        if (directory / paths.GRIDSEARCH).exists():
             return _of_grid(directory)
-        summary = json.loads((directory / "summary.json").read_text())
+        summary = read_json(directory / paths.SUMMARY)
         if summary["action"] == "pca":
-            return {"explained": _explained(directory / "variance.csv")}
+            return {"explained": _explained(directory / paths.VARIANCE)}
         return {row["model"]: {"training_accuracy": row["training_accuracy"]} for row in summary["models"]}
-    except (OSError, ValueError, KeyError, TypeError, StopIteration):
+    except (ValueError, KeyError, TypeError, StopIteration):
         return {}
 
 
 def _explained(path: Path) -> dict[str, float]:
     """Return the share of the variance of each component, and of the first so many together."""
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_rows(path)
     alone = {row["component"]: float(row["share"]) for row in rows}
     return alone | {f"{row['component']}_together": float(row["cumulative"]) for row in rows}
 
 
 def _of_grid(directory: Path) -> dict[str, Any]:
     """Return the best cell, its settings by their last word, and what its refit scored on the test part."""
-    tested = json.loads((directory / search.REFIT / "metrics.json").read_text())
-    with (directory / "grid.csv").open(newline="") as file:
-        best = next(row for row in csv.DictReader(file) if row["rank"] == "1")
-    metric = json.loads((directory / search.REQUEST).read_text())["metric"]
+    tested = read_json(directory / paths.REFIT / paths.METRICS)
+    best = next(row for row in read_rows(directory / paths.GRID_TABLE) if row["rank"] == "1")
+    metric = read_json(directory / paths.GRIDSEARCH)["metric"]
     settings = {key.rpartition(".")[2]: _number(value) for key, value in best.items() if "." in key}
     return {"best": {metric: float(best["mean"]), **settings}, "test": tested["test"]}
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import pandas as pd
 
 from mnistlab.analysis.compare import compare
 from mnistlab.models.model_file import load_model
@@ -14,9 +13,11 @@ from mnistlab.papers.results import Result, comparable
 from mnistlab.papers.spec import Paper
 from mnistlab.papers.tables import reported, with_interval
 from mnistlab.reporting.tables import Table
+from mnistlab.runs import paths
 from mnistlab.runs.record import Group
 from mnistlab.statistics.intervals import Mean, mean_of
 from mnistlab.system.random import stream
+from mnistlab.system.readers import read_table
 
 SWEPT = ("train.loss", "train.accuracy", "validation.accuracy", "test.accuracy")  # metrics of a swept row
 Section = tuple[str, str, Table | None]  # title, text, table
@@ -101,7 +102,7 @@ def _structures(paper: Paper, found: Mapping[str, Result]) -> list[Section]:
     for name in paper.structures:
         if not found[name].completed:
             continue
-        network, _ = load_model(found[name].completed[0].directory / "model.safetensors")
+        network, _ = load_model(found[name].completed[0].directory / paths.MODEL)
         lines = [
             [network.title(i), " x ".join(map(str, shape)), f"{sum(p.size for p in layer.params.values()):,}"]
             for i, (layer, shape) in enumerate(zip(network.layers, network.shapes, strict=True))
@@ -120,7 +121,7 @@ def _bias(paper: Paper, found: Mapping[str, Result]) -> list[Section]:
     gain = round(100 * selection_bias.of_models(right, stream(0, "order")), 2) + 0.0  # points; no minus before nothing
     lines = []
     for name, run in ran.items():
-        column = pd.read_csv(run / "history.csv")["val_accuracy"].to_numpy(dtype=float)
+        column = read_table(run / paths.HISTORY)["val_accuracy"].to_numpy(dtype=float)
         if len(column) > selection_bias.LAST and np.isfinite(column).all():
             lines.append([name, str(len(column)), f"{100 * selection_bias.of_epochs(column):.2f}"])
     text = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,11 +15,12 @@ from mnistlab.papers.results import Result, comparable
 from mnistlab.papers.spec import Paper, Row
 from mnistlab.reporting import plots
 from mnistlab.reporting.plots import Series
-from mnistlab.runs import figures
+from mnistlab.runs import figures, paths
 from mnistlab.runs.figures import Drawing
 from mnistlab.statistics.intervals import mean_of
 from mnistlab.sweeps import figures as of_sweeps
 from mnistlab.system import files
+from mnistlab.system.readers import read_bytes, read_json
 
 TABLE = "confusion_table"  # of a row's pictures: it becomes a PDF
 
@@ -44,7 +44,7 @@ def draw(paper: Paper, results: Mapping[str, Result], folder: Path) -> list[Draw
             plots.save_pdf(picture, path)
         else:
             plots.save(picture, path)
-            path.with_suffix(".txt").unlink()  # the page has its text
+            paths.alt_text(path).unlink()  # the page has its text
         found.append(Drawn(path, picture.alt))
     return found + _copied(paper, results, folder)
 
@@ -60,7 +60,7 @@ def _copied(paper: Paper, results: Mapping[str, Result], folder: Path) -> list[D
             if name in there:
                 path, alt = there[name]
                 copy = folder / f"{paper.name}_{row.name}_{name}.png"
-                files.write(copy, path.read_bytes())
+                files.write(copy, read_bytes(path))
                 found.append(Drawn(copy, alt))
     return found
 
@@ -105,7 +105,7 @@ def _ranking(rows: Sequence[Result], metrics: Sequence[str]) -> plots.Picture:
 
 
 def _of_run(row: Row, run: Path) -> Iterator[Drawing]:
-    metrics = json.loads((run / "metrics.json").read_text())
+    metrics = read_json(run / paths.METRICS)
     there = dict(figures.of_run(run, Plots.all))
     for name in row.pictures:
         title = f"{row.paper}_{row.name}_{name}"

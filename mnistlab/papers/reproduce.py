@@ -10,6 +10,7 @@ from mnistlab.papers import claims as verdicts
 from mnistlab.papers import external_rows, markdown, results, runner, spec, tables
 from mnistlab.papers import figures as drawings
 from mnistlab.papers.spec import Figures, Row
+from mnistlab.runs import paths
 from mnistlab.system import files
 
 PICTURES = Path("images/papers")  # in the folder of the page
@@ -44,9 +45,9 @@ def write(known: Figures, chosen: Sequence[Row], folder: Path, command: str) -> 
     both = found | {f"{name}{spec.NEAR}": result for name, result in near.items()}
     claims = [verdicts.judge(claim, both) for claim in known.claims]
     folder.mkdir(parents=True, exist_ok=True)
-    files.write(folder / "papers.csv", tables.csv(known, found, near))
+    files.write(folder / paths.PAPERS_TABLE, tables.csv(known, found, near))
     drawn = {paper.name: drawings.draw(paper, found, folder / PICTURES) for paper in known.papers}
-    files.write(folder / "papers.md", markdown.markdown(known, found, near, claims, drawn, folder, command))
+    files.write(folder / paths.PAPERS_PAGE, markdown.markdown(known, found, near, claims, drawn, folder, command))
     of = _of(known, chosen)
     rows = [dict(zip(tables.CSV, line, strict=True)) for line in tables.lines_of(chosen, found, near)]
     papers = {paper.name for paper in of.papers}

@@ -7,17 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from mnistlab.config import compose, options
+from mnistlab.config import compose, options, safe_yaml
 from mnistlab.papers.spec import NEAR, Row
-from mnistlab.sweeps import manifest
+from mnistlab.runs import paths
 from mnistlab.sweeps.grid import plan, write_multirun
 from mnistlab.sweeps.manifest import Ledger
 from mnistlab.sweeps.runner import Sweep
 from mnistlab.system import console, files
 from mnistlab.system.errors import RequestError
 from mnistlab.system.locks import held
+from mnistlab.system.readers import UnreadableError, read_text
 
 
 def directory(folder: Path, row: Row, near: bool = False) -> Path:
@@ -46,8 +45,8 @@ def grid(row: Row) -> dict[str, int]:
         return {}
     path = options.folder() / "experiment" / f"{row.id}.yaml"
     try:
-        content = yaml.safe_load(path.read_text())
-    except OSError:
+        content = safe_yaml.load(path)
+    except UnreadableError:
         raise RequestError(f"experiment={row.id}: conf/papers.yaml has the row, but there is no {path.name}") from None
     swept = content.get("hydra", {}).get("sweeper", {}).get("params", {})
     return {key: len(str(values).split(",")) for key, values in swept.items()}
@@ -83,7 +82,7 @@ def run(row: Row, place: Path, asked: Sequence[str], quiet: bool) -> int:
 
 def started(place: Path) -> bool:
     """Return whether a sweep lies there."""
-    return (place / manifest.NAME).exists()
+    return (place / paths.SWEEP).exists()
 
 
 def asked_epochs(row: Row) -> int | None:
@@ -98,8 +97,8 @@ def asked(row: Row, group: str, key: str) -> Any:
     while names:
         name = names.pop(0)
         seen.add(name)
-        text = (options.folder() / "experiment" / f"{name}.yaml").read_text()
-        content = yaml.safe_load(text)
+        path = options.folder() / "experiment" / f"{name}.yaml"
+        content, text = safe_yaml.load(path), read_text(path)
         if key in content.get(group, {}):
             return content[group][key]
         names += [base for base in re.findall(r"- /experiment/(\S+)", text) if base not in seen]

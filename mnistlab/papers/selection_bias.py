@@ -7,6 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from mnistlab.runs import paths
+from mnistlab.system.readers import read_arrays
+
 HALVINGS = 1_000
 LAST = 10  # epochs at the end of a curve
 
@@ -41,9 +44,9 @@ def right_of(runs: Sequence[Path]) -> np.ndarray | None:
     """Return which test images each run predicted rightly, or None where they were not tested on the same."""
     found, labels = [], []
     for run in runs:
-        with np.load(run / "predictions.npz", allow_pickle=False) as saved:
-            labels.append(saved["labels"])
-            found.append(saved["probabilities"].argmax(axis=1) == saved["labels"])
+        saved = read_arrays(run / paths.PREDICTIONS)
+        labels.append(saved["labels"])
+        found.append(saved["probabilities"].argmax(axis=1) == saved["labels"])
     if len(found) < 2 or any(not np.array_equal(labels[0], other) for other in labels):
         return None
     return np.array(found)

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mnistlab.config import options
+from mnistlab.config import options, safe_yaml
 from mnistlab.system.errors import RequestError, did_you_mean
+from mnistlab.system.readers import UnreadableError
 
 BUDGETS = ("full", "quick")
 FORMS = ("beats", "within", "above", "weakest", "mistaken", "falls")
@@ -123,16 +124,15 @@ class Figures:
 
 def read(path: Path | None = None) -> Figures:
     """Return conf/papers.yaml, or another file of its form; what is wrong in it is a `RequestError`."""
-    import yaml
-
     path = path or options.folder() / "papers.yaml"
     try:
-        content = yaml.safe_load(path.read_text())
+        content = safe_yaml.load(path)
         papers = tuple(_paper(name, given) for name, given in content["papers"].items())
         found = Figures(papers, tuple(_claim(given) for given in content["claims"]))
-    except OSError as error:
-        raise RequestError(f"{path}: {error.strerror or error}") from None
-    except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except UnreadableError as error:
+        why = getattr(error.cause, "strerror", None) or f"not the figures of papers ({error.reason})"
+        raise RequestError(f"{path}: {why}") from None
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RequestError(f"{path}: not the figures of papers ({type(error).__name__}: {error})") from None
     for claim in found.claims:
         for row in claim.rows:

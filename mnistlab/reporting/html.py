@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from mnistlab.system import files
+from mnistlab.system.readers import UnreadableError, read_bytes, read_text
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-NAME = "report.html"
 MOST = 1_900_000  # bytes of a page: what it says besides its pictures is far below the rest of two million
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -48,13 +48,13 @@ def write(path: Path, template: str, **content: Any) -> None:
     files.write(path, page.encode("utf-8", errors="replace"))
 
 
-def figures(folder: Path, names: Sequence[str], titles: dict[str, str], most: int = MOST) -> dict[str, Figure]:
-    """Return the pictures of these names with their text equivalents, by name.
+def figures(pictures: Path, names: Sequence[str], titles: dict[str, str], most: int = MOST) -> dict[str, Figure]:
+    """Return the pictures of these names, with their text equivalents, in a folder beside the page.
 
     The largest are left out, and linked, until all together take no more than ``most`` bytes of a page. A picture
     that is missing or no PNG is passed over.
     """
-    read = {name: content for name in names if (content := _png(folder / "plots" / f"{name}.png"))}
+    read = {name: content for name in names if (content := _png(pictures / f"{name}.png"))}
     sizes = {name: 4 * -(-len(content) // 3) for name, content in read.items()}
     left_out: set[str] = set()
     for name in sorted(sizes, key=sizes.__getitem__, reverse=True):
@@ -65,8 +65,8 @@ def figures(folder: Path, names: Sequence[str], titles: dict[str, str], most: in
         width, height = (int.from_bytes(content[at : at + 4], "big") for at in (16, 20))
         data = None if name in left_out else b64encode(content).decode("ascii")
         title = titles.get(name) or name.replace("_", " ").capitalize()
-        alt = _alt(folder / "plots" / f"{name}.txt") or title
-        found[name] = Figure(name, title, alt, width, height, href(f"plots/{name}.png"), data)
+        alt = _alt(pictures / f"{name}.txt") or title
+        found[name] = Figure(name, title, alt, width, height, href(f"{pictures.name}/{name}.png"), data)
     return found
 
 
@@ -106,16 +106,16 @@ def _is_number(text: str) -> bool:
 
 def _png(path: Path) -> bytes:
     try:
-        content = files.regular(path).read_bytes()
-    except (OSError, ValueError):
+        content = read_bytes(path)
+    except UnreadableError:
         return b""
     return content if content.startswith(PNG) and len(content) > 24 else b""
 
 
 def _alt(path: Path) -> str:
     try:
-        return " ".join(files.regular(path).read_text(errors="replace").split())
-    except (OSError, ValueError):
+        return " ".join(read_text(path).split())
+    except UnreadableError:
         return ""
 
 

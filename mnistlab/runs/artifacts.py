@@ -18,7 +18,9 @@ from mnistlab.metrics import classification
 from mnistlab.metrics.feature_maps import feature_maps
 from mnistlab.metrics.occlusion import occlude, patch_side
 from mnistlab.nn.network import Network
+from mnistlab.runs import paths
 from mnistlab.system import files
+from mnistlab.system.readers import read_arrays
 from mnistlab.training.loop import Epoch, History
 
 LOG = logging.getLogger("mnistlab")
@@ -31,9 +33,9 @@ COVERED = 6  # mistakes that the occlusion picture shows
 def write_history(run: Path, history: History) -> None:
     """Write history.csv and norms.csv, complete after every epoch."""
     files.write(
-        run / "history.csv", files.csv(list(Epoch.__dataclass_fields__), [astuple(row) for row in history.epochs])
+        run / paths.HISTORY, files.csv(list(Epoch.__dataclass_fields__), [astuple(row) for row in history.epochs])
     )
-    files.write(run / "norms.csv", files.csv(("epoch", "layer", "weight_norm", "grad_norm"), history.norms))
+    files.write(run / paths.NORMS, files.csv(("epoch", "layer", "weight_norm", "grad_norm"), history.norms))
 
 
 def write_results(
@@ -44,7 +46,7 @@ def write_results(
     parts = {part: getattr(dataset, part) for part in ("train", "validation", "test")}
     scores = {part: classification.evaluate(parts[part].labels, predictions[part], names) for part in parts}
     metrics = {**summary, "class_names": list(names), **scores}
-    files.write_json(run / "metrics.json", metrics)
+    files.write_json(run / paths.METRICS, metrics)
     if len(dataset.test):
         write_predictions(run, dataset.test, predictions["test"], names, scores["test"])
     write_images(run, parts, dataset.train, names)
@@ -55,15 +57,15 @@ def write_predictions(
     folder: Path, part: Split, probabilities: np.ndarray, names: Sequence[str], scores: dict[str, Any]
 ) -> None:
     """Write the tables of how one part was predicted, and its worst mistakes; ``scores`` are its metrics."""
-    files.write(folder / "predictions.npz", npz(labels=part.labels, probabilities=probabilities))
-    _table(folder / "classification_report.csv", classification.classification_report(scores))
-    files.write(folder / "confusion_matrix.csv", _confusion_csv(scores, names))
-    _table(folder / "roc.csv", classification.roc_curves(part.labels, probabilities, names))
-    _table(folder / "precision_recall.csv", classification.precision_recall_curves(part.labels, probabilities, names))
+    files.write(folder / paths.PREDICTIONS, npz(labels=part.labels, probabilities=probabilities))
+    _table(folder / paths.CLASSIFICATION_REPORT, classification.classification_report(scores))
+    files.write(folder / paths.CONFUSION_MATRIX, _confusion_csv(scores, names))
+    _table(folder / paths.ROC, classification.roc_curves(part.labels, probabilities, names))
+    _table(folder / paths.PRECISION_RECALL, classification.precision_recall_curves(part.labels, probabilities, names))
     worst = classification.worst_mistakes(part.labels, probabilities, MISTAKES)
     predicted = probabilities[worst].argmax(axis=1)
     files.write(
-        folder / "mistakes.npz",
+        folder / paths.MISTAKES,
         npz(
             rows=worst,
             images=part.images[worst],
@@ -77,9 +79,9 @@ def write_predictions(
 def write_images(folder: Path, parts: Mapping[str, Split], shown: Split, names: Sequence[str]) -> None:
     """Write how many images of each class each part has, and the first of each class of ``shown``."""
     counts = [[name, *(int((part.labels == i).sum()) for part in parts.values())] for i, name in enumerate(names)]
-    files.write(folder / "class_distribution.csv", files.csv(("class", *parts), counts))
+    files.write(folder / paths.CLASS_DISTRIBUTION, files.csv(("class", *parts), counts))
     rows = _first_of_each_class(shown.labels, len(names))
-    files.write(folder / "samples.npz", npz(images=shown.images[rows], labels=shown.labels[rows]))
+    files.write(folder / paths.SAMPLES, npz(images=shown.images[rows], labels=shown.labels[rows]))
 
 
 def write_maps(run: Path, network: Network, dataset: Dataset, probabilities: np.ndarray, shown: Report) -> None:
@@ -96,7 +98,7 @@ def write_maps(run: Path, network: Network, dataset: Dataset, probabilities: np.
         found = {f"maps_{i}": array for i, array in enumerate(maps.values())}
         predicted = probabilities[rows].argmax(axis=1)
         files.write(
-            run / "feature_maps.npz",
+            run / paths.FEATURE_MAPS,
             npz(
                 rows=np.array(rows),
                 images=test.images[rows],
@@ -111,12 +113,11 @@ def write_maps(run: Path, network: Network, dataset: Dataset, probabilities: np.
         LOG.warning("report.images: this network has no convolution or pooling layer, so no feature maps to draw")
     if shown.plots is not Plots.all:
         return
-    with np.load(run / "mistakes.npz", allow_pickle=False) as saved:
-        kept = {name: saved[name][:COVERED] for name in saved.files}
+    kept = {name: array[:COVERED] for name, array in read_arrays(run / paths.MISTAKES).items()}
     fill = int(np.median(test.images[:1000])) if len(test) else 0  # of MNIST: its background
     drops = occlude(network.predict, kept["images"], kept["predictions"], fill)
     side = patch_side(*network.image_shape)
-    files.write(run / "occlusion.npz", npz(**kept, drops=drops, patch=np.array(side), fill=np.array(fill)))
+    files.write(run / paths.OCCLUSION, npz(**kept, drops=drops, patch=np.array(side), fill=np.array(fill)))
 
 
 def write_augmented(folder: Path, part: Split, augment: Augment, rng: np.random.Generator) -> None:
@@ -127,7 +128,7 @@ def write_augmented(folder: Path, part: Split, augment: Augment, rng: np.random.
     versions = images[:, 1:].reshape(-1, *part.images.shape[1:])
     augment.start_epoch(versions, rng)
     images[:, 1:] = augment.batch(versions).reshape(images[:, 1:].shape)
-    files.write(folder / "augmented.npz", npz(images=images, labels=part.labels[rows]))
+    files.write(folder / paths.AUGMENTED, npz(images=images, labels=part.labels[rows]))
 
 
 def _first_of_each_class(labels: np.ndarray, classes: int) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import subprocess
@@ -15,8 +14,8 @@ from typing import Any
 import numpy as np
 
 import mnistlab
-from mnistlab.system import files
 from mnistlab.system.flatten import flat
+from mnistlab.system.readers import read_json_or_empty
 
 PACKAGES = (
     "numpy",
@@ -66,7 +65,7 @@ def environment(seed: int, threads: int, data: dict[str, Any], command: list[str
 
 def resumed(path: Path, now: dict[str, Any]) -> dict[str, Any]:
     """Return environment.json of a run that goes on: as it was, and for each resumption when, and what differs."""
-    was = read(path)
+    was = read_json_or_empty(path)
     if not was:
         return now
     before = was.get("resumed")
@@ -85,15 +84,6 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, t
     return {key: (was.get(key), now.get(key)) for key in keys}
 
 
-def read(path: Path) -> dict[str, Any]:
-    """Return what an environment.json says, or nothing where it is missing or damaged."""
-    try:
-        content = json.loads(files.read_text(path))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
 def all_cores() -> int:
     """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -108,10 +98,10 @@ def _version(package: str) -> str | None:
 
 def _cpu() -> str:
     try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
-    except OSError:
+    except (OSError, ValueError):
         pass
     return platform.processor() or platform.machine()
 
@@ -142,4 +132,5 @@ def _git_commit() -> str | None:
 
 def _git(root: Path, *arguments: str) -> str:
     command = ["git", "-C", str(root), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=5).stdout.strip()
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True, timeout=5)
+    return done.stdout.strip()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,16 +15,20 @@ from mnistlab.nn.activations import Activation
 from mnistlab.nn.conv import Conv2D
 from mnistlab.nn.layers import Dense
 from mnistlab.reporting import plots
+from mnistlab.runs import paths
 from mnistlab.runs.artifacts import SAMPLES_PER_CLASS
-from mnistlab.system import files
+from mnistlab.system.readers import read_arrays, read_json, read_table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Drawing = tuple[str, Callable[[], plots.Picture]]  # the name of a picture, and what draws it
 
 
 def augmented(folder: Path, names: Sequence[str]) -> plots.Picture:
     """Draw augmented.npz."""
-    with np.load(files.regular(folder / "augmented.npz"), allow_pickle=False) as saved:
-        return plots.augmented(saved["images"], saved["labels"], names)
+    saved = read_arrays(folder / paths.AUGMENTED)
+    return plots.augmented(saved["images"], saved["labels"], names)
 
 
 def draw(run: Path, which: Plots) -> list[Path]:
@@ -35,12 +38,11 @@ def draw(run: Path, which: Plots) -> list[Path]:
 
 def save_pictures(directory: Path, pictures: Iterable[Drawing]) -> list[Path]:
     """Draw each picture and save it under its name; return the paths."""
-    folder = directory / "plots"
-    folder.mkdir(exist_ok=True)
+    (directory / paths.PLOTS).mkdir(exist_ok=True)
     drawn = []
     for name, picture in pictures:
-        plots.save(picture(), folder / f"{name}.png")
-        drawn.append(folder / f"{name}.png")
+        drawn.append(paths.plot(directory, name))
+        plots.save(picture(), drawn[-1])
     return drawn
 
 
@@ -48,9 +50,7 @@ def of_run(run: Path, which: Plots) -> Iterator[Drawing]:
     """Yield name and drawing of each picture, those of ``core`` first."""
     if which is Plots.none:
         return
-    import pandas as pd
-
-    metrics = json.loads(files.read_text(run / "metrics.json"))
+    metrics = read_json(run / paths.METRICS)
     names, train, test = metrics["class_names"], metrics["train"], metrics["test"]
     if metrics["learner"] != "network":
         if test["n"]:
@@ -58,8 +58,8 @@ def of_run(run: Path, which: Plots) -> Iterator[Drawing]:
         if which is Plots.all:
             yield from _pictures_of_parts(run, names, train, test)
         return
-    network, _ = load_model(run / "model.safetensors")
-    yield "curves", lambda: plots.curves(pd.read_csv(files.regular(run / "history.csv")), metrics["best_epoch"])
+    network, _ = load_model(run / paths.MODEL)
+    yield "curves", lambda: plots.curves(read_table(run / paths.HISTORY), metrics["best_epoch"])
     if test["n"]:
         yield from pictures_of_predictions(run, test, names, "test part")
     first = next((layer for layer in network.layers if layer.weights()), None)
@@ -68,15 +68,15 @@ def of_run(run: Path, which: Plots) -> Iterator[Drawing]:
     convolutions = [i for i, layer in enumerate(network.layers) if isinstance(layer, Conv2D)]
     for i in convolutions if which is Plots.all else convolutions[:1]:
         yield f"filters_{i + 1}", partial(plots.filters, network.layers[i].params["W"], network.title(i))
-    if (run / "feature_maps.npz").exists():
+    if (run / paths.FEATURE_MAPS).exists():
         yield from _feature_maps(run, names)
-    if (run / "augmented.npz").exists():
+    if (run / paths.AUGMENTED).exists():
         yield "augmented", lambda: augmented(run, names)
     if which is Plots.core:
         return
-    if (run / "occlusion.npz").exists():
+    if (run / paths.OCCLUSION).exists():
         yield "occlusion", lambda: _occlusion(run, names)
-    yield "norms", lambda: plots.norms(pd.read_csv(files.regular(run / "norms.csv")))
+    yield "norms", lambda: plots.norms(read_table(run / paths.NORMS))
     yield from _pictures_of_parts(run, names, train, test)
     used = {str(layer.spec()): layer for layer in network.layers if isinstance(layer, Activation)}
     if used:
@@ -96,19 +96,16 @@ def pictures_of_predictions(
     folder: Path, scores: dict[str, Any], names: Sequence[str], title: str, ranked_by: str = ""
 ) -> Iterator[Drawing]:
     """Yield the pictures of what `write_predictions` wrote; ``title`` says which part it is, `plots.roc` the rest."""
-    import pandas as pd
 
     def curves(name: str) -> pd.DataFrame:  # a class may be called "NA"
-        return pd.read_csv(
-            files.regular(folder / name), dtype={"curve": str}, keep_default_na=False, na_values={"threshold": [""]}
-        )
+        return read_table(folder / name, dtype={"curve": str}, keep_default_na=False, na_values={"threshold": [""]})
 
     average_precision = _by_curve(scores["average_precision"])
     yield "confusion_matrix", lambda: _confusion(scores, names, False, title)
-    yield "roc", lambda: plots.roc(curves("roc.csv"), _by_curve(scores["roc_auc"]), ranked_by)
+    yield "roc", lambda: plots.roc(curves(paths.ROC), _by_curve(scores["roc_auc"]), ranked_by)
     yield (
         "precision_recall",
-        lambda: plots.precision_recall(curves("precision_recall.csv"), average_precision, ranked_by),
+        lambda: plots.precision_recall(curves(paths.PRECISION_RECALL), average_precision, ranked_by),
     )
     yield "worst_mistakes", lambda: _mistakes(folder, names)
 
@@ -141,13 +138,12 @@ def _activation(layer: Activation) -> tuple[str, tuple[np.ndarray, np.ndarray, n
 
 
 def _mistakes(run: Path, names: Sequence[str]) -> plots.Picture:
-    with np.load(files.regular(run / "mistakes.npz"), allow_pickle=False) as saved:
-        return plots.mistakes(saved["images"], saved["truths"], saved["predictions"], saved["probabilities"], names)
+    saved = read_arrays(run / paths.MISTAKES)
+    return plots.mistakes(saved["images"], saved["truths"], saved["predictions"], saved["probabilities"], names)
 
 
 def _feature_maps(run: Path, names: Sequence[str]) -> Iterator[Drawing]:
-    with np.load(files.regular(run / "feature_maps.npz"), allow_pickle=False) as file:
-        saved = {name: file[name] for name in file.files}
+    saved = read_arrays(run / paths.FEATURE_MAPS)
     for i, row in enumerate(saved["rows"]):
         maps = {str(title): saved[f"maps_{place}"][i] for place, title in enumerate(saved["layers"])}
         of_image = (saved[name][i] for name in ("images", "truths", "predictions", "probabilities"))
@@ -159,8 +155,7 @@ def _feature_maps(run: Path, names: Sequence[str]) -> Iterator[Drawing]:
 
 
 def _occlusion(run: Path, names: Sequence[str]) -> plots.Picture:
-    with np.load(files.regular(run / "occlusion.npz"), allow_pickle=False) as file:
-        saved = {name: file[name] for name in file.files}
+    saved = read_arrays(run / paths.OCCLUSION)
     images, truths, predictions = saved["images"], saved["truths"], saved["predictions"]
     return plots.occlusion(
         images, truths, predictions, saved["probabilities"], saved["drops"], int(saved["patch"]), names
@@ -168,14 +163,12 @@ def _occlusion(run: Path, names: Sequence[str]) -> plots.Picture:
 
 
 def _samples(run: Path, names: Sequence[str]) -> plots.Picture:
-    with np.load(files.regular(run / "samples.npz"), allow_pickle=False) as saved:
-        return plots.samples(saved["images"], saved["labels"], names, SAMPLES_PER_CLASS)
+    saved = read_arrays(run / paths.SAMPLES)
+    return plots.samples(saved["images"], saved["labels"], names, SAMPLES_PER_CLASS)
 
 
 def _class_distribution(run: Path) -> plots.Picture:
-    import pandas as pd
-
-    table = pd.read_csv(files.regular(run / "class_distribution.csv"), dtype={"class": str}, keep_default_na=False)
+    table = read_table(run / paths.CLASS_DISTRIBUTION, dtype={"class": str}, keep_default_na=False)
     return plots.class_distribution({part: table[part].tolist() for part in table.columns[1:]}, table["class"].tolist())
 
 

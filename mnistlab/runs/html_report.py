@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import shlex
 from collections.abc import Mapping
@@ -17,12 +16,12 @@ from mnistlab.models.sklearn import SKLEARN_MODELS
 from mnistlab.nn import summary
 from mnistlab.reporting import html
 from mnistlab.reporting.html import Figure, Section
+from mnistlab.runs import paths, status
 from mnistlab.runs import record as records
-from mnistlab.runs import status
 from mnistlab.runs.record import Record
-from mnistlab.system import files
 from mnistlab.system.errors import RequestError
 from mnistlab.system.flatten import as_text
+from mnistlab.system.readers import UnreadableError, read_json
 
 LOG = logging.getLogger("mnistlab")
 CONFUSIONS = 3
@@ -67,20 +66,20 @@ def write(run: Path, seconds: Mapping[str, float] | None = None, standing: Stand
     Raises `RequestError` where metrics.json, environment.json or the model is there but cannot be read.
     """
     record, state = records.read(run), status.read(run)
-    metrics = read_json(run / "metrics.json")
+    metrics = json_object(run / paths.METRICS)
     if seconds is not None:
         state = replace(state, state="completed", error=None, seconds=dict(seconds))
     record = replace(record, state=state, metrics=metrics)
-    environment = read_json(run / "environment.json")
+    environment = json_object(run / paths.ENVIRONMENT)
     try:
         content = _content(run, record, environment)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         if isinstance(error, RequestError):
             raise
         raise RequestError(
-            f"{run / 'metrics.json'}: not the metrics of a run ({type(error).__name__}: {error}); train it again"
+            f"{run / paths.METRICS}: not the metrics of a run ({type(error).__name__}: {error}); train it again"
         ) from None
-    html.write(run / html.NAME, "run.html.j2", standing=standing, **content)
+    html.write(run / paths.REPORT, "run.html.j2", standing=standing, **content)
 
 
 def write_quietly(run: Path, standing: Standing | None = None) -> None:
@@ -88,7 +87,7 @@ def write_quietly(run: Path, standing: Standing | None = None) -> None:
     try:
         write(run, standing=standing)
     except (OSError, RequestError) as error:
-        LOG.debug("no %s: %s", run / html.NAME, error)
+        LOG.debug("no %s: %s", run / paths.REPORT, error)
 
 
 def _content(run: Path, record: Record, environment: Mapping[str, Any]) -> dict[str, Any]:
@@ -178,13 +177,13 @@ def _command(environment: Mapping[str, Any]) -> str:
 
 
 def _figures(run: Path, with_inside: bool) -> list[Section]:
-    names = sorted(path.stem for path in (run / "plots").glob("*.png"))
+    names = sorted(path.stem for path in (run / paths.PLOTS).glob("*.png"))
     chosen: dict[str, list[str]] = {}
     for anchor, (_, starts) in SECTIONS.items():
         exact = [name for start in starts for name in names if _belongs(name, start)]
         chosen[anchor] = exact
     ordered = [name for of in chosen.values() for name in of]
-    found: dict[str, Figure] = html.figures(run, ordered, TITLES | _titles(ordered))
+    found: dict[str, Figure] = html.figures(run / paths.PLOTS, ordered, TITLES | _titles(ordered))
     sections = []
     for anchor, (heading, _) in SECTIONS.items():
         if anchor == "inside" and not with_inside:
@@ -223,7 +222,7 @@ def _share(value: float | None) -> str:
 
 def _layers(run: Path) -> dict[str, Any] | None:
     """Return the layers of the saved network; a model of scikit-learn has none and is not saved."""
-    path = run / "model.safetensors"
+    path = run / paths.MODEL
     if not path.is_file():
         return None
     rows = summary.rows(load_model(path)[0])
@@ -267,14 +266,16 @@ def environment_rows(environment: Mapping[str, Any], seconds: Mapping[str, float
     return [(name, str(value)) for name, value in rows if value not in (None, "")]
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Return the content of a JSON file, nothing where there is none."""
+def json_object(path: Path) -> dict[str, Any]:
+    """Return the object of a JSON file, an empty one where there is no file; raise `RequestError` if it is damaged."""
     try:
-        content = json.loads(files.read_text(path))
-    except FileNotFoundError:
-        return {}
-    except (ValueError, RecursionError) as error:
-        raise RequestError(f"{path}: not readable as JSON ({error}); train the run again") from None
+        content = read_json(path)
+    except UnreadableError as error:
+        if error.missing:
+            return {}
+        if isinstance(error.cause, OSError):  # it may be sound, and only not to be had
+            raise error.cause from None
+        raise RequestError(f"{path}: not readable as JSON ({error.cause}); train the run again") from None
     if not isinstance(content, dict):
         raise RequestError(f"{path}: not what a run writes; train it again")
     return content

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mnistlab.config import report, schema
-from mnistlab.runs import html_report, pipeline
+from mnistlab.runs import html_report, paths, pipeline
 from mnistlab.runs.pipeline import RunContext, interrupted
 from mnistlab.runs.status import Status
 from mnistlab.runs.status import read as read_status
@@ -23,10 +23,9 @@ from mnistlab.system.console import LOG
 from mnistlab.system.errors import Pruned, RequestError, RunError
 from mnistlab.system.locks import held
 from mnistlab.system.signals import UNDIVIDED, Interrupted, unmistaken
-from mnistlab.training import checkpoint
 
 # What a run that is resumed writes again before it trains
-REWRITTEN = ("status.json", "environment.json", *(f".hydra/{name}.yaml" for name in ("config", "overrides", "hydra")))
+REWRITTEN = (paths.STATUS, paths.ENVIRONMENT, paths.CONFIG, paths.OVERRIDES, paths.HYDRA_CONFIG)
 
 
 @dataclass
@@ -39,13 +38,13 @@ class Outcome:
 
 
 def task(cfg: DictConfig, cores: int | None = None, watch: Watch | None = None, resumes: bool = False) -> Outcome:
-    """Carry out one experiment in the directory that Hydra experiment."""
+    """Carry out one experiment in the directory that Hydra made."""
     hydra = HydraConfig.get()
     words = OmegaConf.to_container(hydra.overrides.task, resolve=False)  # a word may be ${nonsense}
     assert isinstance(words, list)
     described = {
-        "hydra.yaml": OmegaConf.to_yaml(OmegaConf.masked_copy(HydraConfig.instance().cfg, "hydra")),  # type: ignore[arg-type]
-        "overrides.yaml": OmegaConf.to_yaml(hydra.overrides.task),
+        paths.HYDRA_CONFIG: OmegaConf.to_yaml(OmegaConf.masked_copy(HydraConfig.instance().cfg, "hydra")),  # type: ignore[arg-type]
+        paths.OVERRIDES: OmegaConf.to_yaml(hydra.overrides.task),
     }
     command = ("mnistlab", "train", *map(str, words))
     directory = Path(hydra.runtime.output_dir)
@@ -61,7 +60,7 @@ def carry_out(cfg: DictConfig, context: RunContext) -> Outcome:
     with held(run) as ours:
         if not ours and context.resumes:
             return Outcome(2, f"{files.shown(run)}: this run is running; wait for its end, or interrupt it")
-        if not ours or ((run / "status.json").exists() and not context.resumes):  # nothing of it may be touched
+        if not ours or ((run / paths.STATUS).exists() and not context.resumes):  # nothing of it may be touched
             return Outcome(2, f"hydra.run.dir={files.shown(run)}: it already holds a run; choose another directory")
         return _guarded(cfg, context)
 
@@ -69,7 +68,7 @@ def carry_out(cfg: DictConfig, context: RunContext) -> Outcome:
 def _guarded(cfg: DictConfig, context: RunContext) -> Outcome:
     run = context.directory
     before = {path: path.read_bytes() for path in (run / name for name in REWRITTEN) if path.is_file()}
-    status = Status(run / "status.json", "", seconds=dict(read_status(run).seconds) if context.resumes else {})
+    status = Status(run / paths.STATUS, "", seconds=dict(read_status(run).seconds) if context.resumes else {})
     silent = context.cores is not None
     console.start("silent" if silent else "normal")
     try:
@@ -80,7 +79,7 @@ def _guarded(cfg: DictConfig, context: RunContext) -> Outcome:
                 experiment.report.console = report.Console.quiet  # no bars either
             status.config_hash = schema.config_hash(cfg)
             status.write("running")
-            console.start("silent" if silent else experiment.report.console.value, run / "train.log")
+            console.start("silent" if silent else experiment.report.console.value, run / paths.LOG)
             pipeline.run(experiment, schema.deciding(cfg), context, status)
     except RequestError as error:
         if context.resumes and before and not silent:  # a wrong request to resume leaves the run as it was
@@ -100,9 +99,7 @@ def _guarded(cfg: DictConfig, context: RunContext) -> Outcome:
     except Exception as error:
         LOG.debug("traceback", exc_info=True)
         shown = (
-            f"is in {files.shown(run / 'train.log')}"
-            if (run / "train.log").exists()
-            else "comes with HYDRA_FULL_ERROR=1"
+            f"is in {files.shown(run / paths.LOG)}" if (run / paths.LOG).exists() else "comes with HYDRA_FULL_ERROR=1"
         )
         message = f"{type(error).__name__}: {error}; the traceback {shown}"
         outcome = _failed(status, message, run)
@@ -116,13 +113,13 @@ def _guarded(cfg: DictConfig, context: RunContext) -> Outcome:
 
 def _describe(run: Path, cfg: DictConfig, others: Mapping[str, str]) -> None:
     """Write .hydra as Hydra does, but never half a file, and with nothing left to be resolved."""
-    (run / ".hydra").mkdir(exist_ok=True)
+    (run / paths.HYDRA).mkdir(exist_ok=True)
     try:
         content = OmegaConf.to_yaml(cfg, resolve=True)
     except OmegaConfBaseException:  # it is refused in a moment
         content = OmegaConf.to_yaml(cfg)
-    for name, text in {**others, "config.yaml": content}.items():  # this last: with it the run can be resumed
-        files.write(run / ".hydra" / name, text)
+    for name, text in {**others, paths.CONFIG: content}.items():  # this last: with it the run can be resumed
+        files.write(run / name, text)
 
 
 def _failed(status: Status, message: str, run: Path) -> Outcome:
@@ -135,7 +132,7 @@ def _failed(status: Status, message: str, run: Path) -> Outcome:
 def _message(error: BaseException, run: Path) -> str:
     if isinstance(error, OSError):
         place = files.shown(Path(error.filename)) if error.filename else "standard output, or a file of the run"
-        again = ", then go on with `mnistlab resume {}`" if (run / checkpoint.NAME).exists() else ""
+        again = ", then go on with `mnistlab resume {}`" if (run / paths.CHECKPOINT).exists() else ""
         cure = f"make room{again.format(files.shown(run))}, or choose another place with hydra.run.dir=DIR"
         return f"{place}: {error.strerror or error}; {cure}"
     if isinstance(error, MemoryError):
@@ -145,7 +142,7 @@ def _message(error: BaseException, run: Path) -> str:
 
 def _forget(run: Path) -> bool:
     """Remove a directory that was made for this run and in which nothing has happened, and then empty folders above."""
-    nothing = {".hydra", "status.json", "train.log"}
+    nothing = {paths.HYDRA, paths.STATUS, paths.LOG}
     if not directories.is_ours(run) or not {path.name for path in run.iterdir()} <= nothing:
         return False
     console.stop()

@@ -1,3 +1,96 @@
-"""The names of the files of a run and of a sweep."""
+"""Every file and folder that mnistlab writes, by its name inside the directory of a run, a sweep or a search.
 
-SWEEP = "sweep.json"  # which jobs a sweep has
+Nobody else spells one: what is renamed here is renamed everywhere.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+# A run
+STATUS = "status.json"
+ENVIRONMENT = "environment.json"
+HYDRA = ".hydra"
+CONFIG = f"{HYDRA}/config.yaml"
+OVERRIDES = f"{HYDRA}/overrides.yaml"
+HYDRA_CONFIG = f"{HYDRA}/hydra.yaml"
+LOG = "train.log"
+METRICS = "metrics.json"
+HISTORY = "history.csv"  # a row an epoch
+NORMS = "norms.csv"  # a row an epoch and layer
+MODEL = "model.safetensors"
+CHECKPOINT = "checkpoint.safetensors"
+REPORT = "report.html"  # of a sweep too
+PLOTS = "plots"  # in every directory that has pictures
+TRACKING = "tracking.json"  # which run of an MLflow store it is
+TENSORBOARD = "tensorboard"
+
+# A run or an evaluation
+PREDICTIONS = "predictions.npz"
+CLASSIFICATION_REPORT = "classification_report.csv"
+CONFUSION_MATRIX = "confusion_matrix.csv"
+ROC = "roc.csv"
+PRECISION_RECALL = "precision_recall.csv"
+MISTAKES = "mistakes.npz"
+CLASS_DISTRIBUTION = "class_distribution.csv"
+SAMPLES = "samples.npz"
+AUGMENTED = "augmented.npz"
+FEATURE_MAPS = "feature_maps.npz"
+OCCLUSION = "occlusion.npz"
+
+# An evaluation
+MEMBERS = "members.csv"  # of an ensemble
+ROBUSTNESS = {"noise": ("noise.csv", "noise.npz"), "rotation": ("rotation.csv", "rotation.npz")}  # rows, examples
+
+# A sweep
+SWEEP = "sweep.json"  # which jobs it has
+MULTIRUN = "multirun.yaml"  # Hydra's own record
+SUMMARY_TABLE = "summary.csv"
+SUMMARY_PAGE = "summary.md"
+
+# A hyperparameter search
+TUNE = "tune.json"  # the request
+STUDY = "study.sqlite3"
+TRIALS = "trials"
+TRIALS_TABLE = "trials.csv"
+CHOSEN = "chosen.json"
+FINAL = "final"  # the sweep that tests what was chosen
+TUNE_PAGE = "tune.md"
+
+# A grid search
+GRIDSEARCH = "gridsearch.json"  # the request
+FOLDS_TABLE = "folds.csv"
+GRID_TABLE = "grid.csv"
+REFIT = "refit"  # the run of the best cell
+GRIDSEARCH_PAGE = "gridsearch.md"
+
+# A learning rate range test
+LR_FIND = "lr_find.json"
+LR_FIND_TABLE = "lr_find.csv"
+LR_FIND_PLOT = "lr_find.png"
+
+# An exploration: principal components, decision regions
+SUMMARY = "summary.json"
+VARIANCE = "variance.csv"
+POINTS = "points.csv"
+COMPONENTS = "components.npz"
+ACCURACY = "accuracy.csv"
+
+# The papers
+PAPERS_TABLE = "papers.csv"
+PAPERS_PAGE = "papers.md"
+
+
+def plot(directory: Path, name: str) -> Path:
+    """Return the path of a picture."""
+    return directory / PLOTS / f"{name}.png"
+
+
+def alt_text(picture: Path) -> Path:
+    """Return the path of the text equivalent of a picture, which lies beside it."""
+    return picture.with_suffix(".txt")
+
+
+def boundary(directory: Path, model: str) -> Path:
+    """Return the path of the decision regions of a model."""
+    return directory / f"boundary_{model}.npz"

@@ -20,7 +20,6 @@ from mnistlab.models import model_file
 from mnistlab.models.sklearn import Fitted, SklearnModel
 from mnistlab.nn.architectures import Model
 from mnistlab.nn.network import Network
-from mnistlab.reporting import html
 from mnistlab.runs import artifacts, figures, html_report, paths, record, training_run
 from mnistlab.runs.announcement import announce
 from mnistlab.runs.environment import all_cores, environment, resumed
@@ -36,8 +35,8 @@ from mnistlab.training.loop import History
 
 # What a tracker may store of a run beside its pictures
 SHARED = (
-    *("metrics.json", "history.csv", "environment.json", ".hydra/config.yaml"),
-    *("model.safetensors", "confusion_matrix.csv", html.NAME),
+    *(paths.METRICS, paths.HISTORY, paths.ENVIRONMENT, paths.CONFIG),
+    *(paths.MODEL, paths.CONFUSION_MATRIX, paths.REPORT),
 )
 
 Predict = Callable[[np.ndarray], np.ndarray]  # images (n, height, width) -> probabilities (n, classes)
@@ -55,7 +54,7 @@ class RunContext:
 
     directory: Path
     command: tuple[str, ...]
-    described: Mapping[str, str]  # the files of .hydra beside the configuration
+    described: Mapping[str, str]  # the files of .hydra beside the configuration, by their paths in the directory
     started_in: Path  # from where relative paths of the data count
     cores: int | None = None
     watch: Watch | None = None
@@ -135,8 +134,8 @@ def _prepare(experiment: schema.Experiment, deciding: dict[str, Any], context: R
 
 def _saved_checkpoint(experiment: schema.Experiment, run: Path) -> checkpoint.Checkpoint | None:
     files.remove_unfinished(run)
-    if (run / checkpoint.NAME).exists() and not isinstance(experiment.model, SklearnModel):
-        return checkpoint.load(run / checkpoint.NAME)
+    if (run / paths.CHECKPOINT).exists() and not isinstance(experiment.model, SklearnModel):
+        return checkpoint.load(run / paths.CHECKPOINT)
     LOG.info("resume  there is no checkpoint, so it starts again")
     return None
 
@@ -144,7 +143,7 @@ def _saved_checkpoint(experiment: schema.Experiment, run: Path) -> checkpoint.Ch
 def _write_environment(prepared: Prepared, context: RunContext, status: Status) -> None:
     experiment, dataset = prepared.experiment, prepared.dataset
     data = {"name": dataset.name, **dataset.provenance}
-    command, path = list(context.command), context.directory / "environment.json"
+    command, path = list(context.command), context.directory / paths.ENVIRONMENT
     about = environment(experiment.seed, prepared.origin.threads, data, command, status.config_hash)
     about |= {"directory": str(context.started_in), "schemas": schema.schemas(experiment)}
     files.write_json(path, resumed(path, about) if context.resumes else about)
@@ -192,7 +191,7 @@ def _evaluate(
     """Write the model and how well it predicts each part; return the metrics."""
     experiment, dataset, network = prepared.experiment, prepared.dataset, prepared.network
     if network:
-        model_file.save_model(run / "model.safetensors", network, dataset.class_names)
+        model_file.save_model(run / paths.MODEL, network, dataset.class_names)
     parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
     predictions = {name: predict(part.images) for name, part in parts.items()}
     summary = {

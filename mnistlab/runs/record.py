@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from mnistlab.config import safe_yaml
-from mnistlab.runs import status
+from mnistlab.runs import paths, status
 from mnistlab.runs.status import State
-from mnistlab.system import files
 from mnistlab.system.flatten import UNTOLD, UNTOLD_KEYS, as_text, flat, look_up, told, varying
+from mnistlab.system.readers import UnreadableError, read_json
 
 PARTS = ("train", "validation", "test")
 OF_ALL = ("data", "model", "seed", "experiment")  # what decides the numbers of a model of scikit-learn too
@@ -82,16 +81,16 @@ class Group:
 def read(directory: Path, planned: Mapping[str, Any] | None = None) -> Record:
     """Return the record of a run directory; of a job that has not begun, with what its sweep ``planned``."""
     state = status.read(directory)
-    config, hydra = _yaml(directory / ".hydra" / "config.yaml"), _yaml(directory / ".hydra" / "hydra.yaml")
+    config, hydra = (safe_yaml.load_or_empty(directory / name) for name in (paths.CONFIG, paths.HYDRA_CONFIG))
     try:
         choices = dict(hydra["hydra"]["runtime"]["choices"])
     except (KeyError, TypeError, ValueError):
         choices = {}
-    overrides = _yaml(directory / ".hydra" / "overrides.yaml", list)
+    overrides = safe_yaml.load_or_empty(directory / paths.OVERRIDES, list)
     keys = tuple(text.partition("=")[0].lstrip("+") for text in overrides if isinstance(text, str))
     metrics: dict[str, Any] = {}
     if state.state == "completed":
-        metrics, damage = _metrics(directory / "metrics.json")
+        metrics, damage = _metrics(directory / paths.METRICS)
         state = replace(state, state="failed", error=damage) if damage else state
     for key, _, value in (text.partition("=") for text in overrides if isinstance(text, str)):
         if isinstance(config.get(key), Mapping):  # several options of a group at once, which Hydra does not note
@@ -151,20 +150,9 @@ def _decides(key: str) -> bool:
 def _metrics(path: Path) -> tuple[dict[str, Any], str]:
     """Return the content of metrics.json, and what is wrong with it."""
     try:
-        content = json.loads(files.read_text(path))
-    except (OSError, ValueError, RecursionError) as error:
-        return {}, f"metrics.json is damaged ({type(error).__name__}: {error})"
+        content = read_json(path)
+    except UnreadableError as error:
+        return {}, f"{path.name} is damaged ({error.reason})"
     return (
-        (content, "") if isinstance(content, dict) and content else ({}, "metrics.json is damaged (no metrics in it)")
+        (content, "") if isinstance(content, dict) and content else ({}, f"{path.name} is damaged (no metrics in it)")
     )
-
-
-def _yaml(path: Path, kind: type[Any] = dict) -> Any:
-    """Return what a YAML file of a run says, or nothing where it is missing or damaged."""
-    import yaml
-
-    try:
-        content = yaml.load(safe_yaml.read(path), Loader=safe_yaml.LOADER)
-    except (OSError, ValueError, yaml.YAMLError, RecursionError):
-        return kind()
-    return content if isinstance(content, kind) else kind()

@@ -11,17 +11,18 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from mnistlab.config.tracking import NoTracking
-from mnistlab.runs import environment, lifecycle, saved_config, status
+from mnistlab.runs import environment, lifecycle, paths, saved_config, status
 from mnistlab.runs.pipeline import RunContext
 from mnistlab.runs.resume import conclude, started_in, threads_of
 from mnistlab.system import directories, files
 from mnistlab.system.errors import RequestError
 from mnistlab.system.flatten import as_text, flat
+from mnistlab.system.readers import UnreadableError, read_bytes, read_json, read_json_or_empty, read_text
 
 SHOWN = 10  # metrics that differ
 
 
-HYDRA = ("hydra.yaml", "overrides.yaml")
+DESCRIBED = (paths.HYDRA_CONFIG, paths.OVERRIDES)
 
 
 @dataclass(frozen=True)
@@ -70,14 +71,14 @@ class Repetition:
 def repeat(place: str, to: str | None, quiet: bool, command: tuple[str, ...]) -> Repetition:
     """Run the completed run at ``place`` again, in the new directory ``to`` or one named by the time."""
     directory = Path(place).absolute()
-    if not (directory / "status.json").is_file():
-        raise RequestError(f"{place}: no run lies here (there is no status.json)")
+    if not (directory / paths.STATUS).is_file():
+        raise RequestError(f"{place}: no run lies here (there is no {paths.STATUS})")
     state = status.read(directory)
     if state.state != "completed":
         raise RequestError(f"{place}: this run is {state.state}, and only a completed one can be compared with")
-    cfg, metrics_before = saved_config.read(directory), _json(directory / "metrics.json", place)
-    about = environment.read(directory / "environment.json")
-    described = {name: _text(directory / ".hydra" / name) for name in HYDRA}
+    cfg, metrics_before = saved_config.read(directory), _json(directory / paths.METRICS, place)
+    about = read_json_or_empty(directory / paths.ENVIRONMENT)
+    described = {name: _text(directory / name) for name in DESCRIBED}
     cfg.tracking = OmegaConf.structured(NoTracking)  # a repetition is a check of the run, not another result
     if quiet:
         cfg.report.console = "quiet"
@@ -88,11 +89,11 @@ def repeat(place: str, to: str | None, quiet: bool, command: tuple[str, ...]) ->
     return Repetition(
         place,
         shown,
-        files.read_bytes(new / "metrics.json") == files.read_bytes(directory / "metrics.json"),
+        read_bytes(new / paths.METRICS) == read_bytes(directory / paths.METRICS),
         metrics_before,
-        _json(new / "metrics.json", str(shown)),
+        _json(new / paths.METRICS, str(shown)),
         about,
-        environment.read(new / "environment.json"),
+        read_json_or_empty(new / paths.ENVIRONMENT),
     )
 
 
@@ -117,18 +118,18 @@ def _short(value: Any) -> str:
 
 def _json(path: Path, place: str) -> dict[str, Any]:
     try:
-        content = json.loads(files.read_text(path))
-    except (OSError, ValueError, RecursionError) as error:
-        raise RequestError(f"{place}: metrics.json is not readable ({error})") from None
+        content = read_json(path)
+    except UnreadableError as error:
+        raise RequestError(f"{place}: {path.name} is not readable ({error.cause})") from None
     if not isinstance(content, dict):
-        raise RequestError(f"{place}: metrics.json holds no metrics")
+        raise RequestError(f"{place}: {path.name} holds no metrics")
     return content
 
 
 def _text(path: Path) -> str:
     try:
-        return files.read_text(path)
-    except (OSError, ValueError):
+        return read_text(path)
+    except UnreadableError:
         return ""
 
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import yaml
 from omegaconf import DictConfig
 
-from mnistlab.config import schema
+from mnistlab.config import safe_yaml, schema
 from mnistlab.models.sklearn import SklearnModel
-from mnistlab.runs import environment, lifecycle, saved_config, status
+from mnistlab.runs import lifecycle, paths, saved_config, status
 from mnistlab.runs.pipeline import RunContext
 from mnistlab.system import files
 from mnistlab.system.errors import RequestError, RunError
+from mnistlab.system.readers import read_json_or_empty
 from mnistlab.training import checkpoint
 from mnistlab.training.config import MOST_THREADS
 
@@ -23,7 +23,7 @@ KEY = schema.EPOCHS
 
 def is_run(directory: Path) -> bool:
     """Return whether this is the directory of a run, perhaps of one that was cut off before it wrote its status."""
-    return (directory / "status.json").exists() or (directory / ".hydra").is_dir()
+    return (directory / paths.STATUS).exists() or (directory / paths.HYDRA).is_dir()
 
 
 def started_in(about: dict[str, Any]) -> Path:
@@ -56,13 +56,13 @@ def resume(directory: Path, epochs: int | None, quiet: bool, command: tuple[str,
     state = status.read(directory)
     if state.state == "running":
         raise RequestError(f"{place}: this run is running (process {state.pid} on {state.host})")
-    cfg, about = saved_config.read(directory), environment.read(directory / "environment.json")
+    cfg, about = saved_config.read(directory), read_json_or_empty(directory / paths.ENVIRONMENT)
     described = {}
     if epochs is not None:
         _refuse_epochs(epochs, cfg, directory, place)
         cfg.trainer.epochs = epochs
-        described["overrides.yaml"] = yaml.safe_dump(_overrides(directory, epochs))
-    elif state.state == "completed" and (directory / "metrics.json").exists():
+        described[paths.OVERRIDES] = yaml.safe_dump(_overrides(directory, epochs))
+    elif state.state == "completed" and (directory / paths.METRICS).exists():
         return False
     if quiet:
         cfg.report.console = "quiet"
@@ -83,7 +83,7 @@ def _refuse_epochs(epochs: int, cfg: DictConfig, directory: Path, place: Path) -
             f"{KEY}={epochs}: the schedule {name} spreads the learning rate over all epochs, so the first ones would "
             f"have been trained otherwise; start a new run, or leave it at {planned}"
         )
-    path = directory / checkpoint.NAME
+    path = directory / paths.CHECKPOINT
     values = checkpoint.load(path).values if path.exists() else None
     epoch = values.get("epoch") if isinstance(values, dict) else None
     trained = epoch - 1 if isinstance(epoch, int) else 0
@@ -94,17 +94,10 @@ def _refuse_epochs(epochs: int, cfg: DictConfig, directory: Path, place: Path) -
 
 
 def _stopped_early(directory: Path) -> bool:
-    try:
-        return json.loads(files.read_text(directory / "metrics.json")).get("stopped_early") is True
-    except (OSError, ValueError, AttributeError, RecursionError):
-        return False
+    return read_json_or_empty(directory / paths.METRICS).get("stopped_early") is True
 
 
 def _overrides(directory: Path, epochs: int) -> list[str]:
     """Return the overrides of a run with another number of epochs."""
-    try:
-        said = yaml.safe_load(files.read_text(directory / ".hydra" / "overrides.yaml"))
-    except (OSError, ValueError, yaml.YAMLError, RecursionError):
-        said = None
-    words = [word for word in said if isinstance(word, str)] if isinstance(said, list) else []
+    words = [word for word in safe_yaml.load_or_empty(directory / paths.OVERRIDES, list) if isinstance(word, str)]
     return [*(word for word in words if word.partition("=")[0].lstrip("+") != KEY), f"{KEY}={epochs}"]

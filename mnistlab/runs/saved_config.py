@@ -8,23 +8,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from mnistlab.config import safe_yaml
 from mnistlab.config import schema as config
 from mnistlab.config.tracking import NoTracking
-from mnistlab.runs import environment
+from mnistlab.runs import paths
 from mnistlab.system import files
 from mnistlab.system.errors import RequestError
+from mnistlab.system.readers import UnreadableError, read_json_or_empty
 
-MOST_ENTRIES = 100_000  # of a configuration: a few lines of YAML aliases can stand for billions
 PLAIN = ("regularization", "trainer", "report")
 
 
 def read(directory: Path) -> DictConfig:
     """Return the configuration of the run in a directory; whatever is wrong with it is a `RequestError`."""
-    path = directory / ".hydra" / "config.yaml"
+    path = directory / paths.CONFIG
     shown = files.shown(path)
     content = _load(path, shown)
     names = {"tracking": "none", **_schema_names(directory)}  # a run made before there was a choice
@@ -52,19 +52,16 @@ def read(directory: Path) -> DictConfig:
 
 def _load(path: Path, shown: Path) -> dict[str, Any]:
     try:
-        content = yaml.load(files.read_text(path), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except FileNotFoundError:
-        raise RequestError(f"{shown}: there is no such file, so the run is not known; start it anew") from None
-    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
-        raise RequestError(f"{shown}: not readable ({str(error).splitlines()[0]}); start the run anew") from None
+        content = safe_yaml.load(path)
+    except UnreadableError as error:
+        if error.missing:
+            raise RequestError(f"{shown}: there is no such file, so the run is not known; start it anew") from None
+        raise RequestError(f"{shown}: not readable ({str(error.cause).splitlines()[0]}); start the run anew") from None
     if not isinstance(content, dict):
         raise RequestError(f"{shown}: a configuration was expected; start the run anew")
-    left, entries = [content], 0
+    left: list[Any] = [content]  # with every alias written out, no more than are accepted of any YAML file
     while left:
         node = left.pop()
-        entries += 1
-        if entries > MOST_ENTRIES:
-            raise RequestError(f"{shown}: it has more than {MOST_ENTRIES:,} entries, more than any configuration")
         if isinstance(node, str) and "${" in node:
             raise RequestError(f"{shown}: {node!r} is to be resolved, and a saved configuration never is")
         left += [*node, *node.values()] if isinstance(node, dict) else node if isinstance(node, list) else []
@@ -73,15 +70,12 @@ def _load(path: Path, shown: Path) -> dict[str, Any]:
 
 def _schema_names(directory: Path) -> dict[str, str]:
     """Return the schema of each group by what environment.json says, or else by the options that were chosen."""
-    said = environment.read(directory / "environment.json").get("schemas")
+    said = read_json_or_empty(directory / paths.ENVIRONMENT).get("schemas")
     if isinstance(said, dict):
         return {str(group): name for group, name in said.items() if isinstance(name, str)}
     try:
-        hydra = yaml.load(
-            files.read_text(directory / ".hydra" / "hydra.yaml"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        )
-        choices = dict(hydra["hydra"]["runtime"]["choices"])
-    except (OSError, ValueError, yaml.YAMLError, RecursionError, KeyError, TypeError):
+        choices = dict(safe_yaml.load(directory / paths.HYDRA_CONFIG)["hydra"]["runtime"]["choices"])
+    except (UnreadableError, ValueError, KeyError, TypeError):
         return {}
     found: dict[str, str] = {}
     for group, schemas in config.GROUPS.items():

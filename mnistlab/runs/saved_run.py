@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -20,12 +17,12 @@ from mnistlab.config import schema as config
 from mnistlab.data.dataset import Source
 from mnistlab.models import model_file
 from mnistlab.nn.network import Network
-from mnistlab.system import files
+from mnistlab.runs import paths
 from mnistlab.system.errors import RequestError, did_you_mean, whole
+from mnistlab.system.readers import MOST_ARRAYS, UnreadableError, read_bytes, read_json_or_empty
 
-MODEL = "model.safetensors"
 CURE = "say which data with data=..."
-PATHS = ("path", "test_path", "root", "train_images", "train_labels", "test_images", "test_labels")
+PATH_KEYS = ("path", "test_path", "root", "train_images", "train_labels", "test_images", "test_labels")
 
 
 @dataclass(frozen=True)
@@ -96,15 +93,18 @@ def open_run(given: str) -> SavedRun:
         is_directory, is_file = path.is_dir(), path.is_file()
         if not is_directory and not is_file:
             raise RequestError(f"{given}: there is no such run directory{_near(path)}")
-        if is_directory and not (path / MODEL).is_file():
+        if is_directory and not (path / paths.MODEL).is_file():
             raise RequestError(f"{given}: {_why_no_model(path)}")
-        model = path / MODEL if is_directory else path
+        model = path / paths.MODEL if is_directory else path
         network, class_names = model_file.load_model(model)
-        digest = hashlib.sha256(model.read_bytes()).hexdigest()
+        digest = hashlib.sha256(read_bytes(model, MOST_ARRAYS)).hexdigest()
     except OSError as error:
         raise RequestError(f"{given}: cannot be read ({error.strerror or error}); check its rights") from None
     directory = model.parent
-    status, environment = _json(directory / "status.json"), _json(directory / "environment.json")
+    status, environment = (
+        read_json_or_empty(directory / paths.STATUS),
+        read_json_or_empty(directory / paths.ENVIRONMENT),
+    )
     return SavedRun(given, directory, network, class_names, digest, status, environment)
 
 
@@ -133,8 +133,8 @@ def open_runs(given: Sequence[str]) -> list[SavedRun]:
 
 def own_data(run: SavedRun) -> OwnData:
     """Return the data of a run. Relative paths count from where the run was started, if they are still there."""
-    file = run.directory / ".hydra" / "config.yaml"
-    saved, choices = _yaml(file), _yaml(file.with_name("hydra.yaml"))
+    file = run.directory / paths.CONFIG
+    saved, choices = _yaml(file), _yaml(run.directory / paths.HYDRA_CONFIG)
     try:
         settings = OmegaConf.to_container(saved.data, resolve=True, enum_to_str=True)
         option = choices.hydra.runtime.choices.data
@@ -144,7 +144,7 @@ def own_data(run: SavedRun) -> OwnData:
     except (OmegaConfBaseException, AttributeError, ValueError, TypeError) as error:
         raise RequestError(f"{file}: data or seed is missing or wrong ({_first_line(error)}); {CURE}") from None
     started_in = run.environment.get("directory")
-    for key in PATHS:
+    for key in PATH_KEYS:
         value = settings.get(key)
         if isinstance(value, str) and isinstance(started_in, str) and (Path(started_in) / value).exists():
             settings[key] = str(Path(started_in) / value)
@@ -160,24 +160,24 @@ def display_names(runs: Sequence[SavedRun]) -> list[str]:
 
 
 def _why_no_model(directory: Path) -> str:
-    status = _json(directory / "status.json")
+    status = read_json_or_empty(directory / paths.STATUS)
     state = status.get("state")
     if state == "failed":
-        return f"this run failed and left no {MODEL} ({_first_line(status.get('error'))})"
+        return f"this run failed and left no {paths.MODEL} ({_first_line(status.get('error'))})"
     if state == "running":
         return f"this run has not finished (process {status.get('pid')}, since {status.get('started')})"
     if state == "interrupted":
-        return f"this run was interrupted and left no {MODEL}; `mnistlab resume` goes on with it"
-    if _json(directory / "metrics.json").get("learner") == "scikit-learn":
+        return f"this run was interrupted and left no {paths.MODEL}; `mnistlab resume` goes on with it"
+    if read_json_or_empty(directory / paths.METRICS).get("learner") == "scikit-learn":
         return "scikit-learn's models are not saved, since that takes pickle; its predictions.npz holds what it said"
-    if (directory / "members.csv").is_file() or (directory / "predictions.npz").is_file():
+    if (directory / paths.MEMBERS).is_file() or (directory / paths.PREDICTIONS).is_file():
         return "this is an evaluation, not a run; name the runs themselves"
     for pattern in ("*", "*/*"):
-        if count := sum(1 for _ in directory.glob(f"{pattern}/{MODEL}")):
+        if count := sum(1 for _ in directory.glob(f"{pattern}/{paths.MODEL}")):
             runs = "1 run" if count == 1 else f"{count} runs"
-            one = min(directory.glob(f"{pattern}/{MODEL}")).parent
+            one = min(directory.glob(f"{pattern}/{paths.MODEL}")).parent
             return f"this directory holds {runs} and is none itself; name a run, as in {one}"
-    return f"there is no {MODEL} in it; a run directory was expected, such as outputs/<date>/<time>_<model>"
+    return f"there is no {paths.MODEL} in it; a run directory was expected, such as outputs/<date>/<time>_<model>"
 
 
 def _near(path: Path) -> str:
@@ -187,27 +187,18 @@ def _near(path: Path) -> str:
     return did_you_mean(path.name, [other.name for other in parent.iterdir()])
 
 
-def _json(path: Path) -> dict[str, Any]:
-    """Return what a JSON file of a run says, or nothing: the files beside the model may be missing or damaged."""
-    try:
-        content = json.loads(files.read_text(path))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
 def _yaml(path: Path) -> DictConfig:
     try:
-        content = OmegaConf.load(io.StringIO(safe_yaml.read(path)))
-    except RequestError as error:
-        raise error.extended(f", or {CURE}") from None
-    except FileNotFoundError:
-        raise RequestError(f"{path}: there is no such file, so the data of the run is unknown; {CURE}") from None
-    except (yaml.YAMLError, OmegaConfBaseException, ValueError, OSError, RecursionError) as error:
+        content = safe_yaml.load(path)
+        if not isinstance(content, dict):
+            raise RequestError(f"{path}: a configuration was expected; {CURE}")
+        return OmegaConf.create(content)
+    except UnreadableError as error:
+        if error.missing:
+            raise RequestError(f"{path}: there is no such file, so the data of the run is unknown; {CURE}") from None
+        raise RequestError(f"{safe_yaml.refusal(error)}, or {CURE}") from None
+    except OmegaConfBaseException as error:
         raise RequestError(f"{path}: not readable ({_first_line(error)}); {CURE}") from None
-    if not isinstance(content, DictConfig):
-        raise RequestError(f"{path}: a configuration was expected; {CURE}")
-    return content
 
 
 def _some(names: Sequence[str]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import platform
@@ -14,8 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import mnistlab
+from mnistlab.runs import paths
 from mnistlab.system import files
 from mnistlab.system.locks import is_held
+from mnistlab.system.readers import UnreadableError, read_json
 from mnistlab.system.signals import UNDIVIDED
 
 LOG = logging.getLogger("mnistlab")
@@ -52,7 +53,7 @@ class Status:
         try:
             self.write(state, error)
         except OSError:
-            LOG.debug("status.json could not be written", exc_info=True)
+            LOG.debug("%s could not be written", self.path.name, exc_info=True)
 
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:
@@ -88,25 +89,25 @@ class State:
 
 def read(directory: Path) -> State:
     """Return the state of a run; a damaged status.json is a failed run, with the damage as its error."""
-    found = _read(directory / "status.json")
+    found = _read(directory / paths.STATUS)
     if found.state != "running" or _lives(directory, found):
         return found
-    again = _read(directory / "status.json")  # it may have ended between the two looks
+    again = _read(directory / paths.STATUS)  # it may have ended between the two looks
     return again if again.state != "running" else replace(again, state="killed", error="its process has gone")
 
 
 def _read(path: Path) -> State:
     try:
-        content = json.loads(files.read_text(path))
+        content = read_json(path)
         state, seconds = content["state"], content["seconds"]
         if state not in STATES or not all(isinstance(value, (int, float)) for value in seconds.values()):
             raise ValueError(f"state {state}")
         error, pid, host = content["error"], content["pid"], str(content.get("host", ""))
         return State(state, str(content["config_hash"]), None if error is None else str(error), seconds, host, pid)
-    except FileNotFoundError:
-        return State("pending")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        return State("failed", error=f"status.json is damaged ({type(error).__name__}: {error})")
+    except UnreadableError as error:
+        return State("pending") if error.missing else State("failed", error=f"{path.name} is damaged ({error.reason})")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return State("failed", error=f"{path.name} is damaged ({type(error).__name__}: {error})")
 
 
 def _lives(directory: Path, found: State) -> bool:

@@ -12,7 +12,7 @@ from mnistlab.config import schema
 from mnistlab.data.dataset import Dataset
 from mnistlab.metrics.classification import HIGHER_IS_BETTER, SCORES
 from mnistlab.nn.network import Network
-from mnistlab.runs import artifacts
+from mnistlab.runs import artifacts, paths
 from mnistlab.system import files
 from mnistlab.system.console import LOG
 from mnistlab.system.signals import Interrupted
@@ -48,7 +48,7 @@ def train(
         artifacts.write_history(run, training.history)  # whatever was cut off came after this
     watched, verbosity = len(dataset.validation) > 0, made.report.console.value
     progress = live.Progress(made.trainer.epochs, watched, verbosity, training.epoch - 1)
-    keeper = _Keeper(training, run / checkpoint.NAME, origin)
+    keeper = _Keeper(training, run / paths.CHECKPOINT, origin)
 
     def on_step(step: int, steps: int, loss: float) -> None:
         if progress.on_step:

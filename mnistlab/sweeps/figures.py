@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -14,11 +13,12 @@ from mnistlab.analysis.compare import Comparison, higher_is_better, points
 from mnistlab.config import compose
 from mnistlab.reporting import plots
 from mnistlab.reporting.plots import Series, TrainingCurve
+from mnistlab.runs import paths
 from mnistlab.runs.figures import Drawing
 from mnistlab.runs.record import Group
 from mnistlab.statistics.intervals import mean_of
-from mnistlab.system import files
 from mnistlab.system.flatten import as_text
+from mnistlab.system.readers import UnreadableError, read_table
 
 TRAININGS = 10  # lines where the settings have no natural order: the best ones
 
@@ -103,13 +103,11 @@ def _value_name(group: Group, keys: Sequence[str]) -> str:
 
 def _history(group: Group) -> dict[str, np.ndarray]:
     """Return the mean history of the runs of a group, as long as the longest; a run that stopped early is not in it."""
-    import pandas as pd
-
     tables = []
     for record in group.records:
         try:
-            tables.append(pd.read_csv(io.StringIO(files.read_text(record.directory / "history.csv"))))
-        except (OSError, ValueError):
+            tables.append(read_table(record.directory / paths.HISTORY))
+        except UnreadableError:
             continue
     if not tables:
         return {}

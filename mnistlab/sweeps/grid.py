@@ -21,6 +21,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, read_write
 
 from mnistlab.config import compose, errors, options, schema
+from mnistlab.runs import paths
 from mnistlab.sweeps.job import Job, task_part
 from mnistlab.sweeps.manifest import Entry, Ledger
 from mnistlab.system import files
@@ -213,4 +214,4 @@ def _refuse_shared_directories(jobs: Sequence[Job], sweep: Path) -> None:
 
 def write_multirun(plan: Plan) -> None:
     """Write multirun.yaml, Hydra's own record of a sweep."""
-    files.write(plan.directory / "multirun.yaml", OmegaConf.to_yaml(plan.config))
+    files.write(plan.directory / paths.MULTIRUN, OmegaConf.to_yaml(plan.config))

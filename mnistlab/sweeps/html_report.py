@@ -13,7 +13,7 @@ from mnistlab.analysis import comparison_table
 from mnistlab.analysis.compare import Comparison, compare, points, shown
 from mnistlab.config import diff
 from mnistlab.reporting import html
-from mnistlab.runs import html_report
+from mnistlab.runs import html_report, paths
 from mnistlab.runs.html_report import Standing
 from mnistlab.runs.record import Group, Record
 from mnistlab.statistics.intervals import Mean
@@ -37,10 +37,10 @@ def write(ledger: Ledger, records: Sequence[Record], comparison: Comparison | No
     titles = TITLES | {
         name: f"Against {name.removeprefix('against_')}" for name in names if name.startswith("against_")
     }
-    figures = list(html.figures(ledger.directory, names, titles, PICTURES).values())
+    figures = list(html.figures(ledger.directory / paths.PLOTS, names, titles, PICTURES).values())
     jobs = list(zip(ledger.entries, records, strict=True))
     html.write(
-        ledger.directory / html.NAME,
+        ledger.directory / paths.REPORT,
         "sweep.html.j2",
         name=ledger.directory.absolute().name,
         title=_title(ledger),
@@ -77,7 +77,7 @@ def standing_of(run: Path) -> Standing | None:
     """Return how a run stands in the sweep that it lies in, if it lies in one of which any job is completed."""
     run = run.absolute()
     for above in list(run.parents)[:4]:
-        if (above / manifest.NAME).is_file():
+        if (above / paths.SWEEP).is_file():
             known = manifest.read(above)
             entry = next((one for one in known.entries if known.place(one) == run), None)
             found = of_sweep(above)
@@ -95,7 +95,7 @@ def standing(entry: Entry, record: Record, comparison: Comparison) -> Standing |
     )
     if mine is None:
         return None
-    link = html.href("/".join([".."] * len(PurePosixPath(entry.directory).parts) + [html.NAME]))
+    link = html.href("/".join([".."] * len(PurePosixPath(entry.directory).parts) + [paths.REPORT]))
     mean, n = comparison.means[mine][metric], len(groups[mine].records)
     of_all = f" +/- {shown(metric, mean.half)} over {n} runs" if n > 1 and not math.isnan(mean.half) else ""
     value = f"{metric} {shown(metric, mean.mean)}{of_all}"
@@ -201,7 +201,7 @@ def _job(ledger: Ledger, entry: Entry, record: Record) -> dict[str, Any]:
 
 
 def _link(ledger: Ledger, entry: Entry) -> str | None:
-    place = PurePosixPath(entry.directory) / html.NAME
+    place = PurePosixPath(entry.directory) / paths.REPORT
     return html.href(place) if (ledger.directory / place).is_file() else None
 
 
@@ -217,5 +217,5 @@ def _environment(records: Sequence[Record]) -> list[tuple[str, str]]:
     for record in records:
         if record.state.state == "completed":
             with suppress(RequestError):  # it is damaged; another job knows as well
-                return html_report.environment_rows(html_report.read_json(record.directory / "environment.json"), {})
+                return html_report.environment_rows(html_report.json_object(record.directory / paths.ENVIRONMENT), {})
     return []

@@ -17,7 +17,7 @@ from hydra.core.utils import run_job
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
-from mnistlab.runs import status
+from mnistlab.runs import paths, status
 from mnistlab.sweeps.manifest import Entry
 from mnistlab.system.errors import RequestError, RunError
 from mnistlab.system.signals import interruptible
@@ -55,7 +55,7 @@ def perform(job: Job, cores: int, watch: Callable[[History], None] | None = None
         outcome = done.return_value  # raises what the task raised
     except OSError as error:
         raise RunError(f"{error.filename or job.directory}: {error.strerror or error}") from None
-    if outcome.status and not (job.directory / "status.json").exists():
+    if outcome.status and not (job.directory / paths.STATUS).exists():
         raise RunError(outcome.message)
 
 
@@ -77,7 +77,7 @@ def can_resume(job: Job) -> bool:
     if not state.is_over or (same and state.state == "completed"):
         return False
     try:
-        found = checkpoint.load(job.directory / checkpoint.NAME)
+        found = checkpoint.load(job.directory / paths.CHECKPOINT)
         return same or _goes_on(found, job, state.state == "completed")
     except RequestError:
         return False
@@ -105,7 +105,7 @@ def task_part(made: DictConfig) -> DictConfig:
 
 def clear(directory: Path) -> None:
     """Empty the directory of an earlier attempt: what that left would mix with what this one writes."""
-    if (directory / "status.json").exists() or (directory / ".hydra").exists():
+    if (directory / paths.STATUS).exists() or (directory / paths.HYDRA).exists():
         for path in directory.iterdir():
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 

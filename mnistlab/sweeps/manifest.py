@@ -5,7 +5,6 @@ How far a job is stands in its own directory, written by the job itself, so that
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -15,8 +14,8 @@ from mnistlab.runs import paths
 from mnistlab.system import files
 from mnistlab.system.errors import RequestError
 from mnistlab.system.flatten import as_text
+from mnistlab.system.readers import UnreadableError, read_json
 
-NAME = paths.SWEEP
 FORMAT = 1
 
 
@@ -64,7 +63,7 @@ class Ledger:
                 for entry in self.entries
             ],
         }
-        files.write_json(self.directory / NAME, content)
+        files.write_json(self.directory / paths.SWEEP, content)
 
     def place(self, entry: Entry) -> Path:
         """Return the directory of a job."""
@@ -73,19 +72,11 @@ class Ledger:
 
 def read(directory: Path) -> Ledger:
     """Return the ledger of a sweep; what is missing, damaged or leads elsewhere is a `RequestError`."""
-    path = directory / NAME
+    path = directory / paths.SWEEP
     try:
-        content = json.loads(files.read_text(path))
-    except FileNotFoundError:
-        raise RequestError(
-            f"{files.shown(directory)}: no sweep lies here (there is no {NAME}){_cure(directory)}"
-        ) from None
-    except NotADirectoryError:
-        raise RequestError(f"{files.shown(directory)}: the directory of a sweep was expected") from None
-    except OSError as error:
-        raise RequestError(f"{files.shown(path)}: {error.strerror or error}; check its rights") from None
-    except (ValueError, RecursionError) as error:
-        raise RequestError(f"{files.shown(path)}: not readable as JSON ({error}); start the sweep again") from None
+        content = read_json(path)
+    except UnreadableError as error:
+        raise RequestError(_problem(directory, error.cause)) from None
     try:
         if content["format"] != FORMAT:
             raise ValueError(f"format {content['format']} is not {FORMAT}")
@@ -103,6 +94,18 @@ def read(directory: Path) -> Ledger:
         raise RequestError(
             f"{files.shown(path)}: not the ledger of a sweep ({type(error).__name__}: {error}); start the sweep again"
         ) from None
+
+
+def _problem(directory: Path, cause: Exception) -> str:
+    shown, path = files.shown(directory), files.shown(directory / paths.SWEEP)
+    match cause:
+        case FileNotFoundError():
+            return f"{shown}: no sweep lies here (there is no {paths.SWEEP}){_cure(directory)}"
+        case NotADirectoryError():
+            return f"{shown}: the directory of a sweep was expected"
+        case OSError():
+            return f"{path}: {cause.strerror or cause}; check its rights"
+    return f"{path}: not readable as JSON ({cause}); start the sweep again"
 
 
 def _entry(number: int, row: Mapping[str, Any]) -> Entry:
@@ -123,6 +126,6 @@ def _texts(value: Any) -> tuple[str, ...]:
 def _cure(directory: Path) -> str:
     if not directory.exists():
         return "; check the path"
-    if (directory / "status.json").exists():
+    if (directory / paths.STATUS).exists():
         return "; this is a single run"
     return "; name a directory of outputs/multirun"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from mnistlab.runs import paths
 from mnistlab.runs.record import Record, read
 from mnistlab.sweeps import manifest
 from mnistlab.system.errors import RequestError, did_you_mean
@@ -16,21 +17,21 @@ def of_sweep(directory: Path) -> list[Record]:
     return [read(written.place(entry), entry.settings) for entry in written.entries]
 
 
-def of_paths(paths: Sequence[str]) -> list[Record]:
+def of_paths(places: Sequence[str]) -> list[Record]:
     """Return the records of runs and sweeps, each run once."""
     found: dict[Path, Record] = {}
-    for text in paths:
+    for text in places:
         path = Path(text)
         if not path.is_dir():
             others = path.parent.iterdir() if path.parent.is_dir() and not path.exists() else ()
             near = did_you_mean(path.name, [other.name for other in others])
             raise RequestError(f"{text}: there is no such directory; name runs or sweeps{near}")
-        if (path / manifest.NAME).exists():
+        if (path / paths.SWEEP).exists():
             records = of_sweep(path)
-        elif (path / "status.json").exists():
+        elif (path / paths.STATUS).exists():
             records = [read(path)]
         else:
-            raise RequestError(f"{text}: neither a run (status.json) nor a sweep ({manifest.NAME}) lies here")
+            raise RequestError(f"{text}: neither a run ({paths.STATUS}) nor a sweep ({paths.SWEEP}) lies here")
         for record in records:
             found.setdefault(record.directory.resolve(), record)
     return list(found.values())

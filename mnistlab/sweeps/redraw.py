@@ -3,34 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
-from zipfile import BadZipFile
 
-import yaml
-
+from mnistlab.config import safe_yaml
 from mnistlab.config.report import Plots
-from mnistlab.runs import figures, html_report, status
+from mnistlab.runs import figures, html_report, paths, status
 from mnistlab.sweeps import html_report as sweep_page
 from mnistlab.sweeps import manifest, records, summary
-from mnistlab.system import files
 from mnistlab.system.errors import RequestError, did_you_mean
+from mnistlab.system.readers import UnreadableError
 
 SAVED_IN = {  # the file that a picture is drawn from; the others are from metrics.json
-    "curves": "history.csv",
-    "roc": "roc.csv",
-    "precision_recall": "precision_recall.csv",
-    "worst_mistakes": "mistakes.npz",
-    "occlusion": "occlusion.npz",
-    "feature_maps": "feature_maps.npz",
-    "weights": "model.safetensors",
-    "filters": "model.safetensors",
-    "class_distribution": "class_distribution.csv",
-    "samples": "samples.npz",
-    "augmented": "augmented.npz",
-    "norms": "norms.csv",
+    "curves": paths.HISTORY,
+    "roc": paths.ROC,
+    "precision_recall": paths.PRECISION_RECALL,
+    "worst_mistakes": paths.MISTAKES,
+    "occlusion": paths.OCCLUSION,
+    "feature_maps": paths.FEATURE_MAPS,
+    "weights": paths.MODEL,
+    "filters": paths.MODEL,
+    "class_distribution": paths.CLASS_DISTRIBUTION,
+    "samples": paths.SAMPLES,
+    "augmented": paths.AUGMENTED,
+    "norms": paths.NORMS,
 }
 
-
-DAMAGE = (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, EOFError, BadZipFile, MemoryError)
+DAMAGE = (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, MemoryError)
 
 
 def kind_of(text: str) -> str:
@@ -40,10 +37,12 @@ def kind_of(text: str) -> str:
         others = path.parent.iterdir() if path.parent.is_dir() and not path.exists() else ()
         near = did_you_mean(path.name, [other.name for other in others])
         raise RequestError(f"{text}: there is no such directory; name a run or a sweep{near}")
-    if (path / manifest.NAME).exists():
+    if (path / paths.SWEEP).exists():
         return "sweep"
-    if not (path / "status.json").exists() or not (path / ".hydra").is_dir():
-        raise RequestError(f"{text}: neither a run (status.json, .hydra) nor a sweep ({manifest.NAME}) lies here")
+    if not (path / paths.STATUS).exists() or not (path / paths.HYDRA).is_dir():
+        raise RequestError(
+            f"{text}: neither a run ({paths.STATUS}, {paths.HYDRA}) nor a sweep ({paths.SWEEP}) lies here"
+        )
     if status.read(path).state == "running":
         raise RequestError(f"{text}: this run is not over; it writes its report itself")
     return "run"
@@ -51,7 +50,7 @@ def kind_of(text: str) -> str:
 
 def redraw_run(run: Path, which: Plots | None) -> None:
     """Draw the pictures of a run that has metrics, then its page; of a failed run only the page."""
-    if (run / "metrics.json").exists():
+    if (run / paths.METRICS).exists():
         name = ""
         try:
             for name, drawing in figures.of_run(run, which or _saved_choice(run)):
@@ -59,8 +58,8 @@ def redraw_run(run: Path, which: Plots | None) -> None:
         except RequestError:
             raise
         except DAMAGE as error:
-            source = next((file for start, file in SAVED_IN.items() if name.startswith(start)), "metrics.json")
-            why = f"{type(error).__name__}: {error}"
+            source = next((file for start, file in SAVED_IN.items() if name.startswith(start)), paths.METRICS)
+            why = error.reason if isinstance(error, UnreadableError) else f"{type(error).__name__}: {error}"
             raise RequestError(
                 f"{run / source}: the picture {name or 'of the run'} cannot be drawn from it ({why}); copy it again, "
                 "or train the run again"
@@ -77,7 +76,6 @@ def redraw_sweep(directory: Path) -> None:
 def _saved_choice(run: Path) -> Plots:
     """Return the pictures that the run asked for; what its configuration does not say is the default."""
     try:
-        content = yaml.safe_load(files.read_text(run / ".hydra" / "config.yaml"))
-        return Plots[content["report"]["plots"]]
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError, RecursionError):
+        return Plots[safe_yaml.load(run / paths.CONFIG)["report"]["plots"]]
+    except (ValueError, KeyError, TypeError):
         return Plots.core

@@ -18,7 +18,7 @@ from typing import Any
 
 from mnistlab.analysis import comparison_table
 from mnistlab.analysis.compare import Comparison, as_json
-from mnistlab.runs import status
+from mnistlab.runs import paths, status
 from mnistlab.runs.record import Record, read
 from mnistlab.runs.record import as_json as record_as_json
 from mnistlab.runs.status import Status
@@ -48,7 +48,7 @@ def train(overrides: Sequence[str], config_dir: str | None, fail_fast: bool) -> 
     place = files.shown(directory)
     label, cure = f"hydra.sweep.dir={place}", "choose another place with hydra.sweep.dir=DIR"
     directories.named(directory, label, in_the_way=directories.IN_THE_WAY, otherwise=cure)
-    if (directory / manifest.NAME).exists():
+    if (directory / paths.SWEEP).exists():
         raise RequestError(f"{label}: it already holds a sweep; `mnistlab resume {place}` goes on with it")
     for job in planned.jobs:
         if job.directory.exists():
@@ -103,7 +103,7 @@ class Sweep:
         self.ledger, self.planned = known, planned
         self.command, self.quiet = command, quiet
         self.verbosity = "quiet" if quiet else "normal"
-        self.records = records.of_sweep(known.directory) if (known.directory / manifest.NAME).exists() else []
+        self.records = records.of_sweep(known.directory) if (known.directory / paths.SWEEP).exists() else []
         self.place = place
         self.table_at = 0.0
         self.bar: Any = None
@@ -205,7 +205,7 @@ class Sweep:
         state = status.read(job.directory)
         if state.state in ("pending", "running", "killed"):
             job.directory.mkdir(parents=True, exist_ok=True)
-            left = Status(job.directory / "status.json", job.entry.config_hash)
+            left = Status(job.directory / paths.STATUS, job.entry.config_hash)
             left.write_quietly("failed", lost or "it ended without a word")
         record = read(job.directory, job.entry.settings)
         self.records[job.entry.number] = record

@@ -11,10 +11,12 @@ from typing import Any
 from mnistlab.analysis import comparison_table
 from mnistlab.analysis.compare import Comparison, compare
 from mnistlab.reporting import tables
+from mnistlab.runs import paths
 from mnistlab.runs.record import Record
 from mnistlab.sweeps.manifest import Entry, Ledger
 from mnistlab.system import files
 from mnistlab.system.flatten import as_text
+from mnistlab.system.readers import read_text
 
 COLUMNS = {  # the rest of the columns, after the settings that vary, and the metrics they show
     "parameters": "parameters",
@@ -47,7 +49,7 @@ def write_table(ledger: Ledger, records: Sequence[Record]) -> None:
         ]
         for entry, record in zip(ledger.entries, records, strict=True)
     ]
-    files.write(ledger.directory / "summary.csv", files.csv(header, rows))
+    files.write(ledger.directory / paths.SUMMARY_TABLE, files.csv(header, rows))
 
 
 def write(ledger: Ledger, records: Sequence[Record], with_pictures: bool = True) -> Comparison | None:
@@ -62,7 +64,7 @@ def write(ledger: Ledger, records: Sequence[Record], with_pictures: bool = True)
             from mnistlab.sweeps.figures import choose
 
             drawn = save_pictures(ledger.directory, choose(comparison))
-    files.write(ledger.directory / "summary.md", _markdown(ledger, records, comparison, drawn))
+    files.write(ledger.directory / paths.SUMMARY_PAGE, _markdown(ledger, records, comparison, drawn))
     return comparison
 
 
@@ -122,5 +124,5 @@ def one_line(text: str | None) -> str:
 
 
 def _image(path: Path) -> str:
-    alt = path.with_suffix(".txt").read_text().strip().replace("[", "(").replace("]", ")")
-    return f"![{alt}](plots/{path.name})"
+    alt = read_text(paths.alt_text(path)).strip().replace("[", "(").replace("]", ")")
+    return f"![{alt}]({paths.PLOTS}/{path.name})"

@@ -6,7 +6,6 @@ import json
 import math
 import os
 import re
-import stat
 import tempfile
 from collections.abc import Mapping, Sequence
 from csv import writer as csv_writer
@@ -14,8 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from mnistlab.system.signals import delayed
-
-MOST_TEXT = 2**24  # bytes
 
 
 def write(path: Path, content: bytes | str) -> None:
@@ -58,30 +55,6 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 def shown(path: Path) -> Path:
     """Return the path as a user would type it from here."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-
-
-def regular(path: Path) -> Path:
-    """Return the path of a file that is about to be read. A pipe or a device, never ending, is a ValueError."""
-    mode = path.stat().st_mode
-    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # opening a directory fails by itself
-        raise ValueError(f"{path.name} is no file")
-    return path
-
-
-def read_text(path: Path) -> str:
-    """Return the text of a file that we once wrote. A pipe or a device in its place, or far more, is a ValueError."""
-    return _bounded(path).read_text()
-
-
-def read_bytes(path: Path) -> bytes:
-    """Return the bytes of a file, with the bounds of `read_text`."""
-    return _bounded(path).read_bytes()
-
-
-def _bounded(path: Path) -> Path:
-    if (size := regular(path).stat().st_size) > MOST_TEXT:
-        raise ValueError(f"{path.name} has {size:,} bytes, more than any that is written here")
-    return path
 
 
 def csv(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 
 from mnistlab.system import files
 from mnistlab.system.errors import RequestError
+from mnistlab.system.readers import MOST_ARRAYS, UnreadableError, reading
 
 
 def write(path: Path, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:
@@ -29,18 +30,18 @@ def as_bytes(arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> byte
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Return what the header says, and the arrays, of a file written here."""
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
     try:
-        with safe_open(files.regular(path), framework="np") as file:  # it would wait for a pipe, deaf to signals
+        # safe_open would wait for a pipe, deaf to signals
+        with reading(path, MOST_ARRAYS), safe_open(path, framework="np") as file:
             about = json.loads((file.metadata() or {}).get("mnistlab", "{}"))
             if not isinstance(about, dict):
                 raise ValueError("its header is no JSON object")
             return about, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except FileNotFoundError:
-        raise RequestError(f"{path}: no such file") from None
-    except (SafetensorError, OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise RequestError(f"{path}: not a readable safetensors file ({error})") from None
+    except UnreadableError as error:
+        problem = "no such file" if error.missing else f"not a readable safetensors file ({error.cause})"
+        raise RequestError(f"{path}: {problem}") from None
 
 
 def _plain(value: Any) -> Any:

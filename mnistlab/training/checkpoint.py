@@ -1,6 +1,6 @@
 """A training in one file, from which it goes on bit by bit: written between two steps, checked when it is read.
 
-checkpoint.safetensors holds the latest state and the best weights together, so that they always belong together. The
+The file holds the latest state and the best weights together, so that they always belong together. The
 header has the architecture, the configuration, and plain values; the arrays are
 
     theta, buffers            parameters and statistics of layers
@@ -27,7 +27,7 @@ from mnistlab.system.flatten import as_text, flat
 from mnistlab.training.config import MOST_THREADS
 from mnistlab.training.loop import Epoch, TrainingLoop
 
-NAME, FORMAT = "checkpoint.safetensors", "mnistlab-checkpoint-2"
+FORMAT = "mnistlab-checkpoint-2"
 CURE = "remove it, and `mnistlab resume` trains from the start"
 
 

@@ -55,13 +55,11 @@ def test_the_folders_of_the_tests_are_those_of_the_package() -> None:
     assert folders == {*ROOMS} | {"helpers", "golden", "docs", "packaging", "benchmarks", "stress"}
 
 
-@pytest.mark.xfail(reason="runs/pipeline.py is to be split")
 def test_no_file_is_too_long() -> None:
     lines = {path.relative_to(PACKAGE).as_posix(): len(path.read_text().splitlines()) for path in FILES}
     assert {name: count for name, count in lines.items() if count > MOST_LINES} == {}
 
 
-@pytest.mark.xfail(reason="runs/pipeline.py and two plots are to be split")
 def test_no_function_is_too_long() -> None:
     too_long = {}
     for path in FILES:

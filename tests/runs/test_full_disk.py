@@ -17,6 +17,7 @@ import pytest
 from helpers import processes
 from helpers.tables import thinned
 
+from mnistlab.runs.paths import CHECKPOINT
 from mnistlab.system import files
 from mnistlab.training import checkpoint
 
@@ -71,10 +72,10 @@ def test_no_room_at_any_point(at: int, undisturbed: Path, command: Command, monk
     assert not [path for path in Path("r").rglob(".*") if path.is_file()]  # no temporary file is left
     for path in Path("r").rglob("*.json"):
         json.loads(path.read_text())
-    written = checkpoint.NAME in [path.name for path in paths[:at]]
-    assert Path("r", checkpoint.NAME).exists() == written
+    written = CHECKPOINT in [path.name for path in paths[:at]]
+    assert Path("r", CHECKPOINT).exists() == written
     if written:
-        checkpoint.load(Path("r", checkpoint.NAME))
+        checkpoint.load(Path("r", CHECKPOINT))
         assert "then go on with `mnistlab resume r`" in result.err
     if Path("r/.hydra/config.yaml").exists():
         assert command("resume", "r").status == 0

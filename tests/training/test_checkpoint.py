@@ -127,7 +127,7 @@ def saved(stress: Any, tmp_path: Path) -> tuple[Any, Path]:
     made = stress.Case("adam", "plateau", True, "shift", True, True)
     training = made.training()
     assert stress.cut(training, 9, late=True)
-    path = tmp_path / checkpoint.NAME
+    path = tmp_path / "checkpoint.safetensors"
     checkpoint.save(path, training, made.origin)
     return made, path
 
@@ -251,7 +251,7 @@ def test_a_checkpoint_that_is_not_of_this_run_is_one_error_and_changes_nothing(
     theta, streams = training.network.theta.copy(), repr(training.stream_states)
     with pytest.raises(RequestError) as caught:
         checkpoint.restore(checkpoint.load(path), training, made.origin, epochs="trainer.epochs")
-    assert str(caught.value).startswith(f"{checkpoint.NAME}: ")
+    assert str(caught.value).startswith("checkpoint.safetensors: ")
     assert message in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
     assert np.array_equal(training.network.theta, theta)

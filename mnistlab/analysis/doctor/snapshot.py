@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
+from mnistlab.config import safe_yaml
 from mnistlab.nn.network import Network
-from mnistlab.system import files
+from mnistlab.runs import paths
 from mnistlab.system.errors import RequestError
+from mnistlab.system.readers import UnreadableError, read_json_or_empty, read_rows
 
 IMAGES = 512  # of the training part, evenly spread, that go through the network
 
@@ -56,26 +55,26 @@ class RunSnapshot:
 
 def read(given: str) -> RunSnapshot:
     """Return the chart of a run directory or of a model alone."""
-    from mnistlab.runs.saved_run import MODEL, SavedRun, open_run
+    from mnistlab.runs.saved_run import SavedRun, open_run
 
     path = Path(given)
     directory = path if path.is_dir() else path.parent
-    status = _json(directory / "status.json")
-    if not path.exists() or not (status or path.is_file() or (path / MODEL).is_file()):
+    status = read_json_or_empty(directory / paths.STATUS)
+    if not path.exists() or not (status or path.is_file() or (path / paths.MODEL).is_file()):
         open_run(given)  # says what is wrong
-    metrics = _json(directory / "metrics.json")
+    metrics = read_json_or_empty(directory / paths.METRICS)
     if metrics.get("learner") == "scikit-learn":
         raise RequestError(f"{given}: this is a model of scikit-learn; it has no history and no weights to look at")
     run: SavedRun | None = None
     unseen: list[str] = []
-    if path.is_file() or (path / MODEL).is_file():
+    if path.is_file() or (path / paths.MODEL).is_file():
         run = open_run(given)
     else:
-        unseen.append(f"its weights: there is no {MODEL}")
-    history = _table(directory / "history.csv")
+        unseen.append(f"its weights: there is no {paths.MODEL}")
+    history = _table(directory / paths.HISTORY)
     if not history:
-        unseen.append("its history: there is no history.csv with an epoch in it")
-    norms = _table(directory / "norms.csv", key="layer")
+        unseen.append(f"its history: there is no {paths.HISTORY} with an epoch in it")
+    norms = _table(directory / paths.NORMS, key="layer")
     final = max((row["epoch"] for row in norms.values()), default=0.0)
     names = metrics.get("class_names") or (run.class_names if run else ())
     images = None
@@ -87,12 +86,12 @@ def read(given: str) -> RunSnapshot:
     return RunSnapshot(
         state=str(status.get("state", "")),
         error=str(status.get("error") or ""),
-        settings=_settings(directory / ".hydra" / "config.yaml"),
+        settings=safe_yaml.load_or_empty(directory / paths.CONFIG),
         history=history_rows(history),
         norms={name: row for name, row in norms.items() if row["epoch"] == final},
         metrics=metrics,
         classes=len(names) or 10,
-        counts=_counts(directory / "class_distribution.csv"),
+        counts=_counts(directory / paths.CLASS_DISTRIBUTION),
         network=run.network if run else None,
         images=images,
         unseen=unseen,
@@ -116,44 +115,25 @@ def _training_images(run: Any) -> np.ndarray:
     return np.ascontiguousarray(images[np.linspace(0, len(images) - 1, min(IMAGES, len(images))).astype(int)])
 
 
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(files.read_text(path))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
-def _settings(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(files.read_text(path))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError):
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
 def _table(path: Path, key: str = "epoch") -> dict[str, Row]:
     """Return the rows of a table by their key, the last one where several have the same; numbers as floats."""
     if not path.is_file():
         return {}
     try:
-        with path.open(newline="") as file:
-            rows = {
-                str(row[key]): {
-                    name: float(cell) if cell else math.nan for name, cell in row.items() if name != "layer"
-                }
-                for row in csv.DictReader(file)
-            }
+        rows = {
+            str(row[key]): {name: float(cell) if cell else math.nan for name, cell in row.items() if name != "layer"}
+            for row in read_rows(path)
+        }
         if any("epoch" not in row for row in rows.values()):
             raise KeyError("epoch")
-    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
-        raise RequestError(f"{path}: it is no table of mnistlab's ({error}); train the run again") from None
+    except (ValueError, KeyError, TypeError) as error:
+        why = error.cause if isinstance(error, UnreadableError) else error
+        raise RequestError(f"{path}: it is no table of mnistlab's ({why}); train the run again") from None
     return rows
 
 
 def _counts(path: Path) -> dict[str, int]:
     try:
-        with files.regular(path).open(newline="") as file:
-            return {str(row["class"]): int(row["train"]) for row in csv.DictReader(file)}
-    except (OSError, ValueError, KeyError, TypeError, csv.Error):
+        return {row["class"]: int(row["train"]) for row in read_rows(path)}
+    except (ValueError, KeyError):
         return {}

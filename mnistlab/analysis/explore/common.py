@@ -18,7 +18,7 @@ from mnistlab.config.schema import Experiment
 from mnistlab.data import splitting
 from mnistlab.data.dataset import Dataset, Split
 from mnistlab.data.loading import load, load_all
-from mnistlab.runs import artifacts
+from mnistlab.runs import artifacts, paths
 from mnistlab.runs.environment import environment
 from mnistlab.system import directories, files
 from mnistlab.system.console import LOG
@@ -110,16 +110,16 @@ def write_about(
 ) -> None:
     """Write summary.json, the same bytes for the same seed, and environment.json, where it took place."""
     summary = {"action": request.action, "data": dataset.name, "seed": made.seed, **summary}
-    files.write_json(folder / "summary.json", summary)
+    files.write_json(folder / paths.SUMMARY, summary)
     identity = hashlib.sha256(json.dumps(summary, sort_keys=True).encode()).hexdigest()[:16]
     data = {"name": dataset.name, **dataset.provenance}
-    files.write_json(folder / "environment.json", environment(made.seed, threads, data, request.command, identity))
+    files.write_json(folder / paths.ENVIRONMENT, environment(made.seed, threads, data, request.command, identity))
 
 
 def write_components(folder: Path, found: Components, most: int, scale: float, **more: np.ndarray) -> None:
     """Write components.npz: the scores of an image x, in pixels, are scale * (x - mean) @ axes.T."""
     arrays = {"mean": found.mean, "axes": found.axes[:most].astype(np.float32), "scale": np.array(scale)}
-    files.write(folder / "components.npz", artifacts.npz(**arrays, **more))
+    files.write(folder / paths.COMPONENTS, artifacts.npz(**arrays, **more))
 
 
 def announce(dataset: Dataset, images: np.ndarray, which: str) -> None:

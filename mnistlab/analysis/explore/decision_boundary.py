@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -25,11 +24,12 @@ from mnistlab.models.sklearn import Fitted, SklearnModel
 from mnistlab.nn.conv import Conv2D
 from mnistlab.nn.pooling import Pool2D
 from mnistlab.reporting import plots
-from mnistlab.runs import artifacts, figures, training_run
+from mnistlab.runs import artifacts, figures, paths, training_run
 from mnistlab.runs.pipeline import build, choose_threads
 from mnistlab.system import files
 from mnistlab.system.console import LOG, RESULT
 from mnistlab.system.errors import RequestError
+from mnistlab.system.readers import read_arrays, read_json, read_table
 
 MOST_MODELS = 9
 
@@ -77,11 +77,11 @@ def explore(request: Request) -> Path:
         "models": accuracies,
     }
     requests.write_about(folder, request, made, dataset, threads, summary)
-    files.write(folder / "accuracy.csv", files.csv(list(accuracies[0]), [list(row.values()) for row in accuracies]))
+    files.write(folder / paths.ACCURACY, files.csv(list(accuracies[0]), [list(row.values()) for row in accuracies]))
     _write_points(folder, dataset, rows, plane.train, columns)
     requests.write_components(folder, found, 2, dataset.scale)
     for name, region in regions.items():
-        files.write(folder / f"boundary_{name}.npz", artifacts.npz(**vars(region)))
+        files.write(paths.boundary(folder, name), artifacts.npz(**vars(region)))
     drawn = [] if made.report.plots is Plots.none else figures.save_pictures(folder, _pictures(folder))
     said = [] if request.verbosity != "quiet" else map(_line, accuracies)
     LOG.log(RESULT, "%s", "\n".join([*said, requests.finish(folder, drawn)]))
@@ -153,7 +153,7 @@ def _write_points(
         [int(row), names[label], *map(float, place), *(names[of_model[i]] for of_model in predictions.values())]
         for i, (row, label, place) in enumerate(zip(rows, points.labels, points.images[:, 0], strict=True))
     ]
-    files.write(folder / "points.csv", files.csv(header, lines))
+    files.write(folder / paths.POINTS, files.csv(header, lines))
 
 
 def _line(row: dict[str, Any]) -> str:
@@ -165,18 +165,15 @@ def _line(row: dict[str, Any]) -> str:
 
 def _pictures(folder: Path) -> Iterator[figures.Drawing]:
     """Yield name and drawing of the picture, from the files in the folder."""
-    import pandas as pd
-
-    about = json.loads((folder / "summary.json").read_text())
+    about = read_json(folder / paths.SUMMARY)
     names = about["class_names"]
-    points = pd.read_csv(folder / "points.csv", dtype=str, keep_default_na=False)
+    points = read_table(folder / paths.POINTS, dtype=str, keep_default_na=False)
     number = {name: i for i, name in enumerate(names)}
     labels = points["class"].map(number).to_numpy()
     scores = points[["component_1", "component_2"]].to_numpy(dtype=float)
     panels = []
     for row in about["models"]:
-        with np.load(folder / f"boundary_{row['model']}.npz", allow_pickle=False) as file:
-            saved = {name: file[name] for name in file.files}
+        saved = read_arrays(paths.boundary(folder, row["model"]))
         predicted = points[f"predicted_{row['model']}"].map(number).to_numpy()
         panels.append(plots.Panel(row["model"], row["training_accuracy"], predicted=predicted, **saved))
     yield "boundary", lambda: plots.decision_regions(panels, scores, labels, names, about["shares"])

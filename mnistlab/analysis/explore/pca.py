@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,11 @@ from mnistlab.analysis.explore.common import Request
 from mnistlab.analysis.explore.principal_components import Components
 from mnistlab.config.report import Plots
 from mnistlab.reporting import plots
-from mnistlab.runs import figures
+from mnistlab.runs import figures, paths
 from mnistlab.runs.pipeline import choose_threads
 from mnistlab.system import files
 from mnistlab.system.console import LOG, RESULT
+from mnistlab.system.readers import read_arrays, read_json, read_table
 
 COUNTS = (2, 3, 10, 50, 100)  # of components, whose share of the variance is said
 SHARES = (0.8, 0.9, 0.95, 0.99)  # of the variance: how many components explain that much is said
@@ -55,11 +55,11 @@ def explore(request: Request) -> Path:
     requests.write_about(folder, request, made, dataset, threads, summary)
     table = zip(found.variances * dataset.scale**2, found.shares, found.cumulative, strict=True)
     lines = [[i, *map(float, row)] for i, row in enumerate(table, 1)]
-    files.write(folder / "variance.csv", files.csv(("component", "variance", "share", "cumulative"), lines))
+    files.write(folder / paths.VARIANCE, files.csv(("component", "variance", "share", "cumulative"), lines))
     columns = ("row", "class", *(f"component_{i + 1}" for i in range(count)))
     names = dataset.class_names
     points = [[int(row), names[part.labels[row]], *map(float, scores[row])] for row in rows]
-    files.write(folder / "points.csv", files.csv(columns, points))
+    files.write(folder / paths.POINTS, files.csv(columns, points))
     requests.write_components(folder, found, KEPT, dataset.scale, centres=centres, centre_classes=present)
     drawn = [] if made.report.plots is Plots.none else figures.save_pictures(folder, _pictures(folder))
     LOG.log(RESULT, "%s", "\n".join([*_said(found, summary), requests.finish(folder, drawn)]))
@@ -77,13 +77,10 @@ def _said(found: Components, summary: Mapping[str, Any]) -> Iterator[str]:
 
 def _pictures(folder: Path) -> Iterator[figures.Drawing]:
     """Yield name and drawing of each picture, from the files in the folder."""
-    import pandas as pd
-
-    about = json.loads((folder / "summary.json").read_text())
-    variance = pd.read_csv(folder / "variance.csv")
-    points = pd.read_csv(folder / "points.csv", dtype={"class": str}, keep_default_na=False)
-    with np.load(folder / "components.npz", allow_pickle=False) as file:
-        saved = {name: file[name] for name in file.files}
+    about = read_json(folder / paths.SUMMARY)
+    variance = read_table(folder / paths.VARIANCE)
+    points = read_table(folder / paths.POINTS, dtype={"class": str}, keep_default_na=False)
+    saved = read_arrays(folder / paths.COMPONENTS)
     names, shares = about["class_names"], variance["share"].to_numpy()
     labels = np.array([names.index(name) for name in points["class"]], dtype=int)
     scores = points.iloc[:, 2:].to_numpy()

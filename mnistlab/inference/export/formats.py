@@ -59,8 +59,9 @@ def _npz(network: Network, class_names: tuple[str, ...]) -> Contents:
 
 def _safetensors(network: Network, class_names: tuple[str, ...]) -> Contents:
     from mnistlab.models import model_file
+    from mnistlab.runs import paths
 
-    return {"model.safetensors": model_file.model_bytes(network, class_names)}
+    return {paths.MODEL: model_file.model_bytes(network, class_names)}
 
 
 FORMATS: dict[str, Callable[[Network, tuple[str, ...]], Contents]] = {

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from mnistlab.runs.tracking.base import PARTS, Facts
 from mnistlab.system import files
 from mnistlab.system.errors import RequestError
 from mnistlab.system.flatten import as_text
+from mnistlab.system.readers import UnreadableError, read_rows
 
 KEY = "directory"
 FIRST = (KEY, "sweep", "state", "epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr", "grad_norm")
@@ -72,13 +71,12 @@ class Table:
 def read(path: Path) -> list[dict[str, Any]]:
     """Return the rows of a table, none where there is no file; a file that is no such table is a `RequestError`."""
     try:
-        text = files.regular(path).read_text()
-    except FileNotFoundError:
-        return []
-    except (OSError, ValueError) as error:
-        raise RequestError(f"tracking.file={path}: not readable ({error}); name another file") from None
-    rows = list(csv.DictReader(io.StringIO(text), restval=""))
-    if text.partition(",")[0] != KEY or any(None in row for row in rows):
+        rows = read_rows(path)
+    except UnreadableError as error:
+        if error.missing:
+            return []
+        raise RequestError(f"tracking.file={path}: not readable ({error.cause}); name another file") from None
+    if not rows or next(iter(rows[0])) != KEY or any(None in row for row in rows):
         raise RequestError(f"tracking.file={path}: a table of runs was expected in it; name another file, or remove it")
     return rows
 

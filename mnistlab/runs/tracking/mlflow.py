@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import time
@@ -25,11 +24,12 @@ from mlflow.entities import Metric, Param  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
 
 from mnistlab.config.tracking import MLflowTracking  # noqa: E402
+from mnistlab.runs import paths  # noqa: E402
 from mnistlab.runs.tracking.base import Facts  # noqa: E402
 from mnistlab.system import files as files_of  # noqa: E402
 from mnistlab.system.flatten import as_text  # noqa: E402
+from mnistlab.system.readers import read_json  # noqa: E402
 
-NAME = "tracking.json"  # in the directory of a run: which run of the store it is
 SQLITE = "sqlite:///"
 PATIENCE = 60.0  # seconds to wait for the other processes; making a new database takes some fifteen
 STATES = {"completed": "FINISHED", "failed": "FAILED", "interrupted": "KILLED", "pruned": "KILLED"}
@@ -68,7 +68,7 @@ class Store:
                     self.client.log_batch(self.run_id, params=params[start : start + MOST])
             history = self.client.get_metric_history(self.run_id, "train_loss")
             self.known = max((metric.step for metric in history), default=0)
-        files_of.write_json(facts.directory / NAME, {"uri": uri, "run_id": self.run_id})
+        files_of.write_json(facts.directory / paths.TRACKING, {"uri": uri, "run_id": self.run_id})
 
     def epoch(self, number: int, scalars: Mapping[str, float]) -> None:
         """Log the scalars of an epoch; an epoch trained again, to the same bits, is known already."""
@@ -97,11 +97,11 @@ class Store:
     def _earlier(self, uri: str) -> str | None:
         """Return the run of the store that this one was, if it is still there."""
         try:
-            said = json.loads(files_of.read_text(self.directory / NAME))
+            said = read_json(self.directory / paths.TRACKING)
             if said["uri"] != uri:
                 return None
             return str(self.client.get_run(said["run_id"]).info.run_id)
-        except (OSError, ValueError, KeyError, TypeError, MlflowException):
+        except (ValueError, KeyError, TypeError, MlflowException):
             return None
 
     def _experiment(self, name: str, artifacts: str | None) -> str:

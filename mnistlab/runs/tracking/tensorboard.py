@@ -13,10 +13,10 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.hparams import summary_v2
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
+from mnistlab.runs import paths
 from mnistlab.runs.tracking.base import Facts
 from mnistlab.system.flatten import as_text
 
-FOLDER = "tensorboard"
 # Curves of the two parts stand side by side under one heading
 TAGS = {
     "train_loss": "loss/train",
@@ -34,7 +34,7 @@ class Events:
 
     def __init__(self, facts: Facts) -> None:
         self.resumes, self.last = facts.resumes, 0
-        self.writer = EventFileWriter(str(facts.directory / FOLDER))
+        self.writer = EventFileWriter(str(facts.directory / paths.TENSORBOARD))
         self._add(summary_v2.hparams_pb({key: _plain(value) for key, value in facts.settings.items()}, facts.name))
 
     def epoch(self, number: int, scalars: Mapping[str, float]) -> None:
@@ -53,7 +53,7 @@ class Events:
                 with Image.open(path) as image:
                     width, height = image.size
                 shown = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=path.read_bytes())
-                self._add(Summary(value=[Summary.Value(tag=f"plots/{path.stem}", image=shown)]), self.last)
+                self._add(Summary(value=[Summary.Value(tag=f"{paths.PLOTS}/{path.stem}", image=shown)]), self.last)
 
     def close(self, state: str) -> None:
         """Write down what is still in memory; how the run ended its directory says."""

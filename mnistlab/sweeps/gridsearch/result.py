@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,14 +15,15 @@ from mnistlab.config.compose import slug
 from mnistlab.metrics.classification import HIGHER_IS_BETTER
 from mnistlab.reporting import plots, tables
 from mnistlab.reporting.plots import Series
+from mnistlab.runs import paths
 from mnistlab.runs.figures import Drawing, save_pictures
 from mnistlab.sweeps.figures import is_geometric
 from mnistlab.sweeps.gridsearch.cells import Cell, Grid
 from mnistlab.sweeps.gridsearch.cross_validation import Score
 from mnistlab.system import files
 from mnistlab.system.flatten import as_text
+from mnistlab.system.readers import read_rows, read_text
 
-FOLDS, GRID = "folds.csv", "grid.csv"
 SHOWN = 10  # of the best cells
 BARS = "dots: single folds; bars: mean +/- 2 standard deviations over the folds"
 
@@ -89,18 +88,13 @@ def write_folds(directory: Path, scores: Sequence[Score]) -> None:
     """Write what every fold scored so far: a search that is interrupted goes on from here."""
     ordered = sorted(scores, key=lambda one: (one.cell, one.fold))
     lines = [[one.cell, one.fold, one.value, round(one.seconds, 6), one.error] for one in ordered]
-    files.write(directory / FOLDS, files.csv(("cell", "fold", "score", "seconds", "error"), lines))
+    files.write(directory / paths.FOLDS_TABLE, files.csv(("cell", "fold", "score", "seconds", "error"), lines))
 
 
 def read_folds(directory: Path) -> list[Score]:
     """Return what an interrupted search had scored; raises `ValueError` where the file is damaged."""
-    if not (directory / FOLDS).exists():
+    if not (directory / paths.FOLDS_TABLE).exists():
         return []
-    with io.StringIO(files.read_text(directory / FOLDS), newline="") as file:
-        try:
-            lines = list(csv.DictReader(file))
-        except csv.Error as error:
-            raise ValueError(str(error)) from None
     return [
         Score(
             int(line["cell"]),
@@ -109,7 +103,7 @@ def read_folds(directory: Path) -> list[Score]:
             float(line["seconds"]),
             line["error"],
         )
-        for line in lines
+        for line in read_rows(directory / paths.FOLDS_TABLE)
     ]
 
 
@@ -132,7 +126,7 @@ def write(directory: Path, grid: Grid, table: Sequence[Row], metric: str) -> Non
         ]
         for row in table
     ]
-    files.write(directory / GRID, files.csv(header, lines))
+    files.write(directory / paths.GRID_TABLE, files.csv(header, lines))
     drawn = save_pictures(directory, _pictures(grid, order, metric)) if order else []
     best = [[*_cells(row), spread(metric, row)] for row in order[:SHOWN]]
     failed = [row for row in table if row.error]
@@ -142,9 +136,9 @@ def write(directory: Path, grid: Grid, table: Sequence[Row], metric: str) -> Non
         "standard deviations over the folds, the best first.",
         tables.markdown(([*grid.axes, metric], best)),
         "\n".join(f"- {row.cell.name} failed: {row.error}" for row in failed),
-        *(f"![{path.with_suffix('.txt').read_text().strip()}](plots/{path.name})" for path in drawn),
+        *(f"![{read_text(paths.alt_text(path)).strip()}]({paths.PLOTS}/{path.name})" for path in drawn),
     ]
-    files.write(directory / "gridsearch.md", "\n\n".join(part for part in parts if part) + "\n")
+    files.write(directory / paths.GRIDSEARCH_PAGE, "\n\n".join(part for part in parts if part) + "\n")
 
 
 def as_json(table: Sequence[Row], metric: str) -> list[dict[str, Any]]:

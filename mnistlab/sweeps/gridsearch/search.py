@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from collections.abc import Iterator, Sequence
@@ -15,7 +14,7 @@ import numpy as np
 from mnistlab.config import compose
 from mnistlab.data.dataset import Dataset
 from mnistlab.models.sklearn import SklearnModel
-from mnistlab.runs import record, status
+from mnistlab.runs import paths, record, status
 from mnistlab.runs.environment import all_cores
 from mnistlab.sweeps.grid import plan
 from mnistlab.sweeps.gridsearch import cross_validation, result
@@ -26,11 +25,9 @@ from mnistlab.system import console, directories, files, output
 from mnistlab.system.console import HINT, RESULT
 from mnistlab.system.errors import RequestError, RunError
 from mnistlab.system.locks import held
+from mnistlab.system.readers import UnreadableError, read_json, read_json_or_empty
 
 LOG = logging.getLogger("mnistlab")
-
-
-REQUEST, REFIT = "gridsearch.json", "refit"
 
 
 @dataclass(frozen=True)
@@ -77,18 +74,16 @@ def _place(asked: Asked) -> Path:
         label, cure = f"--to {files.shown(asked.to)}", "choose another directory"
         directory = directories.named(asked.to, label, in_the_way=directories.IN_THE_WAY, otherwise=cure)
     shown = files.shown(directory)
-    path = directory / REQUEST
+    path = directory / paths.GRIDSEARCH
     if not path.exists() and any(directory.iterdir()):
         raise RequestError(f"--to {shown}: it is not empty; name a new directory")
     if path.exists():
-        try:
-            before = json.loads(files.read_text(path))
-        except (OSError, ValueError, RecursionError):
-            before = None
-        if before != asked.request():
+        if read_json_or_empty(path) != asked.request():
             raise RequestError(f"--to {shown}: another search lies there; choose another directory, or remove it")
-        if (directory / REFIT / "status.json").exists() and status.read(directory / REFIT).state == "completed":
-            raise RequestError(f"--to {shown}: this search is complete; {shown}/gridsearch.md has its result")
+        if (directory / paths.REFIT / paths.STATUS).exists() and status.read(
+            directory / paths.REFIT
+        ).state == "completed":
+            raise RequestError(f"--to {shown}: this search is complete; {shown}/{paths.GRIDSEARCH_PAGE} has its result")
     files.write_json(path, asked.request())
     return directory
 
@@ -97,8 +92,9 @@ def _search(asked: Asked, cells: Grid, pool: Dataset, cut: list[np.ndarray], dir
     try:
         known = [one for one in result.read_folds(directory) if one.cell < len(cells.cells) and one.fold < asked.cv]
         known = [one for one in known if not one.error.startswith("MemoryError")]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RequestError(f"{files.shown(directory / result.FOLDS)}: not readable ({error}); remove it") from None
+    except (ValueError, KeyError) as error:
+        why = error.cause if isinstance(error, UnreadableError) else error
+        raise RequestError(f"{files.shown(directory / paths.FOLDS_TABLE)}: not readable ({why}); remove it") from None
     counted = {(one.cell, one.fold) for one in known}
     tasks = [(cell, i) for cell in cells.cells for i in range(asked.cv) if (cell.number, i) not in counted]
     n_jobs = max(1, min(asked.jobs, len(tasks)))
@@ -189,11 +185,13 @@ def _finish(asked: Asked, cells: Grid, table: list[result.Row], directory: Path)
     result.write(directory, cells, table, asked.metric)
     place = files.shown(directory)
     if not order:
-        raise RunError(f"none of the {len(table)} cells was scored: {table[0].error}; {place}/grid.csv has them all")
+        raise RunError(
+            f"none of the {len(table)} cells was scored: {table[0].error}; {place}/{paths.GRID_TABLE} has them all"
+        )
     best = order[0]
     failed = sum(1 for row in table if row.error)
     if failed:
-        LOG.warning("%d of %d cells failed; %s/grid.csv says why", failed, len(table), place)
+        LOG.warning("%d of %d cells failed; %s/%s says why", failed, len(table), place, paths.GRID_TABLE)
     LOG.log(RESULT, "best                 %s", best.cell.name)
     LOG.log(
         RESULT,
@@ -222,7 +220,7 @@ def _refit(asked: Asked, cells: Grid, best: Cell, directory: Path) -> Path:
     """Fit the best cell to the whole pool, as an ordinary run, print what the test part says, and return the run."""
     all_of_it = [] if cross_validation.watches(best.experiment()) else ["data.validation=0"]
     known = [text for text in cells.fixed if not (all_of_it and text.startswith("data.validation="))]
-    where = [f"hydra.sweep.dir={compose.quoted(directory)}", f"hydra.sweep.subdir={REFIT}"]
+    where = [f"hydra.sweep.dir={compose.quoted(directory)}", f"hydra.sweep.subdir={paths.REFIT}"]
     chosen = [*known, *_values(cells, best), *all_of_it]
     (job,) = plan([*chosen, "report.console=quiet", *where]).jobs
     perform(job, all_cores())
@@ -232,9 +230,9 @@ def _refit(asked: Asked, cells: Grid, best: Cell, directory: Path) -> Path:
         raise RunError(
             f"the refit failed: {state.error or state.state}; what it wrote is in {files.shown(job.directory)}"
         )
-    metrics = json.loads(files.read_text(job.directory / "metrics.json"))
+    metrics = read_json(job.directory / paths.METRICS)
     LOG.log(RESULT, "%s", "\n".join(console.score_lines("test accuracy", metrics["test"])))
-    LOG.log(RESULT, "search directory     %s (the refitted model is in %s)", files.shown(directory), REFIT)
+    LOG.log(RESULT, "search directory     %s (the refitted model is in %s)", files.shown(directory), paths.REFIT)
     return job.directory
 
 

@@ -8,9 +8,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mnistlab.reporting import plots, tables
+from mnistlab.runs import paths
 from mnistlab.runs.figures import Drawing, save_pictures
 from mnistlab.sweeps.tune.search import METRICS, Search, counted, state_of
 from mnistlab.system import files
+from mnistlab.system.readers import read_text
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -26,7 +28,7 @@ def write(search: Search, study: Study) -> None:
     keys = [one.key for one in search.space]
     lines = rows(search, study)
     header = ["trial", *keys, "state", search.metric, "epochs", "seconds", "error"]
-    files.write(search.directory / "trials.csv", files.csv(header, [list(row.values()) for row in lines]))
+    files.write(search.directory / paths.TRIALS_TABLE, files.csv(header, [list(row.values()) for row in lines]))
     drawn = save_pictures(search.directory, _pictures(search, study, trials))
     ranked = sorted(_completed(trials), key=lambda t: (t.value or 0.0) * (-1 if _is_maximised(search) else 1))[:SHOWN]
     table = [[str(t.number), *(str(_value(t, key)) for key in keys), f"{t.value:.4f}"] for t in ranked]
@@ -34,9 +36,9 @@ def write(search: Search, study: Study) -> None:
         f"# Search {search.directory.name}",
         f"{len(trials)} trials: {_counts(trials)}. The test part was not read in any of them.",
         tables.markdown((["trial", *keys, search.metric], table)),
-        *(f"![{path.with_suffix('.txt').read_text().strip()}](plots/{path.name})" for path in drawn),
+        *(f"![{read_text(paths.alt_text(path)).strip()}]({paths.PLOTS}/{path.name})" for path in drawn),
     ]
-    files.write(search.directory / "tune.md", "\n\n".join(parts) + "\n")
+    files.write(search.directory / paths.TUNE_PAGE, "\n\n".join(parts) + "\n")
 
 
 def rows(search: Search, study: Study) -> list[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import sys
@@ -12,17 +11,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnistlab.config import compose, schema
+from mnistlab.runs import paths
 from mnistlab.runs.environment import all_cores
 from mnistlab.statistics.intervals import mean_of
 from mnistlab.sweeps import records
 from mnistlab.sweeps import runner as sweep
-from mnistlab.sweeps.manifest import NAME as LEDGER
-from mnistlab.sweeps.tune.search import METRICS, STUDY, Search, counted, run, sound_study, state_of
+from mnistlab.sweeps.tune.search import METRICS, Search, counted, run, sound_study, state_of
 from mnistlab.sweeps.tune.space import Dimension, parse
 from mnistlab.system import console, directories, files, output
 from mnistlab.system.console import HINT, RESULT
 from mnistlab.system.errors import RequestError, RunError
 from mnistlab.system.locks import held
+from mnistlab.system.readers import UnreadableError, read_json
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("mnistlab")
 
 
-REQUEST, CHOSEN = "tune.json", "chosen.json"
 TRIALS, SEEDS = 40, 5  # unless asked otherwise
 
 
@@ -92,17 +91,17 @@ def _place(to: Path | None) -> Path:
     if to is None:
         return directories.by_time("outputs/tune").absolute()
     label = f"--to {files.shown(to)}"
-    if (to / REQUEST).exists():
+    if (to / paths.TUNE).exists():
         raise RequestError(f"{label}: a search lies there; `mnistlab tune --resume` goes on with it")
     return directories.named(to, label, in_the_way=directories.IN_THE_WAY)
 
 
 def _resumed(request: Request, directory: Path) -> tuple[Search, int]:
-    path = directory / REQUEST
-    if not (directory / STUDY).exists() and path.exists():
-        raise RequestError(f"{files.shown(directory / STUDY)}: it is missing; start the search again elsewhere")
+    path = directory / paths.TUNE
+    if not (directory / paths.STUDY).exists() and path.exists():
+        raise RequestError(f"{files.shown(directory / paths.STUDY)}: it is missing; start the search again elsewhere")
     try:
-        content = json.loads(files.read_text(path))
+        content = read_json(path)
         space = tuple(Dimension(**{**row, "choices": tuple(row["choices"])}) for row in content["space"])
         values = {name: content[name] for name in ("metric", "prune", "seed")}
         search = Search(
@@ -115,16 +114,19 @@ def _resumed(request: Request, directory: Path) -> tuple[Search, int]:
         seeds = int(content["seeds"])
         if search.metric not in METRICS or not space:
             raise ValueError("no such metric, or no space")
-    except FileNotFoundError:
-        raise RequestError(f"--resume {files.shown(directory)}: no search lies here (there is no {REQUEST})") from None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except UnreadableError as error:
+        if error.missing:
+            shown = files.shown(directory)
+            raise RequestError(f"--resume {shown}: no search lies here (there is no {paths.TUNE})") from None
+        raise RequestError(f"{files.shown(path)}: not readable ({error.cause}); start the search again") from None
+    except (ValueError, KeyError, TypeError) as error:
         raise RequestError(f"{files.shown(path)}: not readable ({error}); start the search again") from None
     return search, seeds
 
 
 def _write(search: Search, seeds: int) -> None:
     content = {name: value for name, value in asdict(search).items() if name != "directory"}
-    files.write_json(search.directory / REQUEST, {**content, "seeds": seeds})
+    files.write_json(search.directory / paths.TUNE, {**content, "seeds": seeds})
 
 
 def _search(search: Search, n_jobs: int) -> Study:
@@ -182,20 +184,22 @@ def _finish(search: Search, study: Study, seeds: int, quiet: bool) -> int:
     best = best_of(study)
     place = files.shown(search.directory)
     if best is None:
-        raise RunError(f"none of the {len(counted(study))} trials was completed; {place}/trials.csv says why")
-    final = search.directory / "final"
+        raise RunError(f"none of the {len(counted(study))} trials was completed; {place}/{paths.TRIALS_TABLE} says why")
+    final = search.directory / paths.FINAL
     known = [text for text in search.fixed if text.partition("=")[0] != "seed"]
     chosen = [*known, *best.user_attrs["overrides"]]
     overrides = [*chosen, f"seed=range({seeds})", f"hydra.sweep.dir={compose.quoted(final)}"]
     settled = _chosen_before(search)
-    if (final / LEDGER).exists() and settled != chosen:  # more trials found a better one: the old test is not its test
+    if (
+        final / paths.SWEEP
+    ).exists() and settled != chosen:  # more trials found a better one: the old test is not its test
         final.rename(_free(final))
     settled_on = {"trial": best.number, "value": best.value, "overrides": chosen}
-    files.write_json(search.directory / CHOSEN, settled_on)
+    files.write_json(search.directory / paths.CHOSEN, settled_on)
     with output.part_of_more():
         status = (
             sweep.resume(final, quiet=True)
-            if (final / LEDGER).exists()
+            if (final / paths.SWEEP).exists()
             else sweep.train([*overrides, "report.console=quiet"], None, False)
         )
     console.start("quiet" if quiet else "normal")
@@ -237,8 +241,8 @@ def _finish(search: Search, study: Study, seeds: int, quiet: bool) -> int:
 def _chosen_before(search: Search) -> list[str] | None:
     """Return the overrides that were chosen before; None where nothing was, or the file is damaged."""
     try:
-        chosen: list[str] = json.loads(files.read_text(search.directory / CHOSEN))["overrides"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        chosen: list[str] = read_json(search.directory / paths.CHOSEN)["overrides"]
+    except (UnreadableError, KeyError, TypeError):
         return None
     return chosen
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
@@ -13,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnistlab.config.compose import quoted
-from mnistlab.runs import status
+from mnistlab.runs import paths, status
 from mnistlab.sweeps.grid import plan
 from mnistlab.sweeps.launchers.joblib import Worker
 from mnistlab.sweeps.tune.space import Dimension
 from mnistlab.system import files
 from mnistlab.system.errors import Pruned, RequestError
+from mnistlab.system.readers import read_json, read_rows
 from mnistlab.system.signals import GRACE
 
 if TYPE_CHECKING:
@@ -27,7 +25,7 @@ if TYPE_CHECKING:
 
     from mnistlab.training.loop import History
 
-STUDY, NAME = "study.sqlite3", "mnistlab"
+NAME = "mnistlab"  # of the study in its database
 METRICS = {"validation.accuracy": ("val_accuracy", "maximize"), "validation.loss": ("val_loss", "minimize")}
 LOST = "lost"  # marks the trial of a process that was killed: it says nothing of its settings
 
@@ -56,7 +54,7 @@ class Search:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         return optuna.create_study(
             storage=optuna.storages.RDBStorage(
-                URL.create("sqlite", database=str(self.directory / STUDY)).render_as_string(),
+                URL.create("sqlite", database=str(self.directory / paths.STUDY)).render_as_string(),
                 engine_kwargs={"connect_args": {"timeout": 60}},
             ),
             sampler=optuna.samplers.TPESampler(seed=self.seed),
@@ -73,8 +71,8 @@ def sound_study(directory: Path) -> Iterator[None]:
     from optuna.exceptions import StorageInternalError
     from sqlalchemy.exc import DatabaseError
 
-    shown = files.shown(directory / STUDY)
-    if (directory / STUDY).exists() and not (directory / STUDY).is_file():
+    shown = files.shown(directory / paths.STUDY)
+    if (directory / paths.STUDY).exists() and not (directory / paths.STUDY).is_file():
         raise RequestError(f"{shown}: this is no file; the database of a search was expected")
     try:
         yield
@@ -164,7 +162,7 @@ def _start(
     trial = study.ask()
     proposed = [f"{one.key}={one.propose(trial)}" for one in search.space]
     trial.set_user_attr("overrides", proposed)
-    directory = search.directory / "trials" / str(trial.number)
+    directory = search.directory / paths.TRIALS / str(trial.number)
     place = [f"hydra.sweep.dir={quoted(directory.parent)}", f"hydra.sweep.subdir='{trial.number}'"]
     (job,) = plan([*search.fixed, *proposed, *place]).jobs
     running[worker.start(job, cores, Watch(search, trial._trial_id, job.config.trainer.epochs))] = (
@@ -196,11 +194,10 @@ def _tell(search: Search, study: Study, trial: Trial, directory: Path, lost: str
 
 def value_of(directory: Path, metric: str) -> float:
     """Return the metric of the epoch whose weights a run kept."""
-    metrics = json.loads(files.read_text(directory / "metrics.json"))
+    metrics = read_json(directory / paths.METRICS)
     if "kept_epoch" not in metrics:  # a model that is fitted at once
         part, _, name = metric.partition(".")
         return float(metrics[part][name])
     kept = metrics["kept_epoch"]
-    with io.StringIO(files.read_text(directory / "history.csv")) as file:
-        (row,) = (row for row in csv.DictReader(file) if int(row["epoch"]) == kept)
+    (row,) = (row for row in read_rows(directory / paths.HISTORY) if int(row["epoch"]) == kept)
     return float(row[METRICS[metric][0]])

@@ -1,0 +1,142 @@
+"""Reading files that were written here: one reader for each kind, and one policy for all of them.
+
+Since it was written, a file may have been damaged, or put there by anyone. Links are followed. What is no file (a pipe
+would be waited for, a device need not end) and what is larger than anything written here is refused before a byte of
+it is read. Text is UTF-8. Whatever is wrong is an `UnreadableError`; the caller adds what to do about it.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import stat
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mnistlab.system import files
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+MOST_TEXT = 2**24  # bytes
+MOST_TABLE = 2**28  # bytes; a table may have a row an image
+MOST_ARRAYS = 2**34  # bytes
+MOST_UNPACKED = 2**31  # bytes of all arrays of an archive, which may take a thousandth of that on disk
+
+
+class NotAFileError(ValueError):
+    """A pipe, a device or a socket lies where a file was expected."""
+
+
+class TooLargeError(ValueError):
+    """A file has more bytes than any that is written here."""
+
+    def __init__(self, name: str, size: int) -> None:
+        super().__init__(name, size)
+        self.size = size
+
+    def __str__(self) -> str:
+        return f"{self.args[0]} has {self.size:,} bytes, more than any that is written here"
+
+
+class UnreadableError(ValueError):
+    """A saved file cannot be read; ``cause`` says why, in the words of whoever found out."""
+
+    def __init__(self, path: Path, cause: Exception) -> None:
+        super().__init__(path, cause)  # both, so that it can be pickled
+        self.path, self.cause = path, cause
+
+    def __str__(self) -> str:
+        what = {FileNotFoundError: "there is no such file", NotAFileError: "it is no file", TooLargeError: "too large"}
+        return f"{files.shown(self.path)}: {what.get(type(self.cause), 'damaged')} ({self.reason})"
+
+    @property
+    def missing(self) -> bool:
+        """Return whether there is nothing at its path."""
+        return isinstance(self.cause, FileNotFoundError)
+
+    @property
+    def reason(self) -> str:
+        """Return the kind and the words of the cause."""
+        return f"{type(self.cause).__name__}: {self.cause}"
+
+
+@contextmanager
+def reading(path: Path, most: int) -> Iterator[None]:
+    """Refuse what is no file or has more than ``most`` bytes; turn all that is raised inside into `UnreadableError`."""
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):  # opening a directory fails by itself
+            raise NotAFileError(f"{path.name} is no file")
+        if status.st_size > most:
+            raise TooLargeError(path.name, status.st_size)
+        yield
+    except UnreadableError:
+        raise
+    except Exception as error:  # parsers of damaged files raise whatever they stumble over
+        raise UnreadableError(path, error) from None
+
+
+def read_bytes(path: Path, most: int = MOST_TABLE) -> bytes:
+    """Return the bytes of a file."""
+    with reading(path, most), path.open("rb") as file:
+        content = file.read(most + 1)
+        if len(content) > most:  # it has grown, or the file system does not say how large it is
+            raise TooLargeError(path.name, len(content))
+        return content
+
+
+def read_text(path: Path, most: int = MOST_TEXT) -> str:
+    """Return the text of a file, its ends of lines as they are."""
+    with reading(path, most):
+        return read_bytes(path, most).decode("utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """Return the value of a JSON file."""
+    with reading(path, MOST_TEXT):
+        return json.loads(read_text(path))
+
+
+def read_json_or_empty(path: Path) -> dict[str, Any]:
+    """Return the object of a JSON file, an empty one where the file is missing or damaged."""
+    try:
+        content = read_json(path)
+    except UnreadableError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a CSV file, each by the names in its first line; a cell that is missing is empty."""
+    with reading(path, MOST_TABLE):
+        return list(csv.DictReader(io.StringIO(read_text(path, MOST_TABLE), newline=""), restval=""))
+
+
+def read_table(path: Path, **options: Any) -> pd.DataFrame:
+    """Return a CSV file as a table; ``options`` are those of `pandas.read_csv`."""
+    import pandas as pd
+
+    with reading(path, MOST_TABLE):
+        return pd.read_csv(io.StringIO(read_text(path, MOST_TABLE), newline=""), **options)
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Return the arrays of an NPZ file; nothing in it is ever executed."""
+    import numpy as np
+
+    with reading(path, MOST_ARRAYS):
+        with zipfile.ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+        if size > MOST_UNPACKED:
+            raise TooLargeError(path.name, size)
+        with np.load(path, allow_pickle=False) as saved:
+            arrays = {name: saved[name] for name in saved.files}
+        if name := next((name for name, array in arrays.items() if not isinstance(array, np.ndarray)), None):
+            raise ValueError(f"{name} is no array")
+        return arrays
