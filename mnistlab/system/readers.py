@@ -11,7 +11,6 @@ import csv
 import io
 import json
 import stat
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -128,10 +127,12 @@ def read_table(path: Path, **options: Any) -> pd.DataFrame:
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """Return the arrays of an NPZ file; nothing in it is ever executed."""
+    from zipfile import ZipFile
+
     import numpy as np
 
     with reading(path, MOST_ARRAYS):
-        with zipfile.ZipFile(path) as archive:
+        with ZipFile(path) as archive:
             size = sum(member.file_size for member in archive.infolist())
         if size > MOST_UNPACKED:
             raise TooLargeError(path.name, size)
