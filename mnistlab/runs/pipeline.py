@@ -152,27 +152,21 @@ def _write_environment(prepared: Prepared, context: RunContext, status: Status) 
 def _learn(
     prepared: Prepared, context: RunContext, listener: dispatcher.TrackingDispatcher
 ) -> tuple[Mapping[str, Any], Predict]:
-    """Fit the model; return what metrics.json says of it, and what predicts."""
-    if prepared.network is None:
-        fitted = _fit(prepared.experiment, prepared.dataset, prepared.origin.threads)
+    """Fit the model, or train the network; return what metrics.json says of it, and what predicts."""
+    experiment, dataset, network = prepared.experiment, prepared.dataset, prepared.network
+    if network is None:
+        fitted = _fit(experiment, dataset, prepared.origin.threads)
         return fitted.learned, fitted.predict
-    return _train(prepared, prepared.network, context, listener), prepared.network.predict
-
-
-def _train(
-    prepared: Prepared, network: Network, context: RunContext, listener: dispatcher.TrackingDispatcher
-) -> dict[str, Any]:
-    """Train a network, from its checkpoint if there is one; return what metrics.json says."""
 
     def on_epoch(history: History) -> None:
         listener.on_epoch(history)
         if context.watch:
             context.watch(history)
 
-    experiment, dataset, origin, saved = prepared.experiment, prepared.dataset, prepared.origin, prepared.saved
+    origin, saved = prepared.origin, prepared.saved
     history = training_run.train(experiment, dataset, network, context.directory, origin, saved, on_epoch)
     listener.on_epoch(history)  # of a run that was over when it was resumed
-    return training_run.learned(network, history)
+    return training_run.learned(network, history), network.predict
 
 
 def _fit(experiment: schema.Experiment, dataset: Dataset, threads: int) -> Fitted:
