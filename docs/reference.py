@@ -85,7 +85,7 @@ def layers_page() -> str:
     lines = [
         *("# layers", "", "An entry of `model.layers` is a name, `relu`, or a name with its settings,"),
         *("`conv: {filters: 16, kernel: 5}`; a setting has the key `model.layers.0.conv.filters`.", ""),
-        *("[Mathematics](../mathematics.md) has the gradients.",),
+        *("[Mathematics](../explanation/mathematics.md) has the gradients.",),
     ]
     for name, schema in LAYERS.items():
         lines += ["", f"## {name}", "", described(schema), "", *table(schema, "")]
