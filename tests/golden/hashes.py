@@ -17,6 +17,7 @@ VARYING = re.compile(
     rb"\d{4}-\d\d-\d\d[T_ ]?[\d:.+-]*"  # a date, with or without its time
     rb"|\d[\d,.]*(?:&nbsp;| )(?:ms|s|min|h)\b"  # a duration
     rb"|\b(?:load|train|evaluate|plots) \d[\d.]*"
+    rb"|(?m:(?<=\| )\d[\d,]*\.\d(?= \|$))|(?<=<td class=\"n\">)\d[\d,]*\.\d(?=</td></tr>)"  # seconds of a sweep's job
     rb"|\b[0-9a-f]{40}\b\+?"  # the commit, and whether files differ from it
 )
 
