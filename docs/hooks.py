@@ -1,4 +1,4 @@
-"""What MkDocs does beside its own: it brings the reference up to date, and turns formulas into MathML."""
+"""Hooks of MkDocs: update the generated reference before a build, and convert formulas to MathML."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ DISPLAYED = re.compile(r'<div class="arithmatex">\s*\\\[(.*?)\\\]\s*</div>', re.
 
 
 def on_pre_build(config: MkDocsConfig) -> None:
-    """Write the pages of the reference that are no longer what the code says."""
+    """Regenerate the reference pages that are out of date."""
     reference.write()
 
 
 def on_page_content(content: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Write formulas as MathML: browsers show it by themselves, without scripts or a network."""
-    content = INLINE.sub(lambda found: convert(html.unescape(found[1])), content)
-    return DISPLAYED.sub(lambda found: convert(html.unescape(found[1]), display="block"), content)
+    """Return the page with its formulas as MathML, which browsers render without scripts or a network."""
+    content = INLINE.sub(lambda formula: convert(html.unescape(formula[1])), content)
+    return DISPLAYED.sub(lambda formula: convert(html.unescape(formula[1]), display="block"), content)
