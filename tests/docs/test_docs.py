@@ -192,7 +192,7 @@ def test_every_layer_is_in_the_reference_with_its_settings(reference: ModuleType
 
 
 def test_a_row_of_the_reference_word_for_word(reference: ModuleType) -> None:
-    assert "| `optimizer.lr` | number | `0.01`; `sgd`: `0.1` | positive | The learning rate. |" in reference.group_page(
+    assert "| `optimizer.lr` | number | `0.1` | positive | The learning rate. |" in reference.group_page(
         "optimizer"
     )
     assert (
