@@ -54,7 +54,7 @@ class Comparison:
 def compare(records: Sequence[Record], metric: str | None = None, baseline: str | None = None) -> Comparison:
     """Group the completed runs and compare every pair of groups, or each with the baseline.
 
-    ``metric`` is validation.accuracy if not given, or test.accuracy where there is no validation part. Raises
+    ``metric`` is validation.accuracy if not given, or test.accuracy where there is no validation set. Raises
     `RequestError` where nothing is completed, or the metric or the baseline does not exist.
     """
     completed = [record for record in records if record.state.state == "completed"]
@@ -101,7 +101,7 @@ def _metric(records: Sequence[Record], metric: str | None) -> str:
     if metric not in known:
         names = dict.fromkeys(name.partition(".")[2] for name in known if "." in name)
         raise RequestError(
-            f"--metric {metric}: train, validation or test was expected with one of {', '.join(names)}, as in "
+            f"--metric {metric}: must be train, validation or test with one of {', '.join(names)}, as in "
             f"test.accuracy; or parameters{did_you_mean(metric, known)}"
         )
     return metric
@@ -125,7 +125,7 @@ def _pairs(groups: Sequence[Group], baseline: str | None) -> list[tuple[Group, G
     found = [g for g in groups if wanted <= set(g.name.split()) | {as_text(value) for value in g.settings.values()}]
     if len(found) != 1:
         names = "; ".join(group.name for group in groups[:8]) + ("; ..." if len(groups) > 8 else "")
-        fits = "no group fits" if not found else f"{len(found)} groups fit"
+        fits = "no group matches" if not found else f"{len(found)} groups match"
         raise RequestError(f"--baseline {baseline}: {fits}; name the settings of one of: {names}")
     return [(group, found[0]) for group in groups if group is not found[0]]
 
@@ -217,7 +217,7 @@ def _text(
     unit = " points" if points(metric) else ""
     half = "" if math.isnan(d.half) else f" +/- {shown(metric, d.half)}"
     amount = f"{shown(metric, abs(d.value))}{half}{unit}"
-    alike = {"McNemar": f"{d.n:,} image{'s' if d.n != 1 else ''} told apart", "sign-flip": f"{d.n} seeds"}
+    alike = {"McNemar": f"{d.n:,} discordant image{'s' if d.n != 1 else ''}", "sign-flip": f"{d.n} seeds"}
     runs = alike.get(d.test, f"{d.n} runs or more each")
     p_value = f"p = {p_in_words(p)}" + (f" after Holm for {tests}" if tests > 1 else "")
     if found:
@@ -243,31 +243,33 @@ def p_in_words(p: float) -> str:
 def _warnings(groups: Sequence[Group], metric: str, verdicts: Sequence[Verdict]) -> list[str]:
     found = []
     if any(v.difference and v.difference.test == "McNemar" for v in verdicts):
-        ordered = "" if metric.startswith("test.") else ", while the table is ordered by the validation part"
+        ordered = "" if metric.startswith("test.") else ", while the table is ordered by the validation set"
         found.append(
             f"single runs are compared by their test predictions{ordered}; such a verdict is about these trained "
-            "models only, and another seed may turn it: seed='range(6)' tells settings apart"
+            "models only, and another seed may reverse it; seed='range(6)' compares settings"
         )
     if repeats := sum(group.repeats for group in groups):
         found.append(f"{repeats} runs have a seed that another run of the same settings has, and count once")
     if metric.startswith("test.") and len(groups) > 1:
         found.append(
-            f"the order is that of {metric}: whoever takes the first of it has chosen on the test set; choose by "
-            "validation.accuracy, and report the test accuracy of what was chosen"
+            f"the table is ordered by {metric}: taking its first row is selection on the test set; select by "
+            "validation.accuracy, and report the test accuracy of the selected settings"
         )
     records = [record for group in groups for record in group.records]
     if len({record.metrics.get("data_sha256") for record in records}) > 1:
-        found.append("the runs did not read the same data (data_sha256 differs): a difference may be the data's")
+        found.append("the runs did not read the same data (data_sha256 differs): a difference may come from the data")
     splits = {
         as_text({k: v for k, v in record.settings.items() if k.startswith("data.") and _splits(k)})
         for record in records
     }
     if len(splits) > 1:
-        found.append("the runs did not split the data in the same way (data.* differs): they saw other images")
+        found.append(
+            "the runs did not split the data in the same way (data.* differs): they were trained on different images"
+        )
     if any(group.values(metric).get(None) for group in groups):
         found.append("some runs have no seed on record, and cannot be paired")
     if len(groups) * (len(groups) - 1) // 2 > MOST_COMPARISONS:
-        found.append(f"{len(groups)} groups are too many for a verdict on every pair; name one with --baseline")
+        found.append(f"{len(groups)} groups are too many to test every pair; name one with --baseline")
     return found
 
 

@@ -28,7 +28,7 @@ def table(comparison: Comparison) -> tables.Table:
 
 
 def with_interval(metric: str, mean: Mean) -> str:
-    """Return ``97.71 +/- 0.08``: mean and half the width of its 95 % interval, which one run does not have."""
+    """Return ``97.71 +/- 0.08``: the mean and the half-width of its 95 % confidence interval, if there is one."""
     if mean.n == 0:
         return "-"
     half = "" if math.isnan(mean.half) else f" +/- {shown(metric, mean.half)}"
@@ -38,7 +38,7 @@ def with_interval(metric: str, mean: Mean) -> str:
 def legend(comparison: Comparison) -> str:
     """Return what the amounts of the table are; nothing where every setting has one run."""
     several = any(mean.n > 1 for means in comparison.means for mean in means.values())
-    return "Means over the seeds with 95 % t-intervals" if several else ""
+    return "Means over the seeds with 95 % confidence intervals" if several else ""
 
 
 def text(comparison: Comparison, most: int = 40) -> str:

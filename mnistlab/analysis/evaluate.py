@@ -119,7 +119,7 @@ def _recorded(status: Status, folder: Path) -> Iterator[None]:
             place = files.shown(Path(error.filename)) if error.filename else "a file"
             message = f"{place}: {error.strerror or error}; make room, or choose another place with --to DIR"
         elif isinstance(error, MemoryError):
-            message = f"out of memory ({error}); take less data, with data.test_limit for instance"
+            message = f"out of memory ({error}); use less data, for example with data.test_limit"
         status.write_quietly("failed", message)
         raise RunError(f"{message} (what was written is kept in {files.shown(folder)})") from None
     except Exception as error:
@@ -207,5 +207,5 @@ def _say_members(rows: Sequence[Row]) -> None:
 
 
 def _line(what: str, row: Row) -> str:
-    interval = f"95 % interval {100 * row['low']:.2f} to {100 * row['high']:.2f}"
+    interval = f"95 % confidence interval {100 * row['low']:.2f} to {100 * row['high']:.2f}"
     return f"{what} {100 * row['accuracy']:.2f} %  ({interval})  loss {row['loss']:.4f}"

@@ -17,7 +17,7 @@ from mnistlab.runs import artifacts, figures, paths
 from mnistlab.system import files
 from mnistlab.system.readers import read_arrays, read_json, read_table
 
-TITLES = {"test": "test part", "validation": "validation part", "train": "training part", "all": "all images"}
+TITLES = {"test": "test set", "validation": "validation set", "train": "training set", "all": "all images"}
 SWEEPS = {"noise": "standard deviation; black is 0, white 1", "rotation": "degrees counterclockwise"}
 
 

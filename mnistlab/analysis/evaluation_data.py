@@ -119,7 +119,7 @@ def _load(split: str, source: Source, seed: int) -> tuple[Dataset, Split]:
     part: Split = getattr(dataset, split)
     if not len(part):
         raise RequestError(
-            f"--split {split}: there is no {split} part (data.validation={source.validation}); choose another"
+            f"--split {split}: there is no {split} set (data.validation={source.validation}); choose another"
         )
     return dataset, part
 
@@ -153,7 +153,7 @@ def _warn(choice: Choice, runs: Sequence[SavedRun], source: Source, dataset: Dat
         LOG.warning("%s was trained on images among these: this is no test accuracy", same[0].given)
     if "data" in choice.keys:
         if choice.split == "test" and not has_own_test(source):
-            LOG.info("note    this data has no test part of its own: its last rows are scored; --split all scores all")
+            LOG.info("note    this data has no test set of its own: its last rows are scored; --split all scores all")
         return
     for run in runs:
         if run.data_sha256 not in (None, digest):

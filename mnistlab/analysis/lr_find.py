@@ -66,7 +66,7 @@ def find(request: Request) -> RangeTest:
 
 
 def _measure(experiment: Experiment, rates: np.ndarray) -> np.ndarray:
-    """Return the loss of every step, as far as it is finite; the test part is not there to be seen."""
+    """Return the loss of every step, as far as it is finite; the test set is not there to be seen."""
     dataset = pipeline.load_data(experiment).without_test()
     network = pipeline.build(experiment, dataset)
     streams = RandomStreams.from_seed(experiment.seed)
@@ -84,5 +84,5 @@ def _write(folder: Path, rates: np.ndarray, found: np.ndarray, smooth: np.ndarra
 def _folder(to: str | None) -> Path:
     if to is None:
         return directories.by_time("outputs/lr-find")
-    not_empty = "there is something in it already; choose a new or an empty directory"
+    not_empty = "not empty; choose a new or an empty directory"
     return directories.named(Path(to), f"--to {to}", not_empty=not_empty)

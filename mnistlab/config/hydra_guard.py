@@ -54,7 +54,7 @@ def _load_checked(self: ConfigRepository, config_path: str) -> ConfigResult | No
     Every file passes here: of --config-dir, of hydra.searchpath, of the defaults of other files.
     """
     if ".." in Path(config_path).parts:
-        raise RequestError(f"{config_path}: this leads out of the configuration's folder; name an option of a group")
+        raise RequestError(f"{config_path}: outside the configuration directory; choose an option of a group")
     source = self._find_object_source(config_path, ObjectType.CONFIG)
     path = Path(source.path, source._normalize_file_name(config_path)) if source and source.scheme() == "file" else None
     if path is None or path.is_relative_to(_trusted):
@@ -76,10 +76,10 @@ def _compose_checked(self: ConfigLoaderImpl, *given: Any, **named: Any) -> DictC
         for part in key.split("."):
             found = found[part]
         if found != shipped:
-            raise RequestError(f"hydra.{key}: this is not changed by a configuration here; leave it out")
+            raise RequestError(f"hydra.{key}: must not be set by a configuration; remove it")
     for key, target in _targets(hydra, "hydra"):
         if not str(target).startswith(HYDRAS_CLASSES):
-            raise RequestError("a configuration names no code here; leave it out", key=key, value=target)
+            raise RequestError("a configuration must not name code to import; remove it", key=key, value=target)
     return composed
 
 

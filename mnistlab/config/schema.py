@@ -53,7 +53,7 @@ MENTIONED = {
 }
 EPOCHS = "trainer.epochs"  # the one key in which a run that goes on may differ
 
-USED_BY_SKLEARN = ("data", "model", "seed")  # a model of scikit-learn has its own ways for all else
+USED_BY_SKLEARN = ("data", "model", "seed")  # a scikit-learn model has its own ways for all else
 
 
 @dataclass
@@ -101,13 +101,13 @@ def experiment(cfg: DictConfig) -> Experiment:
     made: dict[str, Any] = {}
     for key in Root.__dataclass_fields__:
         if OmegaConf.is_missing(cfg, key):
-            raise RequestError(f"one of its options is needed; choose one of {', '.join(option_names(key))}", key=key)
+            raise RequestError(f"not set; choose one of {', '.join(option_names(key))}", key=key)
         with prefixed(key):
             value = cfg[key]
             made[key] = OmegaConf.to_object(value) if isinstance(value, DictConfig) else value
         if key in GROUPS and not isinstance(made[key], tuple(GROUPS[key].values())):
             raise RequestError(
-                f"an option of the group was expected, one of {', '.join(option_names(key))}",
+                f"must be one of the options of the group, {', '.join(option_names(key))}",
                 key=key,
                 value=_short(made[key]),
             )

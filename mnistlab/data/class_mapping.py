@@ -25,7 +25,7 @@ def relabel(part: Split, names: Sequence[str], wanted: Sequence[str]) -> Split:
     for c, number in zip(there, _matched([names[c] for c in there], wanted), strict=True):
         if number is None:
             raise RequestError(
-                f"the class {names[c]!r} is none of the model's ({_listed(wanted)}); classes are matched by name"
+                f"the class {names[c]!r} is not one of the model's ({_listed(wanted)}); classes are matched by name"
             )
         numbers[c] = number
     return Split(part.images, numbers[part.labels])

@@ -97,11 +97,9 @@ def wilson(correct: int, n: int, confidence: float = 0.95) -> tuple[float, float
         (a + z^2/2n -+ z sqrt(a (1-a)/n + z^2/4n^2)) / (1 + z^2/n)
     """
     if not 0 <= correct <= n or n < 1:
-        raise RequestError(
-            f"a count between 0 and n={n}, with n at least 1, was expected", key="correct", value=correct
-        )
+        raise RequestError(f"must be a count between 0 and n={n}, with n at least 1", key="correct", value=correct)
     if not 0 < confidence < 1:
-        raise RequestError("a number between 0 and 1 was expected", key="confidence", value=confidence)
+        raise RequestError("must be a number between 0 and 1", key="confidence", value=confidence)
     z = NormalDist().inv_cdf((1 + confidence) / 2)
     a = correct / n
     centre, half = a + z * z / (2 * n), z * math.sqrt(a * (1 - a) / n + z * z / (4 * n * n))
@@ -233,15 +231,13 @@ def _checked(labels: np.ndarray, probabilities: np.ndarray, k: int | None = None
     """Return labels as integers and probabilities as float64 rows that sum to one, or raise."""
     y, p = np.asarray(labels), np.asarray(probabilities)
     if p.ndim != 2 or p.shape[1] < 1 or (k is not None and p.shape[1] != k):
-        raise RequestError(f"the shape (images, {k or 'classes'}) was expected", key="probabilities", value=p.shape)
+        raise RequestError(f"must have the shape (images, {k or 'classes'})", key="probabilities", value=p.shape)
     if y.shape != p.shape[:1]:
-        raise RequestError(
-            f"one label per row of the probabilities {p.shape} was expected", key="labels", value=y.shape
-        )
+        raise RequestError(f"must be one label per row of the probabilities {p.shape}", key="labels", value=y.shape)
     if len(y) == 0:
         return y.astype(np.intp), p.astype(np.float64)
     if y.dtype.kind not in "iu" or y.min() < 0 or y.max() >= p.shape[1]:
-        raise RequestError(f"labels={y.min()}..{y.max()}: whole numbers from 0 to {p.shape[1] - 1} were expected")
+        raise RequestError(f"labels={y.min()}..{y.max()}: must be whole numbers from 0 to {p.shape[1] - 1}")
     p = p.astype(np.float64)
     total = p.sum(axis=1, keepdims=True)
     bad = ~(np.isfinite(total[:, 0]) & (p.min(axis=1) >= 0) & (np.abs(total[:, 0] - 1) < 1e-3))
@@ -249,7 +245,7 @@ def _checked(labels: np.ndarray, probabilities: np.ndarray, k: int | None = None
         row = int(bad.argmax())
         raise RunError(
             f"probabilities[{row}]={np.array2string(p[row], precision=3, threshold=4, edgeitems=2)}: "
-            f"finite numbers of zero or more that sum to 1 were expected ({int(bad.sum())} of {len(bad)} rows are not)"
+            f"must be finite numbers of zero or more that sum to 1 ({int(bad.sum())} of {len(bad)} rows are not)"
         )
     return y.astype(np.intp), p / total
 

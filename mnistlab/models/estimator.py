@@ -87,7 +87,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         validation_fraction: above 0 and below 1.
         n_iter_no_change: epochs without progress.
         warm_start: `fit` goes on where the last one ended: weights, the state of the optimizer, random streams.
-        random_state: seeds independent streams for the initial weights, the order, dropout and the validation part.
+        random_state: seeds independent streams for the initial weights, the order, dropout and the validation set.
         verbose: print the loss of every epoch.
 
     X is dense; float32 is trained in float32, everything else in float64. A sample that weighs 2 is two samples, one
@@ -231,7 +231,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         if sample_weight is not None:
             weights = _check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
             if not weights.any():
-                raise RequestError("all are zero; one sample at least must count", key="sample_weight")
+                raise RequestError("all are zero; at least one must be positive", key="sample_weight")
             counted = weights > 0
             if not counted.all():
                 X, y, weights = X[counted], y[counted], weights[counted]
@@ -244,7 +244,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         labels = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
         if (unknown := self.classes_[labels] != y).any():
             raise RequestError(
-                f"it is none of the classes {self.classes_.tolist()}, fixed in the first fit",
+                f"not one of the classes {self.classes_.tolist()}, fixed in the first fit",
                 key="y",
                 value=y[unknown][0],
             )

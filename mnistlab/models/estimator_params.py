@@ -61,9 +61,9 @@ class Settings:
         optimizer = _component("optimizer", given["optimizer"], OPTIMIZERS, Optimizer)
         if (lr := given["learning_rate_init"]) is not None:
             optimizer = replace(optimizer, lr=positive("learning_rate_init", lr, "the learning rate"))
-        fraction = between("validation_fraction", given["validation_fraction"], 0, 1, "the validation part")
+        fraction = between("validation_fraction", given["validation_fraction"], 0, 1, "the validation set")
         if fraction in (0, 1):
-            raise RequestError("it must be above 0 and below 1", key="validation_fraction", value=f"{fraction:g}")
+            raise RequestError("must be above 0 and below 1", key="validation_fraction", value=f"{fraction:g}")
         for name in ("shuffle", "early_stopping", "warm_start"):
             choice(name, given[name], (True, False))
         tol = given["tol"]
@@ -98,7 +98,7 @@ class Settings:
             hidden = sizes if isinstance(sizes, list) else [sizes]
             model = MLP(hidden=hidden, activation=_activation(given["activation"]))
         elif not isinstance(layers, list):
-            raise RequestError("a list of layers was expected", key="layers", value=layers)
+            raise RequestError("must be a list of layers", key="layers", value=layers)
         else:
             model = LayerList(layers=layers if shape else ["flatten", *layers])
         shape = (1, features) if shape is None else _shape(shape, features)
@@ -119,14 +119,14 @@ def _activation(value: Any) -> Any:
         return deepcopy(value)
     if not isinstance(value, Sequence):
         raise RequestError(
-            "a name, a mapping of a name to its settings, or a list was expected", key="activation", value=value
+            "must be a name, a mapping of a name to its settings, or a list", key="activation", value=value
         )
     return [_activation(one) for one in value]
 
 
 def _shape(value: Any, features: int) -> tuple[int, int]:
     if not isinstance(value, list) or len(value) != 2:
-        raise RequestError("(height, width) was expected", key="image_shape", value=value)
+        raise RequestError("must be (height, width)", key="image_shape", value=value)
     height, width = (whole("image_shape", side, 1, "a side") for side in value)
     if height * width != features:
         raise RequestError(f"image_shape={height} x {width}: X has {features:,} features, not {height * width:,}")

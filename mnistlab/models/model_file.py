@@ -32,12 +32,14 @@ def load_model(path: Path) -> tuple[Network, tuple[str, ...]]:
     about, tensors = tensors_file.read(path)
     if about.get("format") != MODEL:
         found = about.get("format")
-        raise RequestError(f"{path}: a model saved by mnistlab was expected (format={MODEL}, found {found})")
+        raise RequestError(f"{path}: must be a model saved by mnistlab (format={MODEL}, found {found})")
     size = sum(array.size for array in tensors.values())
     try:
         network = network_from_spec(about.get("architecture"), given=size)
     except (ValueError, TypeError, ArithmeticError, MemoryError, RecursionError) as error:
-        raise RequestError(f"{path}: its header describes no network ({error or type(error).__name__})") from None
+        raise RequestError(
+            f"{path}: its header does not describe a network ({error or type(error).__name__})"
+        ) from None
     class_names = about.get("class_names")
     if not _are_names(class_names, network.loss.classes):
         raise RequestError(f"{path}: its header must name the {network.loss.classes} classes, each differently")

@@ -31,7 +31,7 @@ class SklearnModel:
     """What every model of scikit-learn has: what stands in front of it.
 
     ``standardize`` makes mean 0 and variance 1 of every pixel; ``pca`` keeps so many principal components, or, as a
-    share, as many as explain it. Both are fitted on the training part only.
+    share, as many as explain it. Both are fitted on the training set only.
     """
 
     pca: int | float | None = None
@@ -41,8 +41,12 @@ class SklearnModel:
     def __post_init__(self) -> None:
         if isinstance(self.pca, float):
             if not 0 < self.pca < 1:
-                expected = "a number of components, 1 or more, or the share of the variance that they explain"
-                raise RequestError(f"{expected}, above 0 and below 1, was expected", key="pca", value=self.pca)
+                raise RequestError(
+                    "must be a number of components, 1 or more, or the share of the variance that they explain, "
+                    "above 0 and below 1",
+                    key="pca",
+                    value=self.pca,
+                )
         elif self.pca is not None:
             whole("pca", self.pca, 1, "the number of principal components")
 
@@ -62,13 +66,13 @@ class SklearnModel:
         return make_pipeline(*front, self.estimator(seed, threads))
 
     def check(self, labels: np.ndarray, features: int) -> None:
-        """Refuse what does not go with the training part: its labels (n,), and so many pixels an image."""
+        """Refuse what does not go with the training set: its labels (n,), and so many pixels an image."""
         most = min(len(labels), features)
         if isinstance(self.pca, int) and self.pca > most:
             message = f"{len(labels):,} images of {features} pixels have at most {most:,} components"
             raise RequestError(message, key="pca", value=self.pca)
         if len(np.unique(labels)) < 2:
-            raise RequestError("the training part has one class only; give it images of two or more")
+            raise RequestError("the training set has only one class; at least two are needed")
 
     def adapt(self, pipeline: Any, images: int) -> None:
         """Change what depends on the number of training images."""
@@ -204,7 +208,7 @@ class SVM(SklearnModel):
         super().check(labels, features)
         counts = np.bincount(labels)
         if self.probabilities is Probabilities.calibrated and (rarest := int(counts[counts > 0].min())) < FOLDS:
-            few = f"it is cross-validated in {FOLDS} parts, and a class has only {rarest} training images"
+            few = f"it is cross-validated in {FOLDS} folds, and a class has only {rarest} training images"
             cure = "; take more images, or ", Key("probabilities"), "=scores"
             raise RequestError(few, *cure, key="probabilities", value="calibrated")
 
@@ -238,12 +242,12 @@ class KNN(SklearnModel):
         super().__post_init__()
         whole("neighbours", self.neighbours, 1, "the number of neighbours")
         if number("p", self.p) < 1:
-            raise RequestError("a norm has a p of 1 or more", key="p", value=self.p)
+            raise RequestError("must be 1 or more", key="p", value=self.p)
 
     def check(self, labels: np.ndarray, features: int) -> None:
         super().check(labels, features)
         if self.neighbours > len(labels):
-            message = f"the training part has only {len(labels):,} images; take fewer"
+            message = f"the training set has only {len(labels):,} images; take fewer"
             raise RequestError(message, key="neighbours", value=self.neighbours)
 
     def estimator(self, seed: int, threads: int) -> Any:
@@ -342,9 +346,7 @@ class MLPClassifier(SklearnModel):
         super().__post_init__()
         self.hidden = [100] if self.hidden is None else self.hidden  # null on the command line
         if not isinstance(self.hidden, Sequence) or isinstance(self.hidden, str):
-            raise RequestError(
-                f"a list was expected, hidden=[{self.hidden}] for instance", key="hidden", value=self.hidden
-            )
+            raise RequestError(f"must be a list, for example hidden=[{self.hidden}]", key="hidden", value=self.hidden)
         for units in self.hidden:
             whole("hidden", units, 1, "the number of units")
         choice("activation", self.activation, ("identity", "logistic", "tanh", "relu"))
@@ -379,7 +381,7 @@ class MLPClassifier(SklearnModel):
         )
 
     def adapt(self, pipeline: Any, images: int) -> None:
-        learnt = int(0.9 * images) if self.early_stopping else images  # the rest is scikit-learn's validation part
+        learnt = int(0.9 * images) if self.early_stopping else images  # the rest is scikit-learn's validation set
         pipeline[-1].set_params(batch_size=max(1, min(self.batch_size, learnt)))
 
 

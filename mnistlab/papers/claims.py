@@ -106,7 +106,7 @@ def beats(given: Mapping[str, Any], results: Results) -> tuple[str, str]:
 
 
 def within(given: Mapping[str, Any], results: Results) -> tuple[str, str]:
-    """Each pair differs by no more than the margin: its whole 95 % interval lies within, or beyond."""
+    """Each pair differs by no more than the margin: its whole 95 % confidence interval lies within, or beyond."""
     metric, margin = given["metric"], float(given["margin"])
     texts, inside, outside = [], [], []
     for pair in given["within"]:
@@ -124,7 +124,7 @@ def within(given: Mapping[str, Any], results: Results) -> tuple[str, str]:
 
 
 def above(given: Mapping[str, Any], results: Results) -> tuple[str, str]:
-    """The metric is above the figure: the 95 % interval of its mean is, or Wilson's of the one run there is."""
+    """The metric is above the figure: the 95 % confidence interval of its mean is, or Wilson's of a single run."""
     result, metric, figure = results[given["row"]], given["metric"], float(given["above"])
     mean = result.mean(metric)
     if mean.n >= 2:
@@ -158,7 +158,7 @@ def weakest(given: Mapping[str, Any], results: Results) -> tuple[str, str]:
 
 
 def mistaken(given: Mapping[str, Any], results: Results) -> tuple[str, str]:
-    """The first class is taken for the second more often, on the test part, than any class for another."""
+    """The first class is taken for the second more often, on the test set, than any class for another."""
     runs = [metrics.mistakes(record) for record in results[given["row"]].completed]
     truth, prediction = map(str, given["mistaken"])
     claimed = truth, prediction

@@ -104,7 +104,7 @@ def _explained(path: Path) -> dict[str, float]:
 
 
 def _of_grid(directory: Path) -> dict[str, Any]:
-    """Return the best cell, its settings by their last word, and what its refit scored on the test part."""
+    """Return the best cell, its settings by their last word, and what its refit scored on the test set."""
     tested = read_json(directory / paths.REFIT / paths.METRICS)
     best = next(row for row in read_rows(directory / paths.GRID_TABLE) if row["rank"] == "1")
     metric = read_json(directory / paths.GRIDSEARCH)["metric"]

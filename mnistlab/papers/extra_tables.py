@@ -135,4 +135,4 @@ def _bias(paper: Paper, found: Mapping[str, Result]) -> list[Section]:
         "epochs",
         f"best epoch above the mean of the last {selection_bias.LAST}, validation accuracy in points",
     ]
-    return [("What validating on the test set gains", text, (header, lines) if lines else None)]
+    return [("Selection bias of validating on the test set", text, (header, lines) if lines else None)]

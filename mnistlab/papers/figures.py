@@ -111,6 +111,6 @@ def _of_run(row: Row, run: Path) -> Iterator[Drawing]:
         title = f"{row.paper}_{row.name}_{name}"
         if name == TABLE:
             matrix, names = metrics["test"]["confusion_matrix"], metrics["class_names"]
-            yield title, partial(plots.confusion_table, matrix, names, f"{row.id}, test part")
+            yield title, partial(plots.confusion_table, matrix, names, f"{row.id}, test set")
         elif name in there:
             yield title, there[name]

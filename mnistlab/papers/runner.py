@@ -11,7 +11,7 @@ from mnistlab.config import compose, options, safe_yaml
 from mnistlab.papers.spec import NEAR, Row
 from mnistlab.runs import paths
 from mnistlab.sweeps.grid import plan, write_multirun
-from mnistlab.sweeps.manifest import Ledger
+from mnistlab.sweeps.manifest import Manifest
 from mnistlab.sweeps.runner import Sweep
 from mnistlab.system import console, files
 from mnistlab.system.errors import RequestError
@@ -61,10 +61,10 @@ def run(row: Row, place: Path, asked: Sequence[str], quiet: bool) -> int:
     planned = plan([*asked, f"hydra.sweep.dir={compose.quoted(place)}"])
     place.mkdir(parents=True, exist_ok=True)
     entries = tuple(job.entry for job in planned.jobs)
-    written = Ledger(planned.directory, tuple(asked), None, str(Path.cwd()), entries)
+    written = Manifest(planned.directory, tuple(asked), None, str(Path.cwd()), entries)
     with held(place) as ours:
         if not ours:
-            raise RequestError(f"{files.shown(place)}: this row is being run already; wait for it, or choose --to")
+            raise RequestError(f"{files.shown(place)}: this row is already running; wait for it, or choose --to")
         written.write()
         sweep = Sweep(written, planned, "reproduce", quiet, files.shown(planned.directory))
         sweep.verbosity = "silent" if quiet else "normal"

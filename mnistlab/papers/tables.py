@@ -15,7 +15,7 @@ from mnistlab.reporting import tables
 from mnistlab.statistics.intervals import Mean
 from mnistlab.system import files
 
-HEADER = ["row", "metric", "paper", "ours", "a single run", "runs", "verdict"]
+HEADER = ["row", "metric", "paper", "ours", "95 % prediction interval", "runs", "verdict"]
 CSV = [
     "paper",
     "row",
@@ -79,7 +79,7 @@ def reported(row: Row, metric: str) -> str:
 
 
 def with_interval(metric: str, mean: Mean) -> str:
-    """Return mean and half the width of its 95 % interval, which one run does not have."""
+    """Return mean and half the width of its 95 % confidence interval, which one run does not have."""
     half = "" if math.isnan(mean.half) else f" +/- {amount(metric, mean.half)}"
     return amount(metric, mean.mean) + half if mean.n else "-"
 

@@ -87,7 +87,7 @@ def write_images(folder: Path, parts: Mapping[str, Split], shown: Split, names: 
 def write_maps(run: Path, network: Network, dataset: Dataset, probabilities: np.ndarray, shown: Report) -> None:
     """Write what is to be drawn of the inside of the network: feature_maps.npz, and with ``all`` occlusion.npz.
 
-    ``probabilities`` are those of the test part; mistakes.npz is there already.
+    ``probabilities`` are those of the test set; mistakes.npz is there already.
     """
     test = dataset.test
     if shown.plots is Plots.none or not len(test):

@@ -54,14 +54,14 @@ def of_run(run: Path, which: Plots) -> Iterator[Drawing]:
     names, train, test = metrics["class_names"], metrics["train"], metrics["test"]
     if metrics["learner"] != "network":
         if test["n"]:
-            yield from pictures_of_predictions(run, test, names, "test part", metrics.get("probabilities", ""))
+            yield from pictures_of_predictions(run, test, names, "test set", metrics.get("probabilities", ""))
         if which is Plots.all:
             yield from _pictures_of_parts(run, names, train, test)
         return
     network, _ = load_model(run / paths.MODEL)
     yield "curves", lambda: plots.curves(read_table(run / paths.HISTORY), metrics["best_epoch"])
     if test["n"]:
-        yield from pictures_of_predictions(run, test, names, "test part")
+        yield from pictures_of_predictions(run, test, names, "test set")
     first = next((layer for layer in network.layers if layer.weights()), None)
     if isinstance(first, Dense) and first.fan_in == np.prod(network.image_shape):
         yield "weights", lambda: plots.weights(first.params["W"].reshape(-1, *network.image_shape))
@@ -87,8 +87,8 @@ def _pictures_of_parts(
     run: Path, names: Sequence[str], train: dict[str, Any], test: dict[str, Any]
 ) -> Iterator[Drawing]:
     if test["n"]:
-        yield normalised_confusion(test, names, "test part")
-    yield "confusion_matrix_train", lambda: _confusion(train, names, False, "training part")
+        yield normalised_confusion(test, names, "test set")
+    yield "confusion_matrix_train", lambda: _confusion(train, names, False, "training set")
     yield from pictures_of_images(run, names)
 
 

@@ -29,15 +29,15 @@ TITLES = {
     "curves": "Training curves",
     "confusion_matrix": "Confusion matrix",
     "confusion_matrix_normalised": "Confusion matrix, per cent of each true class",
-    "confusion_matrix_train": "Confusion matrix of the training part",
+    "confusion_matrix_train": "Confusion matrix of the training set",
     "roc": "ROC curves",
     "precision_recall": "Precision-recall curves",
     "worst_mistakes": "Most confident mistakes",
-    "occlusion": "What the mistakes rest on",
+    "occlusion": "Occlusion sensitivity of misclassified images",
     "weights": "Weights of the first layer",
     "class_distribution": "Images of each class",
     "samples": "First images of each class",
-    "augmented": "Images as training sees them",
+    "augmented": "Augmented training images",
     "norms": "Norms of weights and gradients",
     "activations": "Activation functions",
 }
@@ -45,7 +45,7 @@ SECTIONS = {  # anchor, heading, and the pictures whose names begin so, in this 
     "curves": ("Training", ("curves", "norms")),
     "confusion": ("Which classes are confused", ("confusion_matrix", "confusion_matrix_normalised")),
     "thresholds": ("ROC and precision-recall", ("roc", "precision_recall")),
-    "mistakes": ("Worst mistakes", ("worst_mistakes", "occlusion")),
+    "mistakes": ("Misclassified images", ("worst_mistakes", "occlusion")),
     "inside": ("Inside the network", ("weights", "filters", "feature_maps", "activations")),
     "data": ("Data", ("class_distribution", "samples", "augmented", "confusion_matrix_train")),
 }
@@ -129,7 +129,7 @@ def _learner(record: Record) -> str:
 
 
 def _answer(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the accuracy of the test part, or of the best part that there is, beside what takes no learning."""
+    """Return the accuracy of the test set, or of the best part that there is, beside what takes no learning."""
     part = next((part for part in ("test", "validation", "train") if metrics[part]["n"]), "train")
     scores = metrics[part]
     low, high = scores["accuracy_interval"]
@@ -221,7 +221,7 @@ def _share(value: float | None) -> str:
 
 
 def _layers(run: Path) -> dict[str, Any] | None:
-    """Return the layers of the saved network; a model of scikit-learn has none and is not saved."""
+    """Return the layers of the saved network; a scikit-learn model has none and is not saved."""
     path = run / paths.MODEL
     if not path.is_file():
         return None

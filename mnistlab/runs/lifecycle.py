@@ -99,7 +99,9 @@ def _guarded(cfg: DictConfig, context: RunContext) -> Outcome:
     except Exception as error:
         LOG.debug("traceback", exc_info=True)
         shown = (
-            f"is in {files.shown(run / paths.LOG)}" if (run / paths.LOG).exists() else "comes with HYDRA_FULL_ERROR=1"
+            f"is in {files.shown(run / paths.LOG)}"
+            if (run / paths.LOG).exists()
+            else "is shown with HYDRA_FULL_ERROR=1"
         )
         message = f"{type(error).__name__}: {error}; the traceback {shown}"
         outcome = _failed(status, message, run)

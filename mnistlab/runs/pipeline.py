@@ -47,7 +47,7 @@ class RunContext:
     """Where and as what an experiment is carried out.
 
     ``cores`` is the share of a job of a sweep, which then says nothing on the terminal; a single run has them all.
-    ``watch`` hears every epoch of a trial of a search, and may raise `Pruned`; a trial never sees the test part.
+    ``watch`` hears every epoch of a trial of a search, and may raise `Pruned`; a trial never sees the test set.
     ``resumes``: the directory holds an earlier attempt, which is gone on with. ``threads`` are those of a run that is
     repeated.
     """
@@ -68,7 +68,7 @@ class Prepared:
 
     experiment: schema.Experiment
     dataset: Dataset
-    network: Network | None  # None: a model of scikit-learn
+    network: Network | None  # None: a scikit-learn model
     origin: checkpoint.Origin
     saved: checkpoint.Checkpoint | None
 
@@ -81,7 +81,7 @@ def run(experiment: schema.Experiment, deciding: dict[str, Any], context: RunCon
     network, threads = prepared.network, prepared.origin.threads
     announce(experiment, prepared.dataset, network, threads)
     if network is None and (unused := schema.unused_by_sklearn(context.command[2:])):
-        LOG.warning("%s: a model of scikit-learn does not use this; it has its own ways", ", ".join(unused))
+        LOG.warning("%s: a scikit-learn model does not use this setting", ", ".join(unused))
 
     def abandon() -> None:
         message = interrupted(status, "interrupted", run)
@@ -136,7 +136,7 @@ def _saved_checkpoint(experiment: schema.Experiment, run: Path) -> checkpoint.Ch
     files.remove_unfinished(run)
     if (run / paths.CHECKPOINT).exists() and not isinstance(experiment.model, SklearnModel):
         return checkpoint.load(run / paths.CHECKPOINT)
-    LOG.info("resume  there is no checkpoint, so it starts again")
+    LOG.info("resume  no checkpoint: training starts from the beginning")
     return None
 
 
@@ -170,7 +170,7 @@ def _learn(
 
 
 def _fit(experiment: schema.Experiment, dataset: Dataset, threads: int) -> Fitted:
-    """Fit a model of scikit-learn."""
+    """Fit a scikit-learn model."""
     assert isinstance(experiment.model, SklearnModel)
     with schema.prefixed("model"):
         fitted = Fitted(experiment.model, dataset, experiment.seed, threads)

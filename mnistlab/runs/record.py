@@ -15,7 +15,7 @@ from mnistlab.system.flatten import UNTOLD, UNTOLD_KEYS, as_text, flat, look_up,
 from mnistlab.system.readers import UnreadableError, read_json
 
 PARTS = ("train", "validation", "test")
-OF_ALL = ("data", "model", "seed", "experiment")  # what decides the numbers of a model of scikit-learn too
+OF_ALL = ("data", "model", "seed", "experiment")  # what decides the numbers of a scikit-learn model too
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Record:
         return float(found) if _is_number(found) else math.nan
 
     def uses(self, key: str) -> bool:
-        """Return whether a setting decides its numbers: a model of scikit-learn has no optimizer of ours, nor init."""
+        """Return whether a setting decides its numbers: a scikit-learn model has no optimizer of ours, nor init."""
         return self.metrics.get("learner", "network") == "network" or key.partition(".")[0] in OF_ALL
 
 

@@ -75,13 +75,13 @@ def _refuse_epochs(epochs: int, cfg: DictConfig, directory: Path, place: Path) -
     """Refuse another number of epochs where the run would not be what it had been with that number from the start."""
     made = schema.experiment(cfg)
     if isinstance(made.model, SklearnModel):
-        raise RequestError(f"{KEY}={epochs}: a model of scikit-learn is fitted at once, not epoch by epoch")
+        raise RequestError(f"{KEY}={epochs}: a scikit-learn model is fitted in one step, not epoch by epoch")
     planned = made.trainer.epochs
     if epochs != planned and made.schedule.by_total:
         name = type(made.schedule).__name__
         raise RequestError(
             f"{KEY}={epochs}: the schedule {name} spreads the learning rate over all epochs, so the first ones would "
-            f"have been trained otherwise; start a new run, or leave it at {planned}"
+            f"have had other learning rates; start a new run, or leave it at {planned}"
         )
     path = directory / paths.CHECKPOINT
     values = checkpoint.load(path).values if path.exists() else None

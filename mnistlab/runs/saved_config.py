@@ -32,12 +32,12 @@ def read(directory: Path) -> DictConfig:
     made.tracking = OmegaConf.structured(NoTracking)
     for key, value in content.items():
         if key not in config.Root.__dataclass_fields__:
-            raise RequestError(f"{shown}: {key} is no key of a configuration here")
+            raise RequestError(f"{shown}: unknown key {key}")
         try:
             if key in config.GROUPS or key in PLAIN:
                 schema = config.schema_of(key, "") if key in PLAIN else config.GROUPS[key].get(names.get(key, ""))
                 if schema is None:
-                    raise RequestError(f"{shown}: which kind of {key} it is, {directory.name} does not say")
+                    raise RequestError(f"{shown}: {directory.name} does not record the option of {key}")
                 value = OmegaConf.merge(OmegaConf.structured(schema), value)
             made[key] = value
         except (OmegaConfBaseException, ValueError, TypeError) as error:
@@ -55,15 +55,17 @@ def _load(path: Path, shown: Path) -> dict[str, Any]:
         content = safe_yaml.load(path)
     except UnreadableError as error:
         if error.missing:
-            raise RequestError(f"{shown}: there is no such file, so the run is not known; start it anew") from None
-        raise RequestError(f"{shown}: not readable ({str(error.cause).splitlines()[0]}); start the run anew") from None
+            raise RequestError(
+                f"{shown}: no such file, so the configuration of the run is unknown; start a new run"
+            ) from None
+        raise RequestError(f"{shown}: not readable ({str(error.cause).splitlines()[0]}); start a new run") from None
     if not isinstance(content, dict):
-        raise RequestError(f"{shown}: a configuration was expected; start the run anew")
+        raise RequestError(f"{shown}: must be a configuration; start a new run")
     left: list[Any] = [content]  # with every alias written out, no more than are accepted of any YAML file
     while left:
         node = left.pop()
         if isinstance(node, str) and "${" in node:
-            raise RequestError(f"{shown}: {node!r} is to be resolved, and a saved configuration never is")
+            raise RequestError(f"{shown}: {node!r} is an interpolation, which a saved configuration must not contain")
         left += [*node, *node.values()] if isinstance(node, dict) else node if isinstance(node, list) else []
     return content
 

@@ -99,7 +99,7 @@ def open_run(given: str) -> SavedRun:
         network, class_names = model_file.load_model(model)
         digest = hashlib.sha256(read_bytes(model, MOST_ARRAYS)).hexdigest()
     except OSError as error:
-        raise RequestError(f"{given}: cannot be read ({error.strerror or error}); check its rights") from None
+        raise RequestError(f"{given}: cannot be read ({error.strerror or error}); check file permissions") from None
     directory = model.parent
     status, environment = (
         read_json_or_empty(directory / paths.STATUS),
@@ -140,7 +140,7 @@ def own_data(run: SavedRun) -> OwnData:
         option = choices.hydra.runtime.choices.data
         seed = whole("seed", saved.seed, 0, "the seed")
         if not isinstance(settings, dict) or not isinstance(option, str):
-            raise TypeError("data is no mapping")
+            raise TypeError("data is not a mapping")
     except (OmegaConfBaseException, AttributeError, ValueError, TypeError) as error:
         raise RequestError(f"{file}: data or seed is missing or wrong ({_first_line(error)}); {CURE}") from None
     started_in = run.environment.get("directory")
@@ -169,15 +169,15 @@ def _why_no_model(directory: Path) -> str:
     if state == "interrupted":
         return f"this run was interrupted and left no {paths.MODEL}; `mnistlab resume` goes on with it"
     if read_json_or_empty(directory / paths.METRICS).get("learner") == "scikit-learn":
-        return "scikit-learn's models are not saved, since that takes pickle; its predictions.npz holds what it said"
+        return "scikit-learn's models are not saved, since that needs pickle; predictions.npz holds the predictions"
     if (directory / paths.MEMBERS).is_file() or (directory / paths.PREDICTIONS).is_file():
         return "this is an evaluation, not a run; name the runs themselves"
     for pattern in ("*", "*/*"):
         if count := sum(1 for _ in directory.glob(f"{pattern}/{paths.MODEL}")):
             runs = "1 run" if count == 1 else f"{count} runs"
             one = min(directory.glob(f"{pattern}/{paths.MODEL}")).parent
-            return f"this directory holds {runs} and is none itself; name a run, as in {one}"
-    return f"there is no {paths.MODEL} in it; a run directory was expected, such as outputs/<date>/<time>_<model>"
+            return f"holds {runs} but is not a run directory; name a run, for example {one}"
+    return f"not a run directory (no {paths.MODEL}); must be one such as outputs/<date>/<time>_<model>"
 
 
 def _near(path: Path) -> str:
@@ -191,7 +191,7 @@ def _yaml(path: Path) -> DictConfig:
     try:
         content = safe_yaml.load(path)
         if not isinstance(content, dict):
-            raise RequestError(f"{path}: a configuration was expected; {CURE}")
+            raise RequestError(f"{path}: must be a configuration; {CURE}")
         return OmegaConf.create(content)
     except UnreadableError as error:
         if error.missing:

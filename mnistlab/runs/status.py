@@ -93,7 +93,7 @@ def read(directory: Path) -> State:
     if found.state != "running" or _lives(directory, found):
         return found
     again = _read(directory / paths.STATUS)  # it may have ended between the two looks
-    return again if again.state != "running" else replace(again, state="killed", error="its process has gone")
+    return again if again.state != "running" else replace(again, state="killed", error="process not running")
 
 
 def _read(path: Path) -> State:

@@ -105,7 +105,7 @@ def learned(network: Network, history: History) -> dict[str, Any]:
     return {
         "parameters": int(network.theta.size),
         "epochs": len(history.epochs),
-        "best_epoch": history.best_epoch,  # on the validation part, by trainer.monitor
+        "best_epoch": history.best_epoch,  # on the validation set, by trainer.monitor
         "kept_epoch": history.kept_epoch,
         "stopped_early": history.stopped_early,
     }

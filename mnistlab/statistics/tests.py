@@ -23,7 +23,7 @@ EXACT_TO = 14  # pairs: 2^14 sign patterns are enumerated, beyond them 20,000 ar
 class Difference:
     """How the values of two groups differ: first minus second.
 
-    ``half`` is half the width of the 95 % t-interval of the difference, ``effect`` the standardised difference:
+    ``half`` is the half-width of its 95 % confidence interval (t), ``effect`` the standardised difference:
     d_z = mean / sd of the pairs, or Hedges' g of independent groups. ``p`` is not corrected for other comparisons.
     """
 

@@ -43,7 +43,7 @@ def choose(comparison: Comparison) -> Iterator[Drawing]:
         in_order = len(keys) == 1 and bool(numeric)
         chosen = sorted(groups, key=lambda g: g.settings[keys[0]]) if in_order else groups[:TRAININGS]
         learners = {record.metrics.get("learner", "network") for group in chosen for record in group.records}
-        if "network" in learners:  # a model of scikit-learn has no history
+        if "network" in learners:  # a scikit-learn model has no history
             yield "training", partial(_training, chosen, keys)
 
 

@@ -23,7 +23,7 @@ from omegaconf import DictConfig, OmegaConf, read_write
 from mnistlab.config import compose, errors, options, schema
 from mnistlab.runs import paths
 from mnistlab.sweeps.job import Job, task_part
-from mnistlab.sweeps.manifest import Entry, Ledger
+from mnistlab.sweeps.manifest import Entry, Manifest
 from mnistlab.system import files
 from mnistlab.system.errors import RequestError
 
@@ -41,7 +41,7 @@ class Plan:
     config: DictConfig = field(repr=False)  # of the sweep itself, for multirun.yaml
 
 
-def plan(overrides: Sequence[str], config_dir: str | None = None, known: Ledger | None = None) -> Plan:
+def plan(overrides: Sequence[str], config_dir: str | None = None, known: Manifest | None = None) -> Plan:
     """Compose every job of a new sweep, or of one that is known already.
 
     ``config_dir`` is another folder with YAML files. A grid with a point that does not compose is refused as a whole:
@@ -62,7 +62,7 @@ def plan(overrides: Sequence[str], config_dir: str | None = None, known: Ledger 
             schema.reject_unknown_keys(task_part(composed[-1]))
         point = ()
         if str(master.hydra.sweep.dir) in ("", "."):
-            raise RequestError("hydra.sweep.dir=: a directory of its own was expected, outputs/grid for instance")
+            raise RequestError("hydra.sweep.dir=: must be a directory of its own, for example outputs/grid")
         directory = known.directory if known else Path(str(master.hydra.sweep.dir)).absolute()
     except Exception as error:
         raise RequestError(errors.one_line(error, [*overrides, *point])) from None
@@ -136,7 +136,7 @@ def _grid(master: DictConfig) -> list[tuple[str, ...]]:
         if override.is_sweep_override():
             values = _count(override)
             if not values:
-                raise RequestError(f"{override.input_line}: it names no value; give one or more")
+                raise RequestError(f"{override.input_line}: no value; list one or more")
             count *= values
     if count > MOST_POINTS:
         raise RequestError(
@@ -150,7 +150,7 @@ def _count(override: Override) -> int:
     try:
         return sum(1 for _ in islice(override.sweep_string_iterator(), MOST_POINTS + 1))
     except ValueError as error:
-        raise RequestError(f"{override.input_line}: {error}; range(start,stop,step) was expected") from None
+        raise RequestError(f"{override.input_line}: {error}; must be range(start,stop,step)") from None
 
 
 def _varying(points: Sequence[Sequence[str]]) -> list[str]:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Job:
-    """One point of the grid: its entry in the ledger, its place, and its configuration with Hydra's part."""
+    """One point of the grid: its entry in the manifest, its place, and its configuration with Hydra's part."""
 
     entry: Entry
     directory: Path

@@ -31,7 +31,9 @@ def of_paths(places: Sequence[str]) -> list[Record]:
         elif (path / paths.STATUS).exists():
             records = [read(path)]
         else:
-            raise RequestError(f"{text}: neither a run ({paths.STATUS}) nor a sweep ({paths.SWEEP}) lies here")
+            raise RequestError(
+                f"{text}: neither a run directory ({paths.STATUS}) nor a sweep directory ({paths.SWEEP})"
+            )
         for record in records:
             found.setdefault(record.directory.resolve(), record)
     return list(found.values())

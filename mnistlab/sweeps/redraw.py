@@ -41,10 +41,10 @@ def kind_of(text: str) -> str:
         return "sweep"
     if not (path / paths.STATUS).exists() or not (path / paths.HYDRA).is_dir():
         raise RequestError(
-            f"{text}: neither a run ({paths.STATUS}, {paths.HYDRA}) nor a sweep ({paths.SWEEP}) lies here"
+            f"{text}: neither a run directory ({paths.STATUS}, {paths.HYDRA}) nor a sweep directory ({paths.SWEEP})"
         )
     if status.read(path).state == "running":
-        raise RequestError(f"{text}: this run is not over; it writes its report itself")
+        raise RequestError(f"{text}: this run is still running and writes its report at its end")
     return "run"
 
 

@@ -94,14 +94,14 @@ def result_block(metrics: dict[str, Any], run: Path) -> str:
     """Return the short result: test accuracy with its interval, the two weakest classes, the run directory."""
     test = metrics["test"]
     return "\n".join(
-        (*(score_lines("test accuracy", test) if test["n"] else ("no test part",)), f"run directory        {run}")
+        (*(score_lines("test accuracy", test) if test["n"] else ("no test set",)), f"run directory        {run}")
     )
 
 
 def score_lines(what: str, scores: dict[str, Any]) -> tuple[str, str]:
     """Return the accuracy of a part with its interval, and its two weakest classes."""
     low, high = scores["accuracy_interval"]
-    interval = f"95 % interval {100 * low:.2f} to {100 * high:.2f}"
+    interval = f"95 % confidence interval {100 * low:.2f} to {100 * high:.2f}"
     images = f"{scores['n']:,} image{'' if scores['n'] == 1 else 's'}"
     weakest = sorted((row for row in scores["per_class"] if row["recall"] is not None), key=lambda row: row["f1"])[:2]
     classes = ", ".join(f"{row['class']} (F1 {row['f1']:.3f}, recall {100 * row['recall']:.1f} %)" for row in weakest)

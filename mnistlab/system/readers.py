@@ -29,7 +29,7 @@ MOST_UNPACKED = 2**31  # bytes of all arrays of an archive, which may take a tho
 
 
 class NotAFileError(ValueError):
-    """A pipe, a device or a socket lies where a file was expected."""
+    """The path is that of a pipe, a device or a socket instead of a file."""
 
 
 class TooLargeError(ValueError):
@@ -40,7 +40,7 @@ class TooLargeError(ValueError):
         self.size = size
 
     def __str__(self) -> str:
-        return f"{self.args[0]} has {self.size:,} bytes, more than any that is written here"
+        return f"{self.args[0]} has {self.size:,} bytes, more than any file written by mnistlab"
 
 
 class UnreadableError(ValueError):
@@ -51,7 +51,7 @@ class UnreadableError(ValueError):
         self.path, self.cause = path, cause
 
     def __str__(self) -> str:
-        what = {FileNotFoundError: "there is no such file", NotAFileError: "it is no file", TooLargeError: "too large"}
+        what = {FileNotFoundError: "there is no such file", NotAFileError: "is not a file", TooLargeError: "too large"}
         return f"{files.shown(self.path)}: {what.get(type(self.cause), 'damaged')} ({self.reason})"
 
     @property
@@ -71,7 +71,7 @@ def reading(path: Path, most: int) -> Iterator[None]:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):  # opening a directory fails by itself
-            raise NotAFileError(f"{path.name} is no file")
+            raise NotAFileError(f"{path.name} is not a file")
         if status.st_size > most:
             raise TooLargeError(path.name, status.st_size)
         yield
@@ -139,5 +139,5 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as saved:
             arrays = {name: saved[name] for name in saved.files}
         if name := next((name for name, array in arrays.items() if not isinstance(array, np.ndarray)), None):
-            raise ValueError(f"{name} is no array")
+            raise ValueError(f"{name} is not an array")
         return arrays

@@ -5,7 +5,7 @@ header has the architecture, the configuration, and plain values; the arrays are
 
     theta, buffers            parameters and statistics of layers
     optimizer.0, ...          the optimizer's vectors
-    best.theta, best.buffers  those of the best epoch, where there is a validation part
+    best.theta, best.buffers  those of the best epoch, where there is a validation set
     history, norms            the rows of history.csv and norms.csv, as float64
     norm_samples, norm_totals gradient norms of the epoch that has begun
 """
@@ -70,7 +70,7 @@ def load(path: Path) -> Checkpoint:
     shown = files.shown(path)
     about, arrays = tensors.read(path)
     if about.get("format") != FORMAT:
-        raise RequestError(f"{shown}: its format is {about.get('format')}, and {FORMAT} was expected; {CURE}")
+        raise RequestError(f"{shown}: its format is {about.get('format')}, must be {FORMAT}; {CURE}")
     config, sha256, threads = about.get("config"), about.get("data_sha256"), about.get("threads")
     if not isinstance(config, dict) or not isinstance(sha256, (str, type(None))):
         raise RequestError(f"{shown}: its header names no configuration and data; {CURE}")
@@ -115,13 +115,13 @@ def _refuse_another_run(shown: Path, found: Checkpoint, training: TrainingLoop, 
             f"({_short(origin.data_sha256)}); put the data back, or start a new run"
         )
     if found.architecture != json.loads(json.dumps(training.network.spec())):
-        raise RequestError(f"{shown}: it holds another network than the configuration describes; {CURE}")
+        raise RequestError(f"{shown}: holds a network other than that of the configuration; {CURE}")
 
 
 def _check(values: Any, arrays: Mapping[str, np.ndarray], training: TrainingLoop, epochs: str) -> None:
     """Raise an error unless these are a state that this training could have been in."""
     if not isinstance(values, dict) or set(values) != set(training.state()[0]):
-        raise ValueError("state: it has other entries than were expected")
+        raise ValueError("state: has missing or unknown entries")
     epoch, step = whole("epoch", values["epoch"], 1), whole("step", values["step"], 0)
     done = epoch - 1
     if done > training.trainer.epochs:
@@ -129,12 +129,12 @@ def _check(values: Any, arrays: Mapping[str, np.ndarray], training: TrainingLoop
     if step > training.steps or (step and done == training.trainer.epochs):
         raise ValueError(f"step={step}: an epoch has {training.steps} steps")
     if values["optimizer_steps"] != done * training.steps + step:
-        raise ValueError(f"optimizer_steps={values['optimizer_steps']}: epoch {epoch}, step {step} was expected")
+        raise ValueError(f"optimizer_steps={values['optimizer_steps']}: must agree with epoch {epoch}, step {step}")
     if whole("hits", values["hits"], 0) > training.n or number("seconds", values["seconds"]) < 0:
         raise ValueError("hits or seconds: out of range")
     number("loss_sum", values["loss_sum"])
     if not isinstance(values["schedule"], dict):
-        raise ValueError("schedule: a mapping was expected")
+        raise ValueError("schedule: must be a mapping")
     try:
         copy(training.schedule).restore(values["schedule"])
     except RequestError as error:
@@ -149,10 +149,10 @@ def _check(values: Any, arrays: Mapping[str, np.ndarray], training: TrainingLoop
 def _check_best(best: Any, done: int, watched: bool) -> None:
     if not done or not watched:
         if best != {"epoch": None, "waiting_since": 0}:
-            raise ValueError("best: there is no epoch yet that could be")
+            raise ValueError("best: no epoch has been trained yet")
         return
     if set(best) != {"epoch", "waiting_since", "value", "reference"}:
-        raise ValueError("best: it has other entries than were expected")
+        raise ValueError("best: has missing or unknown entries")
     epoch, since = whole("best.epoch", best["epoch"], 1), whole("best.waiting_since", best["waiting_since"], 1)
     if max(epoch, since) > done:
         raise ValueError(f"best: epoch {max(epoch, since)} has not been trained")
@@ -164,16 +164,16 @@ def _check_best(best: Any, done: int, watched: bool) -> None:
 def _check_streams(given: Any, own: Mapping[str, Any]) -> None:
     """Every state must be one of SFC64, NumPy's generator that all streams here are of: four words, and half a one."""
     if not isinstance(given, dict) or set(given) != set(own):
-        raise ValueError(f"streams: {', '.join(own)} were expected")
+        raise ValueError(f"streams: must hold {', '.join(own)}")
     for name, state in given.items():
         words = state["state"]["state"]
         half = [state["has_uint32"], state["uinteger"]]
         kinds = state["bit_generator"] == own[name]["bit_generator"] == "SFC64"
         if not kinds or set(state) != set(own[name]) or set(state["state"]) != {"state"} or len(words) != 4:
-            raise ValueError(f"streams.{name}: the state of a generator of the kind SFC64 was expected")
+            raise ValueError(f"streams.{name}: must be the state of an SFC64 generator")
         for word, bits in ((half[0], 1), (half[1], 32), *((word, 64) for word in words)):
             if isinstance(word, bool) or not isinstance(word, int) or not 0 <= word < 2**bits:
-                raise ValueError(f"streams.{name}: {word} is no number of {bits} bits")
+                raise ValueError(f"streams.{name}: {word} is not a number of {bits} bits")
 
 
 def _check_arrays(arrays: Mapping[str, np.ndarray], training: TrainingLoop, done: int, step: int) -> None:
@@ -192,9 +192,9 @@ def _check_arrays(arrays: Mapping[str, np.ndarray], training: TrainingLoop, done
     for name, (shape, dtype) in expected.items():
         array = arrays[name]
         if array.shape != shape or array.dtype != dtype:
-            raise ValueError(f"the array {name} is {array.dtype} {array.shape}, and {dtype} {shape} was expected")
+            raise ValueError(f"the array {name} is {array.dtype} {array.shape}, must be {dtype} {shape}")
         if name.startswith("optimizer.") and np.isnan(array).any():  # a second moment may overflow and do no harm
-            raise ValueError(f"the array {name} holds values that are no numbers")
+            raise ValueError(f"the array {name} holds values that are not numbers")
         if not name.startswith("optimizer.") and name != "history" and not np.isfinite(array).all():
             raise ValueError(f"the array {name} holds values that are not finite")
     for name in ("buffers", "best.buffers"):
@@ -218,9 +218,9 @@ def _check_history(history: np.ndarray, steps: int, watched: bool) -> None:
     epochs = np.arange(1, len(history) + 1)
     unwatched = [row.pop(name) for name in ("val_loss", "val_accuracy")] if not watched else []
     if not (np.array_equal(row["epoch"], epochs) and np.array_equal(row["step"], epochs * steps)):
-        raise ValueError("history: its rows are not one epoch after the other")
+        raise ValueError("history: its rows are not consecutive epochs")
     if not all(np.isfinite(column).all() for column in row.values()) or not np.isnan(unwatched).all():
-        raise ValueError("history: it holds values that no epoch can have had")
+        raise ValueError("history: holds impossible values")
 
 
 def _short(digest: str | None) -> str:

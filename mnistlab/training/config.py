@@ -17,7 +17,7 @@ class TrainMetrics(Enum):
     """How the training columns of the history are measured."""
 
     running = "running"  # mean over the epoch's batches as they were trained, augmented and all: no extra cost
-    exact = "exact"  # a pass over the training part after each epoch, without dropout or augmentation
+    exact = "exact"  # a pass over the training set after each epoch, without dropout or augmentation
 
 
 @dataclass
@@ -25,7 +25,7 @@ class TrainerConfig:
     """How a network is trained: length, batches, early stopping, clipping.
 
     ``batch_size`` is a number or ``full``; ``shuffle`` draws a new order of the images in every epoch. ``patience``
-    stops after so many epochs in a row in which ``monitor``, a metric of the validation part, did not improve by more
+    stops after so many epochs in a row in which ``monitor``, a metric of the validation set, did not improve by more
     than ``min_delta``. ``clip_norm`` bounds the Euclidean norm of the whole gradient, penalties included (Pascanu et
     al. 2013). ``threads`` of BLAS: ``auto`` is one for networks so small that two only wait for each other.
     ``checkpoint_every`` is a number of epochs, or a time: 30s, 5min, 1h.
@@ -64,7 +64,7 @@ class TrainerConfig:
         """Refuse what does not go with the data."""
         if self.batch_of(train_size) > train_size:
             raise RequestError(
-                f"the training part has only {train_size:,} images; take fewer, or full",
+                f"the training set has only {train_size:,} images; take fewer, or full",
                 key="batch_size",
                 value=self.batch_size,
             )
@@ -73,7 +73,7 @@ class TrainerConfig:
                 if asked:
                     value = self.patience if name == "patience" else self.select.value
                     raise RequestError(
-                        "there is no validation part to watch; set ",
+                        "there is no validation set to watch; set ",
                         Key("validation"),
                         ", 0.1 for instance",
                         key=name,
@@ -103,7 +103,7 @@ class TrainerConfig:
         found = re.fullmatch(r"(\d+(?:\.\d+)?)(s|min|h)", every) if isinstance(every, str) else None
         if not found or not float(found[1]):
             raise RequestError(
-                "a number of epochs, or a time such as 30s, 5min or 1h, was expected",
+                "must be a number of epochs, or a time such as 30s, 5min or 1h",
                 key="checkpoint_every",
                 value=every,
             )

@@ -23,7 +23,7 @@ class Select(Enum):
 
 @dataclass(frozen=True)
 class Score:
-    """The metric that selects: ``measure(probabilities)`` on the validation part, and its better direction."""
+    """The metric that selects: ``measure(probabilities)`` on the validation set, and its better direction."""
 
     measure: Callable[[np.ndarray], float]
     higher_is_better: bool

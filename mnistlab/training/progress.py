@@ -66,7 +66,7 @@ def table(history: History, epochs: int, validation: bool, width: int, first: bo
 class Progress:
     """A line an epoch; on a terminal a row of a table, and a tqdm bar within each epoch beside the curve of the loss.
 
-    The loss is that of the validation part, if there is one.
+    The loss is that of the validation set, if there is one.
     """
 
     def __init__(self, epochs: int, validation: bool, verbosity: str, done: int = 0) -> None:

@@ -150,12 +150,12 @@ CASES = {
     "curves, nothing": (lambda: plots.curves(history(0)), ["No epoch"]),
     "confusion": (
         lambda: plots.confusion(matrix(10), names(10), False, "Test $x$"),
-        ["10 classes", "taken for <b>: 7 times"],
+        ["10 classes", "predicted as <b>: 7 times"],
     ),
-    "confusion, one class": (lambda: plots.confusion([[5]], ["only"]), ["5 of 5 right (100.00 %)"]),
+    "confusion, one class": (lambda: plots.confusion([[5]], ["only"]), ["5 of 5 correct (100.00 %)"]),
     "confusion, two classes": (
         lambda: plots.confusion([[90, 10], [0, 0]], ["cat", "dog"], True),
-        ["90 of 100 right (90.00 %)", "cat taken for dog: 10.0 % (10)"],
+        ["90 of 100 correct (90.00 %)", "cat predicted as dog: 10.0 % (10)"],
     ),
     "confusion, all in one column": (lambda: plots.confusion([[0, 4], [0, 4]], ["a", "b"]), ["4 of 8"]),
     "confusion, 47 classes": (lambda: plots.confusion(matrix(47), names(47), True), ["47 classes"]),
@@ -181,7 +181,10 @@ CASES = {
     ),
     "robustness": (
         lambda: plots.robustness(levels_table(5), "noise", "standard deviation", images(5)),
-        ["noise (standard deviation), 1,000 images: 90.00 % at 0 (95 % interval 88.00 to 92.00); 80.00 % at 0.1"],
+        [
+            "noise (standard deviation), 1,000 images: "
+            "90.00 % at 0 (95 % confidence interval 88.00 to 92.00); 80.00 % at 0.1"
+        ],
     ),
     "robustness, ensemble": (
         lambda: plots.robustness(levels_table(20, HOSTILE), "rotation", "degrees", images(20)),
@@ -192,7 +195,7 @@ CASES = {
         ["An ensemble of 2; at 0 its members: a 88.00 %, b 88.00 %."],
     ),
     "robustness, nothing": (lambda: plots.robustness(levels_table(0), "noise", "", images(0)), ["No level"]),
-    "mistakes": (lambda: picture_of_mistakes(10), ["25 most confident", "$x$ taken for <b> (0.987)"]),
+    "mistakes": (lambda: picture_of_mistakes(10), ["25 most confident", "$x$ predicted as <b> (0.987)"]),
     "mistakes, one": (lambda: picture_of_mistakes(2, n=1), ["0.987"]),
     "mistakes, wide images": (lambda: picture_of_mistakes(47, shape=(8, 20)), ["0.987"]),
     "mistakes, none": (lambda: picture_of_mistakes(2, n=0), ["No mistakes"]),

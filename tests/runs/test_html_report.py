@@ -68,10 +68,12 @@ def test_the_answer_comes_first_with_its_interval_and_what_takes_no_learning(tra
     found = Page(trained / "dense" / "report.html")
     test = json.loads((trained / "dense" / "metrics.json").read_text())["test"]
     low, high = test["accuracy_interval"]
-    answer = f"{100 * test['accuracy']:.2f} % test accuracy, 95 % interval {100 * low:.2f} to {100 * high:.2f} %"
+    answer = (
+        f"{100 * test['accuracy']:.2f} % test accuracy, 95 % confidence interval {100 * low:.2f} to {100 * high:.2f} %"
+    )
     assert answer in found.text
     assert found.text.index(answer) < found.text.index("What differs from the defaults")
-    assert f"{test['correct']} of 300 test images are right." in found.text
+    assert f"{test['correct']} of 300 test images are classified correctly." in found.text
     assert "Answering “0” to all, a most frequent class in training, gets 10.00 %." in found.text  # 30 of 300
 
 

@@ -70,7 +70,7 @@ def _diverged(chart: RunSnapshot) -> list[Finding]:
         Finding(
             "serious",
             "diverged",
-            f"training diverged after {len(chart.history)} whole epochs: {chart.error.split(';')[0]}",
+            f"training diverged after {len(chart.history)} complete epochs: {chart.error.split(';')[0]}",
             float(len(chart.history)),
             "each step overshot by more than the one before, until numbers overflowed",
             (_lr(chart, 0.1), "trainer.clip_norm=1", "init=kaiming"),
@@ -86,24 +86,24 @@ def _rate(chart: RunSnapshot) -> list[Finding]:
     worst = float(loss.max())
     if high > UPDATE_HIGH or worst > FAR_ABOVE * chance:
         far = worst > FAR_ABOVE * chance
-        what = f"the training loss was {worst:.3g} in epoch {loss.argmax() + 1}, and guessing has {chance:.3g}"
+        what = f"the training loss was {worst:.3g} in epoch {loss.argmax() + 1} (chance: {chance:.3g})"
         what = what if far else f"a step changes the weights by {high:.1%}; about 0.1 % is healthy"
-        why = "the learning rate is too high, or the weights started far too large"
+        why = "the learning rate is too high, or the initial weights are far too large"
         tries = (_lr(chart, 0.1), LR_FIND, "init=kaiming")
         return [Finding("serious", "lr too high", what, worst if far else high, why, tries)]
     if len(loss) > 1 and loss[-1] > RISE * loss.min() and loss[-1] > 0.05:
         what = f"the training loss rose again, from {loss.min():.3g} in epoch {loss.argmin() + 1} to {loss[-1]:.3g}"
-        why = "the learning rate is too high: steps jump across the valley instead of down"
+        why = "the learning rate is too high: steps overshoot the minimum"
         return [Finding("serious", "lr too high", what, float(loss[-1] / loss.min()), why, (_lr(chart, 0.1), LR_FIND))]
     falling = len(loss) > 1 and bool((np.diff(loss) < 0).all())
     if 0 < low < UPDATE_LOW or (falling and len(loss) >= 3 and loss[-1] > UNDERFIT * chance):
         by = f"; a step changes the weights by {low:.1e} of themselves" if low else ""
-        what = f"after {len(loss)} epochs the training loss is {loss[-1]:.3g}, and guessing has {chance:.3g}{by}"
-        why = "the loss falls, but slowly: the learning rate is too low for the time that was given"
+        what = f"after {len(loss)} epochs the training loss is {loss[-1]:.3g} (chance: {chance:.3g}){by}"
+        why = "the loss falls slowly: the learning rate is too low for this number of epochs"
         return [Finding("warning", "lr too low", what, float(loss[-1]), why, (_lr(chart, 10), LR_FIND))]
     if loss[-1] > AT_CHANCE * chance:
-        what = f"the training loss stays at {loss[-1]:.3g}, and guessing has {chance:.3g}"
-        why = "nothing was learnt: the gradient does not reach the weights, or each step undoes the last"
+        what = f"the training loss stays at {loss[-1]:.3g} (chance: {chance:.3g})"
+        why = "the network did not learn: the gradient does not reach the weights, or each step undoes the last"
         return [Finding("serious", "nothing learnt", what, float(loss[-1]), why, ("init=kaiming", LR_FIND))]
     return []
 
@@ -141,7 +141,7 @@ def _fit(chart: RunSnapshot) -> list[Finding]:
         what = f"training accuracy is {100 * gap:.1f} points above validation accuracy"
         if rose > OVERFIT_LOSS and falls:
             what += f"; the validation loss rose from {val.min():.3g} in epoch {val.argmin() + 1} to {val[-1]:.3g}"
-        why = "the network learns the training images by heart (overfitting): more images, or less freedom"
+        why = "the network memorises the training images (overfitting): more images or more regularisation"
         tries = ["trainer=early_stopping", "augment=affine", "regularization=dropout"]
         if chart.setting("data.limit"):
             tries.insert(0, "data.limit=null")
@@ -151,7 +151,7 @@ def _fit(chart: RunSnapshot) -> list[Finding]:
         drop = float(1 - train[-1] / train[-2])
         if drop > STILL_FALLING and int(val.argmin()) == len(val) - 1:
             what = f"the training loss still fell by {100 * drop:.0f} % in the last epoch, and validation with it"
-            why = "training ended before the network had learnt what it can (underfitting)"
+            why = "training ended before the network had converged (underfitting)"
             return [Finding("note", "underfitting", what, drop, why, (f"trainer.epochs={3 * len(train)}",))]
     return []
 
@@ -169,7 +169,7 @@ def _gradients(chart: RunSnapshot) -> list[Finding]:
     none = [name for name, row in rows if row.get("grad_norm") == 0]
     if none:
         what = f"the gradient of {', '.join(none)} is exactly zero"
-        why = "those weights never change: all start alike (zeros), or no unit behind them is alive"
+        why = "those weights never change: all are initialised alike (zeros), or all units after them are dead"
         return [Finding("serious", "no gradient", what, 0.0, why, ("init=kaiming", _lr(chart, 0.1)))]
     if len(rows) < 2:
         return []
@@ -191,15 +191,15 @@ def _classes(chart: RunSnapshot) -> list[Finding]:
         what = (
             f"class {most} has {counts[most]:,} training images and class {least} {counts[least]:,}, {ratio:.1f} to 1"
         )
-        why = "accuracy hides how the rare classes fare; look at their recall, and choose epochs by macro F1"
+        why = "accuracy hides errors on rare classes; look at their recall, and select epochs by macro F1"
         tries = ("trainer.monitor=f1_macro trainer.select=best",)
         found.append(Finding("warning", "imbalance", what, ratio, why, tries))
     for part in ("validation", "test"):
         per_class = chart.metrics.get(part, {}).get("per_class") or []
         missed = [str(row["class"]) for row in per_class if row.get("recall") == 0 and row.get("support", 0) >= 5]
         if missed:
-            what = f"no image of class {', '.join(missed)} in the {part} part is recognised"
-            why = "the network never says that class; it is rare in training, or training went wrong"
+            what = f"no image of class {', '.join(missed)} in the {part} set is classified correctly"
+            why = "the network never predicts that class; it is rare in training, or training went wrong"
             cures = (_lr(chart, 0.1), "trainer.monitor=f1_macro trainer.select=best")
             found.append(Finding("serious", "class missed", what, float(len(missed)), why, cures))
             break
@@ -225,7 +225,7 @@ def _units(chart: RunSnapshot) -> list[Finding]:
         elif isinstance(layer, (Sigmoid, Tanh, HardSigmoid)):
             flat = _flat(layer, units)
             if flat >= SATURATED:
-                what = f"{title}: {100 * flat:.0f} % of its outputs lie on the flat ends of the function"
+                what = f"{title}: {100 * flat:.0f} % of its outputs lie in the saturated range of the function"
                 why = (
                     "there the slope is below a twentieth of the steepest, and hardly any gradient passes (saturation)"
                 )

@@ -96,8 +96,8 @@ def _check(name: str, made: Experiment) -> None:
     if layer := next((layer for layer in row if isinstance(layer, (Conv2D, Pool2D))), None):
         kind = next(iter(layer.spec()))
         raise RequestError(
-            f"model={name}: two components are no image, and its layer {kind} needs one; choose a dense network"
-            " (mlp_2hidden, mlp_1hidden, softmax) or a model of scikit-learn"
+            f"model={name}: two components are not an image, which its layer {kind} needs; choose a dense network"
+            " (mlp_2hidden, mlp_1hidden, softmax) or a scikit-learn model"
         )
     if not isinstance(made.augment, NoAugment):
         kind = type(made.augment).__name__

@@ -24,7 +24,7 @@ SHARES = (0.8, 0.9, 0.95, 0.99)  # of the variance: how many components explain 
 KEPT = 100  # axes in components.npz
 DRAWN = 3  # scores of a point
 
-WORDS = {"train": "training images", "test": "test images", "all": "images, training and test part together"}
+WORDS = {"train": "training images", "test": "test images", "all": "images, training and test sets together"}
 
 
 def explore(request: Request) -> Path:

@@ -36,7 +36,7 @@ class CsvSource(UserSource):
     Pixel columns are named pixel0, pixel1, ... (from 0 or 1) or 1x1, 1x2, ... (row x column); others are ignored, and
     said to be. ``path`` is the file, ``label`` is the name of the column of labels, which are 0 to ``classes`` - 1.
     ``class_names`` are the names to show for them. ``shape`` is [height, width]; without it images are square.
-    Without ``test_path`` the last rows of each class are the test part (``test``).
+    Without ``test_path`` the last rows of each class are the test set (``test``).
     """
 
     path: str | None = None
@@ -65,7 +65,7 @@ class CsvSource(UserSource):
         if test.images.shape[1:] != train.images.shape[1:]:
             raise RequestError(
                 f"its images have {test.images[0].size} pixels, those of path"
-                f" {train.images[0].size}; give files of one kind",
+                f" {train.images[0].size}; both must have the same size",
                 key="test_path",
                 value=self.test_path,
             )
@@ -96,7 +96,9 @@ class CsvSource(UserSource):
         except zlib.error as error:
             raise RequestError(f"{path.name} is corrupt ({error}); copy or download it again", **setting) from None
         except OSError as error:
-            raise RequestError(f"{path.name} cannot be read ({error.strerror}); check its rights", **setting) from None
+            raise RequestError(
+                f"{path.name} cannot be read ({error.strerror}); check file permissions", **setting
+            ) from None
         return Split(parsed.arrays["images"], parsed.arrays["labels"]), parsed.info
 
     def _image_shape(self, table: Table) -> tuple[int, int]:
@@ -115,7 +117,9 @@ class CsvSource(UserSource):
         side = math.isqrt(pixels)
         if side * side != pixels:
             raise RequestError(
-                f"the file's {pixels} pixel columns make no square; set shape=[height,width]", key="shape", value=None
+                f"the file's {pixels} pixel columns do not form a square; set shape=[height,width]",
+                key="shape",
+                value=None,
             )
         return side, side
 
@@ -129,7 +133,7 @@ class Table:
             self.packed = stream.packed
             line = io.BufferedReader(stream).readline(2**24)
         if not line.strip():
-            raise BadFileError(f"{path.name} is empty; a header such as {label},pixel0,pixel1,... was expected")
+            raise BadFileError(f"{path.name} is empty; must begin with a header such as {label},pixel0,pixel1,...")
         try:
             header = [name.strip() for name in next(csv.reader([line.decode("utf-8-sig")]))]
         except (UnicodeDecodeError, csv.Error):

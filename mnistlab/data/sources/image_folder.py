@@ -28,7 +28,7 @@ class FolderSource(UserSource):
 
     Images become grey (ITU-R 601 luma, transparency ignored) and, with ``size``, are resized to size x size; without
     it all must have one size. Files and folders are taken in the order of their names, numbers by value.
-    Without test/ the last images of each class are the test part (``test``).
+    Without test/ the last images of each class are the test set (``test``).
     """
 
     path: str | None = None
@@ -91,16 +91,16 @@ def _classes(folder: Path, source: str | None) -> dict[str, list[Path]]:
     try:
         groups = sorted((path for path in folder.iterdir() if path.is_dir() and path.name[0] != "."), key=natural_order)
         if not groups:
-            raise RequestError(
-                f"{folder.name}/ has no folders in it; one folder of images a class was expected", **setting
-            )
+            raise RequestError(f"{folder.name}/ has no folders; must have one folder of images per class", **setting)
         images = {group.name: sorted(filter(_is_image_file, group.iterdir()), key=natural_order) for group in groups}
     except OSError as error:
-        raise RequestError(f"{error.filename} cannot be read ({error.strerror}); check its rights", **setting) from None
+        raise RequestError(
+            f"{error.filename} cannot be read ({error.strerror}); check file permissions", **setting
+        ) from None
     for name, files in images.items():
         for path in (Path(name), *files):
             if re.search(NOT_TEXT, path.name):
-                raise RequestError(f"the name {path.name!a} in {folder.name}/ is no text; rename it", **setting)
+                raise RequestError(f"the name {path.name!a} in {folder.name}/ is not text; rename it", **setting)
         if not files:
             raise RequestError(
                 f"the class folder {name!r} holds no image ({suffixes_text()}); put images there or remove it",

@@ -38,7 +38,7 @@ class NamedSource(Source):
         choice("name", self.name, REGISTRY)
 
     def read(self) -> Pool:
-        """Return the dataset as published: its training and its test part."""
+        """Return the dataset as published: its training and its test set."""
         where, found = self._locate()
         return _read(self.name, found, where, self.root)
 
@@ -234,7 +234,9 @@ def _file(folder: Path, stem: str) -> Path | None:
     try:
         return next((path for path in _candidates(folder, stem) if path.is_file()), None)
     except OSError as error:
-        raise RequestError(f"cannot be read ({error.strerror}); check its rights", key="root", value=folder) from None
+        raise RequestError(
+            f"cannot be read ({error.strerror}); check file permissions", key="root", value=folder
+        ) from None
 
 
 def _complete(name: str, folder: Path) -> bool:
@@ -278,7 +280,7 @@ def _fetch_file(named: Named, target: Path, mirrors: Sequence[str]) -> None:
         content = idx_format.read(path, 3 if "idx3" in stem else 1, name="the file")[1]
         if stem in named.sha256 and content != named.sha256[stem]:
             raise idx_format.BadFileError(
-                f"the wrong content: SHA-256 {content[:12]}... where {named.sha256[stem][:12]}... was expected"
+                f"the wrong content: SHA-256 {content[:12]}..., must be {named.sha256[stem][:12]}..."
             )
 
     if target.is_file():

@@ -105,7 +105,7 @@ def _bytes(name: str) -> bytes:
             content = sys.stdin.buffer.read(MOST_BYTES + 1)
         else:
             if not Path(name).is_file():
-                raise UnreadableError("there is no such file" if not Path(name).exists() else "it is no file")
+                raise UnreadableError("there is no such file" if not Path(name).exists() else "is not a file")
             with Path(name).open("rb") as file:
                 content = file.read(MOST_BYTES + 1)
     except (OSError, ValueError) as error:  # a name with a null byte is a ValueError

@@ -87,7 +87,7 @@ def prepare(picture: Picture, shape: tuple[int, int], style: Style, dark: bool |
         return _raw(grey, shape, bool(dark))
     if grey.shape == shape and dark is None and np.median(_rim(grey)) <= DARK_RIM:
         if grey.min() == grey.max():
-            raise UnreadableError("there is nothing in it: all its pixels are the same")
+            raise UnreadableError("it is blank: all its pixels are equal")
         return Prepared(grey, "as it is")
     return (_digit if style.way is Way.digit else _object)(grey, shape, style, dark)
 
@@ -127,7 +127,7 @@ def _object(grey: np.ndarray, shape: tuple[int, int], style: Style, dark: bool |
     background = 255 - rim if dark else rim
     levels = np.clip(levels - background, 0, None) * (255 / max(255 - background, 1))
     if not (levels > MARGIN_LEVELS).any():
-        raise UnreadableError("there is nothing in it: its grey levels are all about the same")
+        raise UnreadableError("it is blank: all its grey levels are about equal")
     rows, columns = _span(levels > MARGIN_LEVELS)
     small = _resized(levels[rows, columns].astype(np.float32), _fitted(levels[rows, columns].shape, min(shape)))
     image = _placed(small, shape, None)

@@ -33,11 +33,11 @@ LINES = len(COLOURS) * len(DASHES)  # that can be told apart
 ROWS = 40  # of a ranking
 CELLS, LARGEST = 16, 8.0  # more rows or columns than so many share so many inches, without numbers
 RUN: Any = {"ls": "", "marker": "o", "ms": 3, "mfc": "none", "mew": 0.7, "alpha": 0.6}
-BARS = "dots: single runs; bars: 95 % interval of the mean over the seeds"
+BARS = "dots: single runs; bars: 95 % confidence interval of the mean over the seeds"
 
 
 class Series(NamedTuple):
-    """Values of one quantity, one an x or a row: mean, half the width of the 95 % interval (NaN: one run), each run."""
+    """Values of one quantity per x or row: mean, half-width of its 95 % confidence interval (NaN: one run), runs."""
 
     name: str
     means: Sequence[float]

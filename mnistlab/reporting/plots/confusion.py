@@ -71,7 +71,7 @@ def confusion(
     axes.tick_params(length=0)
     axes.spines[:].set_visible(True)
     axes.set(xlabel="predicted class", ylabel="true class")
-    axes.set_title("blue: right, by recall; red: errors", size=8, color=GREY)
+    axes.set_title("blue: correct, by recall; red: errors", size=8, color=GREY)
     if k <= NUMBERED:
         for row, column in zip(*np.nonzero(counts), strict=True):
             dark = row != column and scale(errors[row, column]) > 0.66
@@ -91,10 +91,10 @@ def _in_words(counts: np.ndarray, share: np.ndarray, class_names: Sequence[str],
     order = np.argsort(-wrong, axis=None, kind="stable")[:3]
     pairs = [divmod(int(i), k) for i in order if wrong.flat[i]]
     worst = "; ".join(
-        f"{plain(class_names[t])} taken for {plain(class_names[q])}: {_amount(wrong, share, t, q, normalised)}"
+        f"{plain(class_names[t])} predicted as {plain(class_names[q])}: {_amount(wrong, share, t, q, normalised)}"
         for t, q in pairs
     )
-    accuracy = f"Confusion matrix of {k} classes: {right:,} of {total:,} right ({100 * right / total:.2f} %)."
+    accuracy = f"Confusion matrix of {k} classes: {right:,} of {total:,} correct ({100 * right / total:.2f} %)."
     return accuracy + (f" Most frequent errors: {worst}." if worst else "")
 
 
@@ -110,7 +110,7 @@ def class_distribution(
     """Draw how many images of each class each part has, from part -> counts per class; a panel and a scale per part."""
     parts = {str(part): np.asarray(of_class) for part, of_class in counts.items()}
     if not parts:
-        return empty("There are no parts to count.")
+        return empty("There are no sets to count.")
     k = len(class_names)
     size = 8.5 if k <= NUMBERED else 7.0
     names = [label(name, 20) for name in class_names]

@@ -45,8 +45,8 @@ def confusion_table(matrix: np.ndarray | Sequence[Sequence[int]], class_names: S
     truth, taken = np.unravel_index(int(errors.argmax()), errors.shape)
     return Picture(
         figure,
-        f"{plain(title)}: {int(np.trace(counts)):,} of {int(counts.sum()):,} images right; most often "
-        f"{plain(class_names[int(truth)])} is taken for {plain(class_names[int(taken)])}, {errors.max():,} times.",
+        f"{plain(title)}: {int(np.trace(counts)):,} of {int(counts.sum()):,} images correct; most often "
+        f"{plain(class_names[int(truth)])} is predicted as {plain(class_names[int(taken)])}, {errors.max():,} times.",
     )
 
 

@@ -36,7 +36,7 @@ MARKED = 30  # up to so many epochs each has a dot, and a single one is seen at 
 def curves(history: pd.DataFrame, best_epoch: int | None = None) -> Picture:
     """Draw loss, accuracy and learning rate over the epochs, training against validation.
 
-    ``history`` has the columns epoch, lr, train_loss, train_accuracy and, where there is a validation part, val_loss
+    ``history`` has the columns epoch, lr, train_loss, train_accuracy and, where there is a validation set, val_loss
     and val_accuracy. Values that are not finite are left out.
     """
     if not len(history):
@@ -119,7 +119,7 @@ def norms(table: pd.DataFrame) -> Picture:
 def activations(names_and_values: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]]) -> Picture:
     """Draw each activation function f and its derivative f' from name -> (x, f(x), f'(x))."""
     if not names_and_values:
-        return empty("No activation functions were given.")
+        return empty("There are no activation functions to draw.")
     count = len(names_and_values)
     across = min(count, 3)
     down = -(-count // across)

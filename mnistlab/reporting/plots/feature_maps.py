@@ -177,7 +177,7 @@ def occlusion(
     """
     n = len(images)
     if n == 0:
-        return empty("No mistakes: there is nothing to cover.")
+        return empty("No mistakes: every prediction is correct.")
     h, w = images.shape[1:]
     across = min(n, 2)
     down = -(-n // across)
@@ -186,7 +186,7 @@ def occlusion(
     pair = 2 * wide + 0.1
     width, height = max(0.15 + across * (pair + gap) + 0.7, 6.2), head + down * (tall + line + 0.1) + 0.1
     largest = max(float(np.abs(drops).max()), 1e-3)
-    figure = new_figure(width, height, "What confident mistakes rest on")
+    figure = new_figure(width, height, "Occlusion sensitivity of misclassified images")
     for x, words, colour in ((0.15, "truth", BLUE), (0.58, "prediction and its probability", VERMILION)):
         figure.text(x / width, 1 - 0.38 / height, words, color=colour, size=8.5, va="top")
     about = f"red: covering this place with a patch of {patch} x {patch} pixels (square) lowers that probability"

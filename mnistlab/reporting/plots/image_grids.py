@@ -38,7 +38,7 @@ def mistakes(
     """
     n = len(images)
     if n == 0:
-        return empty("No mistakes: every prediction is right.")
+        return empty("No mistakes: every prediction is correct.")
     across = min(n, 5)
     down = -(-n // across)
     cell, tile, head = (1.42, 1.55), 1.1, 0.62
@@ -70,7 +70,7 @@ def mistakes(
         axes.text(x, y - tile / 2 - 0.13, said, color=VERMILION, size=8, ha="center", va="baseline")
     axes.set(xlim=(0, width), ylim=(0, height))
     listed = "; ".join(
-        f"{plain(class_names[int(t)])} taken for {plain(class_names[int(q)])} ({p:.3f})"
+        f"{plain(class_names[int(t)])} predicted as {plain(class_names[int(q)])} ({p:.3f})"
         for t, q, p in list(zip(truths, predictions, probabilities, strict=True))[:5]
     )
     return Picture(figure, f"{n} most confident mistakes, with the probability of the prediction. First: {listed}.")
@@ -149,7 +149,7 @@ def augmented(images: np.ndarray, labels: np.ndarray, class_names: Sequence[str]
     names = [label(class_names[int(c)], 18) for c in labels]
     margin, cell, head, apart = 0.25 + width_of(names, 8), 0.5, 0.62, 0.16
     width, height = max(margin + cell * across + apart + 0.15, 4.6), cell * rows + head + 0.1
-    figure = new_figure(width, height, "Augmentation: training images as an epoch shows them")
+    figure = new_figure(width, height, "Augmented training images")
     gap = gap_of(h, w)
     for left, columns, heading in (
         (margin, slice(0, 1), "original"),

@@ -63,7 +63,7 @@ def cumulative(shares: np.ndarray, needed: Mapping[float, int]) -> Picture:
     n = len(shares)
     if not n:
         return empty("There are no components.")
-    figure = new_figure(6.6, 3.8, "Variance explained by the first components together")
+    figure = new_figure(6.6, 3.8, "Cumulative explained variance")
     axes = place(figure, 0.7, 0.55, 5.7, 2.7)
     axes.plot(np.arange(n + 1), 100 * np.concatenate(([0.0], shares)), color=BLUE, marker="o" if n < 20 else None)
     for share, count in needed.items():
@@ -77,7 +77,7 @@ def cumulative(shares: np.ndarray, needed: Mapping[float, int]) -> Picture:
     axes.set(xlabel="number of components", ylabel="variance explained (%)", xlim=(0, n * 1.01), ylim=(0, 103))
     whole_numbers(axes.xaxis)
     said = ", ".join(f"{100 * share:.0f} % by {count:,}" for share, count in needed.items())
-    return Picture(figure, f"Variance explained by the first of {n:,} components together: {said}.")
+    return Picture(figure, f"Cumulative explained variance of {n:,} components: {said}.")
 
 
 @styled
@@ -142,7 +142,7 @@ def scatter_3d(
     size = 26 if are_characters(class_names) else 14
     title = "Images in the space of three components"
     figure = _figure_with_legend(2 * side + 0.3, 0.35 + up, title, class_names, shapes)
-    _note(figure, f"{len(scores):,} of {images:,} images, from two sides; what is nearer is stronger")
+    _note(figure, f"{len(scores):,} of {images:,} images, from two sides; nearer points are stronger")
     width, height = figure.get_size_inches()
     for i, (elevation, azimuth) in enumerate(VIEWS):
         box = (((side + 0.4) * i - 0.15) / width, 0.05 / height, side / width, up / height)
@@ -178,7 +178,7 @@ def eigenimages(mean: np.ndarray, axes: np.ndarray, shares: np.ndarray) -> Pictu
     down = -(-(len(shown) + 1) // across)
     width, height = max(0.15 + (wide + 0.12) * across, 5.2), 0.75 + (tall + 0.3) * down
     figure = new_figure(width, height, f"Mean image and components ({_of(len(shown), len(shares))})")
-    _note(figure, "blue: negative, white: zero, red: positive; a sign means nothing")
+    _note(figure, "blue: negative, white: zero, red: positive; the sign is arbitrary")
     blue_to_red = LinearSegmentedColormap.from_list("blue to red", BLUE_TO_RED)
     for i, image in enumerate([mean, *shown]):
         row, column = divmod(i, across)

@@ -46,7 +46,7 @@ def predicted(names: Sequence[str], inputs: Sequence[np.ndarray], seen: np.ndarr
     listed = "; ".join(
         f"{plain(name)}: {plain(top[0][0])} ({top[0][1]:.3f})" for name, top in zip(names, tops, strict=True)
     )
-    return Picture(figure, f"{n} {'picture' if n == 1 else 'pictures'} as the network saw them. {listed}.")
+    return Picture(figure, f"{n} {'picture' if n == 1 else 'pictures'} as input to the network. {listed}.")
 
 
 def _detailed(names: Sequence[str], inputs: Sequence[np.ndarray], seen: np.ndarray, tops: Sequence[Top]) -> Figure:
@@ -55,7 +55,7 @@ def _detailed(names: Sequence[str], inputs: Sequence[np.ndarray], seen: np.ndarr
     down = -(-n // across)
     cell, tile, head = (4.3, 1.5), 1.05, 0.62
     width, height = cell[0] * across + 0.1, cell[1] * down + head
-    figure = new_figure(width, height, "Pictures, and what the network saw of them")
+    figure = new_figure(width, height, "Pictures and the network's input")
     axes = place(figure, 0, 0, width, height)
     axes.set_axis_off()
     for i in range(n):
@@ -73,7 +73,7 @@ def _detailed(names: Sequence[str], inputs: Sequence[np.ndarray], seen: np.ndarr
             axes.fill_between((start, start + long + 0.38), bar_y, bar_y + 0.045, color=PALE, lw=0)
             axes.fill_between((start, start + (long + 0.38) * p), bar_y, bar_y + 0.045, color=BLUE, lw=0)
     axes.set(xlim=(0, width), ylim=(0, height))
-    legend = "of each: the input, what the network saw, and its likeliest classes"
+    legend = "of each: the picture, the network's input, and the most probable classes"
     figure.text(0.15 / width, 1 - 0.36 / height, legend, color=GREY, size=8.5, va="top")
     return figure
 
@@ -85,8 +85,8 @@ def _grid(seen: np.ndarray, tops: Sequence[Top]) -> Figure:
     cell, tile, head = (0.78, 0.82), 0.56, 0.62
     width, height = cell[0] * across + 0.2, cell[1] * down + head
     count = f"{shown} of {len(seen)}" if shown < len(seen) else f"{shown}"
-    figure = new_figure(width, height, f"What the network saw: {count} pictures")
-    legend = "below each: the likeliest class and its probability, in order of the files"
+    figure = new_figure(width, height, f"The network's input: {count} pictures")
+    legend = "below each: the most probable class and its probability, in the order of the files"
     figure.text(0.15 / width, 1 - 0.36 / height, legend, color=GREY, size=8.5, va="top")
     axes = place(figure, 0, 0, width, height)
     axes.set_axis_off()

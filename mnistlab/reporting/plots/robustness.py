@@ -18,7 +18,7 @@ MOST_SAID = 12
 
 @styled
 def robustness(table: pd.DataFrame, quantity: str, unit: str, examples: np.ndarray) -> Picture:
-    """Draw accuracy against the level of ``quantity``, its 95 % interval as a band, and an image at each level below.
+    """Draw accuracy against the level of ``quantity`` with a band of 95 % confidence intervals, and an image per level.
 
     ``table`` has the columns level (rising), n, accuracy, low and high, and for an ensemble one of accuracies for each
     member, ``accuracy_<name>``, drawn as thin lines. ``examples`` are (levels, h, w) of uint8, the same image at
@@ -58,7 +58,7 @@ def robustness(table: pd.DataFrame, quantity: str, unit: str, examples: np.ndarr
     figure.text(0.7 / 6.6, 0.98 / 4.9, f"one image at {which_levels}:", size=8, color=GREY)
 
     said = [
-        f"{accuracy[i]:.2f} % at {levels[i]:g} (95 % interval {low[i]:.2f} to {high[i]:.2f})"
+        f"{accuracy[i]:.2f} % at {levels[i]:g} (95 % confidence interval {low[i]:.2f} to {high[i]:.2f})"
         for i in np.unique(np.linspace(0, len(levels) - 1, min(len(levels), MOST_SAID)).round().astype(int))
     ]
     text = f"Accuracy against {quantity} ({unit}), {int(table['n'].iloc[0]):,} images: " + "; ".join(said) + "."

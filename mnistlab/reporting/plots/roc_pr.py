@@ -70,7 +70,7 @@ def _draw(kind: _Kind, curves: pd.DataFrame, scores: Mapping[str, float | None],
     points = {str(name): rows for name, rows in curves.groupby("curve", sort=False)}
     classes = [name for name in points if name not in ("micro", "macro")]
     if not points:
-        return empty(f"{kind.name}: the labels hold one class only, so there is nothing to tell apart.")
+        return empty(f"{kind.name}: the labels hold one class only, so no curve is defined.")
     known = {name: score for name in classes if (score := scores.get(name)) is not None}
     ranked = sorted(known, key=lambda name: known[name])
     shown = classes if len(classes) <= ALL else [name for name in classes if name in ranked[:WORST]]

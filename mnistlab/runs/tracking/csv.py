@@ -77,7 +77,7 @@ def read(path: Path) -> list[dict[str, Any]]:
             return []
         raise RequestError(f"tracking.file={path}: not readable ({error.cause}); name another file") from None
     if not rows or next(iter(rows[0])) != KEY or any(None in row for row in rows):
-        raise RequestError(f"tracking.file={path}: a table of runs was expected in it; name another file, or remove it")
+        raise RequestError(f"tracking.file={path}: must be a table of runs; name another file, or remove it")
     return rows
 
 

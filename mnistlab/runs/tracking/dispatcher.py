@@ -51,7 +51,9 @@ class TrackingDispatcher:
         except Exception as error:
             self.tracker = None
             said = (str(error).splitlines() or [""])[0]
-            LOG.warning("tracking=%s: %s: %s; the run goes on untracked", self.name, type(error).__name__, said)
+            LOG.warning(
+                "tracking=%s: %s: %s; the run continues without tracking", self.name, type(error).__name__, said
+            )
             LOG.debug("traceback", exc_info=True)
 
 

@@ -88,7 +88,7 @@ def read_axes(overrides: Sequence[str]) -> tuple[list[str], dict[str, tuple[str,
     parsed: list[Override] = []
     for text in overrides:
         if text.lstrip("+~").startswith("hydra"):
-            raise RequestError(f"{text}: it would do nothing here; --to names the directory, --jobs the processes")
+            raise RequestError(f"{text}: has no effect here; --to names the directory, --jobs the processes")
         try:
             parsed.append(parser.parse_override(text))
         except HydraException as error:
@@ -111,12 +111,12 @@ def read_axes(overrides: Sequence[str]) -> tuple[list[str], dict[str, tuple[str,
         else:
             continue
         if key in axes:
-            raise RequestError(f"{key}: it is given twice; give its values once")
+            raise RequestError(f"{key}: set twice; list its values once")
         axes[key] = tuple(values)
         if not axes[key]:
-            raise RequestError(f"{text}: it names no value; give one or more")
+            raise RequestError(f"{text}: no value; list one or more")
     if not axes:
-        raise RequestError("nothing varies; give a key several values, as in 'model.C=[0.1,1,10]'")
+        raise RequestError("nothing varies; set a key to several values, as in 'model.C=[0.1,1,10]'")
     return fixed, axes
 
 

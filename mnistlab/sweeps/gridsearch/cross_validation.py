@@ -34,7 +34,7 @@ class Score:
 
 
 def read_pool(made: schema.Experiment) -> Dataset:
-    """Return the data with everything but the test part as its training part, and without the test part."""
+    """Return the data with everything but the test set as its training set, and without the test set."""
     with schema.prefixed("data"):
         return load(replace(made.data, validation=0), stream(made.seed, "split")).without_test()
 
@@ -58,15 +58,15 @@ def cut(dataset: Dataset, count: int, stratify: bool, seed: int) -> list[np.ndar
 
 
 def watches(made: schema.Experiment) -> bool:
-    """Return whether a network is to stop, or to be chosen among its epochs, by a validation part."""
+    """Return whether a network is to stop, or to be chosen among its epochs, by a validation set."""
     trainer = made.trainer
     return not isinstance(made.model, SklearnModel) and (trainer.keep_best or trainer.patience is not None)
 
 
 def of_fold(made: schema.Experiment, dataset: Dataset, held: np.ndarray) -> Dataset:
-    """Return the data of one fold: its ``held`` rows are the test part, and nothing else has seen them.
+    """Return the data of one fold: its ``held`` rows are the test set, and nothing else has seen them.
 
-    A network that watches a validation part gets its own share of the remaining rows for it. Where pixels are
+    A network that watches a validation set gets its own share of the remaining rows for it. Where pixels are
     standardised, mean and deviation are those of the rows that are learnt from.
     """
     rows = splitting.others(held, len(dataset.train))
@@ -97,7 +97,7 @@ def check(made: schema.Experiment, data: Dataset) -> None:
 
 
 def learn(made: schema.Experiment, data: Dataset, cores: int) -> Callable[[np.ndarray], np.ndarray]:
-    """Fit the experiment's model on the training part and return its ``predict``; nothing is written."""
+    """Fit the experiment's model on the training set and return its ``predict``; nothing is written."""
     network = None if isinstance(made.model, SklearnModel) else pipeline.build(made, data)
     threads = pipeline.choose_threads(made, network, len(data.train), cores)
     with threadpool_limits(threads):

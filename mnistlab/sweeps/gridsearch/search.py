@@ -79,7 +79,7 @@ def _place(asked: Asked) -> Path:
         raise RequestError(f"--to {shown}: it is not empty; name a new directory")
     if path.exists():
         if read_json_or_empty(path) != asked.request():
-            raise RequestError(f"--to {shown}: another search lies there; choose another directory, or remove it")
+            raise RequestError(f"--to {shown}: holds another search; choose another directory, or remove it")
         if (directory / paths.REFIT / paths.STATUS).exists() and status.read(
             directory / paths.REFIT
         ).state == "completed":
@@ -217,7 +217,7 @@ def _finish(asked: Asked, cells: Grid, table: list[result.Row], directory: Path)
 
 
 def _refit(asked: Asked, cells: Grid, best: Cell, directory: Path) -> Path:
-    """Fit the best cell to the whole pool, as an ordinary run, print what the test part says, and return the run."""
+    """Fit the best cell to the whole pool, as an ordinary run, print what the test set says, and return the run."""
     all_of_it = [] if cross_validation.watches(best.experiment()) else ["data.validation=0"]
     known = [text for text in cells.fixed if not (all_of_it and text.startswith("data.validation="))]
     where = [f"hydra.sweep.dir={compose.quoted(directory)}", f"hydra.sweep.subdir={paths.REFIT}"]

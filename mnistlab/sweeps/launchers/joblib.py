@@ -57,9 +57,7 @@ def shares(settings: Mapping[str, Any], jobs: int) -> tuple[int, int]:
     """
     asked = settings.get("n_jobs", -1)
     if isinstance(asked, bool) or not isinstance(asked, int) or asked == 0:
-        raise RequestError(
-            f"hydra.launcher.n_jobs={asked}: a whole number of 1 or more, or -1 for all cores, was expected"
-        )
+        raise RequestError(f"hydra.launcher.n_jobs={asked}: must be a whole number of 1 or more, or -1 for all cores")
     at_once = min(jobs, asked if asked > 0 else max(1, all_cores() + 1 + asked))
     return at_once, max(1, all_cores() // at_once)
 
@@ -117,4 +115,4 @@ def _killed_by(message: str) -> str:
     found = re.search(r"exit codes of the workers are \{(\w+)\((-?\d+)\)", message)
     name = found[1] if found else "an unknown cause"
     hint = "; the system does so when memory runs out: try a smaller hydra.launcher.n_jobs" if name == "SIGKILL" else ""
-    return f"its process was ended by {name}{hint}"
+    return f"the worker was killed by {name}{hint}"

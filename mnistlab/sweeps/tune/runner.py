@@ -73,14 +73,16 @@ def _new(request: Request) -> Search:
     fixed, space = parse(request.overrides)
     base = schema.experiment(compose.compose(fixed))
     if any(one.key == "seed" for one in space):
-        raise RequestError("seed: a seed is not chosen; --seeds says with how many the chosen configuration is tested")
+        raise RequestError(
+            "seed: cannot be searched; --seeds sets the number of seeds that test the chosen configuration"
+        )
     tried = [base]
     for one in space:  # a wrong key, or a wrong end of an interval, is found before the first trial
         tried += [schema.experiment(compose.compose([*fixed, f"{one.key}={end}"])) for end in one.ends()]
     for made in tried:
         if not made.data.validation:
             raise RequestError(
-                f"data.validation={made.data.validation}: a search chooses by the validation part; set 0.1"
+                f"data.validation={made.data.validation}: a search chooses by the validation set; set 0.1"
             )
     trials = request.trials or TRIALS
     return Search(_place(request.to), tuple(fixed), tuple(space), trials, request.metric, request.prune, base.seed)
@@ -92,7 +94,7 @@ def _place(to: Path | None) -> Path:
         return directories.by_time("outputs/tune").absolute()
     label = f"--to {files.shown(to)}"
     if (to / paths.TUNE).exists():
-        raise RequestError(f"{label}: a search lies there; `mnistlab tune --resume` goes on with it")
+        raise RequestError(f"{label}: already holds a search; `mnistlab tune --resume` continues it")
     return directories.named(to, label, in_the_way=directories.IN_THE_WAY)
 
 
@@ -117,7 +119,7 @@ def _resumed(request: Request, directory: Path) -> tuple[Search, int]:
     except UnreadableError as error:
         if error.missing:
             shown = files.shown(directory)
-            raise RequestError(f"--resume {shown}: no search lies here (there is no {paths.TUNE})") from None
+            raise RequestError(f"--resume {shown}: not a search directory (no {paths.TUNE})") from None
         raise RequestError(f"{files.shown(path)}: not readable ({error.cause}); start the search again") from None
     except (ValueError, KeyError, TypeError) as error:
         raise RequestError(f"{files.shown(path)}: not readable ({error}); start the search again") from None

@@ -1,4 +1,4 @@
-"""The search itself: a study in SQLite, trials that are runs without a test part, pruned by their validation."""
+"""The search itself: a study in SQLite, trials that are runs without a test set, pruned by their validation."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def sound_study(directory: Path) -> Iterator[None]:
 
     shown = files.shown(directory / paths.STUDY)
     if (directory / paths.STUDY).exists() and not (directory / paths.STUDY).is_file():
-        raise RequestError(f"{shown}: this is no file; the database of a search was expected")
+        raise RequestError(f"{shown}: is not a file; must be the database of a search")
     try:
         yield
     except (DatabaseError, StorageInternalError) as error:
