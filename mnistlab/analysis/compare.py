@@ -27,7 +27,7 @@ MOST_COMPARISONS = 200  # verdicts on more would neither be read nor survive the
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the runs say about one pair of groups. ``p`` is corrected for all comparisons that were made."""
+    """The comparison of one pair of groups. ``p`` is corrected for all comparisons."""
 
     first: str
     second: str
@@ -86,7 +86,7 @@ def higher_is_better(metric: str) -> bool:
 
 
 def shown(metric: str, value: float, digits: int = 2) -> str:
-    """Return a value as it is printed: shares in per cent without the sign, others with four digits."""
+    """Return a value as text: shares in per cent without the sign, others with four digits."""
     if math.isnan(value):
         return "-"
     if metric == "parameters":

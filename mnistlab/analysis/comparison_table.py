@@ -12,7 +12,7 @@ from mnistlab.system import files
 from mnistlab.system.flatten import as_text
 
 VERDICTS = 10  # pairs that are not distinguishable, of many, on the terminal
-ONLY = "(all runs)"  # what a single group is called, since nothing tells it from others
+ONLY = "(all runs)"  # the name of a single group, which no setting distinguishes from others
 
 
 def table(comparison: Comparison) -> tables.Table:

@@ -107,7 +107,7 @@ def evaluate(
 
 @contextmanager
 def _recorded(status: Status, folder: Path) -> Iterator[None]:
-    """Write down how the evaluation ends, whatever ends it."""
+    """Record the final status of the evaluation."""
     try:
         yield
     except KeyboardInterrupt:

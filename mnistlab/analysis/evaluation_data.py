@@ -26,7 +26,7 @@ INDIFFERENT = {
 
 @dataclass(frozen=True)
 class Choice:
-    """What is asked for: the part, and overrides of the configuration (``data=...``, ``seed=...``)."""
+    """The request: the split, and overrides of the configuration (``data=...``, ``seed=...``)."""
 
     split: str
     overrides: list[str]
@@ -145,7 +145,7 @@ def _check_size(dataset: Dataset, source: Source, run: SavedRun) -> None:
 
 
 def _warn(choice: Choice, runs: Sequence[SavedRun], source: Source, dataset: Dataset, seed: int) -> None:
-    """Say where a number might be taken for what it is not."""
+    """Log warnings where a result may be misread."""
     digest = dataset.provenance.get("sha256")
     same = [run for run in runs if digest is not None and run.data_sha256 == digest]
     moved = choice.split == "validation" and any(run.seed != seed for run in same)

@@ -66,7 +66,7 @@ def find(request: Request) -> RangeTest:
 
 
 def _measure(experiment: Experiment, rates: np.ndarray) -> np.ndarray:
-    """Return the loss of every step, as far as it is finite; the test set is not there to be seen."""
+    """Return the loss of every step up to the first that is not finite; the test set is not used."""
     dataset = pipeline.load_data(experiment).without_test()
     network = pipeline.build(experiment, dataset)
     streams = RandomStreams.from_seed(experiment.seed)

@@ -44,7 +44,7 @@ def data_summary(data: Outline) -> dict[str, Any]:
 
 
 def summary_of(data: Outline, network: Network, batch: int) -> dict[str, Any]:
-    """Return what `explain` says, as plain JSON data."""
+    """Return the result of `explain` as plain JSON data."""
     layers = summary.rows(network)
     memory = sum(row["output_bytes"] for row in layers)
     return {

@@ -29,7 +29,7 @@ def changes(settings: Mapping[str, Any], seed: int | None) -> list[Change]:
     """Return the differences from ``conf/config.yaml``; ``settings`` are those of a `Record`.
 
     A value is compared with the one that its own option has by default: ``model=lenet5`` is one difference, not one a
-    layer. An option that is not known here, of a folder given with --config-dir for instance, has no defaults.
+    layer. An unknown option, for example of a --config-dir, has no defaults.
     """
     chosen = {key: as_text(value) for key, value in settings.items() if "." not in key and isinstance(value, str)}
     usual = choices()

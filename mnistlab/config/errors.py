@@ -80,7 +80,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _item_error(text: str, overrides: Sequence[str]) -> str | None:
-    """Say what is wrong with an override of an item of a list, for which Hydra passes Python's own errors on."""
+    """Return the error message for an override of a list item, for which Hydra passes on Python's own errors."""
     word = re.search(r"invalid literal for int\(\) with base 10: '(.*)'|Index '(.*)' \(str\) is not an int", text)
     for override in overrides:
         key = _key(override)
@@ -174,7 +174,7 @@ def _unknown_key(key: str, text: str, overrides: Sequence[str]) -> str:
 
 
 def _layers_without(override: str, overrides: Sequence[str]) -> list[Any]:
-    """Return model.layers as it is without one override; nothing where there is no such list, or more is wrong."""
+    """Return model.layers without one override; an empty list if there is no such list or another error."""
     others = [other for other in overrides if other != override]
     if len(others) == len(overrides):
         return []
@@ -188,7 +188,7 @@ def _layers_without(override: str, overrides: Sequence[str]) -> list[Any]:
 
 
 def _unknown_setting(override: str, kind: str | None, setting: str | None, there: Any) -> str:
-    """Say what is wrong with the key of a layer, given what stands at its place: a name, or a name with settings.
+    """Return the error message for the key of a layer; ``there`` is the current item: a name, or a name with settings.
 
     Hydra merges a mapping into a mapping and replaces a name; so another kind of layer is named before it is set.
     """

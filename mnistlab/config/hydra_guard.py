@@ -1,4 +1,4 @@
-"""What stands between a YAML file of anyone's and Hydra, which would import and call whatever such a file names.
+"""Protection against untrusted YAML files: Hydra would import and call whatever they name.
 
 Two of Hydra's functions are wrapped: the one that every file is loaded by, and the one that composes.
 """

@@ -51,7 +51,7 @@ MENTIONED = {
     "trainer": {"validation": "data.validation"},
     "regularization": {"layers": "model.layers"},
 }
-EPOCHS = "trainer.epochs"  # the one key in which a run that goes on may differ
+EPOCHS = "trainer.epochs"  # the only key that may differ when a run is resumed
 
 USED_BY_SKLEARN = ("data", "model", "seed")  # a scikit-learn model has its own ways for all else
 
@@ -134,7 +134,7 @@ def prefixed(group: str) -> Iterator[None]:
 
 
 def reject_unknown_keys(cfg: DictConfig) -> None:
-    """Refuse keys that no schema knows: Hydra's ``+key=value`` adds them without a word."""
+    """Refuse keys that no schema knows: Hydra's ``+key=value`` adds them silently."""
     for key in cfg:
         name = str(key)
         known = list(Root.__dataclass_fields__)

@@ -1,4 +1,4 @@
-"""The config group ``tracking``: who hears of a run, and where."""
+"""The config group ``tracking``: where the metrics of a run are logged besides its directory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Tracking:
 
 @dataclass
 class NoTracking(Tracking):
-    """Nobody hears of the run; its directory has everything."""
+    """No tracking; the run directory has everything."""
 
 
 @dataclass
@@ -50,7 +50,7 @@ class MLflowTracking(Tracking):
     """An MLflow store.
 
     ``uri`` is a SQLite file, sqlite:///FILE, or the address of a server. ``experiment`` is the name in the store under
-    which runs stand together.
+    which groups the runs.
     A name and a password belong into MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, since the configuration of
     a run is written into its directory.
     """

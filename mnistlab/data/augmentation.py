@@ -65,7 +65,7 @@ class NoAugment(Augment):
 
 @dataclass
 class Warp(Augment):
-    """Augmentation by fields: a subclass says with `fields` how they are drawn.
+    """Augmentation by fields, which a subclass draws in `fields`.
 
     A table has as many fields as there are training images, at most 2,048 and 32 MB. Every field is given to the same
     number of images (to within one), and which images share one is drawn too.

@@ -44,7 +44,7 @@ class Split:
         return len(self.labels)
 
     def take(self, rows: np.ndarray | slice) -> Split:
-        """Return the part of these rows: a view for a slice, a copy otherwise."""
+        """Return the subset of these rows: a view for a slice, otherwise a copy."""
         return Split(self.images[rows], self.labels[rows])
 
 
@@ -172,7 +172,7 @@ def check_share(name: str, value: Any) -> None:
 
 
 def rows_of_share(name: str, value: Any, available: int, of: str) -> int:
-    """Return the number of rows that a fraction or a count stands for; at least one row must be left over."""
+    """Return the number of rows of a fraction or count; at least one row must remain."""
     count = value if isinstance(value, int) else int(value * available + 0.5)
     if value and not count:
         raise RequestError(f"less than one row of the {available:,} of {of}; ask for more", key=name, value=value)
@@ -214,7 +214,7 @@ def check_labels(labels: np.ndarray, classes: int, part: str, cure: str, key: st
 
 
 def names_of_classes(class_names: list[str] | None, classes: int) -> tuple[str, ...]:
-    """Return the given names if there is one a class, "0", "1", ... if none are given."""
+    """Return the class names, "0", "1", ... by default."""
     if classes > MOST_CLASSES:
         raise RequestError(f"at most {MOST_CLASSES:,} classes are accepted", key="classes", value=classes)
     if class_names is None:
@@ -222,7 +222,7 @@ def names_of_classes(class_names: list[str] | None, classes: int) -> tuple[str, 
     names = tuple(map(str, class_names))
     if len(names) != classes or len(set(names)) != classes:
         raise RequestError(
-            f"must be {classes} different names, one per class, not {len(set(names))} (classes={classes})",
+            f"must be {classes} different names, one per class; {len(set(names))} are given (classes={classes})",
             key="class_names",
             value=list(names),
         )

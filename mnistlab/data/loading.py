@@ -41,7 +41,7 @@ def load(source: Source, rng: np.random.Generator) -> Dataset:
     """Read ``source`` and cut it into training, validation and test sets.
 
     ``rng`` decides which rows ``limit`` keeps and which go to validation, and nothing else. Rows keep their order.
-    `RequestError` says what is wrong with the request or with a file.
+    `RequestError` names the faulty option or file.
     """
     pool = source.read()
     for what, part in (("training", pool.train), ("test", pool.test)):

@@ -8,7 +8,7 @@ from mnistlab.system.errors import RequestError, did_you_mean
 
 
 def expanded(value: str | Path) -> Path:
-    """Return the path with ~ expanded; an unknown user's ~name is taken as it is written."""
+    """Return the path with ~ expanded; an unknown user's ~name is left unchanged."""
     try:
         return Path(value).expanduser()
     except RuntimeError:

@@ -29,7 +29,7 @@ class Samples:
     def merged(self) -> Samples:
         """Return the distinct samples, each with the summed weight of its copies, in an order of their own.
 
-        The order comes from the samples alone: neither copies nor the order in which they were given change it.
+        The order comes from the samples alone: neither copies nor the input order change it.
         """
         first, group = self._groups()
         alike = self.weights is None and len(first) == len(self)
@@ -39,8 +39,8 @@ class Samples:
     def split(self, fraction: float, rng: np.random.Generator) -> tuple[Samples, Samples]:
         """Return a training and a validation set, the latter a share of the distinct samples, stratified by class.
 
-        Copies of a sample stay together, so that none is learnt from and judged by. Whether a sample counts twice or
-        stands there twice changes nothing.
+        Copies of a sample stay together, so that none is in both the training and the validation set.
+        A sample of weight two is equivalent to two samples.
         """
         first, group = self._groups()
         if len(first) < 2:

@@ -81,7 +81,7 @@ def evaluate(labels: np.ndarray, probabilities: np.ndarray, class_names: Sequenc
 
 
 def brief(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
-    """Return the few numbers that stand in a row of a comparison, as `evaluate` gives them."""
+    """Return the few metrics of a row of a comparison, as `evaluate` computes them."""
     y, p = _checked(labels, probabilities)
     correct = int((p.argmax(axis=1) == y).sum())
     low, high = wilson(correct, len(y))
@@ -251,7 +251,7 @@ def _checked(labels: np.ndarray, probabilities: np.ndarray, k: int | None = None
 
 
 def _distinct(class_names: Sequence[str]) -> list[str]:
-    """Return the names, told apart by class number where two are the same or one is that of an average."""
+    """Return unique names: the class number is added to a repeated name and to that of an average."""
     names: list[str] = []
     for c, name in enumerate(map(str, class_names)):
         names.append(f"{name} (class {c})" if name in (*names, *AVERAGES) else name)

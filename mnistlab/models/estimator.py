@@ -41,7 +41,7 @@ def _blas() -> Any:
 
 
 def _goes_by_epochs(estimator: NetworkClassifier) -> bool:
-    """Return whether an epoch can be trained without knowing what comes after it, or say why not."""
+    """Return True if a single epoch can be trained by itself, or raise an error."""
     for name, value, needed in (
         ("early_stopping", estimator.early_stopping, False),
         ("schedule", "constant" if estimator.schedule == Constant() else estimator.schedule, "constant"),

@@ -1,4 +1,4 @@
-"""What the parameters of `NetworkClassifier` stand for: checked numbers, and the engine's components."""
+"""The parameters of `NetworkClassifier`, checked and converted to the engine's components."""
 
 from __future__ import annotations
 

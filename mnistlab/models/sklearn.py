@@ -22,13 +22,13 @@ SECONDS = 3e-9  # of a support vector machine, times images^2 and features: seen
 class Probabilities(Enum):
     """Where the probabilities of a support vector machine come from."""
 
-    scores = "scores"  # softmax of the decision values: they rank, but say nothing of how often it is right
+    scores = "scores"  # softmax of the decision values: they rank, but are not calibrated
     calibrated = "calibrated"  # Platt's sigmoids, by five-fold cross-validation: five times the time
 
 
 @dataclass
 class SklearnModel:
-    """What every model of scikit-learn has: what stands in front of it.
+    """Options of every scikit-learn model: the preprocessing steps.
 
     ``standardize`` makes mean 0 and variance 1 of every pixel; ``pca`` keeps so many principal components, or, as a
     share, as many as explain it. Both are fitted on the training set only.
@@ -107,7 +107,7 @@ class Fitted:
             simplefilter("always")
             try:
                 self.pipeline.fit(x, dataset.train.labels)
-            except (ValueError, ArithmeticError) as error:  # what scikit-learn and LAPACK say of settings and numbers
+            except (ValueError, ArithmeticError) as error:  # of scikit-learn and LAPACK
                 raise RunError(f"{self.name} could not be fitted: {' '.join(str(error).split())}") from None
         self.converged = not any(issubclass(one.category, ConvergenceWarning) for one in warned)
         others = [one for one in warned if not issubclass(one.category, ConvergenceWarning)]
@@ -315,7 +315,7 @@ class GradientBoosting(SklearnModel):
             learning_rate=self.lr,
             max_leaf_nodes=self.leaves,
             random_state=seed,
-            early_stopping=False,  # all images are learnt from, and the iterations are those that were asked for
+            early_stopping=False,  # trained on all images, for the configured number of iterations
         )
 
 

@@ -1,4 +1,4 @@
-"""A claim of a paper against our runs: it holds, it does not hold, or the runs cannot tell, with the numbers.
+"""A claim of a paper tested on our runs: holds, does not hold, or not distinguishable, with the numbers.
 
 A claim of several pairs holds where every pair is found to differ as claimed, and does not hold where one is found to
 differ the other way. All p are Holm's, corrected for the pairs of the claim.

@@ -32,7 +32,7 @@ def run(row: Row, place: Path, budget: str, seeds: int | None, extra: Sequence[s
         directory = place / f"seed={seed}"
         if _metrics(directory):
             continue
-        if name == "explore" and directory.exists():  # cut short; a grid search goes on where it was
+        if name == "explore" and directory.exists():  # cut short; a grid search continues where it stopped
             shutil.rmtree(directory)
         words = [*asked, f"seed={seed}"]
         status = max(

@@ -93,7 +93,7 @@ def _of_rows(given: Mapping[str, Any], results: Mapping[str, Result]) -> Iterato
 
 def _ranking(rows: Sequence[Result], metrics: Sequence[str]) -> plots.Picture:
     ranked = sorted(comparable(rows), key=lambda result: -result.mean(metrics[0]).mean)
-    rows = [*ranked, *(result for result in rows if result not in ranked)]  # cut short: they say so, and have no rank
+    rows = [*ranked, *(result for result in rows if result not in ranked)]  # cut short: marked, without a rank
     series, share = [], "auc" not in metrics[0]  # areas are shown as they are
     for metric in metrics:
         runs = [[(100 if share else 1) * value for value in result.values(metric).values()] for result in rows]

@@ -82,5 +82,5 @@ def _table(table: tables.Table) -> str:
 
 
 def safe(text: str) -> str:
-    """Return text that Markdown shows as it is: no tags, no line that ends a table."""
+    """Return text escaped for Markdown: no tags, no line breaks."""
     return " ".join(text.replace("&", "&amp;").replace("<", "&lt;").split())

@@ -1,4 +1,4 @@
-"""What the runs of a row came to, and whether the paper's figure is one that they might have given."""
+"""The results of a row's runs, and whether the paper's figure lies in their prediction interval."""
 
 from __future__ import annotations
 

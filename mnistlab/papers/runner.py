@@ -81,7 +81,7 @@ def run(row: Row, place: Path, asked: Sequence[str], quiet: bool) -> int:
 
 
 def started(place: Path) -> bool:
-    """Return whether a sweep lies there."""
+    """Return whether the directory holds a sweep."""
     return (place / paths.SWEEP).exists()
 
 
@@ -92,7 +92,7 @@ def asked_epochs(row: Row) -> int | None:
 
 
 def asked(row: Row, group: str, key: str) -> Any:
-    """Return what the row's experiment, or one that it is based on, says of a key; None where none does."""
+    """Return what the row's experiment, or one that it is based on, sets for a key; None where none does."""
     names, seen = [row.id] if row.kind == "train" else [], set()
     while names:
         name = names.pop(0)

@@ -17,9 +17,9 @@ LAST = 10  # epochs at the end of a curve
 def of_models(right: np.ndarray, rng: np.random.Generator, halvings: int = HALVINGS) -> float:
     """Return by how much the best of several models looks better on the images it was chosen on than on others.
 
-    ``right`` (models, images) says which images each model has right. The images are cut into random halves; the model
-    that is best on one half is measured on both, and the difference averaged over the halvings. Both halves are drawn
-    alike, so that it is the choice alone that makes it.
+    ``right`` (models, images) is True where a model classifies an image correctly. The images are cut into random
+    halves; the model that is best on one half is measured on both, and the difference averaged over the halvings.
+    Both halves have the same distribution, so that the difference is due to the choice alone.
     """
     n = right.shape[1]
     gains = np.empty(halvings)

@@ -65,7 +65,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Claim:
-    """What a paper says of its rows. ``settings`` are those of its form, as conf/papers.yaml explains them."""
+    """A claim of a paper about its rows. ``settings`` are those of its form, as conf/papers.yaml explains them."""
 
     paper: str
     text: str

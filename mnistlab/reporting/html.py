@@ -43,7 +43,7 @@ class Section:
 
 
 def write(path: Path, template: str, **content: Any) -> None:
-    """Write a page from its template and what it says; every text is escaped."""
+    """Write a page from its template and content; every text is escaped."""
     page = _environment().get_template(template).render(content)
     files.write(path, page.encode("utf-8", errors="replace"))
 

@@ -64,7 +64,7 @@ def environment(seed: int, threads: int, data: dict[str, Any], command: list[str
 
 
 def resumed(path: Path, now: dict[str, Any]) -> dict[str, Any]:
-    """Return environment.json of a run that goes on: as it was, and for each resumption when, and what differs."""
+    """Return environment.json of a resumed run: the original, and the time and differences of each resumption."""
     was = read_json_or_empty(path)
     if not was:
         return now

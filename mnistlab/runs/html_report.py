@@ -53,7 +53,7 @@ SECTIONS = {  # anchor, heading, and the pictures whose names begin so, in this 
 
 @dataclass(frozen=True)
 class Standing:
-    """How a run stands among the others of its sweep, once that is over."""
+    """The rank of a run in its sweep, once that is completed."""
 
     place: str  # "2nd of 6 settings by validation.accuracy"
     against: str  # the verdict on the pair of this and the best other setting
@@ -116,7 +116,7 @@ def _content(run: Path, record: Record, environment: Mapping[str, Any]) -> dict[
 
 
 def settings_of(record: Record) -> dict[str, Any]:
-    """Return the settings that decide the numbers; a failed run has no metrics that would say what learned."""
+    """Return the settings that affect the results, also of a failed run, which has no metrics."""
     known = replace(record, metrics={**record.metrics, "learner": _learner(record)})
     return {key: value for key, value in record.settings.items() if known.uses(key) or key == "experiment"}
 

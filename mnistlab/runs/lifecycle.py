@@ -1,4 +1,4 @@
-"""The life of one run in its directory: begun, recorded whatever ends it, and forgotten where nothing happened."""
+"""The life cycle of a run directory: created, its status recorded, and removed if nothing happened."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def _message(error: BaseException, run: Path) -> str:
 
 
 def _forget(run: Path) -> bool:
-    """Remove a directory that was made for this run and in which nothing has happened, and then empty folders above."""
+    """Remove the run directory if it is empty, and then empty parent directories."""
     nothing = {paths.HYDRA, paths.STATUS, paths.LOG}
     if not directories.is_ours(run) or not {path.name for path in run.iterdir()} <= nothing:
         return False

@@ -46,9 +46,9 @@ Predict = Callable[[np.ndarray], np.ndarray]  # images (n, height, width) -> pro
 class RunContext:
     """Where and as what an experiment is carried out.
 
-    ``cores`` is the share of a job of a sweep, which then says nothing on the terminal; a single run has them all.
-    ``watch`` hears every epoch of a trial of a search, and may raise `Pruned`; a trial never sees the test set.
-    ``resumes``: the directory holds an earlier attempt, which is gone on with. ``threads`` are those of a run that is
+    ``cores`` is the share of a job of a sweep, which prints nothing on the terminal; a single run has all cores.
+    ``watch`` is called after every epoch of a trial, and may raise `Pruned`; a trial never uses the test set.
+    ``resumes``: the directory holds an earlier attempt, which is resumed. ``threads`` are those of a run that is
     repeated.
     """
 
@@ -109,7 +109,7 @@ def run(experiment: schema.Experiment, deciding: dict[str, Any], context: RunCon
 
 
 def interrupted(status: Status, how: str, run: Path) -> str:
-    """Record that a run was interrupted, and return the message that says how to go on."""
+    """Record the interruption of a run, and return the message with the command that resumes it."""
     LOG.debug("%s", how)
     status.write_quietly("interrupted", how)
     return f"{how}; `mnistlab resume {files.shown(run)}` goes on"
@@ -152,7 +152,7 @@ def _write_environment(prepared: Prepared, context: RunContext, status: Status) 
 def _learn(
     prepared: Prepared, context: RunContext, listener: dispatcher.TrackingDispatcher
 ) -> tuple[Mapping[str, Any], Predict]:
-    """Fit the model, or train the network; return what metrics.json says of it, and what predicts."""
+    """Fit the model or train the network; return its entries of metrics.json, and its ``predict``."""
     experiment, dataset, network = prepared.experiment, prepared.dataset, prepared.network
     if network is None:
         fitted = _fit(experiment, dataset, prepared.origin.threads)
@@ -211,7 +211,7 @@ def _write_inside(
 
 
 def _facts(experiment: schema.Experiment, context: RunContext) -> base.Facts:
-    """Return what a tracker is told of a run before it trains."""
+    """Return the facts of a run that a tracker logs before training."""
     run = context.directory.absolute()
     settings = {**record.read(run).settings, "seed": experiment.seed}
     if isinstance(experiment.model, SklearnModel):

@@ -106,7 +106,7 @@ def read(directory: Path, planned: Mapping[str, Any] | None = None) -> Record:
 
 
 def as_json(record: Record, place: Path) -> dict[str, Any]:
-    """Return what ``--json`` says of a run, also as a job of a sweep; ``place`` is its directory as a user names it."""
+    """Return the ``--json`` result of a run, also as a job of a sweep; ``place`` is the path of its directory."""
     state = record.state
     return {
         "directory": place,

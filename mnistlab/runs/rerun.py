@@ -38,7 +38,7 @@ class Repetition:
     environment: Mapping[str, Any]
 
     def as_json(self) -> dict[str, Any]:
-        """Return what ``--json`` says."""
+        """Return the ``--json`` result."""
         return {
             "run": self.run,
             "directory": self.directory,
@@ -48,7 +48,7 @@ class Repetition:
         }
 
     def verdict(self) -> list[str]:
-        """Return the lines that say whether the same came out, and if not, which metrics and what else differ."""
+        """Return the lines of the comparison: identical, or the metrics and environment entries that differ."""
         differing = [
             f"  {key}: {as_text(one)} -> {as_text(other)}"
             for key, (one, other) in environment.differences(self.environment_before, self.environment).items()

@@ -1,4 +1,4 @@
-"""The configuration of a run as it was saved, made again what Hydra had composed: every part with its schema.
+"""The saved configuration of a run, restored with its schemas to what Hydra had composed.
 
 The file may come from anyone: names are looked up among the schemas that are registered, nothing in it is resolved.
 """
@@ -23,11 +23,11 @@ PLAIN = ("regularization", "trainer", "report")
 
 
 def read(directory: Path) -> DictConfig:
-    """Return the configuration of the run in a directory; whatever is wrong with it is a `RequestError`."""
+    """Return the configuration of the run in a directory; raises `RequestError` if it is invalid."""
     path = directory / paths.CONFIG
     shown = files.shown(path)
     content = _load(path, shown)
-    names = {"tracking": "none", **_schema_names(directory)}  # a run made before there was a choice
+    names = {"tracking": "none", **_schema_names(directory)}  # a run of a version without this option
     made = OmegaConf.structured(config.Root)
     made.tracking = OmegaConf.structured(NoTracking)
     for key, value in content.items():
@@ -71,7 +71,7 @@ def _load(path: Path, shown: Path) -> dict[str, Any]:
 
 
 def _schema_names(directory: Path) -> dict[str, str]:
-    """Return the schema of each group by what environment.json says, or else by the options that were chosen."""
+    """Return the schema of each group from environment.json, or else from the chosen options."""
     said = read_json_or_empty(directory / paths.ENVIRONMENT).get("schemas")
     if isinstance(said, dict):
         return {str(group): name for group, name in said.items() if isinstance(name, str)}

@@ -1,4 +1,4 @@
-"""A run as it lies on disk: its network, and what its files say of its data. Nothing is ever written into it."""
+"""A saved run: its network, and its data according to its files. Nothing is ever written into it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PATH_KEYS = ("path", "test_path", "root", "train_images", "train_labels", "test_
 
 @dataclass(frozen=True)
 class SavedRun:
-    """The model of one run. What its other files do not say, a model copied alone for instance, is None."""
+    """The model of one run. Fields that its files do not provide (a copied model file alone) are None."""
 
     given: str  # as the user named it
     directory: Path
@@ -68,7 +68,7 @@ class OwnData:
     option: str  # of the group `data`
     settings: dict[str, Any]
     seed: int
-    where: str  # the file that says so
+    where: str  # the file of that entry
 
     def source(self, **changes: Any) -> Source:
         """Return the source, checked; ``changes`` are settings that differ."""

@@ -69,9 +69,9 @@ class Status:
 
 @dataclass(frozen=True)
 class State:
-    """What the directory of a run says of how far it is; ``pending`` where nothing has begun.
+    """The state of a run directory; ``pending`` if nothing has started.
 
-    ``killed`` is a run that says it is running, but whose process has gone without a word.
+    ``killed`` is a run recorded as running whose process no longer exists.
     """
 
     state: str
@@ -83,7 +83,7 @@ class State:
 
     @property
     def is_over(self) -> bool:
-        """Return whether nothing more is to be expected of it as it is."""
+        """Return whether the run has ended."""
         return self.state not in ("pending", "running")
 
 

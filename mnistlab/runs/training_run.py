@@ -1,4 +1,4 @@
-"""A network trained in its run directory: what is said and written meanwhile, and how it goes on after an end."""
+"""Training in a run directory: progress, checkpoints, and resuming."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def _cured() -> Iterator[None]:
 
 
 def learned(network: Network, history: History) -> dict[str, Any]:
-    """Return what metrics.json says of a training."""
+    """Return the entries of metrics.json of a training."""
     return {
         "parameters": int(network.theta.size),
         "epochs": len(history.epochs),
@@ -142,7 +142,7 @@ class _Keeper:
             self.save()
 
     def interrupted(self) -> str:
-        """Write the last state and return what to say of it; a state that was cut in two is left to the file before."""
+        """Write the last state and return the message; a half-done step keeps the previous checkpoint."""
         epoch, step, steps = self.training.epoch, self.training.step, self.training.steps
         try:
             if self.training.whole:

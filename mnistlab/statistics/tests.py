@@ -28,7 +28,7 @@ class Difference:
     """
 
     test: str  # sign-flip, Welch, McNemar
-    n: int  # pairs, or runs of the smaller group, or images that the two models told apart
+    n: int  # pairs, or runs of the smaller group, or discordant images
     value: float
     half: float
     p: float

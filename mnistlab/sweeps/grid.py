@@ -185,7 +185,7 @@ def _job(number: int, point: Sequence[str], made: DictConfig, sweep: Path, varyi
 
 
 def _setting(cfg: DictConfig, choices: Mapping[str, Any], key: str, given: str | None) -> Any:
-    """Return what a configuration says under a key: the option chosen in a group, or the value."""
+    """Return the value of a key in a configuration, or the chosen option of a group."""
     if key in choices:
         return choices[key]
     if given is not None and OmegaConf.is_dict(OmegaConf.select(cfg, key)):

@@ -69,7 +69,7 @@ def write(
 
 
 def write_all(manifest: Manifest, records: Sequence[Record], comparison: Comparison | None) -> None:
-    """Write the pages of the completed jobs again, now that it is known how each stands, then that of the sweep."""
+    """Rewrite the pages of the completed jobs with their rank, then write that of the sweep."""
     for entry, record in zip(manifest.entries, records, strict=True):
         if comparison and record.state.state == "completed":
             html_report.write_quietly(record.directory, standing(entry, record, comparison))
@@ -77,7 +77,7 @@ def write_all(manifest: Manifest, records: Sequence[Record], comparison: Compari
 
 
 def standing_of(run: Path) -> Standing | None:
-    """Return how a run stands in the sweep that it lies in, if it lies in one of which any job is completed."""
+    """Return the rank of a run in its sweep, or None if it is in none or not completed."""
     run = run.absolute()
     for above in list(run.parents)[:4]:
         if (above / paths.SWEEP).is_file():

@@ -1,4 +1,4 @@
-"""One job of a sweep, and what a worker does with it. A job is composed once, and every launcher is given the same."""
+"""One job of a sweep, and what a worker does with it. A job is composed once, and all launchers run the same."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def in_worker(job: Job, cores: int, watch: Callable[[History], None] | None = No
 def can_resume(job: Job) -> bool:
     """Return whether an earlier attempt at this job has left a checkpoint from which it goes on.
 
-    The attempt is one at this very job, or one of another number of epochs, of which fewer were trained than now asked.
+    The attempt must have the same configuration, or differ in the number of epochs only and have trained fewer.
     """
     from mnistlab.training import checkpoint
 

@@ -1,6 +1,6 @@
 """sweep.json: which jobs a sweep has and where they lie. It is written before the first job starts, and then only read.
 
-How far a job is stands in its own directory, written by the job itself, so that nothing can disagree with it.
+The status of a job is in its own directory, written by the job itself, so that nothing can contradict it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The jobs of a sweep, and the overrides that made them."""
+    """The jobs of a sweep, and the overrides that define them."""
 
     directory: Path
     overrides: tuple[str, ...]
@@ -71,7 +71,7 @@ class Manifest:
 
 
 def read(directory: Path) -> Manifest:
-    """Return the manifest of a sweep; what is missing, damaged or leads elsewhere is a `RequestError`."""
+    """Return the manifest of a sweep; raises `RequestError` if it is missing, damaged or leads elsewhere."""
     path = directory / paths.SWEEP
     try:
         content = read_json(path)

@@ -31,7 +31,7 @@ DAMAGE = (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, 
 
 
 def kind_of(text: str) -> str:
-    """Return run or sweep: what lies in a directory, if its pages can be drawn again."""
+    """Return run or sweep: which of the two a directory is, if its pages can be redrawn."""
     path = Path(text)
     if not path.is_dir():
         others = path.parent.iterdir() if path.parent.is_dir() and not path.exists() else ()
@@ -74,7 +74,7 @@ def redraw_sweep(directory: Path) -> None:
 
 
 def _saved_choice(run: Path) -> Plots:
-    """Return the pictures that the run asked for; what its configuration does not say is the default."""
+    """Return the plots that the run configured, or the default."""
     try:
         return Plots[safe_yaml.load(run / paths.CONFIG)["report"]["plots"]]
     except (ValueError, KeyError, TypeError):

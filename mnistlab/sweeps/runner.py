@@ -97,7 +97,7 @@ def check_launcher(planned: Plan) -> None:
 
 
 class Sweep:
-    """The jobs of a sweep while they are run: what is known of each, and the lines and tables that say so."""
+    """The jobs of a running sweep: their records, log lines and tables."""
 
     def __init__(self, known: Manifest, planned: Plan, command: str, quiet: bool, place: Path) -> None:
         self.manifest, self.planned = known, planned
@@ -141,7 +141,7 @@ class Sweep:
                 self._watch(jobs, fail_fast)
             finally:
                 self._close_bar()
-                summary.write_table(self.manifest, self.records)  # at once: whatever comes now, this is there
+                summary.write_table(self.manifest, self.records)  # first, so that it exists whatever happens next
             return self._conclude()
         except KeyboardInterrupt:
             console.start(self.verbosity)

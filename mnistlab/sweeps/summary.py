@@ -33,7 +33,7 @@ WHOLE = ("parameters", "epochs", "kept_epoch")
 
 
 def write_table(manifest: Manifest, records: Sequence[Record]) -> None:
-    """Write summary.csv: what varied, how far each job is, its metrics and seconds, why it failed, where it lies."""
+    """Write summary.csv: the settings that vary, and the state, metrics, seconds, error and directory of each job."""
     varied = keys(manifest)
     header = ["job", *varied, "state", *COLUMNS, "train_seconds", "seconds", "error", "directory"]
     rows = [

@@ -1,4 +1,4 @@
-"""What a run says: to the terminal, and everything to train.log."""
+"""Logging: to the terminal, and in full to train.log."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ logging.addLevelName(HINT, "HINT")
 class _Lines(logging.Handler):
     """Lines: results and progress on stdout, warnings and errors on stderr.
 
-    What looks otherwise on a terminal has ``on_screen``, which is told the terminal's width; the log file never does.
+    A record that looks different on a terminal has ``on_screen``, which gets the terminal's width.
     """
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -38,7 +38,7 @@ class _Lines(logging.Handler):
             text = wrapped(text, width_of(to))
         try:
             print(f"{prefix}{text}", file=to, flush=True)
-        except BrokenPipeError:  # the reader, `head` perhaps, has seen enough; the run goes on, and so does its log
+        except BrokenPipeError:  # the reader, for example `head`, has closed the pipe; the run and its log continue
             LOG.removeHandler(self)
             os.dup2(os.open(os.devnull, os.O_WRONLY), to.fileno())
 
@@ -71,7 +71,7 @@ def is_screen(stream: TextIO) -> bool:
 
 
 def width_of(stream: TextIO) -> int:
-    """Return the columns of a terminal, 80 where it does not say."""
+    """Return the width of a terminal, 80 if unknown."""
     try:
         return os.get_terminal_size(stream.fileno()).columns or 80
     except (OSError, ValueError):
@@ -86,7 +86,7 @@ def wrapped(text: str, width: int) -> str:
 
 
 def best(text: str) -> str:
-    """Return the text in green, or as it is where the user wants no colours (NO_COLOR, see no-color.org)."""
+    """Return the text in green, or unchanged where the user wants no colours (NO_COLOR, see no-color.org)."""
     return text if os.environ.get("NO_COLOR") else f"\x1b[32m{text}\x1b[0m"
 
 

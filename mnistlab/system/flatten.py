@@ -1,4 +1,4 @@
-"""What a configuration says, key by key, and in which keys several of them differ."""
+"""Configurations flattened to keys and values, and the keys in which several of them differ."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def look_up(settings: Mapping[str, Any], key: str) -> Any:
 
 
 def varying(settings: Sequence[Mapping[str, Any]], overridden: Sequence[str] = ()) -> list[str]:
-    """Return the keys in which settings differ, the fewest that tell them apart.
+    """Return the smallest set of keys that distinguishes the settings.
 
     First the keys that were overridden on the command line to different values, then the options chosen in groups,
     then single values, and of the last two only those that say more than the keys before them: with

@@ -1,8 +1,8 @@
 """Reading files that were written here: one reader for each kind, and one policy for all of them.
 
-Since it was written, a file may have been damaged, or put there by anyone. Links are followed. What is no file (a pipe
-would be waited for, a device need not end) and what is larger than anything written here is refused before a byte of
-it is read. Text is UTF-8. Whatever is wrong is an `UnreadableError`; the caller adds what to do about it.
+Since it was written, a file may have been damaged, or put there by anyone. Links are followed. What is not a file (a
+pipe would be waited for, a device need not end) and what is larger than anything written here is refused before a byte
+of it is read. Text is UTF-8. Whatever is wrong is an `UnreadableError`; the caller adds what to do about it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class TooLargeError(ValueError):
 
 
 class UnreadableError(ValueError):
-    """A saved file cannot be read; ``cause`` says why, in the words of whoever found out."""
+    """A saved file cannot be read; ``cause`` is the original error."""
 
     def __init__(self, path: Path, cause: Exception) -> None:
         super().__init__(path, cause)  # both, so that it can be pickled
@@ -67,7 +67,7 @@ class UnreadableError(ValueError):
 
 @contextmanager
 def reading(path: Path, most: int) -> Iterator[None]:
-    """Refuse what is no file or has more than ``most`` bytes; turn all that is raised inside into `UnreadableError`."""
+    """Refuse what is not a file or has more than ``most`` bytes; turn errors raised inside into `UnreadableError`."""
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):  # opening a directory fails by itself
@@ -77,7 +77,7 @@ def reading(path: Path, most: int) -> Iterator[None]:
         yield
     except UnreadableError:
         raise
-    except Exception as error:  # parsers of damaged files raise whatever they stumble over
+    except Exception as error:  # parsers of damaged files raise all kinds of errors
         raise UnreadableError(path, error) from None
 
 
@@ -85,7 +85,7 @@ def read_bytes(path: Path, most: int = MOST_TABLE) -> bytes:
     """Return the bytes of a file."""
     with reading(path, most), path.open("rb") as file:
         content = file.read(most + 1)
-        if len(content) > most:  # it has grown, or the file system does not say how large it is
+        if len(content) > most:  # it has grown, or the file system does not report its size
             raise TooLargeError(path.name, len(content))
         return content
 

@@ -29,7 +29,7 @@ def as_bytes(arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> byte
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Return what the header says, and the arrays, of a file written here."""
+    """Return the header and the arrays of a file written by mnistlab."""
     from safetensors import safe_open
 
     try:

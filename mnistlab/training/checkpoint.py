@@ -1,4 +1,4 @@
-"""A training in one file, from which it goes on bit by bit: written between two steps, checked when it is read.
+"""A checkpoint: the training state in one file, written between two steps and checked when it is read.
 
 The file holds the latest state and the best weights together, so that they always belong together. The
 header has the architecture, the configuration, and plain values; the arrays are
@@ -42,7 +42,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a file says, its format and origin checked, the state not yet."""
+    """The content of a file: format and origin are checked, the state is not yet."""
 
     path: Path
     origin: Origin
@@ -66,7 +66,7 @@ def save(path: Path, training: TrainingLoop, origin: Origin) -> None:
 
 
 def load(path: Path) -> Checkpoint:
-    """Return what a checkpoint says; whatever is wrong with the file is a `RequestError`."""
+    """Return the content of a checkpoint; raise `RequestError` if the file is invalid."""
     shown = files.shown(path)
     about, arrays = tensors.read(path)
     if about.get("format") != FORMAT:

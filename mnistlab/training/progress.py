@@ -1,4 +1,4 @@
-"""Training as it is seen: a plain line an epoch, or on a terminal a table, and below it a bar with the curve so far."""
+"""Progress of training: a line per epoch, or on a terminal a table with a progress bar and the curve so far."""
 
 from __future__ import annotations
 

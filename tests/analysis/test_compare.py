@@ -256,7 +256,7 @@ def test_without_a_validation_part_the_test_part_is_compared_with_a_warning():
     assert found.metric == "test.accuracy"
     assert found.means[0]["validation.accuracy"].n == 0
     assert found.warnings == (
-        "the order is that of test.accuracy: whoever takes the first of it has chosen on the test set; choose by "
+        "the table is ordered by test.accuracy: taking its first row is selection on the test set; select by "
         "validation.accuracy, and report the test accuracy of the selected settings",
     )
 

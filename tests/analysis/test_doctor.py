@@ -178,7 +178,7 @@ def test_a_failed_run_is_examined_by_its_history(command: Command) -> None:
     assert result.status == 0
     assert result.out.splitlines()[:5] == [
         "serious: diverged",
-        "  training diverged after 1 whole epochs: the loss is no longer finite at step 9 (epoch 2): layer 2 dense",
+        "  training diverged after 1 complete epochs: the loss is no longer finite at step 9 (epoch 2): layer 2 dense",
         "  why  each step overshot by more than the one before, until numbers overflowed",
         "  try  optimizer.lr=0.05",
         "  or   trainer.clip_norm=1",
@@ -193,7 +193,7 @@ def test_a_model_alone_says_what_could_not_be_seen(command: Command, train: Call
     result = command("doctor", "alone/model.safetensors")
     assert result.status == 0
     assert "No problems found (no images examined)" in result.out
-    assert "not seen: its history: there is no history.csv with an epoch in it" in result.out
+    assert "not seen: its history: no history.csv with an epoch" in result.out
     assert "not seen: what its units do, since its training images are not there" in result.out
 
 
@@ -205,7 +205,7 @@ def test_a_model_alone_says_what_could_not_be_seen(command: Command, train: Call
         (["empty"], "empty: not a run directory (no model.safetensors)"),
         (["a", "b"], "b: one run is examined at a time; a run directory was expected"),
         (["empty", "--jsn"], "--jsn: unknown option (did you mean --json?)"),
-        (["sick"], "sick/history.csv: it is no table of mnistlab's"),
+        (["sick"], "sick/history.csv: not a table written by mnistlab"),
         (["trees"], "trees: this is a scikit-learn model; it has no history and no weights to examine"),
     ],
 )

@@ -145,7 +145,7 @@ OPTIONS = {
     "many classes": ({"classes": 10**9}, "classes=1000000000: at most 10,000 classes are accepted"),
     "no such user": ({"path": "~nobody-of-this-name/a.csv"}, "there is no such file"),
     "a long name": ({"path": "a" * 5000}, "cannot be read (File name too long)"),
-    "names": ({"class_names": ["a", "b"]}, "must be 10 different names, one per class, not 2"),
+    "names": ({"class_names": ["a", "b"]}, "must be 10 different names, one per class; 2 are given"),
     "shape": ({"shape": [28]}, "shape=[28]: must be two positive whole numbers"),
     "side": ({"shape": [3, 0]}, "shape=[3, 0]: must be two positive whole numbers"),
     "test": ({"test": 1.5}, "test=1.5: a fraction must be at least 0 and below 1"),

@@ -249,7 +249,7 @@ CASES = {
     "scree, nothing": (lambda: plots.scree(np.zeros(0)), ["no components"]),
     "cumulative": (
         lambda: plots.cumulative(np.cumsum(shares(64)), {0.8: 3, 0.9: 4}),
-        ["of 64 components together: 80 % by 3, 90 % by 4."],
+        ["of 64 components: 80 % by 3, 90 % by 4."],
     ),
     "cumulative, one component": (lambda: plots.cumulative(np.ones(1), {0.8: 1}), ["80 % by 1"]),
     "cumulative, nothing": (lambda: plots.cumulative(np.zeros(0), {}), ["no components"]),
@@ -306,7 +306,7 @@ CASES = {
         ["train: 1,081 images"],
     ),
     "class distribution, empty part": (lambda: plots.class_distribution({"validation": [0, 0]}, ["a", "b"]), ["0 im"]),
-    "class distribution, nothing": (lambda: plots.class_distribution({}, ["a"]), ["no parts"]),
+    "class distribution, nothing": (lambda: plots.class_distribution({}, ["a"]), ["no sets"]),
     "samples": (lambda: plots.samples(images(99), np.arange(99) % 10, names(10), per_class=4), ["up to 4 per class"]),
     "samples, a class without images": (lambda: plots.samples(images(3, 8, 8), np.zeros(3), ["a", "b"]), ["a 3, b 0"]),
     "samples, 47 classes": (lambda: plots.samples(images(94), np.arange(94) % 47, names(47)), ["up to 5 per class"]),
@@ -324,7 +324,7 @@ CASES = {
         lambda: plots.activations({"tanh": activation(), "$x$": activation()}),
         ["tanh: f from -0.9993 to 0.9993, f' from 0.001341 to 1"],
     ),
-    "activations, nothing": (lambda: plots.activations({}), ["No activation"]),
+    "activations, nothing": (lambda: plots.activations({}), ["no activation functions"]),
     "search history": (
         lambda: plots.search_history(
             [(0, 0.5, "completed"), (1, 0.9, "completed"), (2, 0.3, "pruned")], "validation.accuracy", True
@@ -340,7 +340,7 @@ CASES = {
         lambda: plots.importance({"optimizer.lr": 0.9, "$x$": 0.1}, "validation.accuracy"),
         ["optimizer.lr 0.90, $x$ 0.10"],
     ),
-    "importance, nothing": (lambda: plots.importance({}, "x"), ["Nothing can be said"]),
+    "importance, nothing": (lambda: plots.importance({}, "x"), ["too few completed trials"]),
 }
 
 

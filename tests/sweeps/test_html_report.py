@@ -71,7 +71,7 @@ def test_it_begins_with_the_best_setting_and_the_verdict_on_the_next(tmp_path: P
         in made.text
     )
     assert "The best: init=kaiming; test.accuracy 96.10 +/- 0.09 %." in made.text
-    assert "Against the next best, init=random: kaiming beats random by 0.15 +/- 0.03 points" in made.text
+    assert "Compared with the next best, init=random: kaiming beats random by 0.15 +/- 0.03 points" in made.text
     assert made.text.count("kaiming beats random") == 2  # and once among the verdicts
 
 
@@ -80,19 +80,20 @@ def test_a_network_that_wins_is_held_against_the_best_of_scikit_learn(tmp_path: 
     accuracies = [base + seed / 1000 for base in (0.9, 0.8, 0.7, 0.6) for seed in range(6)]
     made = written(sweep(tmp_path / "s", seeds("model", names), accuracies))
     assert (
-        "Against the next best, model=mlp_2hidden: lenet5 and mlp_2hidden are not distinguishable with 6 seeds: 10.00"
-        in made.text
+        "Compared with the next best, model=mlp_2hidden: "
+        "lenet5 and mlp_2hidden are not distinguishable with 6 seeds: 10.00" in made.text
     )
     assert (
-        "Against the best model of scikit-learn, model=svm_rbf: lenet5 and svm_rbf are not distinguishable" in made.text
+        "Compared with the best scikit-learn model, model=svm_rbf: lenet5 and svm_rbf are not distinguishable"
+        in made.text
     )
 
 
 def test_where_the_next_best_is_scikit_learns_it_is_said_once(tmp_path: Path) -> None:
     accuracies = [base + seed / 1000 for base in (0.9, 0.8) for seed in range(6)]
     made = written(sweep(tmp_path / "s", seeds("model", ["lenet5", "svm_rbf"]), accuracies))
-    assert "Against the next best, model=svm_rbf" in made.text
-    assert "Against the best model of scikit-learn" not in made.text
+    assert "Compared with the next best, model=svm_rbf" in made.text
+    assert "Compared with the best scikit-learn model" not in made.text
 
 
 def test_the_picture_of_the_question_comes_first(tmp_path: Path) -> None:
@@ -112,7 +113,7 @@ def test_failed_and_waiting_jobs_are_said_at_once_with_their_reasons(tmp_path: P
         if path.is_file():
             path.unlink()
     made = written(manifest)
-    assert "1 of 3 jobs went wrong; 1 not finished." in made.text
+    assert "1 of 3 jobs failed; 1 not finished." in made.text
     assert "job 1, optimizer.lr=0.2: failed: no <room> at all" in made.text
     assert [link for link in made.links if not link.startswith("#")] == []  # no job has a page yet
     for place in ("0", "1"):
@@ -123,7 +124,7 @@ def test_failed_and_waiting_jobs_are_said_at_once_with_their_reasons(tmp_path: P
 def test_many_settings_have_no_verdicts_and_still_an_answer(tmp_path: Path) -> None:
     settings = [{"optimizer.lr": lr / 100} for lr in range(1, 23)]  # 231 pairs
     made = written(sweep(tmp_path / "s", settings, [0.5 + i / 100 for i in range(22)]))
-    assert "Against the next best, optimizer.lr=0.21: no verdict; see the table." in made.text
+    assert "Compared with the next best, optimizer.lr=0.21: no test; see the table." in made.text
     assert "22 groups are too many to test every pair" in made.text
 
 
@@ -161,7 +162,7 @@ def test_one_run_a_setting_has_no_interval_to_explain(tmp_path: Path) -> None:
 def test_what_all_jobs_have_in_common_is_shown_against_the_defaults(tmp_path: Path) -> None:
     trainer = {"epochs": 3, "batch_size": 64}
     made = written(sweep(tmp_path / "s", seeds("init", ["random", "kaiming"], 1), [0.7, 0.8], trainer=trainer))
-    shown = made.text[made.text.index("What all jobs have in common") :]
+    shown = made.text[made.text.index("Settings of all jobs that differ from the defaults") :]
     assert "trainer.epochs 3 10" in shown
     assert "trainer.batch_size" not in shown
     assert "optimizer." not in shown  # of the same option, at its default
@@ -179,4 +180,4 @@ def test_the_defaults_of_what_varies_are_not_what_jobs_have_in_common(tmp_path: 
 def test_a_single_group_of_seeds_is_one_answer(tmp_path: Path) -> None:
     made = written(sweep(tmp_path / "s", [{"seed": seed} for seed in range(6)], KAIMING))
     assert "Sweep over 6 seeds 97.10 % validation.accuracy" in made.text
-    assert "All jobs differ by nothing but their seeds; test.accuracy 96.10 +/- 0.09 %." in made.text
+    assert "All jobs differ only in their seeds; test.accuracy 96.10 +/- 0.09 %." in made.text

@@ -1,6 +1,6 @@
 """What is found in a chart, each with its number, why it matters, and the override to try.
 
-Thresholds with a source are marked; the others were set so that runs made ill are found and the default runs of every
+Thresholds with a source are marked; the others were set so that broken runs are detected and the default runs of every
 network of conf/model are not (tests/test_doctor.py).
 """
 
@@ -36,7 +36,7 @@ ORDER = ("serious", "warning", "note")
 
 @dataclass(frozen=True)
 class Finding:
-    """``what`` is odd, with its number; ``why`` that matters; ``try_`` holds overrides of `mnistlab train`."""
+    """``what`` is the problem with its number, ``why`` its cause; ``try_`` holds overrides of `mnistlab train`."""
 
     severity: str
     sign: str
@@ -47,7 +47,7 @@ class Finding:
 
 
 def examine(chart: RunSnapshot) -> list[Finding]:
-    """Return everything that is odd, the serious first."""
+    """Return the problems that were detected, the serious ones first."""
     found: list[Finding] = []
     for look in (_diverged, _rate, _fit, _gradients, _classes):
         found += look(chart)

@@ -1,4 +1,4 @@
-"""What a run left that a doctor reads: any part of it may be missing, and is then said to be."""
+"""The files of a run that the diagnostics read; missing ones are listed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Row = dict[str, float]
 
 @dataclass(frozen=True)
 class RunSnapshot:
-    """``history`` has a row an epoch, ``norms`` a row a layer of the last epoch; ``unseen`` says what is not there."""
+    """``history`` has a row an epoch, ``norms`` a row a layer of the last epoch; ``unseen`` lists what is missing."""
 
     state: str
     error: str

@@ -1,4 +1,4 @@
-"""What `mnistlab explore` is asked for: the data, how many points a picture shows, and where the results go."""
+"""The common options of `mnistlab explore`: the data, the number of points in a plot, and the output directory."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Request:
     def experiment(self, *more: str) -> Experiment:
         """Return the experiment of the overrides.
 
-        Unless they say otherwise nothing is held out for validation, and a network is trained for 100 epochs: so few
+        By default nothing is held out for validation, and a network is trained for 100 epochs: so few
         points make few steps an epoch.
         """
         made = schema.experiment(compose.compose([*more, *self.overrides]))
@@ -70,7 +70,7 @@ def read_data(made: Experiment, which: str) -> tuple[Dataset, Split]:
 
 
 def draw_points(asked: int | None, labels: np.ndarray, seed: int, otherwise: int) -> np.ndarray:
-    """Return the rows of the points, each class in proportion: as many as asked for, or at most ``otherwise``."""
+    """Return the rows of the points, each class in proportion: as many as requested, or at most ``otherwise``."""
     if asked is not None:
         classes = len(np.unique(labels))
         if asked > len(labels):
@@ -81,7 +81,7 @@ def draw_points(asked: int | None, labels: np.ndarray, seed: int, otherwise: int
 
 
 def components_of(dataset: Dataset, part: Split, threads: int) -> Components:
-    """Return the principal components of a part; what is wrong with the images is said of the data."""
+    """Return the principal components of a split; an error names the data option."""
     try:
         with threadpool_limits(threads):
             return principal_components(part.images)
@@ -131,7 +131,7 @@ def announce(dataset: Dataset, images: np.ndarray, which: str) -> None:
 
 
 def finish(folder: Path, drawn: Sequence[Path]) -> str:
-    """Say what was drawn, and return the line that says where everything is."""
+    """Log the plots, and return the line that names the directory."""
     for path in drawn:
         LOG.debug("wrote %s", path)
     return f"explore directory    {files.shown(folder)}"

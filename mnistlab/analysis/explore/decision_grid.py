@@ -43,7 +43,7 @@ def regions_of(predict: Predict, x: np.ndarray, y: np.ndarray) -> Regions:
 
 
 def _places_of_names(classes: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return (class, x, y) of the place that lies deepest inside each connected region, where there is room."""
+    """Return (class, x, y) of the innermost point of each connected region that is large enough for a label."""
     from scipy.ndimage import distance_transform_edt, label, maximum_position
 
     found = []

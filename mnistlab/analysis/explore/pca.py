@@ -19,8 +19,8 @@ from mnistlab.system import files
 from mnistlab.system.console import LOG, RESULT
 from mnistlab.system.readers import read_arrays, read_json, read_table
 
-COUNTS = (2, 3, 10, 50, 100)  # of components, whose share of the variance is said
-SHARES = (0.8, 0.9, 0.95, 0.99)  # of the variance: how many components explain that much is said
+COUNTS = (2, 3, 10, 50, 100)  # numbers of components whose share of the variance is printed
+SHARES = (0.8, 0.9, 0.95, 0.99)  # shares of the variance; the number of components that explain each is printed
 KEPT = 100  # axes in components.npz
 DRAWN = 3  # scores of a point
 

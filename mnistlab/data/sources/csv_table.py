@@ -78,7 +78,7 @@ class CsvSource(UserSource):
 
         def build() -> cache.Parsed:
             table, digest = Table(path, self.label, self.classes), ""
-            with contextlib.suppress(EOFError, zlib.error):  # reading the table says in which line
+            with contextlib.suppress(EOFError, zlib.error):  # reading the table names the line
                 digest = _sha256(path)  # unpacks it all within bounds, before anything is parsed
             labels, pixels = table.read()
             images = pixels.reshape(len(labels), *self._image_shape(table))
@@ -262,7 +262,7 @@ def _cell(line: int, column: str, text: str, most: int, cure: str) -> int:
 
 
 def _pixel_columns(names: list[str]) -> tuple[list[str], tuple[int, int] | None]:
-    """Return the pixel columns in order, and the image's shape if the names tell it."""
+    """Return the pixel columns in order, and the image shape if the names encode it."""
     numbered = {int(match[1]): name for name in names if (match := re.fullmatch(r"pixel(\d{1,7})", name))}
     if numbered:
         first = min(numbered)

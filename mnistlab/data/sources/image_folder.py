@@ -86,7 +86,7 @@ class FolderSource(UserSource):
 
 
 def _classes(folder: Path, source: str | None) -> dict[str, list[Path]]:
-    """Return the image files of each class folder; ``source`` is the path that was asked for."""
+    """Return the image files of each class folder; ``source`` is the value of the option."""
     setting = {"key": "path", "value": source}
     try:
         groups = sorted((path for path in folder.iterdir() if path.is_dir() and path.name[0] != "."), key=natural_order)

@@ -59,7 +59,7 @@ class NamedSource(Source):
 
 
 def locate(name: str) -> tuple[str, Path] | None:
-    """Return where a dataset lies (``MNISTLAB_DATA``, ``cache`` or ``system``) and its folder, or nothing."""
+    """Return the location of a dataset (``MNISTLAB_DATA``, ``cache`` or ``system``) and its folder, or None."""
     if given := os.environ.get("MNISTLAB_DATA"):
         base = expanded(given)
         if not base.is_dir():
@@ -79,7 +79,7 @@ def locate(name: str) -> tuple[str, Path] | None:
 def fetch(name: str, to: Path | None = None, mirrors: Sequence[str] | None = None) -> Path:
     """Download a dataset into its folder under ``to`` (by default the user's cache) and return that folder.
 
-    Files that are there and right are kept, so a broken download goes on where it stopped. ``mirrors`` replaces the
+    Complete files are kept, so an interrupted download continues. ``mirrors`` replaces the
     registered addresses. Raises `RequestError` that lists each mirror with its reason if none has what is needed.
     """
     import filelock
@@ -214,7 +214,7 @@ def _may_be(name: str, folder: Path) -> bool:
     try:
         digest = idx_format.read(labels, 1)[1] if labels else ""
     except idx_format.BadFileError:
-        return True  # reading all of it says what is wrong
+        return True  # reading the whole file reports the error
     return folder.name not in {n.folder for n in others.values()} and all(
         digest not in named.sha256.values() for named in others.values()
     )

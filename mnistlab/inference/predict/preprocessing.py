@@ -1,4 +1,4 @@
-"""From a picture to what a network was trained on: the steps that made its dataset, done again.
+"""Preprocessing of pictures as in the dataset that a network was trained on.
 
 ``digit`` as for MNIST (LeCun et al. 1998, section III-A): size-normalised to fit a 20 x 20 box with its aspect ratio
 kept and grey levels from antialiasing, then put by its centre of mass in 28 x 28. Measured on MNIST itself: the longer
@@ -35,7 +35,7 @@ class Way(Enum):
 
 @dataclass(frozen=True)
 class Style:
-    """How the pictures of a dataset were made: the way, the box of ``side`` that the ink fits, and what is centred."""
+    """The preprocessing of a dataset: its kind, the box of ``side`` that the ink fits, and what is centred."""
 
     way: Way
     box: float = 20 / 28  # of the network's side
@@ -68,9 +68,9 @@ class Prepared:
 
 
 def style_of(dataset: str | None, class_names: tuple[str, ...], shape: tuple[int, int]) -> Style:
-    """Return the style of a dataset; of a model alone that of MNIST, if it tells ten digits from 28 x 28 pixels.
+    """Return the style of a dataset; of a model alone that of MNIST, if it classifies ten digits of 28 x 28 pixels.
 
-    A user's own data were resized and not changed otherwise: so are the pictures.
+    A user's own data were only resized, and so are the pictures.
     """
     if dataset is None and class_names == DIGITS and shape == (28, 28):
         return MNIST
@@ -80,7 +80,7 @@ def style_of(dataset: str | None, class_names: tuple[str, ...], shape: tuple[int
 def prepare(picture: Picture, shape: tuple[int, int], style: Style, dark: bool | None) -> Prepared:
     """Return what a network for images of ``shape`` sees of a picture; ``dark`` as in `ink.find`.
 
-    A picture that has the network's size and a dark rim is taken as it is, unless ``dark`` was said.
+    A picture that has the network's size and a dark rim is used unchanged, unless ``dark`` is set.
     """
     grey = picture.grey
     if style.way is Way.raw:
@@ -197,7 +197,7 @@ def _rim(grey: np.ndarray) -> np.ndarray:
 
 
 def style_of_run(run: SavedRun, way: str) -> Style:
-    """Return how pictures are prepared: as the run's dataset was, or the way that was asked for."""
+    """Return the preprocessing of pictures: that of the run's dataset, or the requested one."""
     data = run.environment.get("data")
     name = data.get("name") if isinstance(data, dict) else None
     style = style_of(name if isinstance(name, str) else None, run.class_names, run.network.image_shape)

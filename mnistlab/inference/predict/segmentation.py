@@ -32,7 +32,7 @@ class Ink:
 
 
 def find(grey: np.ndarray, dark: bool | None = None) -> Ink:
-    """Return the ink of a picture (h, w) uint8; ``dark`` says that it is darker than paper, None that it be found out.
+    """Return the ink of a picture (h, w) uint8; ``dark`` is whether it is darker than paper, None to detect it.
 
     A picture without ink is an `UnreadableError`.
     """

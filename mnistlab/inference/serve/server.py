@@ -36,7 +36,7 @@ class Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: a browser that goes away in the middle is no news."""
+        """Log nothing: a browser that closes the connection is no error."""
 
 
 class Handler(WSGIRequestHandler):

@@ -29,7 +29,7 @@ from mnistlab.reporting.plots.style import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-LINES = len(COLOURS) * len(DASHES)  # that can be told apart
+LINES = len(COLOURS) * len(DASHES)  # that can be distinguished
 ROWS = 40  # of a ranking
 CELLS, LARGEST = 16, 8.0  # more rows or columns than so many share so many inches, without numbers
 RUN: Any = {"ls": "", "marker": "o", "ms": 3, "mfc": "none", "mew": 0.7, "alpha": 0.6}

@@ -1,4 +1,4 @@
-"""What goes on inside a network, as images: filters, feature maps, and where covering an image changes the answer."""
+"""The inside of a network as images: filters, feature maps and occlusion sensitivity."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Accuracy against how hard the images were made."""
+"""Accuracy against the level of corruption."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-ALL = 12  # classes that one figure can tell apart
+ALL = 12  # classes that one figure can show distinctly
 WORST = 8  # of more classes, so many are drawn
 GOOD = 0.95  # above it all curves lie in one corner, which is enlarged
 

@@ -69,7 +69,7 @@ class Table:
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """Return the rows of a table, none where there is no file; a file that is no such table is a `RequestError`."""
+    """Return the rows of a table, none where there is no file; a file that is not such a table is a `RequestError`."""
     try:
         rows = read_rows(path)
     except UnreadableError as error:
@@ -82,7 +82,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def _block(column: str) -> tuple[int, int]:
-    """Return where a column stands: what a run is and its last epoch, final metrics, settings."""
+    """Return the sort key of a column: facts of the run and its last epoch, final metrics, settings."""
     if column in FIRST:
         return 0, FIRST.index(column)
     return (1 if column.startswith(tuple(f"{part}." for part in PARTS)) or column == "parameters" else 2), 0

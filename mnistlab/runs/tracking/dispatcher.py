@@ -1,4 +1,4 @@
-"""What a run tells its tracker, and the promise that no tracker can harm a run."""
+"""Calls to the tracker of a run; a failing tracker never fails the run."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class TrackingDispatcher:
         self.tracker, self.name, self.heard = tracker, name, 0
 
     def on_epoch(self, history: History) -> None:
-        """Pass on the epochs that were not yet; of a run that goes on all it had, since one may have been missed."""
+        """Log the new epochs; of a resumed run all of them, since one may have been missed."""
         rows, self.heard = history.epochs[self.heard :], len(history.epochs)
         for row in rows:
             self._tell(partial(_tell_epoch, row))
@@ -59,7 +59,7 @@ class TrackingDispatcher:
 
 @contextmanager
 def listening(tracking: Tracking, facts: Facts) -> Iterator[TrackingDispatcher]:
-    """Open the tracker of a run, and tell it in the end how that went. A tracker that cannot be opened is an error."""
+    """Open the tracker of a run, and close it with the final status. A tracker that cannot be opened is an error."""
     listener = TrackingDispatcher(_open(tracking, facts), tracking.extra or "csv")
     state = "failed"
     try:

@@ -41,7 +41,7 @@ for logger in ("mlflow", "alembic"):  # they speak of making tables
 
 
 class Store:
-    """One run of the store, found again by tracking.json when it goes on."""
+    """One run of the store, identified by tracking.json when it is resumed."""
 
     def __init__(self, tracking: MLflowTracking, facts: Facts) -> None:
         uri, self.lock = tracking.uri, None

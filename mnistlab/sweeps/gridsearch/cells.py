@@ -24,7 +24,7 @@ FIXED = ("data", "seed", "report")  # all cells are scored on the same folds, an
 
 @dataclass(frozen=True)
 class Cell:
-    """One point of the grid: what tells it from the others, its overrides and its composed configuration."""
+    """One cell of the grid: its name, its overrides and its composed configuration."""
 
     number: int
     settings: Mapping[str, Any]

@@ -67,7 +67,7 @@ def of_fold(made: schema.Experiment, dataset: Dataset, held: np.ndarray) -> Data
     """Return the data of one fold: its ``held`` rows are the test set, and nothing else has seen them.
 
     A network that watches a validation set gets its own share of the remaining rows for it. Where pixels are
-    standardised, mean and deviation are those of the rows that are learnt from.
+    standardised with the mean and deviation of the training rows.
     """
     rows = splitting.others(held, len(dataset.train))
     validation = dataset.train.take(slice(0, 0))
@@ -110,7 +110,7 @@ def learn(made: schema.Experiment, data: Dataset, cores: int) -> Callable[[np.nd
 
 
 def score(cell: Cell, fold: int, pool: Dataset, held: np.ndarray, metric: str, cores: int) -> Score:
-    """Fit one cell on one fold and score it; what goes wrong is in the score, and the other cells go on."""
+    """Fit one cell on one fold and score it; an error is recorded in the score, and the other cells continue."""
     import sklearn.metrics  # noqa: F401  # in a new process, before the clock
 
     started = time.perf_counter()

@@ -73,7 +73,7 @@ def ranked(table: Sequence[Row], metric: str) -> list[Row]:
 
 
 def as_good(order: Sequence[Row]) -> list[Row]:
-    """Return the other cells whose mean lies within two standard deviations of the best one's."""
+    """Return the other cells whose mean is within two standard deviations of the best."""
     best = order[0]
     return [row for row in order[1:] if abs(row.mean - best.mean) <= 2 * best.sd]
 
@@ -85,7 +85,7 @@ def spread(metric: str, row: Row) -> str:
 
 
 def write_folds(directory: Path, scores: Sequence[Score]) -> None:
-    """Write what every fold scored so far: a search that is interrupted goes on from here."""
+    """Write the scores of all folds so far, from which an interrupted search resumes."""
     ordered = sorted(scores, key=lambda one: (one.cell, one.fold))
     lines = [[one.cell, one.fold, one.value, round(one.seconds, 6), one.error] for one in ordered]
     files.write(directory / paths.FOLDS_TABLE, files.csv(("cell", "fold", "score", "seconds", "error"), lines))
@@ -142,7 +142,7 @@ def write(directory: Path, grid: Grid, table: Sequence[Row], metric: str) -> Non
 
 
 def as_json(table: Sequence[Row], metric: str) -> list[dict[str, Any]]:
-    """Return what grid.csv says of each cell, with the scores of its folds as a list."""
+    """Return the rows of grid.csv, with the scores of the folds as a list."""
     ranks = {row.cell.number: rank for rank, row in enumerate(ranked(table, metric), 1)}
     return [
         {

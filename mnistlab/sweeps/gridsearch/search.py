@@ -47,7 +47,7 @@ class Asked:
 
 
 def search(asked: Asked) -> int:
-    """Search as it was asked for; return the exit status."""
+    """Run the search; return the exit status."""
     console.start("quiet" if asked.quiet else "normal")
     try:
         cells = grid(asked.overrides)
@@ -67,7 +67,7 @@ def search(asked: Asked) -> int:
 
 
 def _place(asked: Asked) -> Path:
-    """Return the directory of the search, made if need be, with the request in it."""
+    """Return the directory of the search, created if needed, with the request in it."""
     if asked.to is None:
         directory = directories.by_time("outputs/gridsearch").absolute()
     else:
@@ -217,7 +217,7 @@ def _finish(asked: Asked, cells: Grid, table: list[result.Row], directory: Path)
 
 
 def _refit(asked: Asked, cells: Grid, best: Cell, directory: Path) -> Path:
-    """Fit the best cell to the whole pool, as an ordinary run, print what the test set says, and return the run."""
+    """Fit the best cell to the whole pool, as an ordinary run, print its test accuracy, and return the run."""
     all_of_it = [] if cross_validation.watches(best.experiment()) else ["data.validation=0"]
     known = [text for text in cells.fixed if not (all_of_it and text.startswith("data.validation="))]
     where = [f"hydra.sweep.dir={compose.quoted(directory)}", f"hydra.sweep.subdir={paths.REFIT}"]

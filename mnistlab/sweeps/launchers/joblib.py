@@ -63,7 +63,7 @@ def shares(settings: Mapping[str, Any], jobs: int) -> tuple[int, int]:
 
 
 class Worker:
-    """One process of joblib's, made again when it was killed."""
+    """One process of joblib's, restarted when it was killed."""
 
     def __init__(self) -> None:
         self._open()

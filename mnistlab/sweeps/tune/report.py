@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 SHOWN = 10  # of the best trials, in tune.md
-ENOUGH = 4  # completed trials, before anything can be said of importance
+ENOUGH = 4  # completed trials that an estimate of importance needs
 
 
 def write(search: Search, study: Study) -> None:
@@ -42,7 +42,7 @@ def write(search: Search, study: Study) -> None:
 
 
 def rows(search: Search, study: Study) -> list[dict[str, Any]]:
-    """Return what trials.csv says of each trial."""
+    """Return the rows of trials.csv."""
     return [
         {
             "trial": trial.number,

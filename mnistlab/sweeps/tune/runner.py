@@ -1,4 +1,4 @@
-"""A search from its request to the tested choice: begun or gone on with, written, run, and concluded."""
+"""A search from request to tested choice: started or resumed, run, and concluded."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ TRIALS, SEEDS = 40, 5  # unless asked otherwise
 
 @dataclass(frozen=True)
 class Request:
-    """What the command line asks for; None where it says nothing."""
+    """The options of the command line; None where not set."""
 
     overrides: tuple[str, ...]
     trials: int | None
