@@ -53,8 +53,8 @@ def markdown(comparison: Comparison) -> str:
     """Return table, verdicts and warnings in Markdown."""
     verdicts = "\n".join(f"- {v.text}" for v in comparison.verdicts)
     warnings = "\n".join(f"> {warning}" for warning in comparison.warnings)
-    what = f"{legend(comparison)}."
-    parts = (tables.markdown(table(comparison)), what if len(what) > 1 else "", verdicts, warnings)
+    title = f"{legend(comparison)}."
+    parts = (tables.markdown(table(comparison)), title if len(title) > 1 else "", verdicts, warnings)
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -62,7 +62,7 @@ def csv(comparison: Comparison) -> str:
     """Return the groups as CSV, with plain numbers: mean, sd and half the interval of each metric."""
     keys = list(comparison.groups[0].settings)
     metrics = list(comparison.means[0])
-    header = [*keys, "runs", *(f"{name}.{what}" for name in metrics for what in ("mean", "sd", "half"))]
+    header = [*keys, "runs", *(f"{name}.{statistic}" for name in metrics for statistic in ("mean", "sd", "half"))]
     rows = [
         [
             *(as_text(value) if group.uses(key) else "" for key, value in group.settings.items()),
@@ -80,8 +80,8 @@ def _notes(comparison: Comparison) -> Sequence[str]:
         states = [record.state.state for record in comparison.left_out]
         counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
         left_out = f"left out: {counts}"
-    found = [v.text for v in comparison.verdicts if v.distinguishable]
+    notes = [v.text for v in comparison.verdicts if v.distinguishable]
     others = [v.text for v in comparison.verdicts if not v.distinguishable]
     if len(others) > VERDICTS:
         others = [*others[:VERDICTS], f"... {len(others) - VERDICTS} more pairs are not distinguishable"]
-    return "\n".join([*found, *others]), "\n".join(f"note: {w}" for w in comparison.warnings), left_out
+    return "\n".join([*notes, *others]), "\n".join(f"note: {w}" for w in comparison.warnings), left_out

@@ -67,9 +67,9 @@ def choose_images(choice: Choice, runs: Sequence[SavedRun]) -> Scored:
 def _resolve(choice: Choice, runs: Sequence[SavedRun]) -> tuple[Source, int, Plots]:
     """Return the source of the images, the seed of its split, and which pictures to draw."""
     if "data" in choice.keys:
-        made = schema.experiment(compose.compose(choice.overrides))
-        of_runs = next((run.seed for run in runs if run.seed is not None), 0)
-        return made.data, made.seed if "seed" in choice.keys else of_runs, made.report.plots
+        experiment = schema.experiment(compose.compose(choice.overrides))
+        run_seed = next((run.seed for run in runs if run.seed is not None), 0)
+        return experiment.data, experiment.seed if "seed" in choice.keys else run_seed, experiment.report.plots
     own = _common_data(choice, runs)
     if not choice.overrides:
         return own.source(), own.seed, Plots.core
@@ -82,10 +82,10 @@ def _resolve(choice: Choice, runs: Sequence[SavedRun]) -> tuple[Source, int, Plo
 
 def _common_data(choice: Choice, runs: Sequence[SavedRun]) -> OwnData:
     """Return the data that all runs were trained on, as far as it decides the images of the part."""
-    of_runs = [own_data(run) for run in runs]
-    first = of_runs[0]
+    own_data_of_runs = [own_data(run) for run in runs]
+    first = own_data_of_runs[0]
     ignored = INDIFFERENT.get(choice.split, {"scaling"}) | {key.removeprefix("data.") for key in choice.keys}
-    for run, own in zip(runs, of_runs, strict=True):
+    for run, own in zip(runs, own_data_of_runs, strict=True):
         both = f"{runs[0].given} and {run.given}"
         if own.option != first.option:
             raise RequestError(

@@ -137,8 +137,8 @@ def _near_options(group: str, option: str) -> list[str]:
     """Return the options of the folder that an option names, ghimire/..., or those of none and the folders."""
     options = option_names(group)
     folder = option.partition("/")[0]
-    if of_folder := [name for name in options if name.startswith(f"{folder}/")]:
-        return of_folder
+    if in_folder := [name for name in options if name.startswith(f"{folder}/")]:
+        return in_folder
     return [
         *(name for name in options if "/" not in name),
         *sorted({f"{n.partition('/')[0]}/..." for n in options if "/" in n}),
@@ -150,11 +150,11 @@ def _unknown_key(key: str, text: str, overrides: Sequence[str]) -> str:
         return f"+{key}: the key already exists; write {key}=... without the plus"
     group, _, rest = key.partition(".")
     chosen = _chosen(group, overrides)
-    if of_layer := re.fullmatch(r"model\.layers\.(\d+)(?:\.(\w+))?(?:\.(\w+))?", key):
-        override = next((one for one in overrides if _key(one) == key), key)
+    if layer_key := re.fullmatch(r"model\.layers\.(\d+)(?:\.(\w+))?(?:\.(\w+))?", key):
+        override = next((candidate for candidate in overrides if _key(candidate) == key), key)
         layers = _layers_without(override, overrides)
-        if int(of_layer[1]) < len(layers):
-            return _unknown_setting(override, of_layer[2], of_layer[3], layers[int(of_layer[1])])
+        if int(layer_key[1]) < len(layers):
+            return _unknown_setting(override, layer_key[2], layer_key[3], layers[int(layer_key[1])])
         if not layers and schema_of(group, chosen) is LayerList:
             return f"{key}: no such key there; `mnistlab explain model={chosen}` lists the layers, from 0"
     schema = schema_of(group, chosen)
@@ -180,8 +180,8 @@ def _layers_without(override: str, overrides: Sequence[str]) -> list[Any]:
         return []
     try:
         with initialize_config_dir(version_base="1.3", config_dir=str(folder())):
-            made = hydra_compose("config", overrides=others)
-        layers = OmegaConf.to_container(OmegaConf.select(made, "model.layers", default=OmegaConf.create([])))
+            config = hydra_compose("config", overrides=others)
+        layers = OmegaConf.to_container(OmegaConf.select(config, "model.layers", default=OmegaConf.create([])))
     except (HydraException, OmegaConfBaseException, ValueError, TypeError, RecursionError):
         return []
     return layers if isinstance(layers, list) else []
@@ -221,10 +221,10 @@ def _unknown_setting(override: str, kind: str | None, setting: str | None, there
 
 def _chosen(group: str, overrides: Sequence[str]) -> str:
     """Return the option that is chosen in a group: the last override of it, or the one of the defaults list."""
-    found = re.search(
+    default = re.search(
         rf"^  - {re.escape(group)}: (\w+)", (folder() / "config.yaml").read_text(encoding="utf-8"), re.MULTILINE
     )
-    option = found[1] if found else ""
+    option = default[1] if default else ""
     for override in overrides:
         key, _, value = override.partition("=")
         if key.lstrip("+") == group:

@@ -72,10 +72,10 @@ def _compose_checked(self: ConfigLoaderImpl, *given: Any, **named: Any) -> DictC
     composed = _load_configuration(self, *given, **named)
     hydra = OmegaConf.to_container(composed.hydra, resolve=False)
     for key, shipped in AS_SHIPPED.items():
-        found: Any = hydra
+        node: Any = hydra
         for part in key.split("."):
-            found = found[part]
-        if found != shipped:
+            node = node[part]
+        if node != shipped:
             raise RequestError(f"hydra.{key}: must not be set by a configuration; remove it")
     for key, target in _targets(hydra, "hydra"):
         if not str(target).startswith(HYDRAS_CLASSES):

@@ -82,8 +82,8 @@ def problem(error: yaml.YAMLError) -> str:
     """Return what is wrong with a YAML file in one line: where, what, and what to do."""
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-    what = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
-    return f"{where}{' '.join(str(what).split())}; correct it there"
+    problem = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
+    return f"{where}{' '.join(str(problem).split())}; correct it there"
 
 
 class _NotPlain(yaml.MarkedYAMLError):

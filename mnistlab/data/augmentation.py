@@ -216,8 +216,8 @@ def affine_matrix(angle: Any, factor: Any, slant: Any) -> np.ndarray:
     """
     cos, sin = np.cos(angle), np.sin(angle)
     turn = np.stack([np.stack([cos, -sin], -1), np.stack([sin, cos], -1)], -2)
-    one, zero = np.ones_like(cos), np.zeros_like(cos)
-    lean = np.stack([np.stack([one, zero], -1), np.stack([-slant * one, one], -1)], -2)
+    ones, zeros = np.ones_like(cos), np.zeros_like(cos)
+    lean = np.stack([np.stack([ones, zeros], -1), np.stack([-slant * ones, ones], -1)], -2)
     return np.asarray(factor)[..., None, None] * (turn @ lean)
 
 

@@ -42,8 +42,8 @@ class Parsed:
 
 def folder() -> Path:
     """Return the user's cache folder: $MNISTLAB_CACHE, or the one that the system prescribes."""
-    if given := os.environ.get("MNISTLAB_CACHE"):
-        return expanded(given)
+    if variable := os.environ.get("MNISTLAB_CACHE"):
+        return expanded(variable)
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("mnistlab"))

@@ -44,12 +44,12 @@ def load(source: Source, rng: np.random.Generator) -> Dataset:
     `RequestError` names the faulty option or file.
     """
     pool = source.read()
-    for what, part in (("training", pool.train), ("test", pool.test)):
+    for split, part in (("training", pool.train), ("test", pool.test)):
         if not len(part):
-            raise RequestError(f"the {what} set has no rows; at least one is needed", **_setting(pool))
+            raise RequestError(f"the {split} set has no rows; at least one is needed", **_setting(pool))
     dataset = _cut(source, pool, rng)
-    for what, part in (("training", dataset.train), ("test", dataset.test)):
-        _note_absent_classes(pool, what, part)
+    for split, part in (("training", dataset.train), ("test", dataset.test)):
+        _note_absent_classes(pool, split, part)
     return dataset
 
 
@@ -154,11 +154,11 @@ def scale_of(scaling: Scaling, images: np.ndarray) -> tuple[float, float]:
     return float(mean), float(1 / math.sqrt(variance))
 
 
-def _note_absent_classes(pool: Pool, what: str, part: Split) -> None:
+def _note_absent_classes(pool: Pool, split: str, part: Split) -> None:
     counts = np.bincount(part.labels, minlength=len(pool.class_names))
     absent = [name for name, count in zip(pool.class_names, counts, strict=True) if not count]
     if absent:
-        log.warning("%s: the %s set has no row of class %s", pool.name, what, ", ".join(absent))
+        log.warning("%s: the %s set has no row of class %s", pool.name, split, ", ".join(absent))
 
 
 def _setting(pool: Pool) -> dict[str, str]:
@@ -169,15 +169,15 @@ def _setting(pool: Pool) -> dict[str, str]:
 def describe(dataset: Dataset) -> dict[str, Any]:
     """Return what `mnistlab data show` prints: name, image size, provenance, and the rows of each class and part."""
     parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
-    counts = {what: np.bincount(part.labels, minlength=len(dataset.class_names)) for what, part in parts.items()}
+    counts = {split: np.bincount(part.labels, minlength=len(dataset.class_names)) for split, part in parts.items()}
     height, width = dataset.train.images.shape[1:]
     return {
         "name": dataset.name,
         "height": height,
         "width": width,
-        "rows": {what: len(part) for what, part in parts.items()},
+        "rows": {split: len(part) for split, part in parts.items()},
         "classes": [
-            {"class": name, **{what: int(count[i]) for what, count in counts.items()}}
+            {"class": name, **{split: int(count[i]) for split, count in counts.items()}}
             for i, name in enumerate(dataset.class_names)
         ],
         "shift": dataset.shift,

@@ -123,9 +123,9 @@ def roc_curves(labels: np.ndarray, probabilities: np.ndarray, class_names: Seque
     for name, truth, score in _decisions(y, p, names):
         if truth.any() and not truth.all():
             curves[name] = roc_curve(truth, score)
-    of_classes = [curves[name] for name in names if name in curves]
-    if of_classes:
-        fpr, tpr = _mean_curve([(fpr, tpr) for fpr, tpr, _ in of_classes])
+    class_curves = [curves[name] for name in names if name in curves]
+    if class_curves:
+        fpr, tpr = _mean_curve([(fpr, tpr) for fpr, tpr, _ in class_curves])
         curves["macro"] = fpr, tpr, np.full(len(fpr), np.nan)
     return _table(curves, ("fpr", "tpr", "threshold"), lambda fpr, tpr: (np.sqrt(fpr), np.sqrt(1 - tpr)))
 
@@ -187,8 +187,8 @@ def top2_accuracy(labels: np.ndarray, probabilities: np.ndarray) -> float:
     scikit-learn's ``top_k_accuracy_score`` takes the last of equals, and could so fall below the accuracy.
     """
     y, p = _checked(labels, probabilities)
-    of_truth = p[np.arange(len(y)), y][:, None]
-    before = (p > of_truth) | ((p == of_truth) & (np.arange(p.shape[1]) < y[:, None]))
+    true_probabilities = p[np.arange(len(y)), y][:, None]
+    before = (p > true_probabilities) | ((p == true_probabilities) & (np.arange(p.shape[1]) < y[:, None]))
     return float((before.sum(axis=1) < 2).mean())
 
 
@@ -297,8 +297,8 @@ def _ranked(values: Sequence[float | None], micro: float | None, names: list[str
 
 def _calibration_error(confidence: np.ndarray, correct: np.ndarray) -> float:
     edges = np.linspace(0, 1, BINS + 1)[1:-1]
-    which = np.digitize(confidence, edges, right=True)  # bins (lower, upper]
-    gaps = np.bincount(which, correct, BINS) - np.bincount(which, confidence, BINS)
+    bins = np.digitize(confidence, edges, right=True)  # bins (lower, upper]
+    gaps = np.bincount(bins, correct, BINS) - np.bincount(bins, confidence, BINS)
     return float(np.abs(gaps).sum() / len(confidence))
 
 

@@ -239,8 +239,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         if fresh or classes is not None:
             self.classes_ = np.unique(y if classes is None else np.asarray(classes))
         if known is not None and not np.array_equal(known, self.classes_):
-            given, self.classes_ = self.classes_, known
-            raise RequestError(f"they were {known.tolist()} in the first call", key="classes", value=given.tolist())
+            previous, self.classes_ = self.classes_, known
+            raise RequestError(f"they were {known.tolist()} in the first call", key="classes", value=previous.tolist())
         labels = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
         if (unknown := self.classes_[labels] != y).any():
             raise RequestError(

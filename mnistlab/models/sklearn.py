@@ -109,9 +109,11 @@ class Fitted:
                 self.pipeline.fit(x, dataset.train.labels)
             except (ValueError, ArithmeticError) as error:  # of scikit-learn and LAPACK
                 raise RunError(f"{self.name} could not be fitted: {' '.join(str(error).split())}") from None
-        self.converged = not any(issubclass(one.category, ConvergenceWarning) for one in warned)
-        others = [one for one in warned if not issubclass(one.category, ConvergenceWarning)]
-        self.warnings = list(dict.fromkeys(f"{self.name}: {' '.join(str(one.message).split())}" for one in others))
+        self.converged = not any(issubclass(warning.category, ConvergenceWarning) for warning in warned)
+        others = [warning for warning in warned if not issubclass(warning.category, ConvergenceWarning)]
+        self.warnings = list(
+            dict.fromkeys(f"{self.name}: {' '.join(str(warning.message).split())}" for warning in others)
+        )
         if not self.converged:
             self.warnings.append(
                 f"{self.name} has not converged in {self.learned.get('iterations', 'its')} iterations; "
@@ -138,20 +140,20 @@ class Fitted:
     def learned(self) -> dict[str, Any]:
         """Return what may be counted of it, support vectors or components, and what its probabilities are."""
         last = self.pipeline[-1]
-        found: dict[str, Any] = {"probabilities": self.kind} if self.kind else {}
+        facts: dict[str, Any] = {"probabilities": self.kind} if self.kind else {}
         iterations: Any = getattr(last, "n_iter_", None)
         if iterations is not None and np.size(iterations) == 1:
-            found["iterations"] = int(np.max(iterations))
-            found["converged"] = self.converged
+            facts["iterations"] = int(np.max(iterations))
+            facts["converged"] = self.converged
         if hasattr(last, "n_support_"):
-            found["support_vectors"] = int(np.sum(last.n_support_))
+            facts["support_vectors"] = int(np.sum(last.n_support_))
         if hasattr(last, "coefs_"):
-            found["parameters"] = sum(map(np.size, [*last.coefs_, *last.intercepts_]))
+            facts["parameters"] = sum(map(np.size, [*last.coefs_, *last.intercepts_]))
         elif hasattr(last, "coef_") and not hasattr(last, "n_support_"):
-            found["parameters"] = int(np.size(last.coef_) + np.size(last.intercept_))
+            facts["parameters"] = int(np.size(last.coef_) + np.size(last.intercept_))
         if "pca" in self.pipeline.named_steps:
-            found["components"] = int(self.pipeline.named_steps["pca"].n_components_)
-        return found
+            facts["components"] = int(self.pipeline.named_steps["pca"].n_components_)
+        return facts
 
 
 class Kernel(Enum):

@@ -42,11 +42,11 @@ def of_epochs(accuracy: Sequence[float] | np.ndarray, last: int = LAST) -> float
 
 def right_of(runs: Sequence[Path]) -> np.ndarray | None:
     """Return which test images each run predicted rightly, or None where they were not tested on the same."""
-    found, labels = [], []
+    correct, labels = [], []
     for run in runs:
         saved = read_arrays(run / paths.PREDICTIONS)
         labels.append(saved["labels"])
-        found.append(saved["probabilities"].argmax(axis=1) == saved["labels"])
-    if len(found) < 2 or any(not np.array_equal(labels[0], other) for other in labels):
+        correct.append(saved["probabilities"].argmax(axis=1) == saved["labels"])
+    if len(correct) < 2 or any(not np.array_equal(labels[0], other) for other in labels):
         return None
-    return np.array(found)
+    return np.array(correct)

@@ -95,7 +95,7 @@ def write_maps(run: Path, network: Network, dataset: Dataset, probabilities: np.
     rows = list(dict.fromkeys(shown.images)) or ([0] if shown.plots is Plots.all and len(test) else [])
     maps = feature_maps(network, test.images[rows]) if rows else {}
     if maps:
-        found = {f"maps_{i}": array for i, array in enumerate(maps.values())}
+        arrays = {f"maps_{i}": array for i, array in enumerate(maps.values())}
         predicted = probabilities[rows].argmax(axis=1)
         files.write(
             run / paths.FEATURE_MAPS,
@@ -106,7 +106,7 @@ def write_maps(run: Path, network: Network, dataset: Dataset, probabilities: np.
                 predictions=predicted,
                 probabilities=probabilities[rows, predicted],
                 layers=np.array(list(maps)),
-                **found,
+                **arrays,
             ),
         )
     elif shown.images:

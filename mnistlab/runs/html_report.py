@@ -107,7 +107,7 @@ def _content(run: Path, record: Record, environment: Mapping[str, Any]) -> dict[
         "threads": environment.get("threads", "?"),
         "changes": diff.changes(settings, record.seed),
         "settings": [(key, as_text(value)) for key, value in settings.items()] + [("seed", as_text(record.seed))],
-        "sections": {one.anchor: one for one in shown if one.figures},
+        "sections": {section.anchor: section for section in shown if section.figures},
         "classes": _classes(metrics),
         "confusions": metrics["test"]["most_confused"][:CONFUSIONS] if metrics and metrics["test"]["n"] else [],
         "layers": _layers(run),
@@ -183,12 +183,12 @@ def _figures(run: Path, with_inside: bool) -> list[Section]:
         exact = [name for start in starts for name in names if _belongs(name, start)]
         chosen[anchor] = exact
     ordered = [name for of in chosen.values() for name in of]
-    found: dict[str, Figure] = html.figures(run / paths.PLOTS, ordered, TITLES | _titles(ordered))
+    figures_by_name: dict[str, Figure] = html.figures(run / paths.PLOTS, ordered, TITLES | _titles(ordered))
     sections = []
     for anchor, (heading, _) in SECTIONS.items():
         if anchor == "inside" and not with_inside:
             continue
-        figures = tuple(found[name] for name in chosen[anchor] if name in found)
+        figures = tuple(figures_by_name[name] for name in chosen[anchor] if name in figures_by_name)
         sections.append(Section(anchor, heading, figures))
     return sections
 

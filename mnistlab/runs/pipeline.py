@@ -262,9 +262,9 @@ def choose_threads(experiment: schema.Experiment, network: Network | None, n: in
     Large layers get as many as there are ``cores``: those of the machine, or a job's share of them.
     """
     cores = cores or all_cores()
-    asked = experiment.trainer.threads
-    if asked != "auto":
-        return int(asked)
+    threads = experiment.trainer.threads
+    if threads != "auto":
+        return int(threads)
     if network is None:
         return cores
     return cores if network.gains_from_threads(experiment.trainer.batch_of(n)) else 1

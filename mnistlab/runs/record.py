@@ -34,10 +34,10 @@ class Record:
 
     def value(self, metric: str) -> float:
         """Return a metric, ``validation.accuracy`` for instance, or NaN where the run has none."""
-        found: Any = self.metrics
+        value: Any = self.metrics
         for key in metric.split("."):
-            found = found.get(key) if isinstance(found, Mapping) else None
-        return float(found) if _is_number(found) else math.nan
+            value = value.get(key) if isinstance(value, Mapping) else None
+        return float(value) if _is_number(value) else math.nan
 
     def uses(self, key: str) -> bool:
         """Return whether a setting decides its numbers: a scikit-learn model has no optimizer of ours, nor init."""
@@ -65,11 +65,11 @@ class Group:
 
         A seed that is there twice is the same experiment twice, not a second draw: its runs count as one, their mean.
         """
-        found: dict[int | None, list[float]] = {}
+        by_seed: dict[int | None, list[float]] = {}
         for record in self.records:
             if math.isfinite(value := record.value(metric)):
-                found.setdefault(record.seed, []).append(value)
-        return {seed: values if seed is None else [sum(values) / len(values)] for seed, values in found.items()}
+                by_seed.setdefault(record.seed, []).append(value)
+        return {seed: values if seed is None else [sum(values) / len(values)] for seed, values in by_seed.items()}
 
     @property
     def repeats(self) -> int:
@@ -127,7 +127,7 @@ def grouped(records: Sequence[Record]) -> list[Group]:
     for record in records:
         same = tuple((key, as_text(value)) for key, value in sorted(record.settings.items()) if value is not None)
         groups.setdefault(same, []).append(record)
-    return [Group({key: look_up(one[0].settings, key) for key in keys}, tuple(one)) for one in groups.values()]
+    return [Group({key: look_up(group[0].settings, key) for key in keys}, tuple(group)) for group in groups.values()]
 
 
 def metrics_of(records: Sequence[Record]) -> list[str]:

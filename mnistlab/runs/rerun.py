@@ -50,8 +50,8 @@ class Repetition:
     def verdict(self) -> list[str]:
         """Return the lines of the comparison: identical, or the metrics and environment entries that differ."""
         differing = [
-            f"  {key}: {as_text(one)} -> {as_text(other)}"
-            for key, (one, other) in environment.differences(self.environment_before, self.environment).items()
+            f"  {key}: {as_text(before)} -> {as_text(after)}"
+            for key, (before, after) in environment.differences(self.environment_before, self.environment).items()
         ]
         if self.identical:
             lines = [f"identical: metrics.json of {self.directory} has the same bytes as that of {self.run}"]

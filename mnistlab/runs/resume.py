@@ -73,12 +73,12 @@ def resume(directory: Path, epochs: int | None, quiet: bool, command: tuple[str,
 
 def _refuse_epochs(epochs: int, cfg: DictConfig, directory: Path, place: Path) -> None:
     """Refuse another number of epochs where the run would not be what it had been with that number from the start."""
-    made = schema.experiment(cfg)
-    if isinstance(made.model, SklearnModel):
+    experiment = schema.experiment(cfg)
+    if isinstance(experiment.model, SklearnModel):
         raise RequestError(f"{KEY}={epochs}: a scikit-learn model is fitted in one step, not epoch by epoch")
-    planned = made.trainer.epochs
-    if epochs != planned and made.schedule.by_total:
-        name = type(made.schedule).__name__
+    planned = experiment.trainer.epochs
+    if epochs != planned and experiment.schedule.by_total:
+        name = type(experiment.schedule).__name__
         raise RequestError(
             f"{KEY}={epochs}: the schedule {name} spreads the learning rate over all epochs, so the first ones would "
             f"have had other learning rates; start a new run, or leave it at {planned}"

@@ -28,8 +28,8 @@ def read(directory: Path) -> DictConfig:
     shown = files.shown(path)
     content = _load(path, shown)
     names = {"tracking": "none", **_schema_names(directory)}  # a run of a version without this option
-    made = OmegaConf.structured(config.Root)
-    made.tracking = OmegaConf.structured(NoTracking)
+    config_tree = OmegaConf.structured(config.Root)
+    config_tree.tracking = OmegaConf.structured(NoTracking)
     for key, value in content.items():
         if key not in config.Root.__dataclass_fields__:
             raise RequestError(f"{shown}: unknown key {key}")
@@ -39,15 +39,15 @@ def read(directory: Path) -> DictConfig:
                 if schema is None:
                     raise RequestError(f"{shown}: {directory.name} does not record the option of {key}")
                 value = OmegaConf.merge(OmegaConf.structured(schema), value)
-            made[key] = value
+            config_tree[key] = value
         except (OmegaConfBaseException, ValueError, TypeError) as error:
             if isinstance(error, RequestError):
                 raise
-            said = (str(getattr(error, "msg", None) or error) or type(error).__name__).splitlines()[0]
+            message = (str(getattr(error, "msg", None) or error) or type(error).__name__).splitlines()[0]
             inner = str(getattr(error, "full_key", "") or "")  # below the group, or the key itself where it is none
             where = key if inner in ("", key) else f"{key}.{inner}"
-            raise RequestError(f"{shown}: {where}: {said}") from None
-    return made
+            raise RequestError(f"{shown}: {where}: {message}") from None
+    return config_tree
 
 
 def _load(path: Path, shown: Path) -> dict[str, Any]:
@@ -72,16 +72,16 @@ def _load(path: Path, shown: Path) -> dict[str, Any]:
 
 def _schema_names(directory: Path) -> dict[str, str]:
     """Return the schema of each group from environment.json, or else from the chosen options."""
-    said = read_json_or_empty(directory / paths.ENVIRONMENT).get("schemas")
-    if isinstance(said, dict):
-        return {str(group): name for group, name in said.items() if isinstance(name, str)}
+    recorded = read_json_or_empty(directory / paths.ENVIRONMENT).get("schemas")
+    if isinstance(recorded, dict):
+        return {str(group): name for group, name in recorded.items() if isinstance(name, str)}
     try:
         choices = dict(safe_yaml.load(directory / paths.HYDRA_CONFIG)["hydra"]["runtime"]["choices"])
     except (UnreadableError, ValueError, KeyError, TypeError):
         return {}
-    found: dict[str, str] = {}
+    names: dict[str, str] = {}
     for group, schemas in config.GROUPS.items():
         option = choices.get(group)
         schema = config.schema_of(group, option) if isinstance(option, str) and option.isidentifier() else None
-        found.update((group, name) for name, one in schemas.items() if one is schema)
-    return found
+        names.update((group, name) for name, candidate in schemas.items() if candidate is schema)
+    return names

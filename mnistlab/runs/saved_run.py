@@ -77,46 +77,46 @@ class OwnData:
         if schema is None:
             raise RequestError(f"{blamed}data={self.option} is no option here; {CURE}")
         try:
-            made = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), self.settings, changes))
+            source = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), self.settings, changes))
         except OmegaConfBaseException as error:
             raise RequestError(f"{blamed}data.{error.full_key}: {_first_line(error.msg or error)}; {CURE}") from None
         except RequestError as error:
             raise RequestError(f"{blamed}{error.under('data')}") from None
-        assert isinstance(made, Source)
-        return made
+        assert isinstance(source, Source)
+        return source
 
 
-def open_run(given: str) -> SavedRun:
+def open_run(name: str) -> SavedRun:
     """Return the run that a path names, its directory or the model in it; every fault is a `RequestError`."""
-    path = Path(given)
+    path = Path(name)
     try:
         is_directory, is_file = path.is_dir(), path.is_file()
         if not is_directory and not is_file:
-            raise RequestError(f"{given}: there is no such run directory{_near(path)}")
+            raise RequestError(f"{name}: there is no such run directory{_near(path)}")
         if is_directory and not (path / paths.MODEL).is_file():
-            raise RequestError(f"{given}: {_why_no_model(path)}")
+            raise RequestError(f"{name}: {_why_no_model(path)}")
         model = path / paths.MODEL if is_directory else path
         network, class_names = model_file.load_model(model)
         digest = hashlib.sha256(read_bytes(model, MOST_ARRAYS)).hexdigest()
     except OSError as error:
-        raise RequestError(f"{given}: cannot be read ({error.strerror or error}); check file permissions") from None
+        raise RequestError(f"{name}: cannot be read ({error.strerror or error}); check file permissions") from None
     directory = model.parent
     status, environment = (
         read_json_or_empty(directory / paths.STATUS),
         read_json_or_empty(directory / paths.ENVIRONMENT),
     )
-    return SavedRun(given, directory, network, class_names, digest, status, environment)
+    return SavedRun(name, directory, network, class_names, digest, status, environment)
 
 
-def open_runs(given: Sequence[str]) -> list[SavedRun]:
+def open_runs(names: Sequence[str]) -> list[SavedRun]:
     """Return runs that go together as an ensemble: images of one size, the same classes in the same order."""
-    runs = [open_run(path) for path in given]
-    first, seen = runs[0], set()
+    runs = [open_run(path) for path in names]
+    first, directories = runs[0], set()
     for run in runs:
         place = run.directory.resolve()
-        if place in seen:
+        if place in directories:
             raise RequestError(f"{run.given}: this run is named twice; a member of an ensemble counts once")
-        seen.add(place)
+        directories.add(place)
         (h, w), (height, width) = first.network.image_shape, run.network.image_shape
         if (h, w) != (height, width):
             raise RequestError(
@@ -175,8 +175,8 @@ def _why_no_model(directory: Path) -> str:
     for pattern in ("*", "*/*"):
         if count := sum(1 for _ in directory.glob(f"{pattern}/{paths.MODEL}")):
             runs = "1 run" if count == 1 else f"{count} runs"
-            one = min(directory.glob(f"{pattern}/{paths.MODEL}")).parent
-            return f"holds {runs} but is not a run directory; name a run, for example {one}"
+            example = min(directory.glob(f"{pattern}/{paths.MODEL}")).parent
+            return f"holds {runs} but is not a run directory; name a run, for example {example}"
     return f"not a run directory (no {paths.MODEL}); must be one such as outputs/<date>/<time>_<model>"
 
 

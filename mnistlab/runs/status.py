@@ -89,9 +89,9 @@ class State:
 
 def read(directory: Path) -> State:
     """Return the state of a run; a damaged status.json is a failed run, with the damage as its error."""
-    found = _read(directory / paths.STATUS)
-    if found.state != "running" or _lives(directory, found):
-        return found
+    state = _read(directory / paths.STATUS)
+    if state.state != "running" or _lives(directory, state):
+        return state
     again = _read(directory / paths.STATUS)  # it may have ended between the two looks
     return again if again.state != "running" else replace(again, state="killed", error="process not running")
 
@@ -110,8 +110,8 @@ def _read(path: Path) -> State:
         return State("failed", error=f"{path.name} is damaged ({type(error).__name__}: {error})")
 
 
-def _lives(directory: Path, found: State) -> bool:
-    if found.host in ("", platform.node()):
+def _lives(directory: Path, state: State) -> bool:
+    if state.host in ("", platform.node()):
         return is_held(directory)
     try:
         newest = max(path.stat().st_mtime for path in directory.iterdir())

@@ -51,7 +51,7 @@ def paired(a: Sequence[float], b: Sequence[float]) -> Difference:
     elif len(d) < 2 or not d.round(12).any():
         p = 1.0
     else:
-        found = permutation_test(
+        permutation = permutation_test(
             (d,),
             lambda x, axis: np.mean(x, axis=axis).round(12),  # ties are ties, whatever the last bits say
             permutation_type="samples",
@@ -59,7 +59,7 @@ def paired(a: Sequence[float], b: Sequence[float]) -> Difference:
             n_resamples=2 ** len(d) if len(d) <= EXACT_TO else 20_000,
             rng=np.random.default_rng(0),
         )
-        p = float(found.pvalue)
+        p = float(permutation.pvalue)
     effect = summary.mean / summary.sd if summary.sd > 1e-9 * abs(summary.mean) else math.nan
     return Difference("sign-flip", len(d), summary.mean, summary.half, p, effect, summary.sd)
 
@@ -76,11 +76,11 @@ def independent(a: Sequence[float], b: Sequence[float]) -> Difference:
         return Difference("Welch", min(n, m), value, math.nan, 1.0 if value == 0 else math.nan, math.nan, 0.0)
     with catch_warnings():
         simplefilter("ignore", RuntimeWarning)  # of values that are nearly the same: the spread of one group may be 0
-        found = ttest_ind(x, y, equal_var=False)
-        low, high = found.confidence_interval(0.95)
+        welch = ttest_ind(x, y, equal_var=False)
+        low, high = welch.confidence_interval(0.95)
     correction = 1 - 3 / (4 * (n + m) - 9)  # Hedges 1981
     return Difference(
-        "Welch", min(n, m), value, float(high - low) / 2, float(found.pvalue), correction * value / pooled, pooled
+        "Welch", min(n, m), value, float(high - low) / 2, float(welch.pvalue), correction * value / pooled, pooled
     )
 
 

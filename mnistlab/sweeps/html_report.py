@@ -82,11 +82,11 @@ def standing_of(run: Path) -> Standing | None:
     for above in list(run.parents)[:4]:
         if (above / paths.SWEEP).is_file():
             known = read_manifest(above)
-            entry = next((one for one in known.entries if known.place(one) == run), None)
-            found = of_sweep(above)
-            if entry is None or found[entry.number].state.state != "completed":
+            entry = next((candidate for candidate in known.entries if known.place(candidate) == run), None)
+            records = of_sweep(above)
+            if entry is None or records[entry.number].state.state != "completed":
                 return None
-            return standing(entry, found[entry.number], compare(found))
+            return standing(entry, records[entry.number], compare(records))
     return None
 
 
@@ -94,14 +94,19 @@ def standing(entry: Entry, record: Record, comparison: Comparison) -> Standing |
     """Return the place of a run's setting, and the verdict on it and the best other one."""
     metric, groups = comparison.metric, comparison.groups
     mine = next(
-        (i for i, group in enumerate(groups) if any(one.directory == record.directory for one in group.records)), None
+        (
+            i
+            for i, group in enumerate(groups)
+            if any(candidate.directory == record.directory for candidate in group.records)
+        ),
+        None,
     )
     if mine is None:
         return None
     link = html.href("/".join([".."] * len(PurePosixPath(entry.directory).parts) + [paths.REPORT]))
     mean, n = comparison.means[mine][metric], len(groups[mine].records)
-    of_all = f" +/- {shown(metric, mean.half)} over {n} runs" if n > 1 and not math.isnan(mean.half) else ""
-    value = f"{metric} {shown(metric, mean.mean)}{of_all}"
+    mean_over_runs = f" +/- {shown(metric, mean.half)} over {n} runs" if n > 1 and not math.isnan(mean.half) else ""
+    value = f"{metric} {shown(metric, mean.mean)}{mean_over_runs}"
     if len(groups) == 1:
         return Standing(f"all its jobs have these settings, {value}", "", link)
     other = groups[1] if mine == 0 else groups[0]
@@ -158,8 +163,8 @@ def _interval(best: Group, metric: str, mean: Mean) -> str:
     return "" if math.isnan(low) else f"95 % confidence interval {shown(metric, low)} to {shown(metric, high)} {over}"
 
 
-def _verdict(comparison: Comparison, one: Group, other: Group) -> str:
-    pair = {one.name, other.name}
+def _verdict(comparison: Comparison, group: Group, other: Group) -> str:
+    pair = {group.name, other.name}
     return next((verdict.text for verdict in comparison.verdicts if {verdict.first, verdict.second} == pair), "")
 
 
@@ -169,8 +174,8 @@ def _ranking(comparison: Comparison) -> dict[str, Any]:
 
 
 def _verdicts(comparison: Comparison) -> list[tuple[bool, str]]:
-    found = [(verdict.distinguishable, verdict.text) for verdict in comparison.verdicts]
-    return sorted(found, key=lambda one: not one[0])
+    verdicts = [(verdict.distinguishable, verdict.text) for verdict in comparison.verdicts]
+    return sorted(verdicts, key=lambda one: not one[0])
 
 
 def _by_question(name: str) -> tuple[int, str]:
@@ -212,7 +217,7 @@ def _shared(records: Sequence[Record]) -> list[diff.Change]:
     """Return what all jobs have in common that is not the default."""
     known = [record for record in records if record.state.state == "completed"] or records
     first, *others = [diff.changes(html_report.settings_of(record), record.seed) for record in known]
-    return [change for change in first if all(change in one for one in others)]
+    return [change for change in first if all(change in changes for changes in others)]
 
 
 def _environment(records: Sequence[Record]) -> list[tuple[str, str]]:

@@ -77,30 +77,30 @@ def can_resume(job: Job) -> bool:
     if not state.is_over or (same and state.state == "completed"):
         return False
     try:
-        found = checkpoint.load(job.directory / paths.CHECKPOINT)
-        return same or _goes_on(found, job, state.state == "completed")
+        saved = checkpoint.load(job.directory / paths.CHECKPOINT)
+        return same or _goes_on(saved, job, state.state == "completed")
     except RequestError:
         return False
 
 
-def _goes_on(found: Checkpoint, job: Job, completed: bool) -> bool:
+def _goes_on(saved: Checkpoint, job: Job, completed: bool) -> bool:
     """Return whether training on from a checkpoint comes to what this job's epochs from the start would have."""
     from mnistlab.config import schema
     from mnistlab.training import checkpoint
 
     task = task_part(job.config)
-    changed = checkpoint.differences(found.origin.config, schema.deciding(task))
-    epoch = found.values.get("epoch") if isinstance(found.values, dict) else None
+    changed = checkpoint.differences(saved.origin.config, schema.deciding(task))
+    epoch = saved.values.get("epoch") if isinstance(saved.values, dict) else None
     if [key for key, _, _ in changed] != [schema.EPOCHS] or not isinstance(epoch, int):
         return False
-    ((_, planned, asked),) = changed
+    ((_, planned, requested),) = changed
     stopped_early = completed and epoch - 1 < planned
-    return epoch - 1 < asked and not stopped_early and not schema.experiment(task).schedule.by_total
+    return epoch - 1 < requested and not stopped_early and not schema.experiment(task).schedule.by_total
 
 
-def task_part(made: DictConfig) -> DictConfig:
+def task_part(config: DictConfig) -> DictConfig:
     """Return the configuration without Hydra's own part."""
-    return OmegaConf.masked_copy(made, [str(key) for key in made if key != "hydra"])
+    return OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
 
 
 def clear(directory: Path) -> None:

@@ -19,7 +19,7 @@ def of_sweep(directory: Path) -> list[Record]:
 
 def of_paths(places: Sequence[str]) -> list[Record]:
     """Return the records of runs and sweeps, each run once."""
-    found: dict[Path, Record] = {}
+    by_directory: dict[Path, Record] = {}
     for text in places:
         path = Path(text)
         if not path.is_dir():
@@ -35,5 +35,5 @@ def of_paths(places: Sequence[str]) -> list[Record]:
                 f"{text}: neither a run directory ({paths.STATUS}) nor a sweep directory ({paths.SWEEP})"
             )
         for record in records:
-            found.setdefault(record.directory.resolve(), record)
-    return list(found.values())
+            by_directory.setdefault(record.directory.resolve(), record)
+    return list(by_directory.values())

@@ -48,12 +48,12 @@ def kind_of(text: str) -> str:
     return "run"
 
 
-def redraw_run(run: Path, which: Plots | None) -> None:
+def redraw_run(run: Path, level: Plots | None) -> None:
     """Draw the pictures of a run that has metrics, then its page; of a failed run only the page."""
     if (run / paths.METRICS).exists():
         name = ""
         try:
-            for name, drawing in figures.of_run(run, which or _saved_choice(run)):
+            for name, drawing in figures.of_run(run, level or _saved_choice(run)):
                 figures.save_pictures(run, [(name, drawing)])
         except RequestError:
             raise
@@ -69,8 +69,8 @@ def redraw_run(run: Path, which: Plots | None) -> None:
 
 def redraw_sweep(directory: Path) -> None:
     """Write table, pictures and page of a sweep, and the pages of its completed jobs."""
-    known, found = manifest.read(directory), records.of_sweep(directory)
-    sweep_page.write_all(known, found, summary.write(known, found))
+    known, records_of_jobs = manifest.read(directory), records.of_sweep(directory)
+    sweep_page.write_all(known, records_of_jobs, summary.write(known, records_of_jobs))
 
 
 def _saved_choice(run: Path) -> Plots:

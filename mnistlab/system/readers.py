@@ -51,8 +51,12 @@ class UnreadableError(ValueError):
         self.path, self.cause = path, cause
 
     def __str__(self) -> str:
-        what = {FileNotFoundError: "there is no such file", NotAFileError: "is not a file", TooLargeError: "too large"}
-        return f"{files.shown(self.path)}: {what.get(type(self.cause), 'damaged')} ({self.reason})"
+        reasons = {
+            FileNotFoundError: "there is no such file",
+            NotAFileError: "is not a file",
+            TooLargeError: "too large",
+        }
+        return f"{files.shown(self.path)}: {reasons.get(type(self.cause), 'damaged')} ({self.reason})"
 
     @property
     def missing(self) -> bool:

@@ -79,42 +79,44 @@ def load(path: Path) -> Checkpoint:
     return Checkpoint(path, Origin(config, sha256, threads), about.get("architecture"), about.get("state"), arrays)
 
 
-def restore(found: Checkpoint, training: TrainingLoop, origin: Origin, epochs: str = "epochs") -> None:
+def restore(saved: Checkpoint, training: TrainingLoop, origin: Origin, epochs: str = "epochs") -> None:
     """Put a training into the state of a checkpoint. Everything is checked before anything is touched.
 
     ``epochs`` is the key of the number of epochs in the configuration, the only one that may differ: a training may go
     on for longer.
     """
-    shown = files.shown(found.path)
-    _refuse_another_run(shown, found, training, origin, epochs)
+    shown = files.shown(saved.path)
+    _refuse_another_run(shown, saved, training, origin, epochs)
     try:
-        _check(found.values, found.arrays, training, epochs)
+        _check(saved.values, saved.arrays, training, epochs)
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
-        said = error if isinstance(error, ValueError) else f"its state is malformed ({type(error).__name__}: {error})"
-        raise RequestError(f"{shown}: {said}; {CURE}") from None
-    training.restore(found.values, found.arrays)
+        problem = (
+            error if isinstance(error, ValueError) else f"its state is malformed ({type(error).__name__}: {error})"
+        )
+        raise RequestError(f"{shown}: {problem}; {CURE}") from None
+    training.restore(saved.values, saved.arrays)
 
 
 def differences(was: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
     """Return the keys in which two configurations differ, each with its two values."""
-    before, after = (dict(flat(json.loads(json.dumps(one)))) for one in (was, now))
+    before, after = (dict(flat(json.loads(json.dumps(config)))) for config in (was, now))
     keys = [key for key in {**before, **after} if key not in before or key not in after or before[key] != after[key]]
     return [(key, before.get(key), after.get(key)) for key in keys]
 
 
-def _refuse_another_run(shown: Path, found: Checkpoint, training: TrainingLoop, origin: Origin, epochs: str) -> None:
-    for key, was, now in differences(found.origin.config, origin.config):
+def _refuse_another_run(shown: Path, saved: Checkpoint, training: TrainingLoop, origin: Origin, epochs: str) -> None:
+    for key, was, now in differences(saved.origin.config, origin.config):
         if key != epochs or training.schedule.by_total:
             raise RequestError(
                 f"{shown}: it was written with {key}={as_text(was)}, and the run now has {key}={as_text(now)}; put "
                 "that back, or start a new run"
             )
-    if found.origin.data_sha256 != origin.data_sha256:
+    if saved.origin.data_sha256 != origin.data_sha256:
         raise RequestError(
-            f"{shown}: it was trained on other images (sha256 {_short(found.origin.data_sha256)}) than there are now "
+            f"{shown}: it was trained on other images (sha256 {_short(saved.origin.data_sha256)}) than there are now "
             f"({_short(origin.data_sha256)}); put the data back, or start a new run"
         )
-    if found.architecture != json.loads(json.dumps(training.network.spec())):
+    if saved.architecture != json.loads(json.dumps(training.network.spec())):
         raise RequestError(f"{shown}: holds a network other than that of the configuration; {CURE}")
 
 
@@ -161,11 +163,11 @@ def _check_best(best: Any, done: int, watched: bool) -> None:
             number(f"best.{name}", best[name])
 
 
-def _check_streams(given: Any, own: Mapping[str, Any]) -> None:
+def _check_streams(states: Any, own: Mapping[str, Any]) -> None:
     """Every state must be one of SFC64, NumPy's generator that all streams here are of: four words, and half a one."""
-    if not isinstance(given, dict) or set(given) != set(own):
+    if not isinstance(states, dict) or set(states) != set(own):
         raise ValueError(f"streams: must hold {', '.join(own)}")
-    for name, state in given.items():
+    for name, state in states.items():
         words = state["state"]["state"]
         half = [state["has_uint32"], state["uinteger"]]
         kinds = state["bit_generator"] == own[name]["bit_generator"] == "SFC64"

@@ -69,8 +69,8 @@ class TrainerConfig:
                 value=self.batch_size,
             )
         if not validation_size:
-            for name, asked in (("patience", self.patience is not None), ("select", self.select is Select.best)):
-                if asked:
+            for name, is_set in (("patience", self.patience is not None), ("select", self.select is Select.best)):
+                if is_set:
                     value = self.patience if name == "patience" else self.select.value
                     raise RequestError(
                         "there is no validation set to watch; set ",
@@ -100,14 +100,14 @@ class TrainerConfig:
         every = self.checkpoint_every
         if isinstance(every, int) and not isinstance(every, bool) and every >= 1:
             return None
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)(s|min|h)", every) if isinstance(every, str) else None
-        if not found or not float(found[1]):
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)(s|min|h)", every) if isinstance(every, str) else None
+        if not match or not float(match[1]):
             raise RequestError(
                 "must be a number of epochs, or a time such as 30s, 5min or 1h",
                 key="checkpoint_every",
                 value=every,
             )
-        return float(found[1]) * {"s": 1, "min": 60, "h": 3600}[found[2]]
+        return float(match[1]) * {"s": 1, "min": 60, "h": 3600}[match[2]]
 
     @property
     def keep_best(self) -> bool:

@@ -98,5 +98,5 @@ class EarlyStopping:
         self.epoch, self.waiting_since = state["epoch"], state["waiting_since"]
         if self.epoch is not None:
             value, reference = state["value"], state["reference"]
-            self.value, self.reference = (math.nan if one is None else one for one in (value, reference))
+            self.value, self.reference = (math.nan if number is None else number for number in (value, reference))
             self.theta, self.buffers = arrays["best.theta"].copy(), arrays["best.buffers"].copy()

@@ -107,7 +107,7 @@ class Progress:
         """Say how the epoch went that has ended."""
         self.close()
         row = history.epochs[-1]
-        self.losses = [one.val_loss if self.validation else one.train_loss for one in history.epochs]
+        self.losses = [epoch.val_loss if self.validation else epoch.train_loss for epoch in history.epochs]
         width = len(str(self.epochs))
         line = f"epoch {row.epoch:{width}}/{self.epochs}"
         line += f"  loss {row.train_loss:.4f}  accuracy {100 * row.train_accuracy:.2f} %"

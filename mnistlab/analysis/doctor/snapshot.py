@@ -39,10 +39,10 @@ class RunSnapshot:
 
     def setting(self, key: str) -> Any:
         """Return a setting, ``optimizer.lr`` for instance, or None."""
-        found: Any = self.settings
+        value: Any = self.settings
         for part in key.split("."):
-            found = found.get(part) if isinstance(found, Mapping) else None
-        return found
+            value = value.get(part) if isinstance(value, Mapping) else None
+        return value
 
     def last(self, key: str) -> float:
         """Return a column of the last epoch, NaN where there is none."""
@@ -53,22 +53,22 @@ class RunSnapshot:
         return np.array([row.get(key, math.nan) for row in self.history])
 
 
-def read(given: str) -> RunSnapshot:
+def read(argument: str) -> RunSnapshot:
     """Return the chart of a run directory or of a model alone."""
     from mnistlab.runs.saved_run import SavedRun, open_run
 
-    path = Path(given)
+    path = Path(argument)
     directory = path if path.is_dir() else path.parent
     status = read_json_or_empty(directory / paths.STATUS)
     if not path.exists() or not (status or path.is_file() or (path / paths.MODEL).is_file()):
-        open_run(given)  # says what is wrong
+        open_run(argument)  # says what is wrong
     metrics = read_json_or_empty(directory / paths.METRICS)
     if metrics.get("learner") == "scikit-learn":
-        raise RequestError(f"{given}: this is a scikit-learn model; it has no history and no weights to examine")
+        raise RequestError(f"{argument}: this is a scikit-learn model; it has no history and no weights to examine")
     run: SavedRun | None = None
     unseen: list[str] = []
     if path.is_file() or (path / paths.MODEL).is_file():
-        run = open_run(given)
+        run = open_run(argument)
     else:
         unseen.append(f"its weights: no {paths.MODEL}")
     history = _table(directory / paths.HISTORY)

@@ -52,32 +52,32 @@ class Request:
         By default nothing is held out for validation, and a network is trained for 100 epochs: so few
         points make few steps an epoch.
         """
-        made = schema.experiment(compose.compose([*more, *self.overrides]))
+        composed = schema.experiment(compose.compose([*more, *self.overrides]))
         if not self.sets("data.validation"):
-            made = replace(made, data=replace(made.data, validation=0))
+            composed = replace(composed, data=replace(composed.data, validation=0))
         if not any(map(self.sets, ("trainer", "trainer.epochs", "experiment"))):
-            made = replace(made, trainer=replace(made.trainer, epochs=EPOCHS))
-        return made
+            composed = replace(composed, trainer=replace(composed.trainer, epochs=EPOCHS))
+        return composed
 
 
-def read_data(made: Experiment, which: str) -> tuple[Dataset, Split]:
+def read_data(experiment: Experiment, split: str) -> tuple[Dataset, Split]:
     """Return the dataset, and the part of it that is explored: ``train``, ``test`` or ``all``."""
     with schema.prefixed("data"):
-        if which == "all":
-            return load_all(made.data, stream(made.seed, "split"))
-        dataset = load(made.data, stream(made.seed, "split"))
-    return dataset, dataset.train if which == "train" else dataset.test
+        if split == "all":
+            return load_all(experiment.data, stream(experiment.seed, "split"))
+        dataset = load(experiment.data, stream(experiment.seed, "split"))
+    return dataset, dataset.train if split == "train" else dataset.test
 
 
-def draw_points(asked: int | None, labels: np.ndarray, seed: int, otherwise: int) -> np.ndarray:
+def draw_points(count: int | None, labels: np.ndarray, seed: int, otherwise: int) -> np.ndarray:
     """Return the rows of the points, each class in proportion: as many as requested, or at most ``otherwise``."""
-    if asked is not None:
+    if count is not None:
         classes = len(np.unique(labels))
-        if asked > len(labels):
-            raise RequestError(f"--points {asked}: there are only {len(labels):,} images; ask for fewer")
-        if asked < classes:
-            raise RequestError(f"--points {asked}: there are {classes} classes, and each needs a point; ask for more")
-    return splitting.draw(labels, min(asked or otherwise, len(labels)), True, stream(seed, "points"))
+        if count > len(labels):
+            raise RequestError(f"--points {count}: there are only {len(labels):,} images; ask for fewer")
+        if count < classes:
+            raise RequestError(f"--points {count}: there are {classes} classes, and each needs a point; ask for more")
+    return splitting.draw(labels, min(count or otherwise, len(labels)), True, stream(seed, "points"))
 
 
 def components_of(dataset: Dataset, part: Split, threads: int) -> Components:
@@ -106,27 +106,27 @@ def claim(request: Request, name: str) -> Path:
 
 
 def write_about(
-    folder: Path, request: Request, made: Experiment, dataset: Dataset, threads: int, summary: dict[str, Any]
+    folder: Path, request: Request, experiment: Experiment, dataset: Dataset, threads: int, summary: dict[str, Any]
 ) -> None:
     """Write summary.json, the same bytes for the same seed, and environment.json, where it took place."""
-    summary = {"action": request.action, "data": dataset.name, "seed": made.seed, **summary}
+    summary = {"action": request.action, "data": dataset.name, "seed": experiment.seed, **summary}
     files.write_json(folder / paths.SUMMARY, summary)
     identity = hashlib.sha256(json.dumps(summary, sort_keys=True).encode()).hexdigest()[:16]
     data = {"name": dataset.name, **dataset.provenance}
-    files.write_json(folder / paths.ENVIRONMENT, environment(made.seed, threads, data, request.command, identity))
+    files.write_json(folder / paths.ENVIRONMENT, environment(experiment.seed, threads, data, request.command, identity))
 
 
-def write_components(folder: Path, found: Components, most: int, scale: float, **more: np.ndarray) -> None:
+def write_components(folder: Path, components: Components, most: int, scale: float, **more: np.ndarray) -> None:
     """Write components.npz: the scores of an image x, in pixels, are scale * (x - mean) @ axes.T."""
-    arrays = {"mean": found.mean, "axes": found.axes[:most].astype(np.float32), "scale": np.array(scale)}
+    arrays = {"mean": components.mean, "axes": components.axes[:most].astype(np.float32), "scale": np.array(scale)}
     files.write(folder / paths.COMPONENTS, artifacts.npz(**arrays, **more))
 
 
-def announce(dataset: Dataset, images: np.ndarray, which: str) -> None:
+def announce(dataset: Dataset, images: np.ndarray, description: str) -> None:
     """Say what is explored."""
     height, width = images.shape[1:]
     classes = len(dataset.class_names)
-    LOG.info("data    %s, %d x %d pixels, %d classes: %s", dataset.name, height, width, classes, which)
+    LOG.info("data    %s, %d x %d pixels, %d classes: %s", dataset.name, height, width, classes, description)
     LOG.debug("data from %s", dataset.provenance)
 
 

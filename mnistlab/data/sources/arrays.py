@@ -67,9 +67,9 @@ class IdxSource(Source):
         return Pool("idx", train, test, names_of_classes(self.class_names, self.classes), provenance)
 
     def _file(self, option: str, name: str) -> Path:
-        given = getattr(self, option)
-        if given is not None:
-            return existing(option, given, "an IDX file")
+        value = getattr(self, option)
+        if value is not None:
+            return existing(option, value, "an IDX file")
         folder = existing("path", self.path, "a folder of IDX files", folder=True)
         for spelled in (f"{name}.gz", name, f"{name.replace('-idx', '.idx')}.gz", name.replace("-idx", ".idx")):
             if (folder / spelled).exists():
@@ -122,8 +122,8 @@ class NpzSource(UserSource):
 
 def check_parts(train: Split, test: Split, classes: int, key: str, value: str | None) -> None:
     """Check the labels' range and that training and test images have one size."""
-    for what, part in (("training", train), ("test", test)):
-        check_labels(part.labels, classes, f"{what} set", LABELS_CURE, key, value)
+    for name, part in (("training", train), ("test", test)):
+        check_labels(part.labels, classes, f"{name} set", LABELS_CURE, key, value)
     if train.images.shape[1:] != test.images.shape[1:]:
         sizes = " and ".join(f"{part.images.shape[1]} x {part.images.shape[2]}" for part in (train, test))
         raise RequestError(
@@ -141,13 +141,20 @@ LAYOUTS = (
 def _read_npz(path: Path) -> cache.Parsed:
     with zipfile.ZipFile(path) as archive:
         members = {name.removesuffix(".npy"): name for name in archive.namelist() if name.endswith(".npy")}
-        layout = next((one for one in LAYOUTS if {one["train_images"], one["train_labels"]} <= set(members)), None)
+        layout = next(
+            (
+                candidate
+                for candidate in LAYOUTS
+                if {candidate["train_images"], candidate["train_labels"]} <= set(members)
+            ),
+            None,
+        )
         if layout is None:
             raise BadFileError(
                 f"{path.name} holds {', '.join(sorted(members)) or 'no arrays'};"
                 " must hold x_train, y_train, x_test, y_test or images, labels"
             )
-        half = [layout[f"test_{what}"] for what in ("images", "labels") if layout[f"test_{what}"] in members]
+        half = [layout[f"test_{kind}"] for kind in ("images", "labels") if layout[f"test_{kind}"] in members]
         if len(half) == 1:
             raise BadFileError(f"{path.name} holds {half[0]} alone; test images and test labels belong together")
         shapes = {option: _shape(archive, members[key]) for option, key in layout.items() if key in members}

@@ -61,7 +61,7 @@ class CsvSource(UserSource):
         provenance = {"source": "csv", "path": str(path.absolute()), **provenance}
         if self.test_path is None:
             return Pool("csv", *self.cut_test(train), names, provenance)
-        test, of_test = self._table("test_path", existing("test_path", self.test_path, "a CSV file"))
+        test, test_provenance = self._table("test_path", existing("test_path", self.test_path, "a CSV file"))
         if test.images.shape[1:] != train.images.shape[1:]:
             raise RequestError(
                 f"its images have {test.images[0].size} pixels, those of path"
@@ -69,8 +69,8 @@ class CsvSource(UserSource):
                 key="test_path",
                 value=self.test_path,
             )
-        provenance["files"] = {"train": provenance["files"], "test": of_test["files"]}
-        provenance["sha256"] = hashlib.sha256((provenance["sha256"] + of_test["sha256"]).encode()).hexdigest()
+        provenance["files"] = {"train": provenance["files"], "test": test_provenance["files"]}
+        provenance["sha256"] = hashlib.sha256((provenance["sha256"] + test_provenance["sha256"]).encode()).hexdigest()
         return Pool("csv", train, test, names, provenance)
 
     def _table(self, option: str, path: Path) -> tuple[Split, dict[str, Any]]:
@@ -144,8 +144,8 @@ class Table:
                 " go into an .npz file"
             )
         self.names = header
-        seen: set[str] = set()
-        twice = next((name for name in header if name in seen or seen.add(name)), None)  # type: ignore[func-returns-value]
+        names_so_far: set[str] = set()
+        twice = next((name for name in header if name in names_so_far or names_so_far.add(name)), None)  # type: ignore[func-returns-value]
         if twice is not None:
             raise BadFileError(f"line 1 names the column {twice!r} twice; give each column a name of its own")
         if label not in header:

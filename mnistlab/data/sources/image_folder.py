@@ -48,23 +48,23 @@ class FolderSource(UserSource):
         path = existing("path", self.path, "a folder with a folder of images for each class", folder=True)
         apart = (path / "train").is_dir() and (path / "test").is_dir()
         parts = {"train": path / "train", "test": path / "test"} if apart else {"train": path}
-        found = {part: _classes(folder, self.path) for part, folder in parts.items()}
-        class_names = tuple(found["train"])
+        classes = {part: _classes(folder, self.path) for part, folder in parts.items()}
+        class_names = tuple(classes["train"])
         if len(class_names) < 2 and self.cuts:
             raise RequestError(
                 f"only the class {class_names[0]!r} is there; at least two are needed", key="path", value=self.path
             )
-        if apart and (unknown := [name for name in found["test"] if name not in found["train"]]):
+        if apart and (unknown := [name for name in classes["test"] if name not in classes["train"]]):
             raise RequestError(
                 f"test/ has the class {unknown[0]!r}, which train/ has not; add it there", key="path", value=self.path
             )
-        files = {part: [file for group in found[part].values() for file in group] for part in parts}
+        files = {part: [file for group in classes[part].values() for file in group] for part in parts}
 
         def build() -> cache.Parsed:
             arrays, info = {}, {}
             for part, folder in parts.items():
                 arrays[f"{part}_images"], info[f"{folder.name}/"] = _read_all(folder, files[part], self.size)
-                numbers = [class_names.index(name) for name, group in found[part].items() for _ in group]
+                numbers = [class_names.index(name) for name, group in classes[part].items() for _ in group]
                 arrays[f"{part}_labels"] = np.array(numbers, np.int64)
             return cache.Parsed(arrays, {"files": info})
 

@@ -39,8 +39,8 @@ class NamedSource(Source):
 
     def read(self) -> Pool:
         """Return the dataset as published: its training and its test set."""
-        where, found = self._locate()
-        return _read(self.name, found, where, self.root)
+        where, folder = self._locate()
+        return _read(self.name, folder, where, self.root)
 
     def published(self) -> Published:
         named = REGISTRY[self.name]
@@ -60,11 +60,11 @@ class NamedSource(Source):
 
 def locate(name: str) -> tuple[str, Path] | None:
     """Return the location of a dataset (``MNISTLAB_DATA``, ``cache`` or ``system``) and its folder, or None."""
-    if given := os.environ.get("MNISTLAB_DATA"):
-        base = expanded(given)
+    if variable := os.environ.get("MNISTLAB_DATA"):
+        base = expanded(variable)
         if not base.is_dir():
             raise RequestError(
-                f"MNISTLAB_DATA={given} is not a folder; correct the variable or unset it", key="name", value=name
+                f"MNISTLAB_DATA={variable} is not a folder; correct the variable or unset it", key="name", value=name
             )
         for folder in (base / REGISTRY[name].folder, base):
             if _complete(name, folder) and (folder != base or _may_be(name, base)):
@@ -153,7 +153,7 @@ def _read(name: str, folder: Path, where: str, root: str | None) -> Pool:
         arrays = {"train_images": train_images, "train_labels": train_labels}
         arrays |= {"test_images": test_images, "test_labels": test_labels}
         return cache.Parsed(
-            {what: _normal(named, array) for what, array in arrays.items()}, {"files": hashes | test_hashes}
+            {part: _normal(named, array) for part, array in arrays.items()}, {"files": hashes | test_hashes}
         )
 
     try:
@@ -162,8 +162,8 @@ def _read(name: str, folder: Path, where: str, root: str | None) -> Pool:
         raise RequestError(f"{place}{error}; {cure}", **setting) from None
     expected = _as_published(name, parsed.info["files"], place, setting)
     arrays = parsed.arrays
-    for what in ("train", "test"):
-        check_labels(arrays[f"{what}_labels"], len(named.class_names), f"{what} labels", cure, **setting)
+    for part in ("train", "test"):
+        check_labels(arrays[f"{part}_labels"], len(named.class_names), f"{part} labels", cure, **setting)
     if arrays["train_images"].shape[1:] != arrays["test_images"].shape[1:]:
         raise RequestError(f"{place}training and test images differ in size; {cure}", **setting)
     provenance = {

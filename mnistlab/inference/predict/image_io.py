@@ -41,10 +41,10 @@ class Picture:
     height: int
 
 
-def expand(given: list[str]) -> list[str]:
+def expand(names: list[str]) -> list[str]:
     """Return the files; a folder is replaced by its pictures in natural order."""
     files: list[str] = []
-    for name in given:
+    for name in names:
         path = Path(name)
         if name != STDIN and _is_folder(path):
             inside = list(filter(is_image, path.iterdir()))
@@ -163,10 +163,10 @@ def _strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
 def _by_strips(image: Image.Image, grey_of: Callable[[Image.Image], Image.Image]) -> Image.Image:
     from PIL import Image
 
-    made = Image.new("L", image.size)
+    grey = Image.new("L", image.size)
     for top, strip in _strips(image):
-        made.paste(grey_of(strip), (0, top))
-    return made
+        grey.paste(grey_of(strip), (0, top))
+    return grey
 
 
 def _image(levels: np.ndarray) -> Image.Image:

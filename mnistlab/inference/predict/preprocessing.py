@@ -102,12 +102,12 @@ def _raw(grey: np.ndarray, shape: tuple[int, int], inverted: bool) -> Prepared:
 
 
 def _digit(grey: np.ndarray, shape: tuple[int, int], style: Style, dark: bool | None) -> Prepared:
-    found = segmentation.find(grey, dark)
+    ink = segmentation.find(grey, dark)
     box = style.box * min(shape)
-    done = ["dark on light" if found.dark else "light on dark"]
-    rows, columns = _span(found.amount > 0.5)
+    done = ["dark on light" if ink.dark else "light on dark"]
+    rows, columns = _span(ink.amount > 0.5)
     longer = max(rows.stop - rows.start, columns.stop - columns.start)
-    inked = found.amount[rows, columns]
+    inked = ink.amount[rows, columns]
     if min(shape) >= THIN_ON and (more := _missing(inked > 0.5, longer / 20)) >= 1:
         inked = _thickened(inked, more)
         done.append("thickened")
@@ -201,5 +201,5 @@ def style_of_run(run: SavedRun, way: str) -> Style:
     data = run.environment.get("data")
     name = data.get("name") if isinstance(data, dict) else None
     style = style_of(name if isinstance(name, str) else None, run.class_names, run.network.image_shape)
-    asked = Way(way) if way != "auto" else style.way
-    return style if asked is style.way else Style(asked)
+    chosen = Way(way) if way != "auto" else style.way
+    return style if chosen is style.way else Style(chosen)

@@ -36,10 +36,10 @@ def confusion_table(matrix: np.ndarray | Sequence[Sequence[int]], class_names: S
     )
     table.auto_set_font_size(False)
     table.set_fontsize(size)
-    for (row, column), one in table.get_celld().items():
-        one.set(edgecolor="#D0D0D0", linewidth=0.5)
+    for (row, column), table_cell in table.get_celld().items():
+        table_cell.set(edgecolor="#D0D0D0", linewidth=0.5)
         if row == column + 1:
-            one.set_facecolor("#DCEBF7")
+            table_cell.set_facecolor("#DCEBF7")
     figure.text(0.15 / (width + 0.2), 0.06 / (height + 0.75), "rows: truth; columns: prediction", size=7.5)
     errors = np.where(np.eye(len(names), dtype=bool), 0, counts)
     truth, taken = np.unravel_index(int(errors.argmax()), errors.shape)

@@ -66,8 +66,8 @@ def mistakes(
             ha="center",
             va="baseline",
         )
-        said = f"{label(class_names[int(predictions[i])], 13)}  {probabilities[i]:.3f}"
-        axes.text(x, y - tile / 2 - 0.13, said, color=VERMILION, size=8, ha="center", va="baseline")
+        title = f"{label(class_names[int(predictions[i])], 13)}  {probabilities[i]:.3f}"
+        axes.text(x, y - tile / 2 - 0.13, title, color=VERMILION, size=8, ha="center", va="baseline")
     axes.set(xlim=(0, width), ylim=(0, height))
     listed = "; ".join(
         f"{plain(class_names[int(t)])} predicted as {plain(class_names[int(q)])} ({p:.3f})"
@@ -102,8 +102,8 @@ def weights(w: np.ndarray) -> Picture:
     bar = figure.colorbar(drawn, cax=place(figure, width - 0.78, 0.15, 0.13, height - 0.65))
     bar.ax.tick_params(labelsize=7.5)
     bar.ax.set_title("weight", size=7.5, loc="left")
-    said = f"First-layer weights as images, {count}, from {shown.min():.4g} to {shown.max():.4g}."
-    return Picture(figure, said)
+    description = f"First-layer weights as images, {count}, from {shown.min():.4g} to {shown.max():.4g}."
+    return Picture(figure, description)
 
 
 @styled

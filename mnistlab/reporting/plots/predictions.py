@@ -33,8 +33,10 @@ Top = Sequence[tuple[str, float]]
 
 
 @styled
-def predicted(names: Sequence[str], inputs: Sequence[np.ndarray], seen: np.ndarray, tops: Sequence[Top]) -> Picture:
-    """Draw ``inputs`` (h, w) uint8 of any size, what was ``seen`` of them (n, h, w), and their likeliest classes.
+def predicted(
+    names: Sequence[str], inputs: Sequence[np.ndarray], network_inputs: np.ndarray, tops: Sequence[Top]
+) -> Picture:
+    """Draw ``inputs`` (h, w) uint8 of any size, what was ``network_inputs`` of them (n, h, w), and their likeliest classes.
 
     ``tops`` has for each the classes with their probabilities, the likeliest first. More than 30 pictures become a grid
     of what was seen, each under its likeliest class, and of more than 400 the first 400 are drawn.
@@ -42,14 +44,16 @@ def predicted(names: Sequence[str], inputs: Sequence[np.ndarray], seen: np.ndarr
     n = len(names)
     if n == 0:
         return empty("No picture was predicted.")
-    figure = _detailed(names, inputs, seen, tops) if n <= DETAILED else _grid(seen, tops)
+    figure = _detailed(names, inputs, network_inputs, tops) if n <= DETAILED else _grid(network_inputs, tops)
     listed = "; ".join(
         f"{plain(name)}: {plain(top[0][0])} ({top[0][1]:.3f})" for name, top in zip(names, tops, strict=True)
     )
     return Picture(figure, f"{n} {'picture' if n == 1 else 'pictures'} as input to the network. {listed}.")
 
 
-def _detailed(names: Sequence[str], inputs: Sequence[np.ndarray], seen: np.ndarray, tops: Sequence[Top]) -> Figure:
+def _detailed(
+    names: Sequence[str], inputs: Sequence[np.ndarray], network_inputs: np.ndarray, tops: Sequence[Top]
+) -> Figure:
     n = len(names)
     across = min(ACROSS, n)
     down = -(-n // across)
@@ -62,7 +66,7 @@ def _detailed(names: Sequence[str], inputs: Sequence[np.ndarray], seen: np.ndarr
         row, column = divmod(i, across)
         left, bottom = 0.15 + cell[0] * column, height - head - cell[1] * (row + 1) + 0.12
         axes.text(left, bottom + tile + 0.09, label(names[i], 46), size=8.5, weight="bold", va="baseline")
-        for image, at in ((inputs[i], left), (seen[i], left + tile + 0.12)):
+        for image, at in ((inputs[i], left), (network_inputs[i], left + tile + 0.12)):
             _image(axes, image, at + tile / 2, bottom + tile / 2, tile)
         start, long = left + 2 * tile + 0.27, 1.05
         for k, (name, p) in enumerate(tops[i][:BARS]):
@@ -78,13 +82,13 @@ def _detailed(names: Sequence[str], inputs: Sequence[np.ndarray], seen: np.ndarr
     return figure
 
 
-def _grid(seen: np.ndarray, tops: Sequence[Top]) -> Figure:
-    shown = min(len(seen), MOST)
+def _grid(network_inputs: np.ndarray, tops: Sequence[Top]) -> Figure:
+    shown = min(len(network_inputs), MOST)
     across = 10 if shown <= 100 else 20
     down = -(-shown // across)
     cell, tile, head = (0.78, 0.82), 0.56, 0.62
     width, height = cell[0] * across + 0.2, cell[1] * down + head
-    count = f"{shown} of {len(seen)}" if shown < len(seen) else f"{shown}"
+    count = f"{shown} of {len(network_inputs)}" if shown < len(network_inputs) else f"{shown}"
     figure = new_figure(width, height, f"The network's input: {count} pictures")
     legend = "below each: the most probable class and its probability, in the order of the files"
     figure.text(0.15 / width, 1 - 0.36 / height, legend, color=GREY, size=8.5, va="top")
@@ -93,7 +97,7 @@ def _grid(seen: np.ndarray, tops: Sequence[Top]) -> Figure:
     for i in range(shown):
         row, column = divmod(i, across)
         x, y = 0.1 + cell[0] * (column + 0.5), height - head - cell[1] * (row + 0.5) + 0.08
-        _image(axes, seen[i], x, y, tile)
+        _image(axes, network_inputs[i], x, y, tile)
         name, p = tops[i][0]
         axes.text(x, y - tile / 2 - 0.13, f"{label(name, 7)}  {p:.2f}", size=7.5, ha="center", va="baseline")
     axes.set(xlim=(0, width), ylim=(0, height))

@@ -100,12 +100,12 @@ def _draw(kind: _Kind, curves: pd.DataFrame, scores: Mapping[str, float | None],
             spine.set_visible(True)
 
     averages = [f"{name} average {_score(scores[name])}" for name in ("micro", "macro") if scores.get(name) is not None]
-    said = f"{kind.name}, each class against the rest; {kind.score}: " + ", ".join(averages) + "."
-    said += f" Images are ranked by {plain(ranked_by)}." if ranked_by else ""
+    description = f"{kind.name}, each class against the rest; {kind.score}: " + ", ".join(averages) + "."
+    description += f" Images are ranked by {plain(ranked_by)}." if ranked_by else ""
     if ranked:
         lowest = ", ".join(f"{plain(name)} {_score(known[name])}" for name in ranked[:3])
-        said += f" Lowest: {lowest}. Highest: {plain(ranked[-1])} {_score(known[ranked[-1]])}."
-    return Picture(figure, said)
+        description += f" Lowest: {lowest}. Highest: {plain(ranked[-1])} {_score(known[ranked[-1]])}."
+    return Picture(figure, description)
 
 
 def _lines(

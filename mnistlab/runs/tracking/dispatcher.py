@@ -43,16 +43,16 @@ class TrackingDispatcher:
         self._tell(lambda tracker: tracker.close(state))
         self.tracker = None
 
-    def _tell(self, what: Callable[[Tracker], None]) -> None:
+    def _tell(self, call: Callable[[Tracker], None]) -> None:
         if self.tracker is None:
             return
         try:
-            what(self.tracker)
+            call(self.tracker)
         except Exception as error:
             self.tracker = None
-            said = (str(error).splitlines() or [""])[0]
+            message = (str(error).splitlines() or [""])[0]
             LOG.warning(
-                "tracking=%s: %s: %s; the run continues without tracking", self.name, type(error).__name__, said
+                "tracking=%s: %s: %s; the run continues without tracking", self.name, type(error).__name__, message
             )
             LOG.debug("traceback", exc_info=True)
 
@@ -124,9 +124,9 @@ def _open(tracking: Tracking, facts: Facts) -> Tracker | None:
     except RequestError:
         raise
     except Exception as error:
-        said = (str(error).splitlines() or [""])[0]
+        message = (str(error).splitlines() or [""])[0]
         name = tracking.extra or "csv"
         raise RequestError(
-            f"tracking={name}: it cannot be opened ({type(error).__name__}: {said}); check its settings, "
+            f"tracking={name}: it cannot be opened ({type(error).__name__}: {message}); check its settings, "
             "or take tracking=none"
         ) from error

@@ -37,11 +37,11 @@ class Row:
 
     @property
     def error(self) -> str:
-        return next((one.error for one in self.scores if one.error), "")
+        return next((score.error for score in self.scores if score.error), "")
 
     @property
     def values(self) -> list[float]:
-        return [one.value for one in self.scores]
+        return [score.value for score in self.scores]
 
     @property
     def mean(self) -> float:
@@ -53,15 +53,15 @@ class Row:
 
     @property
     def seconds(self) -> float:
-        return float(np.mean([one.seconds for one in self.scores]))
+        return float(np.mean([score.seconds for score in self.scores]))
 
 
 def rows(grid: Grid, scores: Sequence[Score]) -> list[Row]:
     """Return a row a cell, in the order of the grid."""
-    found: dict[int, list[Score]] = {cell.number: [] for cell in grid.cells}
-    for one in sorted(scores, key=lambda one: one.fold):
-        found[one.cell].append(one)
-    return [Row(cell, tuple(found[cell.number])) for cell in grid.cells]
+    scores_by_cell: dict[int, list[Score]] = {cell.number: [] for cell in grid.cells}
+    for score in sorted(scores, key=lambda score: score.fold):
+        scores_by_cell[score.cell].append(score)
+    return [Row(cell, tuple(scores_by_cell[cell.number])) for cell in grid.cells]
 
 
 def ranked(table: Sequence[Row], metric: str) -> list[Row]:
@@ -86,8 +86,8 @@ def spread(metric: str, row: Row) -> str:
 
 def write_folds(directory: Path, scores: Sequence[Score]) -> None:
     """Write the scores of all folds so far, from which an interrupted search resumes."""
-    ordered = sorted(scores, key=lambda one: (one.cell, one.fold))
-    lines = [[one.cell, one.fold, one.value, round(one.seconds, 6), one.error] for one in ordered]
+    ordered = sorted(scores, key=lambda score: (score.cell, score.fold))
+    lines = [[score.cell, score.fold, score.value, round(score.seconds, 6), score.error] for score in ordered]
     files.write(directory / paths.FOLDS_TABLE, files.csv(("cell", "fold", "score", "seconds", "error"), lines))
 
 

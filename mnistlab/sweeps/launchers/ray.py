@@ -20,8 +20,8 @@ def ray(jobs: Sequence[Job], settings: Mapping[str, Any], of: int) -> Launcher:
     import ray as library
     from ray.exceptions import RayError, RayTaskError
 
-    given = settings.get("ray") or {}
-    remote = {"num_cpus": 1, "max_retries": 0, **(given.get("remote") or {})}
+    options = settings.get("ray") or {}
+    remote = {"num_cpus": 1, "max_retries": 0, **(options.get("remote") or {})}
     started = not library.is_initialized()
     if started:
         try:
@@ -30,7 +30,7 @@ def ray(jobs: Sequence[Job], settings: Mapping[str, Any], of: int) -> Launcher:
                     "log_to_driver": False,
                     "include_dashboard": False,
                     "logging_level": "error",
-                    **(given.get("init") or {}),
+                    **(options.get("init") or {}),
                 }
             )
         except (ConnectionError, TypeError, ValueError, RuntimeError) as error:

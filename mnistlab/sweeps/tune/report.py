@@ -25,7 +25,7 @@ ENOUGH = 4  # completed trials that an estimate of importance needs
 def write(search: Search, study: Study) -> None:
     """Write the table of the trials, its summary and the pictures."""
     trials = counted(study)
-    keys = [one.key for one in search.space]
+    keys = [dimension.key for dimension in search.space]
     lines = rows(search, study)
     header = ["trial", *keys, "state", search.metric, "epochs", "seconds", "error"]
     files.write(search.directory / paths.TRIALS_TABLE, files.csv(header, [list(row.values()) for row in lines]))
@@ -46,7 +46,7 @@ def rows(search: Search, study: Study) -> list[dict[str, Any]]:
     return [
         {
             "trial": trial.number,
-            **{one.key: _value(trial, one.key) for one in search.space},
+            **{dimension.key: _value(trial, dimension.key) for dimension in search.space},
             "state": state_of(trial),
             search.metric: math.nan if trial.value is None else trial.value,
             "epochs": len(trial.intermediate_values),

@@ -72,17 +72,17 @@ def tune(request: Request) -> int:
 def _new(request: Request) -> Search:
     fixed, space = parse(request.overrides)
     base = schema.experiment(compose.compose(fixed))
-    if any(one.key == "seed" for one in space):
+    if any(dimension.key == "seed" for dimension in space):
         raise RequestError(
             "seed: cannot be searched; --seeds sets the number of seeds that test the chosen configuration"
         )
     tried = [base]
-    for one in space:  # a wrong key, or a wrong end of an interval, is found before the first trial
-        tried += [schema.experiment(compose.compose([*fixed, f"{one.key}={end}"])) for end in one.ends()]
-    for made in tried:
-        if not made.data.validation:
+    for dimension in space:  # a wrong key, or a wrong end of an interval, is found before the first trial
+        tried += [schema.experiment(compose.compose([*fixed, f"{dimension.key}={end}"])) for end in dimension.ends()]
+    for experiment in tried:
+        if not experiment.data.validation:
             raise RequestError(
-                f"data.validation={made.data.validation}: a search chooses by the validation set; set 0.1"
+                f"data.validation={experiment.data.validation}: a search chooses by the validation set; set 0.1"
             )
     trials = request.trials or TRIALS
     return Search(_place(request.to), tuple(fixed), tuple(space), trials, request.metric, request.prune, base.seed)
@@ -146,7 +146,7 @@ def _search(search: Search, n_jobs: int) -> Study:
         best = best_of(study)
         shown = f"best {best.value:.4f}: {_settings(best)}" if best else ""
         if bar is not None:
-            bar.n = sum(one.state.is_finished() for one in counted(study))
+            bar.n = sum(counted_trial.state.is_finished() for counted_trial in counted(study))
             bar.set_postfix_str(shown)
             return
         value = "" if trial.value is None or trial.state.name != "COMPLETE" else f"  {search.metric} {trial.value:.4f}"

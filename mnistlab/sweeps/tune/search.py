@@ -160,7 +160,7 @@ def _start(
 ) -> int:
     """Start the next trial; return 1."""
     trial = study.ask()
-    proposed = [f"{one.key}={one.propose(trial)}" for one in search.space]
+    proposed = [f"{dimension.key}={dimension.propose(trial)}" for dimension in search.space]
     trial.set_user_attr("overrides", proposed)
     directory = search.directory / paths.TRIALS / str(trial.number)
     place = [f"hydra.sweep.dir={quoted(directory.parent)}", f"hydra.sweep.subdir='{trial.number}'"]

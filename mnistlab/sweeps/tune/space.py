@@ -64,7 +64,7 @@ def parse(overrides: Sequence[str]) -> tuple[list[str], list[Dimension]]:
             fixed.append(text)
     if not space:
         raise RequestError(f"no search space; set a key to {FORMS}, as in 'optimizer.lr=log(1e-4,1)'")
-    keys = [one.key for one in space]
+    keys = [dimension.key for dimension in space]
     for key in keys:
         if keys.count(key) > 1:
             raise RequestError(f"{key}: searched twice; list its values once")
