@@ -228,11 +228,7 @@ def _tested(a: Sequence[float], b: Sequence[float]) -> Difference:
 
 def _pair(a: Side, b: Side, metric: str, d: Difference | None, p: float) -> str:
     alike = _common_seed(a, b)
-    tested = (
-        [{alike: pairing.values[alike]} for pairing in (a, b)]
-        if d and d.test == "McNemar" and alike is not None
-        else []
-    )
+    tested = [{alike: side.values[alike]} for side in (a, b)] if d and d.test == "McNemar" and alike is not None else []
     first, second = (float(np.mean(list(values.values()))) for values in tested or (a.values, b.values))
     text = f"{a.name} {amount(metric, first)}, {b.name} {amount(metric, second)}"
     if d is None:

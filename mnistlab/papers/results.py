@@ -46,7 +46,9 @@ class Result:
         ]
         full = int(overrides[0].partition("=")[2]) if overrides else runner.asked_epochs(self.row)
         swept = "trainer.epochs" in runner.grid(self.row)
-        trained = {int(value) for value in (item.value("epochs") for item in self.completed) if math.isfinite(value)}
+        trained = {
+            int(value) for value in (record.value("epochs") for record in self.completed) if math.isfinite(value)
+        }
         return None if full is None or swept or trained <= {full} else (min(trained - {full}), full)
 
     @property

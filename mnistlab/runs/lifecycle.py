@@ -134,7 +134,7 @@ def _failed(status: Status, message: str, run: Path) -> Outcome:
 def _message(error: BaseException, run: Path) -> str:
     if isinstance(error, OSError):
         place = files.shown(Path(error.filename)) if error.filename else "standard output, or a file of the run"
-        again = ", then go on with `mnistlab resume {}`" if (run / paths.CHECKPOINT).exists() else ""
+        again = ", then run `mnistlab resume {}`" if (run / paths.CHECKPOINT).exists() else ""
         cure = f"make room{again.format(files.shown(run))}, or choose another place with hydra.run.dir=DIR"
         return f"{place}: {error.strerror or error}; {cure}"
     if isinstance(error, MemoryError):

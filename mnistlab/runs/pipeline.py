@@ -109,10 +109,10 @@ def run(experiment: schema.Experiment, deciding: dict[str, Any], context: RunCon
 
 
 def interrupted(status: Status, how: str, run: Path) -> str:
-    """Record the interruption of a run, and return the message with the command that resumes it."""
+    """Record the interruption of a run, and return the message with the command that continues it."""
     LOG.debug("%s", how)
     status.write_quietly("interrupted", how)
-    return f"{how}; `mnistlab resume {files.shown(run)}` goes on"
+    return f"{how}; `mnistlab resume {files.shown(run)}` continues it"
 
 
 def _prepare(experiment: schema.Experiment, deciding: dict[str, Any], context: RunContext, status: Status) -> Prepared:

@@ -167,7 +167,7 @@ def _why_no_model(directory: Path) -> str:
     if state == "running":
         return f"this run has not finished (process {status.get('pid')}, since {status.get('started')})"
     if state == "interrupted":
-        return f"this run was interrupted and left no {paths.MODEL}; `mnistlab resume` goes on with it"
+        return f"this run was interrupted and left no {paths.MODEL}; `mnistlab resume` continues it"
     if read_json_or_empty(directory / paths.METRICS).get("learner") == "scikit-learn":
         return "scikit-learn's models are not saved, since that needs pickle; predictions.npz holds the predictions"
     if (directory / paths.MEMBERS).is_file() or (directory / paths.PREDICTIONS).is_file():

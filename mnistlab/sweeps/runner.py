@@ -49,7 +49,7 @@ def train(overrides: Sequence[str], config_dir: str | None, fail_fast: bool) -> 
     label, cure = f"hydra.sweep.dir={place}", "choose another place with hydra.sweep.dir=DIR"
     directories.named(directory, label, in_the_way=directories.IN_THE_WAY, otherwise=cure)
     if (directory / paths.SWEEP).exists():
-        raise RequestError(f"{label}: it already holds a sweep; `mnistlab resume {place}` goes on with it")
+        raise RequestError(f"{label}: it already holds a sweep; `mnistlab resume {place}` continues it")
     for job in planned.jobs:
         if job.directory.exists():
             raise RequestError(f"{label}: {job.entry.directory} is there already; choose another")
@@ -149,7 +149,11 @@ class Sweep:
             comparison = summary.write(self.manifest, self.records, with_pictures=False)
             html_report.write(self.manifest, self.records, comparison, with_pictures=False)
             LOG.log(
-                HINT, "%d of %d jobs are completed; `mnistlab resume %s` goes on", done, len(self.records), self.place
+                HINT,
+                "%d of %d jobs are completed; `mnistlab resume %s` continues it",
+                done,
+                len(self.records),
+                self.place,
             )
             raise KeyboardInterrupt from None
         finally:

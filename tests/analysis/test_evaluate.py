@@ -440,7 +440,7 @@ WRONG = [
     ("empty", "empty: not a run directory (no model.safetensors); must be one such as outputs/<date>/<time>_<model>"),
     ("failed", "failed: this run failed and left no model.safetensors (the loss is no longer finite)"),
     ("running", "running: this run has not finished (process 17, since today)"),
-    ("stopped", "stopped: this run was interrupted and left no model.safetensors; `mnistlab resume` goes on with it"),
+    ("stopped", "stopped: this run was interrupted and left no model.safetensors; `mnistlab resume` continues it"),
     ("scored", "scored: this is an evaluation, not a run; name the runs themselves"),
     (
         "runs/s0/checkpoint.safetensors",

@@ -300,7 +300,7 @@ def test_a_search_goes_on_where_it_was_interrupted(tmp_path: Path, shared_cache:
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (130, "mnistlab gridsearch: error: interrupted\n")
-    assert out.endswith("interrupted; the same command with --to g goes on\n")
+    assert out.endswith("interrupted; the same command with --to g continues\n")
     known = result.read_folds(tmp_path / "g")
     assert known and not (tmp_path / "g/refit").exists()
     # what is known is not scored again: mark it, and find the mark in the result

@@ -287,7 +287,7 @@ def test_a_sweep_does_not_write_into_another(finished: Path, command: Command) -
     shutil.copytree(finished, "s")
     result = command("train", "-m", *SMALL, "seed=1,2", "hydra.sweep.dir=s")
     assert result.status == 2
-    assert "hydra.sweep.dir=s: it already holds a sweep; `mnistlab resume s` goes on with it" in result.err
+    assert "hydra.sweep.dir=s: it already holds a sweep; `mnistlab resume s` continues it" in result.err
 
 
 def test_quiet_prints_the_result_only(command: Command) -> None:
@@ -518,7 +518,7 @@ def test_an_interrupted_sweep_ends_with_its_table(number: int, expected: int, st
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
     assert process.returncode == expected
-    assert "jobs are completed; `mnistlab resume s` goes on" in out
+    assert "jobs are completed; `mnistlab resume s` continues it" in out
     assert err == "mnistlab train: error: interrupted\n"
     assert set(states("s")) == {"interrupted", "pending"}
     wait_until(lambda: not running_jobs(Path("s")), 10)

@@ -230,7 +230,7 @@ def test_an_interrupted_search_names_the_command_that_goes_on() -> None:
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert out.endswith("interrupted; `mnistlab tune --resume s` goes on\n")
+    assert out.endswith("interrupted; `mnistlab tune --resume s` continues it\n")
 
 
 @pytest.mark.process

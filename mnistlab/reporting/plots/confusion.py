@@ -130,7 +130,8 @@ def class_distribution(
             for c, count in enumerate(class_counts):
                 axes.text(count, c, f" {count:,}", size=7.5, va="center", color=GREY)
         low, high = int(class_counts.argmin()), int(class_counts.argmax())
-        spread = f"from {class_counts[low]:,} ({plain(class_names[low])}) to {class_counts[high]:,} ({plain(class_names[high])})"
+        lowest = f"{class_counts[low]:,} ({plain(class_names[low])})"
+        spread = f"from {lowest} to {class_counts[high]:,} ({plain(class_names[high])})"
         if class_counts[low] == class_counts[high]:
             spread = f"{class_counts[low]:,}"
         sentences.append(f"{plain(part)}: {class_counts.sum():,} images, {spread} per class")

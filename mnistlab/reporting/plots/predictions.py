@@ -36,7 +36,7 @@ Top = Sequence[tuple[str, float]]
 def predicted(
     names: Sequence[str], inputs: Sequence[np.ndarray], network_inputs: np.ndarray, tops: Sequence[Top]
 ) -> Picture:
-    """Draw ``inputs`` (h, w) uint8 of any size, what was ``network_inputs`` of them (n, h, w), and their likeliest classes.
+    """Draw ``inputs`` (h, w) uint8 of any size, ``network_inputs`` (n, h, w), and the most probable classes.
 
     ``tops`` has for each the classes with their probabilities, the likeliest first. More than 30 pictures become a grid
     of what was seen, each under its likeliest class, and of more than 400 the first 400 are drawn.

@@ -113,7 +113,7 @@ def _search(request: Asked, cells: Grid, pool: Dataset, cut: list[np.ndarray], d
                 progress.say(result.rows(cells, scores)[score.cell], request.metric)
     except KeyboardInterrupt:
         result.write_folds(directory, scores)
-        LOG.log(HINT, "interrupted; the same command with --to %s goes on", files.shown(directory))
+        LOG.log(HINT, "interrupted; the same command with --to %s continues", files.shown(directory))
         raise
     finally:
         progress.close()
@@ -138,7 +138,7 @@ def _scored(
         except TerminatedWorkerError:
             raise RunError(
                 "a process was killed; the system does so when memory runs out: try --jobs 1 (with --to DIR the same "
-                "command goes on)"
+                "command continues)"
             ) from None
 
     return guarded()

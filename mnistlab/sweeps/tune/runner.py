@@ -62,7 +62,7 @@ def tune(request: Request) -> int:
         try:
             study = _search(search, min(request.jobs or all_cores(), search.trials))
         except KeyboardInterrupt:
-            LOG.log(HINT, "interrupted; `mnistlab tune --resume %s` goes on", files.shown(search.directory))
+            LOG.log(HINT, "interrupted; `mnistlab tune --resume %s` continues it", files.shown(search.directory))
             raise
         finally:
             console.stop()
