@@ -28,7 +28,7 @@ def existing(name: str, value: str | None, what: str, folder: bool = False) -> P
                 f"there is no such {'folder' if folder else 'file'}{near}; check {name}", key=name, value=value
             )
         if folder and not path.is_dir():
-            raise RequestError(f"is a file; must be the folder of {what}", key=name, value=value)
+            raise RequestError(f"is a file; must be a folder ({what})", key=name, value=value)
         if not folder and not path.is_file():
             raise RequestError(f"is not a file; must be the path of {what}", key=name, value=value)
     except (OSError, ValueError) as error:

@@ -183,7 +183,7 @@ def test_a_failed_run_is_examined_by_its_history(command: Command) -> None:
         "  try  optimizer.lr=0.05",
         "  or   trainer.clip_norm=1",
     ]
-    assert "not seen: its weights: there is no model.safetensors" in result.out
+    assert "not seen: its weights: no model.safetensors" in result.out
 
 
 def test_a_model_alone_says_what_could_not_be_seen(command: Command, train: Callable[..., Path]) -> None:
@@ -194,7 +194,7 @@ def test_a_model_alone_says_what_could_not_be_seen(command: Command, train: Call
     assert result.status == 0
     assert "No problems found (no images examined)" in result.out
     assert "not seen: its history: no history.csv with an epoch" in result.out
-    assert "not seen: what its units do, since its training images are not there" in result.out
+    assert "not seen: its activations, since its training images are missing" in result.out
 
 
 @pytest.mark.parametrize(

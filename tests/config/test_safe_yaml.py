@@ -38,16 +38,16 @@ def test_nine_lines_that_stand_for_387_million_values():
         ("a: *b\n", "line 1, column 4: *b does not refer to an earlier anchor; correct it there"),
         (
             "a: !!python/object/apply:os.system ['ls']\n",
-            "line 1, column 4: the tag tag:yaml.org,2002:python/object/apply:os.system names no plain value, and"
-            " nothing else is read; correct it there",
+            "line 1, column 4: the tag tag:yaml.org,2002:python/object/apply:os.system is not allowed; only plain values"
+            " are read; correct it there",
         ),
         ("a: !mine 1\n", "line 1, column 4: the tag !mine is not allowed; only plain values are read; correct it"),
         ("a:\n\tb: 1\n", "line 2, column 1: found character that cannot start any token; correct it there"),
-        ("a: " + "[" * 41, "line 1, column 43: more than 40 lists or mappings in each other; correct it there"),
+        ("a: " + "[" * 41, "line 1, column 43: lists or mappings nested more than 40 deep; correct it there"),
         ("? [1, 2]\n: 3\n", "line 1, column 3: a key is a name, not a list or a mapping; correct it there"),
         ("a: " + "9" * 401, "line 1, column 4: a number of 401 digits is too long for any setting; correct it there"),
         (b"a: \xe9\n", "byte 4 is not UTF-8 text; save the file as UTF-8"),
-        ("a: '" + "x" * 2**20 + "'", "1,048,581 bytes are more than the 1,048,576 that are accepted; shorten it"),
+        ("a: '" + "x" * 2**20 + "'", "1,048,581 bytes exceed the maximum of 1,048,576; shorten it"),
         ("\0", "control characters are not allowed; correct it there"),
     ],
 )

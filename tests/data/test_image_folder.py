@@ -108,7 +108,7 @@ def test_folders_that_cannot_be(tmp_path):
     make(tmp_path / "sizes" / "train")
     make(tmp_path / "sizes" / "test", side=7)
     cases = {
-        "file": "this is a file; the folder of",
+        "file": "is a file; must be a folder",
         "gone": "there is no such folder",
         "empty": "empty/ has no folders; must have one folder of images per class",
         "one": "only the class 'cat' is there; at least two are needed",

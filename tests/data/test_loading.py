@@ -143,7 +143,7 @@ def test_description_counts_every_class():
     [
         ({"validation": -1}, "validation=-1: the number of rows must be zero or more"),
         ({"validation": 1.0}, "validation=1.0: a fraction must be at least 0 and below 1"),
-        ({"validation": float("nan")}, "validation=nan: must be a fraction"),
+        ({"validation": float("nan")}, "validation=nan: a fraction"),
         ({"validation": "much"}, "validation=much: must be a fraction such as 0.1 or a number of rows such as 5000"),
         ({"validation": True}, "validation=True: must be a fraction"),
         ({"validation": None}, "validation=None: must be a fraction"),

@@ -558,5 +558,5 @@ def test_a_warm_start_keeps_its_layers() -> None:
 
 
 def test_an_activation_that_is_nothing_is_named() -> None:
-    with pytest.raises(RequestError, match="activation=None: a name, "):
+    with pytest.raises(RequestError, match="activation=None: must be a name, "):
         NetworkClassifier((4,), activation=None).fit(np.eye(4), [0, 1, 0, 1])

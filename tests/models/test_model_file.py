@@ -86,7 +86,7 @@ HEADERS: dict[str, tuple[Any, str]] = {
     ),
     "more than is given": (
         about(layers=["flatten", {"dense": {"units": 50}}, {"dense": {"units": 3}}]),
-        "layers: they have 1,403 parameters, where only 143 are given",
+        "layers: they have 1,403 parameters, but only 143 values were passed",
     ),
     "a layer that does not fit": (about(layers=["maxpool", "dense"]), "layers.1.dense.units: must be set"),
     "a map for dense": (about(layers=["relu", {"dense": {"units": 3}}]), "layers: layer 2 dense: takes a vector, got"),
@@ -145,7 +145,7 @@ ARRAYS: dict[str, tuple[dict[str, np.ndarray], str]] = {
     "not a number": (changed("2.dense.W", np.where(W.max() == W, np.nan, W).astype(np.float32)), "not finite"),
     "infinite": (changed("4.dense.b", np.full(3, np.inf, np.float32)), "4.dense.b holds values that are not finite"),
     "too many": (changed("9.dense.W", W), "the array 9.dense.W belongs to no layer of the network in its header"),
-    "none": ({}, "they have 143 parameters, where only 0 are given"),
+    "none": ({}, "they have 143 parameters, but only 0 values were passed"),
 }
 
 

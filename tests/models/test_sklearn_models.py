@@ -211,7 +211,7 @@ def test_its_model_cannot_be_evaluated_again(command: Command) -> None:
     assert command("train", *SMALL, "model=knn", "hydra.run.dir=run").status == 0
     result = command("evaluate", "run")
     assert result.status == 2
-    assert "run: scikit-learn's models are not saved, since that takes pickle" in result.err
+    assert "run: scikit-learn's models are not saved, since that needs pickle" in result.err
 
 
 def test_a_machine_on_many_images_says_how_long_it_will_take() -> None:

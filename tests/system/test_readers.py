@@ -167,7 +167,11 @@ DAMAGE: list[tuple[str, bytes, str]] = [
     ("JSON", b"[" * 100_000, "RecursionError: "),
     ("JSON", b"9" * 10_000, "ValueError: Exceeds the limit"),
     ("YAML", LAUGHS.encode(), "_NotPlain: more than 20,000 values"),
-    ("YAML", b"- " * 50_000 + b"x", "_NotPlain: more than 40 lists"),  # too deep for the stack of the parser
+    (
+        "YAML",
+        b"- " * 50_000 + b"x",
+        "_NotPlain: lists or mappings nested more than 40 deep",
+    ),  # too deep for the stack of the parser
     ("YAML", b"!!python/object/apply:os.system ['true']", "_NotPlain: the tag"),
     ("YAML", b"a: [", "ParserError: "),
     ("YAML", b"x" * (2**20 + 1), "TooLargeError: file has 1,048,577 bytes"),
