@@ -234,7 +234,7 @@ def _text(
 
 
 def p_in_words(p: float) -> str:
-    """Return a p as it is printed."""
+    """Return a p value as text."""
     if p == 0:
         return "0 (below 1e-300)"
     return "undefined" if math.isnan(p) else f"{p:.3f}" if p >= 0.001 else f"{p:.1g}"

@@ -86,7 +86,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
             has not risen by ``tol`` for more than ``n_iter_no_change`` epochs; keep the weights of the best epoch.
         validation_fraction: above 0 and below 1.
         n_iter_no_change: epochs without progress.
-        warm_start: `fit` goes on where the last one ended: weights, the state of the optimizer, random streams.
+        warm_start: `fit` continues from the last one: weights, the state of the optimizer, random streams.
         random_state: seeds independent streams for the initial weights, the order, dropout and the validation set.
         verbose: print the loss of every epoch.
 

@@ -55,7 +55,7 @@ class SklearnModel:
         raise NotImplementedError
 
     def pipeline(self, seed: int, threads: int) -> Any:
-        """Return the estimator with what stands in front of it."""
+        """Return the pipeline of the preprocessing steps and the estimator."""
         from sklearn.decomposition import PCA
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import StandardScaler

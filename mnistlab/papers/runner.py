@@ -1,4 +1,4 @@
-"""A row as a sweep over seeds: planned, run as far as it is not done, and read again."""
+"""A row as a sweep over seeds: planned, run where incomplete, and read."""
 
 from __future__ import annotations
 

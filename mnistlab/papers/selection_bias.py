@@ -32,7 +32,7 @@ def of_models(right: np.ndarray, rng: np.random.Generator, halvings: int = HALVI
 
 
 def of_epochs(accuracy: Sequence[float] | np.ndarray, last: int = LAST) -> float:
-    """Return by how much the best epoch of a validation curve lies above the mean of its last epochs.
+    """Return the difference of the best epoch of a validation curve and the mean of its last epochs.
 
     It is the most that choosing the epoch on the reported images can have gained over not choosing one.
     """

@@ -138,5 +138,5 @@ def _environment() -> Environment:
 
 
 def _shown(value: Any) -> Any:
-    """Return what a template writes: markup as it is, all else as readable text."""
+    """Return the output of a template expression: markup unchanged, all else as readable text."""
     return value if hasattr(value, "__html__") else readable(str(value))

@@ -64,7 +64,7 @@ class RunContext:
 
 @dataclass(frozen=True)
 class Prepared:
-    """An experiment with its data and its untrained network, and the checkpoint from which a resumed run goes on."""
+    """An experiment with its data and its untrained network, and the checkpoint of a resumed run."""
 
     experiment: schema.Experiment
     dataset: Dataset

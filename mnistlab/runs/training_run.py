@@ -45,7 +45,7 @@ def train(
         checkpoint.restore(saved, training, origin, schema.EPOCHS)
         LOG.info("resume  epoch %d, after %d of %d steps", training.epoch, training.step, training.steps)
     if training.is_over:
-        artifacts.write_history(run, training.history)  # whatever was cut off came after this
+        artifacts.write_history(run, training.history)  # interrupted after the last epoch
     watched, verbosity = len(dataset.validation) > 0, experiment.report.console.value
     progress = live.Progress(experiment.trainer.epochs, watched, verbosity, training.epoch - 1)
     keeper = _Keeper(training, run / paths.CHECKPOINT, origin)

@@ -53,7 +53,7 @@ def paired(a: Sequence[float], b: Sequence[float]) -> Difference:
     else:
         permutation = permutation_test(
             (d,),
-            lambda x, axis: np.mean(x, axis=axis).round(12),  # ties are ties, whatever the last bits say
+            lambda x, axis: np.mean(x, axis=axis).round(12),  # rounding does not break ties
             permutation_type="samples",
             vectorized=True,
             n_resamples=2 ** len(d) if len(d) <= EXACT_TO else 20_000,

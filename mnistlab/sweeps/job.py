@@ -66,7 +66,7 @@ def in_worker(job: Job, cores: int, watch: Callable[[History], None] | None = No
 
 
 def can_resume(job: Job) -> bool:
-    """Return whether an earlier attempt at this job has left a checkpoint from which it goes on.
+    """Return whether an earlier attempt at this job has left a checkpoint to resume from.
 
     The attempt must have the same configuration, or differ in the number of epochs only and have trained fewer.
     """

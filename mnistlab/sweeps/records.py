@@ -1,4 +1,4 @@
-"""The records of many runs: of the jobs of a sweep, and of whatever runs and sweeps a user names."""
+"""The records of many runs: of the jobs of a sweep, and of the runs and sweeps that a user names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which epoch's weights a run keeps, and when it need not go on."""
+"""Early stopping: which epoch's weights a run keeps, and when training ends."""
 
 from __future__ import annotations
 

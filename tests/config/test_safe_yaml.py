@@ -38,8 +38,8 @@ def test_nine_lines_that_stand_for_387_million_values():
         ("a: *b\n", "line 1, column 4: *b does not refer to an earlier anchor; correct it there"),
         (
             "a: !!python/object/apply:os.system ['ls']\n",
-            "line 1, column 4: the tag tag:yaml.org,2002:python/object/apply:os.system is not allowed; only plain values"
-            " are read; correct it there",
+            "line 1, column 4: the tag tag:yaml.org,2002:python/object/apply:os.system is not allowed; only plain"
+            " values are read; correct it there",
         ),
         ("a: !mine 1\n", "line 1, column 4: the tag !mine is not allowed; only plain values are read; correct it"),
         ("a:\n\tb: 1\n", "line 2, column 1: found character that cannot start any token; correct it there"),

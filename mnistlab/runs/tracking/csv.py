@@ -23,7 +23,7 @@ PATIENCE = 30.0  # seconds to wait for the other processes
 class Table:
     """The row of one run in the table. ``epoch`` and what follows are those of the last epoch, then final metrics.
 
-    A run that goes on, or is trained anew in the same directory, keeps its row. Every epoch of it stands in the
+    A run that is resumed or trained anew in the same directory keeps its row. Every epoch of it stands in the
     history.csv of its directory.
     """
 
