@@ -204,7 +204,7 @@ def as_rule(said: str) -> str:
 def meaning(schema: type[Any], field: Field[Any]) -> str:
     """Return what a key means; empty where the code does not say."""
     hint = get_type_hints(schema)[field.name]
-    parts = [name for name, _ in refusals(schema, field) if name not in ("", field.name, "it", "a fraction")][:1]
+    parts = [name for name, _ in refusals(schema, field) if name not in ("", field.name, "a fraction")][:1]
     parts = [part[0].upper() + part[1:] + "." for part in parts]
     for cls in schema.__mro__:
         if is_documented(cls):
@@ -216,7 +216,7 @@ def meaning(schema: type[Any], field: Field[Any]) -> str:
 
 
 def refusals(schema: type[Any], field: Field[Any]) -> list[tuple[str, str]]:
-    """Return what the schema says of wrong values of a key: the name it has there, and what was expected."""
+    """Return what the schema says of wrong values of a key: the name it has there, and what it must be."""
     given = {f.name: 1 for f in fields(schema) if f.default is MISSING and f.default_factory is MISSING}
     listed = "list" in str(get_type_hints(schema)[field.name]) or field.name == "hidden"
     found: dict[str, str] = {}
@@ -227,11 +227,11 @@ def refusals(schema: type[Any], field: Field[Any]) -> list[tuple[str, str]]:
             if error.value is None or error.key not in ("layers.0", field.name):
                 continue  # another key is blamed
             message = error.renamed(**OTHER_KEYS).message
-            name, must, rule = re.sub("; .* given .*", "", message).partition(" must ")
-            name, unless, exception = name.rstrip(",").partition(", unless ")
+            name, must, rule = re.sub("; .* given .*", "", f" {message}").partition(" must ")
+            name, unless, exception = name.strip().rstrip(",").partition(", unless ")
             found[f"must {rule}{unless}{exception}" if must else name] = name if must else ""
     if len(found) > 1:
-        found.pop("a number was expected", None)
+        found.pop("must be a number", None)
     return [(name, rule) for rule, name in found.items()]
 
 

@@ -27,7 +27,7 @@ MOST_COMPARISONS = 200  # verdicts on more would neither be read nor survive the
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the runs say about one pair of groups. ``p`` is corrected for all comparisons that were made."""
+    """The comparison of one pair of groups. ``p`` is corrected for all comparisons."""
 
     first: str
     second: str
@@ -54,7 +54,7 @@ class Comparison:
 def compare(records: Sequence[Record], metric: str | None = None, baseline: str | None = None) -> Comparison:
     """Group the completed runs and compare every pair of groups, or each with the baseline.
 
-    ``metric`` is validation.accuracy if not given, or test.accuracy where there is no validation part. Raises
+    ``metric`` is validation.accuracy if not given, or test.accuracy where there is no validation set. Raises
     `RequestError` where nothing is completed, or the metric or the baseline does not exist.
     """
     completed = [record for record in records if record.state.state == "completed"]
@@ -86,7 +86,7 @@ def higher_is_better(metric: str) -> bool:
 
 
 def shown(metric: str, value: float, digits: int = 2) -> str:
-    """Return a value as it is printed: shares in per cent without the sign, others with four digits."""
+    """Return a value as text: shares in per cent without the sign, others with four digits."""
     if math.isnan(value):
         return "-"
     if metric == "parameters":
@@ -101,7 +101,7 @@ def _metric(records: Sequence[Record], metric: str | None) -> str:
     if metric not in known:
         names = dict.fromkeys(name.partition(".")[2] for name in known if "." in name)
         raise RequestError(
-            f"--metric {metric}: train, validation or test was expected with one of {', '.join(names)}, as in "
+            f"--metric {metric}: must be train, validation or test with one of {', '.join(names)}, as in "
             f"test.accuracy; or parameters{did_you_mean(metric, known)}"
         )
     return metric
@@ -122,12 +122,12 @@ def _pairs(groups: Sequence[Group], baseline: str | None) -> list[tuple[Group, G
     if baseline is None:
         return list(combinations(groups, 2))
     wanted = set(baseline.split())
-    found = [g for g in groups if wanted <= set(g.name.split()) | {as_text(value) for value in g.settings.values()}]
-    if len(found) != 1:
+    matching = [g for g in groups if wanted <= set(g.name.split()) | {as_text(value) for value in g.settings.values()}]
+    if len(matching) != 1:
         names = "; ".join(group.name for group in groups[:8]) + ("; ..." if len(groups) > 8 else "")
-        fits = "no group fits" if not found else f"{len(found)} groups fit"
+        fits = "no group matches" if not matching else f"{len(matching)} groups match"
         raise RequestError(f"--baseline {baseline}: {fits}; name the settings of one of: {names}")
-    return [(group, found[0]) for group in groups if group is not found[0]]
+    return [(group, matching[0]) for group in groups if group is not matching[0]]
 
 
 def _verdicts(pairs: Sequence[tuple[Group, Group]], metric: str) -> tuple[Verdict, ...]:
@@ -145,8 +145,8 @@ def _verdicts(pairs: Sequence[tuple[Group, Group]], metric: str) -> tuple[Verdic
 def _difference(a: Group, b: Group, metric: str) -> Difference | None:
     """Compare two groups by what their runs allow: by seeds, or single models by the images that they classify."""
     x, y = a.values(metric), b.values(metric)
-    if found := policy.difference(x, y):
-        return found
+    if difference := policy.difference(x, y):
+        return difference
     single = len(_all(a, metric)) == len(_all(b, metric)) == 1
     return _same_images(a.records, b.records, metric) if single and metric.endswith(".accuracy") else None
 
@@ -179,9 +179,9 @@ def _verdict(a: Group, b: Group, metric: str, d: Difference | None, p: float, te
     metric = "test.accuracy" if d.test == "McNemar" else metric
     needed = None if d.test == "McNemar" else power.seeds_needed(d, tests)
     better, worse = (a, b) if (d.value > 0) == higher_is_better(metric) else (b, a)
-    found = p <= LEVEL  # NaN is not
-    text = _text(_names(better, worse), metric, d, p, found, needed, tests)
-    return Verdict(a.name, b.name, metric, d, p, found, needed, text)
+    distinguishable = p <= LEVEL  # NaN is not
+    text = _text(_names(better, worse), metric, d, p, distinguishable, needed, tests)
+    return Verdict(a.name, b.name, metric, d, p, distinguishable, needed, text)
 
 
 def _names(a: Group, b: Group) -> tuple[str, str, str]:
@@ -192,7 +192,7 @@ def _names(a: Group, b: Group) -> tuple[str, str, str]:
     differ = [key for key in a.settings if as_text(a.settings[key]) != as_text(b.settings.get(key))]
     shared = [f"{key}={as_text(a.settings[key])}" for key in a.settings if key not in differ and a.uses(key)]
     first, second = (
-        " ".join(_name(key, one.settings[key]) for key in differ if one.uses(key)) or "the one" for one in (a, b)
+        " ".join(_name(key, group.settings[key]) for key in differ if group.uses(key)) or "the one" for group in (a, b)
     )
     return first, second, f" (at {' '.join(shared)})" if shared else ""
 
@@ -208,7 +208,7 @@ def _text(
     metric: str,
     d: Difference,
     p: float,
-    found: bool,
+    distinguishable: bool,
     needed: int | None,
     tests: int,
 ) -> str:
@@ -217,10 +217,10 @@ def _text(
     unit = " points" if points(metric) else ""
     half = "" if math.isnan(d.half) else f" +/- {shown(metric, d.half)}"
     amount = f"{shown(metric, abs(d.value))}{half}{unit}"
-    alike = {"McNemar": f"{d.n:,} image{'s' if d.n != 1 else ''} told apart", "sign-flip": f"{d.n} seeds"}
+    alike = {"McNemar": f"{d.n:,} discordant image{'s' if d.n != 1 else ''}", "sign-flip": f"{d.n} seeds"}
     runs = alike.get(d.test, f"{d.n} runs or more each")
     p_value = f"p = {p_in_words(p)}" + (f" after Holm for {tests}" if tests > 1 else "")
-    if found:
+    if distinguishable:
         return f"{better} beats {worse}{shared} by {amount} of {metric} ({runs}, {p_value})"
     text = f"{better} and {worse}{shared} are not distinguishable with {runs}: {amount} of {metric} ({p_value})"
     fewest = power.fewest_pairs(tests)
@@ -234,41 +234,45 @@ def _text(
 
 
 def p_in_words(p: float) -> str:
-    """Return a p as it is printed."""
+    """Return a p value as text."""
     if p == 0:
         return "0 (below 1e-300)"
     return "undefined" if math.isnan(p) else f"{p:.3f}" if p >= 0.001 else f"{p:.1g}"
 
 
 def _warnings(groups: Sequence[Group], metric: str, verdicts: Sequence[Verdict]) -> list[str]:
-    found = []
+    warnings = []
     if any(v.difference and v.difference.test == "McNemar" for v in verdicts):
-        ordered = "" if metric.startswith("test.") else ", while the table is ordered by the validation part"
-        found.append(
+        ordered = "" if metric.startswith("test.") else ", while the table is ordered by the validation set"
+        warnings.append(
             f"single runs are compared by their test predictions{ordered}; such a verdict is about these trained "
-            "models only, and another seed may turn it: seed='range(6)' tells settings apart"
+            "models only, and another seed may reverse it; seed='range(6)' compares settings"
         )
     if repeats := sum(group.repeats for group in groups):
-        found.append(f"{repeats} runs have a seed that another run of the same settings has, and count once")
+        warnings.append(f"{repeats} runs have a seed that another run of the same settings has, and count once")
     if metric.startswith("test.") and len(groups) > 1:
-        found.append(
-            f"the order is that of {metric}: whoever takes the first of it has chosen on the test set; choose by "
-            "validation.accuracy, and report the test accuracy of what was chosen"
+        warnings.append(
+            f"the table is ordered by {metric}: taking its first row is selection on the test set; select by "
+            "validation.accuracy, and report the test accuracy of the selected settings"
         )
     records = [record for group in groups for record in group.records]
     if len({record.metrics.get("data_sha256") for record in records}) > 1:
-        found.append("the runs did not read the same data (data_sha256 differs): a difference may be the data's")
+        warnings.append(
+            "the runs did not read the same data (data_sha256 differs): a difference may come from the data"
+        )
     splits = {
         as_text({k: v for k, v in record.settings.items() if k.startswith("data.") and _splits(k)})
         for record in records
     }
     if len(splits) > 1:
-        found.append("the runs did not split the data in the same way (data.* differs): they saw other images")
+        warnings.append(
+            "the runs did not split the data in the same way (data.* differs): they were trained on different images"
+        )
     if any(group.values(metric).get(None) for group in groups):
-        found.append("some runs have no seed on record, and cannot be paired")
+        warnings.append("some runs have no seed on record, and cannot be paired")
     if len(groups) * (len(groups) - 1) // 2 > MOST_COMPARISONS:
-        found.append(f"{len(groups)} groups are too many for a verdict on every pair; name one with --baseline")
-    return found
+        warnings.append(f"{len(groups)} groups are too many to test every pair; name one with --baseline")
+    return warnings
 
 
 def _splits(key: str) -> bool:

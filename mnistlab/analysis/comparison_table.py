@@ -12,7 +12,7 @@ from mnistlab.system import files
 from mnistlab.system.flatten import as_text
 
 VERDICTS = 10  # pairs that are not distinguishable, of many, on the terminal
-ONLY = "(all runs)"  # what a single group is called, since nothing tells it from others
+ONLY = "(all runs)"  # the name of a single group, which no setting distinguishes from others
 
 
 def table(comparison: Comparison) -> tables.Table:
@@ -28,7 +28,7 @@ def table(comparison: Comparison) -> tables.Table:
 
 
 def with_interval(metric: str, mean: Mean) -> str:
-    """Return ``97.71 +/- 0.08``: mean and half the width of its 95 % interval, which one run does not have."""
+    """Return ``97.71 +/- 0.08``: the mean and the half-width of its 95 % confidence interval, if there is one."""
     if mean.n == 0:
         return "-"
     half = "" if math.isnan(mean.half) else f" +/- {shown(metric, mean.half)}"
@@ -38,7 +38,7 @@ def with_interval(metric: str, mean: Mean) -> str:
 def legend(comparison: Comparison) -> str:
     """Return what the amounts of the table are; nothing where every setting has one run."""
     several = any(mean.n > 1 for means in comparison.means for mean in means.values())
-    return "Means over the seeds with 95 % t-intervals" if several else ""
+    return "Means over the seeds with 95 % confidence intervals" if several else ""
 
 
 def text(comparison: Comparison, most: int = 40) -> str:
@@ -53,8 +53,8 @@ def markdown(comparison: Comparison) -> str:
     """Return table, verdicts and warnings in Markdown."""
     verdicts = "\n".join(f"- {v.text}" for v in comparison.verdicts)
     warnings = "\n".join(f"> {warning}" for warning in comparison.warnings)
-    what = f"{legend(comparison)}."
-    parts = (tables.markdown(table(comparison)), what if len(what) > 1 else "", verdicts, warnings)
+    title = f"{legend(comparison)}."
+    parts = (tables.markdown(table(comparison)), title if len(title) > 1 else "", verdicts, warnings)
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -62,7 +62,7 @@ def csv(comparison: Comparison) -> str:
     """Return the groups as CSV, with plain numbers: mean, sd and half the interval of each metric."""
     keys = list(comparison.groups[0].settings)
     metrics = list(comparison.means[0])
-    header = [*keys, "runs", *(f"{name}.{what}" for name in metrics for what in ("mean", "sd", "half"))]
+    header = [*keys, "runs", *(f"{name}.{statistic}" for name in metrics for statistic in ("mean", "sd", "half"))]
     rows = [
         [
             *(as_text(value) if group.uses(key) else "" for key, value in group.settings.items()),
@@ -80,8 +80,8 @@ def _notes(comparison: Comparison) -> Sequence[str]:
         states = [record.state.state for record in comparison.left_out]
         counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
         left_out = f"left out: {counts}"
-    found = [v.text for v in comparison.verdicts if v.distinguishable]
+    notes = [v.text for v in comparison.verdicts if v.distinguishable]
     others = [v.text for v in comparison.verdicts if not v.distinguishable]
     if len(others) > VERDICTS:
         others = [*others[:VERDICTS], f"... {len(others) - VERDICTS} more pairs are not distinguishable"]
-    return "\n".join([*found, *others]), "\n".join(f"note: {w}" for w in comparison.warnings), left_out
+    return "\n".join([*notes, *others]), "\n".join(f"note: {w}" for w in comparison.warnings), left_out

@@ -89,11 +89,11 @@ def evaluate(
             evaluation_artifacts.write_rows(folder / paths.MEMBERS, rows)
             _say_members(rows)
             tables["members"] = rows
-        for what in levels:
-            with status.timed(what):
-                rows, examples = _sweep(what, levels[what], runs, names, scored)
-                evaluation_artifacts.write_sweep(folder, what, rows, examples)
-            tables[what] = rows
+        for corruption in levels:
+            with status.timed(corruption):
+                rows, examples = _sweep(corruption, levels[corruption], runs, names, scored)
+                evaluation_artifacts.write_sweep(folder, corruption, rows, examples)
+            tables[corruption] = rows
         with status.timed("plots"):
             drawn = evaluation_artifacts.draw(folder, scored.plots)
         for path in drawn:
@@ -107,7 +107,7 @@ def evaluate(
 
 @contextmanager
 def _recorded(status: Status, folder: Path) -> Iterator[None]:
-    """Write down how the evaluation ends, whatever ends it."""
+    """Record the final status of the evaluation."""
     try:
         yield
     except KeyboardInterrupt:
@@ -119,7 +119,7 @@ def _recorded(status: Status, folder: Path) -> Iterator[None]:
             place = files.shown(Path(error.filename)) if error.filename else "a file"
             message = f"{place}: {error.strerror or error}; make room, or choose another place with --to DIR"
         elif isinstance(error, MemoryError):
-            message = f"out of memory ({error}); take less data, with data.test_limit for instance"
+            message = f"out of memory ({error}); use less data, for example with data.test_limit"
         status.write_quietly("failed", message)
         raise RunError(f"{message} (what was written is kept in {files.shown(folder)})") from None
     except Exception as error:
@@ -173,29 +173,31 @@ def _member_rows(
     runs: Sequence[SavedRun], names: Sequence[str], labels: np.ndarray, members: Sequence[np.ndarray], mean: np.ndarray
 ) -> list[Row]:
     """Return a row a member and one of the ensemble; disagreement is with the other members, and over all pairs."""
-    of_each, of_all = mean_disagreement(disagreement(members))
+    per_member, overall = mean_disagreement(disagreement(members))
     rows = [
         {"run": name, "seed": run.seed, **brief(labels, probabilities), "disagreement": share}
-        for name, run, probabilities, share in zip(names, runs, members, of_each, strict=True)
+        for name, run, probabilities, share in zip(names, runs, members, per_member, strict=True)
     ]
-    return [*rows, {"run": "ensemble", "seed": None, **brief(labels, mean), "disagreement": of_all}]
+    return [*rows, {"run": "ensemble", "seed": None, **brief(labels, mean), "disagreement": overall}]
 
 
 def _sweep(
-    what: str, levels: Sequence[float], runs: Sequence[SavedRun], names: Sequence[str], scored: Scored
+    corruption: str, levels: Sequence[float], runs: Sequence[SavedRun], names: Sequence[str], scored: Scored
 ) -> tuple[list[Row], list[np.ndarray]]:
     """Return a row a level, and the first image at each level."""
     labels, rows, examples = scored.part.labels, [], []
     for level in levels:
         images = scored.part.images
-        images = rotated(images, level) if what == "rotation" else noisy(images, level, stream(scored.seed, "noise"))
+        images = (
+            rotated(images, level) if corruption == "rotation" else noisy(images, level, stream(scored.seed, "noise"))
+        )
         members = _predict(runs, images)
         row = {"level": level, **brief(labels, mean_probabilities(members))}
         if len(runs) > 1:
             row |= {f"accuracy_{name}": accuracy(labels, p) for name, p in zip(names, members, strict=True)}
         rows.append(row)
         examples.append(images[0])
-        LOG.info("%s", _line(f"{what} {level:g}".ljust(20), row))
+        LOG.info("%s", _line(f"{corruption} {level:g}".ljust(20), row))
     return rows, examples
 
 
@@ -206,6 +208,6 @@ def _say_members(rows: Sequence[Row]) -> None:
         LOG.info("%s  disagreement %.2f %%", _line(name.ljust(width), row), 100 * row["disagreement"])
 
 
-def _line(what: str, row: Row) -> str:
-    interval = f"95 % interval {100 * row['low']:.2f} to {100 * row['high']:.2f}"
-    return f"{what} {100 * row['accuracy']:.2f} %  ({interval})  loss {row['loss']:.4f}"
+def _line(name: str, row: Row) -> str:
+    interval = f"95 % confidence interval {100 * row['low']:.2f} to {100 * row['high']:.2f}"
+    return f"{name} {100 * row['accuracy']:.2f} %  ({interval})  loss {row['loss']:.4f}"

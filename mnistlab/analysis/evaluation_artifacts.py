@@ -17,7 +17,7 @@ from mnistlab.runs import artifacts, figures, paths
 from mnistlab.system import files
 from mnistlab.system.readers import read_arrays, read_json, read_table
 
-TITLES = {"test": "test part", "validation": "validation part", "train": "training part", "all": "all images"}
+TITLES = {"test": "test set", "validation": "validation set", "train": "training set", "all": "all images"}
 SWEEPS = {"noise": "standard deviation; black is 0, white 1", "rotation": "degrees counterclockwise"}
 
 
@@ -46,12 +46,12 @@ def write_sweep(folder: Path, name: str, rows: Sequence[Mapping[str, Any]], exam
     files.write(folder / pictures, artifacts.npz(levels=levels, images=np.stack(examples)))
 
 
-def draw(folder: Path, which: report.Plots) -> list[Path]:
+def draw(folder: Path, level: report.Plots) -> list[Path]:
     """Draw the pictures of an evaluation from the files in its directory; return their paths."""
-    return [] if which is report.Plots.none else figures.save_pictures(folder, _pictures(folder, which))
+    return [] if level is report.Plots.none else figures.save_pictures(folder, _pictures(folder, level))
 
 
-def _pictures(folder: Path, which: report.Plots) -> Iterator[figures.Drawing]:
+def _pictures(folder: Path, level: report.Plots) -> Iterator[figures.Drawing]:
     metrics = read_json(folder / paths.METRICS)
     names, split = metrics["class_names"], metrics["split"]
     scores, title = metrics[split], TITLES[split]
@@ -59,7 +59,7 @@ def _pictures(folder: Path, which: report.Plots) -> Iterator[figures.Drawing]:
     for name in SWEEPS:
         if (folder / paths.ROBUSTNESS[name][0]).exists():
             yield name, partial(_sweep, folder, name)
-    if which is report.Plots.core:
+    if level is report.Plots.core:
         return
     yield figures.normalised_confusion(scores, names, title)
     yield from figures.pictures_of_images(folder, names)

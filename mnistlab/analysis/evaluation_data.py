@@ -26,7 +26,7 @@ INDIFFERENT = {
 
 @dataclass(frozen=True)
 class Choice:
-    """What is asked for: the part, and overrides of the configuration (``data=...``, ``seed=...``)."""
+    """The request: the split, and overrides of the configuration (``data=...``, ``seed=...``)."""
 
     split: str
     overrides: list[str]
@@ -67,9 +67,9 @@ def choose_images(choice: Choice, runs: Sequence[SavedRun]) -> Scored:
 def _resolve(choice: Choice, runs: Sequence[SavedRun]) -> tuple[Source, int, Plots]:
     """Return the source of the images, the seed of its split, and which pictures to draw."""
     if "data" in choice.keys:
-        made = schema.experiment(compose.compose(choice.overrides))
-        of_runs = next((run.seed for run in runs if run.seed is not None), 0)
-        return made.data, made.seed if "seed" in choice.keys else of_runs, made.report.plots
+        experiment = schema.experiment(compose.compose(choice.overrides))
+        run_seed = next((run.seed for run in runs if run.seed is not None), 0)
+        return experiment.data, experiment.seed if "seed" in choice.keys else run_seed, experiment.report.plots
     own = _common_data(choice, runs)
     if not choice.overrides:
         return own.source(), own.seed, Plots.core
@@ -82,10 +82,10 @@ def _resolve(choice: Choice, runs: Sequence[SavedRun]) -> tuple[Source, int, Plo
 
 def _common_data(choice: Choice, runs: Sequence[SavedRun]) -> OwnData:
     """Return the data that all runs were trained on, as far as it decides the images of the part."""
-    of_runs = [own_data(run) for run in runs]
-    first = of_runs[0]
+    own_data_of_runs = [own_data(run) for run in runs]
+    first = own_data_of_runs[0]
     ignored = INDIFFERENT.get(choice.split, {"scaling"}) | {key.removeprefix("data.") for key in choice.keys}
-    for run, own in zip(runs, of_runs, strict=True):
+    for run, own in zip(runs, own_data_of_runs, strict=True):
         both = f"{runs[0].given} and {run.given}"
         if own.option != first.option:
             raise RequestError(
@@ -119,7 +119,7 @@ def _load(split: str, source: Source, seed: int) -> tuple[Dataset, Split]:
     part: Split = getattr(dataset, split)
     if not len(part):
         raise RequestError(
-            f"--split {split}: there is no {split} part (data.validation={source.validation}); choose another"
+            f"--split {split}: there is no {split} set (data.validation={source.validation}); choose another"
         )
     return dataset, part
 
@@ -145,7 +145,7 @@ def _check_size(dataset: Dataset, source: Source, run: SavedRun) -> None:
 
 
 def _warn(choice: Choice, runs: Sequence[SavedRun], source: Source, dataset: Dataset, seed: int) -> None:
-    """Say where a number might be taken for what it is not."""
+    """Log warnings where a result may be misread."""
     digest = dataset.provenance.get("sha256")
     same = [run for run in runs if digest is not None and run.data_sha256 == digest]
     moved = choice.split == "validation" and any(run.seed != seed for run in same)
@@ -153,7 +153,7 @@ def _warn(choice: Choice, runs: Sequence[SavedRun], source: Source, dataset: Dat
         LOG.warning("%s was trained on images among these: this is no test accuracy", same[0].given)
     if "data" in choice.keys:
         if choice.split == "test" and not has_own_test(source):
-            LOG.info("note    this data has no test part of its own: its last rows are scored; --split all scores all")
+            LOG.info("note    this data has no test set of its own: its last rows are scored; --split all scores all")
         return
     for run in runs:
         if run.data_sha256 not in (None, digest):

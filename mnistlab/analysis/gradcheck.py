@@ -1,4 +1,4 @@
-"""What the gradient check of a configuration's network is made on, and how long it will take."""
+"""The network and batch of a gradient check, and its estimated duration."""
 
 from __future__ import annotations
 

@@ -48,25 +48,25 @@ class RangeTest:
 
 def find(request: Request) -> RangeTest:
     """Run the range test of an experiment, and write its numbers and its picture."""
-    made = schema.experiment(compose.compose(request.overrides))
-    if not isinstance(made.model, Model):
-        kind = type(made.model).__name__
+    experiment = schema.experiment(compose.compose(request.overrides))
+    if not isinstance(experiment.model, Model):
+        kind = type(experiment.model).__name__
         raise RequestError(f"model: {kind} is scikit-learn's and has no learning rate; choose a network")
     rates = np.geomspace(request.least, request.most, request.steps)
-    found = _measure(made, rates)
-    if not len(found):
+    losses = _measure(experiment, rates)
+    if not len(losses):
         raise RunError("the loss is not finite before the first step; try another init")
-    smooth = smoothed(found, request.steps)
+    smooth = smoothed(losses, request.steps)
     suggestion = suggest(rates, smooth)
     folder = _folder(request.to)
     about: dict[str, Any] = asdict(suggestion) if suggestion else {"lr": None}
-    about |= {"optimizer": type(made.optimizer).__name__, "seed": made.seed}
-    _write(folder, rates[: len(found)], found, smooth, about)
-    return RangeTest(folder, rates, found, smooth, suggestion, about)
+    about |= {"optimizer": type(experiment.optimizer).__name__, "seed": experiment.seed}
+    _write(folder, rates[: len(losses)], losses, smooth, about)
+    return RangeTest(folder, rates, losses, smooth, suggestion, about)
 
 
 def _measure(experiment: Experiment, rates: np.ndarray) -> np.ndarray:
-    """Return the loss of every step, as far as it is finite; the test part is not there to be seen."""
+    """Return the loss of every step up to the first that is not finite; the test set is not used."""
     dataset = pipeline.load_data(experiment).without_test()
     network = pipeline.build(experiment, dataset)
     streams = RandomStreams.from_seed(experiment.seed)
@@ -74,15 +74,15 @@ def _measure(experiment: Experiment, rates: np.ndarray) -> np.ndarray:
         return losses(network, dataset.train, experiment.components, streams, rates)
 
 
-def _write(folder: Path, rates: np.ndarray, found: np.ndarray, smooth: np.ndarray, about: Mapping[str, Any]) -> None:
-    rows = [[i + 1, float(rates[i]), float(found[i]), float(smooth[i])] for i in range(len(found))]
+def _write(folder: Path, rates: np.ndarray, losses: np.ndarray, smooth: np.ndarray, about: Mapping[str, Any]) -> None:
+    rows = [[i + 1, float(rates[i]), float(losses[i]), float(smooth[i])] for i in range(len(losses))]
     files.write(folder / paths.LR_FIND_TABLE, files.csv(("step", "lr", "loss", "smoothed_loss"), rows))
     files.write_json(folder / paths.LR_FIND, about)
-    plots.save(plots.range_test(rates, found, smooth, about["lr"]), folder / paths.LR_FIND_PLOT)
+    plots.save(plots.range_test(rates, losses, smooth, about["lr"]), folder / paths.LR_FIND_PLOT)
 
 
 def _folder(to: str | None) -> Path:
     if to is None:
         return directories.by_time("outputs/lr-find")
-    not_empty = "there is something in it already; choose a new or an empty directory"
+    not_empty = "not empty; choose a new or an empty directory"
     return directories.named(Path(to), f"--to {to}", not_empty=not_empty)

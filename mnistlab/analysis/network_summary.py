@@ -24,18 +24,22 @@ def network_of(overrides: Sequence[str], dtype: Any) -> tuple[Experiment, Outlin
     from mnistlab.system.random import stream
 
     console.start("quiet")
-    made = schema.experiment(compose.compose(overrides))
-    if not isinstance(made.model, Model):
-        kind = type(made.model).__name__
+    experiment = schema.experiment(compose.compose(overrides))
+    if not isinstance(experiment.model, Model):
+        kind = type(experiment.model).__name__
         raise RequestError(
             f"model: {kind} is scikit-learn's and has no layers; choose a network, model=lenet5 for instance"
         )
     with schema.prefixed("data"):
-        data = outline(made.data, stream(made.seed, "split"))
+        data = outline(experiment.data, stream(experiment.seed, "split"))
     with schema.prefixed("regularization"):
-        made.model.check(made.regularization)
+        experiment.model.check(experiment.regularization)
     with schema.prefixed("model"):
-        return made, data, made.model.network(data.image_shape, data.classes, made.regularization, dtype=dtype)
+        return (
+            experiment,
+            data,
+            experiment.model.network(data.image_shape, data.classes, experiment.regularization, dtype=dtype),
+        )
 
 
 def data_summary(data: Outline) -> dict[str, Any]:
@@ -44,7 +48,7 @@ def data_summary(data: Outline) -> dict[str, Any]:
 
 
 def summary_of(data: Outline, network: Network, batch: int) -> dict[str, Any]:
-    """Return what `explain` says, as plain JSON data."""
+    """Return the result of `explain` as plain JSON data."""
     layers = summary.rows(network)
     memory = sum(row["output_bytes"] for row in layers)
     return {

@@ -46,7 +46,7 @@ def main(arguments: list[str]) -> int:
     if not found:
         epochs = f"{len(chart.history)} epochs, " if chart.history else ""
         images = f"{len(chart.images)} training images" if chart.images is not None else "no images"
-        lines.append(f"nothing odd ({epochs}{images} looked at)")
+        lines.append(f"No problems found ({epochs}{images} examined)")
     lines += [f"not seen: {what}" for what in chart.unseen]
     output.show({**about, "findings": rows, "not_seen": chart.unseen}, "\n".join(lines).rstrip())
     return 0

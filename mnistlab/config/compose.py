@@ -26,7 +26,7 @@ from mnistlab.system.errors import RequestError
 
 
 def register(claiming: bool = True) -> None:
-    """Make schemas and resolvers known to Hydra. With ``claiming`` a run's directory is made when it is named."""
+    """Register schemas and resolvers with Hydra. With ``claiming`` a run directory is created when its name is."""
     hydra_guard.install(folder())
     store_schemas()
     OmegaConf.register_new_resolver("groups", groups_in_lines, replace=True)

@@ -29,11 +29,11 @@ def changes(settings: Mapping[str, Any], seed: int | None) -> list[Change]:
     """Return the differences from ``conf/config.yaml``; ``settings`` are those of a `Record`.
 
     A value is compared with the one that its own option has by default: ``model=lenet5`` is one difference, not one a
-    layer. An option that is not known here, of a folder given with --config-dir for instance, has no defaults.
+    layer. An unknown option, for example of a --config-dir, has no defaults.
     """
     chosen = {key: as_text(value) for key, value in settings.items() if "." not in key and isinstance(value, str)}
     usual = choices()
-    found = [
+    changed = [
         Change(key, option, usual.get(key) or "none")
         for key, option in chosen.items()
         if key in (*GROUPS, *SHARED, "experiment") and option != (usual.get(key) or "null")
@@ -43,8 +43,8 @@ def changes(settings: Mapping[str, Any], seed: int | None) -> list[Change]:
         if not dot:
             continue
         known = _values(group, chosen.get(group, usual.get(group) or ""))
-        found += _differing(key, value, known[inner]) if inner in known else [Change(key, as_text(value), None)]
-    return found if seed in (0, None) else [*found, Change("seed", str(seed), "0")]
+        changed += _differing(key, value, known[inner]) if inner in known else [Change(key, as_text(value), None)]
+    return changed if seed in (0, None) else [*changed, Change("seed", str(seed), "0")]
 
 
 def _differing(key: str, value: Any, default: Any) -> Iterator[Change]:
@@ -52,8 +52,8 @@ def _differing(key: str, value: Any, default: Any) -> Iterator[Change]:
     if value == default:
         return
     if isinstance(value, list) and isinstance(default, list) and len(value) == len(default):
-        for i, (one, other) in enumerate(zip(value, default, strict=True)):
-            yield from _differing(f"{key}.{i}", one, other)
+        for i, (item, other) in enumerate(zip(value, default, strict=True)):
+            yield from _differing(f"{key}.{i}", item, other)
     elif isinstance(value, Mapping) and isinstance(default, Mapping) and value.keys() == default.keys():
         for name in value:
             yield from _differing(f"{key}.{name}", value[name], default[name])
@@ -72,17 +72,17 @@ def choices() -> dict[str, str | None]:
 @cache
 def _values(group: str, options: str) -> dict[str, Any]:
     """Return the values that an option has by itself; of several, ``[l2,dropout]``, those of all."""
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for option in options.strip("[]").split(","):
         schema = schema_of(group, option.strip())
-        for one in fields(schema) if schema else ():
-            default = one.default if one.default_factory is MISSING else one.default_factory()
+        for field in fields(schema) if schema else ():
+            default = field.default if field.default_factory is MISSING else field.default_factory()
             default = default.name if isinstance(default, Enum) else default
-            found.setdefault(one.name, None if default is MISSING else default)
+            values.setdefault(field.name, None if default is MISSING else default)
         path = folder() / group / f"{option.strip()}.yaml"
         if path.is_file():
-            found |= {key: value for key, value in _yaml(path).items() if key != "defaults"}
-    return found
+            values |= {key: value for key, value in _yaml(path).items() if key != "defaults"}
+    return values
 
 
 def _yaml(path: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Hydra's and OmegaConf's errors in one line that names the key, the value, what was expected and the cure."""
+"""Hydra's and OmegaConf's errors in one line that names the key, the value, what it must be and the cure."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def one_line(error: BaseException, overrides: Sequence[str]) -> str:
             return f"hydra.run.dir={place}: {cause.strerror}; choose another place with hydra.run.dir=DIR"
         if isinstance(cause, RecursionError):
             chosen = next((text for text in overrides if _key(text) == "experiment"), "the configuration")
-            return f"{chosen}: its files or values name each other in a circle; look at its defaults and every ${{...}}"
+            return f"{chosen}: circular reference; check its defaults and every ${{...}}"
     text = str(error)
     if line := _item_error("; ".join(map(str, chain)), overrides):
         return line
@@ -45,14 +45,14 @@ def one_line(error: BaseException, overrides: Sequence[str]) -> str:
     if not any(isinstance(cause, (HydraException, OmegaConfBaseException, ValueError)) for cause in chain):
         raise error
     if match := re.search(r"Multiple values for (\w+)", text):
-        return f"{match[1]}: it is chosen twice; write {match[1]}=OPTION once, without a plus"
+        return f"{match[1]}: chosen twice; write {match[1]}=OPTION once, without a plus"
     if "Config group override must be a string or a list" in text:
         return _no_option(overrides)
     if match := re.search(r"Ambiguous value for argument '([^']+)'", text):
         key, _, values = match[1].partition("=")
-        return f"{match[1]}: one value was expected; `mnistlab train -m` takes several, and a list is {key}=[{values}]"
+        return f"{match[1]}: must be one value; `mnistlab train -m` takes several, and a list is {key}=[{values}]"
     if match := re.search(r"Missing mandatory value: (\w+)", text):
-        return f"{match[1]}: one of its options is needed; choose one of {', '.join(option_names(match[1]))}"
+        return f"{match[1]}: not set; choose one of {', '.join(option_names(match[1]))}"
     if isinstance(error, OverrideParseException):
         return _parse_error(error.override)
     if match := re.search(
@@ -80,14 +80,14 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _item_error(text: str, overrides: Sequence[str]) -> str | None:
-    """Say what is wrong with an override of an item of a list, for which Hydra passes Python's own errors on."""
+    """Return the error message for an override of a list item, for which Hydra passes on Python's own errors."""
     word = re.search(r"invalid literal for int\(\) with base 10: '(.*)'|Index '(.*)' \(str\) is not an int", text)
     for override in overrides:
         key = _key(override)
         items, _, last = key.rpartition(".")
         if "list indices must be integers" in text and override.startswith("~") and last.isdecimal():
             cure = f"; {key}=identity makes a layer do nothing" if items == "model.layers" else ""
-            return f"{override}: an item of a list is not left out; write the list without it, {items}=[...]{cure}"
+            return f"{override}: a list item cannot be deleted; write the list without it, {items}=[...]{cure}"
         if word and f".{word[1] or word[2]}." in f"{key}.":
             items = f"{key}.".partition(f".{word[1] or word[2]}.")[0]
             return f"{override}: {items} is a list, whose items have numbers; the first is {items}.0"
@@ -103,7 +103,7 @@ def _parse_error(override: str) -> str:
     if override and "=" not in override:
         if override in ("train", "data") or not override[0].isalnum():
             return f"{override}: unknown argument; see `mnistlab train --help`"
-        return f"{override}: key=value was expected, optimizer.lr=0.01 for instance"
+        return f"{override}: must be key=value, for example optimizer.lr=0.01"
     return (
         f"{override}: Hydra cannot read the value; close every bracket, and quote text, as in 'data.path=\"a, b.csv\"'"
     )
@@ -115,7 +115,7 @@ def _no_option(overrides: Sequence[str]) -> str:
         group = group.lstrip("+")
         if group in group_names() and value not in option_names(group):
             return f"{override}: choose one of {', '.join(option_names(group))}"
-    return "a config group takes the name of an option"
+    return "a config group must be set to the name of an option"
 
 
 def _unknown_option(path: str, text: str) -> str:
@@ -137,8 +137,8 @@ def _near_options(group: str, option: str) -> list[str]:
     """Return the options of the folder that an option names, ghimire/..., or those of none and the folders."""
     options = option_names(group)
     folder = option.partition("/")[0]
-    if of_folder := [name for name in options if name.startswith(f"{folder}/")]:
-        return of_folder
+    if in_folder := [name for name in options if name.startswith(f"{folder}/")]:
+        return in_folder
     return [
         *(name for name in options if "/" not in name),
         *sorted({f"{n.partition('/')[0]}/..." for n in options if "/" in n}),
@@ -147,20 +147,20 @@ def _near_options(group: str, option: str) -> list[str]:
 
 def _unknown_key(key: str, text: str, overrides: Sequence[str]) -> str:
     if "already at" in text:
-        return f"+{key}: the key exists already; write {key}=... without the plus"
+        return f"+{key}: the key already exists; write {key}=... without the plus"
     group, _, rest = key.partition(".")
     chosen = _chosen(group, overrides)
-    if of_layer := re.fullmatch(r"model\.layers\.(\d+)(?:\.(\w+))?(?:\.(\w+))?", key):
-        override = next((one for one in overrides if _key(one) == key), key)
+    if layer_key := re.fullmatch(r"model\.layers\.(\d+)(?:\.(\w+))?(?:\.(\w+))?", key):
+        override = next((candidate for candidate in overrides if _key(candidate) == key), key)
         layers = _layers_without(override, overrides)
-        if int(of_layer[1]) < len(layers):
-            return _unknown_setting(override, of_layer[2], of_layer[3], layers[int(of_layer[1])])
+        if int(layer_key[1]) < len(layers):
+            return _unknown_setting(override, layer_key[2], layer_key[3], layers[int(layer_key[1])])
         if not layers and schema_of(group, chosen) is LayerList:
             return f"{key}: no such key there; `mnistlab explain model={chosen}` lists the layers, from 0"
     schema = schema_of(group, chosen)
     if rest and schema is not None:
         if rest in {f.name for f in fields(schema)}:
-            return f"+{key}: the key exists already; write {key}=... without the plus"
+            return f"+{key}: the key already exists; write {key}=... without the plus"
         known = [f.name for f in fields(schema)]
         near = did_you_mean(rest, known, f"{group}.")
         where = f"{group}={chosen}" if group in GROUPS else group
@@ -174,21 +174,21 @@ def _unknown_key(key: str, text: str, overrides: Sequence[str]) -> str:
 
 
 def _layers_without(override: str, overrides: Sequence[str]) -> list[Any]:
-    """Return model.layers as it is without one override; nothing where there is no such list, or more is wrong."""
+    """Return model.layers without one override; an empty list if there is no such list or another error."""
     others = [other for other in overrides if other != override]
     if len(others) == len(overrides):
         return []
     try:
         with initialize_config_dir(version_base="1.3", config_dir=str(folder())):
-            made = hydra_compose("config", overrides=others)
-        layers = OmegaConf.to_container(OmegaConf.select(made, "model.layers", default=OmegaConf.create([])))
+            config = hydra_compose("config", overrides=others)
+        layers = OmegaConf.to_container(OmegaConf.select(config, "model.layers", default=OmegaConf.create([])))
     except (HydraException, OmegaConfBaseException, ValueError, TypeError, RecursionError):
         return []
     return layers if isinstance(layers, list) else []
 
 
 def _unknown_setting(override: str, kind: str | None, setting: str | None, there: Any) -> str:
-    """Say what is wrong with the key of a layer, given what stands at its place: a name, or a name with settings.
+    """Return the error message for the key of a layer; ``there`` is the current item: a name, or a name with settings.
 
     Hydra merges a mapping into a mapping and replaces a name; so another kind of layer is named before it is set.
     """
@@ -196,7 +196,7 @@ def _unknown_setting(override: str, kind: str | None, setting: str | None, there
     place = ".".join(key.split(".")[:3])
     stands = there if isinstance(there, str) else " and ".join(there) if isinstance(there, dict) else str(there)
     if override.startswith("~"):
-        return f"{override}: nothing is set there, and nothing to leave out; {place} is {stands}"
+        return f"{override}: no such key to delete; {place} is {stands}"
     if kind is None:  # model.layers.0={conv: {filters: 8}}
         kind, _, value = value.strip("{} ").partition(":")
         value = value.strip(" {}")
@@ -221,10 +221,10 @@ def _unknown_setting(override: str, kind: str | None, setting: str | None, there
 
 def _chosen(group: str, overrides: Sequence[str]) -> str:
     """Return the option that is chosen in a group: the last override of it, or the one of the defaults list."""
-    found = re.search(
+    default = re.search(
         rf"^  - {re.escape(group)}: (\w+)", (folder() / "config.yaml").read_text(encoding="utf-8"), re.MULTILINE
     )
-    option = found[1] if found else ""
+    option = default[1] if default else ""
     for override in overrides:
         key, _, value = override.partition("=")
         if key.lstrip("+") == group:
@@ -241,20 +241,20 @@ def _value_error(error: OmegaConfBaseException, text: str, overrides: Sequence[s
         if _key(candidate) == full_key or (override and candidate.startswith(override[1])):
             shown = candidate
     if "does not support deletion" in message:
-        return f"{shown}: a key is not left out; give it another value, {shown.lstrip('~')}=..."
+        return f"{shown}: a key cannot be deleted; set another value, {shown.lstrip('~')}=..."
     if match := re.search(r"could not be converted to (\w+)", message):
-        return f"{shown}: {TYPES.get(match[1], match[1])} was expected"
+        return f"{shown}: must be {TYPES.get(match[1], match[1])}"
     if re.search("is not Optional|cannot be assigned None|Incompatible value 'None'", message):
-        return f"{shown}: a value was expected; leave the key out for its default"
+        return f"{shown}: must have a value; leave the key out for its default"
     if "list index out of range" in message:
         return f"{shown}: the list is shorter; its first item has the number 0 (`mnistlab train --cfg job` shows it)"
     if "is not a valid bool" in message:
-        return f"{shown}: true or false was expected"
+        return f"{shown}: must be true or false"
     if "is not a ListConfig, list or tuple" in message:
         key, _, value = shown.partition("=")
-        return f"{shown}: a list was expected, {key}=[{value or '...'}] for instance"
+        return f"{shown}: must be a list, for example {key}=[{value or '...'}]"
     if "incompatible with type hint 'Union[int, str]'" in message:
-        return f"{shown}: a whole number or a name was expected"
+        return f"{shown}: must be a whole number or a name"
     if match := re.search(r"Invalid value '.*?', expected one of \[(.*)\]", message):
         value = shown.partition("=")[2]
         options = match[1].split(", ")

@@ -1,4 +1,4 @@
-"""What stands between a YAML file of anyone's and Hydra, which would import and call whatever such a file names.
+"""Protection against untrusted YAML files: Hydra would import and call whatever they name.
 
 Two of Hydra's functions are wrapped: the one that every file is loaded by, and the one that composes.
 """
@@ -54,7 +54,7 @@ def _load_checked(self: ConfigRepository, config_path: str) -> ConfigResult | No
     Every file passes here: of --config-dir, of hydra.searchpath, of the defaults of other files.
     """
     if ".." in Path(config_path).parts:
-        raise RequestError(f"{config_path}: this leads out of the configuration's folder; name an option of a group")
+        raise RequestError(f"{config_path}: outside the configuration directory; choose an option of a group")
     source = self._find_object_source(config_path, ObjectType.CONFIG)
     path = Path(source.path, source._normalize_file_name(config_path)) if source and source.scheme() == "file" else None
     if path is None or path.is_relative_to(_trusted):
@@ -72,14 +72,14 @@ def _compose_checked(self: ConfigLoaderImpl, *given: Any, **named: Any) -> DictC
     composed = _load_configuration(self, *given, **named)
     hydra = OmegaConf.to_container(composed.hydra, resolve=False)
     for key, shipped in AS_SHIPPED.items():
-        found: Any = hydra
+        node: Any = hydra
         for part in key.split("."):
-            found = found[part]
-        if found != shipped:
-            raise RequestError(f"hydra.{key}: this is not changed by a configuration here; leave it out")
+            node = node[part]
+        if node != shipped:
+            raise RequestError(f"hydra.{key}: must not be set by a configuration; remove it")
     for key, target in _targets(hydra, "hydra"):
         if not str(target).startswith(HYDRAS_CLASSES):
-            raise RequestError("a configuration names no code here; leave it out", key=key, value=target)
+            raise RequestError("a configuration must not name code to import; remove it", key=key, value=target)
     return composed
 
 

@@ -29,12 +29,12 @@ def groups_in_lines(sources: Sequence[Mapping[str, str]]) -> str:
 
     ``sources`` are Hydra's folders of configuration, one given with --config-dir among them.
     """
-    found: dict[str, set[str]] = {}
+    options_by_group: dict[str, set[str]] = {}
     for source in sources:
         root = Path(source["path"])
         for path in root.rglob("*.yaml") if source["schema"] == "file" else ():
             group = path.parent.relative_to(root).as_posix()
             if group != "." and group != "hydra/help":
-                found.setdefault(group, set()).add(path.stem)
-    found["hydra/launcher"].add("basic")  # Hydra's own
-    return "\n".join(f"{group}: {', '.join(sorted(options))}" for group, options in sorted(found.items()))
+                options_by_group.setdefault(group, set()).add(path.stem)
+    options_by_group["hydra/launcher"].add("basic")  # Hydra's own
+    return "\n".join(f"{group}: {', '.join(sorted(options))}" for group, options in sorted(options_by_group.items()))

@@ -28,7 +28,7 @@ class Console(Enum):
 class Report:
     """What a run shows of itself. Nothing here changes a number.
 
-    ``images`` are rows of the test part, counted from 0, whose feature maps are drawn, one picture an image; with
+    ``images`` are rows of the test set, counted from 0, whose feature maps are drawn, one picture an image; with
     ``plots=all`` and none given it is the first. A network without convolution or pooling has no such maps.
     """
 
@@ -38,12 +38,12 @@ class Report:
 
     def __post_init__(self) -> None:
         for row in self.images:
-            whole("images", row, 0, "a row of the test part")
+            whole("images", row, 0, "a row of the test set")
 
     def check(self, test_size: int) -> None:
-        """Refuse images that the test part does not have."""
+        """Refuse images that the test set does not have."""
         for row in self.images:
             if row >= test_size:
                 raise RequestError(
-                    f"the test part has {test_size:,} images, 0 to {test_size - 1:,}", key="images", value=row
+                    f"the test set has {test_size:,} images, 0 to {test_size - 1:,}", key="images", value=row
                 )

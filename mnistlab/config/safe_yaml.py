@@ -64,13 +64,13 @@ def refusal(error: UnreadableError) -> str:
     """Return why a YAML file is refused, in one line: which file, where, what, and what to do."""
     match error.cause:
         case TooLargeError(size=size):
-            why = f"{size:,} bytes are more than the {MOST_BYTES:,} that are accepted; shorten it"
+            why = f"{size:,} bytes exceed the maximum of {MOST_BYTES:,}; shorten it"
         case NotAFileError() | IsADirectoryError():
-            why = "this is no file; a configuration was expected"
+            why = "is not a file; must be a configuration file"
         case OSError(strerror=reason):
-            why = f"cannot be read ({reason}); check its rights"
+            why = f"cannot be read ({reason}); check file permissions"
         case UnicodeDecodeError(start=start):
-            why = f"byte {start + 1} is no UTF-8 text; write the file as text"
+            why = f"byte {start + 1} is not UTF-8 text; save the file as UTF-8"
         case yaml.YAMLError() as cause:
             why = problem(cause)
         case _:
@@ -82,8 +82,8 @@ def problem(error: yaml.YAMLError) -> str:
     """Return what is wrong with a YAML file in one line: where, what, and what to do."""
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-    what = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
-    return f"{where}{' '.join(str(what).split())}; correct it there"
+    problem = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
+    return f"{where}{' '.join(str(problem).split())}; correct it there"
 
 
 class _NotPlain(yaml.MarkedYAMLError):
@@ -127,23 +127,23 @@ def _check(events: Iterable[Any], mapping: bool) -> None:
             and isinstance(event, yaml.NodeEvent)
             and not isinstance(event, yaml.MappingStartEvent)
         ):
-            raise _NotPlain("lines of `key: value` were expected", event)
+            raise _NotPlain("must consist of lines `key: value`", event)
         if isinstance(event, yaml.CollectionStartEvent):
             if stack and stack[-1].key_is_next:
                 raise _NotPlain("a key is a name, not a list or a mapping", event)
             stack.append(_Open(event))
             if len(stack) > DEEPEST:
-                raise _NotPlain(f"more than {DEEPEST} lists or mappings in each other", event)
+                raise _NotPlain(f"lists or mappings nested more than {DEEPEST} deep", event)
         elif isinstance(event, yaml.CollectionEndEvent):
             ended = stack.pop()
             take(event, ended.values, ended.anchor)
         elif isinstance(event, yaml.AliasEvent):
             if event.anchor not in sizes:
-                raise _NotPlain(f"*{event.anchor} stands for nothing that has ended before it", event)
+                raise _NotPlain(f"*{event.anchor} does not refer to an earlier anchor", event)
             take(event, sizes[event.anchor])
         elif isinstance(event, yaml.ScalarEvent):
             if event.implicit[0] and len(event.value) > LONGEST_NUMBER and re.match(r"[-+\d._]+$", event.value):
-                raise _NotPlain(f"a number of {len(event.value):,} digits; no setting takes it", event)
+                raise _NotPlain(f"a number of {len(event.value):,} digits is too long for any setting", event)
             take(event, 1, event.anchor)
         if getattr(event, "tag", None) not in TAGS:
-            raise _NotPlain(f"the tag {event.tag} names no plain value, and nothing else is read", event)
+            raise _NotPlain(f"the tag {event.tag} is not allowed; only plain values are read", event)

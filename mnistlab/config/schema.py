@@ -51,9 +51,9 @@ MENTIONED = {
     "trainer": {"validation": "data.validation"},
     "regularization": {"layers": "model.layers"},
 }
-EPOCHS = "trainer.epochs"  # the one key in which a run that goes on may differ
+EPOCHS = "trainer.epochs"  # the only key that may differ when a run is resumed
 
-USED_BY_SKLEARN = ("data", "model", "seed")  # a model of scikit-learn has its own ways for all else
+USED_BY_SKLEARN = ("data", "model", "seed")  # a scikit-learn model has its own ways for all else
 
 
 @dataclass
@@ -98,26 +98,26 @@ class Experiment:
 def experiment(cfg: DictConfig) -> Experiment:
     """Return the experiment of a composed configuration, or raise a `RequestError` that names the key and the value."""
     reject_unknown_keys(cfg)
-    made: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for key in Root.__dataclass_fields__:
         if OmegaConf.is_missing(cfg, key):
-            raise RequestError(f"one of its options is needed; choose one of {', '.join(option_names(key))}", key=key)
+            raise RequestError(f"not set; choose one of {', '.join(option_names(key))}", key=key)
         with prefixed(key):
             value = cfg[key]
-            made[key] = OmegaConf.to_object(value) if isinstance(value, DictConfig) else value
-        if key in GROUPS and not isinstance(made[key], tuple(GROUPS[key].values())):
+            values[key] = OmegaConf.to_object(value) if isinstance(value, DictConfig) else value
+        if key in GROUPS and not isinstance(values[key], tuple(GROUPS[key].values())):
             raise RequestError(
-                f"an option of the group was expected, one of {', '.join(option_names(key))}",
+                f"must be one of the options of the group, {', '.join(option_names(key))}",
                 key=key,
-                value=_short(made[key]),
+                value=_short(values[key]),
             )
-    whole("seed", made["seed"], 0, "the seed")
-    monitor = made["trainer"].monitor
+    whole("seed", values["seed"], 0, "the seed")
+    monitor = values["trainer"].monitor
     if monitor not in SCORES:
         raise RequestError(
             f"choose one of {', '.join(SCORES)}{did_you_mean(monitor, SCORES)}", key="trainer.monitor", value=monitor
         )
-    return Experiment(**made)
+    return Experiment(**values)
 
 
 @contextmanager
@@ -134,7 +134,7 @@ def prefixed(group: str) -> Iterator[None]:
 
 
 def reject_unknown_keys(cfg: DictConfig) -> None:
-    """Refuse keys that no schema knows: Hydra's ``+key=value`` adds them without a word."""
+    """Refuse keys that no schema knows: Hydra's ``+key=value`` adds them silently."""
     for key in cfg:
         name = str(key)
         known = list(Root.__dataclass_fields__)
@@ -184,10 +184,10 @@ def deciding(cfg: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in content.items()}
 
 
-def schemas(made: Experiment) -> dict[str, str]:
+def schemas(experiment: Experiment) -> dict[str, str]:
     """Return the name of the schema that was chosen in each group."""
     return {
-        group: next(name for name, schema in named.items() if schema is type(getattr(made, group)))
+        group: next(name for name, schema in named.items() if schema is type(getattr(experiment, group)))
         for group, named in GROUPS.items()
     }
 

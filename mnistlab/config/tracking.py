@@ -1,4 +1,4 @@
-"""The config group ``tracking``: who hears of a run, and where."""
+"""The config group ``tracking``: where the metrics of a run are logged besides its directory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Tracking:
 
 @dataclass
 class NoTracking(Tracking):
-    """Nobody hears of the run; its directory has everything."""
+    """No tracking; the run directory has everything."""
 
 
 @dataclass
@@ -34,7 +34,7 @@ class CsvTracking(Tracking):
 
     def __post_init__(self) -> None:
         if not str(self.file).endswith(".csv"):
-            raise RequestError("the name of a table was expected; let it end in .csv", key="file", value=self.file)
+            raise RequestError("must be the name of a table that ends in .csv", key="file", value=self.file)
 
 
 @dataclass
@@ -50,7 +50,7 @@ class MLflowTracking(Tracking):
     """An MLflow store.
 
     ``uri`` is a SQLite file, sqlite:///FILE, or the address of a server. ``experiment`` is the name in the store under
-    which runs stand together.
+    which groups the runs.
     A name and a password belong into MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, since the configuration of
     a run is written into its directory.
     """
@@ -64,7 +64,7 @@ class MLflowTracking(Tracking):
     def __post_init__(self) -> None:
         if not re.match(r"sqlite:///.|https?://[^/]", str(self.uri)):
             raise RequestError(
-                "sqlite:///FILE or the address of a server, http://HOST:PORT, was expected", key="uri", value=self.uri
+                "must be sqlite:///FILE or the address of a server, http://HOST:PORT", key="uri", value=self.uri
             )
         if self.uri.startswith("http") and urlsplit(self.uri).username is not None:
             raise RequestError(
@@ -73,7 +73,7 @@ class MLflowTracking(Tracking):
                 key="uri",
             )
         if not str(self.experiment).strip():
-            raise RequestError("the name of an experiment was expected, and it is empty", key="experiment")
+            raise RequestError("must be the name of an experiment, not empty", key="experiment")
 
 
 TRACKINGS: dict[str, type[Any]] = {

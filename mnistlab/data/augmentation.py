@@ -65,7 +65,7 @@ class NoAugment(Augment):
 
 @dataclass
 class Warp(Augment):
-    """Augmentation by fields: a subclass says with `fields` how they are drawn.
+    """Augmentation by fields, which a subclass draws in `fields`.
 
     A table has as many fields as there are training images, at most 2,048 and 32 MB. Every field is given to the same
     number of images (to within one), and which images share one is drawn too.
@@ -77,7 +77,7 @@ class Warp(Augment):
 
     def start_epoch(self, images: np.ndarray, rng: np.random.Generator | None) -> None:
         if rng is None:
-            raise RequestError("augmentation draws at random; give it a random stream", key="augment", value=None)
+            raise RequestError("augmentation is random; pass a random stream", key="augment", value=None)
         n, height, width = images.shape
         count = min(n, FIELDS, max(1, TABLE_BYTES // (12 * height * width)))
         table: Table | None = getattr(self, "_table", None)
@@ -118,7 +118,7 @@ class Shift(Warp):
     def check(self, height: int, width: int) -> None:
         if self.pixels >= min(height, width):
             raise RequestError(
-                f"this shifts images of {height} x {width} pixels out of sight; shift by less",
+                f"this shifts images of {height} x {width} pixels out of the frame; shift by less",
                 key="pixels",
                 value=self.pixels,
             )
@@ -145,11 +145,11 @@ class Affine(Warp):
 
     def __post_init__(self) -> None:
         between("rotation", self.rotation, 0, 180, "the largest angle (degrees)")
-        fraction("scale", self.scale, "the largest change of size")
-        between("shear", self.shear, 0, 10, "the largest slant")
+        fraction("scale", self.scale, "the largest scaling")
+        between("shear", self.shear, 0, 10, "the largest shear")
         if not_negative("shift", self.shift, "the largest shift (pixels)") >= SIDE:
             raise RequestError(
-                f"this shifts images out of sight; shift by less than {SIDE}", key="shift", value=self.shift
+                f"this shifts images out of the frame; shift by less than {SIDE}", key="shift", value=self.shift
             )
 
     def fields(self, rng: np.random.Generator, count: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
@@ -182,7 +182,7 @@ class Elastic(Affine):
         most = SIDE * self.sigma * math.sqrt(12 * math.pi)  # a root mean square of the whole side
         if not_negative("alpha", self.alpha, "the strength of the distortion") >= most:
             raise RequestError(
-                f"with sigma={self.sigma} this moves pixels out of sight; take less than {most:.4g}",
+                f"with sigma={self.sigma} this moves pixels out of the frame; take less than {most:.4g}",
                 key="alpha",
                 value=self.alpha,
             )
@@ -216,8 +216,8 @@ def affine_matrix(angle: Any, factor: Any, slant: Any) -> np.ndarray:
     """
     cos, sin = np.cos(angle), np.sin(angle)
     turn = np.stack([np.stack([cos, -sin], -1), np.stack([sin, cos], -1)], -2)
-    one, zero = np.ones_like(cos), np.zeros_like(cos)
-    lean = np.stack([np.stack([one, zero], -1), np.stack([-slant * one, one], -1)], -2)
+    ones, zeros = np.ones_like(cos), np.zeros_like(cos)
+    lean = np.stack([np.stack([ones, zeros], -1), np.stack([-slant * ones, ones], -1)], -2)
     return np.asarray(factor)[..., None, None] * (turn @ lean)
 
 

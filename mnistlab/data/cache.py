@@ -42,8 +42,8 @@ class Parsed:
 
 def folder() -> Path:
     """Return the user's cache folder: $MNISTLAB_CACHE, or the one that the system prescribes."""
-    if given := os.environ.get("MNISTLAB_CACHE"):
-        return expanded(given)
+    if variable := os.environ.get("MNISTLAB_CACHE"):
+        return expanded(variable)
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("mnistlab"))
@@ -105,7 +105,7 @@ def _build_under_lock(place: Path, stamp: str, build: Callable[[], Parsed]) -> P
 
 def _without(place: Path, error: OSError | NotImplementedError) -> None:
     log.warning(
-        "the cache %s cannot be written (%s): going on without; MNISTLAB_CACHE names another folder",
+        "the cache %s cannot be written (%s): continuing without it; set MNISTLAB_CACHE to use another folder",
         place.parent.parent,
         getattr(error, "strerror", None) or error,
     )

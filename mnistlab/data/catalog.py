@@ -38,9 +38,9 @@ class Named:
     image_shape: tuple[int, int] = (28, 28)
 
 
-def _emnist(split: str, what: str, train: int, test: int, class_names: tuple[str, ...], first_label: int = 0) -> Named:
+def _emnist(split: str, about: str, train: int, test: int, class_names: tuple[str, ...], first_label: int = 0) -> Named:
     return Named(
-        what=what,
+        what=about,
         folder="emnist",
         train=train,
         test=test,

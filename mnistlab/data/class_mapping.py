@@ -16,7 +16,7 @@ def relabel(part: Split, names: Sequence[str], wanted: Sequence[str]) -> Split:
     Every class that has images must be among the wanted ones by name: exactly, or else apart from case, spaces and
     punctuation (a folder cannot be called ``T-shirt/top``). A class without images needs no counterpart, and a wanted
     class may stay without images. As many classes under other names are refused, not matched in order: that digit 3
-    is taken for a dress says nothing, and where two orders do agree, giving the data those names says so.
+    is compared with a dress is meaningless; where two orders do agree, the data can be given those names.
     """
     if tuple(names) == tuple(wanted):
         return part
@@ -25,7 +25,7 @@ def relabel(part: Split, names: Sequence[str], wanted: Sequence[str]) -> Split:
     for c, number in zip(there, _matched([names[c] for c in there], wanted), strict=True):
         if number is None:
             raise RequestError(
-                f"the class {names[c]!r} is none of the model's ({_listed(wanted)}); classes are matched by name"
+                f"the class {names[c]!r} is not one of the model's ({_listed(wanted)}); classes are matched by name"
             )
         numbers[c] = number
     return Split(part.images, numbers[part.labels])
@@ -38,7 +38,7 @@ def _matched(names: Sequence[str], wanted: Sequence[str]) -> list[int | None]:
     folded = {_folded(name): i for i, name in enumerate(wanted)}
     mine = [_folded(name) for name in names]
     if None not in places or len(folded) != len(wanted) or len(set(mine)) != len(mine):
-        return places  # case tells classes apart where both a and A are there
+        return places  # names differ by case where both a and A are classes
     return [folded.get(name) if name else None for name in mine]
 
 

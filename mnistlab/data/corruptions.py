@@ -1,4 +1,4 @@
-"""Images made harder: noise and rotation of (n, height, width) uint8. Level 0 is the image as it was."""
+"""Corruptions: noise and rotation of (n, height, width) uint8. Level 0 is the original image."""
 
 from __future__ import annotations
 

@@ -44,13 +44,13 @@ class Split:
         return len(self.labels)
 
     def take(self, rows: np.ndarray | slice) -> Split:
-        """Return the part of these rows: a view for a slice, a copy otherwise."""
+        """Return the subset of these rows: a view for a slice, otherwise a copy."""
         return Split(self.images[rows], self.labels[rows])
 
 
 @dataclass(frozen=True)
 class Pool:
-    """What a source reads, before any selection: the training pool and the test part."""
+    """What a source reads, before any selection: the training pool and the test set."""
 
     name: str
     train: Split
@@ -73,7 +73,7 @@ class Dataset:
     scale: float
 
     def without_test(self) -> Dataset:
-        """Return the same with an empty test part: nothing that is still to be chosen may see it."""
+        """Return the same with an empty test set: nothing that is still to be chosen may see it."""
         return replace(self, test=self.test.take(slice(0, 0)))
 
 
@@ -92,7 +92,7 @@ class Source:
 
     ``validation`` is a fraction of the training pool (a float of [0, 1)) or a number of rows (an int); 0 is none.
     ``limit`` and ``test_limit`` are numbers of rows. With ``stratify`` the rows that are taken hold the classes in the
-    shares that they have. A random choice uses the generator given to `load`; the test part
+    shares that they have. A random choice uses the generator given to `load`; the test set
     never does: it is the same for every seed.
     """
 
@@ -121,9 +121,9 @@ class Source:
 
 @dataclass
 class UserSource(Source):
-    """A source whose files have no test part: ``test`` is the fraction or the number of rows that become it.
+    """A source whose files have no test set: ``test`` is the fraction or the number of rows that become it.
 
-    They are the *last* rows of each class, so that the test part is fixed and never depends on the seed.
+    They are the *last* rows of each class, so that the test set is fixed and never depends on the seed.
     """
 
     test: Any = 0.2
@@ -134,19 +134,19 @@ class UserSource(Source):
         check_share("test", self.test)
 
     def uncut(self) -> Self:
-        """Return a source of the same rows from which no test part is cut, so that any number of them will do."""
+        """Return a source of the same rows from which no test set is cut, so that any number of them will do."""
         same = replace(self)
         same.cuts = False
         return same
 
     def cut_test(self, all_rows: Split) -> tuple[Split, Split]:
-        """Return the training pool and the test part; no class may lose its last training row."""
+        """Return the training pool and the test set; no class may lose its last training row."""
         if not self.cuts:
             return all_rows, all_rows.take(slice(0, 0))
         labels = all_rows.labels
         count = rows_of_share("test", self.test, len(labels), "the data")
         if not count:
-            raise RequestError("a test part is needed; ask for a fraction such as 0.2", key="test", value=self.test)
+            raise RequestError("a test set is needed; ask for a fraction such as 0.2", key="test", value=self.test)
         rows = splitting.last(labels, count)
         left = np.bincount(labels) - np.bincount(labels[rows], minlength=int(labels.max()) + 1)
         emptied = sorted(set(np.flatnonzero(left == 0)) & set(labels.tolist()))
@@ -162,9 +162,7 @@ class UserSource(Source):
 def check_share(name: str, value: Any) -> None:
     """Check that ``value`` is a fraction of [0, 1) or a number of rows."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise RequestError(
-            "a fraction such as 0.1 or a number of rows such as 5000 was expected", key=name, value=value
-        )
+        raise RequestError("must be a fraction such as 0.1 or a number of rows such as 5000", key=name, value=value)
     if isinstance(value, int) and value < 0:
         raise RequestError("the number of rows must be zero or more", key=name, value=value)
     if isinstance(value, float) and not (math.isfinite(value) and 0 <= value < 1):
@@ -174,10 +172,10 @@ def check_share(name: str, value: Any) -> None:
 
 
 def rows_of_share(name: str, value: Any, available: int, of: str) -> int:
-    """Return the number of rows that a fraction or a count stands for; at least one row must be left over."""
+    """Return the number of rows of a fraction or count; at least one row must remain."""
     count = value if isinstance(value, int) else int(value * available + 0.5)
     if value and not count:
-        raise RequestError(f"this is no row at all of the {available:,} of {of}; ask for more", key=name, value=value)
+        raise RequestError(f"less than one row of the {available:,} of {of}; ask for more", key=name, value=value)
     if count >= available:
         raise RequestError(
             f"{of} has {available:,} rows, and at least one must be left; ask for fewer", key=name, value=value
@@ -216,7 +214,7 @@ def check_labels(labels: np.ndarray, classes: int, part: str, cure: str, key: st
 
 
 def names_of_classes(class_names: list[str] | None, classes: int) -> tuple[str, ...]:
-    """Return the given names if there is one a class, "0", "1", ... if none are given."""
+    """Return the class names, "0", "1", ... by default."""
     if classes > MOST_CLASSES:
         raise RequestError(f"at most {MOST_CLASSES:,} classes are accepted", key="classes", value=classes)
     if class_names is None:
@@ -224,7 +222,7 @@ def names_of_classes(class_names: list[str] | None, classes: int) -> tuple[str, 
     names = tuple(map(str, class_names))
     if len(names) != classes or len(set(names)) != classes:
         raise RequestError(
-            f"{classes} different names were expected, one a class; {len(set(names))} are given (classes={classes})",
+            f"must be {classes} different names, one per class; {len(set(names))} are given (classes={classes})",
             key="class_names",
             value=list(names),
         )
@@ -235,6 +233,4 @@ def check_shape(shape: list[int]) -> None:
     """Check that ``shape`` is [height, width], both positive."""
     sides = [side for side in shape if isinstance(side, int) and not isinstance(side, bool) and side > 0]
     if len(shape) != 2 or len(sides) != 2:
-        raise RequestError(
-            "two positive whole numbers were expected, as in shape=[28,28]", key="shape", value=list(shape)
-        )
+        raise RequestError("must be two positive whole numbers, as in shape=[28,28]", key="shape", value=list(shape))

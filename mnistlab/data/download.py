@@ -105,9 +105,9 @@ def _reason(error: Exception) -> str:
     if isinstance(error, requests.HTTPError) and error.response is not None:
         return f"HTTP status {error.response.status_code}"
     if isinstance(error, requests.Timeout):
-        return "no answer in time"
+        return "timed out"
     if isinstance(error, requests.exceptions.ChunkedEncodingError):
-        return "the connection broke off"
+        return "the connection was lost"
     if isinstance(error, requests.ConnectionError):
         return "no connection"
     return str(error)
@@ -120,7 +120,7 @@ def md5_is(expected: str, path: Path) -> None:
         while piece := file.read(2**20):
             digest.update(piece)
     if digest.hexdigest() != expected:
-        raise BadFileError(f"the wrong content: MD5 {digest.hexdigest()[:12]}... where {expected[:12]}... was expected")
+        raise BadFileError(f"the wrong content: MD5 {digest.hexdigest()[:12]}..., must be {expected[:12]}...")
 
 
 def unpack(archive: Path, members: dict[str, Path], most: int) -> None:

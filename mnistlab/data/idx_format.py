@@ -151,14 +151,14 @@ def _parse(name: str, raw: BinaryIO, dimensions: int) -> tuple[np.ndarray, str]:
 def _shape(name: str, head: bytes, dimensions: int) -> tuple[int, ...]:
     if not head:
         raise BadFileError(f"{name} is empty")
-    magic = f"its first bytes are {head[:4].hex(' ')}, 00 00 08 {dimensions:02x} were expected"
+    magic = f"its first bytes are {head[:4].hex(' ')}, not 00 00 08 {dimensions:02x}"
     if head[:2] != b"\0\0" or (len(head) > 2 and head[2] not in TYPES):
         raise BadFileError(f"{name} is not an IDX file ({magic})")
     if len(head) >= 4 and head[2] != 0x08:
-        raise BadFileError(f"{name} holds {TYPES[head[2]]} values where unsigned bytes were expected ({magic})")
+        raise BadFileError(f"{name} holds {TYPES[head[2]]} values, must hold unsigned bytes ({magic})")
     if len(head) >= 4 and head[3] != dimensions:
         held = HOLDS.get(head[3], f"{head[3]} dimensions")
-        raise BadFileError(f"{name} holds {held} where {HOLDS[dimensions]} were expected ({magic})")
+        raise BadFileError(f"{name} holds {held}, must hold {HOLDS[dimensions]} ({magic})")
     if len(head) < 4 + 4 * dimensions:
         raise BadFileError(f"{name} ends after {len(head)} of the {4 + 4 * dimensions} bytes of its header")
     shape = struct.unpack(f">{dimensions}I", head[4:])

@@ -28,7 +28,7 @@ log = logging.getLogger("mnistlab.data")
 
 @dataclass(frozen=True)
 class Outline:
-    """The sizes of a dataset: of its images, its classes, its training and its validation part."""
+    """The sizes of a dataset: of its images, its classes, its training and its validation set."""
 
     name: str
     image_shape: tuple[int, int]
@@ -38,26 +38,26 @@ class Outline:
 
 
 def load(source: Source, rng: np.random.Generator) -> Dataset:
-    """Read ``source`` and cut it into training, validation and test part.
+    """Read ``source`` and cut it into training, validation and test sets.
 
     ``rng`` decides which rows ``limit`` keeps and which go to validation, and nothing else. Rows keep their order.
-    `RequestError` says what is wrong with the request or with a file.
+    `RequestError` names the faulty option or file.
     """
     pool = source.read()
-    for what, part in (("training", pool.train), ("test", pool.test)):
+    for split, part in (("training", pool.train), ("test", pool.test)):
         if not len(part):
-            raise RequestError(f"the {what} part has no rows; at least one is needed", **_setting(pool))
+            raise RequestError(f"the {split} set has no rows; at least one is needed", **_setting(pool))
     dataset = _cut(source, pool, rng)
-    for what, part in (("training", dataset.train), ("test", dataset.test)):
-        _note_absent_classes(pool, what, part)
+    for split, part in (("training", dataset.train), ("test", dataset.test)):
+        _note_absent_classes(pool, split, part)
     return dataset
 
 
 def load_all(source: Source, rng: np.random.Generator) -> tuple[Dataset, Split]:
-    """Return the dataset, and the rows of all its parts together: training and validation part, then test part.
+    """Return the dataset, and the rows of all its parts together: training and validation sets, then test set.
 
-    A source without a test part of its own is not cut at all where no limit is set, so that a few images of a user's
-    are enough; the dataset then has no test part.
+    A source without a test set of its own is not cut at all where no limit is set, so that a few images of a user's
+    are enough; the dataset then has no test set.
     """
     source = replace(source, validation=0)
     if isinstance(source, UserSource) and source.limit is None and source.test_limit is None:
@@ -70,7 +70,7 @@ def load_all(source: Source, rng: np.random.Generator) -> tuple[Dataset, Split]:
 
 
 def has_own_test(source: Source) -> bool:
-    """Return whether the test part of ``source`` is its own, rather than rows cut from the others."""
+    """Return whether the test set of ``source`` is its own, rather than rows cut from the others."""
     return not isinstance(source, UserSource) or len(source.uncut().read().test) > 0
 
 
@@ -78,7 +78,7 @@ def _cut(source: Source, pool: Pool, rng: np.random.Generator) -> Dataset:
     train, validation = _cut_training_pool(source, pool.train, rng)
     test = pool.test
     if source.test_limit is not None:
-        check_limit("test_limit", source.test_limit, test.labels, source.stratify, "the test part")
+        check_limit("test_limit", source.test_limit, test.labels, source.stratify, "the test set")
         if source.test_limit < len(test):
             test = test.take(splitting.spread(test.labels, source.test_limit, source.stratify))
     shift, scale = scale_of(source.scaling, train.images)
@@ -154,11 +154,11 @@ def scale_of(scaling: Scaling, images: np.ndarray) -> tuple[float, float]:
     return float(mean), float(1 / math.sqrt(variance))
 
 
-def _note_absent_classes(pool: Pool, what: str, part: Split) -> None:
+def _note_absent_classes(pool: Pool, split: str, part: Split) -> None:
     counts = np.bincount(part.labels, minlength=len(pool.class_names))
     absent = [name for name, count in zip(pool.class_names, counts, strict=True) if not count]
     if absent:
-        log.warning("%s: the %s part has no row of class %s", pool.name, what, ", ".join(absent))
+        log.warning("%s: the %s set has no row of class %s", pool.name, split, ", ".join(absent))
 
 
 def _setting(pool: Pool) -> dict[str, str]:
@@ -169,15 +169,15 @@ def _setting(pool: Pool) -> dict[str, str]:
 def describe(dataset: Dataset) -> dict[str, Any]:
     """Return what `mnistlab data show` prints: name, image size, provenance, and the rows of each class and part."""
     parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
-    counts = {what: np.bincount(part.labels, minlength=len(dataset.class_names)) for what, part in parts.items()}
+    counts = {split: np.bincount(part.labels, minlength=len(dataset.class_names)) for split, part in parts.items()}
     height, width = dataset.train.images.shape[1:]
     return {
         "name": dataset.name,
         "height": height,
         "width": width,
-        "rows": {what: len(part) for what, part in parts.items()},
+        "rows": {split: len(part) for split, part in parts.items()},
         "classes": [
-            {"class": name, **{what: int(count[i]) for what, count in counts.items()}}
+            {"class": name, **{split: int(count[i]) for split, count in counts.items()}}
             for i, name in enumerate(dataset.class_names)
         ],
         "shift": dataset.shift,

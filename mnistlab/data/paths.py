@@ -8,7 +8,7 @@ from mnistlab.system.errors import RequestError, did_you_mean
 
 
 def expanded(value: str | Path) -> Path:
-    """Return the path with ~ expanded; an unknown user's ~name is taken as it is written."""
+    """Return the path with ~ expanded; an unknown user's ~name is left unchanged."""
     try:
         return Path(value).expanduser()
     except RuntimeError:
@@ -18,7 +18,7 @@ def expanded(value: str | Path) -> Path:
 def existing(name: str, value: str | None, what: str, folder: bool = False) -> Path:
     """Return the path that option ``name`` gives; it must be there and be a file (or a folder, if ``folder``)."""
     if not value:
-        raise RequestError(f"the path of {what} was expected; set {name}", key=name, value=value)
+        raise RequestError(f"must be the path of {what}; set {name}", key=name, value=value)
     path = expanded(value)
     try:
         if not path.exists():
@@ -28,9 +28,9 @@ def existing(name: str, value: str | None, what: str, folder: bool = False) -> P
                 f"there is no such {'folder' if folder else 'file'}{near}; check {name}", key=name, value=value
             )
         if folder and not path.is_dir():
-            raise RequestError(f"this is a file; the folder of {what} was expected", key=name, value=value)
+            raise RequestError(f"is a file; must be a folder ({what})", key=name, value=value)
         if not folder and not path.is_file():
-            raise RequestError(f"this is not a file; the path of {what} was expected", key=name, value=value)
+            raise RequestError(f"is not a file; must be the path of {what}", key=name, value=value)
     except (OSError, ValueError) as error:
         if isinstance(error, RequestError):
             raise

@@ -29,7 +29,7 @@ class Samples:
     def merged(self) -> Samples:
         """Return the distinct samples, each with the summed weight of its copies, in an order of their own.
 
-        The order comes from the samples alone: neither copies nor the order in which they were given change it.
+        The order comes from the samples alone: neither copies nor the input order change it.
         """
         first, group = self._groups()
         alike = self.weights is None and len(first) == len(self)
@@ -37,15 +37,17 @@ class Samples:
         return Samples(self.images[first], self.labels[first], weights)
 
     def split(self, fraction: float, rng: np.random.Generator) -> tuple[Samples, Samples]:
-        """Return a training and a validation part, the latter a share of the distinct samples, stratified by class.
+        """Return a training and a validation set, the latter a share of the distinct samples, stratified by class.
 
-        Copies of a sample stay together, so that none is learnt from and judged by. Whether a sample counts twice or
-        stands there twice changes nothing.
+        Copies of a sample stay together, so that none is in both the training and the validation set.
+        A sample of weight two is equivalent to two samples.
         """
         first, group = self._groups()
         if len(first) < 2:
             raise RequestError(
-                "early_stopping needs one sample to learn from and another to judge by", key="n_samples", value=1
+                "early_stopping needs at least two samples, one for training and one for validation",
+                key="n_samples",
+                value=1,
             )
         count = min(max(1, round(fraction * len(first))), len(first) - 1)
         chosen = np.zeros(len(first), bool)

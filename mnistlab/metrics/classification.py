@@ -81,7 +81,7 @@ def evaluate(labels: np.ndarray, probabilities: np.ndarray, class_names: Sequenc
 
 
 def brief(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
-    """Return the few numbers that stand in a row of a comparison, as `evaluate` gives them."""
+    """Return the few metrics of a row of a comparison, as `evaluate` computes them."""
     y, p = _checked(labels, probabilities)
     correct = int((p.argmax(axis=1) == y).sum())
     low, high = wilson(correct, len(y))
@@ -97,11 +97,9 @@ def wilson(correct: int, n: int, confidence: float = 0.95) -> tuple[float, float
         (a + z^2/2n -+ z sqrt(a (1-a)/n + z^2/4n^2)) / (1 + z^2/n)
     """
     if not 0 <= correct <= n or n < 1:
-        raise RequestError(
-            f"a count between 0 and n={n}, with n at least 1, was expected", key="correct", value=correct
-        )
+        raise RequestError(f"must be a count between 0 and n={n}, with n at least 1", key="correct", value=correct)
     if not 0 < confidence < 1:
-        raise RequestError("a number between 0 and 1 was expected", key="confidence", value=confidence)
+        raise RequestError("must be a number between 0 and 1", key="confidence", value=confidence)
     z = NormalDist().inv_cdf((1 + confidence) / 2)
     a = correct / n
     centre, half = a + z * z / (2 * n), z * math.sqrt(a * (1 - a) / n + z * z / (4 * n * n))
@@ -125,9 +123,9 @@ def roc_curves(labels: np.ndarray, probabilities: np.ndarray, class_names: Seque
     for name, truth, score in _decisions(y, p, names):
         if truth.any() and not truth.all():
             curves[name] = roc_curve(truth, score)
-    of_classes = [curves[name] for name in names if name in curves]
-    if of_classes:
-        fpr, tpr = _mean_curve([(fpr, tpr) for fpr, tpr, _ in of_classes])
+    class_curves = [curves[name] for name in names if name in curves]
+    if class_curves:
+        fpr, tpr = _mean_curve([(fpr, tpr) for fpr, tpr, _ in class_curves])
         curves["macro"] = fpr, tpr, np.full(len(fpr), np.nan)
     return _table(curves, ("fpr", "tpr", "threshold"), lambda fpr, tpr: (np.sqrt(fpr), np.sqrt(1 - tpr)))
 
@@ -189,8 +187,8 @@ def top2_accuracy(labels: np.ndarray, probabilities: np.ndarray) -> float:
     scikit-learn's ``top_k_accuracy_score`` takes the last of equals, and could so fall below the accuracy.
     """
     y, p = _checked(labels, probabilities)
-    of_truth = p[np.arange(len(y)), y][:, None]
-    before = (p > of_truth) | ((p == of_truth) & (np.arange(p.shape[1]) < y[:, None]))
+    true_probabilities = p[np.arange(len(y)), y][:, None]
+    before = (p > true_probabilities) | ((p == true_probabilities) & (np.arange(p.shape[1]) < y[:, None]))
     return float((before.sum(axis=1) < 2).mean())
 
 
@@ -233,15 +231,13 @@ def _checked(labels: np.ndarray, probabilities: np.ndarray, k: int | None = None
     """Return labels as integers and probabilities as float64 rows that sum to one, or raise."""
     y, p = np.asarray(labels), np.asarray(probabilities)
     if p.ndim != 2 or p.shape[1] < 1 or (k is not None and p.shape[1] != k):
-        raise RequestError(f"the shape (images, {k or 'classes'}) was expected", key="probabilities", value=p.shape)
+        raise RequestError(f"must have the shape (images, {k or 'classes'})", key="probabilities", value=p.shape)
     if y.shape != p.shape[:1]:
-        raise RequestError(
-            f"one label per row of the probabilities {p.shape} was expected", key="labels", value=y.shape
-        )
+        raise RequestError(f"must be one label per row of the probabilities {p.shape}", key="labels", value=y.shape)
     if len(y) == 0:
         return y.astype(np.intp), p.astype(np.float64)
     if y.dtype.kind not in "iu" or y.min() < 0 or y.max() >= p.shape[1]:
-        raise RequestError(f"labels={y.min()}..{y.max()}: whole numbers from 0 to {p.shape[1] - 1} were expected")
+        raise RequestError(f"labels={y.min()}..{y.max()}: must be whole numbers from 0 to {p.shape[1] - 1}")
     p = p.astype(np.float64)
     total = p.sum(axis=1, keepdims=True)
     bad = ~(np.isfinite(total[:, 0]) & (p.min(axis=1) >= 0) & (np.abs(total[:, 0] - 1) < 1e-3))
@@ -249,13 +245,13 @@ def _checked(labels: np.ndarray, probabilities: np.ndarray, k: int | None = None
         row = int(bad.argmax())
         raise RunError(
             f"probabilities[{row}]={np.array2string(p[row], precision=3, threshold=4, edgeitems=2)}: "
-            f"finite numbers of zero or more that sum to 1 were expected ({int(bad.sum())} of {len(bad)} rows are not)"
+            f"must be finite numbers of zero or more that sum to 1 ({int(bad.sum())} of {len(bad)} rows are not)"
         )
     return y.astype(np.intp), p / total
 
 
 def _distinct(class_names: Sequence[str]) -> list[str]:
-    """Return the names, told apart by class number where two are the same or one is that of an average."""
+    """Return unique names: the class number is added to a repeated name and to that of an average."""
     names: list[str] = []
     for c, name in enumerate(map(str, class_names)):
         names.append(f"{name} (class {c})" if name in (*names, *AVERAGES) else name)
@@ -301,8 +297,8 @@ def _ranked(values: Sequence[float | None], micro: float | None, names: list[str
 
 def _calibration_error(confidence: np.ndarray, correct: np.ndarray) -> float:
     edges = np.linspace(0, 1, BINS + 1)[1:-1]
-    which = np.digitize(confidence, edges, right=True)  # bins (lower, upper]
-    gaps = np.bincount(which, correct, BINS) - np.bincount(which, confidence, BINS)
+    bins = np.digitize(confidence, edges, right=True)  # bins (lower, upper]
+    gaps = np.bincount(bins, correct, BINS) - np.bincount(bins, confidence, BINS)
     return float(np.abs(gaps).sum() / len(confidence))
 
 

@@ -21,11 +21,11 @@ def feature_maps(network: Network, images: np.ndarray) -> dict[str, np.ndarray]:
     if not places:
         return {}
     outputs = network.activations(images)
-    found = {}
+    maps = {}
     for i in places:
         last = i
         while last + 1 < len(outputs) and isinstance(network.layers[last + 1], (Activation, BatchNorm)):
             last += 1
         followers = [next(iter(layer.spec())) for layer in network.layers[i + 1 : last + 1]]
-        found[", ".join((network.title(i), *followers))] = outputs[last].transpose(3, 0, 1, 2)
-    return found
+        maps[", ".join((network.title(i), *followers))] = outputs[last].transpose(3, 0, 1, 2)
+    return maps

@@ -30,5 +30,5 @@ def disagreement(members: Sequence[np.ndarray]) -> np.ndarray:
 def mean_disagreement(pairs: np.ndarray) -> tuple[list[float], float]:
     """Return, of `disagreement`'s matrix, each member's mean over the others, and the mean over all pairs."""
     others = len(pairs) - 1
-    of_each = pairs.sum(axis=1) / others
-    return of_each.tolist(), float(of_each.mean())
+    per_member = pairs.sum(axis=1) / others
+    return per_member.tolist(), float(per_member.mean())

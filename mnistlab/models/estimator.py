@@ -41,7 +41,7 @@ def _blas() -> Any:
 
 
 def _goes_by_epochs(estimator: NetworkClassifier) -> bool:
-    """Return whether an epoch can be trained without knowing what comes after it, or say why not."""
+    """Return True if a single epoch can be trained by itself, or raise an error."""
     for name, value, needed in (
         ("early_stopping", estimator.early_stopping, False),
         ("schedule", "constant" if estimator.schedule == Constant() else estimator.schedule, "constant"),
@@ -86,8 +86,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
             has not risen by ``tol`` for more than ``n_iter_no_change`` epochs; keep the weights of the best epoch.
         validation_fraction: above 0 and below 1.
         n_iter_no_change: epochs without progress.
-        warm_start: `fit` goes on where the last one ended: weights, the state of the optimizer, random streams.
-        random_state: seeds independent streams for the initial weights, the order, dropout and the validation part.
+        warm_start: `fit` continues from the last one: weights, the state of the optimizer, random streams.
+        random_state: seeds independent streams for the initial weights, the order, dropout and the validation set.
         verbose: print the loss of every epoch.
 
     X is dense; float32 is trained in float32, everything else in float64. A sample that weighs 2 is two samples, one
@@ -231,7 +231,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         if sample_weight is not None:
             weights = _check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
             if not weights.any():
-                raise RequestError("all are zero; one sample at least must count", key="sample_weight")
+                raise RequestError("all are zero; at least one must be positive", key="sample_weight")
             counted = weights > 0
             if not counted.all():
                 X, y, weights = X[counted], y[counted], weights[counted]
@@ -239,12 +239,12 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         if fresh or classes is not None:
             self.classes_ = np.unique(y if classes is None else np.asarray(classes))
         if known is not None and not np.array_equal(known, self.classes_):
-            given, self.classes_ = self.classes_, known
-            raise RequestError(f"they were {known.tolist()} in the first call", key="classes", value=given.tolist())
+            previous, self.classes_ = self.classes_, known
+            raise RequestError(f"they were {known.tolist()} in the first call", key="classes", value=previous.tolist())
         labels = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
         if (unknown := self.classes_[labels] != y).any():
             raise RequestError(
-                f"it is none of the classes {self.classes_.tolist()}, fixed in the first fit",
+                f"not one of the classes {self.classes_.tolist()}, fixed in the first fit",
                 key="y",
                 value=y[unknown][0],
             )

@@ -1,4 +1,4 @@
-"""What the parameters of `NetworkClassifier` stand for: checked numbers, and the engine's components."""
+"""The parameters of `NetworkClassifier`, checked and converted to the engine's components."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def parameter_names() -> Iterator[None]:
 
 @dataclass
 class Settings:
-    """The parameters, checked, and the components that they name; ``given`` holds those of the network."""
+    """The parameters, checked, and the components that they name; ``network_params`` are those of the network."""
 
-    given: dict[str, Any]
+    network_params: dict[str, Any]
     optimizer: Optimizer
     schedule: Schedule
     init: Init
@@ -57,29 +57,29 @@ class Settings:
     @classmethod
     def of(cls, parameters: Mapping[str, Any]) -> Settings:
         """Return the settings of an estimator's parameters, or raise `RequestError`."""
-        given = {name: _plain(value) for name, value in parameters.items()}
-        optimizer = _component("optimizer", given["optimizer"], OPTIMIZERS, Optimizer)
-        if (lr := given["learning_rate_init"]) is not None:
+        plain = {name: _plain(value) for name, value in parameters.items()}
+        optimizer = _component("optimizer", plain["optimizer"], OPTIMIZERS, Optimizer)
+        if (lr := plain["learning_rate_init"]) is not None:
             optimizer = replace(optimizer, lr=positive("learning_rate_init", lr, "the learning rate"))
-        fraction = between("validation_fraction", given["validation_fraction"], 0, 1, "the validation part")
+        fraction = between("validation_fraction", plain["validation_fraction"], 0, 1, "the validation set")
         if fraction in (0, 1):
-            raise RequestError("it must be above 0 and below 1", key="validation_fraction", value=f"{fraction:g}")
+            raise RequestError("must be above 0 and below 1", key="validation_fraction", value=f"{fraction:g}")
         for name in ("shuffle", "early_stopping", "warm_start"):
-            choice(name, given[name], (True, False))
-        tol = given["tol"]
-        batch = given["batch_size"]
+            choice(name, plain[name], (True, False))
+        tol = plain["tol"]
+        batch = plain["batch_size"]
         return cls(
-            given,
+            plain,
             optimizer,
-            _component("schedule", given["schedule"], SCHEDULES, Schedule),
-            _component("init", given["init"], INITS, Init),
-            SummedLossPenalty(**{field.name: given[field.name] for field in fields(SummedLossPenalty)}),
+            _component("schedule", plain["schedule"], SCHEDULES, Schedule),
+            _component("init", plain["init"], INITS, Init),
+            SummedLossPenalty(**{field.name: plain[field.name] for field in fields(SummedLossPenalty)}),
             200 if batch == "auto" else whole("batch_size", batch, 1, "the batch size, unless it is auto,"),
-            whole("max_iter", given["max_iter"], 1, "the number of epochs"),
+            whole("max_iter", plain["max_iter"], 1, "the number of epochs"),
             None if tol is None else not_negative("tol", tol, "the least improvement, unless it is None,"),
             fraction,
-            whole("n_iter_no_change", given["n_iter_no_change"], 1, "the patience (epochs)"),
-            _seed(given["random_state"]),
+            whole("n_iter_no_change", plain["n_iter_no_change"], 1, "the patience (epochs)"),
+            _seed(plain["random_state"]),
         )
 
     @property
@@ -91,14 +91,14 @@ class Settings:
     @parameter_names()
     def network(self, features: int, classes: int, dtype: Any) -> Network:
         """Return the network for so many features and classes, its parameters all zero."""
-        given, model = self.given, Model()
-        layers, shape = given["layers"], given["image_shape"]
+        params, model = self.network_params, Model()
+        layers, shape = params["layers"], params["image_shape"]
         if layers is None:
-            sizes = given["hidden_layer_sizes"]
+            sizes = params["hidden_layer_sizes"]
             hidden = sizes if isinstance(sizes, list) else [sizes]
-            model = MLP(hidden=hidden, activation=_activation(given["activation"]))
+            model = MLP(hidden=hidden, activation=_activation(params["activation"]))
         elif not isinstance(layers, list):
-            raise RequestError("a list of layers was expected", key="layers", value=layers)
+            raise RequestError("must be a list of layers", key="layers", value=layers)
         else:
             model = LayerList(layers=layers if shape else ["flatten", *layers])
         shape = (1, features) if shape is None else _shape(shape, features)
@@ -119,14 +119,14 @@ def _activation(value: Any) -> Any:
         return deepcopy(value)
     if not isinstance(value, Sequence):
         raise RequestError(
-            "a name, a mapping of a name to its settings, or a list was expected", key="activation", value=value
+            "must be a name, a mapping of a name to its settings, or a list", key="activation", value=value
         )
-    return [_activation(one) for one in value]
+    return [_activation(activation) for activation in value]
 
 
 def _shape(value: Any, features: int) -> tuple[int, int]:
     if not isinstance(value, list) or len(value) != 2:
-        raise RequestError("(height, width) was expected", key="image_shape", value=value)
+        raise RequestError("must be (height, width)", key="image_shape", value=value)
     height, width = (whole("image_shape", side, 1, "a side") for side in value)
     if height * width != features:
         raise RequestError(f"image_shape={height} x {width}: X has {features:,} features, not {height * width:,}")
@@ -144,5 +144,5 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
     if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
-    return {key: _plain(one) for key, one in value.items()} if isinstance(value, Mapping) else value
+        return [_plain(item) for item in value]
+    return {key: _plain(item) for key, item in value.items()} if isinstance(value, Mapping) else value

@@ -17,8 +17,8 @@ from mnistlab.training.components import RandomStreams
 class EstimatorState:
     """A network with its optimizer and its random streams, as they are between two trainings.
 
-    Its pickle holds the architecture, plain arrays and numbers, no working memory; what comes back goes on exactly
-    where it was.
+    Its pickle holds the architecture, plain arrays and numbers, no working memory; a restored estimator
+    continues exactly where it was.
     """
 
     def __init__(self, network: Network, seed: int) -> None:

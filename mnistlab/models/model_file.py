@@ -31,13 +31,15 @@ def load_model(path: Path) -> tuple[Network, tuple[str, ...]]:
     """Return the network of a saved model and its class names. Whatever is wrong with the file is a `RequestError`."""
     about, tensors = tensors_file.read(path)
     if about.get("format") != MODEL:
-        found = about.get("format")
-        raise RequestError(f"{path}: a model saved by mnistlab was expected (format={MODEL}, found {found})")
+        format_name = about.get("format")
+        raise RequestError(f"{path}: must be a model saved by mnistlab (format={MODEL}, found {format_name})")
     size = sum(array.size for array in tensors.values())
     try:
         network = network_from_spec(about.get("architecture"), given=size)
     except (ValueError, TypeError, ArithmeticError, MemoryError, RecursionError) as error:
-        raise RequestError(f"{path}: its header describes no network ({error or type(error).__name__})") from None
+        raise RequestError(
+            f"{path}: its header does not describe a network ({error or type(error).__name__})"
+        ) from None
     class_names = about.get("class_names")
     if not _are_names(class_names, network.loss.classes):
         raise RequestError(f"{path}: its header must name the {network.loss.classes} classes, each differently")
@@ -45,14 +47,14 @@ def load_model(path: Path) -> tuple[Network, tuple[str, ...]]:
     if unknown := sorted(set(tensors) - set(arrays)):
         raise RequestError(f"{path}: the array {unknown[0]} belongs to no layer of the network in its header")
     for name, array in arrays.items():
-        found = tensors.get(name)
-        if found is None or found.shape != array.shape or found.dtype != array.dtype:
+        loaded = tensors.get(name)
+        if loaded is None or loaded.shape != array.shape or loaded.dtype != array.dtype:
             raise RequestError(f"{path}: the array {name} of shape {array.shape} is missing or of another shape")
-        if not np.isfinite(found).all():
+        if not np.isfinite(loaded).all():
             raise RequestError(f"{path}: the array {name} holds values that are not finite; train it again")
-        if name.endswith(".variance") and (found < 0).any():
+        if name.endswith(".variance") and (loaded < 0).any():
             raise RequestError(f"{path}: the array {name} holds a negative variance; train it again")
-        array[...] = found
+        array[...] = loaded
     return network, tuple(class_names)
 
 

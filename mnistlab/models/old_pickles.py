@@ -1,7 +1,7 @@
 """The modules that an estimator pickled by version 0.1 names, with the classes that pickle looks for there.
 
 `mnistlab` imports this when one of those names is imported, and never else. It loads such pickles for one release and
-goes away in version 0.3: what was loaded can be pickled again under the names of today.
+to be removed in version 0.3: what was loaded can be pickled again under the names of today.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class _Loader(Loader):
     """Fills a module with its classes."""
 
     def create_module(self, spec: ModuleSpec) -> None:
-        """Leave the module to be made as usual."""
+        """Let the module be created as usual."""
 
     def exec_module(self, module: ModuleType) -> None:
         """Add the classes."""

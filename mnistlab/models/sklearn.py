@@ -22,16 +22,16 @@ SECONDS = 3e-9  # of a support vector machine, times images^2 and features: seen
 class Probabilities(Enum):
     """Where the probabilities of a support vector machine come from."""
 
-    scores = "scores"  # softmax of the decision values: they rank, but say nothing of how often it is right
+    scores = "scores"  # softmax of the decision values: they rank, but are not calibrated
     calibrated = "calibrated"  # Platt's sigmoids, by five-fold cross-validation: five times the time
 
 
 @dataclass
 class SklearnModel:
-    """What every model of scikit-learn has: what stands in front of it.
+    """Options of every scikit-learn model: the preprocessing steps.
 
     ``standardize`` makes mean 0 and variance 1 of every pixel; ``pca`` keeps so many principal components, or, as a
-    share, as many as explain it. Both are fitted on the training part only.
+    share, as many as explain it. Both are fitted on the training set only.
     """
 
     pca: int | float | None = None
@@ -41,8 +41,12 @@ class SklearnModel:
     def __post_init__(self) -> None:
         if isinstance(self.pca, float):
             if not 0 < self.pca < 1:
-                expected = "a number of components, 1 or more, or the share of the variance that they explain"
-                raise RequestError(f"{expected}, above 0 and below 1, was expected", key="pca", value=self.pca)
+                raise RequestError(
+                    "must be a number of components, 1 or more, or the share of the variance that they explain, "
+                    "above 0 and below 1",
+                    key="pca",
+                    value=self.pca,
+                )
         elif self.pca is not None:
             whole("pca", self.pca, 1, "the number of principal components")
 
@@ -51,7 +55,7 @@ class SklearnModel:
         raise NotImplementedError
 
     def pipeline(self, seed: int, threads: int) -> Any:
-        """Return the estimator with what stands in front of it."""
+        """Return the pipeline of the preprocessing steps and the estimator."""
         from sklearn.decomposition import PCA
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import StandardScaler
@@ -62,13 +66,13 @@ class SklearnModel:
         return make_pipeline(*front, self.estimator(seed, threads))
 
     def check(self, labels: np.ndarray, features: int) -> None:
-        """Refuse what does not go with the training part: its labels (n,), and so many pixels an image."""
+        """Refuse what does not go with the training set: its labels (n,), and so many pixels an image."""
         most = min(len(labels), features)
         if isinstance(self.pca, int) and self.pca > most:
             message = f"{len(labels):,} images of {features} pixels have at most {most:,} components"
             raise RequestError(message, key="pca", value=self.pca)
         if len(np.unique(labels)) < 2:
-            raise RequestError("the training part has one class only; give it images of two or more")
+            raise RequestError("the training set has only one class; at least two are needed")
 
     def adapt(self, pipeline: Any, images: int) -> None:
         """Change what depends on the number of training images."""
@@ -103,11 +107,13 @@ class Fitted:
             simplefilter("always")
             try:
                 self.pipeline.fit(x, dataset.train.labels)
-            except (ValueError, ArithmeticError) as error:  # what scikit-learn and LAPACK say of settings and numbers
+            except (ValueError, ArithmeticError) as error:  # of scikit-learn and LAPACK
                 raise RunError(f"{self.name} could not be fitted: {' '.join(str(error).split())}") from None
-        self.converged = not any(issubclass(one.category, ConvergenceWarning) for one in warned)
-        others = [one for one in warned if not issubclass(one.category, ConvergenceWarning)]
-        self.warnings = list(dict.fromkeys(f"{self.name}: {' '.join(str(one.message).split())}" for one in others))
+        self.converged = not any(issubclass(warning.category, ConvergenceWarning) for warning in warned)
+        others = [warning for warning in warned if not issubclass(warning.category, ConvergenceWarning)]
+        self.warnings = list(
+            dict.fromkeys(f"{self.name}: {' '.join(str(warning.message).split())}" for warning in others)
+        )
         if not self.converged:
             self.warnings.append(
                 f"{self.name} has not converged in {self.learned.get('iterations', 'its')} iterations; "
@@ -134,20 +140,20 @@ class Fitted:
     def learned(self) -> dict[str, Any]:
         """Return what may be counted of it, support vectors or components, and what its probabilities are."""
         last = self.pipeline[-1]
-        found: dict[str, Any] = {"probabilities": self.kind} if self.kind else {}
+        facts: dict[str, Any] = {"probabilities": self.kind} if self.kind else {}
         iterations: Any = getattr(last, "n_iter_", None)
         if iterations is not None and np.size(iterations) == 1:
-            found["iterations"] = int(np.max(iterations))
-            found["converged"] = self.converged
+            facts["iterations"] = int(np.max(iterations))
+            facts["converged"] = self.converged
         if hasattr(last, "n_support_"):
-            found["support_vectors"] = int(np.sum(last.n_support_))
+            facts["support_vectors"] = int(np.sum(last.n_support_))
         if hasattr(last, "coefs_"):
-            found["parameters"] = sum(map(np.size, [*last.coefs_, *last.intercepts_]))
+            facts["parameters"] = sum(map(np.size, [*last.coefs_, *last.intercepts_]))
         elif hasattr(last, "coef_") and not hasattr(last, "n_support_"):
-            found["parameters"] = int(np.size(last.coef_) + np.size(last.intercept_))
+            facts["parameters"] = int(np.size(last.coef_) + np.size(last.intercept_))
         if "pca" in self.pipeline.named_steps:
-            found["components"] = int(self.pipeline.named_steps["pca"].n_components_)
-        return found
+            facts["components"] = int(self.pipeline.named_steps["pca"].n_components_)
+        return facts
 
 
 class Kernel(Enum):
@@ -204,7 +210,7 @@ class SVM(SklearnModel):
         super().check(labels, features)
         counts = np.bincount(labels)
         if self.probabilities is Probabilities.calibrated and (rarest := int(counts[counts > 0].min())) < FOLDS:
-            few = f"it is cross-validated in {FOLDS} parts, and a class has only {rarest} training images"
+            few = f"it is cross-validated in {FOLDS} folds, and a class has only {rarest} training images"
             cure = "; take more images, or ", Key("probabilities"), "=scores"
             raise RequestError(few, *cure, key="probabilities", value="calibrated")
 
@@ -238,12 +244,12 @@ class KNN(SklearnModel):
         super().__post_init__()
         whole("neighbours", self.neighbours, 1, "the number of neighbours")
         if number("p", self.p) < 1:
-            raise RequestError("a norm has a p of 1 or more", key="p", value=self.p)
+            raise RequestError("must be 1 or more", key="p", value=self.p)
 
     def check(self, labels: np.ndarray, features: int) -> None:
         super().check(labels, features)
         if self.neighbours > len(labels):
-            message = f"the training part has only {len(labels):,} images; take fewer"
+            message = f"the training set has only {len(labels):,} images; take fewer"
             raise RequestError(message, key="neighbours", value=self.neighbours)
 
     def estimator(self, seed: int, threads: int) -> Any:
@@ -311,7 +317,7 @@ class GradientBoosting(SklearnModel):
             learning_rate=self.lr,
             max_leaf_nodes=self.leaves,
             random_state=seed,
-            early_stopping=False,  # all images are learnt from, and the iterations are those that were asked for
+            early_stopping=False,  # trained on all images, for the configured number of iterations
         )
 
 
@@ -342,9 +348,7 @@ class MLPClassifier(SklearnModel):
         super().__post_init__()
         self.hidden = [100] if self.hidden is None else self.hidden  # null on the command line
         if not isinstance(self.hidden, Sequence) or isinstance(self.hidden, str):
-            raise RequestError(
-                f"a list was expected, hidden=[{self.hidden}] for instance", key="hidden", value=self.hidden
-            )
+            raise RequestError(f"must be a list, for example hidden=[{self.hidden}]", key="hidden", value=self.hidden)
         for units in self.hidden:
             whole("hidden", units, 1, "the number of units")
         choice("activation", self.activation, ("identity", "logistic", "tanh", "relu"))
@@ -379,7 +383,7 @@ class MLPClassifier(SklearnModel):
         )
 
     def adapt(self, pipeline: Any, images: int) -> None:
-        learnt = int(0.9 * images) if self.early_stopping else images  # the rest is scikit-learn's validation part
+        learnt = int(0.9 * images) if self.early_stopping else images  # the rest is scikit-learn's validation set
         pipeline[-1].set_params(batch_size=max(1, min(self.batch_size, learnt)))
 
 

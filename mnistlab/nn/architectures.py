@@ -30,14 +30,14 @@ def layer(spec: Any, registry: Mapping[str, type[Layer]] = LAYERS) -> Layer:
     if isinstance(spec, Mapping):
         if len(spec) != 1:
             raise RequestError(
-                "one name with its settings was expected, as in {dense: {units: 100}}", key="layer", value=dict(spec)
+                "must be one name with its settings, as in {dense: {units: 100}}", key="layer", value=dict(spec)
             )
         ((name, settings),) = spec.items()
     else:
         name, settings = spec, None
     if not isinstance(name, str) or not (settings is None or isinstance(settings, Mapping)):
         raise RequestError(
-            "a name, or a name with settings as in {leaky_relu: {slope: 0.1}}, was expected", key="layer", value=spec
+            "must be a name, or a name with settings as in {leaky_relu: {slope: 0.1}}", key="layer", value=spec
         )
     choice("layer", name, registry)
     cls = registry[name]
@@ -51,7 +51,7 @@ def layer(spec: Any, registry: Mapping[str, type[Layer]] = LAYERS) -> Layer:
     if missing := [key for key in needed if key not in settings]:
         free = [f"{f.name}={f.default}" for f in fields(cls) if f.default is not MISSING]
         others = f" (and {', '.join(free)}, unless set)" if free else ""
-        raise RequestError(f"it must be set; {name} takes {', '.join(needed)}{others}", key=f"{name}.{missing[0]}")
+        raise RequestError(f"must be set; {name} takes {', '.join(needed)}{others}", key=f"{name}.{missing[0]}")
     try:
         return cls(**settings)
     except RequestError as error:
@@ -235,12 +235,12 @@ def network_from_spec(spec: Any, dtype: Any = np.float32, given: int | None = No
     ``given`` parameters and statistics, or for far more memory than any network here, nothing is allocated.
     """
     if not isinstance(spec, Mapping):
-        raise RequestError("a mapping was expected", key="architecture", value=spec)
+        raise RequestError("must be a mapping", key="architecture", value=spec)
     if missing := [key for key in SPEC if key not in spec]:
         raise RequestError(f"{missing[0]} is missing; an architecture has {', '.join(SPEC)}")
     for key, kind in (("layers", list), ("image_shape", list), ("loss", str), ("output", str)):
         if not isinstance(spec[key], kind):
-            raise RequestError(f"{'a list' if kind is list else 'a name'} was expected", key=key, value=spec[key])
+            raise RequestError(f"must be {'a list' if kind is list else 'a name'}", key=key, value=spec[key])
     height, width = (whole("image_shape", side, 1, "a side") for side in _two(spec["image_shape"]))
     classes = whole("classes", spec["classes"], 1, "the number of classes")
     if height * width > MOST_PIXELS or classes > MOST_CLASSES:
@@ -255,5 +255,5 @@ def network_from_spec(spec: Any, dtype: Any = np.float32, given: int | None = No
 
 def _two(sides: list[Any]) -> list[Any]:
     if len(sides) != 2:
-        raise RequestError("[height, width] was expected", key="image_shape", value=sides)
+        raise RequestError("must be [height, width]", key="image_shape", value=sides)
     return sides

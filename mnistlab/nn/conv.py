@@ -44,7 +44,7 @@ class Conv2D(Layer):
             return
         if whole("padding", self.padding, 0, "the padding, unless it is valid or same,") >= self.kernel:
             raise RequestError(
-                f"it must be below kernel={self.kernel}; more only adds windows of zeros",
+                f"must be below kernel={self.kernel}; more only adds windows of zeros",
                 key="padding",
                 value=self.padding,
             )

@@ -65,7 +65,7 @@ class Uniform(Init):
 
     def __post_init__(self) -> None:
         if not number("low", self.low) < number("high", self.high):
-            raise RequestError(f"it must lie below high={self.high}", key="low", value=self.low)
+            raise RequestError(f"must lie below high={self.high}", key="low", value=self.low)
 
     def sample(self, rng: np.random.Generator, shape: Shape, fan_in: int, fan_out: int, gain: float) -> np.ndarray:
         return rng.uniform(self.low, self.high, shape)

@@ -65,7 +65,7 @@ class Network:
         self.shapes = self._build()
         if given is not None and self.parameters > given:
             raise RequestError(
-                f"they have {self.parameters:,} parameters, where only {given:,} are given", key="layers"
+                f"they have {self.parameters:,} parameters, but only {given:,} values were passed", key="layers"
             )
         self.blocks = self._lay_out()
         size = sum(int(np.prod(block.shape)) for block in self.blocks)
@@ -376,7 +376,7 @@ class Network:
 
 def _refuse_none(images: int) -> None:
     if not images:
-        raise RequestError("one image or more was expected", key="images", value=0)
+        raise RequestError("must be one image or more", key="images", value=0)
 
 
 def _norm(v: np.ndarray) -> float:

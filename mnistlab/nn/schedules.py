@@ -43,7 +43,7 @@ class Schedule:
         raise NotImplementedError
 
     def end_epoch(self, loss: float) -> None:
-        """Hear the validation loss of the epoch (the training loss where there is no validation part)."""
+        """Hear the validation loss of the epoch (the training loss where there is no validation set)."""
 
     def state(self) -> dict[str, float | None]:
         """Return what the past epochs have left behind: nothing, where the factor depends on the step alone."""
@@ -52,7 +52,7 @@ class Schedule:
     def restore(self, state: Mapping[str, float | None]) -> None:
         """Go back to what `state` returned; raises `RequestError` where that cannot be."""
         if state:
-            raise RequestError("this one keeps no state")
+            raise RequestError("this schedule has no state")
 
 
 @dataclass
@@ -178,7 +178,7 @@ class Plateau(Schedule):
 
     def restore(self, state: Mapping[str, float | None]) -> None:
         if set(state) != {"current", "best", "waited"}:
-            raise RequestError("current, best and waited were expected")
+            raise RequestError("must hold current, best and waited")
         current, waited = number("current", state["current"]), whole("waited", state["waited"], 0)
         if not 0 < current <= 1 or waited >= self.patience:
             raise RequestError(f"current={current} or waited={waited} is out of range")

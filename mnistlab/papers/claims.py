@@ -1,4 +1,4 @@
-"""A claim of a paper against our runs: it holds, it does not hold, or the runs cannot tell, with the numbers.
+"""A claim of a paper tested on our runs: holds, does not hold, or not distinguishable, with the numbers.
 
 A claim of several pairs holds where every pair is found to differ as claimed, and does not hold where one is found to
 differ the other way. All p are Holm's, corrected for the pairs of the claim.
@@ -86,33 +86,33 @@ def _fewest(claim: Claim, results: Results) -> int:
     return min(len(_side(text, metric, results).values) for pair in claim.settings[claim.form] for text in pair)
 
 
-def beats(given: Mapping[str, Any], results: Results) -> tuple[str, str]:
+def beats(claim_settings: Mapping[str, Any], results: Results) -> tuple[str, str]:
     """Each pair's first against its second, at the metric: higher, or with ``lower`` lower."""
-    metric, sign = given["metric"], -1 if given.get("lower") else 1
-    pairs = [tuple(_side(text, metric, results) for text in pair) for pair in given["beats"]]
+    metric, sign = claim_settings["metric"], -1 if claim_settings.get("lower") else 1
+    pairs = [tuple(_side(text, metric, results) for text in pair) for pair in claim_settings["beats"]]
     differences = [_difference(a, b, metric, len(pairs)) for a, b in pairs]
     corrected = corrections.holm([d.p if d else math.nan for d in differences])
     if not all(a.values and b.values for a, b in pairs):
         return (
             UNRUN,
-            f"without a run: {', '.join(dict.fromkeys(one.name for p in pairs for one in p if not one.values))}",
+            f"without a run: {', '.join(dict.fromkeys(value.name for p in pairs for value in p if not value.values))}",
         )
     texts, signs = [], []
     for (a, b), d, p in zip(pairs, differences, corrected, strict=True):
         texts.append(_pair(a, b, metric, d, p))
         signs.append(0 if d is None or not p <= LEVEL else sign * int(np.sign(d.value)))
-    verdict = HOLDS if all(one > 0 for one in signs) else FAILS if any(one < 0 for one in signs) else OPEN
+    verdict = HOLDS if all(value > 0 for value in signs) else FAILS if any(value < 0 for value in signs) else OPEN
     return verdict, f"{metric}: {'; '.join(texts)}"
 
 
-def within(given: Mapping[str, Any], results: Results) -> tuple[str, str]:
-    """Each pair differs by no more than the margin: its whole 95 % interval lies within, or beyond."""
-    metric, margin = given["metric"], float(given["margin"])
+def within(claim_settings: Mapping[str, Any], results: Results) -> tuple[str, str]:
+    """Each pair differs by no more than the margin: its whole 95 % confidence interval lies within, or beyond."""
+    metric, margin = claim_settings["metric"], float(claim_settings["margin"])
     texts, inside, outside = [], [], []
-    for pair in given["within"]:
+    for pair in claim_settings["within"]:
         a, b = (_side(text, metric, results) for text in pair)
         if not (a.values and b.values):
-            return UNRUN, f"without a run: {', '.join(one.name for one in (a, b) if not one.values)}"
+            return UNRUN, f"without a run: {', '.join(side.name for side in (a, b) if not side.values)}"
         d = _difference(a, b, metric, 1)
         half = d.half if d else math.nan
         inside.append(d is not None and abs(d.value) + half <= margin)
@@ -123,25 +123,25 @@ def within(given: Mapping[str, Any], results: Results) -> tuple[str, str]:
     return verdict, f"{metric}: {'; '.join(texts)}; margin {amount(metric, margin)}{unit}"
 
 
-def above(given: Mapping[str, Any], results: Results) -> tuple[str, str]:
-    """The metric is above the figure: the 95 % interval of its mean is, or Wilson's of the one run there is."""
-    result, metric, figure = results[given["row"]], given["metric"], float(given["above"])
+def above(claim_settings: Mapping[str, Any], results: Results) -> tuple[str, str]:
+    """The metric is above the figure: the 95 % confidence interval of its mean is, or Wilson's of a single run."""
+    result, metric, figure = results[claim_settings["row"]], claim_settings["metric"], float(claim_settings["above"])
     mean = result.mean(metric)
     if mean.n >= 2:
-        low, high, what = mean.mean - mean.half, mean.mean + mean.half, f"{mean.n} seeds"
+        low, high, sample = mean.mean - mean.half, mean.mean + mean.half, f"{mean.n} seeds"
     else:
         part = metric.partition(".")[0]
         scores = result.completed[0].metrics[part]
         low, high = wilson(scores["correct"], scores["n"])
-        what = f"one run, {scores['n']:,} images"
+        sample = f"one run, {scores['n']:,} images"
     verdict = HOLDS if low > figure else FAILS if high < figure else OPEN
-    return verdict, f"{metric}: {amount(metric, mean.mean)} ({amount(metric, low)} to {amount(metric, high)}; {what})"
+    return verdict, f"{metric}: {amount(metric, mean.mean)} ({amount(metric, low)} to {amount(metric, high)}; {sample})"
 
 
-def weakest(given: Mapping[str, Any], results: Results) -> tuple[str, str]:
+def weakest(claim_settings: Mapping[str, Any], results: Results) -> tuple[str, str]:
     """These classes have the lowest recall: of every run, their best recall is below the worst of the others."""
-    runs = [metrics.recalls(record) for record in results[given["row"]].completed]
-    named = {str(name) for name in given["weakest"]}
+    runs = [metrics.recalls(record) for record in results[claim_settings["row"]].completed]
+    named = {str(name) for name in claim_settings["weakest"]}
     best_named = [max(run[name] for name in named) for run in runs]
     worst_other = [min(value for name, value in run.items() if name not in named) for run in runs]
     means = {name: float(np.mean([run[name] for run in runs])) for name in runs[0]}
@@ -157,12 +157,12 @@ def weakest(given: Mapping[str, Any], results: Results) -> tuple[str, str]:
     return (OPEN if not d.p <= LEVEL else HOLDS if d.value > 0 else FAILS), numbers
 
 
-def mistaken(given: Mapping[str, Any], results: Results) -> tuple[str, str]:
-    """The first class is taken for the second more often, on the test part, than any class for another."""
-    runs = [metrics.mistakes(record) for record in results[given["row"]].completed]
-    truth, prediction = map(str, given["mistaken"])
+def mistaken(claim_settings: Mapping[str, Any], results: Results) -> tuple[str, str]:
+    """The first class is taken for the second more often, on the test set, than any class for another."""
+    runs = [metrics.mistakes(record) for record in results[claim_settings["row"]].completed]
+    truth, prediction = map(str, claim_settings["mistaken"])
     claimed = truth, prediction
-    of_claimed = [float(run.get(claimed, 0)) for run in runs]
+    claimed_counts = [float(run.get(claimed, 0)) for run in runs]
     most_others = [float(max((n for pair, n in run.items() if pair != claimed), default=0)) for run in runs]
     means = {pair: float(np.mean([run.get(pair, 0) for run in runs])) for pair in {claimed}.union(*runs)}
     worst = sorted(means, key=lambda pair: -means[pair])[:3]
@@ -170,16 +170,16 @@ def mistaken(given: Mapping[str, Any], results: Results) -> tuple[str, str]:
     numbers = "mean number of images: " + ", ".join(f"{a} for {b} {means[a, b]:.0f}" for a, b in shown)
     if len(runs) < 2:
         return OPEN, f"{numbers} (one run)"
-    d = _tested(of_claimed, most_others)
+    d = _tested(claimed_counts, most_others)
     test = f"{len(runs)} seeds, {d.test}, p = {p_in_words(d.p)}"
     numbers += f"; the claimed minus the most frequent other {d.value:+.0f} ({test})"
     return (OPEN if not d.p <= LEVEL else HOLDS if d.value > 0 else FAILS), numbers
 
 
-def falls(given: Mapping[str, Any], results: Results) -> tuple[str, str]:
+def falls(claim_settings: Mapping[str, Any], results: Results) -> tuple[str, str]:
     """The validation accuracy of the ten epochs up to ``after`` is higher than that of the last ten."""
-    after, early, late = int(given["after"]), [], []
-    for record in results[given["falls"]].completed:
+    after, early, late = int(claim_settings["after"]), [], []
+    for record in results[claim_settings["falls"]].completed:
         column = read_table(record.directory / paths.HISTORY)["val_accuracy"].to_numpy(dtype=float)
         if len(column) >= after + 10:
             early.append(float(column[after - 10 : after].mean()))
@@ -195,7 +195,7 @@ def falls(given: Mapping[str, Any], results: Results) -> tuple[str, str]:
 
 def _side(text: str, metric: str, results: Results) -> Side:
     row, *settings = text.split()
-    where = dict(one.split("=", 1) for one in settings)
+    where = dict(setting.split("=", 1) for setting in settings)
     result = results[row]
     runs = {seed: record.directory for seed, record in result.runs(metric, where).items()}
     return Side(text.partition("/")[2], result.values(metric, where), runs)
@@ -228,16 +228,16 @@ def _tested(a: Sequence[float], b: Sequence[float]) -> Difference:
 
 def _pair(a: Side, b: Side, metric: str, d: Difference | None, p: float) -> str:
     alike = _common_seed(a, b)
-    tested = [{alike: one.values[alike]} for one in (a, b)] if d and d.test == "McNemar" and alike is not None else []
+    tested = [{alike: side.values[alike]} for side in (a, b)] if d and d.test == "McNemar" and alike is not None else []
     first, second = (float(np.mean(list(values.values()))) for values in tested or (a.values, b.values))
     text = f"{a.name} {amount(metric, first)}, {b.name} {amount(metric, second)}"
     if d is None:
         return f"{text} (one run of one of them: no test of this metric)"
     half = "" if math.isnan(d.half) else f" +/- {amount(metric, d.half)}"
     n, m = len(a.values), len(b.values)
-    one = "one run each" if n == m == 1 else f"the runs of seed {alike}"
+    pairing = "one run each" if n == m == 1 else f"the runs of seed {alike}"
     each = f"{n} seeds each" if n == m else f"{n} and {m} seeds"
-    runs = {"McNemar": one, "sign-flip": f"{d.n} seeds"}.get(d.test, each)
+    runs = {"McNemar": pairing, "sign-flip": f"{d.n} seeds"}.get(d.test, each)
     return f"{text}: {_signed(metric, d.value)}{half} ({runs}, {d.test}, p = {p_in_words(p)})"
 
 

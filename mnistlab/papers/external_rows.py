@@ -26,15 +26,15 @@ EXPLORE = {"pca": pca.explore, "boundary": decision_boundary.explore}
 def run(row: Row, place: Path, budget: str, seeds: int | None, extra: Sequence[str], quiet: bool) -> int:
     """Do what the row's command does for every seed that has no result yet; return the exit status."""
     name, *words = shlex.split(row.command)[1:]
-    asked = [*words, *row.overrides[budget], *(word for word in extra if word.startswith("data"))]
+    arguments = [*words, *row.overrides[budget], *(word for word in extra if word.startswith("data"))]
     status = 0
     for seed in range(row.seeds[budget] if seeds is None else seeds):
         directory = place / f"seed={seed}"
         if _metrics(directory):
             continue
-        if name == "explore" and directory.exists():  # cut short; a grid search goes on where it was
+        if name == "explore" and directory.exists():  # cut short; a grid search continues where it stopped
             shutil.rmtree(directory)
-        words = [*asked, f"seed={seed}"]
+        words = [*arguments, f"seed={seed}"]
         status = max(
             status, _explore(words, directory, quiet) if name == "explore" else _search(words, directory, quiet)
         )
@@ -60,8 +60,8 @@ def _explore(words: Sequence[str], directory: Path, quiet: bool) -> int:
 def _search(words: Sequence[str], directory: Path, quiet: bool) -> int:
     at = words.index("--cv")
     overrides = (*words[:at], *words[at + 2 :])
-    asked = search.Asked(overrides, int(words[at + 1]), "accuracy", all_cores(), directory.absolute(), quiet)
-    return search.search(asked)
+    request = search.Asked(overrides, int(words[at + 1]), "accuracy", all_cores(), directory.absolute(), quiet)
+    return search.search(request)
 
 
 def read(place: Path) -> list[Record]:
@@ -69,18 +69,18 @@ def read(place: Path) -> list[Record]:
     if not place.is_dir():
         return []
     numbered = sorted((int(path.name.removeprefix("seed=")), path) for path in place.glob("seed=*"))
-    found = [(seed, path, _metrics(path)) for seed, path in numbered]
+    metrics_by_seed = [(seed, path, _metrics(path)) for seed, path in numbered]
     return [
         Record(path, State("completed"), seed, {}, (), {**metrics, "learner": "command"})
-        for seed, path, metrics in found
+        for seed, path, metrics in metrics_by_seed
         if metrics
     ]
 
 
 def pictures(directory: Path) -> dict[str, tuple[Path, str]]:
     """Return the pictures of a result by name, each with its text equivalent."""
-    found = sorted((directory / paths.PLOTS).glob("*.png"))
-    return {path.stem: (path, read_text(paths.alt_text(path)).strip()) for path in found}
+    plots = sorted((directory / paths.PLOTS).glob("*.png"))
+    return {path.stem: (path, read_text(paths.alt_text(path)).strip()) for path in plots}
 
 
 def _metrics(directory: Path) -> dict[str, Any]:
@@ -104,7 +104,7 @@ def _explained(path: Path) -> dict[str, float]:
 
 
 def _of_grid(directory: Path) -> dict[str, Any]:
-    """Return the best cell, its settings by their last word, and what its refit scored on the test part."""
+    """Return the best cell, its settings by their last word, and what its refit scored on the test set."""
     tested = read_json(directory / paths.REFIT / paths.METRICS)
     best = next(row for row in read_rows(directory / paths.GRID_TABLE) if row["rank"] == "1")
     metric = read_json(directory / paths.GRIDSEARCH)["metric"]

@@ -23,17 +23,17 @@ SWEPT = ("train.loss", "train.accuracy", "validation.accuracy", "test.accuracy")
 Section = tuple[str, str, Table | None]  # title, text, table
 
 
-def of(paper: Paper, found: Mapping[str, Result]) -> list[Section]:
+def of(paper: Paper, results: Mapping[str, Result]) -> list[Section]:
     """Return the sections of a paper, as far as there are runs."""
     makers = (_swept, _exchanged, _ranking, _structures, _bias)
-    return [section for make in makers for section in make(paper, found)]
+    return [section for make in makers for section in make(paper, results)]
 
 
-def _swept(paper: Paper, found: Mapping[str, Result]) -> list[Section]:
+def _swept(paper: Paper, results: Mapping[str, Result]) -> list[Section]:
     """Return a table of means for each row that sweeps over a setting."""
     parts: list[Section] = []
     for row in paper.rows:
-        result = found[row.id]
+        result = results[row.id]
         if not runner.grid(row) or not result.completed:
             continue
         groups = compare(result.records, "test.accuracy").groups
@@ -54,11 +54,11 @@ def _number(value: object) -> float:
     return float(value) if isinstance(value, (int, float)) else 0.0
 
 
-def _exchanged(paper: Paper, found: Mapping[str, Result]) -> list[Section]:
+def _exchanged(paper: Paper, results: Mapping[str, Result]) -> list[Section]:
     """Return precision and recall as they are, and as the paper has them, with truth and prediction exchanged."""
-    if paper.exchanged is None or not found[paper.exchanged].completed:
+    if paper.exchanged is None or not results[paper.exchanged].completed:
         return []
-    scores = found[paper.exchanged].completed[0].metrics["test"]
+    scores = results[paper.exchanged].completed[0].metrics["test"]
     predicted = np.sum(scores["confusion_matrix"], axis=0)
     lines = []
     for row, count in zip(scores["per_class"], predicted, strict=True):
@@ -72,15 +72,15 @@ def _exchanged(paper: Paper, found: Mapping[str, Result]) -> list[Section]:
     return [(f"Precision and recall, and the two exchanged (`{paper.exchanged}`, one run)", text, (header, lines))]
 
 
-def _ranking(paper: Paper, found: Mapping[str, Result]) -> list[Section]:
+def _ranking(paper: Paper, results: Mapping[str, Result]) -> list[Section]:
     """Return the order of the models by their test accuracy, ours and the paper's; what cannot be compared has none."""
-    ran = [found[name] for name in paper.ranking if found[name].completed]
+    ran = [results[name] for name in paper.ranking if results[name].completed]
     if not ran:
         return []
     metric = "test.accuracy"
     ranked = sorted(comparable(ran), key=lambda result: -result.mean(metric).mean)
     ours = [*ranked, *(result for result in ran if result not in ranked)]
-    rows = [found[name].row for name in paper.ranking if metric in found[name].row.reported]
+    rows = [results[name].row for name in paper.ranking if metric in results[name].row.reported]
     theirs = sorted(rows, key=lambda row: -float(row.reported[metric]))
     lines = [
         [
@@ -96,13 +96,13 @@ def _ranking(paper: Paper, found: Mapping[str, Result]) -> list[Section]:
     return [("Ranking by test accuracy", text, (["rank", "row", "ours", "paper's rank", "paper"], lines))]
 
 
-def _structures(paper: Paper, found: Mapping[str, Result]) -> list[Section]:
+def _structures(paper: Paper, results: Mapping[str, Result]) -> list[Section]:
     """Return the layers of networks, with output shapes and parameters."""
     parts: list[Section] = []
     for name in paper.structures:
-        if not found[name].completed:
+        if not results[name].completed:
             continue
-        network, _ = load_model(found[name].completed[0].directory / paths.MODEL)
+        network, _ = load_model(results[name].completed[0].directory / paths.MODEL)
         lines = [
             [network.title(i), " x ".join(map(str, shape)), f"{sum(p.size for p in layer.params.values()):,}"]
             for i, (layer, shape) in enumerate(zip(network.layers, network.shapes, strict=True))
@@ -112,9 +112,11 @@ def _structures(paper: Paper, found: Mapping[str, Result]) -> list[Section]:
     return parts
 
 
-def _bias(paper: Paper, found: Mapping[str, Result]) -> list[Section]:
+def _bias(paper: Paper, results: Mapping[str, Result]) -> list[Section]:
     """Return what choosing on the reported images gains: among the models, and among the epochs."""
-    ran = {one.row.name: one.completed[0].directory for one in comparable(found[name] for name in paper.bias)}
+    ran = {
+        result.row.name: result.completed[0].directory for result in comparable(results[name] for name in paper.bias)
+    }
     right = selection_bias.right_of(list(ran.values()))
     if right is None:
         return []
@@ -135,4 +137,4 @@ def _bias(paper: Paper, found: Mapping[str, Result]) -> list[Section]:
         "epochs",
         f"best epoch above the mean of the last {selection_bias.LAST}, validation accuracy in points",
     ]
-    return [("What validating on the test set gains", text, (header, lines) if lines else None)]
+    return [("Selection bias of validating on the test set", text, (header, lines) if lines else None)]

@@ -36,7 +36,7 @@ class Drawn:
 def draw(paper: Paper, results: Mapping[str, Result], folder: Path) -> list[Drawn]:
     """Draw a paper's pictures into the folder, as far as there are runs; return them in their order."""
     folder.mkdir(parents=True, exist_ok=True)
-    found = []
+    drawn = []
     for name, make in _drawings(paper, results):
         picture = make()
         path = folder / f"{name}.{'pdf' if name.endswith(TABLE) else 'png'}"
@@ -45,13 +45,13 @@ def draw(paper: Paper, results: Mapping[str, Result], folder: Path) -> list[Draw
         else:
             plots.save(picture, path)
             paths.alt_text(path).unlink()  # the page has its text
-        found.append(Drawn(path, picture.alt))
-    return found + _copied(paper, results, folder)
+        drawn.append(Drawn(path, picture.alt))
+    return drawn + _copied(paper, results, folder)
 
 
 def _copied(paper: Paper, results: Mapping[str, Result], folder: Path) -> list[Drawn]:
     """Copy the pictures that another command has drawn for its row."""
-    found = []
+    copied = []
     for row in paper.rows:
         if row.kind == "train" or not results[row.id].completed:
             continue
@@ -61,28 +61,28 @@ def _copied(paper: Paper, results: Mapping[str, Result], folder: Path) -> list[D
                 path, alt = there[name]
                 copy = folder / f"{paper.name}_{row.name}_{name}.png"
                 files.write(copy, read_bytes(path))
-                found.append(Drawn(copy, alt))
-    return found
+                copied.append(Drawn(copy, alt))
+    return copied
 
 
 def _drawings(paper: Paper, results: Mapping[str, Result]) -> Iterator[Drawing]:
-    for given in paper.pictures:
-        yield from _of_rows(given, results)
+    for picture in paper.pictures:
+        yield from _of_rows(picture, results)
     for row in paper.rows:
         if row.kind == "train" and row.pictures and results[row.id].completed:
             yield from _of_run(row, results[row.id].completed[0].directory)
 
 
-def _of_rows(given: Mapping[str, Any], results: Mapping[str, Result]) -> Iterator[Drawing]:
+def _of_rows(picture: Mapping[str, Any], results: Mapping[str, Result]) -> Iterator[Drawing]:
     """Yield a picture of a swept row, over the epochs or against its setting, or one of several rows."""
-    kind = next(kind for kind in ("training", "against", "ranking") if kind in given)
+    kind = next(kind for kind in ("training", "against", "ranking") if kind in picture)
     if kind == "ranking":
-        rows = [results[name] for name in given["ranking"] if results[name].completed]
+        rows = [results[name] for name in picture["ranking"] if results[name].completed]
         if rows:
-            name = f"{rows[0].row.paper}_{'_'.join(given['metrics']).replace('.', '_')}"
-            yield name, partial(_ranking, rows, given["metrics"])
+            name = f"{rows[0].row.paper}_{'_'.join(picture['metrics']).replace('.', '_')}"
+            yield name, partial(_ranking, rows, picture["metrics"])
         return
-    result = results[given[kind]]
+    result = results[picture[kind]]
     if not result.completed:
         return
     chosen = of_sweeps.choose(compare.compare(result.records, "test.accuracy"))
@@ -93,12 +93,14 @@ def _of_rows(given: Mapping[str, Any], results: Mapping[str, Result]) -> Iterato
 
 def _ranking(rows: Sequence[Result], metrics: Sequence[str]) -> plots.Picture:
     ranked = sorted(comparable(rows), key=lambda result: -result.mean(metrics[0]).mean)
-    rows = [*ranked, *(result for result in rows if result not in ranked)]  # cut short: they say so, and have no rank
+    rows = [*ranked, *(result for result in rows if result not in ranked)]  # cut short: marked, without a rank
     series, share = [], "auc" not in metrics[0]  # areas are shown as they are
     for metric in metrics:
         runs = [[(100 if share else 1) * value for value in result.values(metric).values()] for result in rows]
         means = [mean_of(values) for values in runs]
-        series.append(Series(metric.replace(".", " "), [one.mean for one in means], [one.half for one in means], runs))
+        series.append(
+            Series(metric.replace(".", " "), [mean.mean for mean in means], [mean.half for mean in means], runs)
+        )
     quantity = metrics[0].partition(".")[2].replace("one_hot_auc", "AUC of one-hot predictions")
     unit = f"{quantity} (%)" if share else quantity
     return plots.ranking_of_settings([result.row.name + result.shortened for result in rows], series, unit)
@@ -111,6 +113,6 @@ def _of_run(row: Row, run: Path) -> Iterator[Drawing]:
         title = f"{row.paper}_{row.name}_{name}"
         if name == TABLE:
             matrix, names = metrics["test"]["confusion_matrix"], metrics["class_names"]
-            yield title, partial(plots.confusion_table, matrix, names, f"{row.id}, test part")
+            yield title, partial(plots.confusion_table, matrix, names, f"{row.id}, test set")
         elif name in there:
             yield title, there[name]

@@ -51,13 +51,13 @@ def one_hot_auc(confusion: np.ndarray) -> float:
 
 
 def recalls(record: Record) -> dict[str, float]:
-    """Return the recall of every class on the test part."""
+    """Return the recall of every class on the test set."""
     rows: list[dict[str, Any]] = record.metrics.get("test", {}).get("per_class", [])
     return {row["class"]: float(row["recall"]) for row in rows if row["recall"] is not None}
 
 
 def mistakes(record: Record) -> dict[tuple[str, str], int]:
-    """Return how often each class was taken for each other one, (truth, prediction), on the test part."""
+    """Return how often each class was taken for each other one, (truth, prediction), on the test set."""
     test = record.metrics.get("test", {})
     names = [row["class"] for row in test.get("per_class", [])]
     matrix: list[list[int]] = test.get("confusion_matrix", [])

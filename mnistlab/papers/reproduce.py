@@ -25,12 +25,12 @@ def run(rows: Sequence[Row], folder: Path, budget: str, seeds: int | None, extra
     status = 0
     for i, (row, near) in enumerate(plans, 1):
         place = runner.directory(folder, row, near)
-        what = f"{row.id}{', ' + ' '.join(row.near.overrides) if near and row.near else ''}"
+        label = f"{row.id}{', ' + ' '.join(row.near.overrides) if near and row.near else ''}"
         if not quiet:
-            print(f"\n[{i}/{len(plans)}] {what}", flush=True)  # noqa: T201
+            print(f"\n[{i}/{len(plans)}] {label}", flush=True)  # noqa: T201
         if row.kind == "train":
-            asked = runner.overrides(row, budget, seeds, near, extra)
-            status = max(status, runner.run(row, place, asked, quiet))
+            overrides = runner.overrides(row, budget, seeds, near, extra)
+            status = max(status, runner.run(row, place, overrides, quiet))
         else:
             status = max(status, external_rows.run(row, place, budget, seeds, extra, quiet))
     return status
@@ -40,30 +40,32 @@ def write(known: Figures, chosen: Sequence[Row], folder: Path, command: str) -> 
     """Write papers.md, papers.csv and the pictures; return the rows that were chosen and what was found of their
     papers' claims, as plain values, and the tables of these papers.
     """
-    found = {row.id: results.read(row, folder) for row in known.rows.values()}
+    results_by_row = {row.id: results.read(row, folder) for row in known.rows.values()}
     near = {row.id: results.read(row, folder, near=True) for row in known.rows.values() if row.near}
-    both = found | {f"{name}{spec.NEAR}": result for name, result in near.items()}
+    both = results_by_row | {f"{name}{spec.NEAR}": result for name, result in near.items()}
     claims = [verdicts.judge(claim, both) for claim in known.claims]
     folder.mkdir(parents=True, exist_ok=True)
-    files.write(folder / paths.PAPERS_TABLE, tables.csv(known, found, near))
-    drawn = {paper.name: drawings.draw(paper, found, folder / PICTURES) for paper in known.papers}
-    files.write(folder / paths.PAPERS_PAGE, markdown.markdown(known, found, near, claims, drawn, folder, command))
+    files.write(folder / paths.PAPERS_TABLE, tables.csv(known, results_by_row, near))
+    drawn = {paper.name: drawings.draw(paper, results_by_row, folder / PICTURES) for paper in known.papers}
+    files.write(
+        folder / paths.PAPERS_PAGE, markdown.markdown(known, results_by_row, near, claims, drawn, folder, command)
+    )
     of = _of(known, chosen)
-    rows = [dict(zip(tables.CSV, line, strict=True)) for line in tables.lines_of(chosen, found, near)]
+    rows = [dict(zip(tables.CSV, line, strict=True)) for line in tables.lines_of(chosen, results_by_row, near)]
     papers = {paper.name for paper in of.papers}
     judged = [
         {
-            "paper": one.claim.paper,
-            "claim": one.claim.text,
-            "verdict": one.verdict,
-            "cut_short": one.cut,
-            "one_seed": one.single,
-            "numbers": one.numbers,
+            "paper": finding.claim.paper,
+            "claim": finding.claim.text,
+            "verdict": finding.verdict,
+            "cut_short": finding.cut,
+            "one_seed": finding.single,
+            "numbers": finding.numbers,
         }
-        for one in claims
-        if one.claim.paper in papers
+        for finding in claims
+        if finding.claim.paper in papers
     ]
-    return {"rows": rows, "claims": judged}, tables.told(of, found, near, claims)
+    return {"rows": rows, "claims": judged}, tables.told(of, results_by_row, near, claims)
 
 
 def listed(known: Figures) -> str:
@@ -91,8 +93,8 @@ def _listed(row: Row) -> dict[str, Any]:
 
 
 def _figures(row: Row) -> str:
-    said = ", ".join(f"{metric} {figure}" for metric, figure in row.reported.items())
-    return said if row.kind == "train" else f"{said}{'; ' if said else ''}{row.command}"
+    reported = ", ".join(f"{metric} {figure}" for metric, figure in row.reported.items())
+    return reported if row.kind == "train" else f"{reported}{'; ' if reported else ''}{row.command}"
 
 
 def _of(known: Figures, rows: Sequence[Row]) -> Figures:

@@ -1,4 +1,4 @@
-"""What the runs of a row came to, and whether the paper's figure is one that they might have given."""
+"""The results of a row's runs, and whether the paper's figure lies in their prediction interval."""
 
 from __future__ import annotations
 
@@ -41,32 +41,36 @@ class Result:
     @property
     def epochs(self) -> tuple[int, int] | None:
         """Return how many epochs were run at least, and how many the row has, where these are not the same."""
-        given = [one for one in (self.row.near.overrides if self.near and self.row.near else ()) if "epochs=" in one]
-        full = int(given[0].partition("=")[2]) if given else runner.asked_epochs(self.row)
+        overrides = [
+            item for item in (self.row.near.overrides if self.near and self.row.near else ()) if "epochs=" in item
+        ]
+        full = int(overrides[0].partition("=")[2]) if overrides else runner.asked_epochs(self.row)
         swept = "trainer.epochs" in runner.grid(self.row)
-        found = {int(value) for value in (one.value("epochs") for one in self.completed) if math.isfinite(value)}
-        return None if full is None or swept or found <= {full} else (min(found - {full}), full)
+        trained = {
+            int(value) for value in (record.value("epochs") for record in self.completed) if math.isfinite(value)
+        }
+        return None if full is None or swept or trained <= {full} else (min(trained - {full}), full)
 
     @property
     def limit(self) -> int | None:
         """Return data.limit where it is not that of the row: fewer images than it has."""
         own = runner.asked(self.row, "data", "limit")
         runs = self.completed if self.row.kind == "train" else []
-        found = {look_up(record.settings, "data.limit") for record in runs} - {own, None}
-        return min(found) if found else None
+        limits = {look_up(record.settings, "data.limit") for record in runs} - {own, None}
+        return min(limits) if limits else None
 
     @property
     def shortened(self) -> str:
         """Return what was left out of the row, in brackets: epochs, images."""
-        said = [f"{self.epochs[0]} of {self.epochs[1]} epochs"] if self.epochs else []
-        said += [f"{self.limit:,} images"] if self.limit else []
-        return f" ({', '.join(said)})" if said else ""
+        notes = [f"{self.epochs[0]} of {self.epochs[1]} epochs"] if self.epochs else []
+        notes += [f"{self.limit:,} images"] if self.limit else []
+        return f" ({', '.join(notes)})" if notes else ""
 
     @property
     def missing(self) -> int:
         """Return how many of the row's runs are not there."""
-        asked = self.row.seeds["full"] * math.prod(runner.grid(self.row).values())
-        return max(0, asked - len(self.completed))
+        planned = self.row.seeds["full"] * math.prod(runner.grid(self.row).values())
+        return max(0, planned - len(self.completed))
 
     def values(self, metric: str, where: Mapping[str, str] | None = None) -> dict[int, float]:
         """Return the metric by seed, of the runs with these settings."""
@@ -74,15 +78,15 @@ class Result:
 
     def runs(self, metric: str, where: Mapping[str, str] | None = None) -> dict[int, Record]:
         """Return the runs with these settings that have the metric, by seed."""
-        found = {}
+        by_setting = {}
         for record in self.completed:
             fits = all(
                 as_text(look_up(record.settings, key)) == as_text(yaml.safe_load(text))
                 for key, text in (where or {}).items()
             )
             if fits and record.seed is not None and math.isfinite(metrics.value(record, metric)):
-                found[record.seed] = record
-        return found
+                by_setting[record.seed] = record
+        return by_setting
 
     def mean(self, metric: str) -> Mean:
         """Return the mean over the seeds."""
@@ -94,8 +98,8 @@ def read(row: Row, folder: Path, near: bool = False) -> Result:
     place = runner.directory(folder, row, near)
     if row.kind != "train":
         return Result(row, tuple(external_rows.read(place)), near)
-    found = records.of_sweep(place) if runner.started(place) else []
-    return Result(row, tuple(found), near)
+    sweep_records = records.of_sweep(place) if runner.started(place) else []
+    return Result(row, tuple(sweep_records), near)
 
 
 def comparable(results: Iterable[Result]) -> list[Result]:
@@ -120,7 +124,7 @@ def spread_of_one(result: Result, metric: str) -> tuple[float, float] | None:
         return (max(low, 0.0), min(high, 1.0)) if points(metric) and metric not in metrics.SETTINGS else (low, high)
     part, _, name = metric.partition(".")
     if mean.n == 1 and name == "accuracy":
-        (record,) = [one for one in result.completed if math.isfinite(one.value(metric))]
+        (record,) = [candidate for candidate in result.completed if math.isfinite(candidate.value(metric))]
         scores = record.metrics[part]
         return wilson(scores["correct"], scores["n"]) if "correct" in scores else None
     return None

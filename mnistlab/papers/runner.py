@@ -1,4 +1,4 @@
-"""A row as a sweep over seeds: planned, run as far as it is not done, and read again."""
+"""A row as a sweep over seeds: planned, run where incomplete, and read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mnistlab.config import compose, options, safe_yaml
 from mnistlab.papers.spec import NEAR, Row
 from mnistlab.runs import paths
 from mnistlab.sweeps.grid import plan, write_multirun
-from mnistlab.sweeps.manifest import Ledger
+from mnistlab.sweeps.manifest import Manifest
 from mnistlab.sweeps.runner import Sweep
 from mnistlab.system import console, files
 from mnistlab.system.errors import RequestError
@@ -52,19 +52,19 @@ def grid(row: Row) -> dict[str, int]:
     return {key: len(str(values).split(",")) for key, values in swept.items()}
 
 
-def run(row: Row, place: Path, asked: Sequence[str], quiet: bool) -> int:
+def run(row: Row, place: Path, overrides: Sequence[str], quiet: bool) -> int:
     """Run what is not done of a row; return the exit status.
 
     A job that is completed with the same configuration is kept, whatever was asked for when it was run. With more
     epochs than it had it is trained on.
     """
-    planned = plan([*asked, f"hydra.sweep.dir={compose.quoted(place)}"])
+    planned = plan([*overrides, f"hydra.sweep.dir={compose.quoted(place)}"])
     place.mkdir(parents=True, exist_ok=True)
     entries = tuple(job.entry for job in planned.jobs)
-    written = Ledger(planned.directory, tuple(asked), None, str(Path.cwd()), entries)
+    written = Manifest(planned.directory, tuple(overrides), None, str(Path.cwd()), entries)
     with held(place) as ours:
         if not ours:
-            raise RequestError(f"{files.shown(place)}: this row is being run already; wait for it, or choose --to")
+            raise RequestError(f"{files.shown(place)}: this row is already running; wait for it, or choose --to")
         written.write()
         sweep = Sweep(written, planned, "reproduce", quiet, files.shown(planned.directory))
         sweep.verbosity = "silent" if quiet else "normal"
@@ -81,25 +81,25 @@ def run(row: Row, place: Path, asked: Sequence[str], quiet: bool) -> int:
 
 
 def started(place: Path) -> bool:
-    """Return whether a sweep lies there."""
+    """Return whether the directory holds a sweep."""
     return (place / paths.SWEEP).exists()
 
 
 def asked_epochs(row: Row) -> int | None:
     """Return the epochs of the row's experiment, without composing it; None where it has none of its own."""
-    found = asked(row, "trainer", "epochs") or asked(row, "model", "epochs")
-    return found if isinstance(found, int) else None
+    epochs = asked(row, "trainer", "epochs") or asked(row, "model", "epochs")
+    return epochs if isinstance(epochs, int) else None
 
 
 def asked(row: Row, group: str, key: str) -> Any:
-    """Return what the row's experiment, or one that it is based on, says of a key; None where none does."""
-    names, seen = [row.id] if row.kind == "train" else [], set()
+    """Return what the row's experiment, or one that it is based on, sets for a key; None where none does."""
+    names, visited = [row.id] if row.kind == "train" else [], set()
     while names:
         name = names.pop(0)
-        seen.add(name)
+        visited.add(name)
         path = options.folder() / "experiment" / f"{name}.yaml"
         content, text = safe_yaml.load(path), read_text(path)
         if key in content.get(group, {}):
             return content[group][key]
-        names += [base for base in re.findall(r"- /experiment/(\S+)", text) if base not in seen]
+        names += [base for base in re.findall(r"- /experiment/(\S+)", text) if base not in visited]
     return None

@@ -17,9 +17,9 @@ LAST = 10  # epochs at the end of a curve
 def of_models(right: np.ndarray, rng: np.random.Generator, halvings: int = HALVINGS) -> float:
     """Return by how much the best of several models looks better on the images it was chosen on than on others.
 
-    ``right`` (models, images) says which images each model has right. The images are cut into random halves; the model
-    that is best on one half is measured on both, and the difference averaged over the halvings. Both halves are drawn
-    alike, so that it is the choice alone that makes it.
+    ``right`` (models, images) is True where a model classifies an image correctly. The images are cut into random
+    halves; the model that is best on one half is measured on both, and the difference averaged over the halvings.
+    Both halves have the same distribution, so that the difference is due to the choice alone.
     """
     n = right.shape[1]
     gains = np.empty(halvings)
@@ -32,7 +32,7 @@ def of_models(right: np.ndarray, rng: np.random.Generator, halvings: int = HALVI
 
 
 def of_epochs(accuracy: Sequence[float] | np.ndarray, last: int = LAST) -> float:
-    """Return by how much the best epoch of a validation curve lies above the mean of its last epochs.
+    """Return the difference of the best epoch of a validation curve and the mean of its last epochs.
 
     It is the most that choosing the epoch on the reported images can have gained over not choosing one.
     """
@@ -42,11 +42,11 @@ def of_epochs(accuracy: Sequence[float] | np.ndarray, last: int = LAST) -> float
 
 def right_of(runs: Sequence[Path]) -> np.ndarray | None:
     """Return which test images each run predicted rightly, or None where they were not tested on the same."""
-    found, labels = [], []
+    correct, labels = [], []
     for run in runs:
         saved = read_arrays(run / paths.PREDICTIONS)
         labels.append(saved["labels"])
-        found.append(saved["probabilities"].argmax(axis=1) == saved["labels"])
-    if len(found) < 2 or any(not np.array_equal(labels[0], other) for other in labels):
+        correct.append(saved["probabilities"].argmax(axis=1) == saved["labels"])
+    if len(correct) < 2 or any(not np.array_equal(labels[0], other) for other in labels):
         return None
-    return np.array(found)
+    return np.array(correct)

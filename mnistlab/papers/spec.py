@@ -65,7 +65,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Claim:
-    """What a paper says of its rows. ``settings`` are those of its form, as conf/papers.yaml explains them."""
+    """A claim of a paper about its rows. ``settings`` are those of its form, as conf/papers.yaml explains them."""
 
     paper: str
     text: str
@@ -75,11 +75,13 @@ class Claim:
     @property
     def rows(self) -> tuple[str, ...]:
         """Return the rows whose runs decide it."""
-        given = self.settings
-        named = [one for pair in given.get(self.form, ()) for one in pair] if self.form in ("beats", "within") else []
+        settings = self.settings
+        named = (
+            [row for pair in settings.get(self.form, ()) for row in pair] if self.form in ("beats", "within") else []
+        )
         if self.form not in ("beats", "within"):
-            named = [given["falls"] if self.form == "falls" else given["row"]]
-        return tuple(dict.fromkeys(one.split()[0] for one in named))  # with .near: a row's other settings
+            named = [settings["falls"] if self.form == "falls" else settings["row"]]
+        return tuple(dict.fromkeys(row.split()[0] for row in named))  # with .near: a row's other settings
 
 
 @dataclass(frozen=True)
@@ -127,27 +129,27 @@ def read(path: Path | None = None) -> Figures:
     path = path or options.folder() / "papers.yaml"
     try:
         content = safe_yaml.load(path)
-        papers = tuple(_paper(name, given) for name, given in content["papers"].items())
-        found = Figures(papers, tuple(_claim(given) for given in content["claims"]))
+        papers = tuple(_paper(name, entry) for name, entry in content["papers"].items())
+        figures = Figures(papers, tuple(_claim(entry) for entry in content["claims"]))
     except UnreadableError as error:
         why = getattr(error.cause, "strerror", None) or f"not the figures of papers ({error.reason})"
         raise RequestError(f"{path}: {why}") from None
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RequestError(f"{path}: not the figures of papers ({type(error).__name__}: {error})") from None
-    for claim in found.claims:
+    for claim in figures.claims:
         for row in claim.rows:
-            if row.removesuffix(NEAR) not in found.rows:
-                raise RequestError(f"{path}: {claim.text!r} names the row {row}{did_you_mean(row, found.rows)}")
-    return found
+            if row.removesuffix(NEAR) not in figures.rows:
+                raise RequestError(f"{path}: {claim.text!r} names the row {row}{did_you_mean(row, figures.rows)}")
+    return figures
 
 
-def _paper(name: str, given: Mapping[str, Any]) -> Paper:
-    rows = tuple(_row(name, row, settings) for row, settings in given["rows"].items())
-    tables = {key: tuple(given.get(key, ())) for key in ("pictures", "structures", "bias", "ranking")}
-    return Paper(name, given["title"], given["about"].strip(), rows, exchanged=given.get("exchanged"), **tables)
+def _paper(name: str, content: Mapping[str, Any]) -> Paper:
+    rows = tuple(_row(name, row, settings) for row, settings in content["rows"].items())
+    tables = {key: tuple(content.get(key, ())) for key in ("pictures", "structures", "bias", "ranking")}
+    return Paper(name, content["title"], content["about"].strip(), rows, exchanged=content.get("exchanged"), **tables)
 
 
-def _row(paper: str, name: str, given: Mapping[str, Any]) -> Row:
+def _row(paper: str, name: str, content: Mapping[str, Any]) -> Row:
     allowed = {
         "kind",
         "reported",
@@ -161,13 +163,13 @@ def _row(paper: str, name: str, given: Mapping[str, Any]) -> Row:
         "pictures",
         "command",
     }
-    if unknown := set(given) - allowed:
+    if unknown := set(content) - allowed:
         raise ValueError(f"{paper}/{name} has {', '.join(sorted(unknown))}")
-    kind, quick, near = given.get("kind", "train"), given.get("quick", {}), given.get("near")
+    kind, quick, near = content.get("kind", "train"), content.get("quick", {}), content.get("near")
     if kind not in KINDS:
         raise ValueError(f"{paper}/{name} is of the kind {kind}")
-    seeds = int(given.get("seeds", 1))
-    reported = {str(metric): str(figure) for metric, figure in given["reported"].items()}
+    seeds = int(content.get("seeds", 1))
+    reported = {str(metric): str(figure) for metric, figure in content["reported"].items()}
     for figure in reported.values():
         float(figure)
     return Row(
@@ -175,18 +177,18 @@ def _row(paper: str, name: str, given: Mapping[str, Any]) -> Row:
         name,
         kind,
         reported,
-        tuple(given.get("also", ())),
-        bool(given.get("about", False)),
-        bool(given.get("at_least", False)),
-        float(given["minutes"]),
+        tuple(content.get("also", ())),
+        bool(content.get("about", False)),
+        bool(content.get("at_least", False)),
+        float(content["minutes"]),
         {"full": seeds, "quick": int(quick.get("seeds", seeds))},
         {"full": (), "quick": tuple(quick.get("overrides", ()))},
         Near(tuple(near["overrides"]), near["why"]) if near else None,
-        tuple(given.get("pictures", ())),
-        given.get("command", f"mnistlab reproduce {paper}/{name}"),
+        tuple(content.get("pictures", ())),
+        content.get("command", f"mnistlab reproduce {paper}/{name}"),
     )
 
 
-def _claim(given: Mapping[str, Any]) -> Claim:
-    (form,) = [form for form in FORMS if form in given]
-    return Claim(given["paper"], given["text"], form, given)
+def _claim(content: Mapping[str, Any]) -> Claim:
+    (form,) = [form for form in FORMS if form in content]
+    return Claim(content["paper"], content["text"], form, content)

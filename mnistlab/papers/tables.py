@@ -15,7 +15,7 @@ from mnistlab.reporting import tables
 from mnistlab.statistics.intervals import Mean
 from mnistlab.system import files
 
-HEADER = ["row", "metric", "paper", "ours", "a single run", "runs", "verdict"]
+HEADER = ["row", "metric", "paper", "ours", "95 % prediction interval", "runs", "verdict"]
 CSV = [
     "paper",
     "row",
@@ -33,11 +33,11 @@ CSV = [
 ]
 
 
-def rows_of(paper: Paper, found: Mapping[str, Result], near: Mapping[str, Result]) -> tables.Table:
+def rows_of(paper: Paper, results_by_row: Mapping[str, Result], near: Mapping[str, Result]) -> tables.Table:
     """Return the table of a paper: a line a row and metric, below it the settings that come near the figure."""
     lines = []
     for row in paper.rows:
-        for result in (found[row.id], near.get(row.id)):
+        for result in (results_by_row[row.id], near.get(row.id)):
             if result is None or (result.near and not result.completed):
                 continue
             for i, metric in enumerate(row.metrics):
@@ -79,16 +79,18 @@ def reported(row: Row, metric: str) -> str:
 
 
 def with_interval(metric: str, mean: Mean) -> str:
-    """Return mean and half the width of its 95 % interval, which one run does not have."""
+    """Return mean and half the width of its 95 % confidence interval, which one run does not have."""
     half = "" if math.isnan(mean.half) else f" +/- {amount(metric, mean.half)}"
     return amount(metric, mean.mean) + half if mean.n else "-"
 
 
-def told(figures: Figures, found: Mapping[str, Result], near: Mapping[str, Result], claims: Sequence[Finding]) -> str:
+def told(
+    figures: Figures, results_by_row: Mapping[str, Result], near: Mapping[str, Result], claims: Sequence[Finding]
+) -> str:
     """Return the tables and verdicts for the terminal, of the papers that have a row among the results."""
     parts = []
     for paper in figures.papers:
-        header, lines = rows_of(paper, found, near)
+        header, lines = rows_of(paper, results_by_row, near)
         parts.append(f"{paper.title}\n\n" + tables.text((header, lines)))
         parts += [
             "\n".join(
@@ -98,16 +100,16 @@ def told(figures: Figures, found: Mapping[str, Result], near: Mapping[str, Resul
     return "\n\n".join(part for part in parts if part)
 
 
-def csv(figures: Figures, found: Mapping[str, Result], near: Mapping[str, Result]) -> str:
+def csv(figures: Figures, results_by_row: Mapping[str, Result], near: Mapping[str, Result]) -> str:
     """Return a line for every row, metric and kind of settings, with plain numbers."""
-    return files.csv(CSV, lines_of(figures.rows.values(), found, near))
+    return files.csv(CSV, lines_of(figures.rows.values(), results_by_row, near))
 
 
-def lines_of(rows: Iterable[Row], found: Mapping[str, Result], near: Mapping[str, Result]) -> list[list[Any]]:
+def lines_of(rows: Iterable[Row], results_by_row: Mapping[str, Result], near: Mapping[str, Result]) -> list[list[Any]]:
     """Return the cells of papers.csv that belong to these rows, in the order of `CSV`."""
     lines: list[list[Any]] = []
     for row in rows:
-        for result in (found[row.id], near.get(row.id)):
+        for result in (results_by_row[row.id], near.get(row.id)):
             if result is None:
                 continue
             settings = " ".join(row.near.overrides) if result.near and row.near else ""

@@ -43,7 +43,7 @@ class Section:
 
 
 def write(path: Path, template: str, **content: Any) -> None:
-    """Write a page from its template and what it says; every text is escaped."""
+    """Write a page from its template and content; every text is escaped."""
     page = _environment().get_template(template).render(content)
     files.write(path, page.encode("utf-8", errors="replace"))
 
@@ -58,16 +58,16 @@ def figures(pictures: Path, names: Sequence[str], titles: dict[str, str], most: 
     sizes = {name: 4 * -(-len(content) // 3) for name, content in read.items()}
     left_out: set[str] = set()
     for name in sorted(sizes, key=sizes.__getitem__, reverse=True):
-        if sum(sizes[one] for one in sizes if one not in left_out) > most:
+        if sum(sizes[other] for other in sizes if other not in left_out) > most:
             left_out.add(name)
-    found = {}
+    figures_by_name = {}
     for name, content in read.items():
         width, height = (int.from_bytes(content[at : at + 4], "big") for at in (16, 20))
         data = None if name in left_out else b64encode(content).decode("ascii")
         title = titles.get(name) or name.replace("_", " ").capitalize()
         alt = _alt(pictures / f"{name}.txt") or title
-        found[name] = Figure(name, title, alt, width, height, href(f"{pictures.name}/{name}.png"), data)
-    return found
+        figures_by_name[name] = Figure(name, title, alt, width, height, href(f"{pictures.name}/{name}.png"), data)
+    return figures_by_name
 
 
 def href(path: str | PurePosixPath) -> str:
@@ -123,7 +123,7 @@ def _alt(path: Path) -> str:
 def _environment() -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    made = Environment(
+    environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -132,11 +132,11 @@ def _environment() -> Environment:
         finalize=_shown,
         auto_reload=False,
     )
-    made.filters["percent"] = lambda value: f"{100 * value:.2f} %"
-    made.filters["thousands"] = lambda value: f"{value:,}"
-    return made
+    environment.filters["percent"] = lambda value: f"{100 * value:.2f} %"
+    environment.filters["thousands"] = lambda value: f"{value:,}"
+    return environment
 
 
 def _shown(value: Any) -> Any:
-    """Return what a template writes: markup as it is, all else as readable text."""
+    """Return the output of a template expression: markup unchanged, all else as readable text."""
     return value if hasattr(value, "__html__") else readable(str(value))

@@ -1,4 +1,4 @@
-"""What a run says before it learns: its data, its model, and how it is trained."""
+"""The log lines before training: data, model and training settings."""
 
 from __future__ import annotations
 

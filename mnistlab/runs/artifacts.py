@@ -87,7 +87,7 @@ def write_images(folder: Path, parts: Mapping[str, Split], shown: Split, names: 
 def write_maps(run: Path, network: Network, dataset: Dataset, probabilities: np.ndarray, shown: Report) -> None:
     """Write what is to be drawn of the inside of the network: feature_maps.npz, and with ``all`` occlusion.npz.
 
-    ``probabilities`` are those of the test part; mistakes.npz is there already.
+    ``probabilities`` are those of the test set; mistakes.npz is there already.
     """
     test = dataset.test
     if shown.plots is Plots.none or not len(test):
@@ -95,7 +95,7 @@ def write_maps(run: Path, network: Network, dataset: Dataset, probabilities: np.
     rows = list(dict.fromkeys(shown.images)) or ([0] if shown.plots is Plots.all and len(test) else [])
     maps = feature_maps(network, test.images[rows]) if rows else {}
     if maps:
-        found = {f"maps_{i}": array for i, array in enumerate(maps.values())}
+        arrays = {f"maps_{i}": array for i, array in enumerate(maps.values())}
         predicted = probabilities[rows].argmax(axis=1)
         files.write(
             run / paths.FEATURE_MAPS,
@@ -106,7 +106,7 @@ def write_maps(run: Path, network: Network, dataset: Dataset, probabilities: np.
                 predictions=predicted,
                 probabilities=probabilities[rows, predicted],
                 layers=np.array(list(maps)),
-                **found,
+                **arrays,
             ),
         )
     elif shown.images:

@@ -64,7 +64,7 @@ def environment(seed: int, threads: int, data: dict[str, Any], command: list[str
 
 
 def resumed(path: Path, now: dict[str, Any]) -> dict[str, Any]:
-    """Return environment.json of a run that goes on: as it was, and for each resumption when, and what differs."""
+    """Return environment.json of a resumed run: the original, and the time and differences of each resumption."""
     was = read_json_or_empty(path)
     if not was:
         return now
@@ -75,10 +75,10 @@ def resumed(path: Path, now: dict[str, Any]) -> dict[str, Any]:
     return {**kept, "resumed": [*(before if isinstance(before, list) else []), entry]}
 
 
-def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """Return what may make numbers differ between two environments, by dotted key: how it is in each."""
     was, now = (
-        {key: value for key, value in flat(content) if key.partition(".")[0] in DECIDING} for content in (one, other)
+        {key: value for key, value in flat(content) if key.partition(".")[0] in DECIDING} for content in (before, after)
     )
     keys = [key for key in {**was, **now} if was.get(key) != now.get(key)]
     return {key: (was.get(key), now.get(key)) for key in keys}

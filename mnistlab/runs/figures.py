@@ -31,9 +31,9 @@ def augmented(folder: Path, names: Sequence[str]) -> plots.Picture:
     return plots.augmented(saved["images"], saved["labels"], names)
 
 
-def draw(run: Path, which: Plots) -> list[Path]:
+def draw(run: Path, level: Plots) -> list[Path]:
     """Draw the pictures of a run from the files in its directory; return their paths."""
-    return [] if which is Plots.none else save_pictures(run, of_run(run, which))
+    return [] if level is Plots.none else save_pictures(run, of_run(run, level))
 
 
 def save_pictures(directory: Path, pictures: Iterable[Drawing]) -> list[Path]:
@@ -46,33 +46,33 @@ def save_pictures(directory: Path, pictures: Iterable[Drawing]) -> list[Path]:
     return drawn
 
 
-def of_run(run: Path, which: Plots) -> Iterator[Drawing]:
+def of_run(run: Path, level: Plots) -> Iterator[Drawing]:
     """Yield name and drawing of each picture, those of ``core`` first."""
-    if which is Plots.none:
+    if level is Plots.none:
         return
     metrics = read_json(run / paths.METRICS)
     names, train, test = metrics["class_names"], metrics["train"], metrics["test"]
     if metrics["learner"] != "network":
         if test["n"]:
-            yield from pictures_of_predictions(run, test, names, "test part", metrics.get("probabilities", ""))
-        if which is Plots.all:
+            yield from pictures_of_predictions(run, test, names, "test set", metrics.get("probabilities", ""))
+        if level is Plots.all:
             yield from _pictures_of_parts(run, names, train, test)
         return
     network, _ = load_model(run / paths.MODEL)
     yield "curves", lambda: plots.curves(read_table(run / paths.HISTORY), metrics["best_epoch"])
     if test["n"]:
-        yield from pictures_of_predictions(run, test, names, "test part")
+        yield from pictures_of_predictions(run, test, names, "test set")
     first = next((layer for layer in network.layers if layer.weights()), None)
     if isinstance(first, Dense) and first.fan_in == np.prod(network.image_shape):
         yield "weights", lambda: plots.weights(first.params["W"].reshape(-1, *network.image_shape))
     convolutions = [i for i, layer in enumerate(network.layers) if isinstance(layer, Conv2D)]
-    for i in convolutions if which is Plots.all else convolutions[:1]:
+    for i in convolutions if level is Plots.all else convolutions[:1]:
         yield f"filters_{i + 1}", partial(plots.filters, network.layers[i].params["W"], network.title(i))
     if (run / paths.FEATURE_MAPS).exists():
         yield from _feature_maps(run, names)
     if (run / paths.AUGMENTED).exists():
         yield "augmented", lambda: augmented(run, names)
-    if which is Plots.core:
+    if level is Plots.core:
         return
     if (run / paths.OCCLUSION).exists():
         yield "occlusion", lambda: _occlusion(run, names)
@@ -87,8 +87,8 @@ def _pictures_of_parts(
     run: Path, names: Sequence[str], train: dict[str, Any], test: dict[str, Any]
 ) -> Iterator[Drawing]:
     if test["n"]:
-        yield normalised_confusion(test, names, "test part")
-    yield "confusion_matrix_train", lambda: _confusion(train, names, False, "training part")
+        yield normalised_confusion(test, names, "test set")
+    yield "confusion_matrix_train", lambda: _confusion(train, names, False, "training set")
     yield from pictures_of_images(run, names)
 
 
@@ -146,8 +146,8 @@ def _feature_maps(run: Path, names: Sequence[str]) -> Iterator[Drawing]:
     saved = read_arrays(run / paths.FEATURE_MAPS)
     for i, row in enumerate(saved["rows"]):
         maps = {str(title): saved[f"maps_{place}"][i] for place, title in enumerate(saved["layers"])}
-        of_image = (saved[name][i] for name in ("images", "truths", "predictions", "probabilities"))
-        image, truth, prediction, probability = of_image
+        values = (saved[name][i] for name in ("images", "truths", "predictions", "probabilities"))
+        image, truth, prediction, probability = values
         yield (
             f"feature_maps_{row}",
             partial(plots.feature_maps, image, truth, prediction, probability, maps, names, f"test image {row}"),

@@ -29,15 +29,15 @@ TITLES = {
     "curves": "Training curves",
     "confusion_matrix": "Confusion matrix",
     "confusion_matrix_normalised": "Confusion matrix, per cent of each true class",
-    "confusion_matrix_train": "Confusion matrix of the training part",
+    "confusion_matrix_train": "Confusion matrix of the training set",
     "roc": "ROC curves",
     "precision_recall": "Precision-recall curves",
     "worst_mistakes": "Most confident mistakes",
-    "occlusion": "What the mistakes rest on",
+    "occlusion": "Occlusion sensitivity of misclassified images",
     "weights": "Weights of the first layer",
     "class_distribution": "Images of each class",
     "samples": "First images of each class",
-    "augmented": "Images as training sees them",
+    "augmented": "Augmented training images",
     "norms": "Norms of weights and gradients",
     "activations": "Activation functions",
 }
@@ -45,7 +45,7 @@ SECTIONS = {  # anchor, heading, and the pictures whose names begin so, in this 
     "curves": ("Training", ("curves", "norms")),
     "confusion": ("Which classes are confused", ("confusion_matrix", "confusion_matrix_normalised")),
     "thresholds": ("ROC and precision-recall", ("roc", "precision_recall")),
-    "mistakes": ("Worst mistakes", ("worst_mistakes", "occlusion")),
+    "mistakes": ("Misclassified images", ("worst_mistakes", "occlusion")),
     "inside": ("Inside the network", ("weights", "filters", "feature_maps", "activations")),
     "data": ("Data", ("class_distribution", "samples", "augmented", "confusion_matrix_train")),
 }
@@ -53,7 +53,7 @@ SECTIONS = {  # anchor, heading, and the pictures whose names begin so, in this 
 
 @dataclass(frozen=True)
 class Standing:
-    """How a run stands among the others of its sweep, once that is over."""
+    """The rank of a run in its sweep, once that is completed."""
 
     place: str  # "2nd of 6 settings by validation.accuracy"
     against: str  # the verdict on the pair of this and the best other setting
@@ -107,7 +107,7 @@ def _content(run: Path, record: Record, environment: Mapping[str, Any]) -> dict[
         "threads": environment.get("threads", "?"),
         "changes": diff.changes(settings, record.seed),
         "settings": [(key, as_text(value)) for key, value in settings.items()] + [("seed", as_text(record.seed))],
-        "sections": {one.anchor: one for one in shown if one.figures},
+        "sections": {section.anchor: section for section in shown if section.figures},
         "classes": _classes(metrics),
         "confusions": metrics["test"]["most_confused"][:CONFUSIONS] if metrics and metrics["test"]["n"] else [],
         "layers": _layers(run),
@@ -116,7 +116,7 @@ def _content(run: Path, record: Record, environment: Mapping[str, Any]) -> dict[
 
 
 def settings_of(record: Record) -> dict[str, Any]:
-    """Return the settings that decide the numbers; a failed run has no metrics that would say what learned."""
+    """Return the settings that affect the results, also of a failed run, which has no metrics."""
     known = replace(record, metrics={**record.metrics, "learner": _learner(record)})
     return {key: value for key, value in record.settings.items() if known.uses(key) or key == "experiment"}
 
@@ -129,7 +129,7 @@ def _learner(record: Record) -> str:
 
 
 def _answer(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the accuracy of the test part, or of the best part that there is, beside what takes no learning."""
+    """Return the accuracy of the test set, or of the best part that there is, beside what takes no learning."""
     part = next((part for part in ("test", "validation", "train") if metrics[part]["n"]), "train")
     scores = metrics[part]
     low, high = scores["accuracy_interval"]
@@ -183,12 +183,12 @@ def _figures(run: Path, with_inside: bool) -> list[Section]:
         exact = [name for start in starts for name in names if _belongs(name, start)]
         chosen[anchor] = exact
     ordered = [name for of in chosen.values() for name in of]
-    found: dict[str, Figure] = html.figures(run / paths.PLOTS, ordered, TITLES | _titles(ordered))
+    figures_by_name: dict[str, Figure] = html.figures(run / paths.PLOTS, ordered, TITLES | _titles(ordered))
     sections = []
     for anchor, (heading, _) in SECTIONS.items():
         if anchor == "inside" and not with_inside:
             continue
-        figures = tuple(found[name] for name in chosen[anchor] if name in found)
+        figures = tuple(figures_by_name[name] for name in chosen[anchor] if name in figures_by_name)
         sections.append(Section(anchor, heading, figures))
     return sections
 
@@ -221,7 +221,7 @@ def _share(value: float | None) -> str:
 
 
 def _layers(run: Path) -> dict[str, Any] | None:
-    """Return the layers of the saved network; a model of scikit-learn has none and is not saved."""
+    """Return the layers of the saved network; a scikit-learn model has none and is not saved."""
     path = run / paths.MODEL
     if not path.is_file():
         return None

@@ -1,4 +1,4 @@
-"""The life of one run in its directory: begun, recorded whatever ends it, and forgotten where nothing happened."""
+"""The life cycle of a run directory: created, its status recorded, and removed if nothing happened."""
 
 from __future__ import annotations
 
@@ -99,7 +99,9 @@ def _guarded(cfg: DictConfig, context: RunContext) -> Outcome:
     except Exception as error:
         LOG.debug("traceback", exc_info=True)
         shown = (
-            f"is in {files.shown(run / paths.LOG)}" if (run / paths.LOG).exists() else "comes with HYDRA_FULL_ERROR=1"
+            f"is in {files.shown(run / paths.LOG)}"
+            if (run / paths.LOG).exists()
+            else "is shown with HYDRA_FULL_ERROR=1"
         )
         message = f"{type(error).__name__}: {error}; the traceback {shown}"
         outcome = _failed(status, message, run)
@@ -132,7 +134,7 @@ def _failed(status: Status, message: str, run: Path) -> Outcome:
 def _message(error: BaseException, run: Path) -> str:
     if isinstance(error, OSError):
         place = files.shown(Path(error.filename)) if error.filename else "standard output, or a file of the run"
-        again = ", then go on with `mnistlab resume {}`" if (run / paths.CHECKPOINT).exists() else ""
+        again = ", then run `mnistlab resume {}`" if (run / paths.CHECKPOINT).exists() else ""
         cure = f"make room{again.format(files.shown(run))}, or choose another place with hydra.run.dir=DIR"
         return f"{place}: {error.strerror or error}; {cure}"
     if isinstance(error, MemoryError):
@@ -141,7 +143,7 @@ def _message(error: BaseException, run: Path) -> str:
 
 
 def _forget(run: Path) -> bool:
-    """Remove a directory that was made for this run and in which nothing has happened, and then empty folders above."""
+    """Remove the run directory if it is empty, and then empty parent directories."""
     nothing = {paths.HYDRA, paths.STATUS, paths.LOG}
     if not directories.is_ours(run) or not {path.name for path in run.iterdir()} <= nothing:
         return False

@@ -46,9 +46,9 @@ Predict = Callable[[np.ndarray], np.ndarray]  # images (n, height, width) -> pro
 class RunContext:
     """Where and as what an experiment is carried out.
 
-    ``cores`` is the share of a job of a sweep, which then says nothing on the terminal; a single run has them all.
-    ``watch`` hears every epoch of a trial of a search, and may raise `Pruned`; a trial never sees the test part.
-    ``resumes``: the directory holds an earlier attempt, which is gone on with. ``threads`` are those of a run that is
+    ``cores`` is the share of a job of a sweep, which prints nothing on the terminal; a single run has all cores.
+    ``watch`` is called after every epoch of a trial, and may raise `Pruned`; a trial never uses the test set.
+    ``resumes``: the directory holds an earlier attempt, which is resumed. ``threads`` are those of a run that is
     repeated.
     """
 
@@ -64,11 +64,11 @@ class RunContext:
 
 @dataclass(frozen=True)
 class Prepared:
-    """An experiment with its data and its untrained network, and the checkpoint from which a resumed run goes on."""
+    """An experiment with its data and its untrained network, and the checkpoint of a resumed run."""
 
     experiment: schema.Experiment
     dataset: Dataset
-    network: Network | None  # None: a model of scikit-learn
+    network: Network | None  # None: a scikit-learn model
     origin: checkpoint.Origin
     saved: checkpoint.Checkpoint | None
 
@@ -81,7 +81,7 @@ def run(experiment: schema.Experiment, deciding: dict[str, Any], context: RunCon
     network, threads = prepared.network, prepared.origin.threads
     announce(experiment, prepared.dataset, network, threads)
     if network is None and (unused := schema.unused_by_sklearn(context.command[2:])):
-        LOG.warning("%s: a model of scikit-learn does not use this; it has its own ways", ", ".join(unused))
+        LOG.warning("%s: a scikit-learn model does not use this setting", ", ".join(unused))
 
     def abandon() -> None:
         message = interrupted(status, "interrupted", run)
@@ -109,10 +109,10 @@ def run(experiment: schema.Experiment, deciding: dict[str, Any], context: RunCon
 
 
 def interrupted(status: Status, how: str, run: Path) -> str:
-    """Record that a run was interrupted, and return the message that says how to go on."""
+    """Record the interruption of a run, and return the message with the command that continues it."""
     LOG.debug("%s", how)
     status.write_quietly("interrupted", how)
-    return f"{how}; `mnistlab resume {files.shown(run)}` goes on"
+    return f"{how}; `mnistlab resume {files.shown(run)}` continues it"
 
 
 def _prepare(experiment: schema.Experiment, deciding: dict[str, Any], context: RunContext, status: Status) -> Prepared:
@@ -136,7 +136,7 @@ def _saved_checkpoint(experiment: schema.Experiment, run: Path) -> checkpoint.Ch
     files.remove_unfinished(run)
     if (run / paths.CHECKPOINT).exists() and not isinstance(experiment.model, SklearnModel):
         return checkpoint.load(run / paths.CHECKPOINT)
-    LOG.info("resume  there is no checkpoint, so it starts again")
+    LOG.info("resume  no checkpoint: training starts from the beginning")
     return None
 
 
@@ -152,7 +152,7 @@ def _write_environment(prepared: Prepared, context: RunContext, status: Status) 
 def _learn(
     prepared: Prepared, context: RunContext, listener: dispatcher.TrackingDispatcher
 ) -> tuple[Mapping[str, Any], Predict]:
-    """Fit the model, or train the network; return what metrics.json says of it, and what predicts."""
+    """Fit the model or train the network; return its entries of metrics.json, and its ``predict``."""
     experiment, dataset, network = prepared.experiment, prepared.dataset, prepared.network
     if network is None:
         fitted = _fit(experiment, dataset, prepared.origin.threads)
@@ -170,7 +170,7 @@ def _learn(
 
 
 def _fit(experiment: schema.Experiment, dataset: Dataset, threads: int) -> Fitted:
-    """Fit a model of scikit-learn."""
+    """Fit a scikit-learn model."""
     assert isinstance(experiment.model, SklearnModel)
     with schema.prefixed("model"):
         fitted = Fitted(experiment.model, dataset, experiment.seed, threads)
@@ -211,7 +211,7 @@ def _write_inside(
 
 
 def _facts(experiment: schema.Experiment, context: RunContext) -> base.Facts:
-    """Return what a tracker is told of a run before it trains."""
+    """Return the facts of a run that a tracker logs before training."""
     run = context.directory.absolute()
     settings = {**record.read(run).settings, "seed": experiment.seed}
     if isinstance(experiment.model, SklearnModel):
@@ -262,9 +262,9 @@ def choose_threads(experiment: schema.Experiment, network: Network | None, n: in
     Large layers get as many as there are ``cores``: those of the machine, or a job's share of them.
     """
     cores = cores or all_cores()
-    asked = experiment.trainer.threads
-    if asked != "auto":
-        return int(asked)
+    threads = experiment.trainer.threads
+    if threads != "auto":
+        return int(threads)
     if network is None:
         return cores
     return cores if network.gains_from_threads(experiment.trainer.batch_of(n)) else 1

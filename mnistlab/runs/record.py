@@ -15,7 +15,7 @@ from mnistlab.system.flatten import UNTOLD, UNTOLD_KEYS, as_text, flat, look_up,
 from mnistlab.system.readers import UnreadableError, read_json
 
 PARTS = ("train", "validation", "test")
-OF_ALL = ("data", "model", "seed", "experiment")  # what decides the numbers of a model of scikit-learn too
+OF_ALL = ("data", "model", "seed", "experiment")  # what decides the numbers of a scikit-learn model too
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,13 @@ class Record:
 
     def value(self, metric: str) -> float:
         """Return a metric, ``validation.accuracy`` for instance, or NaN where the run has none."""
-        found: Any = self.metrics
+        value: Any = self.metrics
         for key in metric.split("."):
-            found = found.get(key) if isinstance(found, Mapping) else None
-        return float(found) if _is_number(found) else math.nan
+            value = value.get(key) if isinstance(value, Mapping) else None
+        return float(value) if _is_number(value) else math.nan
 
     def uses(self, key: str) -> bool:
-        """Return whether a setting decides its numbers: a model of scikit-learn has no optimizer of ours, nor init."""
+        """Return whether a setting decides its numbers: a scikit-learn model has no optimizer of ours, nor init."""
         return self.metrics.get("learner", "network") == "network" or key.partition(".")[0] in OF_ALL
 
 
@@ -65,11 +65,11 @@ class Group:
 
         A seed that is there twice is the same experiment twice, not a second draw: its runs count as one, their mean.
         """
-        found: dict[int | None, list[float]] = {}
+        by_seed: dict[int | None, list[float]] = {}
         for record in self.records:
             if math.isfinite(value := record.value(metric)):
-                found.setdefault(record.seed, []).append(value)
-        return {seed: values if seed is None else [sum(values) / len(values)] for seed, values in found.items()}
+                by_seed.setdefault(record.seed, []).append(value)
+        return {seed: values if seed is None else [sum(values) / len(values)] for seed, values in by_seed.items()}
 
     @property
     def repeats(self) -> int:
@@ -106,7 +106,7 @@ def read(directory: Path, planned: Mapping[str, Any] | None = None) -> Record:
 
 
 def as_json(record: Record, place: Path) -> dict[str, Any]:
-    """Return what ``--json`` says of a run, also as a job of a sweep; ``place`` is its directory as a user names it."""
+    """Return the ``--json`` result of a run, also as a job of a sweep; ``place`` is the path of its directory."""
     state = record.state
     return {
         "directory": place,
@@ -127,7 +127,7 @@ def grouped(records: Sequence[Record]) -> list[Group]:
     for record in records:
         same = tuple((key, as_text(value)) for key, value in sorted(record.settings.items()) if value is not None)
         groups.setdefault(same, []).append(record)
-    return [Group({key: look_up(one[0].settings, key) for key in keys}, tuple(one)) for one in groups.values()]
+    return [Group({key: look_up(group[0].settings, key) for key in keys}, tuple(group)) for group in groups.values()]
 
 
 def metrics_of(records: Sequence[Record]) -> list[str]:

@@ -38,7 +38,7 @@ class Repetition:
     environment: Mapping[str, Any]
 
     def as_json(self) -> dict[str, Any]:
-        """Return what ``--json`` says."""
+        """Return the ``--json`` result."""
         return {
             "run": self.run,
             "directory": self.directory,
@@ -48,10 +48,10 @@ class Repetition:
         }
 
     def verdict(self) -> list[str]:
-        """Return the lines that say whether the same came out, and if not, which metrics and what else differ."""
+        """Return the lines of the comparison: identical, or the metrics and environment entries that differ."""
         differing = [
-            f"  {key}: {as_text(one)} -> {as_text(other)}"
-            for key, (one, other) in environment.differences(self.environment_before, self.environment).items()
+            f"  {key}: {as_text(before)} -> {as_text(after)}"
+            for key, (before, after) in environment.differences(self.environment_before, self.environment).items()
         ]
         if self.identical:
             lines = [f"identical: metrics.json of {self.directory} has the same bytes as that of {self.run}"]
@@ -62,9 +62,9 @@ class Repetition:
         lines += [_change(key, *both) for key, both in list(changed.items())[:SHOWN]]
         lines += [f"  and {len(changed) - SHOWN} more"] if len(changed) > SHOWN else []
         if not changed:
-            lines.append("  the values are the same, the bytes are not: the file was written otherwise")
+            lines.append("  the values are equal, the bytes are not: the file is formatted differently")
         if not differing:
-            return [*lines, "the environment is the same in all that environment.json knows"]
+            return [*lines, "no difference in environment.json"]
         return [*lines, "the environment differs:", *differing]
 
 
@@ -72,10 +72,10 @@ def repeat(place: str, to: str | None, quiet: bool, command: tuple[str, ...]) ->
     """Run the completed run at ``place`` again, in the new directory ``to`` or one named by the time."""
     directory = Path(place).absolute()
     if not (directory / paths.STATUS).is_file():
-        raise RequestError(f"{place}: no run lies here (there is no {paths.STATUS})")
+        raise RequestError(f"{place}: not a run directory (no {paths.STATUS})")
     state = status.read(directory)
     if state.state != "completed":
-        raise RequestError(f"{place}: this run is {state.state}, and only a completed one can be compared with")
+        raise RequestError(f"{place}: this run is {state.state}, and only a completed run can be compared")
     cfg, metrics_before = saved_config.read(directory), _json(directory / paths.METRICS, place)
     about = read_json_or_empty(directory / paths.ENVIRONMENT)
     described = {name: _text(directory / name) for name in DESCRIBED}
@@ -136,4 +136,4 @@ def _text(path: Path) -> str:
 def _claim(to: str | None) -> Path:
     if to is None:
         return directories.by_time("outputs", "rerun", separator="/").absolute()
-    return directories.named(Path(to).absolute(), f"--to {to}", exists="it is there already; name a new directory")
+    return directories.named(Path(to).absolute(), f"--to {to}", exists="already exists; name a new directory")

@@ -1,4 +1,4 @@
-"""A run gone on with, from its checkpoint or from the start, and longer where it is asked for more epochs."""
+"""Resuming a run from its checkpoint or from the start, for more epochs if requested."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def is_run(directory: Path) -> bool:
 
 
 def started_in(about: dict[str, Any]) -> Path:
-    """Return where a run was started, from which its relative paths count, or this directory if that is gone."""
+    """Return the directory in which a run was started, the base of its relative paths, or the current one."""
     place = about.get("directory")
     known = isinstance(place, str) and "\0" not in place and Path(place).is_dir()
     return Path(place) if known else Path.cwd()  # type: ignore[arg-type]
@@ -48,7 +48,7 @@ def conclude(outcome: lifecycle.Outcome) -> None:
 
 
 def resume(directory: Path, epochs: int | None, quiet: bool, command: tuple[str, ...]) -> bool:
-    """Go on with a run to its end, or to so many epochs; return False where it is completed and nothing was asked.
+    """Resume a run to its end, or to ``epochs``; return False if it is completed and no epochs were requested.
 
     Raises `RequestError` or `RunError` where it does not come to its end.
     """
@@ -73,15 +73,15 @@ def resume(directory: Path, epochs: int | None, quiet: bool, command: tuple[str,
 
 def _refuse_epochs(epochs: int, cfg: DictConfig, directory: Path, place: Path) -> None:
     """Refuse another number of epochs where the run would not be what it had been with that number from the start."""
-    made = schema.experiment(cfg)
-    if isinstance(made.model, SklearnModel):
-        raise RequestError(f"{KEY}={epochs}: a model of scikit-learn is fitted at once, not epoch by epoch")
-    planned = made.trainer.epochs
-    if epochs != planned and made.schedule.by_total:
-        name = type(made.schedule).__name__
+    experiment = schema.experiment(cfg)
+    if isinstance(experiment.model, SklearnModel):
+        raise RequestError(f"{KEY}={epochs}: a scikit-learn model is fitted in one step, not epoch by epoch")
+    planned = experiment.trainer.epochs
+    if epochs != planned and experiment.schedule.by_total:
+        name = type(experiment.schedule).__name__
         raise RequestError(
             f"{KEY}={epochs}: the schedule {name} spreads the learning rate over all epochs, so the first ones would "
-            f"have been trained otherwise; start a new run, or leave it at {planned}"
+            f"have had other learning rates; start a new run, or leave it at {planned}"
         )
     path = directory / paths.CHECKPOINT
     values = checkpoint.load(path).values if path.exists() else None

@@ -1,4 +1,4 @@
-"""The configuration of a run as it was saved, made again what Hydra had composed: every part with its schema.
+"""The saved configuration of a run, restored with its schemas to what Hydra had composed.
 
 The file may come from anyone: names are looked up among the schemas that are registered, nothing in it is resolved.
 """
@@ -23,31 +23,31 @@ PLAIN = ("regularization", "trainer", "report")
 
 
 def read(directory: Path) -> DictConfig:
-    """Return the configuration of the run in a directory; whatever is wrong with it is a `RequestError`."""
+    """Return the configuration of the run in a directory; raises `RequestError` if it is invalid."""
     path = directory / paths.CONFIG
     shown = files.shown(path)
     content = _load(path, shown)
-    names = {"tracking": "none", **_schema_names(directory)}  # a run made before there was a choice
-    made = OmegaConf.structured(config.Root)
-    made.tracking = OmegaConf.structured(NoTracking)
+    names = {"tracking": "none", **_schema_names(directory)}  # a run of a version without this option
+    config_tree = OmegaConf.structured(config.Root)
+    config_tree.tracking = OmegaConf.structured(NoTracking)
     for key, value in content.items():
         if key not in config.Root.__dataclass_fields__:
-            raise RequestError(f"{shown}: {key} is no key of a configuration here")
+            raise RequestError(f"{shown}: unknown key {key}")
         try:
             if key in config.GROUPS or key in PLAIN:
                 schema = config.schema_of(key, "") if key in PLAIN else config.GROUPS[key].get(names.get(key, ""))
                 if schema is None:
-                    raise RequestError(f"{shown}: which kind of {key} it is, {directory.name} does not say")
+                    raise RequestError(f"{shown}: {directory.name} does not record the option of {key}")
                 value = OmegaConf.merge(OmegaConf.structured(schema), value)
-            made[key] = value
+            config_tree[key] = value
         except (OmegaConfBaseException, ValueError, TypeError) as error:
             if isinstance(error, RequestError):
                 raise
-            said = (str(getattr(error, "msg", None) or error) or type(error).__name__).splitlines()[0]
+            message = (str(getattr(error, "msg", None) or error) or type(error).__name__).splitlines()[0]
             inner = str(getattr(error, "full_key", "") or "")  # below the group, or the key itself where it is none
             where = key if inner in ("", key) else f"{key}.{inner}"
-            raise RequestError(f"{shown}: {where}: {said}") from None
-    return made
+            raise RequestError(f"{shown}: {where}: {message}") from None
+    return config_tree
 
 
 def _load(path: Path, shown: Path) -> dict[str, Any]:
@@ -55,31 +55,33 @@ def _load(path: Path, shown: Path) -> dict[str, Any]:
         content = safe_yaml.load(path)
     except UnreadableError as error:
         if error.missing:
-            raise RequestError(f"{shown}: there is no such file, so the run is not known; start it anew") from None
-        raise RequestError(f"{shown}: not readable ({str(error.cause).splitlines()[0]}); start the run anew") from None
+            raise RequestError(
+                f"{shown}: no such file, so the configuration of the run is unknown; start a new run"
+            ) from None
+        raise RequestError(f"{shown}: not readable ({str(error.cause).splitlines()[0]}); start a new run") from None
     if not isinstance(content, dict):
-        raise RequestError(f"{shown}: a configuration was expected; start the run anew")
+        raise RequestError(f"{shown}: must be a configuration; start a new run")
     left: list[Any] = [content]  # with every alias written out, no more than are accepted of any YAML file
     while left:
         node = left.pop()
         if isinstance(node, str) and "${" in node:
-            raise RequestError(f"{shown}: {node!r} is to be resolved, and a saved configuration never is")
+            raise RequestError(f"{shown}: {node!r} is an interpolation, which a saved configuration must not contain")
         left += [*node, *node.values()] if isinstance(node, dict) else node if isinstance(node, list) else []
     return content
 
 
 def _schema_names(directory: Path) -> dict[str, str]:
-    """Return the schema of each group by what environment.json says, or else by the options that were chosen."""
-    said = read_json_or_empty(directory / paths.ENVIRONMENT).get("schemas")
-    if isinstance(said, dict):
-        return {str(group): name for group, name in said.items() if isinstance(name, str)}
+    """Return the schema of each group from environment.json, or else from the chosen options."""
+    recorded = read_json_or_empty(directory / paths.ENVIRONMENT).get("schemas")
+    if isinstance(recorded, dict):
+        return {str(group): name for group, name in recorded.items() if isinstance(name, str)}
     try:
         choices = dict(safe_yaml.load(directory / paths.HYDRA_CONFIG)["hydra"]["runtime"]["choices"])
     except (UnreadableError, ValueError, KeyError, TypeError):
         return {}
-    found: dict[str, str] = {}
+    names: dict[str, str] = {}
     for group, schemas in config.GROUPS.items():
         option = choices.get(group)
         schema = config.schema_of(group, option) if isinstance(option, str) and option.isidentifier() else None
-        found.update((group, name) for name, one in schemas.items() if one is schema)
-    return found
+        names.update((group, name) for name, candidate in schemas.items() if candidate is schema)
+    return names

@@ -1,4 +1,4 @@
-"""A run as it lies on disk: its network, and what its files say of its data. Nothing is ever written into it."""
+"""A saved run: its network, and its data according to its files. Nothing is ever written into it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PATH_KEYS = ("path", "test_path", "root", "train_images", "train_labels", "test_
 
 @dataclass(frozen=True)
 class SavedRun:
-    """The model of one run. What its other files do not say, a model copied alone for instance, is None."""
+    """The model of one run. Fields that its files do not provide (a copied model file alone) are None."""
 
     given: str  # as the user named it
     directory: Path
@@ -68,7 +68,7 @@ class OwnData:
     option: str  # of the group `data`
     settings: dict[str, Any]
     seed: int
-    where: str  # the file that says so
+    where: str  # the file of that entry
 
     def source(self, **changes: Any) -> Source:
         """Return the source, checked; ``changes`` are settings that differ."""
@@ -77,46 +77,46 @@ class OwnData:
         if schema is None:
             raise RequestError(f"{blamed}data={self.option} is no option here; {CURE}")
         try:
-            made = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), self.settings, changes))
+            source = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), self.settings, changes))
         except OmegaConfBaseException as error:
             raise RequestError(f"{blamed}data.{error.full_key}: {_first_line(error.msg or error)}; {CURE}") from None
         except RequestError as error:
             raise RequestError(f"{blamed}{error.under('data')}") from None
-        assert isinstance(made, Source)
-        return made
+        assert isinstance(source, Source)
+        return source
 
 
-def open_run(given: str) -> SavedRun:
+def open_run(name: str) -> SavedRun:
     """Return the run that a path names, its directory or the model in it; every fault is a `RequestError`."""
-    path = Path(given)
+    path = Path(name)
     try:
         is_directory, is_file = path.is_dir(), path.is_file()
         if not is_directory and not is_file:
-            raise RequestError(f"{given}: there is no such run directory{_near(path)}")
+            raise RequestError(f"{name}: there is no such run directory{_near(path)}")
         if is_directory and not (path / paths.MODEL).is_file():
-            raise RequestError(f"{given}: {_why_no_model(path)}")
+            raise RequestError(f"{name}: {_why_no_model(path)}")
         model = path / paths.MODEL if is_directory else path
         network, class_names = model_file.load_model(model)
         digest = hashlib.sha256(read_bytes(model, MOST_ARRAYS)).hexdigest()
     except OSError as error:
-        raise RequestError(f"{given}: cannot be read ({error.strerror or error}); check its rights") from None
+        raise RequestError(f"{name}: cannot be read ({error.strerror or error}); check file permissions") from None
     directory = model.parent
     status, environment = (
         read_json_or_empty(directory / paths.STATUS),
         read_json_or_empty(directory / paths.ENVIRONMENT),
     )
-    return SavedRun(given, directory, network, class_names, digest, status, environment)
+    return SavedRun(name, directory, network, class_names, digest, status, environment)
 
 
-def open_runs(given: Sequence[str]) -> list[SavedRun]:
+def open_runs(names: Sequence[str]) -> list[SavedRun]:
     """Return runs that go together as an ensemble: images of one size, the same classes in the same order."""
-    runs = [open_run(path) for path in given]
-    first, seen = runs[0], set()
+    runs = [open_run(path) for path in names]
+    first, directories = runs[0], set()
     for run in runs:
         place = run.directory.resolve()
-        if place in seen:
+        if place in directories:
             raise RequestError(f"{run.given}: this run is named twice; a member of an ensemble counts once")
-        seen.add(place)
+        directories.add(place)
         (h, w), (height, width) = first.network.image_shape, run.network.image_shape
         if (h, w) != (height, width):
             raise RequestError(
@@ -140,7 +140,7 @@ def own_data(run: SavedRun) -> OwnData:
         option = choices.hydra.runtime.choices.data
         seed = whole("seed", saved.seed, 0, "the seed")
         if not isinstance(settings, dict) or not isinstance(option, str):
-            raise TypeError("data is no mapping")
+            raise TypeError("data is not a mapping")
     except (OmegaConfBaseException, AttributeError, ValueError, TypeError) as error:
         raise RequestError(f"{file}: data or seed is missing or wrong ({_first_line(error)}); {CURE}") from None
     started_in = run.environment.get("directory")
@@ -167,17 +167,17 @@ def _why_no_model(directory: Path) -> str:
     if state == "running":
         return f"this run has not finished (process {status.get('pid')}, since {status.get('started')})"
     if state == "interrupted":
-        return f"this run was interrupted and left no {paths.MODEL}; `mnistlab resume` goes on with it"
+        return f"this run was interrupted and left no {paths.MODEL}; `mnistlab resume` continues it"
     if read_json_or_empty(directory / paths.METRICS).get("learner") == "scikit-learn":
-        return "scikit-learn's models are not saved, since that takes pickle; its predictions.npz holds what it said"
+        return "scikit-learn's models are not saved, since that needs pickle; predictions.npz holds the predictions"
     if (directory / paths.MEMBERS).is_file() or (directory / paths.PREDICTIONS).is_file():
         return "this is an evaluation, not a run; name the runs themselves"
     for pattern in ("*", "*/*"):
         if count := sum(1 for _ in directory.glob(f"{pattern}/{paths.MODEL}")):
             runs = "1 run" if count == 1 else f"{count} runs"
-            one = min(directory.glob(f"{pattern}/{paths.MODEL}")).parent
-            return f"this directory holds {runs} and is none itself; name a run, as in {one}"
-    return f"there is no {paths.MODEL} in it; a run directory was expected, such as outputs/<date>/<time>_<model>"
+            example = min(directory.glob(f"{pattern}/{paths.MODEL}")).parent
+            return f"holds {runs} but is not a run directory; name a run, for example {example}"
+    return f"not a run directory (no {paths.MODEL}); must be one such as outputs/<date>/<time>_<model>"
 
 
 def _near(path: Path) -> str:
@@ -191,7 +191,7 @@ def _yaml(path: Path) -> DictConfig:
     try:
         content = safe_yaml.load(path)
         if not isinstance(content, dict):
-            raise RequestError(f"{path}: a configuration was expected; {CURE}")
+            raise RequestError(f"{path}: must be a configuration; {CURE}")
         return OmegaConf.create(content)
     except UnreadableError as error:
         if error.missing:

@@ -69,9 +69,9 @@ class Status:
 
 @dataclass(frozen=True)
 class State:
-    """What the directory of a run says of how far it is; ``pending`` where nothing has begun.
+    """The state of a run directory; ``pending`` if nothing has started.
 
-    ``killed`` is a run that says it is running, but whose process has gone without a word.
+    ``killed`` is a run recorded as running whose process no longer exists.
     """
 
     state: str
@@ -83,17 +83,17 @@ class State:
 
     @property
     def is_over(self) -> bool:
-        """Return whether nothing more is to be expected of it as it is."""
+        """Return whether the run has ended."""
         return self.state not in ("pending", "running")
 
 
 def read(directory: Path) -> State:
     """Return the state of a run; a damaged status.json is a failed run, with the damage as its error."""
-    found = _read(directory / paths.STATUS)
-    if found.state != "running" or _lives(directory, found):
-        return found
+    state = _read(directory / paths.STATUS)
+    if state.state != "running" or _lives(directory, state):
+        return state
     again = _read(directory / paths.STATUS)  # it may have ended between the two looks
-    return again if again.state != "running" else replace(again, state="killed", error="its process has gone")
+    return again if again.state != "running" else replace(again, state="killed", error="process not running")
 
 
 def _read(path: Path) -> State:
@@ -110,8 +110,8 @@ def _read(path: Path) -> State:
         return State("failed", error=f"{path.name} is damaged ({type(error).__name__}: {error})")
 
 
-def _lives(directory: Path, found: State) -> bool:
-    if found.host in ("", platform.node()):
+def _lives(directory: Path, state: State) -> bool:
+    if state.host in ("", platform.node()):
         return is_held(directory)
     try:
         newest = max(path.stat().st_mtime for path in directory.iterdir())

@@ -1,4 +1,4 @@
-"""A network trained in its run directory: what is said and written meanwhile, and how it goes on after an end."""
+"""Training in a run directory: progress, checkpoints, and resuming."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ Watch = Callable[[History], None]
 
 
 def train(
-    made: schema.Experiment,
+    experiment: schema.Experiment,
     dataset: Dataset,
     network: Network,
     run: Path,
     origin: Origin,
-    found: Checkpoint | None = None,
+    saved: Checkpoint | None = None,
     watch: Watch | None = None,
 ) -> History:
-    """Train to the end, from the start or from the checkpoint that was ``found``; history is written every epoch.
+    """Train to the end, from the start or from the checkpoint that was ``saved``; history is written every epoch.
 
     A checkpoint is written as often as ``trainer.checkpoint_every`` says, at the end, and when the training is
     interrupted, which raises `Interrupted`.
     """
-    training = training_of(made, dataset, network)
-    if found:
-        checkpoint.restore(found, training, origin, schema.EPOCHS)
+    training = training_of(experiment, dataset, network)
+    if saved:
+        checkpoint.restore(saved, training, origin, schema.EPOCHS)
         LOG.info("resume  epoch %d, after %d of %d steps", training.epoch, training.step, training.steps)
     if training.is_over:
-        artifacts.write_history(run, training.history)  # whatever was cut off came after this
-    watched, verbosity = len(dataset.validation) > 0, made.report.console.value
-    progress = live.Progress(made.trainer.epochs, watched, verbosity, training.epoch - 1)
+        artifacts.write_history(run, training.history)  # interrupted after the last epoch
+    watched, verbosity = len(dataset.validation) > 0, experiment.report.console.value
+    progress = live.Progress(experiment.trainer.epochs, watched, verbosity, training.epoch - 1)
     keeper = _Keeper(training, run / paths.CHECKPOINT, origin)
 
     def on_step(step: int, steps: int, loss: float) -> None:
@@ -74,17 +74,17 @@ def train(
         LOG.info(
             "stopped after epoch %d: validation %s has not improved for %s epochs",
             len(history.epochs),
-            made.trainer.monitor,
-            made.trainer.patience,
+            experiment.trainer.monitor,
+            experiment.trainer.patience,
         )
     if history.kept_epoch != len(history.epochs):
         LOG.info("kept the weights of epoch %d", history.kept_epoch)
     return history
 
 
-def learn(made: schema.Experiment, dataset: Dataset, network: Network) -> None:
+def learn(experiment: schema.Experiment, dataset: Dataset, network: Network) -> None:
     """Train from start to end, and write nothing: a fold of a grid search, or a panel of decision regions."""
-    training = training_of(made, dataset, network)
+    training = training_of(experiment, dataset, network)
     with _cured():
         training.run()
     training.keep_best()
@@ -101,23 +101,23 @@ def _cured() -> Iterator[None]:
 
 
 def learned(network: Network, history: History) -> dict[str, Any]:
-    """Return what metrics.json says of a training."""
+    """Return the entries of metrics.json of a training."""
     return {
         "parameters": int(network.theta.size),
         "epochs": len(history.epochs),
-        "best_epoch": history.best_epoch,  # on the validation part, by trainer.monitor
+        "best_epoch": history.best_epoch,  # on the validation set, by trainer.monitor
         "kept_epoch": history.kept_epoch,
         "stopped_early": history.stopped_early,
     }
 
 
-def training_of(made: schema.Experiment, dataset: Dataset, network: Network) -> TrainingLoop:
+def training_of(experiment: schema.Experiment, dataset: Dataset, network: Network) -> TrainingLoop:
     """Return the training of an experiment, with the streams of its seed, before its first step."""
-    monitor, score, validation = made.trainer.monitor, None, dataset.validation
+    monitor, score, validation = experiment.trainer.monitor, None, dataset.validation
     if monitor != "loss":
         score = Score(lambda probs: SCORES[monitor](validation.labels, probs), monitor in HIGHER_IS_BETTER)
-    streams = RandomStreams.from_seed(made.seed)
-    return TrainingLoop(network, dataset.train, validation, made.components, streams, score)
+    streams = RandomStreams.from_seed(experiment.seed)
+    return TrainingLoop(network, dataset.train, validation, experiment.components, streams, score)
 
 
 class _Keeper:
@@ -142,7 +142,7 @@ class _Keeper:
             self.save()
 
     def interrupted(self) -> str:
-        """Write the last state and return what to say of it; a state that was cut in two is left to the file before."""
+        """Write the last state and return the message; a half-done step keeps the previous checkpoint."""
         epoch, step, steps = self.training.epoch, self.training.step, self.training.steps
         try:
             if self.training.whole:

@@ -11,7 +11,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Mean:
-    """Mean of n values, their standard deviation and half the width of the 95 % t-interval; NaN where n is 1."""
+    """Mean and standard deviation of n values, half-width of the 95 % confidence interval (t); NaN where n is 1."""
 
     n: int
     mean: float

@@ -1,4 +1,4 @@
-"""Which test is made of which runs."""
+"""The choice of the significance test."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def difference(first: Values, second: Values) -> Difference | None:
     """Return how two groups of runs differ, by the test that their runs allow; None where they allow none.
 
     Pairs by seed are tested where every seed of the smaller group is in the other one too, by the sign-flip test;
-    otherwise two runs or more on each side are taken as independent (Welch).
+    otherwise two runs or more on each side are independent samples (Welch).
     """
     common = sorted(
         seed for seed in first.keys() & second.keys() if seed is not None and len(first[seed]) == len(second[seed]) == 1

@@ -23,12 +23,12 @@ EXACT_TO = 14  # pairs: 2^14 sign patterns are enumerated, beyond them 20,000 ar
 class Difference:
     """How the values of two groups differ: first minus second.
 
-    ``half`` is half the width of the 95 % t-interval of the difference, ``effect`` the standardised difference:
+    ``half`` is the half-width of its 95 % confidence interval (t), ``effect`` the standardised difference:
     d_z = mean / sd of the pairs, or Hedges' g of independent groups. ``p`` is not corrected for other comparisons.
     """
 
     test: str  # sign-flip, Welch, McNemar
-    n: int  # pairs, or runs of the smaller group, or images that the two models told apart
+    n: int  # pairs, or runs of the smaller group, or discordant images
     value: float
     half: float
     p: float
@@ -51,15 +51,15 @@ def paired(a: Sequence[float], b: Sequence[float]) -> Difference:
     elif len(d) < 2 or not d.round(12).any():
         p = 1.0
     else:
-        found = permutation_test(
+        permutation = permutation_test(
             (d,),
-            lambda x, axis: np.mean(x, axis=axis).round(12),  # ties are ties, whatever the last bits say
+            lambda x, axis: np.mean(x, axis=axis).round(12),  # rounding does not break ties
             permutation_type="samples",
             vectorized=True,
             n_resamples=2 ** len(d) if len(d) <= EXACT_TO else 20_000,
             rng=np.random.default_rng(0),
         )
-        p = float(found.pvalue)
+        p = float(permutation.pvalue)
     effect = summary.mean / summary.sd if summary.sd > 1e-9 * abs(summary.mean) else math.nan
     return Difference("sign-flip", len(d), summary.mean, summary.half, p, effect, summary.sd)
 
@@ -76,11 +76,11 @@ def independent(a: Sequence[float], b: Sequence[float]) -> Difference:
         return Difference("Welch", min(n, m), value, math.nan, 1.0 if value == 0 else math.nan, math.nan, 0.0)
     with catch_warnings():
         simplefilter("ignore", RuntimeWarning)  # of values that are nearly the same: the spread of one group may be 0
-        found = ttest_ind(x, y, equal_var=False)
-        low, high = found.confidence_interval(0.95)
+        welch = ttest_ind(x, y, equal_var=False)
+        low, high = welch.confidence_interval(0.95)
     correction = 1 - 3 / (4 * (n + m) - 9)  # Hedges 1981
     return Difference(
-        "Welch", min(n, m), value, float(high - low) / 2, float(found.pvalue), correction * value / pooled, pooled
+        "Welch", min(n, m), value, float(high - low) / 2, float(welch.pvalue), correction * value / pooled, pooled
     )
 
 

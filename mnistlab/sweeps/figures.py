@@ -43,7 +43,7 @@ def choose(comparison: Comparison) -> Iterator[Drawing]:
         in_order = len(keys) == 1 and bool(numeric)
         chosen = sorted(groups, key=lambda g: g.settings[keys[0]]) if in_order else groups[:TRAININGS]
         learners = {record.metrics.get("learner", "network") for group in chosen for record in group.records}
-        if "network" in learners:  # a model of scikit-learn has no history
+        if "network" in learners:  # a scikit-learn model has no history
             yield "training", partial(_training, chosen, keys)
 
 
@@ -62,7 +62,7 @@ def _series(groups: Sequence[Group], metric: str) -> Series:
     factor = 100 if points(metric) else 1
     runs = [[factor * value for values in group.values(metric).values() for value in values] for group in groups]
     means = [mean_of(values) for values in runs]
-    return Series(metric.replace(".", " "), [one.mean for one in means], [one.half for one in means], runs)
+    return Series(metric.replace(".", " "), [mean.mean for mean in means], [mean.half for mean in means], runs)
 
 
 def _heat_map(groups: Sequence[Group], keys: Sequence[str], metric: str) -> plots.Picture:
@@ -87,12 +87,12 @@ def _ordered(values: Sequence[Any]) -> list[str]:
 
 def _training(groups: Sequence[Group], keys: Sequence[str]) -> plots.Picture:
     histories = [_history(group) for group in groups]
-    validated = all(math.isfinite(one["val_accuracy"][0]) for one in histories if one)
+    validated = all(math.isfinite(history["val_accuracy"][0]) for history in histories if history)
     part, column = ("validation", "val_accuracy") if validated else ("training", "train_accuracy")
     trainings = [
-        TrainingCurve(_value_name(group, keys), one["train_loss"], one[column])
-        for group, one in zip(groups, histories, strict=True)
-        if one
+        TrainingCurve(_value_name(group, keys), history["train_loss"], history[column])
+        for group, history in zip(groups, histories, strict=True)
+        if history
     ]
     return plots.side_by_side(trainings, keys[0] if len(keys) == 1 else "setting", part)
 
@@ -113,15 +113,15 @@ def _history(group: Group) -> dict[str, np.ndarray]:
         return {}
     longest = max(map(len, tables))
     columns = ("train_loss", "val_accuracy", "train_accuracy")
-    found = {}
+    last_columns = {}
     for name in columns:
         padded = np.full((len(tables), longest), np.nan)
         for i, table in enumerate(tables):
             padded[i, : len(table)] = table[name].to_numpy(dtype=float)
         known = (~np.isnan(padded)).any(axis=0)
-        found[name] = np.full(longest, np.nan)
-        found[name][known] = np.nanmean(padded[:, known], axis=0)
-    return found
+        last_columns[name] = np.full(longest, np.nan)
+        last_columns[name][known] = np.nanmean(padded[:, known], axis=0)
+    return last_columns
 
 
 def _is_number(value: Any) -> bool:

@@ -23,7 +23,7 @@ from omegaconf import DictConfig, OmegaConf, read_write
 from mnistlab.config import compose, errors, options, schema
 from mnistlab.runs import paths
 from mnistlab.sweeps.job import Job, task_part
-from mnistlab.sweeps.manifest import Entry, Ledger
+from mnistlab.sweeps.manifest import Entry, Manifest
 from mnistlab.system import files
 from mnistlab.system.errors import RequestError
 
@@ -41,7 +41,7 @@ class Plan:
     config: DictConfig = field(repr=False)  # of the sweep itself, for multirun.yaml
 
 
-def plan(overrides: Sequence[str], config_dir: str | None = None, known: Ledger | None = None) -> Plan:
+def plan(overrides: Sequence[str], config_dir: str | None = None, known: Manifest | None = None) -> Plan:
     """Compose every job of a new sweep, or of one that is known already.
 
     ``config_dir`` is another folder with YAML files. A grid with a point that does not compose is refused as a whole:
@@ -62,20 +62,21 @@ def plan(overrides: Sequence[str], config_dir: str | None = None, known: Ledger 
             schema.reject_unknown_keys(task_part(composed[-1]))
         point = ()
         if str(master.hydra.sweep.dir) in ("", "."):
-            raise RequestError("hydra.sweep.dir=: a directory of its own was expected, outputs/grid for instance")
+            raise RequestError("hydra.sweep.dir=: must be a directory of its own, for example outputs/grid")
         directory = known.directory if known else Path(str(master.hydra.sweep.dir)).absolute()
     except Exception as error:
         raise RequestError(errors.one_line(error, [*overrides, *point])) from None
     finally:
         GlobalHydra.instance().clear()
     varying = _varying(points)
-    for number, (point, made) in enumerate(zip(points, composed, strict=True)):
-        _complete(made, number, [text for text in point if text.partition("=")[0] in varying], directory)
-        place = known.entries[number].directory if known else str(made.hydra.sweep.subdir)
-        _set(made, "hydra.sweep.subdir", place)  # once and for all: a worker resolves nothing
+    for number, (point, config) in enumerate(zip(points, composed, strict=True)):
+        _complete(config, number, [text for text in point if text.partition("=")[0] in varying], directory)
+        place = known.entries[number].directory if known else str(config.hydra.sweep.subdir)
+        _set(config, "hydra.sweep.subdir", place)  # once and for all: a worker resolves nothing
     _set(master, "hydra.sweep.dir", str(directory))
     jobs = tuple(
-        _job(i, point, made, directory, varying) for i, (point, made) in enumerate(zip(points, composed, strict=True))
+        _job(i, point, config, directory, varying)
+        for i, (point, config) in enumerate(zip(points, composed, strict=True))
     )
     _refuse_shared_directories(jobs, directory)
     settings = OmegaConf.to_container(master.hydra.launcher, resolve=True)
@@ -108,11 +109,11 @@ def _master(loader: ConfigLoaderImpl, overrides: Sequence[str]) -> DictConfig:
     except HydraException:
         parsed = OverridesParser.create(config_loader=loader).parse_overrides([*overrides])
         swept = {override.get_key_element() for override in parsed if override.is_sweep_override()}
-        kept = [str(one.input_line) for one in parsed if not _is_inside(one.get_key_element(), swept)]
+        kept = [str(item.input_line) for item in parsed if not _is_inside(item.get_key_element(), swept)]
         if len(kept) == len(overrides):
             raise
         master = loader.load_configuration("config", kept, RunMode.MULTIRUN)
-        tasks = [str(one.input_line) for one in parsed if not one.get_key_element().startswith("hydra")]
+        tasks = [str(item.input_line) for item in parsed if not item.get_key_element().startswith("hydra")]
         _set(master, "hydra.overrides.task", tasks)
         return master
 
@@ -136,7 +137,7 @@ def _grid(master: DictConfig) -> list[tuple[str, ...]]:
         if override.is_sweep_override():
             values = _count(override)
             if not values:
-                raise RequestError(f"{override.input_line}: it names no value; give one or more")
+                raise RequestError(f"{override.input_line}: no value; list one or more")
             count *= values
     if count > MOST_POINTS:
         raise RequestError(
@@ -150,7 +151,7 @@ def _count(override: Override) -> int:
     try:
         return sum(1 for _ in islice(override.sweep_string_iterator(), MOST_POINTS + 1))
     except ValueError as error:
-        raise RequestError(f"{override.input_line}: {error}; range(start,stop,step) was expected") from None
+        raise RequestError(f"{override.input_line}: {error}; must be range(start,stop,step)") from None
 
 
 def _varying(points: Sequence[Sequence[str]]) -> list[str]:
@@ -160,36 +161,36 @@ def _varying(points: Sequence[Sequence[str]]) -> list[str]:
     return [key for key in keys if len(chosen[key]) > 1]
 
 
-def _complete(made: DictConfig, number: int, shown: Sequence[str], sweep: Path) -> None:
+def _complete(config: DictConfig, number: int, shown: Sequence[str], sweep: Path) -> None:
     """Set what Hydra's launchers would set. What is the same everywhere would only make the directory's name longer."""
-    _set(made, "hydra.mode", RunMode.MULTIRUN)
-    _set(made, "hydra.job.num", number)
-    _set(made, "hydra.job.id", f"{made.hydra.job.name}_{number}")
-    _set(made, "hydra.job.override_dirname", ",".join(shown))
-    _set(made, "hydra.sweep.dir", str(sweep))
+    _set(config, "hydra.mode", RunMode.MULTIRUN)
+    _set(config, "hydra.job.num", number)
+    _set(config, "hydra.job.id", f"{config.hydra.job.name}_{number}")
+    _set(config, "hydra.job.override_dirname", ",".join(shown))
+    _set(config, "hydra.sweep.dir", str(sweep))
 
 
-def _set(made: DictConfig, key: str, value: Any) -> None:
-    with read_write(made.hydra):
-        OmegaConf.update(made, key, value, force_add=True)  # a merge would resolve what stands there: claim a directory
+def _set(config: DictConfig, key: str, value: Any) -> None:
+    with read_write(config.hydra):
+        OmegaConf.update(config, key, value, force_add=True)  # a merge would resolve the old value
 
 
-def _job(number: int, point: Sequence[str], made: DictConfig, sweep: Path, varying: Sequence[str]) -> Job:
-    directory = sweep / str(made.hydra.sweep.subdir)
-    task = task_part(made)
+def _job(number: int, point: Sequence[str], config: DictConfig, sweep: Path, varying: Sequence[str]) -> Job:
+    directory = sweep / str(config.hydra.sweep.subdir)
+    task = task_part(config)
     keys = [text.lstrip("+") for text in varying]
-    given = dict(text.lstrip("+").partition("=")[::2] for text in point)
-    settings = {key: _setting(task, made.hydra.runtime.choices, key, given.get(key)) for key in keys}
+    overrides = dict(text.lstrip("+").partition("=")[::2] for text in point)
+    settings = {key: _setting(task, config.hydra.runtime.choices, key, overrides.get(key)) for key in keys}
     place = directory.relative_to(sweep).as_posix() if directory.is_relative_to(sweep) else str(directory)
-    return Job(Entry(number, place, tuple(point), schema.config_hash(task), settings), directory, made)
+    return Job(Entry(number, place, tuple(point), schema.config_hash(task), settings), directory, config)
 
 
-def _setting(cfg: DictConfig, choices: Mapping[str, Any], key: str, given: str | None) -> Any:
-    """Return what a configuration says under a key: the option chosen in a group, or the value."""
+def _setting(cfg: DictConfig, choices: Mapping[str, Any], key: str, override: str | None) -> Any:
+    """Return the value of a key in a configuration, or the chosen option of a group."""
     if key in choices:
         return choices[key]
-    if given is not None and OmegaConf.is_dict(OmegaConf.select(cfg, key)):
-        return given  # several options of a group at once, which Hydra does not note
+    if override is not None and OmegaConf.is_dict(OmegaConf.select(cfg, key)):
+        return override  # several options of a group at once, which Hydra does not note
     value = OmegaConf.select(cfg, key)
     return (
         OmegaConf.to_container(value, enum_to_str=True) if OmegaConf.is_config(value) else getattr(value, "name", value)
@@ -197,19 +198,19 @@ def _setting(cfg: DictConfig, choices: Mapping[str, Any], key: str, given: str |
 
 
 def _refuse_shared_directories(jobs: Sequence[Job], sweep: Path) -> None:
-    seen: set[Path] = set()
+    directories: set[Path] = set()
     for job in jobs:
         place = job.directory
         if ".." in place.parts or sweep not in place.parents:
             raise RequestError(
                 f"hydra.sweep.subdir={files.shown(place)}: a directory inside that of the sweep is needed"
             )
-        if place in seen or any(other in place.parents or place in other.parents for other in seen):
+        if place in directories or any(other in place.parents or place in other.parents for other in directories):
             raise RequestError(
                 f"hydra.sweep.subdir={place.relative_to(sweep)}: two jobs would share it; "
                 "let it begin with ${hydra.job.num}"
             )
-        seen.add(place)
+        directories.add(place)
 
 
 def write_multirun(plan: Plan) -> None:

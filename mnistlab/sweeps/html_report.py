@@ -17,9 +17,10 @@ from mnistlab.runs import html_report, paths
 from mnistlab.runs.html_report import Standing
 from mnistlab.runs.record import Group, Record
 from mnistlab.statistics.intervals import Mean
-from mnistlab.sweeps import manifest, summary
+from mnistlab.sweeps import summary
 from mnistlab.sweeps.figures import choose
-from mnistlab.sweeps.manifest import Entry, Ledger
+from mnistlab.sweeps.manifest import Entry, Manifest
+from mnistlab.sweeps.manifest import read as read_manifest
 from mnistlab.sweeps.records import of_sweep
 from mnistlab.system.errors import RequestError
 from mnistlab.system.flatten import as_text
@@ -30,20 +31,22 @@ ROWS = 1000  # of a table: summary.csv has them all
 PICTURES = 1_200_000  # bytes: tables of so many rows need the rest of two million
 
 
-def write(ledger: Ledger, records: Sequence[Record], comparison: Comparison | None, with_pictures: bool = True) -> None:
+def write(
+    manifest: Manifest, records: Sequence[Record], comparison: Comparison | None, with_pictures: bool = True
+) -> None:
     """Write report.html of a sweep, with the pictures that `summary.write` drew."""
     drawn = [name for name, _ in choose(comparison)] if comparison and with_pictures else []
     names = sorted(drawn, key=_by_question)
     titles = TITLES | {
         name: f"Against {name.removeprefix('against_')}" for name in names if name.startswith("against_")
     }
-    figures = list(html.figures(ledger.directory / paths.PLOTS, names, titles, PICTURES).values())
-    jobs = list(zip(ledger.entries, records, strict=True))
+    figures = list(html.figures(manifest.directory / paths.PLOTS, names, titles, PICTURES).values())
+    jobs = list(zip(manifest.entries, records, strict=True))
     html.write(
-        ledger.directory / paths.REPORT,
+        manifest.directory / paths.REPORT,
         "sweep.html.j2",
-        name=ledger.directory.absolute().name,
-        title=_title(ledger),
+        name=manifest.directory.absolute().name,
+        title=_title(manifest),
         counts=summary.counts(records),
         jobs_in_all=len(records),
         answer=_answer(comparison) if comparison else None,
@@ -53,37 +56,37 @@ def write(ledger: Ledger, records: Sequence[Record], comparison: Comparison | No
         verdicts=_verdicts(comparison) if comparison else [],
         opened=VERDICTS,
         warnings=comparison.warnings if comparison else (),
-        bad=[_bad(ledger, e, r) for e, r in jobs if summary.went_wrong(r)],
+        bad=[_bad(manifest, e, r) for e, r in jobs if summary.went_wrong(r)],
         rows=ROWS,
         waiting=sum(record.state.state in ("pending", "running") for record in records),
-        keys=summary.keys(ledger),
-        jobs=[_job(ledger, e, r) for e, r in jobs[:ROWS]],
+        keys=summary.keys(manifest),
+        jobs=[_job(manifest, e, r) for e, r in jobs[:ROWS]],
         changes=_shared(records),
-        command=shlex.join(["mnistlab", "train", "-m", *ledger.overrides]),
-        started_in=ledger.started_in,
+        command=shlex.join(["mnistlab", "train", "-m", *manifest.overrides]),
+        started_in=manifest.started_in,
         environment=_environment(records),
     )
 
 
-def write_all(ledger: Ledger, records: Sequence[Record], comparison: Comparison | None) -> None:
-    """Write the pages of the completed jobs again, now that it is known how each stands, then that of the sweep."""
-    for entry, record in zip(ledger.entries, records, strict=True):
+def write_all(manifest: Manifest, records: Sequence[Record], comparison: Comparison | None) -> None:
+    """Rewrite the pages of the completed jobs with their rank, then write that of the sweep."""
+    for entry, record in zip(manifest.entries, records, strict=True):
         if comparison and record.state.state == "completed":
             html_report.write_quietly(record.directory, standing(entry, record, comparison))
-    write(ledger, records, comparison)
+    write(manifest, records, comparison)
 
 
 def standing_of(run: Path) -> Standing | None:
-    """Return how a run stands in the sweep that it lies in, if it lies in one of which any job is completed."""
+    """Return the rank of a run in its sweep, or None if it is in none or not completed."""
     run = run.absolute()
     for above in list(run.parents)[:4]:
         if (above / paths.SWEEP).is_file():
-            known = manifest.read(above)
-            entry = next((one for one in known.entries if known.place(one) == run), None)
-            found = of_sweep(above)
-            if entry is None or found[entry.number].state.state != "completed":
+            known = read_manifest(above)
+            entry = next((candidate for candidate in known.entries if known.place(candidate) == run), None)
+            records = of_sweep(above)
+            if entry is None or records[entry.number].state.state != "completed":
                 return None
-            return standing(entry, found[entry.number], compare(found))
+            return standing(entry, records[entry.number], compare(records))
     return None
 
 
@@ -91,14 +94,19 @@ def standing(entry: Entry, record: Record, comparison: Comparison) -> Standing |
     """Return the place of a run's setting, and the verdict on it and the best other one."""
     metric, groups = comparison.metric, comparison.groups
     mine = next(
-        (i for i, group in enumerate(groups) if any(one.directory == record.directory for one in group.records)), None
+        (
+            i
+            for i, group in enumerate(groups)
+            if any(candidate.directory == record.directory for candidate in group.records)
+        ),
+        None,
     )
     if mine is None:
         return None
     link = html.href("/".join([".."] * len(PurePosixPath(entry.directory).parts) + [paths.REPORT]))
     mean, n = comparison.means[mine][metric], len(groups[mine].records)
-    of_all = f" +/- {shown(metric, mean.half)} over {n} runs" if n > 1 and not math.isnan(mean.half) else ""
-    value = f"{metric} {shown(metric, mean.mean)}{of_all}"
+    mean_over_runs = f" +/- {shown(metric, mean.half)} over {n} runs" if n > 1 and not math.isnan(mean.half) else ""
+    value = f"{metric} {shown(metric, mean.mean)}{mean_over_runs}"
     if len(groups) == 1:
         return Standing(f"all its jobs have these settings, {value}", "", link)
     other = groups[1] if mine == 0 else groups[0]
@@ -106,10 +114,10 @@ def standing(entry: Entry, record: Record, comparison: Comparison) -> Standing |
     return Standing(place, _verdict(comparison, groups[mine], other), link)
 
 
-def _title(ledger: Ledger) -> str:
+def _title(manifest: Manifest) -> str:
     """Return what varies; seeds are what is averaged over."""
-    keys = [key for key in summary.keys(ledger) if key != "seed"]
-    seeds = len({as_text(entry.settings["seed"]) for entry in ledger.entries if "seed" in entry.settings})
+    keys = [key for key in summary.keys(manifest) if key != "seed"]
+    seeds = len({as_text(entry.settings["seed"]) for entry in manifest.entries if "seed" in entry.settings})
     if not keys:
         return f"{seeds:,} seeds"
     return " × ".join(keys) + (f", {seeds:,} seeds" if seeds > 1 else "")
@@ -121,10 +129,10 @@ def _answer(comparison: Comparison) -> dict[str, Any]:
     best = groups[0]
     against = []
     if len(groups) > 1:
-        against.append(("Against the next best", groups[1].name, _verdict(comparison, best, groups[1])))
+        against.append(("Compared with the next best", groups[1].name, _verdict(comparison, best, groups[1])))
     classic = next((group for group in groups if not group.uses("optimizer")), None)
     if best.uses("optimizer") and classic and classic is not groups[1]:
-        against.append(("Against the best model of scikit-learn", classic.name, _verdict(comparison, best, classic)))
+        against.append(("Compared with the best scikit-learn model", classic.name, _verdict(comparison, best, classic)))
     others = {name: mean for name, mean in comparison.means[0].items() if name != metric and mean.n}
     return {
         "name": best.name or comparison_table.ONLY,
@@ -152,11 +160,11 @@ def _interval(best: Group, metric: str, mean: Mean) -> str:
         over = f"of one run on {scores.get('n', 0):,} images"
     if points(metric):  # few seeds make intervals that are wider than what a share can be
         low, high = max(low, 0.0), min(high, 1.0)
-    return "" if math.isnan(low) else f"95 % interval {shown(metric, low)} to {shown(metric, high)} {over}"
+    return "" if math.isnan(low) else f"95 % confidence interval {shown(metric, low)} to {shown(metric, high)} {over}"
 
 
-def _verdict(comparison: Comparison, one: Group, other: Group) -> str:
-    pair = {one.name, other.name}
+def _verdict(comparison: Comparison, group: Group, other: Group) -> str:
+    pair = {group.name, other.name}
     return next((verdict.text for verdict in comparison.verdicts if {verdict.first, verdict.second} == pair), "")
 
 
@@ -166,8 +174,8 @@ def _ranking(comparison: Comparison) -> dict[str, Any]:
 
 
 def _verdicts(comparison: Comparison) -> list[tuple[bool, str]]:
-    found = [(verdict.distinguishable, verdict.text) for verdict in comparison.verdicts]
-    return sorted(found, key=lambda one: not one[0])
+    verdicts = [(verdict.distinguishable, verdict.text) for verdict in comparison.verdicts]
+    return sorted(verdicts, key=lambda one: not one[0])
 
 
 def _by_question(name: str) -> tuple[int, str]:
@@ -176,40 +184,40 @@ def _by_question(name: str) -> tuple[int, str]:
     return next((i for i, start in enumerate(order) if name.startswith(start)), len(order)), name
 
 
-def _bad(ledger: Ledger, entry: Entry, record: Record) -> dict[str, Any]:
+def _bad(manifest: Manifest, entry: Entry, record: Record) -> dict[str, Any]:
     reason = summary.one_line(record.state.error)
     return {
         "number": entry.number,
         "title": entry.title,
         "state": record.state.state,
         "reason": reason,
-        "link": _link(ledger, entry),
+        "link": _link(manifest, entry),
     }
 
 
-def _job(ledger: Ledger, entry: Entry, record: Record) -> dict[str, Any]:
+def _job(manifest: Manifest, entry: Entry, record: Record) -> dict[str, Any]:
     values = [record.value(name) for name in ("validation.accuracy", "test.accuracy")]
     spent = sum(record.state.seconds.values())
     return {
         "number": entry.number,
-        "settings": [summary.setting(entry, record, key) for key in summary.keys(ledger)],
+        "settings": [summary.setting(entry, record, key) for key in summary.keys(manifest)],
         "state": record.state.state,
         "values": ["-" if math.isnan(value) else f"{100 * value:.2f}" for value in values],
         "seconds": f"{spent:.1f}" if spent else "-",
-        "link": _link(ledger, entry),
+        "link": _link(manifest, entry),
     }
 
 
-def _link(ledger: Ledger, entry: Entry) -> str | None:
+def _link(manifest: Manifest, entry: Entry) -> str | None:
     place = PurePosixPath(entry.directory) / paths.REPORT
-    return html.href(place) if (ledger.directory / place).is_file() else None
+    return html.href(place) if (manifest.directory / place).is_file() else None
 
 
 def _shared(records: Sequence[Record]) -> list[diff.Change]:
     """Return what all jobs have in common that is not the default."""
     known = [record for record in records if record.state.state == "completed"] or records
     first, *others = [diff.changes(html_report.settings_of(record), record.seed) for record in known]
-    return [change for change in first if all(change in one for one in others)]
+    return [change for change in first if all(change in changes for changes in others)]
 
 
 def _environment(records: Sequence[Record]) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""One job of a sweep, and what a worker does with it. A job is composed once, and every launcher is given the same."""
+"""One job of a sweep, and what a worker does with it. A job is composed once, and all launchers run the same."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Job:
-    """One point of the grid: its entry in the ledger, its place, and its configuration with Hydra's part."""
+    """One point of the grid: its entry in the manifest, its place, and its configuration with Hydra's part."""
 
     entry: Entry
     directory: Path
@@ -66,9 +66,9 @@ def in_worker(job: Job, cores: int, watch: Callable[[History], None] | None = No
 
 
 def can_resume(job: Job) -> bool:
-    """Return whether an earlier attempt at this job has left a checkpoint from which it goes on.
+    """Return whether an earlier attempt at this job has left a checkpoint to resume from.
 
-    The attempt is one at this very job, or one of another number of epochs, of which fewer were trained than now asked.
+    The attempt must have the same configuration, or differ in the number of epochs only and have trained fewer.
     """
     from mnistlab.training import checkpoint
 
@@ -77,30 +77,30 @@ def can_resume(job: Job) -> bool:
     if not state.is_over or (same and state.state == "completed"):
         return False
     try:
-        found = checkpoint.load(job.directory / paths.CHECKPOINT)
-        return same or _goes_on(found, job, state.state == "completed")
+        saved = checkpoint.load(job.directory / paths.CHECKPOINT)
+        return same or _goes_on(saved, job, state.state == "completed")
     except RequestError:
         return False
 
 
-def _goes_on(found: Checkpoint, job: Job, completed: bool) -> bool:
+def _goes_on(saved: Checkpoint, job: Job, completed: bool) -> bool:
     """Return whether training on from a checkpoint comes to what this job's epochs from the start would have."""
     from mnistlab.config import schema
     from mnistlab.training import checkpoint
 
     task = task_part(job.config)
-    changed = checkpoint.differences(found.origin.config, schema.deciding(task))
-    epoch = found.values.get("epoch") if isinstance(found.values, dict) else None
+    changed = checkpoint.differences(saved.origin.config, schema.deciding(task))
+    epoch = saved.values.get("epoch") if isinstance(saved.values, dict) else None
     if [key for key, _, _ in changed] != [schema.EPOCHS] or not isinstance(epoch, int):
         return False
-    ((_, planned, asked),) = changed
+    ((_, planned, requested),) = changed
     stopped_early = completed and epoch - 1 < planned
-    return epoch - 1 < asked and not stopped_early and not schema.experiment(task).schedule.by_total
+    return epoch - 1 < requested and not stopped_early and not schema.experiment(task).schedule.by_total
 
 
-def task_part(made: DictConfig) -> DictConfig:
+def task_part(config: DictConfig) -> DictConfig:
     """Return the configuration without Hydra's own part."""
-    return OmegaConf.masked_copy(made, [str(key) for key in made if key != "hydra"])
+    return OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
 
 
 def clear(directory: Path) -> None:

@@ -1,6 +1,6 @@
 """sweep.json: which jobs a sweep has and where they lie. It is written before the first job starts, and then only read.
 
-How far a job is stands in its own directory, written by the job itself, so that nothing can disagree with it.
+The status of a job is in its own directory, written by the job itself, so that nothing can contradict it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Entry:
-    """One job, as the ledger knows it."""
+    """One job, as the manifest knows it."""
 
     number: int
     directory: str  # inside that of the sweep
@@ -36,8 +36,8 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Ledger:
-    """The jobs of a sweep, and the overrides that made them."""
+class Manifest:
+    """The jobs of a sweep, and the overrides that define them."""
 
     directory: Path
     overrides: tuple[str, ...]
@@ -70,8 +70,8 @@ class Ledger:
         return self.directory / entry.directory
 
 
-def read(directory: Path) -> Ledger:
-    """Return the ledger of a sweep; what is missing, damaged or leads elsewhere is a `RequestError`."""
+def read(directory: Path) -> Manifest:
+    """Return the manifest of a sweep; raises `RequestError` if it is missing, damaged or leads elsewhere."""
     path = directory / paths.SWEEP
     try:
         content = read_json(path)
@@ -83,16 +83,16 @@ def read(directory: Path) -> Ledger:
         entries = tuple(_entry(i, row) for i, row in enumerate(content["jobs"]))
         config_dir, started_in = content["config_dir"], content["started_in"]
         if not isinstance(config_dir, (str, type(None))) or not isinstance(started_in, str):
-            raise ValueError("config_dir or started_in is no path")
+            raise ValueError("config_dir or started_in is not a path")
         if not entries:
             raise ValueError("it has no jobs")
         places = {PurePosixPath(entry.directory) for entry in entries}
         if len(places) < len(entries) or any(above in places for place in places for above in place.parents):
             raise ValueError("two jobs share a directory")
-        return Ledger(directory, _texts(content["overrides"]), config_dir, started_in, entries)
+        return Manifest(directory, _texts(content["overrides"]), config_dir, started_in, entries)
     except (KeyError, TypeError, ValueError) as error:
         raise RequestError(
-            f"{files.shown(path)}: not the ledger of a sweep ({type(error).__name__}: {error}); start the sweep again"
+            f"{files.shown(path)}: not the manifest of a sweep ({type(error).__name__}: {error}); start the sweep again"
         ) from None
 
 
@@ -100,11 +100,11 @@ def _problem(directory: Path, cause: Exception) -> str:
     shown, path = files.shown(directory), files.shown(directory / paths.SWEEP)
     match cause:
         case FileNotFoundError():
-            return f"{shown}: no sweep lies here (there is no {paths.SWEEP}){_cure(directory)}"
+            return f"{shown}: not a sweep directory (no {paths.SWEEP}){_cure(directory)}"
         case NotADirectoryError():
-            return f"{shown}: the directory of a sweep was expected"
+            return f"{shown}: must be the directory of a sweep"
         case OSError():
-            return f"{path}: {cause.strerror or cause}; check its rights"
+            return f"{path}: {cause.strerror or cause}; check file permissions"
     return f"{path}: not readable as JSON ({cause}); start the sweep again"
 
 
@@ -119,7 +119,7 @@ def _entry(number: int, row: Mapping[str, Any]) -> Entry:
 
 def _texts(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
-        raise ValueError("a list of overrides was expected")
+        raise ValueError("must be a list of overrides")
     return tuple(value)
 
 

@@ -1,4 +1,4 @@
-"""The records of many runs: of the jobs of a sweep, and of whatever runs and sweeps a user names."""
+"""The records of many runs: of the jobs of a sweep, and of the runs and sweeps that a user names."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def of_sweep(directory: Path) -> list[Record]:
 
 def of_paths(places: Sequence[str]) -> list[Record]:
     """Return the records of runs and sweeps, each run once."""
-    found: dict[Path, Record] = {}
+    by_directory: dict[Path, Record] = {}
     for text in places:
         path = Path(text)
         if not path.is_dir():
@@ -31,7 +31,9 @@ def of_paths(places: Sequence[str]) -> list[Record]:
         elif (path / paths.STATUS).exists():
             records = [read(path)]
         else:
-            raise RequestError(f"{text}: neither a run ({paths.STATUS}) nor a sweep ({paths.SWEEP}) lies here")
+            raise RequestError(
+                f"{text}: neither a run directory ({paths.STATUS}) nor a sweep directory ({paths.SWEEP})"
+            )
         for record in records:
-            found.setdefault(record.directory.resolve(), record)
-    return list(found.values())
+            by_directory.setdefault(record.directory.resolve(), record)
+    return list(by_directory.values())

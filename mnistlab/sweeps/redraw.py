@@ -31,7 +31,7 @@ DAMAGE = (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, 
 
 
 def kind_of(text: str) -> str:
-    """Return run or sweep: what lies in a directory, if its pages can be drawn again."""
+    """Return run or sweep: which of the two a directory is, if its pages can be redrawn."""
     path = Path(text)
     if not path.is_dir():
         others = path.parent.iterdir() if path.parent.is_dir() and not path.exists() else ()
@@ -41,19 +41,19 @@ def kind_of(text: str) -> str:
         return "sweep"
     if not (path / paths.STATUS).exists() or not (path / paths.HYDRA).is_dir():
         raise RequestError(
-            f"{text}: neither a run ({paths.STATUS}, {paths.HYDRA}) nor a sweep ({paths.SWEEP}) lies here"
+            f"{text}: neither a run directory ({paths.STATUS}, {paths.HYDRA}) nor a sweep directory ({paths.SWEEP})"
         )
     if status.read(path).state == "running":
-        raise RequestError(f"{text}: this run is not over; it writes its report itself")
+        raise RequestError(f"{text}: this run is still running and writes its report at its end")
     return "run"
 
 
-def redraw_run(run: Path, which: Plots | None) -> None:
+def redraw_run(run: Path, level: Plots | None) -> None:
     """Draw the pictures of a run that has metrics, then its page; of a failed run only the page."""
     if (run / paths.METRICS).exists():
         name = ""
         try:
-            for name, drawing in figures.of_run(run, which or _saved_choice(run)):
+            for name, drawing in figures.of_run(run, level or _saved_choice(run)):
                 figures.save_pictures(run, [(name, drawing)])
         except RequestError:
             raise
@@ -69,12 +69,12 @@ def redraw_run(run: Path, which: Plots | None) -> None:
 
 def redraw_sweep(directory: Path) -> None:
     """Write table, pictures and page of a sweep, and the pages of its completed jobs."""
-    known, found = manifest.read(directory), records.of_sweep(directory)
-    sweep_page.write_all(known, found, summary.write(known, found))
+    known, records_of_jobs = manifest.read(directory), records.of_sweep(directory)
+    sweep_page.write_all(known, records_of_jobs, summary.write(known, records_of_jobs))
 
 
 def _saved_choice(run: Path) -> Plots:
-    """Return the pictures that the run asked for; what its configuration does not say is the default."""
+    """Return the plots that the run configured, or the default."""
     try:
         return Plots[safe_yaml.load(run / paths.CONFIG)["report"]["plots"]]
     except (ValueError, KeyError, TypeError):

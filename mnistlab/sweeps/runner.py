@@ -27,7 +27,7 @@ from mnistlab.sweeps.grid import Plan, plan, write_multirun
 from mnistlab.sweeps.job import Job
 from mnistlab.sweeps.launchers.joblib import shares
 from mnistlab.sweeps.launchers.registry import LAUNCHERS
-from mnistlab.sweeps.manifest import Ledger
+from mnistlab.sweeps.manifest import Manifest
 from mnistlab.system import console, directories, files, output
 from mnistlab.system.console import HINT, RESULT
 from mnistlab.system.errors import RequestError, did_you_mean
@@ -49,12 +49,12 @@ def train(overrides: Sequence[str], config_dir: str | None, fail_fast: bool) -> 
     label, cure = f"hydra.sweep.dir={place}", "choose another place with hydra.sweep.dir=DIR"
     directories.named(directory, label, in_the_way=directories.IN_THE_WAY, otherwise=cure)
     if (directory / paths.SWEEP).exists():
-        raise RequestError(f"{label}: it already holds a sweep; `mnistlab resume {place}` goes on with it")
+        raise RequestError(f"{label}: it already holds a sweep; `mnistlab resume {place}` continues it")
     for job in planned.jobs:
         if job.directory.exists():
             raise RequestError(f"{label}: {job.entry.directory} is there already; choose another")
     entries = tuple(job.entry for job in planned.jobs)
-    written = Ledger(directory, tuple(overrides), config_dir, str(Path.cwd()), entries)
+    written = Manifest(directory, tuple(overrides), config_dir, str(Path.cwd()), entries)
     with held(directory):
         written.write()
         write_multirun(planned)
@@ -97,10 +97,10 @@ def check_launcher(planned: Plan) -> None:
 
 
 class Sweep:
-    """The jobs of a sweep while they are run: what is known of each, and the lines and tables that say so."""
+    """The jobs of a running sweep: their records, log lines and tables."""
 
-    def __init__(self, known: Ledger, planned: Plan, command: str, quiet: bool, place: Path) -> None:
-        self.ledger, self.planned = known, planned
+    def __init__(self, known: Manifest, planned: Plan, command: str, quiet: bool, place: Path) -> None:
+        self.manifest, self.planned = known, planned
         self.command, self.quiet = command, quiet
         self.verbosity = "quiet" if quiet else "normal"
         self.records = records.of_sweep(known.directory) if (known.directory / paths.SWEEP).exists() else []
@@ -130,7 +130,7 @@ class Sweep:
         until = time.monotonic() + WAITS_FOR
         while any(record.state.state == "running" for record in self.records) and time.monotonic() < until:
             time.sleep(0.2)
-            self.records = records.of_sweep(self.ledger.directory)
+            self.records = records.of_sweep(self.manifest.directory)
 
     def run(self, jobs: Sequence[Job], fail_fast: bool) -> int:
         """Launch the jobs, watch them and end with the table; return the exit status."""
@@ -141,15 +141,19 @@ class Sweep:
                 self._watch(jobs, fail_fast)
             finally:
                 self._close_bar()
-                summary.write_table(self.ledger, self.records)  # at once: whatever comes now, this is there
+                summary.write_table(self.manifest, self.records)  # first, so that it exists whatever happens next
             return self._conclude()
         except KeyboardInterrupt:
             console.start(self.verbosity)
             done = sum(record.state.state == "completed" for record in self.records)
-            comparison = summary.write(self.ledger, self.records, with_pictures=False)
-            html_report.write(self.ledger, self.records, comparison, with_pictures=False)
+            comparison = summary.write(self.manifest, self.records, with_pictures=False)
+            html_report.write(self.manifest, self.records, comparison, with_pictures=False)
             LOG.log(
-                HINT, "%d of %d jobs are completed; `mnistlab resume %s` goes on", done, len(self.records), self.place
+                HINT,
+                "%d of %d jobs are completed; `mnistlab resume %s` continues it",
+                done,
+                len(self.records),
+                self.place,
             )
             raise KeyboardInterrupt from None
         finally:
@@ -188,7 +192,7 @@ class Sweep:
                     record = self._take(job, lost)
                     self._say(job, record, finished, len(jobs))
                     if time.monotonic() - self.table_at > TABLE_EVERY:
-                        summary.write_table(self.ledger, self.records)
+                        summary.write_table(self.manifest, self.records)
                         self.table_at = time.monotonic()
                     if fail_fast and record.state.state != "completed":
                         LOG.warning("--fail-fast: job %d did not complete, so the others are stopped", job.entry.number)
@@ -196,8 +200,8 @@ class Sweep:
         finally:
             ready.join()
             self.records = [
-                record if record.state.is_over else read(self.ledger.place(entry), entry.settings)
-                for entry, record in zip(self.ledger.entries, self.records, strict=True)
+                record if record.state.is_over else read(self.manifest.place(entry), entry.settings)
+                for entry, record in zip(self.manifest.entries, self.records, strict=True)
             ]
 
     def _take(self, job: Job, lost: str | None) -> Record:
@@ -206,7 +210,7 @@ class Sweep:
         if state.state in ("pending", "running", "killed"):
             job.directory.mkdir(parents=True, exist_ok=True)
             left = Status(job.directory / paths.STATUS, job.entry.config_hash)
-            left.write_quietly("failed", lost or "it ended without a word")
+            left.write_quietly("failed", lost or "worker exited without a status")
         record = read(job.directory, job.entry.settings)
         self.records[job.entry.number] = record
         return record
@@ -232,13 +236,13 @@ class Sweep:
         LOG.info("%s", line)
 
     def _best(self) -> str:
-        """Return the best result so far, by the validation part: the test part chooses nothing."""
+        """Return the best result so far, by the validation set: the test set chooses nothing."""
         values = [(record.value("validation.accuracy"), i) for i, record in enumerate(self.records)]
         known = [(value, i) for value, i in values if not math.isnan(value)]
         if not known:
             return ""
         value, i = max(known)
-        return f"best {100 * value:.2f} %: {self.ledger.entries[i].title}"
+        return f"best {100 * value:.2f} %: {self.manifest.entries[i].title}"
 
     def _close_bar(self) -> None:
         if self.bar is not None:
@@ -246,14 +250,14 @@ class Sweep:
             self.bar = None
 
     def _conclude(self) -> int:
-        comparison = summary.write(self.ledger, self.records)
-        html_report.write_all(self.ledger, self.records, comparison)
+        comparison = summary.write(self.manifest, self.records)
+        html_report.write_all(self.manifest, self.records, comparison)
         if comparison:
             LOG.log(RESULT, "\n%s\n", comparison_table.text(replace(comparison, left_out=()), SHOWN))
         LOG.log(RESULT, "%s", f"{len(self.records)} jobs: {summary.counts(self.records)}")
         LOG.log(RESULT, "%s", f"sweep directory      {self.place}")
         output.give(self._document(comparison))
-        bad = [(e, r) for e, r in zip(self.ledger.entries, self.records, strict=True) if r.state.state != "completed"]
+        bad = [(e, r) for e, r in zip(self.manifest.entries, self.records, strict=True) if r.state.state != "completed"]
         for entry, record in bad:
             if record.state.state != "pending":
                 self._error(f"job {entry.number}, {entry.title}: {record.state.state}: {record.state.error}")
@@ -273,7 +277,7 @@ class Sweep:
                 "settings": entry.settings,
                 **record_as_json(record, self.place / entry.directory),
             }
-            for entry, record in zip(self.ledger.entries, self.records, strict=True)
+            for entry, record in zip(self.manifest.entries, self.records, strict=True)
         ]
         return {"directory": self.place, "jobs": jobs, "comparison": comparison and as_json(comparison)}
 

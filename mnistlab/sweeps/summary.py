@@ -13,7 +13,7 @@ from mnistlab.analysis.compare import Comparison, compare
 from mnistlab.reporting import tables
 from mnistlab.runs import paths
 from mnistlab.runs.record import Record
-from mnistlab.sweeps.manifest import Entry, Ledger
+from mnistlab.sweeps.manifest import Entry, Manifest
 from mnistlab.system import files
 from mnistlab.system.flatten import as_text
 from mnistlab.system.readers import read_text
@@ -32,9 +32,9 @@ COLUMNS = {  # the rest of the columns, after the settings that vary, and the me
 WHOLE = ("parameters", "epochs", "kept_epoch")
 
 
-def write_table(ledger: Ledger, records: Sequence[Record]) -> None:
-    """Write summary.csv: what varied, how far each job is, its metrics and seconds, why it failed, where it lies."""
-    varied = keys(ledger)
+def write_table(manifest: Manifest, records: Sequence[Record]) -> None:
+    """Write summary.csv: the settings that vary, and the state, metrics, seconds, error and directory of each job."""
+    varied = keys(manifest)
     header = ["job", *varied, "state", *COLUMNS, "train_seconds", "seconds", "error", "directory"]
     rows = [
         [
@@ -47,14 +47,14 @@ def write_table(ledger: Ledger, records: Sequence[Record]) -> None:
             record.state.error or "",
             entry.directory,
         ]
-        for entry, record in zip(ledger.entries, records, strict=True)
+        for entry, record in zip(manifest.entries, records, strict=True)
     ]
-    files.write(ledger.directory / paths.SUMMARY_TABLE, files.csv(header, rows))
+    files.write(manifest.directory / paths.SUMMARY_TABLE, files.csv(header, rows))
 
 
-def write(ledger: Ledger, records: Sequence[Record], with_pictures: bool = True) -> Comparison | None:
+def write(manifest: Manifest, records: Sequence[Record], with_pictures: bool = True) -> Comparison | None:
     """Write summary.csv, summary.md and the pictures; return the comparison, or None where no job is completed."""
-    write_table(ledger, records)
+    write_table(manifest, records)
     comparison = None
     drawn: list[Path] = []
     if any(record.state.state == "completed" for record in records):
@@ -63,8 +63,8 @@ def write(ledger: Ledger, records: Sequence[Record], with_pictures: bool = True)
             from mnistlab.runs.figures import save_pictures
             from mnistlab.sweeps.figures import choose
 
-            drawn = save_pictures(ledger.directory, choose(comparison))
-    files.write(ledger.directory / paths.SUMMARY_PAGE, _markdown(ledger, records, comparison, drawn))
+            drawn = save_pictures(manifest.directory, choose(comparison))
+    files.write(manifest.directory / paths.SUMMARY_PAGE, _markdown(manifest, records, comparison, drawn))
     return comparison
 
 
@@ -74,22 +74,24 @@ def counts(records: Sequence[Record]) -> str:
     return ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(sorted(states)))
 
 
-def _markdown(ledger: Ledger, records: Sequence[Record], comparison: Comparison | None, drawn: Sequence[Path]) -> str:
-    parts = [f"# Sweep {ledger.directory.name}", f"{len(records)} jobs: {counts(records)}."]
-    command = " ".join(["mnistlab train -m", *map(shlex.quote, ledger.overrides)])
+def _markdown(
+    manifest: Manifest, records: Sequence[Record], comparison: Comparison | None, drawn: Sequence[Path]
+) -> str:
+    parts = [f"# Sweep {manifest.directory.name}", f"{len(records)} jobs: {counts(records)}."]
+    command = " ".join(["mnistlab train -m", *map(shlex.quote, manifest.overrides)])
     parts.append(f"```\n{command}\n```")
     if comparison:
         parts += ["## Settings, the best first", comparison_table.markdown(comparison).rstrip()]
-    bad = [(entry, record) for entry, record in zip(ledger.entries, records, strict=True) if went_wrong(record)]
+    bad = [(entry, record) for entry, record in zip(manifest.entries, records, strict=True) if went_wrong(record)]
     if bad:
         lines = [f"- job {e.number}, {e.title}: {r.state.state}: {one_line(r.state.error)}" for e, r in bad]
         parts += ["## Not completed", "\n".join(lines)]
     parts.append("\n\n".join(_image(path) for path in drawn))
-    varied = keys(ledger)
+    varied = keys(manifest)
     names = ["state", "validation_accuracy", "test_accuracy"]
     header = ["job", *varied, *names, "seconds"]
     rows = []
-    for entry, record in zip(ledger.entries, records, strict=True):
+    for entry, record in zip(manifest.entries, records, strict=True):
         accuracies = [record.value(COLUMNS[name]) for name in names[1:]]
         spent = sum(record.state.seconds.values())
         shown = ["-" if math.isnan(value) else f"{100 * value:.2f} %" for value in accuracies]
@@ -99,9 +101,9 @@ def _markdown(ledger: Ledger, records: Sequence[Record], comparison: Comparison 
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def keys(ledger: Ledger) -> list[str]:
+def keys(manifest: Manifest) -> list[str]:
     """Return the settings that vary in a sweep."""
-    return list(dict.fromkeys(key for entry in ledger.entries for key in entry.settings))
+    return list(dict.fromkeys(key for entry in manifest.entries for key in entry.settings))
 
 
 def setting(entry: Entry, record: Record, key: str) -> str:
@@ -120,7 +122,7 @@ def went_wrong(record: Record) -> bool:
 
 def one_line(text: str | None) -> str:
     """Return the reason of a failure as one line."""
-    return " ".join((text or "no reason is known").split())
+    return " ".join((text or "unknown reason").split())
 
 
 def _image(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""What a run says: to the terminal, and everything to train.log."""
+"""Logging: to the terminal, and in full to train.log."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ logging.addLevelName(HINT, "HINT")
 class _Lines(logging.Handler):
     """Lines: results and progress on stdout, warnings and errors on stderr.
 
-    What looks otherwise on a terminal has ``on_screen``, which is told the terminal's width; the log file never does.
+    A record that looks different on a terminal has ``on_screen``, which gets the terminal's width.
     """
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -38,7 +38,7 @@ class _Lines(logging.Handler):
             text = wrapped(text, width_of(to))
         try:
             print(f"{prefix}{text}", file=to, flush=True)
-        except BrokenPipeError:  # the reader, `head` perhaps, has seen enough; the run goes on, and so does its log
+        except BrokenPipeError:  # the reader, for example `head`, has closed the pipe; the run and its log continue
             LOG.removeHandler(self)
             os.dup2(os.open(os.devnull, os.O_WRONLY), to.fileno())
 
@@ -71,7 +71,7 @@ def is_screen(stream: TextIO) -> bool:
 
 
 def width_of(stream: TextIO) -> int:
-    """Return the columns of a terminal, 80 where it does not say."""
+    """Return the width of a terminal, 80 if unknown."""
     try:
         return os.get_terminal_size(stream.fileno()).columns or 80
     except (OSError, ValueError):
@@ -86,7 +86,7 @@ def wrapped(text: str, width: int) -> str:
 
 
 def best(text: str) -> str:
-    """Return the text in green, or as it is where the user wants no colours (NO_COLOR, see no-color.org)."""
+    """Return the text in green, or unchanged where the user wants no colours (NO_COLOR, see no-color.org)."""
     return text if os.environ.get("NO_COLOR") else f"\x1b[32m{text}\x1b[0m"
 
 
@@ -94,14 +94,14 @@ def result_block(metrics: dict[str, Any], run: Path) -> str:
     """Return the short result: test accuracy with its interval, the two weakest classes, the run directory."""
     test = metrics["test"]
     return "\n".join(
-        (*(score_lines("test accuracy", test) if test["n"] else ("no test part",)), f"run directory        {run}")
+        (*(score_lines("test accuracy", test) if test["n"] else ("no test set",)), f"run directory        {run}")
     )
 
 
 def score_lines(what: str, scores: dict[str, Any]) -> tuple[str, str]:
     """Return the accuracy of a part with its interval, and its two weakest classes."""
     low, high = scores["accuracy_interval"]
-    interval = f"95 % interval {100 * low:.2f} to {100 * high:.2f}"
+    interval = f"95 % confidence interval {100 * low:.2f} to {100 * high:.2f}"
     images = f"{scores['n']:,} image{'' if scores['n'] == 1 else 's'}"
     weakest = sorted((row for row in scores["per_class"] if row["recall"] is not None), key=lambda row: row["f1"])[:2]
     classes = ", ".join(f"{row['class']} (F1 {row['f1']:.3f}, recall {100 * row['recall']:.1f} %)" for row in weakest)

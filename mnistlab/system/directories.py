@@ -1,4 +1,4 @@
-"""Output directories: how they are named, made and refused. No two processes are ever given the same new one."""
+"""Output directories: how they are named, created and refused. No two processes ever get the same new one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def remember(path: Path) -> None:
 
 
 def is_ours(path: Path) -> bool:
-    """Return whether this process made the directory."""
+    """Return whether this process created the directory."""
     return path.absolute() in _created
 
 
@@ -76,10 +76,10 @@ def named(
     Args:
         path: The directory.
         label: How messages name it: ``--to results``, ``hydra.sweep.dir=results``.
-        exists: What is said of a path that exists; None accepts it.
-        not_empty: What is said of a directory that holds something; None accepts it.
-        in_the_way: What is said where a file takes the place of a directory; None repeats the system's words.
-        marker: An empty file that is made in the directory and must be new: the directory may hold other files, but
+        exists: Message for a path that exists; None accepts it.
+        not_empty: Message for a directory that is not empty; None accepts it.
+        in_the_way: Message where a file is in place of a directory; None repeats the system's words.
+        marker: An empty file that is created in the directory and must be new: the directory may hold other files, but
             of two processes only one can have it.
         otherwise: The cure that follows the system's words.
     """

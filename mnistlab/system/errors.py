@@ -1,6 +1,6 @@
 """The errors a user meets, and the checks that raise them.
 
-Every message is one line of the form ``key=value: what was expected; the cure``. The key is the bare name of the
+Every message is one line of the form ``key=value: what it must be; the cure``. The key is the bare name of the
 parameter; the caller that knows its group (``optimizer``, ``data``, ...) puts that before it (`RequestError.under`).
 """
 
@@ -24,7 +24,8 @@ class RequestError(ValueError):
     """The request is wrong: nothing was started. Exit status 2.
 
     Args:
-        message: what was expected, and the cure, in one or more pieces; a `Key` among them names another parameter.
+        message: what the value must be, and the cure, in one or more pieces;
+            a `Key` among them names another parameter.
         key: the parameter that is wrong, dotted where it lies inside another one; None where it is none.
         value: what it was set to; kept as text, so that an error can be pickled whatever the value was.
     """
@@ -88,50 +89,55 @@ def fail(name: str, message: str, status: int = 2) -> int:
     return status
 
 
-def number(name: str, value: Any, expected: str = "a number") -> float:
+def number(name: str, value: Any) -> float:
     """Return ``value`` as a finite float, or raise a `RequestError` that names it."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise RequestError(f"{expected} was expected", key=name, value=_shown(value))
+        raise RequestError("must be a number", key=name, value=_shown(value))
     return float(value)
 
 
-def positive(name: str, value: Any, what: str = "it") -> float:
+def positive(name: str, value: Any, what: str = "") -> float:
     """Return a number above zero."""
     if not number(name, value) > 0:
-        raise RequestError(f"{what} must be positive", key=name, value=value)
+        raise RequestError(_must("be positive", what), key=name, value=value)
     return float(value)
 
 
-def not_negative(name: str, value: Any, what: str = "it") -> float:
+def not_negative(name: str, value: Any, what: str = "") -> float:
     """Return a number of zero or more."""
     if not number(name, value) >= 0:
-        raise RequestError(f"{what} must be zero or more", key=name, value=value)
+        raise RequestError(_must("be zero or more", what), key=name, value=value)
     return float(value)
 
 
-def fraction(name: str, value: Any, what: str = "it") -> float:
+def fraction(name: str, value: Any, what: str = "") -> float:
     """Return a number of the interval [0, 1)."""
     if not 0 <= number(name, value) < 1:
-        raise RequestError(f"{what} must be at least 0 and below 1", key=name, value=value)
+        raise RequestError(_must("be at least 0 and below 1", what), key=name, value=value)
     return float(value)
 
 
-def between(name: str, value: Any, low: float, high: float, what: str = "it") -> float:
+def between(name: str, value: Any, low: float, high: float, what: str = "") -> float:
     """Return a number of the interval [low, high]."""
     if not low <= number(name, value) <= high:
-        raise RequestError(f"{what} must lie between {low:g} and {high:g}", key=name, value=value)
+        raise RequestError(_must(f"lie between {low:g} and {high:g}", what), key=name, value=value)
     return float(value)
 
 
-def whole(name: str, value: Any, least: int = 1, what: str = "it") -> int:
+def whole(name: str, value: Any, least: int = 1, what: str = "") -> int:
     """Return a whole number of ``least`` or more."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise RequestError(f"{what} must be a whole number of {least} or more", key=name, value=_shown(value))
+        raise RequestError(_must(f"be a whole number of {least} or more", what), key=name, value=_shown(value))
     return value
 
 
+def _must(requirement: str, what: str) -> str:
+    """Return "the learning rate must be positive", or "must be positive" where the key says enough."""
+    return f"{what} must {requirement}".lstrip()
+
+
 def _shown(value: Any) -> Any:
-    """Return a value that is no number as it was given; other text than a word in quotes, since "3" is not 3."""
+    """Return a value as a message shows it: text other than a word is quoted, since "3" is not 3."""
     return repr(value) if isinstance(value, str) and not value.isalpha() else value
 
 

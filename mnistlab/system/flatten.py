@@ -1,4 +1,4 @@
-"""What a configuration says, key by key, and in which keys several of them differ."""
+"""Configurations flattened to keys and values, and the keys in which several of them differ."""
 
 from __future__ import annotations
 
@@ -45,21 +45,22 @@ def look_up(settings: Mapping[str, Any], key: str) -> Any:
 
 
 def varying(settings: Sequence[Mapping[str, Any]], overridden: Sequence[str] = ()) -> list[str]:
-    """Return the keys in which settings differ, the fewest that tell them apart.
+    """Return the smallest set of keys that distinguishes the settings.
 
     First the keys that were overridden on the command line to different values, then the options chosen in groups,
     then single values, and of the last two only those that say more than the keys before them: with
     ``optimizer=sgd,adam`` the learning rates of the two YAML files go without saying.
     """
-    keys = list(dict.fromkeys([*overridden, *(key for one in settings for key in one)]))
-    differing = [key for key in keys if len({as_text(look_up(one, key)) for one in settings}) > 1]
-    given = {
-        key: {as_text(value) for one in settings if (value := look_up(one, key)) is not None} for key in overridden
+    keys = list(dict.fromkeys([*overridden, *(key for setting in settings for key in setting)]))
+    differing = [key for key in keys if len({as_text(look_up(setting, key)) for setting in settings}) > 1]
+    settings_of_keys = {
+        key: {as_text(value) for setting in settings if (value := look_up(setting, key)) is not None}
+        for key in overridden
     }
-    kept = [key for key in differing if len(given.get(key, ())) > 1]
+    kept = [key for key in differing if len(settings_of_keys.get(key, ())) > 1]
     for key in sorted((key for key in differing if key not in kept), key=lambda key: "." in key):
-        known = [tuple(as_text(look_up(one, other)) for other in kept) for one in settings]
-        more = [(*before, as_text(one.get(key))) for before, one in zip(known, settings, strict=True)]
+        known = [tuple(as_text(look_up(setting, other)) for other in kept) for setting in settings]
+        more = [(*before, as_text(setting.get(key))) for before, setting in zip(known, settings, strict=True)]
         if len(set(more)) > len(set(known)):
             kept.append(key)
     return kept

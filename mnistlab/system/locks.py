@@ -15,7 +15,7 @@ ASKING = 0.05  # seconds
 
 @contextmanager
 def held(directory: Path) -> Iterator[bool]:
-    """Hold a directory for this process, and say whether it is now ours: no second process can hold it.
+    """Lock a directory for this process, and return whether it is now locked by us: no second process can lock it.
 
     The kernel lets go of it when the process ends, however it ends; no file is left behind. A file system without
     such locks lets everybody have it.

@@ -17,7 +17,7 @@ WITHOUT_RESULT = ("serve", "completion")  # all other commands have it
 
 @dataclass
 class _Document:
-    """Whether one was asked for, and what it will say."""
+    """Whether JSON was requested, and the result to print."""
 
     asked: bool = False
     content: Mapping[str, Any] | None = None
@@ -27,7 +27,7 @@ _document = _Document()
 
 
 def asked() -> bool:
-    """Return whether the result is to be JSON, and so not to be said in words."""
+    """Return whether the result is to be printed as JSON instead of text."""
     return _document.asked
 
 
@@ -37,7 +37,7 @@ def give(content: Mapping[str, Any]) -> None:
 
 
 def show(content: Mapping[str, Any], words: str) -> None:
-    """Make this the result of the command, and say it in words unless JSON was asked for."""
+    """Set the result of the command, and print it as text unless JSON was requested."""
     give(content)
     if words and not asked():
         print(words, flush=True)  # noqa: T201
@@ -47,7 +47,7 @@ def show(content: Mapping[str, Any], words: str) -> None:
 def one_document() -> Iterator[None]:
     """Send standard output, also that of libraries and child processes, to standard error, and end with the document.
 
-    It is printed whenever the command came to a result, whatever its exit status.
+    It is printed whenever there is a result, whatever the exit status.
     """
     before, kept = sys.stdout, os.dup(1)
     before.flush()
@@ -81,11 +81,11 @@ def plain(value: Any) -> Any:
     Floats keep every digit.
     """
     if isinstance(value, Mapping):
-        return {str(key): plain(one) for key, one in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return [plain(one) for one in value]
+        return [plain(item) for item in value]
     return plain(value.tolist()) if hasattr(value, "tolist") else value

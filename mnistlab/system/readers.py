@@ -1,8 +1,8 @@
 """Reading files that were written here: one reader for each kind, and one policy for all of them.
 
-Since it was written, a file may have been damaged, or put there by anyone. Links are followed. What is no file (a pipe
-would be waited for, a device need not end) and what is larger than anything written here is refused before a byte of
-it is read. Text is UTF-8. Whatever is wrong is an `UnreadableError`; the caller adds what to do about it.
+Since it was written, a file may have been damaged, or put there by anyone. Links are followed. What is not a file (a
+pipe would be waited for, a device need not end) and what is larger than anything written here is refused before a byte
+of it is read. Text is UTF-8. Whatever is wrong is an `UnreadableError`; the caller adds what to do about it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MOST_UNPACKED = 2**31  # bytes of all arrays of an archive, which may take a tho
 
 
 class NotAFileError(ValueError):
-    """A pipe, a device or a socket lies where a file was expected."""
+    """The path is that of a pipe, a device or a socket instead of a file."""
 
 
 class TooLargeError(ValueError):
@@ -40,19 +40,23 @@ class TooLargeError(ValueError):
         self.size = size
 
     def __str__(self) -> str:
-        return f"{self.args[0]} has {self.size:,} bytes, more than any that is written here"
+        return f"{self.args[0]} has {self.size:,} bytes, more than any file written by mnistlab"
 
 
 class UnreadableError(ValueError):
-    """A saved file cannot be read; ``cause`` says why, in the words of whoever found out."""
+    """A saved file cannot be read; ``cause`` is the original error."""
 
     def __init__(self, path: Path, cause: Exception) -> None:
         super().__init__(path, cause)  # both, so that it can be pickled
         self.path, self.cause = path, cause
 
     def __str__(self) -> str:
-        what = {FileNotFoundError: "there is no such file", NotAFileError: "it is no file", TooLargeError: "too large"}
-        return f"{files.shown(self.path)}: {what.get(type(self.cause), 'damaged')} ({self.reason})"
+        reasons = {
+            FileNotFoundError: "there is no such file",
+            NotAFileError: "is not a file",
+            TooLargeError: "too large",
+        }
+        return f"{files.shown(self.path)}: {reasons.get(type(self.cause), 'damaged')} ({self.reason})"
 
     @property
     def missing(self) -> bool:
@@ -67,17 +71,17 @@ class UnreadableError(ValueError):
 
 @contextmanager
 def reading(path: Path, most: int) -> Iterator[None]:
-    """Refuse what is no file or has more than ``most`` bytes; turn all that is raised inside into `UnreadableError`."""
+    """Refuse what is not a file or has more than ``most`` bytes; turn errors raised inside into `UnreadableError`."""
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):  # opening a directory fails by itself
-            raise NotAFileError(f"{path.name} is no file")
+            raise NotAFileError(f"{path.name} is not a file")
         if status.st_size > most:
             raise TooLargeError(path.name, status.st_size)
         yield
     except UnreadableError:
         raise
-    except Exception as error:  # parsers of damaged files raise whatever they stumble over
+    except Exception as error:  # parsers of damaged files raise all kinds of errors
         raise UnreadableError(path, error) from None
 
 
@@ -85,7 +89,7 @@ def read_bytes(path: Path, most: int = MOST_TABLE) -> bytes:
     """Return the bytes of a file."""
     with reading(path, most), path.open("rb") as file:
         content = file.read(most + 1)
-        if len(content) > most:  # it has grown, or the file system does not say how large it is
+        if len(content) > most:  # it has grown, or the file system does not report its size
             raise TooLargeError(path.name, len(content))
         return content
 
@@ -139,5 +143,5 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as saved:
             arrays = {name: saved[name] for name in saved.files}
         if name := next((name for name, array in arrays.items() if not isinstance(array, np.ndarray)), None):
-            raise ValueError(f"{name} is no array")
+            raise ValueError(f"{name} is not an array")
         return arrays

@@ -16,7 +16,7 @@ from typing import Any
 LOOKS_EVERY = 0.25  # seconds between two looks at whether the parent process still lives
 GRACE = 5.0  # seconds that an interrupted run has to write down that it was
 PATIENCE = 1.0  # seconds that C code has to come back to Python after an interruption
-RAISES_AGAIN = 0.01  # seconds after an interruption that nobody could hear
+RAISES_AGAIN = 0.01  # seconds after an interruption that was not handled
 DEADLY: dict[int, Any] = dict.fromkeys((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), signal.SIG_DFL)
 
 
@@ -62,13 +62,13 @@ def delayed() -> Iterator[None]:
 
 
 class Interrupted(KeyboardInterrupt):
-    """An interruption that has been written down, with what to say of it."""
+    """A recorded interruption, with its message."""
 
 
 class Terminated:
     """The first SIGINT, SIGTERM or SIGHUP as a KeyboardInterrupt, so that a run can write down how far it was.
 
-    After it, ``later`` says what becomes of others; by themselves they end the process at once, whatever it does.
+    After it, ``later`` decides how others are handled; by themselves they end the process at once, whatever it does.
     ``status`` is the exit status that goes with the signal.
     """
 
@@ -77,7 +77,7 @@ class Terminated:
 
     @classmethod
     def listen(cls, later: Mapping[int, Any] = DEADLY) -> Terminated:
-        """Install the handlers. A signal that the process was told to ignore, with nohup for instance, still is."""
+        """Install the handlers. A signal that the process ignores, for example under nohup, stays ignored."""
         flag = cls()
 
         def handler(signum: int, frame: FrameType | None) -> None:
@@ -95,7 +95,7 @@ class Terminated:
 
 
 def _set(actions: Mapping[int, Any]) -> None:
-    """Install handlers, but not of a signal that this process was told to ignore, as nohup and a script's & do."""
+    """Install handlers, but not for a signal that this process ignores, as under nohup or a script's &."""
     for number, action in actions.items():
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, action)
@@ -135,7 +135,7 @@ def leave_to_the_system() -> None:
 
 
 def end_with(parent: int) -> None:
-    """End this process, a worker, when it is told to or its parent has gone: a resumed sweep has another do its job."""
+    """End this worker process on a signal, or when its parent has ended: a resumed sweep runs the job again."""
     _set(dict.fromkeys(DEADLY, lambda *_: os._exit(143)))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])  # see `quiet_start`
 
@@ -151,7 +151,7 @@ def end_with(parent: int) -> None:
 
 @contextmanager
 def quiet_start() -> Iterator[None]:
-    """Start workers that do not hear Ctrl-C before `end_with`: in the middle of imports it is a traceback each."""
+    """Start workers that ignore Ctrl-C until `end_with`: during imports each would print a traceback."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         yield
@@ -161,7 +161,7 @@ def quiet_start() -> Iterator[None]:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Within a job, be told to end by a KeyboardInterrupt instead, so that it can write down that it was.
+    """Within a job, turn the signal into a KeyboardInterrupt, so that the job can record it.
 
     Ctrl-C reaches a worker twice, from the terminal and as the SIGTERM of its sweep: a SIGTERM that follows is nothing
     new, a second Ctrl-C is.

@@ -29,7 +29,7 @@ def as_bytes(arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> byte
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Return what the header says, and the arrays, of a file written here."""
+    """Return the header and the arrays of a file written by mnistlab."""
     from safetensors import safe_open
 
     try:
@@ -37,7 +37,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         with reading(path, MOST_ARRAYS), safe_open(path, framework="np") as file:
             about = json.loads((file.metadata() or {}).get("mnistlab", "{}"))
             if not isinstance(about, dict):
-                raise ValueError("its header is no JSON object")
+                raise ValueError("its header is not a JSON object")
             return about, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except UnreadableError as error:
         problem = "no such file" if error.missing else f"not a readable safetensors file ({error.cause})"

@@ -1,11 +1,11 @@
-"""A training in one file, from which it goes on bit by bit: written between two steps, checked when it is read.
+"""A checkpoint: the training state in one file, written between two steps and checked when it is read.
 
 The file holds the latest state and the best weights together, so that they always belong together. The
 header has the architecture, the configuration, and plain values; the arrays are
 
     theta, buffers            parameters and statistics of layers
     optimizer.0, ...          the optimizer's vectors
-    best.theta, best.buffers  those of the best epoch, where there is a validation part
+    best.theta, best.buffers  those of the best epoch, where there is a validation set
     history, norms            the rows of history.csv and norms.csv, as float64
     norm_samples, norm_totals gradient norms of the epoch that has begun
 """
@@ -42,7 +42,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a file says, its format and origin checked, the state not yet."""
+    """The content of a file: format and origin are checked, the state is not yet."""
 
     path: Path
     origin: Origin
@@ -66,11 +66,11 @@ def save(path: Path, training: TrainingLoop, origin: Origin) -> None:
 
 
 def load(path: Path) -> Checkpoint:
-    """Return what a checkpoint says; whatever is wrong with the file is a `RequestError`."""
+    """Return the content of a checkpoint; raise `RequestError` if the file is invalid."""
     shown = files.shown(path)
     about, arrays = tensors.read(path)
     if about.get("format") != FORMAT:
-        raise RequestError(f"{shown}: its format is {about.get('format')}, and {FORMAT} was expected; {CURE}")
+        raise RequestError(f"{shown}: its format is {about.get('format')}, must be {FORMAT}; {CURE}")
     config, sha256, threads = about.get("config"), about.get("data_sha256"), about.get("threads")
     if not isinstance(config, dict) or not isinstance(sha256, (str, type(None))):
         raise RequestError(f"{shown}: its header names no configuration and data; {CURE}")
@@ -79,49 +79,51 @@ def load(path: Path) -> Checkpoint:
     return Checkpoint(path, Origin(config, sha256, threads), about.get("architecture"), about.get("state"), arrays)
 
 
-def restore(found: Checkpoint, training: TrainingLoop, origin: Origin, epochs: str = "epochs") -> None:
+def restore(saved: Checkpoint, training: TrainingLoop, origin: Origin, epochs: str = "epochs") -> None:
     """Put a training into the state of a checkpoint. Everything is checked before anything is touched.
 
     ``epochs`` is the key of the number of epochs in the configuration, the only one that may differ: a training may go
     on for longer.
     """
-    shown = files.shown(found.path)
-    _refuse_another_run(shown, found, training, origin, epochs)
+    shown = files.shown(saved.path)
+    _refuse_another_run(shown, saved, training, origin, epochs)
     try:
-        _check(found.values, found.arrays, training, epochs)
+        _check(saved.values, saved.arrays, training, epochs)
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
-        said = error if isinstance(error, ValueError) else f"its state is malformed ({type(error).__name__}: {error})"
-        raise RequestError(f"{shown}: {said}; {CURE}") from None
-    training.restore(found.values, found.arrays)
+        problem = (
+            error if isinstance(error, ValueError) else f"its state is malformed ({type(error).__name__}: {error})"
+        )
+        raise RequestError(f"{shown}: {problem}; {CURE}") from None
+    training.restore(saved.values, saved.arrays)
 
 
 def differences(was: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
     """Return the keys in which two configurations differ, each with its two values."""
-    before, after = (dict(flat(json.loads(json.dumps(one)))) for one in (was, now))
+    before, after = (dict(flat(json.loads(json.dumps(config)))) for config in (was, now))
     keys = [key for key in {**before, **after} if key not in before or key not in after or before[key] != after[key]]
     return [(key, before.get(key), after.get(key)) for key in keys]
 
 
-def _refuse_another_run(shown: Path, found: Checkpoint, training: TrainingLoop, origin: Origin, epochs: str) -> None:
-    for key, was, now in differences(found.origin.config, origin.config):
+def _refuse_another_run(shown: Path, saved: Checkpoint, training: TrainingLoop, origin: Origin, epochs: str) -> None:
+    for key, was, now in differences(saved.origin.config, origin.config):
         if key != epochs or training.schedule.by_total:
             raise RequestError(
                 f"{shown}: it was written with {key}={as_text(was)}, and the run now has {key}={as_text(now)}; put "
                 "that back, or start a new run"
             )
-    if found.origin.data_sha256 != origin.data_sha256:
+    if saved.origin.data_sha256 != origin.data_sha256:
         raise RequestError(
-            f"{shown}: it was trained on other images (sha256 {_short(found.origin.data_sha256)}) than there are now "
+            f"{shown}: it was trained on other images (sha256 {_short(saved.origin.data_sha256)}) than there are now "
             f"({_short(origin.data_sha256)}); put the data back, or start a new run"
         )
-    if found.architecture != json.loads(json.dumps(training.network.spec())):
-        raise RequestError(f"{shown}: it holds another network than the configuration describes; {CURE}")
+    if saved.architecture != json.loads(json.dumps(training.network.spec())):
+        raise RequestError(f"{shown}: holds a network other than that of the configuration; {CURE}")
 
 
 def _check(values: Any, arrays: Mapping[str, np.ndarray], training: TrainingLoop, epochs: str) -> None:
     """Raise an error unless these are a state that this training could have been in."""
     if not isinstance(values, dict) or set(values) != set(training.state()[0]):
-        raise ValueError("state: it has other entries than were expected")
+        raise ValueError("state: has missing or unknown entries")
     epoch, step = whole("epoch", values["epoch"], 1), whole("step", values["step"], 0)
     done = epoch - 1
     if done > training.trainer.epochs:
@@ -129,12 +131,12 @@ def _check(values: Any, arrays: Mapping[str, np.ndarray], training: TrainingLoop
     if step > training.steps or (step and done == training.trainer.epochs):
         raise ValueError(f"step={step}: an epoch has {training.steps} steps")
     if values["optimizer_steps"] != done * training.steps + step:
-        raise ValueError(f"optimizer_steps={values['optimizer_steps']}: epoch {epoch}, step {step} was expected")
+        raise ValueError(f"optimizer_steps={values['optimizer_steps']}: must agree with epoch {epoch}, step {step}")
     if whole("hits", values["hits"], 0) > training.n or number("seconds", values["seconds"]) < 0:
         raise ValueError("hits or seconds: out of range")
     number("loss_sum", values["loss_sum"])
     if not isinstance(values["schedule"], dict):
-        raise ValueError("schedule: a mapping was expected")
+        raise ValueError("schedule: must be a mapping")
     try:
         copy(training.schedule).restore(values["schedule"])
     except RequestError as error:
@@ -149,10 +151,10 @@ def _check(values: Any, arrays: Mapping[str, np.ndarray], training: TrainingLoop
 def _check_best(best: Any, done: int, watched: bool) -> None:
     if not done or not watched:
         if best != {"epoch": None, "waiting_since": 0}:
-            raise ValueError("best: there is no epoch yet that could be")
+            raise ValueError("best: no epoch has been trained yet")
         return
     if set(best) != {"epoch", "waiting_since", "value", "reference"}:
-        raise ValueError("best: it has other entries than were expected")
+        raise ValueError("best: has missing or unknown entries")
     epoch, since = whole("best.epoch", best["epoch"], 1), whole("best.waiting_since", best["waiting_since"], 1)
     if max(epoch, since) > done:
         raise ValueError(f"best: epoch {max(epoch, since)} has not been trained")
@@ -161,19 +163,19 @@ def _check_best(best: Any, done: int, watched: bool) -> None:
             number(f"best.{name}", best[name])
 
 
-def _check_streams(given: Any, own: Mapping[str, Any]) -> None:
+def _check_streams(states: Any, own: Mapping[str, Any]) -> None:
     """Every state must be one of SFC64, NumPy's generator that all streams here are of: four words, and half a one."""
-    if not isinstance(given, dict) or set(given) != set(own):
-        raise ValueError(f"streams: {', '.join(own)} were expected")
-    for name, state in given.items():
+    if not isinstance(states, dict) or set(states) != set(own):
+        raise ValueError(f"streams: must hold {', '.join(own)}")
+    for name, state in states.items():
         words = state["state"]["state"]
         half = [state["has_uint32"], state["uinteger"]]
         kinds = state["bit_generator"] == own[name]["bit_generator"] == "SFC64"
         if not kinds or set(state) != set(own[name]) or set(state["state"]) != {"state"} or len(words) != 4:
-            raise ValueError(f"streams.{name}: the state of a generator of the kind SFC64 was expected")
+            raise ValueError(f"streams.{name}: must be the state of an SFC64 generator")
         for word, bits in ((half[0], 1), (half[1], 32), *((word, 64) for word in words)):
             if isinstance(word, bool) or not isinstance(word, int) or not 0 <= word < 2**bits:
-                raise ValueError(f"streams.{name}: {word} is no number of {bits} bits")
+                raise ValueError(f"streams.{name}: {word} is not a number of {bits} bits")
 
 
 def _check_arrays(arrays: Mapping[str, np.ndarray], training: TrainingLoop, done: int, step: int) -> None:
@@ -192,9 +194,9 @@ def _check_arrays(arrays: Mapping[str, np.ndarray], training: TrainingLoop, done
     for name, (shape, dtype) in expected.items():
         array = arrays[name]
         if array.shape != shape or array.dtype != dtype:
-            raise ValueError(f"the array {name} is {array.dtype} {array.shape}, and {dtype} {shape} was expected")
+            raise ValueError(f"the array {name} is {array.dtype} {array.shape}, must be {dtype} {shape}")
         if name.startswith("optimizer.") and np.isnan(array).any():  # a second moment may overflow and do no harm
-            raise ValueError(f"the array {name} holds values that are no numbers")
+            raise ValueError(f"the array {name} holds values that are not numbers")
         if not name.startswith("optimizer.") and name != "history" and not np.isfinite(array).all():
             raise ValueError(f"the array {name} holds values that are not finite")
     for name in ("buffers", "best.buffers"):
@@ -218,9 +220,9 @@ def _check_history(history: np.ndarray, steps: int, watched: bool) -> None:
     epochs = np.arange(1, len(history) + 1)
     unwatched = [row.pop(name) for name in ("val_loss", "val_accuracy")] if not watched else []
     if not (np.array_equal(row["epoch"], epochs) and np.array_equal(row["step"], epochs * steps)):
-        raise ValueError("history: its rows are not one epoch after the other")
+        raise ValueError("history: its rows are not consecutive epochs")
     if not all(np.isfinite(column).all() for column in row.values()) or not np.isnan(unwatched).all():
-        raise ValueError("history: it holds values that no epoch can have had")
+        raise ValueError("history: holds impossible values")
 
 
 def _short(digest: str | None) -> str:

@@ -1,4 +1,4 @@
-"""What a training is made of: the components that decide its steps, and its streams of random numbers."""
+"""The components of a training, and its streams of random numbers."""
 
 from __future__ import annotations
 

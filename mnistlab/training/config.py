@@ -17,7 +17,7 @@ class TrainMetrics(Enum):
     """How the training columns of the history are measured."""
 
     running = "running"  # mean over the epoch's batches as they were trained, augmented and all: no extra cost
-    exact = "exact"  # a pass over the training part after each epoch, without dropout or augmentation
+    exact = "exact"  # a pass over the training set after each epoch, without dropout or augmentation
 
 
 @dataclass
@@ -25,7 +25,7 @@ class TrainerConfig:
     """How a network is trained: length, batches, early stopping, clipping.
 
     ``batch_size`` is a number or ``full``; ``shuffle`` draws a new order of the images in every epoch. ``patience``
-    stops after so many epochs in a row in which ``monitor``, a metric of the validation part, did not improve by more
+    stops after so many epochs in a row in which ``monitor``, a metric of the validation set, did not improve by more
     than ``min_delta``. ``clip_norm`` bounds the Euclidean norm of the whole gradient, penalties included (Pascanu et
     al. 2013). ``threads`` of BLAS: ``auto`` is one for networks so small that two only wait for each other.
     ``checkpoint_every`` is a number of epochs, or a time: 30s, 5min, 1h.
@@ -64,16 +64,16 @@ class TrainerConfig:
         """Refuse what does not go with the data."""
         if self.batch_of(train_size) > train_size:
             raise RequestError(
-                f"the training part has only {train_size:,} images; take fewer, or full",
+                f"the training set has only {train_size:,} images; take fewer, or full",
                 key="batch_size",
                 value=self.batch_size,
             )
         if not validation_size:
-            for name, asked in (("patience", self.patience is not None), ("select", self.select is Select.best)):
-                if asked:
+            for name, is_set in (("patience", self.patience is not None), ("select", self.select is Select.best)):
+                if is_set:
                     value = self.patience if name == "patience" else self.select.value
                     raise RequestError(
-                        "there is no validation part to watch; set ",
+                        "there is no validation set to watch; set ",
                         Key("validation"),
                         ", 0.1 for instance",
                         key=name,
@@ -100,14 +100,14 @@ class TrainerConfig:
         every = self.checkpoint_every
         if isinstance(every, int) and not isinstance(every, bool) and every >= 1:
             return None
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)(s|min|h)", every) if isinstance(every, str) else None
-        if not found or not float(found[1]):
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)(s|min|h)", every) if isinstance(every, str) else None
+        if not match or not float(match[1]):
             raise RequestError(
-                "a number of epochs, or a time such as 30s, 5min or 1h, was expected",
+                "must be a number of epochs, or a time such as 30s, 5min or 1h",
                 key="checkpoint_every",
                 value=every,
             )
-        return float(found[1]) * {"s": 1, "min": 60, "h": 3600}[found[2]]
+        return float(match[1]) * {"s": 1, "min": 60, "h": 3600}[match[2]]
 
     @property
     def keep_best(self) -> bool:

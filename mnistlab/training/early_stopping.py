@@ -1,4 +1,4 @@
-"""Which epoch's weights a run keeps, and when it need not go on."""
+"""Early stopping: which epoch's weights a run keeps, and when training ends."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Select(Enum):
 
 @dataclass(frozen=True)
 class Score:
-    """The metric that selects: ``measure(probabilities)`` on the validation part, and its better direction."""
+    """The metric that selects: ``measure(probabilities)`` on the validation set, and its better direction."""
 
     measure: Callable[[np.ndarray], float]
     higher_is_better: bool
@@ -98,5 +98,5 @@ class EarlyStopping:
         self.epoch, self.waiting_since = state["epoch"], state["waiting_since"]
         if self.epoch is not None:
             value, reference = state["value"], state["reference"]
-            self.value, self.reference = (math.nan if one is None else one for one in (value, reference))
+            self.value, self.reference = (math.nan if number is None else number for number in (value, reference))
             self.theta, self.buffers = arrays["best.theta"].copy(), arrays["best.buffers"].copy()

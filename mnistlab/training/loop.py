@@ -61,7 +61,7 @@ class History:
 class Diverged(RunError):
     """The loss is no longer a finite number: ``where`` overflowed first, with the learning rate at ``lr``.
 
-    The message says so; the caller, who knows what the rate is called, adds what to try.
+    The caller, which knows the key of the learning rate, adds what to try.
     """
 
     def __init__(self, message: str, where: str = "", lr: float = math.nan) -> None:
@@ -70,7 +70,7 @@ class Diverged(RunError):
 
 
 class TrainingLoop:
-    """A network in training: all that decides how it goes on, and the loop that moves it on.
+    """A network in training: its complete state, and the training loop.
 
     ``epoch`` and ``step`` name the step that comes next. The state between two steps is whole, and the way from one to
     the next is either gone to its end or, where an interruption (KeyboardInterrupt) cuts the gradient short, not begun:
@@ -278,7 +278,7 @@ class TrainingLoop:
         self.streams.restore(self.stream_states)
 
     def _diverged(self, images: np.ndarray, rows: np.ndarray | None, step: int) -> Diverged:
-        """Return the error that says where, and at which rate."""
+        """Return the error with the place and the learning rate."""
         where = self.network.first_not_finite(images, rows) or "the loss"
         lr = self.optimizer.rate(self._factor(step))
         return Diverged(

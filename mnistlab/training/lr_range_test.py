@@ -85,11 +85,11 @@ def losses(
     return np.array(values)
 
 
-def smoothed(found: np.ndarray, steps: int) -> np.ndarray:
+def smoothed(losses: np.ndarray, steps: int) -> np.ndarray:
     """Return the losses under the Gaussian window, of a range test of so many ``steps``; at the ends a part of it."""
-    places = np.arange(len(found))
+    places = np.arange(len(losses))
     weights = np.exp(-0.5 * ((places[:, None] - places) / max(1.0, WINDOW * steps)) ** 2)
-    return np.asarray(weights @ found / weights.sum(axis=1))
+    return np.asarray(weights @ losses / weights.sum(axis=1))
 
 
 def suggest(rates: np.ndarray, smooth: np.ndarray) -> Suggestion | None:

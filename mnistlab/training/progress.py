@@ -1,4 +1,4 @@
-"""Training as it is seen: a plain line an epoch, or on a terminal a table, and below it a bar with the curve so far."""
+"""Progress of training: a line per epoch, or on a terminal a table with a progress bar and the curve so far."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def table(history: History, epochs: int, validation: bool, width: int, first: bo
 class Progress:
     """A line an epoch; on a terminal a row of a table, and a tqdm bar within each epoch beside the curve of the loss.
 
-    The loss is that of the validation part, if there is one.
+    The loss is that of the validation set, if there is one.
     """
 
     def __init__(self, epochs: int, validation: bool, verbosity: str, done: int = 0) -> None:
@@ -107,7 +107,7 @@ class Progress:
         """Say how the epoch went that has ended."""
         self.close()
         row = history.epochs[-1]
-        self.losses = [one.val_loss if self.validation else one.train_loss for one in history.epochs]
+        self.losses = [epoch.val_loss if self.validation else epoch.train_loss for epoch in history.epochs]
         width = len(str(self.epochs))
         line = f"epoch {row.epoch:{width}}/{self.epochs}"
         line += f"  loss {row.train_loss:.4f}  accuracy {100 * row.train_accuracy:.2f} %"

@@ -162,7 +162,7 @@ def test_two_single_models_are_compared_on_the_same_images():
     # 10 and 2 images: p = 158 / 4096 = 0.0386; 8 of 100 images; half 1.959964 sqrt((.12 - .0064) / 100) = .0661
     (verdict,) = compare(two_models(10, 2, 80, 8)).verdicts
     assert verdict.metric == "test.accuracy"
-    assert verdict.text == "a beats b by 8.00 +/- 6.61 points of test.accuracy (12 images told apart, p = 0.039)"
+    assert verdict.text == "a beats b by 8.00 +/- 6.61 points of test.accuracy (12 discordant images, p = 0.039)"
     assert verdict.seeds_needed is None
 
 
@@ -170,7 +170,7 @@ def test_two_models_that_are_alike_are_not_told_apart_and_seeds_are_not_spoken_o
     # half 1.959964 sqrt((.03 - .0001) / 100) = .0339
     (text,) = texts(two_models(2, 1, 97))
     assert text == (
-        "a and b are not distinguishable with 3 images told apart: 1.00 +/- 3.39 points of test.accuracy (p = 1.000)"
+        "a and b are not distinguishable with 3 discordant images: 1.00 +/- 3.39 points of test.accuracy (p = 1.000)"
     )
 
 
@@ -256,8 +256,8 @@ def test_without_a_validation_part_the_test_part_is_compared_with_a_warning():
     assert found.metric == "test.accuracy"
     assert found.means[0]["validation.accuracy"].n == 0
     assert found.warnings == (
-        "the order is that of test.accuracy: whoever takes the first of it has chosen on the test set; choose by "
-        "validation.accuracy, and report the test accuracy of what was chosen",
+        "the table is ordered by test.accuracy: taking its first row is selection on the test set; select by "
+        "validation.accuracy, and report the test accuracy of the selected settings",
     )
 
 
@@ -270,7 +270,7 @@ def test_one_group_chooses_nothing_and_is_not_warned():
 def test_runs_on_other_data_are_warned_of():
     first, second = record(0, 0.9, {"init": "a"}), record(0, 0.9, {"init": "b"}, data_sha256="other")
     assert compare([first, second]).warnings == (
-        "the runs did not read the same data (data_sha256 differs): a difference may be the data's",
+        "the runs did not read the same data (data_sha256 differs): a difference may come from the data",
     )
 
 
@@ -278,7 +278,7 @@ def test_runs_on_other_data_are_warned_of():
 def test_runs_with_another_split_are_warned_of(key):
     found = compare([record(0, 0.9, {key: 1}), record(0, 0.9, {key: 2})])
     assert found.warnings == (
-        "the runs did not split the data in the same way (data.* differs): they saw other images",
+        "the runs did not split the data in the same way (data.* differs): they were trained on different images",
     )
 
 
@@ -295,7 +295,7 @@ def test_too_many_groups_have_no_verdicts_until_a_baseline_is_named():
     records = [record(0, 0.9, {"a.x": i}) for i in range(21)]
     found = compare(records)
     assert found.verdicts == ()
-    assert found.warnings == ("21 groups are too many for a verdict on every pair; name one with --baseline",)
+    assert found.warnings == ("21 groups are too many to test every pair; name one with --baseline",)
     assert len(compare(records, baseline="a.x=3").verdicts) == 20
     assert len(compare(records[:20]).verdicts) == 190
 
@@ -332,10 +332,10 @@ ALL = "init=kaiming o.lr=0.1; init=kaiming o.lr=0.5; init=random o.lr=0.1; init=
 @pytest.mark.parametrize(
     ("baseline", "message"),
     [
-        ("xavier", f"--baseline xavier: no group fits; name the settings of one of: {ALL}"),
-        ("init", f"--baseline init: no group fits; name the settings of one of: {ALL}"),
-        ("random", f"--baseline random: 2 groups fit; name the settings of one of: {ALL}"),
-        ("random 0.9", f"--baseline random 0.9: no group fits; name the settings of one of: {ALL}"),
+        ("xavier", f"--baseline xavier: no group matches; name the settings of one of: {ALL}"),
+        ("init", f"--baseline init: no group matches; name the settings of one of: {ALL}"),
+        ("random", f"--baseline random: 2 groups match; name the settings of one of: {ALL}"),
+        ("random 0.9", f"--baseline random 0.9: no group matches; name the settings of one of: {ALL}"),
     ],
 )
 def test_a_baseline_that_is_not_one_group_is_refused(baseline, message):
@@ -361,7 +361,7 @@ def test_a_metric_that_no_run_has_is_refused(metric, end):
     with pytest.raises(RequestError) as refused:
         compare([record(0, 0.5, parameters=7)], metric)
     assert str(refused.value).startswith(
-        f"--metric {metric}: train, validation or test was expected with one of accuracy, as in test.accuracy; or param"
+        f"--metric {metric}: must be train, validation or test with one of accuracy, as in test.accuracy; or param"
     )
     assert str(refused.value).endswith(end)
 
@@ -393,7 +393,7 @@ def test_markdown_has_table_verdicts_and_warnings():
         "| kaiming | 6 | 96.10 +/- 0.09 | 97.10 +/- 0.09 |\n"
         "| random | 6 | 95.95 +/- 0.08 | 96.95 +/- 0.08 |\n"
         "\n"
-        "Means over the seeds with 95 % t-intervals.\n"
+        "Means over the seeds with 95 % confidence intervals.\n"
         "\n"
         "- kaiming beats random by 0.15 +/- 0.03 points of test.accuracy (6 seeds, p = 0.031)\n"
         "\n"

@@ -59,7 +59,7 @@ def test_healthy_runs_are_left_in_peace(
 
 def test_nothing_odd_is_said_so(command: Command) -> None:
     command("train", *FEW, "data.limit=null", "trainer.epochs=6", "hydra.run.dir=run")
-    assert command("doctor", "run").out == "nothing odd (6 epochs, 512 training images looked at)\n"
+    assert command("doctor", "run").out == "No problems found (6 epochs, 512 training images examined)\n"
 
 
 # illness
@@ -178,12 +178,12 @@ def test_a_failed_run_is_examined_by_its_history(command: Command) -> None:
     assert result.status == 0
     assert result.out.splitlines()[:5] == [
         "serious: diverged",
-        "  training diverged after 1 whole epochs: the loss is no longer finite at step 9 (epoch 2): layer 2 dense",
+        "  training diverged after 1 complete epochs: the loss is no longer finite at step 9 (epoch 2): layer 2 dense",
         "  why  each step overshot by more than the one before, until numbers overflowed",
         "  try  optimizer.lr=0.05",
         "  or   trainer.clip_norm=1",
     ]
-    assert "not seen: its weights: there is no model.safetensors" in result.out
+    assert "not seen: its weights: no model.safetensors" in result.out
 
 
 def test_a_model_alone_says_what_could_not_be_seen(command: Command, train: Callable[..., Path]) -> None:
@@ -192,9 +192,9 @@ def test_a_model_alone_says_what_could_not_be_seen(command: Command, train: Call
     shutil.move("alone.safetensors", "alone/model.safetensors")
     result = command("doctor", "alone/model.safetensors")
     assert result.status == 0
-    assert "nothing odd (no images looked at)" in result.out
-    assert "not seen: its history: there is no history.csv with an epoch in it" in result.out
-    assert "not seen: what its units do, since its training images are not there" in result.out
+    assert "No problems found (no images examined)" in result.out
+    assert "not seen: its history: no history.csv with an epoch" in result.out
+    assert "not seen: its activations, since its training images are missing" in result.out
 
 
 @pytest.mark.parametrize(
@@ -202,11 +202,11 @@ def test_a_model_alone_says_what_could_not_be_seen(command: Command, train: Call
     [
         ([], "Usage: mnistlab doctor"),
         (["gone"], "gone: there is no such run directory"),
-        (["empty"], "empty: there is no model.safetensors in it; a run directory was expected"),
+        (["empty"], "empty: not a run directory (no model.safetensors)"),
         (["a", "b"], "b: one run is examined at a time; a run directory was expected"),
         (["empty", "--jsn"], "--jsn: unknown option (did you mean --json?)"),
-        (["sick"], "sick/history.csv: it is no table of mnistlab's"),
-        (["trees"], "trees: this is a model of scikit-learn; it has no history and no weights to look at"),
+        (["sick"], "sick/history.csv: not a table written by mnistlab"),
+        (["trees"], "trees: this is a scikit-learn model; it has no history and no weights to examine"),
     ],
 )
 def test_a_wrong_request_is_one_line(command: Command, arguments: list[str], message: str) -> None:
@@ -267,7 +267,7 @@ def test_a_class_that_is_never_recognised_is_named() -> None:
     per_class = [{"class": "cat", "recall": 0.0, "support": 9}, {"class": "dog", "recall": 0.5, "support": 9}]
     (found,) = examine(chart([0.5, 0.1], metrics={"validation": {"per_class": per_class}}))
     assert (found.sign, found.severity) == ("class missed", "serious")
-    assert "no image of class cat in the validation part" in found.what
+    assert "no image of class cat in the validation set" in found.what
 
 
 def test_the_serious_comes_first() -> None:

@@ -316,8 +316,8 @@ def test_images_without_a_test_part_of_their_own_are_said_to_be(command: Command
     line = ["evaluate", "runs/s0", "data=folder", "data.path=mine", "data.size=28", "report.plots=none"]
     result = command(*line)
     assert result.status == 0
-    assert "this data has no test part of its own: its last rows are scored; --split all scores all" in result.out
-    assert "test part, 4\n" in result.out
+    assert "this data has no test set of its own: its last rows are scored; --split all scores all" in result.out
+    assert "test set, 4\n" in result.out
 
 
 def test_too_few_images_for_parts_are_told_of_all(command: Command, runs: Path) -> None:
@@ -423,13 +423,13 @@ WRONG = [
     ("runs/s0 sed=3", f"sed=3: {KNOWN} (did you mean seed?)"),
     ("runs/s0 report.images=[3]", f"report.images=[3]: {KNOWN} (did you mean report.plots?)"),
     ("runs/s0 seed=-1", "seed=-1: the seed must be a whole number of 0 or more"),
-    ("runs/s0 seed=a", "seed=a: a whole number was expected"),
+    ("runs/s0 seed=a", "seed=a: must be a whole number"),
     ("runs/s0 data=mnst", "data=mnst: there is no such option; choose one of … (did you mean mnist?)"),
     ("runs/s0 data=mnst5k data.limit=3", "data=mnst5k: there is no such option; choose one of … (did you mean …?)"),
     ("runs/s0 data.tst_limit=3", "data.tst_limit: unknown key; data=mnist5k has … (did you mean data.test_limit?)"),
     ("runs/s0 +data.foo=3", "data.foo: unknown key; data has …"),
     ("runs/s0 data.test_limit=0", "data.test_limit=0: the number of test rows must be a whole number of 1 or more"),
-    ("runs/s0 data.test_limit=a", "data.test_limit=a: a whole number was expected"),
+    ("runs/s0 data.test_limit=a", "data.test_limit=a: must be a whole number"),
     ("runs/s0 data=csv data.path=nix.csv", "data.path=nix.csv: there is no such file; check path"),
     # runs
     ("runs/s9", "runs/s9: there is no such run directory…"),
@@ -437,14 +437,14 @@ WRONG = [
     ("pipe", "pipe: there is no such run directory"),
     ("runs", "runs: this directory holds 6 runs and is none itself; name a run, as in runs/cut"),
     ("above", "above: this directory holds 1 run and is none itself; name a run, as in above/one/run"),
-    ("empty", f"empty: there is no model.safetensors in it; {EXPECTED}"),
+    ("empty", "empty: not a run directory (no model.safetensors); must be one such as outputs/<date>/<time>_<model>"),
     ("failed", "failed: this run failed and left no model.safetensors (the loss is no longer finite)"),
     ("running", "running: this run has not finished (process 17, since today)"),
-    ("stopped", "stopped: this run was interrupted and left no model.safetensors; `mnistlab resume` goes on with it"),
+    ("stopped", "stopped: this run was interrupted and left no model.safetensors; `mnistlab resume` continues it"),
     ("scored", "scored: this is an evaluation, not a run; name the runs themselves"),
     (
         "runs/s0/checkpoint.safetensors",
-        "runs/s0/checkpoint.safetensors: a model saved by mnistlab was expected (format=mnistlab-model-1, found"
+        "runs/s0/checkpoint.safetensors: must be a model saved by mnistlab (format=mnistlab-model-1, found"
         " mnistlab-checkpoint-2)",
     ),
     ("runs/s0/metrics.json", "runs/s0/metrics.json: not a readable safetensors file (…)"),
@@ -466,12 +466,13 @@ WRONG = [
         "torn",
         "torn/.hydra/config.yaml: line 2, column 1: …; correct it there, or say which data with data=...",
     ),
-    ("listed", "listed/.hydra/config.yaml: a configuration was expected; say which data with data=..."),
+    ("listed", "listed/.hydra/config.yaml: must be a configuration; say which data with data=..."),
     ("seedless", "seedless/.hydra/config.yaml: data or seed is missing or wrong (…); say which data with data=..."),
     ("flat", "flat/.hydra/config.yaml: data or seed is missing or wrong (…); say which data with data=..."),
     (
         "row",
-        "row/.hydra/config.yaml: data or seed is missing or wrong (data is no mapping); say which data with data=...",
+        "row/.hydra/config.yaml: data or seed is missing or wrong (data is not a mapping);"
+        " say which data with data=...",
     ),
     ("odd", "odd/.hydra/config.yaml: data.colour: Key 'colour' not in 'Mnist5k'; say which data with data=..."),
     ("wrong", "wrong/.hydra/config.yaml: data.limit=-3: the number of training rows must be a whole number of 1 …"),
@@ -498,7 +499,7 @@ WRONG = [
     ("runs/s0 runs/s1 --split all", "--split all: runs/s0 and runs/s1 drew different images (seed=0 and seed=1); …"),
     (
         "runs/whole --split validation",
-        "--split validation: there is no validation part (data.validation=0); choose another",
+        "--split validation: there is no validation set (data.validation=0); choose another",
     ),
     # other data
     (
@@ -512,12 +513,13 @@ WRONG = [
     ),
     (
         "runs/s0 data=folder data.path=clothes data.size=28 --split all",
-        "data=folder: the class 'bag 3' is none of the model's (0, 1, 2, 3, 4, 5, 6, 7, 8, 9); classes are matched by"
-        " name",
+        "data=folder: the class 'bag 3' is not one of the model's (0, 1, 2, 3, 4, 5, 6, 7, 8, 9); classes are matched"
+        " by name",
     ),
     (
         "named data=npz data.path=own.npz",
-        "data=npz: the class '0' is none of the model's (zero, one, two, three, four, five, six, seven, eight, nine);"
+        "data=npz: the class '0' is not one of the model's "
+        "(zero, one, two, three, four, five, six, seven, eight, nine);"
         " classes are matched by name; if its classes are the model's, give it their names with"
         " data.class_names=[...]",
     ),

@@ -176,7 +176,7 @@ def test_the_numbers_of_pca(explore: Callable[..., Path]) -> None:
 
 @pytest.mark.slow
 def test_full_mnist_has_the_published_shares(command: Command, mnist: Path) -> None:
-    # Of the training part, 60,000 images; all 70,000 give .09746 and .07155. The scale of pixels changes nothing.
+    # Of the training set, 60,000 images; all 70,000 give .09746 and .07155. The scale of pixels changes nothing.
     result = command("explore", "pca", "data=mnist", "report.plots=none", "--to", "found")
     assert result.status == 0, result.err
     assert "60,000 training images" in result.out
@@ -193,7 +193,7 @@ def test_full_mnist_has_the_published_shares(command: Command, mnist: Path) -> N
         ([], "1,438 training images"),
         (["data.validation=0.5"], "719 training images"),
         (["--split", "test"], "359 test images"),
-        (["--split=all"], "1,797 images, training and test part together"),
+        (["--split=all"], "1,797 images, training and test sets together"),
         (["data.limit=100"], "100 training images"),
     ],
 )
@@ -385,8 +385,8 @@ WRONG = [
     (["boundary", "model=knn", "hydra.run.dir=x"], "hydra.run.dir=x: nothing of Hydra's is set here; --to DIR"),
     (["boundary", "model=svm_rbf,knn", "model.C=1"], "model.C: unknown key; model=knn has"),
     (["boundary", "model=svm_rbf", "model.pca=5"], "model.pca=5: 1,000 images of 2 pixels have at most 2 components"),
-    (["boundary", "model=softmax", "--points=20"], "trainer.batch_size=64: the training part has only 20 images"),
-    (["boundary", "model=softmax", "trainer=early_stopping"], "trainer.patience=5: there is no validation part"),
+    (["boundary", "model=softmax", "--points=20"], "trainer.batch_size=64: the training set has only 20 images"),
+    (["boundary", "model=softmax", "trainer=early_stopping"], "trainer.patience=5: there is no validation set"),
 ]
 
 

@@ -122,7 +122,7 @@ def test_full_batches_and_convolutions_go_too(command: Command) -> None:
         (["--from", "1", "--until", "0.1"], "--from 1 --until 0.1: the first rate must be below the last"),
         (["--steps", "5"], "--steps 5: a whole number from 20 to 100,000 was expected"),
         (["--step", "50"], "--step: unknown option (did you mean --steps?)"),
-        (["--to", "taken"], "--to taken: there is something in it already; choose a new or an empty directory"),
+        (["--to", "taken"], "--to taken: not empty; choose a new or an empty directory"),
         (["model=knn"], "model: KNN is scikit-learn's and has no learning rate; choose a network"),
         (["optimzer=sgd"], "optimzer"),
         (["-m", "seed=1,2"], "-m: unknown option"),

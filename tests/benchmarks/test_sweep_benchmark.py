@@ -37,4 +37,4 @@ def test_the_page_has_medians_spreads_and_verdicts(sweep):
 def test_a_wrong_request_is_one_line():
     done = processes.run([sys.executable, FOLDER / "sweep.py", "--runs", "0"], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "bench: error: --runs=0: it must be a whole number of 1 or more\n"
+    assert done.stderr == "bench: error: --runs=0: must be a whole number of 1 or more\n"

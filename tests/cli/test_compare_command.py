@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.runs import KAIMING, RANDOM, write_ledger, write_run
+from helpers.runs import KAIMING, RANDOM, write_manifest, write_run
 
 from mnistlab.cli import compare
 from mnistlab.cli.compare import OPTIONS, USAGE
@@ -33,7 +33,7 @@ def sweep() -> Path:
         for seed, accuracy in enumerate(accuracies)
     ]
     directory = Path("sweep")
-    write_ledger(directory, [{"init": init, "seed": seed} for init, seed, _ in points])
+    write_manifest(directory, [{"init": init, "seed": seed} for init, seed, _ in points])
     for i, (init, seed, accuracy) in enumerate(points):
         write_run(
             directory / str(i),
@@ -56,7 +56,7 @@ def test_its_runs_one_by_one_say_the_same(command: Command, sweep: Path) -> None
 
 def test_a_sweep_that_still_runs_is_compared_as_far_as_it_is(command: Command, sweep: Path) -> None:
     settings = [entry["settings"] for entry in json.loads((sweep / "sweep.json").read_text())["jobs"]]
-    write_ledger(sweep, [*settings, {"init": "zeros", "seed": 0}])
+    write_manifest(sweep, [*settings, {"init": "zeros", "seed": 0}])
     assert command("compare", "sweep").out == TABLE + "\nleft out: 1 pending\n"
 
 
@@ -133,14 +133,20 @@ def test_help_names_every_option(command: Command) -> None:
         (["sweep", "-x"], "-x: unknown option; see `mnistlab compare --help`"),
         (["sweep", "--format", "cvs"], "--format cvs: choose one of table, csv, markdown, json (did you mean csv?)"),
         (["sweep", "--format=xml"], "--format xml: choose one of table, csv, markdown, json"),
-        (["sweep", "--metric=test.acuracy"], "--metric test.acuracy: train, validation or test was expected with one"),
-        (["sweep", "--baseline", "xavier"], "--baseline xavier: no group fits; name the settings of one of: init=kai"),
+        (["sweep", "--metric=test.acuracy"], "--metric test.acuracy: must be train, validation or test with one"),
+        (
+            ["sweep", "--baseline", "xavier"],
+            "--baseline xavier: no group matches; name the settings of one of: init=kai",
+        ),
         (["sweep", "--to", "file"], "--to file: a file is in the way; name a directory"),
         (["nowhere"], "nowhere: there is no such directory; name runs or sweeps"),
         (["sweep", "file"], "file: there is no such directory; name runs or sweeps"),
-        (["empty"], "empty: neither a run (status.json) nor a sweep (sweep.json) lies here"),
+        (["empty"], "empty: neither a run directory (status.json) nor a sweep directory (sweep.json)"),
         (["failed"], "none of the 1 runs is completed (1 failed); `mnistlab resume` runs a sweep's jobs again"),
-        (["hostile"], "hostile/sweep.json: not the ledger of a sweep (ValueError: the directory of job 0 leads elsewh"),
+        (
+            ["hostile"],
+            "hostile/sweep.json: not the manifest of a sweep (ValueError: the directory of job 0 leads elsewh",
+        ),
     ],
 )
 def test_a_wrong_request_is_one_line_and_writes_nothing(
@@ -149,7 +155,7 @@ def test_a_wrong_request_is_one_line_and_writes_nothing(
     Path("file").write_text("")
     Path("empty").mkdir()
     write_run(Path("failed"), state="failed")
-    written = write_ledger(Path("hostile"), [{}])
+    written = write_manifest(Path("hostile"), [{}])
     text = (written.directory / "sweep.json").read_text()
     (written.directory / "sweep.json").write_text(text.replace('"directory": "0"', '"directory": "/etc"'))
     before = sorted(Path().rglob("*"))

@@ -215,7 +215,7 @@ def test_data_show_shows_augmentation_too(command: Command) -> None:
     refused = command("data", "show", "data=digits", "augment=shift", "augment.pixels=8")
     assert refused.status == 2
     assert refused.err.strip().endswith(
-        "augment.pixels=8: this shifts images of 8 x 8 pixels out of sight; shift by less"
+        "augment.pixels=8: this shifts images of 8 x 8 pixels out of the frame; shift by less"
     )
 
 

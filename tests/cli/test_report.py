@@ -99,13 +99,13 @@ def test_the_page_of_a_sweep_answers_first(sweep: Path) -> None:
         "repeat",
     ]
     assert found.text.startswith("sweep sweep · 6 jobs: 4 completed, 2 failed Sweep over optimizer.lr, 2 seeds ")
-    answer = found.text.index("% validation.accuracy, 95 % interval ")
+    answer = found.text.index("% validation.accuracy, 95 % confidence interval ")
     assert answer < found.text.index("The best: optimizer.lr=0.1; test.accuracy") < found.text.index("Ranking")
-    assert "Against the next best, optimizer.lr=0.01: " in found.text
+    assert "Compared with the next best, optimizer.lr=0.01: " in found.text
     titles = [str(one["alt"]).split(".")[0] for one in found.images]
     assert len(titles) == 3
     assert found.images[0]["alt"] == (sweep / "plots/against_optimizer.lr.txt").read_text().strip()
-    assert "What all jobs have in common" in found.text
+    assert "Settings of all jobs that differ from the defaults" in found.text
     assert "optimizer sgd adam" in found.text
     assert "model mlp_1hidden mlp_2hidden" in found.text
 
@@ -138,7 +138,7 @@ def test_a_sweep_of_which_nothing_is_completed_has_its_page(command: Command) ->
     assert command("train", "-m", *line).status == 1
     found = Page(Path("bad/report.html"))
     check_self_contained(found)
-    assert "No job is completed. 2 of 2 jobs went wrong." in found.text
+    assert "No job is completed. 2 of 2 jobs failed." in found.text
     assert found.sections == ["failed", "jobs", "configuration", "repeat"]
 
 
@@ -148,7 +148,7 @@ def test_a_sweep_of_which_nothing_is_completed_has_its_page(command: Command) ->
         ((), None),
         (("nowhere",), "nowhere: there is no such directory; name a run or a sweep"),
         (("rum",), "rum: there is no such directory; name a run or a sweep (did you mean run?)"),
-        (("run/plots",), "run/plots: neither a run (status.json, .hydra) nor a sweep (sweep.json) lies here"),
+        (("run/plots",), "run/plots: neither a run directory (status.json, .hydra) nor a sweep directory (sweep.json)"),
         (("run/status.json",), "run/status.json: there is no such directory; name a run or a sweep"),
         (("run", "--all"), "--all: unknown option; see `mnistlab report --help`"),
         (("run", "report.plots=some"), "report.plots=some: choose one of all, core, none"),
@@ -197,7 +197,7 @@ def test_a_run_that_is_not_over_is_left_alone(command: Command, run: Path) -> No
         result = command("report", "run")
     assert (result.status, result.err) == (
         2,
-        "mnistlab report: error: run: this run is not over; it writes its report itself\n",
+        "mnistlab report: error: run: this run is still running and writes its report at its end\n",
     )
 
 

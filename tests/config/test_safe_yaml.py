@@ -34,20 +34,20 @@ def test_nine_lines_that_stand_for_387_million_values():
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("a: &m\n  x: *m\n", "line 2, column 6: *m stands for nothing that has ended before it; correct it there"),
-        ("a: *b\n", "line 1, column 4: *b stands for nothing that has ended before it; correct it there"),
+        ("a: &m\n  x: *m\n", "line 2, column 6: *m does not refer to an earlier anchor; correct it there"),
+        ("a: *b\n", "line 1, column 4: *b does not refer to an earlier anchor; correct it there"),
         (
             "a: !!python/object/apply:os.system ['ls']\n",
-            "line 1, column 4: the tag tag:yaml.org,2002:python/object/apply:os.system names no plain value, and"
-            " nothing else is read; correct it there",
+            "line 1, column 4: the tag tag:yaml.org,2002:python/object/apply:os.system is not allowed; only plain"
+            " values are read; correct it there",
         ),
-        ("a: !mine 1\n", "line 1, column 4: the tag !mine names no plain value, and nothing else is read; correct it"),
+        ("a: !mine 1\n", "line 1, column 4: the tag !mine is not allowed; only plain values are read; correct it"),
         ("a:\n\tb: 1\n", "line 2, column 1: found character that cannot start any token; correct it there"),
-        ("a: " + "[" * 41, "line 1, column 43: more than 40 lists or mappings in each other; correct it there"),
+        ("a: " + "[" * 41, "line 1, column 43: lists or mappings nested more than 40 deep; correct it there"),
         ("? [1, 2]\n: 3\n", "line 1, column 3: a key is a name, not a list or a mapping; correct it there"),
-        ("a: " + "9" * 401, "line 1, column 4: a number of 401 digits; no setting takes it; correct it there"),
-        (b"a: \xe9\n", "byte 4 is no UTF-8 text; write the file as text"),
-        ("a: '" + "x" * 2**20 + "'", "1,048,581 bytes are more than the 1,048,576 that are accepted; shorten it"),
+        ("a: " + "9" * 401, "line 1, column 4: a number of 401 digits is too long for any setting; correct it there"),
+        (b"a: \xe9\n", "byte 4 is not UTF-8 text; save the file as UTF-8"),
+        ("a: '" + "x" * 2**20 + "'", "1,048,581 bytes exceed the maximum of 1,048,576; shorten it"),
         ("\0", "control characters are not allowed; correct it there"),
     ],
 )
@@ -57,13 +57,13 @@ def test_what_no_configuration_needs_is_refused_by_its_line(text, said):
 
 @pytest.mark.parametrize("text", ["- 1\n", "3\n", "seed\n"])
 def test_a_configuration_has_keys(text):
-    said = "bad.yaml: line 1, column 1: lines of `key: value` were expected; correct it there"
+    said = "bad.yaml: line 1, column 1: must consist of lines `key: value`; correct it there"
     assert refused(text, mapping=True) == said
 
 
 def test_a_folder_is_no_configuration():
     Path("bad.yaml").mkdir()
-    with pytest.raises(RequestError, match=r"bad.yaml: this is no file; a configuration was expected"):
+    with pytest.raises(RequestError, match=r"bad.yaml: is not a file; must be a configuration file"):
         safe_yaml.read(Path("bad.yaml"))
 
 
@@ -85,27 +85,27 @@ SMALL = ("--config-dir=c", "experiment=bad", "data.limit=100", "data.test_limit=
         ),
         (
             "defaults: [/experiment/bad]\n",
-            "experiment=bad: its files or values name each other in a circle; look at its defaults and every ${...}",
+            "experiment=bad: circular reference; check its defaults and every ${...}",
         ),
         (
             "# @package _global_\nhydra: {callbacks: {x: {_target_: os.mkdir, path: was-here}}}\n",
-            "hydra.callbacks: this is not changed by a configuration here; leave it out",
+            "hydra.callbacks: must not be set by a configuration; remove it",
         ),
         (
             "# @package hydra.job_logging\nhandlers: {x: {class: os.system}}\n",
-            "hydra.job_logging: this is not changed by a configuration here; leave it out",
+            "hydra.job_logging: must not be set by a configuration; remove it",
         ),
         (
             "# @package _global_\nhydra: {job: {env_set: {LD_PRELOAD: x.so}}}\n",
-            "hydra.job.env_set: this is not changed by a configuration here; leave it out",
+            "hydra.job.env_set: must not be set by a configuration; remove it",
         ),
         (
             "# @package _global_\nhydra: {output_subdir: ../was-here}\n",
-            "hydra.output_subdir: this is not changed by a configuration here; leave it out",
+            "hydra.output_subdir: must not be set by a configuration; remove it",
         ),
         (
             "# @package _global_\nhydra: {sweeper: {_target_: os.system}}\n",
-            "hydra.sweeper._target_=os.system: a configuration names no code here; leave it out",
+            "hydra.sweeper._target_=os.system: a configuration must not name code to import; remove it",
         ),
     ],
 )
@@ -121,7 +121,7 @@ def test_an_experiment_of_anyones_runs_no_code_and_says_what_is_wrong(text, said
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("../../bad", "experiment/../../bad: this leads out of the configuration's folder; name an option of a group"),
+        ("../../bad", "experiment/../../bad: outside the configuration directory; choose an option of a group"),
         ("/etc/bad", "experiment=/etc/bad: there is no such option; choose one of best_cnn, "),
     ],
 )

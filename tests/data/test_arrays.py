@@ -19,7 +19,7 @@ def write(path, **arrays):
 LAYOUTS = {
     "Keras": {"x_train": X, "y_train": Y, "x_test": X[:10], "y_test": Y[:10]},
     "named by part": {"train_images": X, "train_labels": Y, "test_images": X[:10], "test_labels": Y[:10]},
-    "images and labels with a test part": {"images": X, "labels": Y, "test_images": X[:10], "test_labels": Y[:10]},
+    "images and labels with a test set": {"images": X, "labels": Y, "test_images": X[:10], "test_labels": Y[:10]},
     "one channel": {"images": X[..., None], "labels": Y[:, None], "test_images": X[:10], "test_labels": Y[:10]},
     "flat": {"images": X.reshape(40, 25), "labels": Y, "test_images": X[:10].reshape(10, 25), "test_labels": Y[:10]},
     "whole floats": {"x_train": X.astype(float), "y_train": Y.astype(float), "x_test": X[:10], "y_test": Y[:10]},
@@ -43,19 +43,22 @@ def test_npz_without_a_test_part_gives_its_last_rows(tmp_path):
 
 
 BAD_NPZ = {
-    "other names": ({"a": X, "b": Y}, "a.npz holds a, b; x_train, y_train, x_test, y_test or images, labels were"),
-    "labels missing": ({"x_train": X}, "a.npz holds x_train; x_train, y_train"),
-    "half a test part": ({"images": X, "labels": Y, "test_images": X}, "holds test_images alone"),
+    "other names": ({"a": X, "b": Y}, "a.npz holds a, b; must hold x_train, y_train, x_test, y_test or images, labels"),
+    "labels missing": ({"x_train": X}, "a.npz holds x_train; must hold x_train, y_train"),
+    "half a test set": ({"images": X, "labels": Y, "test_images": X}, "holds test_images alone"),
     "counts": ({"images": X, "labels": Y[:-1]}, "holds 40 train images but 39 labels"),
     "zero to one": ({"images": X / 255, "labels": Y}, "(images of 0 to 1 are stored times 255)"),
-    "too bright": ({"images": X.astype(int) + 200, "labels": Y}, "whole numbers of 0 to 255 were expected"),
-    "nan": ({"images": np.where(X > 9, np.nan, X), "labels": Y}, "images holds nan; whole numbers"),
-    "words": ({"images": X, "labels": Y.astype(str)}, "labels.npy holds values of type <U3, numbers were expected"),
+    "too bright": ({"images": X.astype(int) + 200, "labels": Y}, "must be whole numbers from 0 to 255"),
+    "nan": ({"images": np.where(X > 9, np.nan, X), "labels": Y}, "images holds nan; must be whole numbers"),
+    "words": ({"images": X, "labels": Y.astype(str)}, "labels.npy holds values of type <U3, must be numbers"),
     "objects": ({"images": X, "labels": Y.astype(object)}, "labels.npy holds values of type object"),
     "colour": ({"images": np.zeros((4, 5, 5, 3)), "labels": Y[:4]}, "images has the shape (4, 5, 5, 3)"),
-    "one-hot": ({"images": X, "labels": np.eye(10)[Y]}, "labels has the shape (40, 10); one class number a row"),
+    "one-hot": (
+        {"images": X, "labels": np.eye(10)[Y]},
+        "labels has the shape (40, 10); must be (n,), one class number per row",
+    ),
     "no rows": ({"images": X[:0], "labels": Y[:0]}, "images has the shape (0, 5, 5)"),
-    "a label too high": ({"images": X, "labels": Y + 1}, "training part: row 10 has the label 10, but the 10 classes"),
+    "a label too high": ({"images": X, "labels": Y + 1}, "training set: row 10 has the label 10, but the 10 classes"),
     "a label below zero": ({"images": X, "labels": Y.astype(int) - 1}, "labels holds -1"),
 }
 
@@ -73,7 +76,7 @@ def test_npz_that_is_none(tmp_path):
     path = tmp_path / "a.npz"
     for content in (b"", b"PK\3\4garbage", bytes(1000)):
         path.write_bytes(content)
-        with pytest.raises(RequestError, match=r"a\.npz is not a sound .npz file"):
+        with pytest.raises(RequestError, match=r"a\.npz is not a valid .npz file"):
             SOURCES["npz"](path=str(path)).read()
 
 
@@ -83,10 +86,10 @@ def test_npz_cut_short_flipped_or_claiming_too_much(tmp_path):
     content = bytearray(path.read_bytes())
     content[400] ^= 1
     path.write_bytes(content)
-    with pytest.raises(RequestError, match="not a sound"):
+    with pytest.raises(RequestError, match="not a valid"):
         SOURCES["npz"](path=str(path)).read()
     path.write_bytes(content[:-30])
-    with pytest.raises(RequestError, match="not a sound"):
+    with pytest.raises(RequestError, match="not a valid"):
         SOURCES["npz"](path=str(path)).read()
     for n, message in ((10**7, "more than the 671,088,640"), (10**5, "ends after 128 of 78,400,000")):
         with zipfile.ZipFile(path, "w") as archive:
@@ -128,9 +131,9 @@ def test_idx_files_named_one_by_one(four, tmp_path):
 
 
 def test_idx_needs_a_path_and_labels_in_range(four):
-    with pytest.raises(RequestError, match="path=None: the path of a folder of IDX files was expected"):
+    with pytest.raises(RequestError, match="path=None: must be the path of a folder of IDX files"):
         SOURCES["idx"]().read()
-    with pytest.raises(RequestError, match="training part: row 6 has the label 5, but the 5 classes are 0 to 4"):
+    with pytest.raises(RequestError, match="training set: row 6 has the label 5, but the 5 classes are 0 to 4"):
         SOURCES["idx"](path=str(four), classes=5).read()
     (four / "train-images-idx3-ubyte.gz").write_bytes(b"")
     with pytest.raises(RequestError, match=r"path=.*: train-images-idx3-ubyte.gz is empty; copy or download"):
@@ -139,7 +142,7 @@ def test_idx_needs_a_path_and_labels_in_range(four):
 
 def test_idx_swapped_files_are_told(four):
     images, labels = four / "train-images-idx3-ubyte.gz", four / "train-labels-idx1-ubyte.gz"
-    with pytest.raises(RequestError, match=r"holds labels \(1 dimension\) where images"):
+    with pytest.raises(RequestError, match=r"holds labels \(1 dimension\), must hold images"):
         SOURCES["idx"](path=str(four), train_images=str(labels), train_labels=str(images)).read()
 
 

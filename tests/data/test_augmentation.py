@@ -258,7 +258,7 @@ def test_images_of_a_file_in_memory_are_only_read():
 
 
 def test_augmentation_without_a_random_stream_is_refused():
-    with pytest.raises(RequestError, match="augment=None: augmentation draws at random; give it a random stream"):
+    with pytest.raises(RequestError, match="augment=None: augmentation is random; pass a random stream"):
         Shift().start_epoch(pictures(3), None)
 
 
@@ -359,17 +359,17 @@ def test_fields_drawn_in_pieces_are_all_stored(monkeypatch):
         (lambda: Shift(pixels=-1), "pixels=-1: the largest shift (pixels) must be a whole number of 0 or more"),
         (lambda: Affine(rotation=-1), "rotation=-1: the largest angle (degrees) must lie between 0 and 180"),
         (lambda: Affine(rotation=181), "rotation=181: the largest angle (degrees) must lie between 0 and 180"),
-        (lambda: Affine(scale=1.0), "scale=1.0: the largest change of size must be at least 0 and below 1"),
-        (lambda: Affine(shear=-0.1), "shear=-0.1: the largest slant must lie between 0 and 10"),
-        (lambda: Affine(shear=1e17), "shear=1e+17: the largest slant must lie between 0 and 10"),
-        (lambda: Affine(shift=28), "shift=28: this shifts images out of sight; shift by less than 28"),
-        (lambda: Affine(shift=1e300), "shift=1e+300: this shifts images out of sight; shift by less than 28"),
-        (lambda: Affine(shift=math.nan), "shift=nan: a number was expected"),
+        (lambda: Affine(scale=1.0), "scale=1.0: the largest scaling must be at least 0 and below 1"),
+        (lambda: Affine(shear=-0.1), "shear=-0.1: the largest shear must lie between 0 and 10"),
+        (lambda: Affine(shear=1e17), "shear=1e+17: the largest shear must lie between 0 and 10"),
+        (lambda: Affine(shift=28), "shift=28: this shifts images out of the frame; shift by less than 28"),
+        (lambda: Affine(shift=1e300), "shift=1e+300: this shifts images out of the frame; shift by less than 28"),
+        (lambda: Affine(shift=math.nan), "shift=nan: must be a number"),
         (lambda: Elastic(alpha=-34), "alpha=-34: the strength of the distortion must be zero or more"),
         # 28 sigma sqrt(12 pi) = 28 x 4 x 6.1399 = 687.67
         (
             lambda: Elastic(alpha=1e300),
-            "alpha=1e+300: with sigma=4.0 this moves pixels out of sight; take less than 687.7",
+            "alpha=1e+300: with sigma=4.0 this moves pixels out of the frame; take less than 687.7",
         ),
         (lambda: Elastic(sigma=0.0), "sigma=0.0: the width of the Gaussian (pixels) must lie between 0.1 and 100"),
         (
@@ -377,10 +377,10 @@ def test_fields_drawn_in_pieces_are_all_stored(monkeypatch):
             "sigma=0.09: the width of the Gaussian (pixels) must lie between 0.1 and 100",
         ),
         (lambda: Elastic(sigma=101), "sigma=101: the width of the Gaussian (pixels) must lie between 0.1 and 100"),
-        (lambda: Elastic(scale=-0.1), "scale=-0.1: the largest change of size must be at least 0 and below 1"),
+        (lambda: Elastic(scale=-0.1), "scale=-0.1: the largest scaling must be at least 0 and below 1"),
         (
             lambda: Shift(pixels=8).check(8, 28),
-            "pixels=8: this shifts images of 8 x 28 pixels out of sight; shift by less",
+            "pixels=8: this shifts images of 8 x 28 pixels out of the frame; shift by less",
         ),
     ],
 )

@@ -47,7 +47,7 @@ def test_the_same_classes_change_nothing():
 def test_a_class_without_counterpart_is_refused(names, wanted, unknown):
     with pytest.raises(RequestError) as caught:
         relabel(part(0, 1, 2), names, wanted)
-    said = f"the class {unknown!r} is none of the model's ({', '.join(wanted)}); classes are matched by name"
+    said = f"the class {unknown!r} is not one of the model's ({', '.join(wanted)}); classes are matched by name"
     assert str(caught.value) == said
 
 

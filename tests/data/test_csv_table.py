@@ -98,7 +98,7 @@ def cell(column, value, number=5):
 
 
 BAD = {
-    "empty": ("", "train.csv is empty; a header such as label,pixel0"),
+    "empty": ("", "train.csv is empty; must begin with a header such as label,pixel0"),
     "header only": (HEADER + "\n", "train.csv has a header but no rows"),
     "not text": (bytes(range(128, 256)) * 9, "line 1 is not text"),
     "no label": (line(1, HEADER.replace("label", "digit")), "no column 'label' in line 1 (digit, pixel0, pixel1, ...)"),
@@ -138,16 +138,16 @@ def test_the_first_fault_is_named_by_line_column_and_value(read, case):
 
 
 OPTIONS = {
-    "no path": ({"path": None}, "path=None: the path of a CSV file was expected; set path"),
+    "no path": ({"path": None}, "path=None: must be the path of a CSV file; set path"),
     "no such file": ({"path": "/nowhere/train.csv"}, "path=/nowhere/train.csv: there is no such file; check path"),
-    "a folder": ({"path": "/"}, "path=/: this is not a file"),
+    "a folder": ({"path": "/"}, "path=/: is not a file"),
     "classes": ({"classes": 1}, "classes=1: the number of classes must be a whole number of 2 or more"),
     "many classes": ({"classes": 10**9}, "classes=1000000000: at most 10,000 classes are accepted"),
     "no such user": ({"path": "~nobody-of-this-name/a.csv"}, "there is no such file"),
     "a long name": ({"path": "a" * 5000}, "cannot be read (File name too long)"),
-    "names": ({"class_names": ["a", "b"]}, "10 different names were expected, one a class; 2 are given"),
-    "shape": ({"shape": [28]}, "shape=[28]: two positive whole numbers were expected"),
-    "side": ({"shape": [3, 0]}, "shape=[3, 0]: two positive whole numbers"),
+    "names": ({"class_names": ["a", "b"]}, "must be 10 different names, one per class; 2 are given"),
+    "shape": ({"shape": [28]}, "shape=[28]: must be two positive whole numbers"),
+    "side": ({"shape": [3, 0]}, "shape=[3, 0]: must be two positive whole numbers"),
     "test": ({"test": 1.5}, "test=1.5: a fraction must be at least 0 and below 1"),
 }
 
@@ -163,7 +163,7 @@ def test_bad_options(case):
 def test_a_shape_that_does_not_fit_and_pixels_without_a_square(read):
     with pytest.raises(RequestError, match=r"shape=\[4, 4\]: the file has 9 pixel columns; 4 x 4 needs 16"):
         read(TABLE, shape=[4, 4])
-    with pytest.raises(RequestError, match="shape=None: the file's 8 pixel columns make no square"):
+    with pytest.raises(RequestError, match="shape=None: the file's 8 pixel columns do not form a square"):
         read("\n".join(line.rsplit(",", 1)[0] for line in TABLE.split()))
 
 
@@ -177,7 +177,7 @@ def test_test_rows_that_cannot_be(read, tmp_path):
     path = str(tmp_path / "train.csv")
     read(TABLE)
     for test, message in (
-        (0, "test=0: a test part is needed"),
+        (0, "test=0: a test set is needed"),
         (60, "test=60: the data has 60 rows, and at"),
     ):
         with pytest.raises(RequestError, match=message):

@@ -108,9 +108,9 @@ def test_folders_that_cannot_be(tmp_path):
     make(tmp_path / "sizes" / "train")
     make(tmp_path / "sizes" / "test", side=7)
     cases = {
-        "file": "this is a file; the folder of",
+        "file": "is a file; must be a folder",
         "gone": "there is no such folder",
-        "empty": "empty/ has no folders in it; one folder of images a class was expected",
+        "empty": "empty/ has no folders; must have one folder of images per class",
         "one": "only the class 'cat' is there; at least two are needed",
         "hollow": "the class folder 'cow' holds no image",
         "apart": "test/ has the class 'cow', which train/ has not",
@@ -132,6 +132,6 @@ def test_a_name_that_is_no_text(tmp_path, name):
         for i in range(3):
             Image.fromarray(np.zeros((3, 3), np.uint8)).save(tmp_path / label / f"{i}.png")
     (tmp_path / "a" / os.fsdecode(name)).write_bytes((tmp_path / "a" / "0.png").read_bytes())
-    with pytest.raises(RequestError, match=r"path=.*: the name '.*png' in .*/ is no text; rename it") as error:
+    with pytest.raises(RequestError, match=r"path=.*: the name '.*png' in .*/ is not text; rename it") as error:
         SOURCES["folder"](path=str(tmp_path)).read()
     assert str(error.value).isascii() and str(error.value).isprintable()

@@ -127,7 +127,7 @@ def test_standardising_knows_the_training_part_only():
 
 def test_a_class_without_training_rows_is_noted(caplog):
     loaded(absent=7)
-    assert "made: the training part has no row of class 7" in caplog.text
+    assert "made: the training set has no row of class 7" in caplog.text
 
 
 def test_description_counts_every_class():
@@ -144,17 +144,17 @@ def test_description_counts_every_class():
         ({"validation": -1}, "validation=-1: the number of rows must be zero or more"),
         ({"validation": 1.0}, "validation=1.0: a fraction must be at least 0 and below 1"),
         ({"validation": float("nan")}, "validation=nan: a fraction"),
-        ({"validation": "much"}, "validation=much: a fraction such as 0.1 or a number of rows such as 5000"),
-        ({"validation": True}, "validation=True: a fraction"),
-        ({"validation": None}, "validation=None: a fraction"),
+        ({"validation": "much"}, "validation=much: must be a fraction such as 0.1 or a number of rows such as 5000"),
+        ({"validation": True}, "validation=True: must be a fraction"),
+        ({"validation": None}, "validation=None: must be a fraction"),
         ({"validation": 100}, "validation=100: the training pool has 100 rows, and at least one must be left"),
         ({"validation": 50, "limit": 50}, "validation=50: the training pool has 50 rows"),
-        ({"validation": 0.001}, "validation=0.001: this is no row at all of the 100"),
+        ({"validation": 0.001}, "validation=0.001: less than one row of the 100"),
         ({"limit": 0}, "limit=0: the number of training rows must be a whole number of 1 or more"),
         ({"limit": 101}, "limit=101: the training pool has only 100 rows"),
         ({"limit": 9}, "limit=9: there are 10 classes, and each needs a row"),
         ({"test_limit": -3}, "test_limit=-3: the number of test rows"),
-        ({"test_limit": 21}, "test_limit=21: the test part has only 20 rows"),
+        ({"test_limit": 21}, "test_limit=21: the test set has only 20 rows"),
         ({"test_limit": 5}, "test_limit=5: there are 10 classes"),
     ],
 )

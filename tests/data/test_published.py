@@ -121,7 +121,7 @@ def test_a_root_that_is_no_place(tmp_path, four):
     (four / "t10k-labels-idx1-ubyte.gz").unlink()
     cases = {
         tmp_path / "fuor": r"there is no such folder \(did you mean four\?\)",
-        tmp_path / "file": "this is a file; the folder of mnist's files was expected",
+        tmp_path / "file": "is a file; must be a folder (mnist's files)",
         tmp_path / "nothing": "no train-images-idx3-ubyte and no train-labels",
         four: r": no t10k-labels-idx1-ubyte \(.gz or not\) there",
     }
@@ -238,7 +238,7 @@ def test_a_partial_file_moves_on_in_the_end(mirror, tiny, monkeypatch, caplog):
     broken = mirror.serve("broken", tiny)
     mirror.pages["/broken/t10k-images-idx3-ubyte.gz"] = (b"\x1f\x8b", 1000)
     fetch("tiny", mirrors=[broken, good])
-    assert "/broken/t10k-images-idx3-ubyte.gz failed (the connection broke off)" in caplog.text
+    assert "/broken/t10k-images-idx3-ubyte.gz failed (the connection was lost)" in caplog.text
 
 
 def test_complete_files_are_kept_and_broken_ones_fetched_again(mirror, tiny, tmp_path):
@@ -261,7 +261,7 @@ def test_the_md5_of_the_packed_file_counts_where_it_is_all_that_is_known(mirror,
     entry = catalog.Named("", "other", 60, 20, catalog.DIGITS, 1, (), md5=md5)
     monkeypatch.setitem(catalog.REGISTRY, "other", entry)
     wrong = mirror.serve("wrong", write_four(tmp_path / "wrong", train=61))
-    with pytest.raises(RequestError, match=r"the wrong content: MD5 [0-9a-f]{12}\.\.\. where"):
+    with pytest.raises(RequestError, match=r"the wrong content: MD5 [0-9a-f]{12}\.\.\., must be"):
         fetch("other", mirrors=[wrong])
     assert fetch("other", mirrors=[mirror.serve("good", tiny)]).name == "other"
 

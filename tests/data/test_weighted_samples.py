@@ -70,4 +70,7 @@ def test_both_parts_of_a_split_have_a_sample(fraction, held_out):
 def test_one_distinct_sample_cannot_be_split():
     with pytest.raises(RequestError) as error:
         samples([A, A], [0, 0]).split(0.5, np.random.default_rng(0))
-    assert str(error.value) == "n_samples=1: early_stopping needs one sample to learn from and another to judge by"
+    assert (
+        str(error.value)
+        == "n_samples=1: early_stopping needs at least two samples, one for training and one for validation"
+    )

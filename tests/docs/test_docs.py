@@ -192,9 +192,7 @@ def test_every_layer_is_in_the_reference_with_its_settings(reference: ModuleType
 
 
 def test_a_row_of_the_reference_word_for_word(reference: ModuleType) -> None:
-    assert "| `optimizer.lr` | number | `0.1` | positive | The learning rate. |" in reference.group_page(
-        "optimizer"
-    )
+    assert "| `optimizer.lr` | number | `0.1` | positive | The learning rate. |" in reference.group_page("optimizer")
     assert (
         "| `trainer.batch_size` | whole number or text | `64`; `full_batch`: `full` "
         "| a whole number of 1 or more, or `full` | The batch size."

@@ -10,7 +10,7 @@ from typing import Any
 
 from mnistlab.runs.record import Record
 from mnistlab.runs.status import State
-from mnistlab.sweeps.manifest import Entry, Ledger
+from mnistlab.sweeps.manifest import Entry, Manifest
 
 # What every run of a network leaves beside its pictures and its page
 RUN_FILES = {
@@ -115,13 +115,13 @@ def write_run(
     return directory
 
 
-def write_ledger(directory: Path, settings: Sequence[Mapping[str, Any]], overrides: Sequence[str] = ()) -> Ledger:
+def write_manifest(directory: Path, settings: Sequence[Mapping[str, Any]], overrides: Sequence[str] = ()) -> Manifest:
     """Write sweep.json with a job for each of these settings, in directories 0, 1, ..."""
     directory.mkdir(parents=True, exist_ok=True)
     entries = [
         Entry(i, str(i), tuple(f"{key}={value}" for key, value in one.items()), "c0ffee", one)
         for i, one in enumerate(settings)
     ]
-    written = Ledger(directory, tuple(overrides), None, str(Path.cwd()), tuple(entries))
+    written = Manifest(directory, tuple(overrides), None, str(Path.cwd()), tuple(entries))
     written.write()
     return written

@@ -479,7 +479,7 @@ def test_models_of_scikit_learn_are_not_saved_and_say_so(command: Command, train
     run = train("model=knn")
     result = command("predict", str(run), *pictures(1))
     assert result.status == 2
-    assert "scikit-learn's models are not saved, since that takes pickle" in result.err
+    assert "scikit-learn's models are not saved, since that needs pickle" in result.err
 
 
 def test_a_network_that_overflows_is_named(command: Command) -> None:

@@ -304,7 +304,7 @@ def test_two_classes_and_one(few):
 def test_a_class_that_the_first_call_did_not_name_is_refused(few):
     X, y = few
     model = small().partial_fit(X, y, classes=range(10))
-    with pytest.raises(RequestError, match=r"^y=10: it is none of the classes \[.*\], fixed in the first fit$"):
+    with pytest.raises(RequestError, match=r"^y=10: not one of the classes \[.*\], fixed in the first fit$"):
         model.partial_fit(X, y + 3)
     with pytest.raises(RequestError, match=r"^classes=None: the first call of partial_fit must name all classes$"):
         small().partial_fit(X, y)
@@ -461,14 +461,14 @@ def test_a_number_for_the_rate_replaces_that_of_the_optimizer(few):
         ({"batch_size": 0}, "batch_size=0: the batch size, unless it is auto, must be a whole number of 1 or more"),
         ({"max_iter": 2.5}, "max_iter=2.5: the number of epochs must be a whole number of 1 or more"),
         ({"tol": -1}, "tol=-1: the least improvement, unless it is None, must be zero or more"),
-        ({"validation_fraction": 1}, "validation_fraction=1: it must be above 0 and below 1"),
+        ({"validation_fraction": 1}, "validation_fraction=1: must be above 0 and below 1"),
         ({"n_iter_no_change": 0}, "n_iter_no_change=0: the patience (epochs) must be a whole number of 1 or more"),
         ({"early_stopping": "yes"}, "early_stopping=yes: choose one of True, False"),
         ({"image_shape": (8, 9), "layers": CONV}, "image_shape=8 x 9: X has 64 features, not 72"),
-        ({"image_shape": 8, "layers": CONV}, "image_shape=8: (height, width) was expected"),
+        ({"image_shape": 8, "layers": CONV}, "image_shape=8: must be (height, width)"),
         ({"layers": CONV}, None),
         ({"layers": ["rellu"]}, None),
-        ({"layers": 3}, "layers=3: a list of layers was expected"),
+        ({"layers": 3}, "layers=3: must be a list of layers"),
         (
             {"batch_size": 1, "layers": ["batchnorm"]},
             "batch_size=1: layer 2 batchnorm gets one value a channel or unit at a time, which is its own mean; "
@@ -558,5 +558,5 @@ def test_a_warm_start_keeps_its_layers() -> None:
 
 
 def test_an_activation_that_is_nothing_is_named() -> None:
-    with pytest.raises(RequestError, match="activation=None: a name, "):
+    with pytest.raises(RequestError, match="activation=None: must be a name, "):
         NetworkClassifier((4,), activation=None).fit(np.eye(4), [0, 1, 0, 1])

@@ -56,14 +56,14 @@ LAYERS = network().spec()["layers"]
 DEEP = "[" * 100_000 + "]" * 100_000
 
 HEADERS: dict[str, tuple[Any, str]] = {
-    "no architecture": ({"format": MODEL, "class_names": NAMES}, "architecture=None: a mapping was expected"),
-    "a list": (about() | {"architecture": [1]}, "architecture=[1]: a mapping was expected"),
+    "no architecture": ({"format": MODEL, "class_names": NAMES}, "architecture=None: must be a mapping"),
+    "a list": (about() | {"architecture": [1]}, "architecture=[1]: must be a mapping"),
     "a key missing": (about(layers=KeyError), "layers is missing; an architecture has layers, image_shape,"),
-    "layers a name": (about(layers="dense"), "layers=dense: a list was expected"),
+    "layers a name": (about(layers="dense"), "layers=dense: must be a list"),
     "an unknown layer": (about(layers=["flatten", "os.system"]), "layers.1=os.system: choose one of dense,"),
-    "a layer of two": (about(layers=[{"relu": {}, "tanh": {}}]), "one name with its settings was expected"),
+    "a layer of two": (about(layers=[{"relu": {}, "tanh": {}}]), "must be one name with its settings"),
     "an unknown setting": (about(layers=[{"dense": {"unts": 3}}]), "layers.0.dense.unts: unknown setting"),
-    "a setting missing": (about(layers=["flatten", "dense"]), "layers.1.dense.units: it must be set"),
+    "a setting missing": (about(layers=["flatten", "dense"]), "layers.1.dense.units: must be set"),
     "a setting of text": (
         about(layers=["flatten", {"dense": {"units": "3"}}]),
         "layers.1.dense.units='3': the number of units must be a whole number",
@@ -82,34 +82,34 @@ HEADERS: dict[str, tuple[Any, str]] = {
     ),
     "padding of zeros only": (
         about(layers=[{"conv": {"filters": 1, "kernel": 3, "padding": 10**9}}, "flatten", {"dense": {"units": 3}}]),
-        "layers.0.conv.padding=1000000000: it must be below kernel=3; more only adds windows of zeros",
+        "layers.0.conv.padding=1000000000: must be below kernel=3; more only adds windows of zeros",
     ),
     "more than is given": (
         about(layers=["flatten", {"dense": {"units": 50}}, {"dense": {"units": 3}}]),
-        "layers: they have 1,403 parameters, where only 143 are given",
+        "layers: they have 1,403 parameters, but only 143 values were passed",
     ),
-    "a layer that does not fit": (about(layers=["maxpool", "dense"]), "layers.1.dense.units: it must be set"),
+    "a layer that does not fit": (about(layers=["maxpool", "dense"]), "layers.1.dense.units: must be set"),
     "a map for dense": (about(layers=["relu", {"dense": {"units": 3}}]), "layers: layer 2 dense: takes a vector, got"),
     "too few layers": (about(layers=LAYERS[:2]), "layers: the last one gives 5 outputs for 3 classes; end them with"),
     "sides of text": (about(image_shape=["4", 6]), "image_shape='4': a side must be a whole number of 1 or more"),
-    "three sides": (about(image_shape=[1, 4, 6]), "image_shape=[1, 4, 6]: [height, width] was expected"),
+    "three sides": (about(image_shape=[1, 4, 6]), "image_shape=[1, 4, 6]: must be [height, width]"),
     "a negative side": (about(image_shape=[-4, 6]), "image_shape=-4: a side must be a whole number"),
     "huge sides": (about(image_shape=[10**6, 10**6]), "1000000 x 1000000 pixels, 3 classes: at most 16,777,216 and"),
     "classes of text": (about(classes="3"), "classes='3': the number of classes must be a whole number"),
     "a million classes": (about(classes=10**6), "4 x 6 pixels, 1000000 classes: at most"),
     "an unknown loss": (about(loss="mse"), "loss=mse: choose one of"),
-    "a loss that is none": (about(loss=["x"]), "loss=['x']: a name was expected"),
+    "a loss that is none": (about(loss=["x"]), "loss=['x']: must be a name"),
     "an unknown output": (about(output="linear"), "output=linear: choose one of softmax, sigmoid"),
-    "smoothing of text": (about(label_smoothing="x"), "label_smoothing=x: a number was expected"),
-    "no shift": (about(shift=None), "shift=None: a number was expected"),
-    "scale not finite": (json.dumps(about(scale=float("nan"))), "scale=nan: a number was expected"),
+    "smoothing of text": (about(label_smoothing="x"), "label_smoothing=x: must be a number"),
+    "no shift": (about(shift=None), "shift=None: must be a number"),
+    "scale not finite": (json.dumps(about(scale=float("nan"))), "scale=nan: must be a number"),
     "no names": (about() | {"class_names": None}, "its header must name the 3 classes, each differently"),
     "too few names": (about() | {"class_names": ["a", "b"]}, "its header must name the 3 classes"),
     "names that are numbers": (about() | {"class_names": [0, 1, 2]}, "its header must name the 3 classes"),
     "the same names": (about() | {"class_names": ["a", "b", "a"]}, "its header must name the 3 classes"),
-    "another format": ({"format": "mnistlab-checkpoint-1"}, "a model saved by mnistlab was expected (format="),
-    "no header of ours": ("{}", "a model saved by mnistlab was expected (format=mnistlab-model-1, found None)"),
-    "a header that is a list": ("[1, 2]", "not a readable safetensors file (its header is no JSON object)"),
+    "another format": ({"format": "mnistlab-checkpoint-1"}, "must be a model saved by mnistlab (format="),
+    "no header of ours": ("{}", "must be a model saved by mnistlab (format=mnistlab-model-1, found None)"),
+    "a header that is a list": ("[1, 2]", "not a readable safetensors file (its header is not a JSON object)"),
     "a header that is no JSON": ("{nope", "not a readable safetensors file"),
     "a header too deep": (DEEP, "not a readable safetensors file"),
 }
@@ -145,7 +145,7 @@ ARRAYS: dict[str, tuple[dict[str, np.ndarray], str]] = {
     "not a number": (changed("2.dense.W", np.where(W.max() == W, np.nan, W).astype(np.float32)), "not finite"),
     "infinite": (changed("4.dense.b", np.full(3, np.inf, np.float32)), "4.dense.b holds values that are not finite"),
     "too many": (changed("9.dense.W", W), "the array 9.dense.W belongs to no layer of the network in its header"),
-    "none": ({}, "they have 143 parameters, where only 0 are given"),
+    "none": ({}, "they have 143 parameters, but only 0 values were passed"),
 }
 
 
@@ -202,4 +202,4 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     ended = processes.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=20, check=False
     )
-    assert "model.safetensors: not a readable safetensors file (model.safetensors is no file)" in ended.stderr
+    assert "model.safetensors: not a readable safetensors file (model.safetensors is not a file)" in ended.stderr

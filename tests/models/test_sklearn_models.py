@@ -137,10 +137,7 @@ def test_what_it_does_not_use_makes_no_other_experiment(command: Command) -> Non
 def test_what_it_does_not_use_is_said(command: Command) -> None:
     result = command("train", *SMALL, "model=knn", "optimizer=adam", "trainer.epochs=3", "trainer.threads=1")
     assert result.status == 0
-    assert (
-        "warning: optimizer=adam, trainer.epochs=3: a model of scikit-learn does not use this; it has its own ways\n"
-        in result.err
-    )
+    assert "warning: optimizer=adam, trainer.epochs=3: a scikit-learn model does not use this setting\n" in result.err
     assert "its own ways" not in command("train", *SMALL, "model=knn", "trainer.threads=1", "report.plots=none").err
 
 
@@ -169,18 +166,19 @@ def test_a_sweep_of_them_names_its_experiments_and_draws_no_training(command: Co
 WRONG = [
     (
         ["model=svm_rbf", "model.pca=0.0"],
-        "model.pca=0.0: a number of components, 1 or more, or the share of the variance that they explain, above 0 and",
+        "model.pca=0.0: must be a number of components, 1 or more, or the share of the variance that they explain, "
+        "above 0 and below 1",
     ),
-    (["model=mlpclassifier", "model.hidden=64"], "model.hidden=64: a list was expected, hidden=[64] for instance"),
+    (["model=mlpclassifier", "model.hidden=64"], "model.hidden=64: must be a list, for example hidden=[64]"),
     (
         ["model=svm_rbf", "data.limit=30", "data.validation=0", "model.probabilities=calibrated"],
-        "model.probabilities=calibrated: it is cross-validated in 5 parts, and a class has only 3 training images; ",
+        "model.probabilities=calibrated: it is cross-validated in 5 folds, and a class has only 3 training images; ",
     ),
     (["model=knn", "model.neighbours=0"], "model.neighbours=0: the number of neighbours must be"),
-    (["model=knn", "model.neighbours=1000"], "model.neighbours=1000: the training part has only "),
+    (["model=knn", "model.neighbours=1000"], "model.neighbours=1000: the training set has only "),
     (["model=knn", "model.pca=65"], "model.pca=65: "),
     (["model=knn", "model.pca=1.5"], "model.pca=1.5: "),
-    (["model=knn", "model.p=0.5"], "model.p=0.5: a norm has a p of 1 or more"),
+    (["model=knn", "model.p=0.5"], "model.p=0.5: must be 1 or more"),
     (["model=svm_rbf", "model.C=-1"], "model.C=-1.0: the cost must be positive"),
     (["model=svm_rbf", "model.gamma=wide"], "model.gamma=wide: choose one of scale, auto"),
     (["model=svm_rbf", "model.kernel=cubic"], "model.kernel=cubic: choose one of "),
@@ -213,7 +211,7 @@ def test_its_model_cannot_be_evaluated_again(command: Command) -> None:
     assert command("train", *SMALL, "model=knn", "hydra.run.dir=run").status == 0
     result = command("evaluate", "run")
     assert result.status == 2
-    assert "run: scikit-learn's models are not saved, since that takes pickle" in result.err
+    assert "run: scikit-learn's models are not saved, since that needs pickle" in result.err
 
 
 def test_a_machine_on_many_images_says_how_long_it_will_take() -> None:

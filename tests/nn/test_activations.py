@@ -107,7 +107,7 @@ def test_the_gain_of_the_relus_keeps_the_variance(activation):
     [
         (lambda: LeakyReLU(0.0), "slope=0.0: the slope of leaky_relu must lie between 0 and 1; for 0 use relu"),
         (lambda: LeakyReLU(1.0), "slope=1.0: the slope of leaky_relu must lie between 0 and 1; for 0 use relu"),
-        (lambda: LeakyReLU(float("nan")), "slope=nan: a number was expected"),
+        (lambda: LeakyReLU(float("nan")), "slope=nan: must be a number"),
         (lambda: ELU(0.0), "alpha=0.0: alpha of elu must be positive"),
     ],
 )

@@ -75,10 +75,10 @@ def test_a_layer_is_a_name_or_a_mapping_of_one_name(name):
             "dropout=[0.1, 0.2, 0.3]: 3 rates for 1 hidden layer(s)",
         ),
         (lambda: layer("dropot"), "(did you mean dropout?)"),
-        (lambda: layer("dense"), "dense.units: it must be set; dense takes units"),
+        (lambda: layer("dense"), "dense.units: must be set; dense takes units"),
         (
             lambda: layer({"conv": {"filters": 4}}),
-            "conv.kernel: it must be set; conv takes filters, kernel (and stride=1, padding=valid, unless set)",
+            "conv.kernel: must be set; conv takes filters, kernel (and stride=1, padding=valid, unless set)",
         ),
         (lambda: layer({"dense": {"unit": 3}}), "dense.unit: unknown setting; it takes units (did you mean units?)"),
         (lambda: layer({"relu": {"slope": 3}}), "relu.slope: unknown setting; it takes no settings"),
@@ -86,7 +86,7 @@ def test_a_layer_is_a_name_or_a_mapping_of_one_name(name):
             lambda: layer({"dropout": {"rate": 1.0}}),
             "dropout.rate=1.0: the dropout rate must be at least 0 and below 1",
         ),
-        (lambda: layer({"relu": None, "tanh": None}), "one name with its settings was expected"),
+        (lambda: layer({"relu": None, "tanh": None}), "must be one name with its settings"),
     ],
 )
 def test_requests_that_make_no_sense_are_refused(make, message):
@@ -139,10 +139,13 @@ def test_a_list_builds_fresh_layers_every_time():
         ),
         (
             lambda: LayerList(layers=[{"conv": {"filters": 3}}]),
-            "layers.0.conv.kernel: it must be set; conv takes filters, kernel (and stride=1,",
+            "layers.0.conv.kernel: must be set; conv takes filters, kernel (and stride=1,",
         ),
-        (lambda: LayerList(layers=[{"relu": {}, "tanh": {}}]), "layers.0={'relu': {}, 'tanh': {}}: one name with its"),
-        (lambda: LayerList(layers=[7]), "layers.0=7: a name, or a name with settings as in"),
+        (
+            lambda: LayerList(layers=[{"relu": {}, "tanh": {}}]),
+            "layers.0={'relu': {}, 'tanh': {}}: must be one name with its",
+        ),
+        (lambda: LayerList(layers=[7]), "layers.0=7: must be a name, or a name with settings as in"),
         (
             lambda: LayerList(layers=["flatten", {"dropout": {"rate": 0.2}}]).row(10, Regularization(dropout=[0.1])),
             "dropout=[0.1]: layers has dropout of its own; set one of them",

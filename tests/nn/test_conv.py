@@ -133,7 +133,7 @@ ERRORS = {
     "units for a kernel": (lambda: Conv2D(3, 0), "kernel=0: the size of the kernel (pixels) must be a whole number"),
     "filters": (lambda: Conv2D(-2, 3), "filters=-2: the number of filters must be a whole number of 1 or more"),
     "padding": (lambda: Conv2D(1, 3, padding="full"), "padding=full: the padding, unless it is valid or same, must"),
-    "padding of zeros only": (lambda: Conv2D(1, 3, padding=3), "padding=3: it must be below kernel=3; more only adds"),
+    "padding of zeros only": (lambda: Conv2D(1, 3, padding=3), "padding=3: must be below kernel=3; more only adds"),
     "stride": (lambda: Conv2D(1, 3, stride=0), "stride=0: the stride (pixels) must be a whole number of 1 or more"),
     "too large a kernel": (
         lambda: Conv2D(1, 5).build((1, 4, 9)),

@@ -54,7 +54,7 @@ def test_dense_has_weights_of_units_by_fan_in():
         (lambda: Dense(3).build((1, 8, 8)), "dense: takes a vector, got a map of 1 x 8 x 8; put flatten before it"),
         (lambda: Dropout(1.0), "rate=1.0: the dropout rate must be at least 0 and below 1"),
         (lambda: Dropout(-0.1), "rate=-0.1: the dropout rate must be at least 0 and below 1"),
-        (lambda: Dropout(float("nan")), "rate=nan: a number was expected"),
+        (lambda: Dropout(float("nan")), "rate=nan: must be a number"),
     ],
 )
 def test_settings_out_of_range_are_refused(make, message):

@@ -144,7 +144,7 @@ def test_no_images_have_predictions_but_nothing_else():
     made = mlp()
     assert made.predict(images).shape == (0, 3)
     for method in (made.score, made.gradient, lambda images, _: made.activations(images)):
-        with pytest.raises(RequestError, match=r"^images=0: one image or more was expected"):
+        with pytest.raises(RequestError, match=r"^images=0: must be one image or more"):
             method(images, labels)
 
 

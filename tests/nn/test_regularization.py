@@ -99,7 +99,7 @@ def test_without_max_norm_nothing_is_projected():
     ("make", "message"),
     [
         (lambda: Regularization(l1=-1e-4), "l1=-0.0001: the factor of the L1 penalty must be zero or more"),
-        (lambda: Regularization(l2=math.nan), "l2=nan: a number was expected"),
+        (lambda: Regularization(l2=math.nan), "l2=nan: must be a number"),
         (lambda: Regularization(max_norm=0.0), "max_norm=0.0: the largest norm must be positive"),
         (
             lambda: Regularization(label_smoothing=1.0),
@@ -107,8 +107,8 @@ def test_without_max_norm_nothing_is_projected():
         ),
         (lambda: Regularization(dropout=1.0), "dropout=1.0: a dropout rate must be at least 0 and below 1"),
         (lambda: Regularization(dropout=[0.2, -0.5]), "dropout=-0.5: a dropout rate must be at least 0 and below 1"),
-        (lambda: Regularization(dropout="half"), "dropout=half: a number was expected"),
-        (lambda: Regularization(dropout=[0.2, "half"]), "dropout=half: a number was expected"),
+        (lambda: Regularization(dropout="half"), "dropout=half: must be a number"),
+        (lambda: Regularization(dropout=[0.2, "half"]), "dropout=half: must be a number"),
         (
             lambda: Regularization(dropout=0.2).dropout_rates(0),
             "dropout=0.2: this model has no hidden layer; give [0.2] to drop inputs",

@@ -273,7 +273,7 @@ PAIR = {"beats": [["lin/a", "lin/b"]]}
         (A, B, {"lower": True}, "does not hold"),
         (A, A[::-1], {}, "not distinguishable"),
         (A[:3], [x - 0.1 for x in B[:3]], {}, "holds"),  # too few for the exact test: Welch's
-        (A[:1], B[:1], {}, "not distinguishable"),  # one run each, and no test of the validation part
+        (A[:1], B[:1], {}, "not distinguishable"),  # one run each, and no test of the validation set
         (A, [], {}, "not run"),
     ],
 )

@@ -113,7 +113,7 @@ def test_rows_are_run_once_and_more_seeds_add_to_them(source: Path, capfd: pytes
     text = Path("page/papers.md").read_text()
     for title in (
         "## A small paper", "### Claims", "### Ranking by test accuracy", "### Layers of `lin/simple_nn`",
-        "### What validating on the test set gains", "### `lr_sweep` (2 of 20 epochs, 300 images)",
+        "### Selection bias of validating on the test set", "### `lr_sweep` (2 of 20 epochs, 300 images)",
         "### Precision and recall", "### Figures",
     ):  # fmt: skip
         assert f"\n{title}" in text

@@ -150,12 +150,12 @@ CASES = {
     "curves, nothing": (lambda: plots.curves(history(0)), ["No epoch"]),
     "confusion": (
         lambda: plots.confusion(matrix(10), names(10), False, "Test $x$"),
-        ["10 classes", "taken for <b>: 7 times"],
+        ["10 classes", "predicted as <b>: 7 times"],
     ),
-    "confusion, one class": (lambda: plots.confusion([[5]], ["only"]), ["5 of 5 right (100.00 %)"]),
+    "confusion, one class": (lambda: plots.confusion([[5]], ["only"]), ["5 of 5 correct (100.00 %)"]),
     "confusion, two classes": (
         lambda: plots.confusion([[90, 10], [0, 0]], ["cat", "dog"], True),
-        ["90 of 100 right (90.00 %)", "cat taken for dog: 10.0 % (10)"],
+        ["90 of 100 correct (90.00 %)", "cat predicted as dog: 10.0 % (10)"],
     ),
     "confusion, all in one column": (lambda: plots.confusion([[0, 4], [0, 4]], ["a", "b"]), ["4 of 8"]),
     "confusion, 47 classes": (lambda: plots.confusion(matrix(47), names(47), True), ["47 classes"]),
@@ -181,7 +181,10 @@ CASES = {
     ),
     "robustness": (
         lambda: plots.robustness(levels_table(5), "noise", "standard deviation", images(5)),
-        ["noise (standard deviation), 1,000 images: 90.00 % at 0 (95 % interval 88.00 to 92.00); 80.00 % at 0.1"],
+        [
+            "noise (standard deviation), 1,000 images: "
+            "90.00 % at 0 (95 % confidence interval 88.00 to 92.00); 80.00 % at 0.1"
+        ],
     ),
     "robustness, ensemble": (
         lambda: plots.robustness(levels_table(20, HOSTILE), "rotation", "degrees", images(20)),
@@ -192,7 +195,7 @@ CASES = {
         ["An ensemble of 2; at 0 its members: a 88.00 %, b 88.00 %."],
     ),
     "robustness, nothing": (lambda: plots.robustness(levels_table(0), "noise", "", images(0)), ["No level"]),
-    "mistakes": (lambda: picture_of_mistakes(10), ["25 most confident", "$x$ taken for <b> (0.987)"]),
+    "mistakes": (lambda: picture_of_mistakes(10), ["25 most confident", "$x$ predicted as <b> (0.987)"]),
     "mistakes, one": (lambda: picture_of_mistakes(2, n=1), ["0.987"]),
     "mistakes, wide images": (lambda: picture_of_mistakes(47, shape=(8, 20)), ["0.987"]),
     "mistakes, none": (lambda: picture_of_mistakes(2, n=0), ["No mistakes"]),
@@ -246,7 +249,7 @@ CASES = {
     "scree, nothing": (lambda: plots.scree(np.zeros(0)), ["no components"]),
     "cumulative": (
         lambda: plots.cumulative(np.cumsum(shares(64)), {0.8: 3, 0.9: 4}),
-        ["of 64 components together: 80 % by 3, 90 % by 4."],
+        ["of 64 components: 80 % by 3, 90 % by 4."],
     ),
     "cumulative, one component": (lambda: plots.cumulative(np.ones(1), {0.8: 1}), ["80 % by 1"]),
     "cumulative, nothing": (lambda: plots.cumulative(np.zeros(0), {}), ["no components"]),
@@ -303,7 +306,7 @@ CASES = {
         ["train: 1,081 images"],
     ),
     "class distribution, empty part": (lambda: plots.class_distribution({"validation": [0, 0]}, ["a", "b"]), ["0 im"]),
-    "class distribution, nothing": (lambda: plots.class_distribution({}, ["a"]), ["no parts"]),
+    "class distribution, nothing": (lambda: plots.class_distribution({}, ["a"]), ["no sets"]),
     "samples": (lambda: plots.samples(images(99), np.arange(99) % 10, names(10), per_class=4), ["up to 4 per class"]),
     "samples, a class without images": (lambda: plots.samples(images(3, 8, 8), np.zeros(3), ["a", "b"]), ["a 3, b 0"]),
     "samples, 47 classes": (lambda: plots.samples(images(94), np.arange(94) % 47, names(47)), ["up to 5 per class"]),
@@ -321,7 +324,7 @@ CASES = {
         lambda: plots.activations({"tanh": activation(), "$x$": activation()}),
         ["tanh: f from -0.9993 to 0.9993, f' from 0.001341 to 1"],
     ),
-    "activations, nothing": (lambda: plots.activations({}), ["No activation"]),
+    "activations, nothing": (lambda: plots.activations({}), ["no activation functions"]),
     "search history": (
         lambda: plots.search_history(
             [(0, 0.5, "completed"), (1, 0.9, "completed"), (2, 0.3, "pruned")], "validation.accuracy", True
@@ -337,7 +340,7 @@ CASES = {
         lambda: plots.importance({"optimizer.lr": 0.9, "$x$": 0.1}, "validation.accuracy"),
         ["optimizer.lr 0.90, $x$ 0.10"],
     ),
-    "importance, nothing": (lambda: plots.importance({}, "x"), ["Nothing can be said"]),
+    "importance, nothing": (lambda: plots.importance({}, "x"), ["too few completed trials"]),
 }
 
 

@@ -76,7 +76,7 @@ def test_no_room_at_any_point(at: int, undisturbed: Path, command: Command, monk
     assert Path("r", CHECKPOINT).exists() == written
     if written:
         checkpoint.load(Path("r", CHECKPOINT))
-        assert "then go on with `mnistlab resume r`" in result.err
+        assert "then run `mnistlab resume r`" in result.err
     if Path("r/.hydra/config.yaml").exists():
         assert command("resume", "r").status == 0
         for name in ("metrics.json", "model.safetensors"):

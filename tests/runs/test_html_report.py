@@ -68,11 +68,13 @@ def test_the_answer_comes_first_with_its_interval_and_what_takes_no_learning(tra
     found = Page(trained / "dense" / "report.html")
     test = json.loads((trained / "dense" / "metrics.json").read_text())["test"]
     low, high = test["accuracy_interval"]
-    answer = f"{100 * test['accuracy']:.2f} % test accuracy, 95 % interval {100 * low:.2f} to {100 * high:.2f} %"
+    answer = (
+        f"{100 * test['accuracy']:.2f} % test accuracy, 95 % confidence interval {100 * low:.2f} to {100 * high:.2f} %"
+    )
     assert answer in found.text
-    assert found.text.index(answer) < found.text.index("What differs from the defaults")
-    assert f"{test['correct']} of 300 test images are right." in found.text
-    assert "Answering “0” to all, a most frequent class in training, gets 10.00 %." in found.text  # 30 of 300
+    assert found.text.index(answer) < found.text.index("Settings that differ from the defaults")
+    assert f"{test['correct']} of 300 test images are classified correctly." in found.text
+    assert "Always predicting “0”, a most frequent class of the training set, gets 10.00 %." in found.text  # 30 of 300
 
 
 def test_every_part_has_its_section(trained: Path) -> None:
@@ -90,9 +92,9 @@ def test_every_picture_stands_in_the_page_with_its_text(trained: Path) -> None:
 
 def test_the_configuration_is_what_differs_from_the_defaults(trained: Path) -> None:
     text = Page(trained / "dense" / "report.html").text
-    shown = text[text.index("What differs") : text.index("All settings that decide the numbers")]
+    shown = text[text.index("Settings that differ") : text.index("All settings that affect the results")]
     assert shown == (
-        "What differs from the defaults: setting this run default experiment smoke none init xavier kaiming "
+        "Settings that differ from the defaults: setting this run default experiment smoke none init xavier kaiming "
         "regularization [l2,dropout] none data.limit 1000 null data.test_limit 300 null trainer.epochs 3 10 "
         "trainer.batch_size 32 64 seed 3 0 "
     )

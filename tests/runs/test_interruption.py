@@ -43,7 +43,7 @@ def test_an_interrupted_run_ends_at_once_with_a_checkpoint_and_the_command_that_
     assert process.returncode == status
     values = tensors.read(Path("r/checkpoint.safetensors"))[0]["state"]
     where = f"interrupted at epoch {values['epoch']}, step {values['step']} of 8"
-    assert err.splitlines()[-1] == f"mnistlab train: error: {where}; `mnistlab resume r` goes on"
+    assert err.splitlines()[-1] == f"mnistlab train: error: {where}; `mnistlab resume r` continues it"
     assert "Traceback" not in err
     assert json.loads(Path("r/status.json").read_text())["error"] == where
     assert state("r") == "interrupted"
@@ -138,7 +138,7 @@ def test_a_learner_that_hears_nothing_is_ended_all_the_same(sent: list[signal.Si
         process.kill()
     assert time.monotonic() - at < AT_ONCE
     assert process.returncode == status
-    assert error.splitlines()[-1] == "mnistlab train: error: interrupted; `mnistlab resume r` goes on"
+    assert error.splitlines()[-1] == "mnistlab train: error: interrupted; `mnistlab resume r` continues it"
     assert state("r") == "interrupted"
 
 
@@ -149,7 +149,7 @@ def test_an_interruption_before_training_is_written_down_too(started: Callable[.
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=20)
     assert process.returncode == 130
-    assert "`mnistlab resume r` goes on" in err
+    assert "`mnistlab resume r` continues it" in err
     assert state("r") == "interrupted"
 
 

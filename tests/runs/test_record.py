@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from helpers.runs import group, record, write_ledger, write_run
+from helpers.runs import group, record, write_manifest, write_run
 
 from mnistlab.runs.record import grouped, metrics_of, read
 from mnistlab.sweeps import records
@@ -75,8 +75,8 @@ def test_metrics_of_a_run_that_is_not_completed_are_not_read():
     assert (found.state.state, found.state.error, found.metrics) == ("failed", "it diverged", {})
 
 
-def test_of_a_job_that_has_not_begun_the_ledger_knows_settings_and_seed():
-    write_ledger(Path("sweep"), [{"optimizer": "sgd", "seed": 5}])
+def test_of_a_job_that_has_not_begun_the_manifest_knows_settings_and_seed():
+    write_manifest(Path("sweep"), [{"optimizer": "sgd", "seed": 5}])
     (found,) = records.of_sweep(Path("sweep"))
     assert (found.state.state, found.seed) == ("pending", 5)
     assert found.settings == {"optimizer": "sgd"}
@@ -84,7 +84,7 @@ def test_of_a_job_that_has_not_begun_the_ledger_knows_settings_and_seed():
 
 
 def test_runs_and_sweeps_are_read_each_run_once():
-    write_ledger(Path("sweep"), [{"seed": 0}, {"seed": 1}])
+    write_manifest(Path("sweep"), [{"seed": 0}, {"seed": 1}])
     for i in (0, 1):
         write_run(Path(f"sweep/{i}"), config={"seed": i})
     write_run(Path("alone"), config={"seed": 7})
@@ -97,7 +97,7 @@ def test_runs_and_sweeps_are_read_each_run_once():
     [
         ("nowhere", "nowhere: there is no such directory; name runs or sweeps"),
         ("file", "file: there is no such directory; name runs or sweeps"),
-        ("empty", "empty: neither a run (status.json) nor a sweep (sweep.json) lies here"),
+        ("empty", "empty: neither a run directory (status.json) nor a sweep directory (sweep.json)"),
     ],
 )
 def test_paths_without_runs_are_refused(path, message):
@@ -149,8 +149,8 @@ def test_an_option_that_was_not_typed_is_seen_all_the_same():
 
 def test_runs_of_different_sweeps_are_grouped_by_what_differs_between_them():
     # one sweep over seeds with 0.1, one over two rates: 0.1 is the same group
-    write_ledger(Path("first"), [{"seed": 0}, {"seed": 1}])
-    write_ledger(Path("second"), [{"optimizer.lr": 0.1, "seed": 2}, {"optimizer.lr": 0.5, "seed": 2}])
+    write_manifest(Path("first"), [{"seed": 0}, {"seed": 1}])
+    write_manifest(Path("second"), [{"optimizer.lr": 0.1, "seed": 2}, {"optimizer.lr": 0.5, "seed": 2}])
     for path, seed, lr in [("first/0", 0, 0.1), ("first/1", 1, 0.1), ("second/0", 2, 0.1), ("second/1", 2, 0.5)]:
         write_run(Path(path), config={"seed": seed, "optimizer": {"lr": lr}}, choices={"optimizer": "sgd"})
     found = grouped(records.of_paths(["first", "second"]))
@@ -203,7 +203,7 @@ def test_metrics_are_the_numbers_of_the_parts_without_counts_and_classes():
 
 
 def test_a_setting_inside_a_list_is_found_there():
-    write_ledger(Path("sweep"), [{"model.layers.0.conv.filters": 8}])
+    write_manifest(Path("sweep"), [{"model.layers.0.conv.filters": 8}])
     write_run(Path("sweep/0"), config={"model": {"layers": [{"conv": {"filters": 8}}]}})
     (found,) = records.of_sweep(Path("sweep"))
     assert look_up(found.settings, "model.layers.0.conv.filters") == 8

@@ -136,7 +136,7 @@ def test_a_model_of_scikit_learn_is_fitted_again(command: Command) -> None:
     assert command("resume", "r").status == 0
     assert Path("r/metrics.json").read_bytes() == before
     result = command("resume", "r", "trainer.epochs=20")
-    assert result.err.endswith("trainer.epochs=20: a model of scikit-learn is fitted at once, not epoch by epoch\n")
+    assert result.err.endswith("trainer.epochs=20: a scikit-learn model is fitted in one step, not epoch by epoch\n")
 
 
 def test_unfinished_files_of_a_killed_process_are_removed(completed: Path, command: Command) -> None:
@@ -195,7 +195,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
         "config.yaml: there is no such file, so the run",
     ),
     "no YAML": (lambda r: (r / ".hydra/config.yaml").write_text("a: ["), "config.yaml: not readable (while parsing"),
-    "a list": (lambda r: (r / ".hydra/config.yaml").write_text("[1]"), "config.yaml: a configuration was expected"),
+    "a list": (lambda r: (r / ".hydra/config.yaml").write_text("[1]"), "config.yaml: must be a configuration"),
     "code": (
         lambda r: edit(r, lambda c: c.update(_target_="os.system")),
         "config.yaml: _target_ is no key of a config",
@@ -390,14 +390,14 @@ def test_the_same_environment_is_said_to_be_the_same(completed: Path, command: C
     result = command("rerun", "r", "--to", "again", "-q")
     assert (result.status, result.out.splitlines()[-2:]) == (
         1,
-        ["  seed: 7 -> 0 (by -7)", "the environment is the same in all that environment.json knows"],
+        ["  seed: 7 -> 0 (by -7)", "no difference in environment.json"],
     )
 
 
 WRONG = {
-    ("nowhere",): "nowhere: no run lies here (there is no status.json)",
+    ("nowhere",): "nowhere: not a run directory (no status.json)",
     ("r", "x"): "r x: the directory of one run was expected",
-    ("r", "--to", "r"): "--to r: it is there already; name a new directory",
+    ("r", "--to", "r"): "--to r: already exists; name a new directory",
     ("r", "--too", "x"): "--too: unknown option (did you mean --to?); see `mnistlab rerun --help`",
 }
 
@@ -411,5 +411,5 @@ def test_a_wrong_request_to_repeat(words: tuple[str, ...], completed: Path, comm
 def test_only_what_is_completed_can_be_compared_with(completed: Path, command: Command) -> None:
     change(completed / "status.json", state="failed")
     result = command("rerun", "r")
-    said = "mnistlab rerun: error: r: this run is failed, and only a completed one can be compared with\n"
+    said = "mnistlab rerun: error: r: this run is failed, and only a completed run can be compared\n"
     assert (result.status, result.err) == (2, said)

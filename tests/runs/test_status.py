@@ -65,7 +65,7 @@ def test_a_run_whose_directory_is_held_runs(tmp_path: Path) -> None:
     with held(tmp_path):
         assert status.read(tmp_path).state == "running"
     found = status.read(tmp_path)
-    assert (found.state, found.error) == ("killed", "its process has gone")
+    assert (found.state, found.error) == ("killed", "process not running")
     assert (found.config_hash, found.seconds) == ("c0ffee", {"load": 0.5, "train": 1.25})
 
 

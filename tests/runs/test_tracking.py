@@ -109,7 +109,10 @@ def test_a_tracker_that_fails_is_one_warning_and_hears_no_more(
     small = ["experiment=smoke", *SMALL, "trainer.epochs=3", "report.plots=none"]
     result = command("train", *small, "tracking=csv", "hydra.run.dir=run", "-q")
     assert result.status == 0
-    assert result.err == "warning: tracking=csv: ConnectionError: the server has gone; the run goes on untracked\n"
+    assert (
+        result.err
+        == "warning: tracking=csv: ConnectionError: the server has gone; the run continues without tracking\n"
+    )
     assert recorder.heard == [1]
     assert (plain / "metrics.json").read_bytes() == Path("run/metrics.json").read_bytes()
 
@@ -145,7 +148,7 @@ def test_tracking_decides_no_number(train: Train) -> None:
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["tracking=csv", "tracking.file=runs.txt"], "tracking.file=runs.txt: the name of a table was expected"),
+        (["tracking=csv", "tracking.file=runs.txt"], "tracking.file=runs.txt: must be the name of a table"),
         (["tracking=mlflow", "tracking.uri=mlruns"], "tracking.uri=mlruns: sqlite:///FILE or the address of a server"),
         (["tracking=mlflow", "tracking.uri=http://me:secret@host"], "tracking.uri: the address holds a name"),
         (["tracking=mlflow", "tracking.experiment=' '"], "tracking.experiment: the name of an experiment"),
@@ -230,7 +233,7 @@ def test_a_file_that_is_no_table_of_runs_is_left_alone(command: Command) -> None
     Path("mine.csv").write_text("a,b\n1,2\n")
     result = command("train", "experiment=smoke", *SMALL, "tracking=csv", "tracking.file=mine.csv")
     assert result.status == 2
-    assert "mine.csv: a table of runs was expected in it; name another file" in result.err
+    assert "mine.csv: must be a table of runs; name another file" in result.err
     assert Path("mine.csv").read_text() == "a,b\n1,2\n"
 
 
@@ -240,7 +243,7 @@ def test_a_row_begins_before_the_first_epoch() -> None:
         listener.on_epoch(History([row(1, 0.5)]))
     (one,) = table.read(Path("t.csv"))
     assert (one["state"], one["epoch"], one["train_loss"], one["seed"]) == ("completed", "1", "0.5", "3")
-    assert "val_loss" not in one  # there was no validation part
+    assert "val_loss" not in one  # there was no validation set
 
 
 # --- tracking=tensorboard ---

@@ -79,15 +79,15 @@ def test_the_first_key_is_the_slowest() -> None:
 WRONG = [
     (
         ["hydra.sweep.dir=x", "optimizer.lr=1,2"],
-        "hydra.sweep.dir=x: it would do nothing here; --to names the directory",
+        "hydra.sweep.dir=x: has no effect here; --to names the directory",
     ),
     (
         ["experiment=smoke,fast_98", "trainer.epochs=1"],
         "experiment=fast_98: its data or seed are not those of the first cell; all cells are scored on the same folds",
     ),
-    (["model=svm_rbf"], "nothing varies; give a key several values, as in 'model.C=[0.1,1,10]'"),
+    (["model=svm_rbf"], "nothing varies; set a key to several values, as in 'model.C=[0.1,1,10]'"),
     (["model.hidden=[16,8]"], "nothing varies; "),
-    (["optimizer.lr=0.1,0.2", "optimizer.lr=0.3,0.4"], "optimizer.lr: it is given twice; give its values once"),
+    (["optimizer.lr=0.1,0.2", "optimizer.lr=0.3,0.4"], "optimizer.lr: set twice; list its values once"),
     (["optimizer.lr=interval(0.1,1)"], "optimizer.lr=interval(0.1,1): a grid takes lists, range() and choice(); "),
     (["seed=[0,1]"], "seed: it is the same for every cell; "),
     (["data.limit=100,200"], "data.limit: it is the same for every cell; "),
@@ -99,11 +99,11 @@ WRONG = [
     (["optimizer.lr=1,2", "--jobs", "0"], "--jobs 0: a whole number of 1 or more was expected"),
     (["optimizer.lr=1,2", "--metric", "acuracy"], "--metric acuracy: choose one of loss, accuracy, f1_macro, "),
     (["optimizer.lr=1,2", "--cvs", "3"], "--cvs: unknown option (did you mean --cv?)"),
-    ([*SVM, "model=knn", "model.neighbours=1,161"], "model.neighbours=161: the training part has only 160 images"),
-    ([*SMALL, "trainer.batch_size=10,900"], "trainer.batch_size=900: the training part has only 800 images; "),
+    ([*SVM, "model=knn", "model.neighbours=1,161"], "model.neighbours=161: the training set has only 160 images"),
+    ([*SMALL, "trainer.batch_size=10,900"], "trainer.batch_size=900: the training set has only 800 images; "),
     (
         [*SMALL, "trainer.patience=1", "data.validation=0", "optimizer.lr=1,2"],
-        "trainer.patience=1: there is no validation part to watch; ",
+        "trainer.patience=1: there is no validation set to watch; ",
     ),
 ]
 
@@ -300,7 +300,7 @@ def test_a_search_goes_on_where_it_was_interrupted(tmp_path: Path, shared_cache:
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (130, "mnistlab gridsearch: error: interrupted\n")
-    assert out.endswith("interrupted; the same command with --to g goes on\n")
+    assert out.endswith("interrupted; the same command with --to g continues\n")
     known = result.read_folds(tmp_path / "g")
     assert known and not (tmp_path / "g/refit").exists()
     # what is known is not scored again: mark it, and find the mark in the result
@@ -316,7 +316,7 @@ def test_another_request_or_a_finished_search_is_not_written_over(command: Comma
     words = ("gridsearch", *SMALL, "--cv", "2", "--to", "g")
     assert command(*words, "optimizer.lr=0.01,0.1").status == 0
     before = Path("g/grid.csv").read_bytes()
-    for values, message in (("1,2", "another search lies there"), ("0.01,0.1", "this search is complete")):
+    for values, message in (("1,2", "holds another search"), ("0.01,0.1", "this search is complete")):
         said = command(*words, f"optimizer.lr={values}")
         assert said.status == 2 and said.err.startswith(f"mnistlab gridsearch: error: --to g: {message}")
     assert Path("g/grid.csv").read_bytes() == before

@@ -9,34 +9,34 @@ from typing import Any
 
 import pytest
 from helpers.pages import Page, check_self_contained
-from helpers.runs import KAIMING, RANDOM, write_ledger, write_run
+from helpers.runs import KAIMING, RANDOM, write_manifest, write_run
 
 from mnistlab.sweeps import html_report, records, summary
-from mnistlab.sweeps.manifest import Ledger
+from mnistlab.sweeps.manifest import Manifest
 
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(8) + (640).to_bytes(4, "big") + (480).to_bytes(4, "big") + bytes(8)
 
 
-def written(ledger: Ledger, pictures: Sequence[str] = ()) -> Page:
+def written(manifest: Manifest, pictures: Sequence[str] = ()) -> Page:
     """Write the page of a sweep, with pictures of which only the names are real."""
-    found = records.of_sweep(ledger.directory)
-    comparison = summary.write(ledger, found, with_pictures=False)
-    (ledger.directory / "plots").mkdir(exist_ok=True)
+    found = records.of_sweep(manifest.directory)
+    comparison = summary.write(manifest, found, with_pictures=False)
+    (manifest.directory / "plots").mkdir(exist_ok=True)
     for name in pictures:
-        (ledger.directory / "plots" / f"{name}.png").write_bytes(PICTURE)
-        (ledger.directory / "plots" / f"{name}.txt").write_text(f"the text of {name}\n")
-    html_report.write(ledger, found, comparison)
-    made = Page(ledger.directory / "report.html")
+        (manifest.directory / "plots" / f"{name}.png").write_bytes(PICTURE)
+        (manifest.directory / "plots" / f"{name}.txt").write_text(f"the text of {name}\n")
+    html_report.write(manifest, found, comparison)
+    made = Page(manifest.directory / "report.html")
     check_self_contained(made)
     return made
 
 
 def sweep(
     directory: Path, settings: Sequence[Mapping[str, Any]], accuracies: Sequence[float | None], **config: Any
-) -> Ledger:
+) -> Manifest:
     """Write a sweep of groups' options or plain values; where the accuracy is None the job has failed."""
-    ledger = write_ledger(directory, settings, ["a=b"])
-    for entry, accuracy in zip(ledger.entries, accuracies, strict=True):
+    manifest = write_manifest(directory, settings, ["a=b"])
+    for entry, accuracy in zip(manifest.entries, accuracies, strict=True):
         seed = entry.settings.get("seed", 0)
         choices = {key: value for key, value in entry.settings.items() if key in ("init", "model", "optimizer")}
         values: dict[str, Any] = {"seed": seed, **config}
@@ -46,12 +46,12 @@ def sweep(
                 values[group] = {**values.get(group, {}), name: value}
         learner = "scikit-learn" if choices.get("model", "").startswith("svm") else "network"
         if accuracy is None:
-            write_run(ledger.place(entry), config=values, choices=choices, state="failed", error="no <room>\nat all")
+            write_run(manifest.place(entry), config=values, choices=choices, state="failed", error="no <room>\nat all")
         else:
             metrics = {"learner": learner, "data_sha256": "same"}
-            run = write_run(ledger.place(entry), accuracy, config=values, choices=choices)
+            run = write_run(manifest.place(entry), accuracy, config=values, choices=choices)
             merge(run / "metrics.json", metrics)
-    return ledger
+    return manifest
 
 
 def merge(path: Path, more: Mapping[str, Any]) -> None:
@@ -67,10 +67,11 @@ def test_it_begins_with_the_best_setting_and_the_verdict_on_the_next(tmp_path: P
     # sd of 97.12 97.04 97.21 96.98 97.15 97.10: 0.0812; 2.571 x 0.0812 / sqrt(6) = 0.085
     # means 97.10 and 96.95 %, the differences .12 .14 .20 .14 .12 .18 points
     assert (
-        "Sweep over init, 6 seeds 97.10 % validation.accuracy, 95 % interval 97.01 to 97.19 over 6 seeds" in made.text
+        "Sweep over init, 6 seeds 97.10 % validation.accuracy, 95 % confidence interval 97.01 to 97.19 over 6 seeds"
+        in made.text
     )
     assert "The best: init=kaiming; test.accuracy 96.10 +/- 0.09 %." in made.text
-    assert "Against the next best, init=random: kaiming beats random by 0.15 +/- 0.03 points" in made.text
+    assert "Compared with the next best, init=random: kaiming beats random by 0.15 +/- 0.03 points" in made.text
     assert made.text.count("kaiming beats random") == 2  # and once among the verdicts
 
 
@@ -79,19 +80,20 @@ def test_a_network_that_wins_is_held_against_the_best_of_scikit_learn(tmp_path: 
     accuracies = [base + seed / 1000 for base in (0.9, 0.8, 0.7, 0.6) for seed in range(6)]
     made = written(sweep(tmp_path / "s", seeds("model", names), accuracies))
     assert (
-        "Against the next best, model=mlp_2hidden: lenet5 and mlp_2hidden are not distinguishable with 6 seeds: 10.00"
-        in made.text
+        "Compared with the next best, model=mlp_2hidden: "
+        "lenet5 and mlp_2hidden are not distinguishable with 6 seeds: 10.00" in made.text
     )
     assert (
-        "Against the best model of scikit-learn, model=svm_rbf: lenet5 and svm_rbf are not distinguishable" in made.text
+        "Compared with the best scikit-learn model, model=svm_rbf: lenet5 and svm_rbf are not distinguishable"
+        in made.text
     )
 
 
 def test_where_the_next_best_is_scikit_learns_it_is_said_once(tmp_path: Path) -> None:
     accuracies = [base + seed / 1000 for base in (0.9, 0.8) for seed in range(6)]
     made = written(sweep(tmp_path / "s", seeds("model", ["lenet5", "svm_rbf"]), accuracies))
-    assert "Against the next best, model=svm_rbf" in made.text
-    assert "Against the best model of scikit-learn" not in made.text
+    assert "Compared with the next best, model=svm_rbf" in made.text
+    assert "Compared with the best scikit-learn model" not in made.text
 
 
 def test_the_picture_of_the_question_comes_first(tmp_path: Path) -> None:
@@ -106,24 +108,24 @@ def test_the_picture_of_the_question_comes_first(tmp_path: Path) -> None:
 
 
 def test_failed_and_waiting_jobs_are_said_at_once_with_their_reasons(tmp_path: Path) -> None:
-    ledger = sweep(tmp_path / "s", [{"optimizer.lr": lr} for lr in (0.1, 0.2, 0.4)], [0.7, None, 0.8])
+    manifest = sweep(tmp_path / "s", [{"optimizer.lr": lr} for lr in (0.1, 0.2, 0.4)], [0.7, None, 0.8])
     for path in (tmp_path / "s/2").rglob("*"):
         if path.is_file():
             path.unlink()
-    made = written(ledger)
-    assert "1 of 3 jobs went wrong; 1 not finished." in made.text
+    made = written(manifest)
+    assert "1 of 3 jobs failed; 1 not finished." in made.text
     assert "job 1, optimizer.lr=0.2: failed: no <room> at all" in made.text
     assert [link for link in made.links if not link.startswith("#")] == []  # no job has a page yet
     for place in ("0", "1"):
         (tmp_path / "s" / place / "report.html").write_text("")
-    assert "./1/report.html" in written(ledger).links
+    assert "./1/report.html" in written(manifest).links
 
 
 def test_many_settings_have_no_verdicts_and_still_an_answer(tmp_path: Path) -> None:
     settings = [{"optimizer.lr": lr / 100} for lr in range(1, 23)]  # 231 pairs
     made = written(sweep(tmp_path / "s", settings, [0.5 + i / 100 for i in range(22)]))
-    assert "Against the next best, optimizer.lr=0.21: no verdict; see the table." in made.text
-    assert "22 groups are too many for a verdict on every pair" in made.text
+    assert "Compared with the next best, optimizer.lr=0.21: no test; see the table." in made.text
+    assert "22 groups are too many to test every pair" in made.text
 
 
 def test_more_pairs_than_one_reads_are_folded_away(tmp_path: Path) -> None:
@@ -134,7 +136,7 @@ def test_more_pairs_than_one_reads_are_folded_away(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_sweep_of_thousands_stays_small(tmp_path: Path) -> None:
     settings = [{"optimizer.lr": lr / 1000, "model.hidden": "a setting with a rather long value"} for lr in range(3000)]
-    made = written(write_ledger(tmp_path / "s", settings))
+    made = written(write_manifest(tmp_path / "s", settings))
     assert "2,000 more are in summary.csv." in made.text
     assert len(made.source) < 800_000
 
@@ -142,8 +144,8 @@ def test_a_sweep_of_thousands_stays_small(tmp_path: Path) -> None:
 def test_hostile_settings_and_directories_stay_text(tmp_path: Path) -> None:
     evil = '<script>alert("1")</script>'
     directory = tmp_path / "javascript:<img src=x onerror=alert(2)>"
-    ledger = sweep(directory, [{"model.hidden": evil}, {"model.hidden": "{{ 7 * 7 }}\x1b[2J"}], [0.7, 0.8])
-    made = written(ledger)
+    manifest = sweep(directory, [{"model.hidden": evil}, {"model.hidden": "{{ 7 * 7 }}\x1b[2J"}], [0.7, 0.8])
+    made = written(manifest)
     assert evil in made.text
     assert "{{ 7 * 7 }}\ufffd[2J" in made.text
     assert directory.name in made.text
@@ -152,15 +154,15 @@ def test_hostile_settings_and_directories_stay_text(tmp_path: Path) -> None:
 def test_one_run_a_setting_has_no_interval_to_explain(tmp_path: Path) -> None:
     several = written(sweep(tmp_path / "s", seeds("init", ["random", "kaiming"], 2), [0.7, 0.71, 0.8, 0.81])).text
     single = written(sweep(tmp_path / "t", seeds("init", ["random", "kaiming"], 1), [0.7, 0.8])).text
-    assert "Means over the seeds with 95 % t-intervals, the best by validation.accuracy first." in several
-    assert "t-intervals" not in single
+    assert "Means over the seeds with 95 % confidence intervals, the best by validation.accuracy first." in several
+    assert "Means over the seeds" not in single
     assert "The best by validation.accuracy first." in single
 
 
 def test_what_all_jobs_have_in_common_is_shown_against_the_defaults(tmp_path: Path) -> None:
     trainer = {"epochs": 3, "batch_size": 64}
     made = written(sweep(tmp_path / "s", seeds("init", ["random", "kaiming"], 1), [0.7, 0.8], trainer=trainer))
-    shown = made.text[made.text.index("What all jobs have in common") :]
+    shown = made.text[made.text.index("Settings of all jobs that differ from the defaults") :]
     assert "trainer.epochs 3 10" in shown
     assert "trainer.batch_size" not in shown
     assert "optimizer." not in shown  # of the same option, at its default
@@ -178,4 +180,4 @@ def test_the_defaults_of_what_varies_are_not_what_jobs_have_in_common(tmp_path: 
 def test_a_single_group_of_seeds_is_one_answer(tmp_path: Path) -> None:
     made = written(sweep(tmp_path / "s", [{"seed": seed} for seed in range(6)], KAIMING))
     assert "Sweep over 6 seeds 97.10 % validation.accuracy" in made.text
-    assert "All jobs differ by nothing but their seeds; test.accuracy 96.10 +/- 0.09 %." in made.text
+    assert "All jobs differ only in their seeds; test.accuracy 96.10 +/- 0.09 %." in made.text

@@ -8,13 +8,13 @@ import re
 from pathlib import Path
 
 import pytest
-from helpers.runs import write_ledger, write_run
+from helpers.runs import write_manifest, write_run
 from hypothesis import given
 from hypothesis import settings as example_settings
 from hypothesis import strategies as st
 
 from mnistlab.sweeps import manifest
-from mnistlab.sweeps.manifest import Entry, Ledger
+from mnistlab.sweeps.manifest import Entry, Manifest
 from mnistlab.system.errors import RequestError
 
 JOB = {"number": 0, "directory": "0_seed=1", "overrides": ["seed=1"], "config_hash": "c0ffee", "settings": {"seed": 1}}
@@ -28,9 +28,9 @@ def written(content, name="sweep"):
     return folder
 
 
-def test_the_file_says_what_the_ledger_knows(tmp_path):
+def test_the_file_says_what_the_manifest_knows(tmp_path):
     entry = Entry(0, "0_seed=1", ("seed=1",), "c0ffee", {"seed": 1})
-    sweep = Ledger(tmp_path, ("seed=1,2",), None, "/home/u", (entry,))
+    sweep = Manifest(tmp_path, ("seed=1,2",), None, "/home/u", (entry,))
     sweep.write()
     assert json.loads((tmp_path / "sweep.json").read_text()) == SWEEP
     assert manifest.read(tmp_path) == sweep
@@ -47,7 +47,7 @@ settings = st.dictionaries(
 def test_what_was_written_is_read(tmp_path_factory, points, overrides, config_dir):
     directory = tmp_path_factory.mktemp("sweep")
     entries = tuple(Entry(i, f"{i}_å b", tuple(overrides), "", one) for i, one in enumerate(points))
-    sweep = Ledger(directory, tuple(overrides), config_dir, "", entries)
+    sweep = Manifest(directory, tuple(overrides), config_dir, "", entries)
     sweep.write()
     assert manifest.read(directory) == sweep
 
@@ -65,33 +65,33 @@ def test_a_job_is_called_by_what_varies():
         ("", "not readable as JSON (Expecting value: line 1 column 1 (char 0)); start the sweep again"),
         ('{"format": 1', "not readable as JSON ("),
         ("[" * 100_000, "not readable as JSON ("),
-        ([], "not the ledger of a sweep (TypeError: list indices"),
-        (None, "not the ledger of a sweep (TypeError: "),
-        ({}, "not the ledger of a sweep (KeyError: 'format')"),
-        ({**SWEEP, "format": 2}, "not the ledger of a sweep (ValueError: format 2 is not 1); start the sweep again"),
-        ({**SWEEP, "jobs": None}, "not the ledger of a sweep (TypeError: "),
-        ({**SWEEP, "jobs": {"a": 1}}, "not the ledger of a sweep (TypeError: "),
-        ({**SWEEP, "jobs": [[]]}, "not the ledger of a sweep (TypeError: "),
+        ([], "not the manifest of a sweep (TypeError: list indices"),
+        (None, "not the manifest of a sweep (TypeError: "),
+        ({}, "not the manifest of a sweep (KeyError: 'format')"),
+        ({**SWEEP, "format": 2}, "not the manifest of a sweep (ValueError: format 2 is not 1); start the sweep again"),
+        ({**SWEEP, "jobs": None}, "not the manifest of a sweep (TypeError: "),
+        ({**SWEEP, "jobs": {"a": 1}}, "not the manifest of a sweep (TypeError: "),
+        ({**SWEEP, "jobs": [[]]}, "not the manifest of a sweep (TypeError: "),
         ({**SWEEP, "jobs": [{**JOB, "number": 1}]}, "job 0 is not described"),
         ({**SWEEP, "jobs": [{**JOB, "settings": []}]}, "job 0 is not described"),
         ({**SWEEP, "jobs": [{**JOB, "config_hash": 7}]}, "job 0 is not described"),
-        ({**SWEEP, "jobs": [{**JOB, "overrides": "seed=1"}]}, "a list of overrides was expected"),
-        ({**SWEEP, "jobs": [{**JOB, "overrides": [1]}]}, "a list of overrides was expected"),
-        ({**SWEEP, "overrides": None}, "a list of overrides was expected"),
-        ({**SWEEP, "config_dir": 5}, "config_dir or started_in is no path"),
-        ({**SWEEP, "started_in": None}, "config_dir or started_in is no path"),
+        ({**SWEEP, "jobs": [{**JOB, "overrides": "seed=1"}]}, "must be a list of overrides"),
+        ({**SWEEP, "jobs": [{**JOB, "overrides": [1]}]}, "must be a list of overrides"),
+        ({**SWEEP, "overrides": None}, "must be a list of overrides"),
+        ({**SWEEP, "config_dir": 5}, "config_dir or started_in is not a path"),
+        ({**SWEEP, "started_in": None}, "config_dir or started_in is not a path"),
         # directories
         ({**SWEEP, "jobs": [{**JOB, "directory": "/etc"}]}, "the directory of job 0 leads elsewhere: /etc"),
         ({**SWEEP, "jobs": [{**JOB, "directory": ".."}]}, "the directory of job 0 leads elsewhere: .."),
         ({**SWEEP, "jobs": [{**JOB, "directory": "a/../../b"}]}, "the directory of job 0 leads elsewhere: a/../../b"),
         ({**SWEEP, "jobs": [{**JOB, "directory": "."}]}, "the directory of job 0 leads elsewhere: ."),
         ({**SWEEP, "jobs": [{**JOB, "directory": ""}]}, "the directory of job 0 leads elsewhere: ."),
-        ({**SWEEP, "jobs": [{**JOB, "directory": 7}]}, "not the ledger of a sweep (TypeError: "),
+        ({**SWEEP, "jobs": [{**JOB, "directory": 7}]}, "not the manifest of a sweep (TypeError: "),
         ({**SWEEP, "jobs": [JOB, {**JOB, "number": 1}]}, "two jobs share a directory"),
         ({**SWEEP, "jobs": [JOB, {**JOB, "number": 1, "directory": "./0_seed=1/"}]}, "two jobs share a directory"),
     ],
 )
-def test_a_damaged_or_hostile_ledger_is_refused(content, message):
+def test_a_damaged_or_hostile_manifest_is_refused(content, message):
     with pytest.raises(RequestError, match=re.escape(message)) as refused:
         manifest.read(written(content))
     assert str(refused.value).startswith("sweep/sweep.json: ")
@@ -112,22 +112,22 @@ def test_where_no_sweep_lies_the_cure_depends_on_what_does():
     for path, cure in [("nowhere", "check the path"), ("run", "this is a single run")]:
         with pytest.raises(RequestError) as refused:
             manifest.read(Path(path).absolute())
-        assert str(refused.value) == f"{path}: no sweep lies here (there is no sweep.json); {cure}"
+        assert str(refused.value) == f"{path}: not a sweep directory (no sweep.json); {cure}"
     with pytest.raises(RequestError, match=r"; name a directory of outputs/multirun$"):
         manifest.read(Path("empty"))
-    with pytest.raises(RequestError, match=r"^file: the directory of a sweep was expected$"):
+    with pytest.raises(RequestError, match=r"^file: must be the directory of a sweep$"):
         manifest.read(Path("file").absolute())
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_ledger_without_rights_is_said():
-    write_ledger(Path("sweep"), [{}])
+def test_a_manifest_without_rights_is_said():
+    write_manifest(Path("sweep"), [{}])
     Path("sweep/sweep.json").chmod(0)
-    with pytest.raises(RequestError, match=r"^sweep/sweep.json: Permission denied; check its rights$"):
+    with pytest.raises(RequestError, match=r"^sweep/sweep.json: Permission denied; check file permissions$"):
         manifest.read(Path("sweep"))
 
 
 def test_a_directory_in_its_place_is_said():
     Path("sweep/sweep.json").mkdir(parents=True)
-    with pytest.raises(RequestError, match=r"^sweep/sweep.json: Is a directory; check its rights$"):
+    with pytest.raises(RequestError, match=r"^sweep/sweep.json: Is a directory; check file permissions$"):
         manifest.read(Path("sweep"))

@@ -1,4 +1,4 @@
-"""Sweeps end to end: the grid, the ledger, failures that stay alone, launchers that agree, and resuming."""
+"""Sweeps end to end: the grid, the manifest, failures that stay alone, launchers that agree, and resuming."""
 
 from __future__ import annotations
 
@@ -124,13 +124,13 @@ REFUSED = {
     "optimizer=sgd,adm": "optimizer=adm: there is no such option; choose one of ",
     "optimizer.momentm=1,2": "optimizer.momentm: unknown key; ",
     "+new.key=1,2": "new: unknown key; ",
-    "trainer.epochs=1,two": "trainer.epochs=two: a whole number was expected",
+    "trainer.epochs=1,two": "trainer.epochs=two: must be a whole number",
     "optimizer.lr=interval(0,1)": "optimizer.lr=interval(0,1): a sweep takes lists, range() and choice(); ",
     "hydra.sweep.subdir=same": "hydra.sweep.subdir=same: two jobs would share it; ",
     "hydra.sweep.subdir=../x": "hydra.sweep.subdir=",
     "hydra/launcher=slurm": "hydra/launcher=slurm: choose one of ",
     "hydra.launcher.n_jobs=0": "hydra.launcher.n_jobs=0: a whole number of 1 or more, or -1 for all cores",
-    "optimizer.lr=abc,0.1": "optimizer.lr=abc: a number was expected",
+    "optimizer.lr=abc,0.1": "optimizer.lr=abc: must be a number",
     "optimizer.lr=range(3,3)": "optimizer.lr=range(3,3): it names no value; ",
     "optimizer=glob(zzz*)": "optimizer=glob(zzz*): it names no value; ",
     "optimizer.lr=range(0,1,0)": "optimizer.lr=range(0,1,0): ",
@@ -287,7 +287,7 @@ def test_a_sweep_does_not_write_into_another(finished: Path, command: Command) -
     shutil.copytree(finished, "s")
     result = command("train", "-m", *SMALL, "seed=1,2", "hydra.sweep.dir=s")
     assert result.status == 2
-    assert "hydra.sweep.dir=s: it already holds a sweep; `mnistlab resume s` goes on with it" in result.err
+    assert "hydra.sweep.dir=s: it already holds a sweep; `mnistlab resume s` continues it" in result.err
 
 
 def test_quiet_prints_the_result_only(command: Command) -> None:
@@ -313,7 +313,7 @@ def test_a_failed_job_is_a_row_and_the_others_finish(launcher: str, command: Com
         ("1e+30", "32", "failed"),
         ("1e+30", "100000", "failed"),
     ]
-    assert table[1]["error"].startswith("trainer.batch_size=100000: the training part has only ")
+    assert table[1]["error"].startswith("trainer.batch_size=100000: the training set has only ")
     assert table[2]["error"].startswith("the loss is no longer finite at step 2 (epoch 1): layer ")
     *failed, last = result.err.splitlines()
     assert [line.partition(":")[0] for line in failed] == ["mnistlab train"] * 3
@@ -453,8 +453,8 @@ def test_a_running_sweep_is_not_resumed(sweep: Path, command: Command) -> None:
 
 
 WRONG = {
-    ("nowhere",): "nowhere: no sweep lies here (there is no sweep.json); check the path",
-    ("s/plots",): "s/plots: no sweep lies here (there is no sweep.json); name a directory of outputs/multirun",
+    ("nowhere",): "nowhere: not a sweep directory (no sweep.json); check the path",
+    ("s/plots",): "s/plots: not a sweep directory (no sweep.json); name a directory of outputs/multirun",
     ("s", "t"): "s t: the directory of one sweep was expected",
     ("s", "--failed"): "--failed: unknown option (did you mean --failed-only?); see `mnistlab resume --help`",
     ("s", "hydra.sweep.dir=t"): "hydra.sweep.dir=t: a sweep is resumed as it was asked for; only hydra/launcher=",
@@ -518,7 +518,7 @@ def test_an_interrupted_sweep_ends_with_its_table(number: int, expected: int, st
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
     assert process.returncode == expected
-    assert "jobs are completed; `mnistlab resume s` goes on" in out
+    assert "jobs are completed; `mnistlab resume s` continues it" in out
     assert err == "mnistlab train: error: interrupted\n"
     assert set(states("s")) == {"interrupted", "pending"}
     wait_until(lambda: not running_jobs(Path("s")), 10)

@@ -1,4 +1,4 @@
-"""The search: its space, trials without a test part, pruning, resuming, and one final test."""
+"""The search: its space, trials without a test set, pruning, resuming, and one final test."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ def test_a_space_is_written_as_overrides(text: str, expected: Dimension) -> None
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["optimizer.lr=0.1"], "nothing is to be searched; give a key log(a,b), "),
-        (["optimizer.lr=log(1,0.1)"], "optimizer.lr=log(1,0.1): two numbers were expected, the smaller one first"),
-        (["optimizer.lr=log(0,1)"], "optimizer.lr=log(0,1): a logarithmic interval begins above zero"),
+        (["optimizer.lr=0.1"], "no search space; set a key to log(a,b), "),
+        (["optimizer.lr=log(1,0.1)"], "optimizer.lr=log(1,0.1): must be two numbers, the smaller one first"),
+        (["optimizer.lr=log(0,1)"], "optimizer.lr=log(0,1): a logarithmic interval must begin above zero"),
         (["optimizer.lr=log(a,b)"], "optimizer.lr=log(a,b): "),
         (["optimizer.lr=range(3,3)"], "optimizer.lr=range(3,3): the range is empty"),
-        (["seed=1,2", "seed=3,4"], "seed: it is searched twice; give its values once"),
-        (["optimizer.lr"], "optimizer.lr: key=value was expected"),
+        (["seed=1,2", "seed=3,4"], "seed: searched twice; list its values once"),
+        (["optimizer.lr"], "optimizer.lr: must be key=value"),
     ],
 )
 def test_a_wrong_space(overrides: list[str], message: str) -> None:
@@ -69,13 +69,13 @@ WRONG = [
     (["optimizer.lr=log(1e-4,1)", "--trials", "0"], "--trials 0: a whole number of 1 or more was expected"),
     (["optimizer.lr=log(1e-4,1)", "--trails", "3"], "--trails: unknown option (did you mean --trials?)"),
     (["optimizer.lr=log(1e-4,1)", "--metric", "test.accuracy"], "--metric test.accuracy: choose one of validation."),
-    (["optimizer.lr=log(1e-4,1)", "data.validation=0"], "data.validation=0: a search chooses by the validation part"),
+    (["optimizer.lr=log(1e-4,1)", "data.validation=0"], "data.validation=0: a search chooses by the validation set"),
     (["optimizer.lr=interval(-1,1)"], "optimizer.lr=-1.0: the learning rate must be positive"),
     (["optimizer.rate=log(1e-4,1)"], "optimizer.rate: unknown key; "),
     (["optimizer.lr=0.1,0.2", "seed=1,2"], "seed: a seed is not chosen; --seeds says "),
-    (["data.validation=0,0.1"], "data.validation=0: a search chooses by the validation part"),
+    (["data.validation=0,0.1"], "data.validation=0: a search chooses by the validation set"),
     (["optimizer=sgd,adm"], "optimizer=adm: there is no such option; "),
-    (["--resume", "nowhere"], "--resume nowhere: no search lies here (there is no tune.json)"),
+    (["--resume", "nowhere"], "--resume nowhere: not a search directory (no tune.json)"),
     (["--resume", "nowhere", "seed=1"], "--resume: a search is resumed as it was asked for; "),
     (["optimizer.lr=log(1e-4,1)", "--to"], "--to: a value was expected; see `mnistlab tune --help`"),
 ]
@@ -230,7 +230,7 @@ def test_an_interrupted_search_names_the_command_that_goes_on() -> None:
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert out.endswith("interrupted; `mnistlab tune --resume s` goes on\n")
+    assert out.endswith("interrupted; `mnistlab tune --resume s` continues it\n")
 
 
 @pytest.mark.process

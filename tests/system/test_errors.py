@@ -9,7 +9,7 @@ from mnistlab.system import errors
 from mnistlab.system.errors import Key, RequestError
 
 LR = RequestError("the learning rate must be positive", key="lr", value=-0.1)
-WARMUP = RequestError("it must be shorter than ", Key("epochs"), "=5; see ", Key("floor"), key="warmup", value=9)
+WARMUP = RequestError("must be shorter than ", Key("epochs"), "=5; see ", Key("floor"), key="warmup", value=9)
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ WARMUP = RequestError("it must be shorter than ", Key("epochs"), "=5; see ", Key
         (RequestError("set size, e.g. size=28", key="size", value=None), "size=None: set size, e.g. size=28"),
         (RequestError("set it", key="path", value=""), "path=: set it"),
         (RequestError("--to here: name another directory"), "--to here: name another directory"),
-        (WARMUP, "warmup=9: it must be shorter than epochs=5; see floor"),
+        (WARMUP, "warmup=9: must be shorter than epochs=5; see floor"),
     ],
 )
 def test_the_text_is_the_key_the_value_and_the_message(error: RequestError, text: str) -> None:
@@ -46,7 +46,7 @@ def test_its_parts_can_be_asked_for() -> None:
         (RequestError("there is one class only").under("model"), "model: there is one class only"),
         (
             WARMUP.under("schedule", epochs="trainer.epochs"),
-            "schedule.warmup=9: it must be shorter than trainer.epochs=5; see schedule.floor",
+            "schedule.warmup=9: must be shorter than trainer.epochs=5; see schedule.floor",
         ),
         (RequestError("lr=0.1 is mentioned", key="lr").under("a"), "a.lr: lr=0.1 is mentioned"),
     ],
@@ -60,7 +60,7 @@ def test_under_a_group_all_keys_are_full_names(error: RequestError, text: str) -
     [
         (LR.renamed(lr="learning_rate_init"), "learning_rate_init=-0.1: the learning rate must be positive"),
         (LR.renamed(epochs="max_iter"), str(LR)),
-        (WARMUP.renamed(epochs="max_iter"), "warmup=9: it must be shorter than max_iter=5; see floor"),
+        (WARMUP.renamed(epochs="max_iter"), "warmup=9: must be shorter than max_iter=5; see floor"),
         (RequestError("no", key="layer.units", value=0).renamed(layer="layers.2"), "layers.2.units=0: no"),
         (RequestError("layer is a word").renamed(layer="layers.2"), "layer is a word"),
     ],
@@ -73,8 +73,7 @@ def test_more_can_be_said_after_the_message() -> None:
     longer = LR.extended("; 0.1 is usual").under("optimizer")
     assert str(longer) == "optimizer.lr=-0.1: the learning rate must be positive; 0.1 is usual"
     assert (
-        str(WARMUP.extended("!").renamed(epochs="max_iter"))
-        == "warmup=9: it must be shorter than max_iter=5; see floor!"
+        str(WARMUP.extended("!").renamed(epochs="max_iter")) == "warmup=9: must be shorter than max_iter=5; see floor!"
     )
 
 
@@ -104,14 +103,14 @@ def test_an_error_comes_whole_from_another_process(error: RequestError, again) -
 @pytest.mark.parametrize(
     ("check", "value", "message"),
     [
-        (errors.number, "3", "a number was expected"),
-        (errors.number, float("nan"), "a number was expected"),
-        (errors.positive, 0, "it must be positive"),
-        (errors.not_negative, -1, "it must be zero or more"),
-        (errors.fraction, 1, "it must be at least 0 and below 1"),
-        (lambda key, value: errors.between(key, value, 0, 2), 3, "it must lie between 0 and 2"),
-        (errors.whole, 0, "it must be a whole number of 1 or more"),
-        (errors.whole, 1.0, "it must be a whole number of 1 or more"),
+        (errors.number, "3", "must be a number"),
+        (errors.number, float("nan"), "must be a number"),
+        (errors.positive, 0, "must be positive"),
+        (errors.not_negative, -1, "must be zero or more"),
+        (errors.fraction, 1, "must be at least 0 and below 1"),
+        (lambda key, value: errors.between(key, value, 0, 2), 3, "must lie between 0 and 2"),
+        (errors.whole, 0, "must be a whole number of 1 or more"),
+        (errors.whole, 1.0, "must be a whole number of 1 or more"),
         (lambda key, value: errors.choice(key, value, ["adam", "sgd"]), "adm", "choose one of adam, sgd (did you mean"),
     ],
 )

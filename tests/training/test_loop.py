@@ -304,7 +304,7 @@ def test_a_metric_that_is_better_lower():
 
 
 def test_the_validation_loss_selects_if_nothing_else_is_named():
-    # labels of the validation part are shuffled, so that its loss rises as the training part is learnt
+    # labels of the validation set are shuffled, so that its loss rises as the training set is learnt
     validation = Split(VALIDATION.images, np.random.default_rng(0).permutation(VALIDATION.labels))
     _, history = train(validation=validation, trainer=TrainerConfig(epochs=30, batch_size=5, patience=3))
     losses = [row.val_loss for row in history.epochs]
@@ -387,17 +387,17 @@ def test_the_last_update_of_an_epoch_may_diverge_too(validation):
         (
             TrainerConfig(batch_size=64),
             (50, 10),
-            "batch_size=64: the training part has only 50 images; take fewer, or full",
+            "batch_size=64: the training set has only 50 images; take fewer, or full",
         ),
         (
             TrainerConfig(patience=3),
             (100, 0),
-            "patience=3: there is no validation part to watch; set validation, 0.1 for instance",
+            "patience=3: there is no validation set to watch; set validation, 0.1 for instance",
         ),
         (
             TrainerConfig(select=Select.best),
             (100, 0),
-            "select=best: there is no validation part to watch; set validation, 0.1 for instance",
+            "select=best: there is no validation set to watch; set validation, 0.1 for instance",
         ),
     ],
 )
@@ -427,13 +427,13 @@ def test_what_goes_with_the_data_is_let_through(trainer, sizes):
         ({"batch_size": "ful"}, "batch_size=ful: the batch size, unless it is full, must be a whole number"),
         ({"patience": 0}, "patience=0: the patience (epochs) must be a whole number of 1 or more"),
         ({"min_delta": -0.1}, "min_delta=-0.1: the least improvement must be zero or more"),
-        ({"min_delta": math.nan}, "min_delta=nan: a number was expected"),
+        ({"min_delta": math.nan}, "min_delta=nan: must be a number"),
         ({"clip_norm": 0.0}, "clip_norm=0.0: the largest norm must be positive"),
-        ({"checkpoint_every": 0}, "checkpoint_every=0: a number of epochs, or a time such as 30s, 5min or 1h, was exp"),
-        ({"checkpoint_every": True}, "checkpoint_every=True: a number of epochs, or a time such as"),
-        ({"checkpoint_every": "0s"}, "checkpoint_every=0s: a number of epochs, or a time such as"),
-        ({"checkpoint_every": "5 min"}, "checkpoint_every=5 min: a number of epochs, or a time such as"),
-        ({"checkpoint_every": "often"}, "checkpoint_every=often: a number of epochs, or a time such as"),
+        ({"checkpoint_every": 0}, "checkpoint_every=0: must be a number of epochs, or a time such as 30s, 5min or 1h"),
+        ({"checkpoint_every": True}, "checkpoint_every=True: must be a number of epochs, or a time such as"),
+        ({"checkpoint_every": "0s"}, "checkpoint_every=0s: must be a number of epochs, or a time such as"),
+        ({"checkpoint_every": "5 min"}, "checkpoint_every=5 min: must be a number of epochs, or a time such as"),
+        ({"checkpoint_every": "often"}, "checkpoint_every=often: must be a number of epochs, or a time such as"),
         ({"threads": 0}, "threads=0: the number of threads, unless it is auto, must be a whole number of 1 or more"),
         ({"threads": 4097}, "threads=4097: at most 4,096 threads are used; take fewer, or auto"),
     ],

@@ -195,7 +195,7 @@ def test_no_color_means_no_escape_code_at_all() -> None:
 def test_ctrl_c_leaves_the_cursor_on_a_line_of_its_own(moment: str) -> None:
     screen = on_a_terminal([*TRAIN, "trainer.epochs=5000"], 80, interrupt_at=moment)
     assert screen.status == 130
-    assert screen.text.endswith(" goes on\r\n")
+    assert screen.text.endswith(" continues it\r\n")
     before = screen.text[: screen.text.rindex("mnistlab train: error: interrupted")]
     assert before.endswith(("\r", "\n", "\r\x1b[K"))
 

@@ -1,1 +1,1 @@
-"""Diagnostics: what is odd about a run, with the number, the reason, and the override to try."""
+"""Diagnostics: the problems of a run, each with a number, the reason, and an override to try."""

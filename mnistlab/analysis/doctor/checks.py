@@ -1,6 +1,6 @@
 """What is found in a chart, each with its number, why it matters, and the override to try.
 
-Thresholds with a source are marked; the others were set so that runs made ill are found and the default runs of every
+Thresholds with a source are marked; the others were set so that broken runs are detected and the default runs of every
 network of conf/model are not (tests/test_doctor.py).
 """
 
@@ -36,7 +36,7 @@ ORDER = ("serious", "warning", "note")
 
 @dataclass(frozen=True)
 class Finding:
-    """``what`` is odd, with its number; ``why`` that matters; ``try_`` holds overrides of `mnistlab train`."""
+    """``what`` is the problem with its number, ``why`` its cause; ``try_`` holds overrides of `mnistlab train`."""
 
     severity: str
     sign: str
@@ -47,14 +47,14 @@ class Finding:
 
 
 def examine(chart: RunSnapshot) -> list[Finding]:
-    """Return everything that is odd, the serious first."""
-    found: list[Finding] = []
+    """Return the problems that were detected, the serious ones first."""
+    findings: list[Finding] = []
     for look in (_diverged, _rate, _fit, _gradients, _classes):
-        found += look(chart)
-    found += _units(chart)
-    if any(one.sign.startswith(("lr", "nothing")) for one in found):  # the cause; the other is its effect
-        found = [one for one in found if one.sign != "underfitting"]
-    return sorted(found, key=lambda one: ORDER.index(one.severity))
+        findings += look(chart)
+    findings += _units(chart)
+    if any(finding.sign.startswith(("lr", "nothing")) for finding in findings):  # the cause; the other is its effect
+        findings = [finding for finding in findings if finding.sign != "underfitting"]
+    return sorted(findings, key=lambda finding: ORDER.index(finding.severity))
 
 
 def _lr(chart: RunSnapshot, factor: float) -> str:
@@ -70,7 +70,7 @@ def _diverged(chart: RunSnapshot) -> list[Finding]:
         Finding(
             "serious",
             "diverged",
-            f"training diverged after {len(chart.history)} whole epochs: {chart.error.split(';')[0]}",
+            f"training diverged after {len(chart.history)} complete epochs: {chart.error.split(';')[0]}",
             float(len(chart.history)),
             "each step overshot by more than the one before, until numbers overflowed",
             (_lr(chart, 0.1), "trainer.clip_norm=1", "init=kaiming"),
@@ -86,25 +86,27 @@ def _rate(chart: RunSnapshot) -> list[Finding]:
     worst = float(loss.max())
     if high > UPDATE_HIGH or worst > FAR_ABOVE * chance:
         far = worst > FAR_ABOVE * chance
-        what = f"the training loss was {worst:.3g} in epoch {loss.argmax() + 1}, and guessing has {chance:.3g}"
-        what = what if far else f"a step changes the weights by {high:.1%}; about 0.1 % is healthy"
-        why = "the learning rate is too high, or the weights started far too large"
+        problem = f"the training loss was {worst:.3g} in epoch {loss.argmax() + 1} (chance: {chance:.3g})"
+        problem = problem if far else f"a step changes the weights by {high:.1%}; about 0.1 % is healthy"
+        why = "the learning rate is too high, or the initial weights are far too large"
         tries = (_lr(chart, 0.1), LR_FIND, "init=kaiming")
-        return [Finding("serious", "lr too high", what, worst if far else high, why, tries)]
+        return [Finding("serious", "lr too high", problem, worst if far else high, why, tries)]
     if len(loss) > 1 and loss[-1] > RISE * loss.min() and loss[-1] > 0.05:
-        what = f"the training loss rose again, from {loss.min():.3g} in epoch {loss.argmin() + 1} to {loss[-1]:.3g}"
-        why = "the learning rate is too high: steps jump across the valley instead of down"
-        return [Finding("serious", "lr too high", what, float(loss[-1] / loss.min()), why, (_lr(chart, 0.1), LR_FIND))]
+        problem = f"the training loss rose again, from {loss.min():.3g} in epoch {loss.argmin() + 1} to {loss[-1]:.3g}"
+        why = "the learning rate is too high: steps overshoot the minimum"
+        return [
+            Finding("serious", "lr too high", problem, float(loss[-1] / loss.min()), why, (_lr(chart, 0.1), LR_FIND))
+        ]
     falling = len(loss) > 1 and bool((np.diff(loss) < 0).all())
     if 0 < low < UPDATE_LOW or (falling and len(loss) >= 3 and loss[-1] > UNDERFIT * chance):
         by = f"; a step changes the weights by {low:.1e} of themselves" if low else ""
-        what = f"after {len(loss)} epochs the training loss is {loss[-1]:.3g}, and guessing has {chance:.3g}{by}"
-        why = "the loss falls, but slowly: the learning rate is too low for the time that was given"
-        return [Finding("warning", "lr too low", what, float(loss[-1]), why, (_lr(chart, 10), LR_FIND))]
+        problem = f"after {len(loss)} epochs the training loss is {loss[-1]:.3g} (chance: {chance:.3g}){by}"
+        why = "the loss falls slowly: the learning rate is too low for this number of epochs"
+        return [Finding("warning", "lr too low", problem, float(loss[-1]), why, (_lr(chart, 10), LR_FIND))]
     if loss[-1] > AT_CHANCE * chance:
-        what = f"the training loss stays at {loss[-1]:.3g}, and guessing has {chance:.3g}"
-        why = "nothing was learnt: the gradient does not reach the weights, or each step undoes the last"
-        return [Finding("serious", "nothing learnt", what, float(loss[-1]), why, ("init=kaiming", LR_FIND))]
+        problem = f"the training loss stays at {loss[-1]:.3g} (chance: {chance:.3g})"
+        why = "the network did not learn: the gradient does not reach the weights, or each step undoes the last"
+        return [Finding("serious", "nothing learnt", problem, float(loss[-1]), why, ("init=kaiming", LR_FIND))]
     return []
 
 
@@ -138,21 +140,21 @@ def _fit(chart: RunSnapshot) -> list[Finding]:
     rose = float(val[-1] / val.min()) if val.min() > 0 else 1.0
     falls = len(train) > 1 and train[-1] < train[int(val.argmin())]
     if gap > OVERFIT_GAP or (gap > 0.02 and rose > OVERFIT_LOSS and falls and not stopped):
-        what = f"training accuracy is {100 * gap:.1f} points above validation accuracy"
+        problem = f"training accuracy is {100 * gap:.1f} points above validation accuracy"
         if rose > OVERFIT_LOSS and falls:
-            what += f"; the validation loss rose from {val.min():.3g} in epoch {val.argmin() + 1} to {val[-1]:.3g}"
-        why = "the network learns the training images by heart (overfitting): more images, or less freedom"
+            problem += f"; the validation loss rose from {val.min():.3g} in epoch {val.argmin() + 1} to {val[-1]:.3g}"
+        why = "the network memorises the training images (overfitting): more images or more regularisation"
         tries = ["trainer=early_stopping", "augment=affine", "regularization=dropout"]
         if chart.setting("data.limit"):
             tries.insert(0, "data.limit=null")
-        return [Finding("warning", "overfitting", what, gap if gap > OVERFIT_GAP else rose, why, tuple(tries))]
+        return [Finding("warning", "overfitting", problem, gap if gap > OVERFIT_GAP else rose, why, tuple(tries))]
     chance = math.log(chart.classes)
     if len(train) > 1 and train[-1] > 0.1 * chance and gap < 0.02:
         drop = float(1 - train[-1] / train[-2])
         if drop > STILL_FALLING and int(val.argmin()) == len(val) - 1:
-            what = f"the training loss still fell by {100 * drop:.0f} % in the last epoch, and validation with it"
-            why = "training ended before the network had learnt what it can (underfitting)"
-            return [Finding("note", "underfitting", what, drop, why, (f"trainer.epochs={3 * len(train)}",))]
+            problem = f"the training loss still fell by {100 * drop:.0f} % in the last epoch, and validation with it"
+            why = "training ended before the network had converged (underfitting)"
+            return [Finding("note", "underfitting", problem, drop, why, (f"trainer.epochs={3 * len(train)}",))]
     return []
 
 
@@ -168,48 +170,50 @@ def _gradients(chart: RunSnapshot) -> list[Finding]:
     rows = list(chart.norms.items())
     none = [name for name, row in rows if row.get("grad_norm") == 0]
     if none:
-        what = f"the gradient of {', '.join(none)} is exactly zero"
-        why = "those weights never change: all start alike (zeros), or no unit behind them is alive"
-        return [Finding("serious", "no gradient", what, 0.0, why, ("init=kaiming", _lr(chart, 0.1)))]
+        problem = f"the gradient of {', '.join(none)} is exactly zero"
+        why = "those weights never change: all are initialised alike (zeros), or all units after them are dead"
+        return [Finding("serious", "no gradient", problem, 0.0, why, ("init=kaiming", _lr(chart, 0.1)))]
     if len(rows) < 2:
         return []
     relative = [row["grad_norm"] / row["weight_norm"] for _, row in rows if row.get("weight_norm", 0) > 0]
     if len(relative) < 2 or not relative[-1] > 0 or relative[0] / relative[-1] > VANISHING:
         return []
     ratio = relative[0] / relative[-1]
-    what = f"relative to its weights the gradient of {rows[0][0]} is {ratio:.1e} of that of {rows[-1][0]}"
+    problem = f"relative to its weights the gradient of {rows[0][0]} is {ratio:.1e} of that of {rows[-1][0]}"
     why = "the gradient vanishes on its way back, and the first layers hardly learn"
-    return [Finding("warning", "vanishing gradient", what, ratio, why, (*_activation(chart, "relu"), "init=kaiming"))]
+    return [
+        Finding("warning", "vanishing gradient", problem, ratio, why, (*_activation(chart, "relu"), "init=kaiming"))
+    ]
 
 
 def _classes(chart: RunSnapshot) -> list[Finding]:
-    found: list[Finding] = []
+    findings: list[Finding] = []
     counts = {name: count for name, count in chart.counts.items() if count}
     if len(counts) > 1 and max(counts.values()) >= IMBALANCE * min(counts.values()):
         most, least = max(counts, key=lambda name: counts[name]), min(counts, key=lambda name: counts[name])
         ratio = counts[most] / counts[least]
-        what = (
+        problem = (
             f"class {most} has {counts[most]:,} training images and class {least} {counts[least]:,}, {ratio:.1f} to 1"
         )
-        why = "accuracy hides how the rare classes fare; look at their recall, and choose epochs by macro F1"
+        why = "accuracy hides errors on rare classes; look at their recall, and select epochs by macro F1"
         tries = ("trainer.monitor=f1_macro trainer.select=best",)
-        found.append(Finding("warning", "imbalance", what, ratio, why, tries))
+        findings.append(Finding("warning", "imbalance", problem, ratio, why, tries))
     for part in ("validation", "test"):
         per_class = chart.metrics.get(part, {}).get("per_class") or []
         missed = [str(row["class"]) for row in per_class if row.get("recall") == 0 and row.get("support", 0) >= 5]
         if missed:
-            what = f"no image of class {', '.join(missed)} in the {part} part is recognised"
-            why = "the network never says that class; it is rare in training, or training went wrong"
+            problem = f"no image of class {', '.join(missed)} in the {part} set is classified correctly"
+            why = "the network never predicts that class; it is rare in training, or training went wrong"
             cures = (_lr(chart, 0.1), "trainer.monitor=f1_macro trainer.select=best")
-            found.append(Finding("serious", "class missed", what, float(len(missed)), why, cures))
+            findings.append(Finding("serious", "class missed", problem, float(len(missed)), why, cures))
             break
-    return found
+    return findings
 
 
 def _units(chart: RunSnapshot) -> list[Finding]:
     if chart.network is None or chart.images is None:
         return []
-    found: list[Finding] = []
+    findings: list[Finding] = []
     outputs = chart.network.activations(chart.images)
     for i, (layer, y) in enumerate(zip(chart.network.layers, outputs, strict=True)):
         title = chart.network.title(i)
@@ -218,20 +222,22 @@ def _units(chart: RunSnapshot) -> list[Finding]:
             dead = float((units.max(axis=1) <= 0).mean())
             if dead >= DEAD:
                 severity = "serious" if dead >= DEAD_SERIOUS else "warning"
-                what = f"{title}: {100 * dead:.0f} % of its {len(units)} units are 0 for all {len(chart.images)} images"
+                problem = (
+                    f"{title}: {100 * dead:.0f} % of its {len(units)} units are 0 for all {len(chart.images)} images"
+                )
                 why = "a dead ReLU passes no gradient and stays dead; a large step or bias put it there"
                 tries = (_lr(chart, 0.1), "init=kaiming", *_activation(chart, "leaky_relu"))
-                found.append(Finding(severity, "dead units", what, dead, why, tries))
+                findings.append(Finding(severity, "dead units", problem, dead, why, tries))
         elif isinstance(layer, (Sigmoid, Tanh, HardSigmoid)):
             flat = _flat(layer, units)
             if flat >= SATURATED:
-                what = f"{title}: {100 * flat:.0f} % of its outputs lie on the flat ends of the function"
+                problem = f"{title}: {100 * flat:.0f} % of its outputs lie in the saturated range of the function"
                 why = (
                     "there the slope is below a twentieth of the steepest, and hardly any gradient passes (saturation)"
                 )
                 tries = ("init=xavier", "data.scaling=unit", *_activation(chart, "relu"))
-                found.append(Finding("warning", "saturation", what, flat, why, tries))
-    return found
+                findings.append(Finding("warning", "saturation", problem, flat, why, tries))
+    return findings
 
 
 def _flat(layer: Sigmoid | Tanh | HardSigmoid, y: np.ndarray) -> float:

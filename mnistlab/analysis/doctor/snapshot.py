@@ -1,4 +1,4 @@
-"""What a run left that a doctor reads: any part of it may be missing, and is then said to be."""
+"""The files of a run that the diagnostics read; missing ones are listed."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from mnistlab.runs import paths
 from mnistlab.system.errors import RequestError
 from mnistlab.system.readers import UnreadableError, read_json_or_empty, read_rows
 
-IMAGES = 512  # of the training part, evenly spread, that go through the network
+IMAGES = 512  # of the training set, evenly spread, that go through the network
 
 Row = dict[str, float]
 
 
 @dataclass(frozen=True)
 class RunSnapshot:
-    """``history`` has a row an epoch, ``norms`` a row a layer of the last epoch; ``unseen`` says what is not there."""
+    """``history`` has a row an epoch, ``norms`` a row a layer of the last epoch; ``unseen`` lists what is missing."""
 
     state: str
     error: str
@@ -39,10 +39,10 @@ class RunSnapshot:
 
     def setting(self, key: str) -> Any:
         """Return a setting, ``optimizer.lr`` for instance, or None."""
-        found: Any = self.settings
+        value: Any = self.settings
         for part in key.split("."):
-            found = found.get(part) if isinstance(found, Mapping) else None
-        return found
+            value = value.get(part) if isinstance(value, Mapping) else None
+        return value
 
     def last(self, key: str) -> float:
         """Return a column of the last epoch, NaN where there is none."""
@@ -53,27 +53,27 @@ class RunSnapshot:
         return np.array([row.get(key, math.nan) for row in self.history])
 
 
-def read(given: str) -> RunSnapshot:
+def read(argument: str) -> RunSnapshot:
     """Return the chart of a run directory or of a model alone."""
     from mnistlab.runs.saved_run import SavedRun, open_run
 
-    path = Path(given)
+    path = Path(argument)
     directory = path if path.is_dir() else path.parent
     status = read_json_or_empty(directory / paths.STATUS)
     if not path.exists() or not (status or path.is_file() or (path / paths.MODEL).is_file()):
-        open_run(given)  # says what is wrong
+        open_run(argument)  # says what is wrong
     metrics = read_json_or_empty(directory / paths.METRICS)
     if metrics.get("learner") == "scikit-learn":
-        raise RequestError(f"{given}: this is a model of scikit-learn; it has no history and no weights to look at")
+        raise RequestError(f"{argument}: this is a scikit-learn model; it has no history and no weights to examine")
     run: SavedRun | None = None
     unseen: list[str] = []
     if path.is_file() or (path / paths.MODEL).is_file():
-        run = open_run(given)
+        run = open_run(argument)
     else:
-        unseen.append(f"its weights: there is no {paths.MODEL}")
+        unseen.append(f"its weights: no {paths.MODEL}")
     history = _table(directory / paths.HISTORY)
     if not history:
-        unseen.append(f"its history: there is no {paths.HISTORY} with an epoch in it")
+        unseen.append(f"its history: no {paths.HISTORY} with an epoch")
     norms = _table(directory / paths.NORMS, key="layer")
     final = max((row["epoch"] for row in norms.values()), default=0.0)
     names = metrics.get("class_names") or (run.class_names if run else ())
@@ -82,7 +82,7 @@ def read(given: str) -> RunSnapshot:
         try:
             images = _training_images(run)
         except (RequestError, OSError) as error:
-            unseen.append(f"what its units do, since its training images are not there ({error})")
+            unseen.append(f"its activations, since its training images are missing ({error})")
     return RunSnapshot(
         state=str(status.get("state", "")),
         error=str(status.get("error") or ""),
@@ -128,7 +128,7 @@ def _table(path: Path, key: str = "epoch") -> dict[str, Row]:
             raise KeyError("epoch")
     except (ValueError, KeyError, TypeError) as error:
         why = error.cause if isinstance(error, UnreadableError) else error
-        raise RequestError(f"{path}: it is no table of mnistlab's ({why}); train the run again") from None
+        raise RequestError(f"{path}: not a table written by mnistlab ({why}); train the run again") from None
     return rows
 
 

@@ -1,4 +1,4 @@
-"""What `mnistlab explore` is asked for: the data, how many points a picture shows, and where the results go."""
+"""The common options of `mnistlab explore`: the data, the number of points in a plot, and the output directory."""
 
 from __future__ import annotations
 
@@ -49,39 +49,39 @@ class Request:
     def experiment(self, *more: str) -> Experiment:
         """Return the experiment of the overrides.
 
-        Unless they say otherwise nothing is held out for validation, and a network is trained for 100 epochs: so few
+        By default nothing is held out for validation, and a network is trained for 100 epochs: so few
         points make few steps an epoch.
         """
-        made = schema.experiment(compose.compose([*more, *self.overrides]))
+        composed = schema.experiment(compose.compose([*more, *self.overrides]))
         if not self.sets("data.validation"):
-            made = replace(made, data=replace(made.data, validation=0))
+            composed = replace(composed, data=replace(composed.data, validation=0))
         if not any(map(self.sets, ("trainer", "trainer.epochs", "experiment"))):
-            made = replace(made, trainer=replace(made.trainer, epochs=EPOCHS))
-        return made
+            composed = replace(composed, trainer=replace(composed.trainer, epochs=EPOCHS))
+        return composed
 
 
-def read_data(made: Experiment, which: str) -> tuple[Dataset, Split]:
+def read_data(experiment: Experiment, split: str) -> tuple[Dataset, Split]:
     """Return the dataset, and the part of it that is explored: ``train``, ``test`` or ``all``."""
     with schema.prefixed("data"):
-        if which == "all":
-            return load_all(made.data, stream(made.seed, "split"))
-        dataset = load(made.data, stream(made.seed, "split"))
-    return dataset, dataset.train if which == "train" else dataset.test
+        if split == "all":
+            return load_all(experiment.data, stream(experiment.seed, "split"))
+        dataset = load(experiment.data, stream(experiment.seed, "split"))
+    return dataset, dataset.train if split == "train" else dataset.test
 
 
-def draw_points(asked: int | None, labels: np.ndarray, seed: int, otherwise: int) -> np.ndarray:
-    """Return the rows of the points, each class in proportion: as many as asked for, or at most ``otherwise``."""
-    if asked is not None:
+def draw_points(count: int | None, labels: np.ndarray, seed: int, otherwise: int) -> np.ndarray:
+    """Return the rows of the points, each class in proportion: as many as requested, or at most ``otherwise``."""
+    if count is not None:
         classes = len(np.unique(labels))
-        if asked > len(labels):
-            raise RequestError(f"--points {asked}: there are only {len(labels):,} images; ask for fewer")
-        if asked < classes:
-            raise RequestError(f"--points {asked}: there are {classes} classes, and each needs a point; ask for more")
-    return splitting.draw(labels, min(asked or otherwise, len(labels)), True, stream(seed, "points"))
+        if count > len(labels):
+            raise RequestError(f"--points {count}: there are only {len(labels):,} images; ask for fewer")
+        if count < classes:
+            raise RequestError(f"--points {count}: there are {classes} classes, and each needs a point; ask for more")
+    return splitting.draw(labels, min(count or otherwise, len(labels)), True, stream(seed, "points"))
 
 
 def components_of(dataset: Dataset, part: Split, threads: int) -> Components:
-    """Return the principal components of a part; what is wrong with the images is said of the data."""
+    """Return the principal components of a split; an error names the data option."""
     try:
         with threadpool_limits(threads):
             return principal_components(part.images)
@@ -106,32 +106,32 @@ def claim(request: Request, name: str) -> Path:
 
 
 def write_about(
-    folder: Path, request: Request, made: Experiment, dataset: Dataset, threads: int, summary: dict[str, Any]
+    folder: Path, request: Request, experiment: Experiment, dataset: Dataset, threads: int, summary: dict[str, Any]
 ) -> None:
     """Write summary.json, the same bytes for the same seed, and environment.json, where it took place."""
-    summary = {"action": request.action, "data": dataset.name, "seed": made.seed, **summary}
+    summary = {"action": request.action, "data": dataset.name, "seed": experiment.seed, **summary}
     files.write_json(folder / paths.SUMMARY, summary)
     identity = hashlib.sha256(json.dumps(summary, sort_keys=True).encode()).hexdigest()[:16]
     data = {"name": dataset.name, **dataset.provenance}
-    files.write_json(folder / paths.ENVIRONMENT, environment(made.seed, threads, data, request.command, identity))
+    files.write_json(folder / paths.ENVIRONMENT, environment(experiment.seed, threads, data, request.command, identity))
 
 
-def write_components(folder: Path, found: Components, most: int, scale: float, **more: np.ndarray) -> None:
+def write_components(folder: Path, components: Components, most: int, scale: float, **more: np.ndarray) -> None:
     """Write components.npz: the scores of an image x, in pixels, are scale * (x - mean) @ axes.T."""
-    arrays = {"mean": found.mean, "axes": found.axes[:most].astype(np.float32), "scale": np.array(scale)}
+    arrays = {"mean": components.mean, "axes": components.axes[:most].astype(np.float32), "scale": np.array(scale)}
     files.write(folder / paths.COMPONENTS, artifacts.npz(**arrays, **more))
 
 
-def announce(dataset: Dataset, images: np.ndarray, which: str) -> None:
+def announce(dataset: Dataset, images: np.ndarray, description: str) -> None:
     """Say what is explored."""
     height, width = images.shape[1:]
     classes = len(dataset.class_names)
-    LOG.info("data    %s, %d x %d pixels, %d classes: %s", dataset.name, height, width, classes, which)
+    LOG.info("data    %s, %d x %d pixels, %d classes: %s", dataset.name, height, width, classes, description)
     LOG.debug("data from %s", dataset.provenance)
 
 
 def finish(folder: Path, drawn: Sequence[Path]) -> str:
-    """Say what was drawn, and return the line that says where everything is."""
+    """Log the plots, and return the line that names the directory."""
     for path in drawn:
         LOG.debug("wrote %s", path)
     return f"explore directory    {files.shown(folder)}"

@@ -38,19 +38,19 @@ def explore(request: Request) -> Path:
     """Fit the models on two components, write the numbers, draw the picture, print the accuracies; return where."""
     requests.refuse_place(request.to)
     experiments = {name: request.experiment(f"model={name}") for name in request.models}
-    made = experiments[request.models[0]]
+    experiment = experiments[request.models[0]]
     for name, other in experiments.items():
         _check(name, other)
-    dataset, pool = requests.read_data(made, "train")
+    dataset, pool = requests.read_data(experiment, "train")
     otherwise = len(pool) if request.sets("data.limit") else requests.POINTS
-    rows = requests.draw_points(request.points, pool.labels, made.seed, otherwise)
+    rows = requests.draw_points(request.points, pool.labels, experiment.seed, otherwise)
     part = pool.take(rows)
     requests.announce(dataset, part.images, f"{len(part):,} of {len(pool):,} training images")
-    threads = choose_threads(made, None, len(part))
-    found = requests.components_of(dataset, part, threads)
-    if len(found.variances) < 2:
+    threads = choose_threads(experiment, None, len(part))
+    components = requests.components_of(dataset, part, threads)
+    if len(components.variances) < 2:
         raise RequestError(f"data={dataset.name}: the images have one component only, and boundary needs a plane")
-    plane = _in_the_plane(dataset, part, found)
+    plane = _in_the_plane(dataset, part, components)
     scores = plane.train.images[:, 0]
     mesh = mesh_around(scores)
     accuracies, columns, regions = [], {}, {}
@@ -73,57 +73,57 @@ def explore(request: Request) -> Path:
         "image_shape": list(part.images.shape[1:]),
         "class_names": list(dataset.class_names),
         "scale": dataset.scale,
-        "shares": [float(share) for share in found.shares[:2]],
+        "shares": [float(share) for share in components.shares[:2]],
         "models": accuracies,
     }
-    requests.write_about(folder, request, made, dataset, threads, summary)
+    requests.write_about(folder, request, experiment, dataset, threads, summary)
     files.write(folder / paths.ACCURACY, files.csv(list(accuracies[0]), [list(row.values()) for row in accuracies]))
     _write_points(folder, dataset, rows, plane.train, columns)
-    requests.write_components(folder, found, 2, dataset.scale)
+    requests.write_components(folder, components, 2, dataset.scale)
     for name, region in regions.items():
         files.write(paths.boundary(folder, name), artifacts.npz(**vars(region)))
-    drawn = [] if made.report.plots is Plots.none else figures.save_pictures(folder, _pictures(folder))
-    said = [] if request.verbosity != "quiet" else map(_line, accuracies)
-    LOG.log(RESULT, "%s", "\n".join([*said, requests.finish(folder, drawn)]))
+    drawn = [] if experiment.report.plots is Plots.none else figures.save_pictures(folder, _pictures(folder))
+    lines = [] if request.verbosity != "quiet" else map(_line, accuracies)
+    LOG.log(RESULT, "%s", "\n".join([*lines, requests.finish(folder, drawn)]))
     return folder
 
 
-def _check(name: str, made: Experiment) -> None:
+def _check(name: str, experiment: Experiment) -> None:
     """Refuse what takes images rather than two numbers."""
-    if isinstance(made.model, SklearnModel):
+    if isinstance(experiment.model, SklearnModel):
         return
-    row = made.model.row(2, made.regularization)
+    row = experiment.model.row(2, experiment.regularization)
     if layer := next((layer for layer in row if isinstance(layer, (Conv2D, Pool2D))), None):
         kind = next(iter(layer.spec()))
         raise RequestError(
-            f"model={name}: two components are no image, and its layer {kind} needs one; choose a dense network"
-            " (mlp_2hidden, mlp_1hidden, softmax) or a model of scikit-learn"
+            f"model={name}: two components are not an image, which its layer {kind} needs; choose a dense network"
+            " (mlp_2hidden, mlp_1hidden, softmax) or a scikit-learn model"
         )
-    if not isinstance(made.augment, NoAugment):
-        kind = type(made.augment).__name__
+    if not isinstance(experiment.augment, NoAugment):
+        kind = type(experiment.augment).__name__
         raise RequestError(f"augment: {kind} warps images, and two components are none; leave augment out")
 
 
-def _in_the_plane(dataset: Dataset, part: Split, found: Components) -> Dataset:
+def _in_the_plane(dataset: Dataset, part: Split, components: Components) -> Dataset:
     """Return the points as a dataset of images of 1 x 2 pixels, of type float64, that need no scaling."""
     train, validation = (
-        Split(found.project(of.images, 2, dataset.scale)[:, None], of.labels) for of in (part, dataset.validation)
+        Split(components.project(of.images, 2, dataset.scale)[:, None], of.labels) for of in (part, dataset.validation)
     )
     none = train.take(slice(0, 0))
     return replace(dataset, train=train, validation=validation, test=none, shift=0.0, scale=1.0)
 
 
-def _learn(made: Experiment, plane: Dataset) -> Predict:
+def _learn(experiment: Experiment, plane: Dataset) -> Predict:
     """Return the prediction of the experiment's model, fitted on the points."""
     n = len(plane.train)
-    if isinstance(made.model, SklearnModel):
+    if isinstance(experiment.model, SklearnModel):
         with schema.prefixed("model"):
-            made.model.check(plane.train.labels, 2)
-            if guess := made.model.guess(n, 2):
+            experiment.model.check(plane.train.labels, 2)
+            if guess := experiment.model.guess(n, 2):
                 LOG.warning("%s", guess)
-            threads = choose_threads(made, None, n)
+            threads = choose_threads(experiment, None, n)
             with threadpool_limits(threads):
-                fitted = Fitted(made.model, plane, made.seed, threads)
+                fitted = Fitted(experiment.model, plane, experiment.seed, threads)
             for warning in fitted.warnings:
                 LOG.warning("%s", warning)
             return fitted.predict
@@ -135,12 +135,12 @@ def _learn(made: Experiment, plane: Dataset) -> Predict:
         validation=Split(plane.validation.images / deviations, plane.validation.labels),
     )
     with schema.prefixed("trainer"):
-        made.trainer.check(n, len(plane.validation))
+        experiment.trainer.check(n, len(plane.validation))
     with schema.prefixed("schedule"):
-        made.schedule.start(made.trainer.epochs, 1)
-    network = build(made, standardised)
-    with threadpool_limits(choose_threads(made, network, n)):
-        training_run.learn(made, standardised, network)
+        experiment.schedule.start(experiment.trainer.epochs, 1)
+    network = build(experiment, standardised)
+    with threadpool_limits(choose_threads(experiment, network, n)):
+        training_run.learn(experiment, standardised, network)
     return lambda points: network.predict((points / deviations[0])[:, None])
 
 
@@ -150,17 +150,17 @@ def _write_points(
     names = dataset.class_names
     header = ("row", "class", "component_1", "component_2", *(f"predicted_{name}" for name in predictions))
     lines = [
-        [int(row), names[label], *map(float, place), *(names[of_model[i]] for of_model in predictions.values())]
+        [int(row), names[label], *map(float, place), *(names[classes[i]] for classes in predictions.values())]
         for i, (row, label, place) in enumerate(zip(rows, points.labels, points.images[:, 0], strict=True))
     ]
     files.write(folder / paths.POINTS, files.csv(header, lines))
 
 
 def _line(row: dict[str, Any]) -> str:
-    said = f"{row['model']:20} training accuracy {100 * row['training_accuracy']:.2f} %  ({row['points']:,} points)"
+    line = f"{row['model']:20} training accuracy {100 * row['training_accuracy']:.2f} %  ({row['points']:,} points)"
     if "validation_accuracy" in row:
-        said += f"  validation accuracy {100 * row['validation_accuracy']:.2f} %  ({row['validation_points']:,} points)"
-    return said
+        line += f"  validation accuracy {100 * row['validation_accuracy']:.2f} %  ({row['validation_points']:,} points)"
+    return line
 
 
 def _pictures(folder: Path) -> Iterator[figures.Drawing]:

@@ -43,14 +43,14 @@ def regions_of(predict: Predict, x: np.ndarray, y: np.ndarray) -> Regions:
 
 
 def _places_of_names(classes: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return (class, x, y) of the place that lies deepest inside each connected region, where there is room."""
+    """Return (class, x, y) of the innermost point of each connected region that is large enough for a label."""
     from scipy.ndimage import distance_transform_edt, label, maximum_position
 
-    found = []
+    places = []
     for c in np.unique(classes):
         depth = distance_transform_edt(np.pad(classes == c, 1))[1:-1, 1:-1]
         regions, count = label(classes == c)
         for row, column in maximum_position(depth, regions, range(1, count + 1)):
             if depth[row, column] >= LEAST_INSIDE * len(x):
-                found.append((float(c), x[column], y[row]))
-    return np.array(found).reshape(-1, 3)
+                places.append((float(c), x[column], y[row]))
+    return np.array(places).reshape(-1, 3)

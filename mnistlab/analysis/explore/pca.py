@@ -19,25 +19,25 @@ from mnistlab.system import files
 from mnistlab.system.console import LOG, RESULT
 from mnistlab.system.readers import read_arrays, read_json, read_table
 
-COUNTS = (2, 3, 10, 50, 100)  # of components, whose share of the variance is said
-SHARES = (0.8, 0.9, 0.95, 0.99)  # of the variance: how many components explain that much is said
+COUNTS = (2, 3, 10, 50, 100)  # numbers of components whose share of the variance is printed
+SHARES = (0.8, 0.9, 0.95, 0.99)  # shares of the variance; the number of components that explain each is printed
 KEPT = 100  # axes in components.npz
 DRAWN = 3  # scores of a point
 
-WORDS = {"train": "training images", "test": "test images", "all": "images, training and test part together"}
+WORDS = {"train": "training images", "test": "test images", "all": "images, training and test sets together"}
 
 
 def explore(request: Request) -> Path:
     """Find the components, write the numbers, draw the pictures, print the shares; return the directory."""
     requests.refuse_place(request.to)
-    made = request.experiment()
-    dataset, part = requests.read_data(made, request.split)
-    rows = requests.draw_points(request.points, part.labels, made.seed, requests.POINTS)
-    threads = choose_threads(made, None, len(part))
+    experiment = request.experiment()
+    dataset, part = requests.read_data(experiment, request.split)
+    rows = requests.draw_points(request.points, part.labels, experiment.seed, requests.POINTS)
+    threads = choose_threads(experiment, None, len(part))
     requests.announce(dataset, part.images, f"{len(part):,} {WORDS[request.split]}")
-    found = requests.components_of(dataset, part, threads)
-    count = min(DRAWN, len(found.variances))
-    scores = found.project(part.images, count, dataset.scale)
+    components = requests.components_of(dataset, part, threads)
+    count = min(DRAWN, len(components.variances))
+    scores = components.project(part.images, count, dataset.scale)
     present = np.unique(part.labels)
     centres = np.stack([scores[part.labels == c].mean(axis=0) for c in present])
     summary = {
@@ -47,32 +47,33 @@ def explore(request: Request) -> Path:
         "image_shape": list(part.images.shape[1:]),
         "class_names": list(dataset.class_names),
         "scale": dataset.scale,
-        "explained": {str(n): float(found.cumulative[n - 1]) for n in COUNTS if n <= len(found.variances)},
-        "components_needed": {str(share): found.needed(share) for share in SHARES},
+        "explained": {str(n): float(components.cumulative[n - 1]) for n in COUNTS if n <= len(components.variances)},
+        "components_needed": {str(share): components.needed(share) for share in SHARES},
     }
 
     folder = requests.claim(request, f"pca_{dataset.name}")
-    requests.write_about(folder, request, made, dataset, threads, summary)
-    table = zip(found.variances * dataset.scale**2, found.shares, found.cumulative, strict=True)
+    requests.write_about(folder, request, experiment, dataset, threads, summary)
+    table = zip(components.variances * dataset.scale**2, components.shares, components.cumulative, strict=True)
     lines = [[i, *map(float, row)] for i, row in enumerate(table, 1)]
     files.write(folder / paths.VARIANCE, files.csv(("component", "variance", "share", "cumulative"), lines))
     columns = ("row", "class", *(f"component_{i + 1}" for i in range(count)))
     names = dataset.class_names
     points = [[int(row), names[part.labels[row]], *map(float, scores[row])] for row in rows]
     files.write(folder / paths.POINTS, files.csv(columns, points))
-    requests.write_components(folder, found, KEPT, dataset.scale, centres=centres, centre_classes=present)
-    drawn = [] if made.report.plots is Plots.none else figures.save_pictures(folder, _pictures(folder))
-    LOG.log(RESULT, "%s", "\n".join([*_said(found, summary), requests.finish(folder, drawn)]))
+    requests.write_components(folder, components, KEPT, dataset.scale, centres=centres, centre_classes=present)
+    drawn = [] if experiment.report.plots is Plots.none else figures.save_pictures(folder, _pictures(folder))
+    LOG.log(RESULT, "%s", "\n".join([*_said(components, summary), requests.finish(folder, drawn)]))
     return folder
 
 
-def _said(found: Components, summary: Mapping[str, Any]) -> Iterator[str]:
-    first = " + ".join(f"{100 * share:.6f}" for share in found.shares[:2])
+def _said(components: Components, summary: Mapping[str, Any]) -> Iterator[str]:
+    first = " + ".join(f"{100 * share:.6f}" for share in components.shares[:2])
     for count, share in summary["explained"].items():
-        of_each = f"  ({first})" if count == "2" else ""
-        yield f"{f'{count} components':20} {100 * share:.2f} % of the variance{of_each}"
+        first_two = f"  ({first})" if count == "2" else ""
+        yield f"{f'{count} components':20} {100 * share:.2f} % of the variance{first_two}"
     for share, count in summary["components_needed"].items():
-        yield f"{f'{100 * float(share):.0f} % of the variance':20} {count:,} of {len(found.variances):,} components"
+        variance = f"{100 * float(share):.0f} % of the variance"
+        yield f"{variance:20} {count:,} of {len(components.variances):,} components"
 
 
 def _pictures(folder: Path) -> Iterator[figures.Drawing]:

@@ -43,12 +43,12 @@ class IdxSource(Source):
         names_of_classes(self.class_names, self.classes)
 
     def read(self) -> Pool:
-        """Return the files' training and test part."""
+        """Return the files' training and test sets."""
         files = [self._file(option, name) for option, name in zip(OPTIONS, MNIST_FILES, strict=True)]
         key, value = ("path", self.path) if self.path is not None else ("train_images", self.train_images)
 
         def in_range(part: str) -> Callable[[np.ndarray], None]:
-            return lambda labels: check_labels(labels, self.classes, f"{part} part", LABELS_CURE, key, value)
+            return lambda labels: check_labels(labels, self.classes, f"{part} set", LABELS_CURE, key, value)
 
         def build() -> cache.Parsed:
             train_images, train_labels, hashes = idx_format.read_pair(files[0], files[1], in_range("training"))
@@ -67,9 +67,9 @@ class IdxSource(Source):
         return Pool("idx", train, test, names_of_classes(self.class_names, self.classes), provenance)
 
     def _file(self, option: str, name: str) -> Path:
-        given = getattr(self, option)
-        if given is not None:
-            return existing(option, given, "an IDX file")
+        value = getattr(self, option)
+        if value is not None:
+            return existing(option, value, "an IDX file")
         folder = existing("path", self.path, "a folder of IDX files", folder=True)
         for spelled in (f"{name}.gz", name, f"{name.replace('-idx', '.idx')}.gz", name.replace("-idx", ".idx")):
             if (folder / spelled).exists():
@@ -85,7 +85,7 @@ class NpzSource(UserSource):
 
     ``path`` is the file. Images are (n, height, width), (n, height, width, 1) or (n, side * side) whole numbers of 0 to
     255; labels (n,) or (n, 1), 0 to ``classes`` - 1. ``class_names`` are the names to show for them.
-    Without a test part in the archive the last rows of each class are it (``test``).
+    Without a test set in the archive the last rows of each class are it (``test``).
     """
 
     path: str | None = None
@@ -98,14 +98,14 @@ class NpzSource(UserSource):
         names_of_classes(self.class_names, self.classes)
 
     def read(self) -> Pool:
-        """Return the archive's training and test part."""
+        """Return the archive's training and test sets."""
         path = existing("path", self.path, "an .npz file")
         try:
             parsed = cache.parsed("npz", [path], {}, lambda: _read_npz(path))
         except (RequestError, MemoryError):
             raise
         except Exception as error:  # what zipfile, its decompressors and numpy's header reader raise has no common base
-            problem = error if isinstance(error, BadFileError) else f"{path.name} is not a sound .npz file ({error})"
+            problem = error if isinstance(error, BadFileError) else f"{path.name} is not a valid .npz file ({error})"
             raise RequestError(
                 f"{problem}; write it with numpy.savez_compressed", key="path", value=self.path
             ) from None
@@ -122,12 +122,12 @@ class NpzSource(UserSource):
 
 def check_parts(train: Split, test: Split, classes: int, key: str, value: str | None) -> None:
     """Check the labels' range and that training and test images have one size."""
-    for what, part in (("training", train), ("test", test)):
-        check_labels(part.labels, classes, f"{what} part", LABELS_CURE, key, value)
+    for name, part in (("training", train), ("test", test)):
+        check_labels(part.labels, classes, f"{name} set", LABELS_CURE, key, value)
     if train.images.shape[1:] != test.images.shape[1:]:
         sizes = " and ".join(f"{part.images.shape[1]} x {part.images.shape[2]}" for part in (train, test))
         raise RequestError(
-            f"training and test images differ in size ({sizes}); give images of one size", key=key, value=value
+            f"training and test images differ in size ({sizes}); all images must have one size", key=key, value=value
         )
 
 
@@ -141,13 +141,20 @@ LAYOUTS = (
 def _read_npz(path: Path) -> cache.Parsed:
     with zipfile.ZipFile(path) as archive:
         members = {name.removesuffix(".npy"): name for name in archive.namelist() if name.endswith(".npy")}
-        layout = next((one for one in LAYOUTS if {one["train_images"], one["train_labels"]} <= set(members)), None)
+        layout = next(
+            (
+                candidate
+                for candidate in LAYOUTS
+                if {candidate["train_images"], candidate["train_labels"]} <= set(members)
+            ),
+            None,
+        )
         if layout is None:
             raise BadFileError(
                 f"{path.name} holds {', '.join(sorted(members)) or 'no arrays'};"
-                " x_train, y_train, x_test, y_test or images, labels were expected"
+                " must hold x_train, y_train, x_test, y_test or images, labels"
             )
-        half = [layout[f"test_{what}"] for what in ("images", "labels") if layout[f"test_{what}"] in members]
+        half = [layout[f"test_{kind}"] for kind in ("images", "labels") if layout[f"test_{kind}"] in members]
         if len(half) == 1:
             raise BadFileError(f"{path.name} holds {half[0]} alone; test images and test labels belong together")
         shapes = {option: _shape(archive, members[key]) for option, key in layout.items() if key in members}
@@ -172,7 +179,7 @@ def _shape(archive: zipfile.ZipFile, name: str) -> tuple[int, ...]:
         reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, _, dtype = reader(file)
     if dtype.kind not in "uifb":
-        raise BadFileError(f"{name} holds values of type {dtype}, numbers were expected")
+        raise BadFileError(f"{name} holds values of type {dtype}, must be numbers")
     claimed = math.prod(shape) * dtype.itemsize
     if claimed > LARGEST:
         raise BadFileError(f"{name} claims {claimed:,} bytes, more than the {LARGEST:,} that are accepted")
@@ -195,7 +202,7 @@ def _images(name: str, array: np.ndarray) -> np.ndarray:
     if array.ndim == 2 and (side := math.isqrt(array.shape[1])) ** 2 == array.shape[1]:
         array = array.reshape(-1, side, side)
     if array.ndim != 3 or not array.size:
-        raise BadFileError(f"{name} has the shape {array.shape}; (n, height, width) was expected, with n > 0")
+        raise BadFileError(f"{name} has the shape {array.shape}; must be (n, height, width) with n > 0")
     return np.ascontiguousarray(_whole_numbers(name, array, 255), np.uint8)
 
 
@@ -203,7 +210,7 @@ def _labels(name: str, array: np.ndarray) -> np.ndarray:
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:
-        raise BadFileError(f"{name} has the shape {array.shape}; one class number a row was expected, (n,)")
+        raise BadFileError(f"{name} has the shape {array.shape}; must be (n,), one class number per row")
     return _whole_numbers(name, array, 2**31).astype(np.int64)
 
 
@@ -218,5 +225,5 @@ def _whole_numbers(name: str, array: np.ndarray, most: int) -> np.ndarray:
         if wrong.any():
             value = piece[wrong.argmax()]
             hint = " (images of 0 to 1 are stored times 255)" if most == 255 and 0 < value < 1 else ""
-            raise BadFileError(f"{name} holds {value}; whole numbers of 0 to {most} were expected{hint}")
+            raise BadFileError(f"{name} holds {value}; must be whole numbers from 0 to {most}{hint}")
     return array

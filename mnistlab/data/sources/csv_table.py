@@ -36,7 +36,7 @@ class CsvSource(UserSource):
     Pixel columns are named pixel0, pixel1, ... (from 0 or 1) or 1x1, 1x2, ... (row x column); others are ignored, and
     said to be. ``path`` is the file, ``label`` is the name of the column of labels, which are 0 to ``classes`` - 1.
     ``class_names`` are the names to show for them. ``shape`` is [height, width]; without it images are square.
-    Without ``test_path`` the last rows of each class are the test part (``test``).
+    Without ``test_path`` the last rows of each class are the test set (``test``).
     """
 
     path: str | None = None
@@ -61,16 +61,16 @@ class CsvSource(UserSource):
         provenance = {"source": "csv", "path": str(path.absolute()), **provenance}
         if self.test_path is None:
             return Pool("csv", *self.cut_test(train), names, provenance)
-        test, of_test = self._table("test_path", existing("test_path", self.test_path, "a CSV file"))
+        test, test_provenance = self._table("test_path", existing("test_path", self.test_path, "a CSV file"))
         if test.images.shape[1:] != train.images.shape[1:]:
             raise RequestError(
                 f"its images have {test.images[0].size} pixels, those of path"
-                f" {train.images[0].size}; give files of one kind",
+                f" {train.images[0].size}; both must have the same size",
                 key="test_path",
                 value=self.test_path,
             )
-        provenance["files"] = {"train": provenance["files"], "test": of_test["files"]}
-        provenance["sha256"] = hashlib.sha256((provenance["sha256"] + of_test["sha256"]).encode()).hexdigest()
+        provenance["files"] = {"train": provenance["files"], "test": test_provenance["files"]}
+        provenance["sha256"] = hashlib.sha256((provenance["sha256"] + test_provenance["sha256"]).encode()).hexdigest()
         return Pool("csv", train, test, names, provenance)
 
     def _table(self, option: str, path: Path) -> tuple[Split, dict[str, Any]]:
@@ -78,7 +78,7 @@ class CsvSource(UserSource):
 
         def build() -> cache.Parsed:
             table, digest = Table(path, self.label, self.classes), ""
-            with contextlib.suppress(EOFError, zlib.error):  # reading the table says in which line
+            with contextlib.suppress(EOFError, zlib.error):  # reading the table names the line
                 digest = _sha256(path)  # unpacks it all within bounds, before anything is parsed
             labels, pixels = table.read()
             images = pixels.reshape(len(labels), *self._image_shape(table))
@@ -96,7 +96,9 @@ class CsvSource(UserSource):
         except zlib.error as error:
             raise RequestError(f"{path.name} is corrupt ({error}); copy or download it again", **setting) from None
         except OSError as error:
-            raise RequestError(f"{path.name} cannot be read ({error.strerror}); check its rights", **setting) from None
+            raise RequestError(
+                f"{path.name} cannot be read ({error.strerror}); check file permissions", **setting
+            ) from None
         return Split(parsed.arrays["images"], parsed.arrays["labels"]), parsed.info
 
     def _image_shape(self, table: Table) -> tuple[int, int]:
@@ -115,7 +117,9 @@ class CsvSource(UserSource):
         side = math.isqrt(pixels)
         if side * side != pixels:
             raise RequestError(
-                f"the file's {pixels} pixel columns make no square; set shape=[height,width]", key="shape", value=None
+                f"the file's {pixels} pixel columns do not form a square; set shape=[height,width]",
+                key="shape",
+                value=None,
             )
         return side, side
 
@@ -129,7 +133,7 @@ class Table:
             self.packed = stream.packed
             line = io.BufferedReader(stream).readline(2**24)
         if not line.strip():
-            raise BadFileError(f"{path.name} is empty; a header such as {label},pixel0,pixel1,... was expected")
+            raise BadFileError(f"{path.name} is empty; must begin with a header such as {label},pixel0,pixel1,...")
         try:
             header = [name.strip() for name in next(csv.reader([line.decode("utf-8-sig")]))]
         except (UnicodeDecodeError, csv.Error):
@@ -140,8 +144,8 @@ class Table:
                 " go into an .npz file"
             )
         self.names = header
-        seen: set[str] = set()
-        twice = next((name for name in header if name in seen or seen.add(name)), None)  # type: ignore[func-returns-value]
+        names_so_far: set[str] = set()
+        twice = next((name for name in header if name in names_so_far or names_so_far.add(name)), None)  # type: ignore[func-returns-value]
         if twice is not None:
             raise BadFileError(f"line 1 names the column {twice!r} twice; give each column a name of its own")
         if label not in header:
@@ -258,7 +262,7 @@ def _cell(line: int, column: str, text: str, most: int, cure: str) -> int:
 
 
 def _pixel_columns(names: list[str]) -> tuple[list[str], tuple[int, int] | None]:
-    """Return the pixel columns in order, and the image's shape if the names tell it."""
+    """Return the pixel columns in order, and the image shape if the names encode it."""
     numbered = {int(match[1]): name for name in names if (match := re.fullmatch(r"pixel(\d{1,7})", name))}
     if numbered:
         first = min(numbered)

@@ -28,7 +28,7 @@ class FolderSource(UserSource):
 
     Images become grey (ITU-R 601 luma, transparency ignored) and, with ``size``, are resized to size x size; without
     it all must have one size. Files and folders are taken in the order of their names, numbers by value.
-    Without test/ the last images of each class are the test part (``test``).
+    Without test/ the last images of each class are the test set (``test``).
     """
 
     path: str | None = None
@@ -48,23 +48,23 @@ class FolderSource(UserSource):
         path = existing("path", self.path, "a folder with a folder of images for each class", folder=True)
         apart = (path / "train").is_dir() and (path / "test").is_dir()
         parts = {"train": path / "train", "test": path / "test"} if apart else {"train": path}
-        found = {part: _classes(folder, self.path) for part, folder in parts.items()}
-        class_names = tuple(found["train"])
+        classes = {part: _classes(folder, self.path) for part, folder in parts.items()}
+        class_names = tuple(classes["train"])
         if len(class_names) < 2 and self.cuts:
             raise RequestError(
                 f"only the class {class_names[0]!r} is there; at least two are needed", key="path", value=self.path
             )
-        if apart and (unknown := [name for name in found["test"] if name not in found["train"]]):
+        if apart and (unknown := [name for name in classes["test"] if name not in classes["train"]]):
             raise RequestError(
                 f"test/ has the class {unknown[0]!r}, which train/ has not; add it there", key="path", value=self.path
             )
-        files = {part: [file for group in found[part].values() for file in group] for part in parts}
+        files = {part: [file for group in classes[part].values() for file in group] for part in parts}
 
         def build() -> cache.Parsed:
             arrays, info = {}, {}
             for part, folder in parts.items():
                 arrays[f"{part}_images"], info[f"{folder.name}/"] = _read_all(folder, files[part], self.size)
-                numbers = [class_names.index(name) for name, group in found[part].items() for _ in group]
+                numbers = [class_names.index(name) for name, group in classes[part].items() for _ in group]
                 arrays[f"{part}_labels"] = np.array(numbers, np.int64)
             return cache.Parsed(arrays, {"files": info})
 
@@ -86,21 +86,21 @@ class FolderSource(UserSource):
 
 
 def _classes(folder: Path, source: str | None) -> dict[str, list[Path]]:
-    """Return the image files of each class folder; ``source`` is the path that was asked for."""
+    """Return the image files of each class folder; ``source`` is the value of the option."""
     setting = {"key": "path", "value": source}
     try:
         groups = sorted((path for path in folder.iterdir() if path.is_dir() and path.name[0] != "."), key=natural_order)
         if not groups:
-            raise RequestError(
-                f"{folder.name}/ has no folders in it; one folder of images a class was expected", **setting
-            )
+            raise RequestError(f"{folder.name}/ has no folders; must have one folder of images per class", **setting)
         images = {group.name: sorted(filter(_is_image_file, group.iterdir()), key=natural_order) for group in groups}
     except OSError as error:
-        raise RequestError(f"{error.filename} cannot be read ({error.strerror}); check its rights", **setting) from None
+        raise RequestError(
+            f"{error.filename} cannot be read ({error.strerror}); check file permissions", **setting
+        ) from None
     for name, files in images.items():
         for path in (Path(name), *files):
             if re.search(NOT_TEXT, path.name):
-                raise RequestError(f"the name {path.name!a} in {folder.name}/ is no text; rename it", **setting)
+                raise RequestError(f"the name {path.name!a} in {folder.name}/ is not text; rename it", **setting)
         if not files:
             raise RequestError(
                 f"the class folder {name!r} holds no image ({suffixes_text()}); put images there or remove it",

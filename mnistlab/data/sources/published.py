@@ -38,9 +38,9 @@ class NamedSource(Source):
         choice("name", self.name, REGISTRY)
 
     def read(self) -> Pool:
-        """Return the dataset as published: its training and its test part."""
-        where, found = self._locate()
-        return _read(self.name, found, where, self.root)
+        """Return the dataset as published: its training and its test set."""
+        where, folder = self._locate()
+        return _read(self.name, folder, where, self.root)
 
     def published(self) -> Published:
         named = REGISTRY[self.name]
@@ -59,12 +59,12 @@ class NamedSource(Source):
 
 
 def locate(name: str) -> tuple[str, Path] | None:
-    """Return where a dataset lies (``MNISTLAB_DATA``, ``cache`` or ``system``) and its folder, or nothing."""
-    if given := os.environ.get("MNISTLAB_DATA"):
-        base = expanded(given)
+    """Return the location of a dataset (``MNISTLAB_DATA``, ``cache`` or ``system``) and its folder, or None."""
+    if variable := os.environ.get("MNISTLAB_DATA"):
+        base = expanded(variable)
         if not base.is_dir():
             raise RequestError(
-                f"MNISTLAB_DATA={given} is not a folder; correct the variable or unset it", key="name", value=name
+                f"MNISTLAB_DATA={variable} is not a folder; correct the variable or unset it", key="name", value=name
             )
         for folder in (base / REGISTRY[name].folder, base):
             if _complete(name, folder) and (folder != base or _may_be(name, base)):
@@ -79,7 +79,7 @@ def locate(name: str) -> tuple[str, Path] | None:
 def fetch(name: str, to: Path | None = None, mirrors: Sequence[str] | None = None) -> Path:
     """Download a dataset into its folder under ``to`` (by default the user's cache) and return that folder.
 
-    Files that are there and right are kept, so a broken download goes on where it stopped. ``mirrors`` replaces the
+    Complete files are kept, so an interrupted download continues. ``mirrors`` replaces the
     registered addresses. Raises `RequestError` that lists each mirror with its reason if none has what is needed.
     """
     import filelock
@@ -153,7 +153,7 @@ def _read(name: str, folder: Path, where: str, root: str | None) -> Pool:
         arrays = {"train_images": train_images, "train_labels": train_labels}
         arrays |= {"test_images": test_images, "test_labels": test_labels}
         return cache.Parsed(
-            {what: _normal(named, array) for what, array in arrays.items()}, {"files": hashes | test_hashes}
+            {part: _normal(named, array) for part, array in arrays.items()}, {"files": hashes | test_hashes}
         )
 
     try:
@@ -162,8 +162,8 @@ def _read(name: str, folder: Path, where: str, root: str | None) -> Pool:
         raise RequestError(f"{place}{error}; {cure}", **setting) from None
     expected = _as_published(name, parsed.info["files"], place, setting)
     arrays = parsed.arrays
-    for what in ("train", "test"):
-        check_labels(arrays[f"{what}_labels"], len(named.class_names), f"{what} labels", cure, **setting)
+    for part in ("train", "test"):
+        check_labels(arrays[f"{part}_labels"], len(named.class_names), f"{part} labels", cure, **setting)
     if arrays["train_images"].shape[1:] != arrays["test_images"].shape[1:]:
         raise RequestError(f"{place}training and test images differ in size; {cure}", **setting)
     provenance = {
@@ -214,7 +214,7 @@ def _may_be(name: str, folder: Path) -> bool:
     try:
         digest = idx_format.read(labels, 1)[1] if labels else ""
     except idx_format.BadFileError:
-        return True  # reading all of it says what is wrong
+        return True  # reading the whole file reports the error
     return folder.name not in {n.folder for n in others.values()} and all(
         digest not in named.sha256.values() for named in others.values()
     )
@@ -234,7 +234,9 @@ def _file(folder: Path, stem: str) -> Path | None:
     try:
         return next((path for path in _candidates(folder, stem) if path.is_file()), None)
     except OSError as error:
-        raise RequestError(f"cannot be read ({error.strerror}); check its rights", key="root", value=folder) from None
+        raise RequestError(
+            f"cannot be read ({error.strerror}); check file permissions", key="root", value=folder
+        ) from None
 
 
 def _complete(name: str, folder: Path) -> bool:
@@ -278,7 +280,7 @@ def _fetch_file(named: Named, target: Path, mirrors: Sequence[str]) -> None:
         content = idx_format.read(path, 3 if "idx3" in stem else 1, name="the file")[1]
         if stem in named.sha256 and content != named.sha256[stem]:
             raise idx_format.BadFileError(
-                f"the wrong content: SHA-256 {content[:12]}... where {named.sha256[stem][:12]}... was expected"
+                f"the wrong content: SHA-256 {content[:12]}..., must be {named.sha256[stem][:12]}..."
             )
 
     if target.is_file():

@@ -23,7 +23,7 @@ def write(folder: Path, contents: Contents) -> None:
         for name, content in contents.items():
             path = folder / name
             if path.exists() and not (path.is_file() and path.read_bytes() == content):
-                raise RequestError(f"{path}: it is there already; remove it, or choose another folder with --to")
+                raise RequestError(f"{path}: already exists; remove it, or choose another folder with --to")
         for name, content in contents.items():
             files.write(folder / name, content)
     except OSError as error:

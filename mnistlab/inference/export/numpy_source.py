@@ -42,7 +42,7 @@ def predict(images):
     """Return probabilities (n, classes) for images (n, height, width) of uint8."""
     images = np.asarray(images)
     if images.ndim != 3 or images.shape[1:] != IMAGE_SHAPE or images.dtype != np.uint8:
-        raise ValueError(f"uint8 images of shape (n, {{IMAGE_SHAPE[0]}}, {{IMAGE_SHAPE[1]}}) were expected, "
+        raise ValueError(f"images must be uint8 of shape (n, {{IMAGE_SHAPE[0]}}, {{IMAGE_SHAPE[1]}}), "
                          f"not {{images.dtype}} of shape {{images.shape}}")
     probabilities = np.empty((len(images), len(CLASS_NAMES)), np.float32)
     for start in range(0, len(images), BATCH):

@@ -41,7 +41,7 @@ def model(network: Network, class_names: tuple[str, ...]) -> bytes:
     if network.loss.output == "sigmoid":  # s_k / sum_j s_j is the softmax of the logarithms of the sigmoids
         x = graph.add("Neg", [graph.add("Softplus", [graph.add("Neg", [x])])])
     graph.add("Softmax", [x], OUTPUT, axis=1)
-    made = helper.make_model(
+    onnx_model = helper.make_model(
         helper.make_graph(
             graph.nodes,
             "mnistlab",
@@ -56,9 +56,9 @@ def model(network: Network, class_names: tuple[str, ...]) -> bytes:
         doc_string=f"{INPUT}: uint8 (n, height, width), as in training; {OUTPUT}: float32 (n, classes)",
     )
     about = {"class_names": json.dumps(class_names), "architecture": json.dumps(network.spec())}
-    helper.set_model_props(made, about)
-    onnx.checker.check_model(made, full_check=True)
-    return bytes(made.SerializeToString(deterministic=True))
+    helper.set_model_props(onnx_model, about)
+    onnx.checker.check_model(onnx_model, full_check=True)
+    return bytes(onnx_model.SerializeToString(deterministic=True))
 
 
 class Graph:

@@ -29,7 +29,7 @@ TURN = 0x0112  # the EXIF tag of the camera's orientation
 
 
 class UnreadableError(Exception):
-    """A picture that cannot be read or has nothing in it; the message says why, without its name."""
+    """A picture that cannot be read or is blank; the message gives the reason without the name."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,10 @@ class Picture:
     height: int
 
 
-def expand(given: list[str]) -> list[str]:
-    """Return the files that were named; a folder stands for the pictures in it, numbers in their order."""
+def expand(names: list[str]) -> list[str]:
+    """Return the files; a folder is replaced by its pictures in natural order."""
     files: list[str] = []
-    for name in given:
+    for name in names:
         path = Path(name)
         if name != STDIN and _is_folder(path):
             inside = list(filter(is_image, path.iterdir()))
@@ -61,12 +61,12 @@ def expand(given: list[str]) -> list[str]:
 def _is_folder(path: Path) -> bool:
     try:
         return path.is_dir()
-    except OSError:  # a name that is too long, for instance: `read` says so
+    except OSError:  # for example a name that is too long; `read` reports it
         return False
 
 
 def read(name: str) -> Picture:
-    """Return the picture of a file, or of standard input for ``-``; `UnreadableError` says what is wrong with it.
+    """Return the picture of a file, or of standard input for ``-``; `UnreadableError` gives the reason.
 
     The camera's turn (EXIF) is undone. Colours become grey as ITU-R 601 weighs them, 16 and 32 bits become 8. What is
     transparent is white, or black where the picture has white only and would vanish. Of frames the first counts.
@@ -105,7 +105,7 @@ def _bytes(name: str) -> bytes:
             content = sys.stdin.buffer.read(MOST_BYTES + 1)
         else:
             if not Path(name).is_file():
-                raise UnreadableError("there is no such file" if not Path(name).exists() else "it is no file")
+                raise UnreadableError("there is no such file" if not Path(name).exists() else "is not a file")
             with Path(name).open("rb") as file:
                 content = file.read(MOST_BYTES + 1)
     except (OSError, ValueError) as error:  # a name with a null byte is a ValueError
@@ -135,7 +135,7 @@ def _decoded(image: Image.Image) -> Picture:
 
 
 def _grey(image: Image.Image) -> Image.Image:
-    """Return a picture in grey, made strip by strip: there may be no memory for a large one in colour twice."""
+    """Return a picture in grey, converted in strips to save memory."""
     if image.mode.startswith("I"):  # Pillow's own conversion would clip 16 bits at 255
         most = max(int(np.asarray(strip).max()) for _, strip in _strips(image))
         shift = 0 if most < 2**8 else max(8, most.bit_length() - 8)
@@ -163,10 +163,10 @@ def _strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
 def _by_strips(image: Image.Image, grey_of: Callable[[Image.Image], Image.Image]) -> Image.Image:
     from PIL import Image
 
-    made = Image.new("L", image.size)
+    grey = Image.new("L", image.size)
     for top, strip in _strips(image):
-        made.paste(grey_of(strip), (0, top))
-    return made
+        grey.paste(grey_of(strip), (0, top))
+    return grey
 
 
 def _image(levels: np.ndarray) -> Image.Image:

@@ -28,7 +28,7 @@ def predict(
 def _prepared(
     run: SavedRun, files: Sequence[str], style: preprocessing.Style, dark: bool | None, failed: list[results.Failed]
 ) -> Iterator[tuple[str, image_io.Picture, preprocessing.Prepared]]:
-    """Yield what the network sees of each file; say at once, and keep in ``failed``, what cannot be read."""
+    """Yield the network input of each file; report unreadable files and collect them in ``failed``."""
     from tqdm import tqdm
 
     bar = tqdm(files, desc="reading", unit=" pictures", disable=None if len(files) > 20 else True, leave=False)

@@ -1,4 +1,4 @@
-"""From a picture to what a network was trained on: the steps that made its dataset, done again.
+"""Preprocessing of pictures as in the dataset that a network was trained on.
 
 ``digit`` as for MNIST (LeCun et al. 1998, section III-A): size-normalised to fit a 20 x 20 box with its aspect ratio
 kept and grey levels from antialiasing, then put by its centre of mass in 28 x 28. Measured on MNIST itself: the longer
@@ -35,7 +35,7 @@ class Way(Enum):
 
 @dataclass(frozen=True)
 class Style:
-    """How the pictures of a dataset were made: the way, the box of ``side`` that the ink fits, and what is centred."""
+    """The preprocessing of a dataset: its kind, the box of ``side`` that the ink fits, and what is centred."""
 
     way: Way
     box: float = 20 / 28  # of the network's side
@@ -68,9 +68,9 @@ class Prepared:
 
 
 def style_of(dataset: str | None, class_names: tuple[str, ...], shape: tuple[int, int]) -> Style:
-    """Return the style of a dataset; of a model alone that of MNIST, if it tells ten digits from 28 x 28 pixels.
+    """Return the style of a dataset; of a model alone that of MNIST, if it classifies ten digits of 28 x 28 pixels.
 
-    A user's own data were resized and not changed otherwise: so are the pictures.
+    A user's own data were only resized, and so are the pictures.
     """
     if dataset is None and class_names == DIGITS and shape == (28, 28):
         return MNIST
@@ -80,14 +80,14 @@ def style_of(dataset: str | None, class_names: tuple[str, ...], shape: tuple[int
 def prepare(picture: Picture, shape: tuple[int, int], style: Style, dark: bool | None) -> Prepared:
     """Return what a network for images of ``shape`` sees of a picture; ``dark`` as in `ink.find`.
 
-    A picture that has the network's size and a dark rim is taken as it is, unless ``dark`` was said.
+    A picture that has the network's size and a dark rim is used unchanged, unless ``dark`` is set.
     """
     grey = picture.grey
     if style.way is Way.raw:
         return _raw(grey, shape, bool(dark))
     if grey.shape == shape and dark is None and np.median(_rim(grey)) <= DARK_RIM:
         if grey.min() == grey.max():
-            raise UnreadableError("there is nothing in it: all its pixels are the same")
+            raise UnreadableError("it is blank: all its pixels are equal")
         return Prepared(grey, "as it is")
     return (_digit if style.way is Way.digit else _object)(grey, shape, style, dark)
 
@@ -102,12 +102,12 @@ def _raw(grey: np.ndarray, shape: tuple[int, int], inverted: bool) -> Prepared:
 
 
 def _digit(grey: np.ndarray, shape: tuple[int, int], style: Style, dark: bool | None) -> Prepared:
-    found = segmentation.find(grey, dark)
+    ink = segmentation.find(grey, dark)
     box = style.box * min(shape)
-    done = ["dark on light" if found.dark else "light on dark"]
-    rows, columns = _span(found.amount > 0.5)
+    done = ["dark on light" if ink.dark else "light on dark"]
+    rows, columns = _span(ink.amount > 0.5)
     longer = max(rows.stop - rows.start, columns.stop - columns.start)
-    inked = found.amount[rows, columns]
+    inked = ink.amount[rows, columns]
     if min(shape) >= THIN_ON and (more := _missing(inked > 0.5, longer / 20)) >= 1:
         inked = _thickened(inked, more)
         done.append("thickened")
@@ -127,7 +127,7 @@ def _object(grey: np.ndarray, shape: tuple[int, int], style: Style, dark: bool |
     background = 255 - rim if dark else rim
     levels = np.clip(levels - background, 0, None) * (255 / max(255 - background, 1))
     if not (levels > MARGIN_LEVELS).any():
-        raise UnreadableError("there is nothing in it: its grey levels are all about the same")
+        raise UnreadableError("it is blank: all its grey levels are about equal")
     rows, columns = _span(levels > MARGIN_LEVELS)
     small = _resized(levels[rows, columns].astype(np.float32), _fitted(levels[rows, columns].shape, min(shape)))
     image = _placed(small, shape, None)
@@ -197,9 +197,9 @@ def _rim(grey: np.ndarray) -> np.ndarray:
 
 
 def style_of_run(run: SavedRun, way: str) -> Style:
-    """Return how pictures are prepared: as the run's dataset was, or the way that was asked for."""
+    """Return the preprocessing of pictures: that of the run's dataset, or the requested one."""
     data = run.environment.get("data")
     name = data.get("name") if isinstance(data, dict) else None
     style = style_of(name if isinstance(name, str) else None, run.class_names, run.network.image_shape)
-    asked = Way(way) if way != "auto" else style.way
-    return style if asked is style.way else Style(asked)
+    chosen = Way(way) if way != "auto" else style.way
+    return style if chosen is style.way else Style(chosen)

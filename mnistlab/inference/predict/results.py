@@ -39,26 +39,28 @@ class Failed:
     reason: str
 
 
-def table(found: Sequence[Predicted], class_names: Sequence[str]) -> str:
+def table(predictions: Sequence[Predicted], class_names: Sequence[str]) -> str:
     """Return a row a picture: the two likeliest classes with their probabilities, and what was done to the picture."""
-    if not found:
+    if not predictions:
         return ""
     rows = []
-    for one in found:
-        (first, p), *others = one.ranked(2)
+    for prediction in predictions:
+        (first, p), *others = prediction.ranked(2)
         second, q = (plain(class_names[others[0][0]]), f"{others[0][1]:.4f}") if others else ("", "")
-        rows.append((plain(one.file), plain(class_names[first]), f"{p:.4f}", second, q, one.prepared.done))
+        rows.append(
+            (plain(prediction.file), plain(class_names[first]), f"{p:.4f}", second, q, prediction.prepared.done)
+        )
     return tables.text((("file", "class", "probability", "second", "probability", "taken"), rows), right=(2, 4))
 
 
-def as_json(run: SavedRun, style: Style, found: Sequence[Predicted], failed: Sequence[Failed]) -> dict[str, Any]:
+def as_json(run: SavedRun, style: Style, predictions: Sequence[Predicted], failed: Sequence[Failed]) -> dict[str, Any]:
     """Return everything, as plain values."""
     rows = []
-    for one in found:
-        ((first, p),) = one.ranked(1)
-        probabilities = {name: float(q) for name, q in zip(run.class_names, one.probabilities, strict=True)}
-        about = {"height": one.size[0], "width": one.size[1], "taken": one.prepared.done}
-        named = {"file": one.file, "class": run.class_names[first], "probability": p}
+    for prediction in predictions:
+        ((first, p),) = prediction.ranked(1)
+        probabilities = {name: float(q) for name, q in zip(run.class_names, prediction.probabilities, strict=True)}
+        about = {"height": prediction.size[0], "width": prediction.size[1], "taken": prediction.prepared.done}
+        named = {"file": prediction.file, "class": run.class_names[first], "probability": p}
         rows.append({**named, "probabilities": probabilities, **about})
     return {
         "run": run.given,
@@ -66,7 +68,7 @@ def as_json(run: SavedRun, style: Style, found: Sequence[Predicted], failed: Seq
         "classes": list(run.class_names),
         "as": style.way.value,
         "predictions": rows,
-        "failed": [{"file": one.file, "reason": one.reason} for one in failed],
+        "failed": [{"file": prediction.file, "reason": prediction.reason} for prediction in failed],
     }
 
 

@@ -19,7 +19,7 @@ LEAST_CONTRAST = 12.0  # grey levels between ink and paper; less is the grain of
 LEAST_SEPARATION = 4.0  # the same in standard deviations of the paper's noise
 LEAST_PART = 0.04  # of the largest connected part: smaller ones are specks
 LEAST_FREE = 0.05  # likewise: so large a part that is free of the edge makes those at the edge a frame or a shadow
-NO_INK = "there is no ink in it: its grey levels are all about the same"
+NO_INK = "it has no ink: all its grey levels are about equal"
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Ink:
 
 
 def find(grey: np.ndarray, dark: bool | None = None) -> Ink:
-    """Return the ink of a picture (h, w) uint8; ``dark`` says that it is darker than paper, None that it be found out.
+    """Return the ink of a picture (h, w) uint8; ``dark`` is whether it is darker than paper, None to detect it.
 
     A picture without ink is an `UnreadableError`.
     """

@@ -36,7 +36,7 @@ class Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: a browser that goes away in the middle is no news."""
+        """Log nothing: a browser that closes the connection is no error."""
 
 
 class Handler(WSGIRequestHandler):
@@ -74,10 +74,10 @@ def application(watched: Watched) -> bottle.Bottle:
     @app.post("/see")
     def _see() -> Any:
         if bottle.request.content_type.partition(";")[0].strip().lower() != BINARY:
-            return refused(415, f"{BINARY} was expected")
+            return refused(415, f"the body must be {BINARY}")
         body = bottle.request.body.read(MOST_BYTES)
         if len(body) != SIDE * SIDE:
-            return refused(400, f"{SIDE} x {SIDE} grey levels were expected, a byte each")
+            return refused(400, f"the body must be {SIDE} x {SIDE} grey levels, one byte each")
         try:
             return watched.see(np.frombuffer(body, np.uint8).reshape(SIDE, SIDE))
         except UnreadableError as error:  # a first touch of the pen is no fault

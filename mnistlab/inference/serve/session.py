@@ -45,16 +45,16 @@ class Watched:
         return {
             "probabilities": [round(float(p), 6) for p in probabilities],
             "seen": packed(image[None]),
-            "layers": [{"title": title, **packed(shown(one))} for title, one in maps.items()],
+            "layers": [{"title": title, **packed(shown(layer))} for title, layer in maps.items()],
         }
 
 
 def layer_maps(network: Network, images: np.ndarray) -> dict[str, np.ndarray]:
     """Return (channels, height, width) by title: feature maps, or without any the hidden units laid out in squares."""
-    if found := feature_maps(network, images):
+    if maps_by_title := feature_maps(network, images):
         return {
             title if len(maps[0]) <= MOST_MAPS else f"{title}: {MOST_MAPS} of {len(maps[0])} maps": maps[0, :MOST_MAPS]
-            for title, maps in found.items()
+            for title, maps in maps_by_title.items()
         }
     units = {}
     for i, (layer, output) in enumerate(zip(network.layers, network.activations(images), strict=True)):

@@ -29,15 +29,15 @@ from mnistlab.reporting.plots.style import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-LINES = len(COLOURS) * len(DASHES)  # that can be told apart
+LINES = len(COLOURS) * len(DASHES)  # that can be distinguished
 ROWS = 40  # of a ranking
 CELLS, LARGEST = 16, 8.0  # more rows or columns than so many share so many inches, without numbers
 RUN: Any = {"ls": "", "marker": "o", "ms": 3, "mfc": "none", "mew": 0.7, "alpha": 0.6}
-BARS = "dots: single runs; bars: 95 % interval of the mean over the seeds"
+BARS = "dots: single runs; bars: 95 % confidence interval of the mean over the seeds"
 
 
 class Series(NamedTuple):
-    """Values of one quantity, one an x or a row: mean, half the width of the 95 % interval (NaN: one run), each run."""
+    """Values of one quantity per x or row: mean, half-width of its 95 % confidence interval (NaN: one run), runs."""
 
     name: str
     means: Sequence[float]
@@ -60,28 +60,30 @@ def against(
     """Draw quantities against a parameter: each run as a dot, means joined by a line, with what ``bars`` says."""
     figure = new_figure(6.4, 4.0)
     axes = place(figure, 0.75, 0.6, 5.4, 2.95)
-    said = [f"{plain(unit)} against {plain(parameter)}."]
+    sentences = [f"{plain(unit)} against {plain(parameter)}."]
     shift = np.ptp(np.asarray(x, dtype=float)) * 0.004 * (not geometric)
-    for i, (one, colour, marker) in enumerate(zip(series, (BLUE, VERMILION), ("o", "s"), strict=False)):
+    for i, (measure, colour, marker) in enumerate(zip(series, (BLUE, VERMILION), ("o", "s"), strict=False)):
         at = (
             np.asarray(x, dtype=float) * (1.02**i if geometric else 1) + i * shift
         )  # side by side, not one on the other
-        for place_x, runs in zip(at, one.runs, strict=True):
+        for place_x, runs in zip(at, measure.runs, strict=True):
             axes.plot([place_x] * len(runs), runs, color=colour, **RUN)
-        halves = np.nan_to_num(np.asarray(one.halves, dtype=float))
+        halves = np.nan_to_num(np.asarray(measure.halves, dtype=float))
         axes.errorbar(
             at,
-            one.means,
+            measure.means,
             halves,
             color=colour,
             marker=marker,
             ms=4.5,
             capsize=3,
             ls=DASHES[i],
-            label=label(one.name, 40),
+            label=label(measure.name, 40),
         )
-        pairs = ", ".join(f"{value:g}: {_amount(m, h)}" for value, m, h in zip(x, one.means, one.halves, strict=True))
-        said.append(f"{plain(one.name)} by {plain(parameter)}: {pairs}.")
+        pairs = ", ".join(
+            f"{value:g}: {_amount(m, h)}" for value, m, h in zip(x, measure.means, measure.halves, strict=True)
+        )
+        sentences.append(f"{plain(measure.name)} by {plain(parameter)}: {pairs}.")
     if geometric:
         from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
@@ -97,7 +99,7 @@ def against(
     if _several(series):
         figure.text(0.99, 0.015, bars, ha="right", size=7.5, color=GREY)
     figure.legend(*axes.get_legend_handles_labels(), loc="upper right", ncols=2)
-    return Picture(figure, " ".join(said))
+    return Picture(figure, " ".join(sentences))
 
 
 @styled
@@ -135,8 +137,8 @@ def heat_map(
     for (i, j), value in np.ndenumerate(means):
         if np.isfinite(value) and not crowded:
             dark = (value - low < 0.55 * (high - low)) == better_high
-            said = f"{value:.4g}" if spreads is None else f"{value:.3f}\n\u00b1 {spreads[i, j]:.3f}"
-            axes.text(j, i, said, ha="center", va="center", size=8, color="white" if dark else INK)
+            cell_text = f"{value:.4g}" if spreads is None else f"{value:.3f}\n\u00b1 {spreads[i, j]:.3f}"
+            axes.text(j, i, cell_text, ha="center", va="center", size=8, color="white" if dark else INK)
     bar = figure.colorbar(image, cax=place(figure, left + width + 0.15, 0.6, 0.12, height))
     bar.outline.set_visible(False)
     best = tuple(int(i) for i in np.unravel_index(np.nanargmax(means if better_high else -means), means.shape))
@@ -160,27 +162,28 @@ def ranking(names: Sequence[str], series: Sequence[Series], unit: str, bars: str
     figure = new_figure(left + 4.6, height + 1.15)
     axes = place(figure, left, 0.72, 4.35, height)
     by = f" by {plain(series[0].name)}" if len(series) > 1 else ""
-    said = [f"{plain(unit)}, the best{by} first."]
-    for i, (one, colour, marker) in enumerate(zip(series, (BLUE, VERMILION), ("o", "s"), strict=False)):
+    sentences = [f"{plain(unit)}, the best{by} first."]
+    for i, (measure, colour, marker) in enumerate(zip(series, (BLUE, VERMILION), ("o", "s"), strict=False)):
         y = np.arange(len(shown)) + (0.16 * i if len(series) > 1 else 0)
-        for at, runs in zip(y, one.runs, strict=False):
+        for at, runs in zip(y, measure.runs, strict=False):
             axes.plot(runs, [at] * len(runs), color=colour, **RUN)
         axes.errorbar(
-            one.means[:ROWS],
+            measure.means[:ROWS],
             y,
-            xerr=np.nan_to_num(np.asarray(one.halves[:ROWS], dtype=float)),
+            xerr=np.nan_to_num(np.asarray(measure.halves[:ROWS], dtype=float)),
             ls="",
             marker=marker,
             ms=4.5,
             capsize=2.5,
             color=colour,
-            label=label(one.name, 40),
+            label=label(measure.name, 40),
         )
     for i, name in enumerate(names[:5]):
         amounts = [
-            (f"{plain(one.name)} " if len(series) > 1 else "") + _amount(one.means[i], one.halves[i]) for one in series
+            (f"{plain(measure.name)} " if len(series) > 1 else "") + _amount(measure.means[i], measure.halves[i])
+            for measure in series
         ]
-        said.append(f"{plain(name or '(all runs)')}: {', '.join(amounts)}.")
+        sentences.append(f"{plain(name or '(all runs)')}: {', '.join(amounts)}.")
     axes.set_yticks(range(len(shown)), labels)
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
@@ -192,24 +195,24 @@ def ranking(names: Sequence[str], series: Sequence[Series], unit: str, bars: str
         right, low = 1 - 0.25 / figure.get_figwidth(), 0.1 / figure.get_figheight()
         figure.text(right, low, bars, ha="right", size=7.5, color=GREY)
     figure.legend(*axes.get_legend_handles_labels(), loc="upper right", ncols=2)
-    return Picture(figure, " ".join(said))
+    return Picture(figure, " ".join(sentences))
 
 
 @styled
-def side_by_side(trainings: Sequence[TrainingCurve], what: str, part: str) -> Picture:
+def side_by_side(trainings: Sequence[TrainingCurve], grouping: str, part: str) -> Picture:
     """Draw training loss and accuracy against the epoch, one line a setting (means over the seeds)."""
-    shown = [one for one in trainings if len(one.loss)][:LINES]
+    shown = [curve for curve in trainings if len(curve.loss)][:LINES]
     if not shown:
         return empty("No run was completed.")
-    labels = [label(one.name or "(all runs)", 36) for one in shown]
-    figure = new_figure(7.75 + max(1.2, width_of([*labels, what], 8.5) + 0.6), max(3.5, 0.21 * len(shown) + 0.9))
-    longest = max(len(one.loss) for one in shown)
-    said = [f"Training by {plain(what)}, last epoch."]
+    labels = [label(curve.name or "(all runs)", 36) for curve in shown]
+    figure = new_figure(7.75 + max(1.2, width_of([*labels, grouping], 8.5) + 0.6), max(3.5, 0.21 * len(shown) + 0.9))
+    longest = max(len(curve.loss) for curve in shown)
+    sentences = [f"Training by {plain(grouping)}, last epoch."]
     panels: list[Axes] = []
     for left, quantity in ((0.65, "training loss (mean per image)"), (4.45, f"{part} accuracy (%)")):
         axes = place(figure, left, 0.5, 3.1, figure.get_figheight() - 0.9)
-        for i, (one, name) in enumerate(zip(shown, labels, strict=True)):
-            values = one.loss if not panels else 100 * one.accuracy
+        for i, (curve, name) in enumerate(zip(shown, labels, strict=True)):
+            values = curve.loss if not panels else 100 * curve.accuracy
             epoch = np.arange(1, len(values) + 1)
             dash = DASHES[i // len(COLOURS) % len(DASHES)]
             axes.plot(
@@ -220,7 +223,7 @@ def side_by_side(trainings: Sequence[TrainingCurve], what: str, part: str) -> Pi
         axes.grid(axis="y")
         whole_numbers(axes.xaxis)
         panels.append(axes)
-    losses = np.concatenate([one.loss for one in shown])
+    losses = np.concatenate([curve.loss for curve in shown])
     positive = losses[np.isfinite(losses)]
     if len(positive) and positive.min() > 0 and positive.max() > 30 * positive.min():
         log_axis(panels[0])
@@ -228,22 +231,22 @@ def side_by_side(trainings: Sequence[TrainingCurve], what: str, part: str) -> Pi
         *panels[0].get_legend_handles_labels(),
         loc="upper left",
         bbox_to_anchor=(7.65 / figure.get_figwidth(), 0.99),
-        title=label(what, 40),
+        title=label(grouping, 40),
         alignment="left",
     )
-    said += [
-        f"{plain(one.name or '(all runs)')}: loss {one.loss[-1]:.4g}, accuracy {100 * one.accuracy[-1]:.4g} %."
-        for one in shown[:8]
+    sentences += [
+        f"{plain(curve.name or '(all runs)')}: loss {curve.loss[-1]:.4g}, accuracy {100 * curve.accuracy[-1]:.4g} %."
+        for curve in shown[:8]
     ]
     more = len(trainings) - len(shown)
     if more > 0:
         figure.text(7.75 / figure.get_figwidth(), 0.02, f"{more} more are not drawn", color=GREY, size=8)
-    return Picture(figure, " ".join(said))
+    return Picture(figure, " ".join(sentences))
 
 
 def _several(series: Sequence[Series]) -> bool:
     """Return whether anything has more than one run: otherwise there are no bars to explain."""
-    return any(len(runs) > 1 for one in series for runs in one.runs)
+    return any(len(runs) > 1 for measure in series for runs in measure.runs)
 
 
 def _within(unit: str, limits: tuple[float, float]) -> tuple[float, float]:

@@ -71,12 +71,12 @@ def confusion(
     axes.tick_params(length=0)
     axes.spines[:].set_visible(True)
     axes.set(xlabel="predicted class", ylabel="true class")
-    axes.set_title("blue: right, by recall; red: errors", size=8, color=GREY)
+    axes.set_title("blue: correct, by recall; red: errors", size=8, color=GREY)
     if k <= NUMBERED:
         for row, column in zip(*np.nonzero(counts), strict=True):
             dark = row != column and scale(errors[row, column]) > 0.66
-            said = f"{share[row, column]:.1f}" if normalised else f"{counts[row, column]}"
-            axes.text(column, row, said, size=7.5, ha="center", va="center", color="white" if dark else INK)
+            cell_text = f"{share[row, column]:.1f}" if normalised else f"{counts[row, column]}"
+            axes.text(column, row, cell_text, size=7.5, ha="center", va="center", color="white" if dark else INK)
     bar = figure.colorbar(ScalarMappable(scale, reds), cax=place(figure, margin + side + 0.12, below, 0.13, side))
     bar.set_label("errors: % of the true class" if normalised else "errors: images")
     bar.ax.tick_params(labelsize=7.5)
@@ -91,10 +91,10 @@ def _in_words(counts: np.ndarray, share: np.ndarray, class_names: Sequence[str],
     order = np.argsort(-wrong, axis=None, kind="stable")[:3]
     pairs = [divmod(int(i), k) for i in order if wrong.flat[i]]
     worst = "; ".join(
-        f"{plain(class_names[t])} taken for {plain(class_names[q])}: {_amount(wrong, share, t, q, normalised)}"
+        f"{plain(class_names[t])} predicted as {plain(class_names[q])}: {_amount(wrong, share, t, q, normalised)}"
         for t, q in pairs
     )
-    accuracy = f"Confusion matrix of {k} classes: {right:,} of {total:,} right ({100 * right / total:.2f} %)."
+    accuracy = f"Confusion matrix of {k} classes: {right:,} of {total:,} correct ({100 * right / total:.2f} %)."
     return accuracy + (f" Most frequent errors: {worst}." if worst else "")
 
 
@@ -108,32 +108,31 @@ def class_distribution(
     counts: pd.DataFrame | Mapping[str, Sequence[int] | np.ndarray], class_names: Sequence[str]
 ) -> Picture:
     """Draw how many images of each class each part has, from part -> counts per class; a panel and a scale per part."""
-    parts = {str(part): np.asarray(of_class) for part, of_class in counts.items()}
+    parts = {str(part): np.asarray(class_counts) for part, class_counts in counts.items()}
     if not parts:
-        return empty("There are no parts to count.")
+        return empty("There are no sets to count.")
     k = len(class_names)
     size = 8.5 if k <= NUMBERED else 7.0
     names = [label(name, 20) for name in class_names]
     margin, height, panel = width_of(names, size) + 0.25, max(k * (0.24 if k <= NUMBERED else 0.155), 0.9), 2.5
     figure = new_figure(margin + (panel + 0.3) * len(parts), height + 1.15, "Images per class")
-    said = []
-    for i, (part, of_class) in enumerate(parts.items()):
+    sentences = []
+    for i, (part, class_counts) in enumerate(parts.items()):
         axes = place(figure, margin + (panel + 0.3) * i, 0.5, panel, height)
-        axes.barh(range(k), of_class, color=BLUE, height=0.75)
-        axes.set_title(f"{label(part)}: {of_class.sum():,} images")
-        axes.set(xlabel="images", ylim=(k - 0.4, -0.6), xlim=(0, max(of_class.max() * 1.22, 1)))
+        axes.barh(range(k), class_counts, color=BLUE, height=0.75)
+        axes.set_title(f"{label(part)}: {class_counts.sum():,} images")
+        axes.set(xlabel="images", ylim=(k - 0.4, -0.6), xlim=(0, max(class_counts.max() * 1.22, 1)))
         axes.set_yticks(range(k), names if i == 0 else [""] * k, size=size)
         axes.tick_params(axis="y", length=0)
         axes.locator_params(axis="x", nbins=4, integer=True)
         axes.xaxis.set_major_formatter("{x:,.0f}")
         if k <= NUMBERED:
-            for c, count in enumerate(of_class):
+            for c, count in enumerate(class_counts):
                 axes.text(count, c, f" {count:,}", size=7.5, va="center", color=GREY)
-        low, high = int(of_class.argmin()), int(of_class.argmax())
-        spread = (
-            f"from {of_class[low]:,} ({plain(class_names[low])}) to {of_class[high]:,} ({plain(class_names[high])})"
-        )
-        if of_class[low] == of_class[high]:
-            spread = f"{of_class[low]:,}"
-        said.append(f"{plain(part)}: {of_class.sum():,} images, {spread} per class")
-    return Picture(figure, "Images per class. " + "; ".join(said) + ".")
+        low, high = int(class_counts.argmin()), int(class_counts.argmax())
+        lowest = f"{class_counts[low]:,} ({plain(class_names[low])})"
+        spread = f"from {lowest} to {class_counts[high]:,} ({plain(class_names[high])})"
+        if class_counts[low] == class_counts[high]:
+            spread = f"{class_counts[low]:,}"
+        sentences.append(f"{plain(part)}: {class_counts.sum():,} images, {spread} per class")
+    return Picture(figure, "Images per class. " + "; ".join(sentences) + ".")

@@ -36,17 +36,17 @@ def confusion_table(matrix: np.ndarray | Sequence[Sequence[int]], class_names: S
     )
     table.auto_set_font_size(False)
     table.set_fontsize(size)
-    for (row, column), one in table.get_celld().items():
-        one.set(edgecolor="#D0D0D0", linewidth=0.5)
+    for (row, column), table_cell in table.get_celld().items():
+        table_cell.set(edgecolor="#D0D0D0", linewidth=0.5)
         if row == column + 1:
-            one.set_facecolor("#DCEBF7")
+            table_cell.set_facecolor("#DCEBF7")
     figure.text(0.15 / (width + 0.2), 0.06 / (height + 0.75), "rows: truth; columns: prediction", size=7.5)
     errors = np.where(np.eye(len(names), dtype=bool), 0, counts)
     truth, taken = np.unravel_index(int(errors.argmax()), errors.shape)
     return Picture(
         figure,
-        f"{plain(title)}: {int(np.trace(counts)):,} of {int(counts.sum()):,} images right; most often "
-        f"{plain(class_names[int(truth)])} is taken for {plain(class_names[int(taken)])}, {errors.max():,} times.",
+        f"{plain(title)}: {int(np.trace(counts)):,} of {int(counts.sum()):,} images correct; most often "
+        f"{plain(class_names[int(truth)])} is predicted as {plain(class_names[int(taken)])}, {errors.max():,} times.",
     )
 
 

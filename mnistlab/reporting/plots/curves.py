@@ -36,7 +36,7 @@ MARKED = 30  # up to so many epochs each has a dot, and a single one is seen at 
 def curves(history: pd.DataFrame, best_epoch: int | None = None) -> Picture:
     """Draw loss, accuracy and learning rate over the epochs, training against validation.
 
-    ``history`` has the columns epoch, lr, train_loss, train_accuracy and, where there is a validation part, val_loss
+    ``history`` has the columns epoch, lr, train_loss, train_accuracy and, where there is a validation set, val_loss
     and val_accuracy. Values that are not finite are left out.
     """
     if not len(history):
@@ -44,7 +44,7 @@ def curves(history: pd.DataFrame, best_epoch: int | None = None) -> Picture:
     epoch = history["epoch"].to_numpy()
     figure = new_figure(10.5, 3.5)
     parts = (("train", "training", BLUE, "-"), ("val", "validation", VERMILION, "--"))
-    said = [f"Training history of {len(epoch)} {'epoch' if len(epoch) == 1 else 'epochs'}."]
+    sentences = [f"Training history of {len(epoch)} {'epoch' if len(epoch) == 1 else 'epochs'}."]
     for left, quantity, name, scale in (
         (0.65, "loss", "loss (mean per image)", 1),
         (4.35, "accuracy", "accuracy (%)", 100),
@@ -59,7 +59,7 @@ def curves(history: pd.DataFrame, best_epoch: int | None = None) -> Picture:
             _line(axes, epoch, values, colour, dash, part)
             known = values[~np.isnan(values)]
             unit = " %" if scale == 100 else ""
-            said.append(f"{part.capitalize()} {quantity} from {known[0]:.4g}{unit} to {known[-1]:.4g}{unit}.")
+            sentences.append(f"{part.capitalize()} {quantity} from {known[0]:.4g}{unit} to {known[-1]:.4g}{unit}.")
         if quantity == "loss" and drawn and _spans(np.concatenate(drawn), 30):
             log_axis(axes)
         if best_epoch is not None:
@@ -67,7 +67,7 @@ def curves(history: pd.DataFrame, best_epoch: int | None = None) -> Picture:
         if quantity == "loss":
             lines = axes.get_legend_handles_labels()
     if best_epoch is not None:
-        said.append(f"Validation is best in epoch {best_epoch}.")
+        sentences.append(f"Validation is best in epoch {best_epoch}.")
     figure.legend(*lines, loc="upper left", bbox_to_anchor=(0.045, 1.01), ncols=3)
     rate = _finite(history, "lr")
     axes = _over_epochs(place(figure, 8.2, 0.5, 2.15, 2.35), epoch, "learning rate")
@@ -77,8 +77,8 @@ def curves(history: pd.DataFrame, best_epoch: int | None = None) -> Picture:
             log_axis(axes)
         else:
             axes.set_ylim(0, np.nanmax(rate) * 1.1 or 1)
-        said.append(f"Learning rate from {rate[0]:.4g} to {rate[-1]:.4g}.")
-    return Picture(figure, " ".join(said))
+        sentences.append(f"Learning rate from {rate[0]:.4g} to {rate[-1]:.4g}.")
+    return Picture(figure, " ".join(sentences))
 
 
 @styled
@@ -90,7 +90,7 @@ def norms(table: pd.DataFrame) -> Picture:
     if not len(table):
         return empty("No norms were recorded.")
     figure = new_figure(10.4, 3.4)
-    said = ["Euclidean norms per layer, first and last epoch."]
+    sentences = ["Euclidean norms per layer, first and last epoch."]
     for left, column, name in (
         (0.75, "weight_norm", "norm of the weights"),
         (4.75, "grad_norm", "norm of the gradient"),
@@ -102,7 +102,7 @@ def norms(table: pd.DataFrame) -> Picture:
             colour, dash = COLOURS[i % len(COLOURS)], DASHES[i // len(COLOURS) % len(DASHES)]
             _line(axes, rows["epoch"].to_numpy(), values, colour, dash, label(layer, 24))
             first, last = rows[column].iloc[0], rows[column].iloc[-1]
-            said.append(f"{plain(layer)}: {column.replace('_', ' ')} {first:.4g} to {last:.4g}.")
+            sentences.append(f"{plain(layer)}: {column.replace('_', ' ')} {first:.4g} to {last:.4g}.")
         if not all(np.isnan(line.get_ydata()).all() for line in axes.get_lines()):
             log_axis(axes)
     figure.legend(
@@ -112,20 +112,20 @@ def norms(table: pd.DataFrame) -> Picture:
         title="layer",
         alignment="left",
     )
-    return Picture(figure, " ".join(said))
+    return Picture(figure, " ".join(sentences))
 
 
 @styled
 def activations(names_and_values: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]]) -> Picture:
     """Draw each activation function f and its derivative f' from name -> (x, f(x), f'(x))."""
     if not names_and_values:
-        return empty("No activation functions were given.")
+        return empty("There are no activation functions to draw.")
     count = len(names_and_values)
     across = min(count, 3)
     down = -(-count // across)
     height = 2.05 * down + 0.4
     figure = new_figure(max(2.9 * across + 0.2, 3.1), height)
-    said = []
+    descriptions = []
     for i, (name, (x, y, dy)) in enumerate(names_and_values.items()):
         row, column = divmod(i, across)
         axes = place(figure, 0.45 + 2.9 * column, height - 0.4 - 2.05 * (row + 1) + 0.35, 2.45, 1.45)
@@ -134,12 +134,12 @@ def activations(names_and_values: Mapping[str, tuple[np.ndarray, np.ndarray, np.
         axes.plot(x, y, color=BLUE, label="f(x)")
         axes.plot(x, dy, color=VERMILION, ls="--", label="f'(x)")
         axes.set_title(label(name, 30))
-        said.append(
+        descriptions.append(
             f"{plain(name)}: f from {np.min(y):.4g} to {np.max(y):.4g}, f' from {np.min(dy):.4g} to {np.max(dy):.4g}"
         )
     figure.legend(*axes.get_legend_handles_labels(), loc="upper left", ncols=2)
     return Picture(
-        figure, f"Activation functions over x from {np.min(x):.4g} to {np.max(x):.4g}. " + "; ".join(said) + "."
+        figure, f"Activation functions over x from {np.min(x):.4g} to {np.max(x):.4g}. " + "; ".join(descriptions) + "."
     )
 
 

@@ -96,9 +96,11 @@ def decision_regions(
             axes.set_ylabel(f"component 2 ({100 * shares[1]:.1f} %)")
         if i + across >= len(panels):
             axes.set_xlabel(f"component 1 ({100 * shares[0]:.1f} %)")
-    said = ", ".join(f"{plain(panel.title)} {100 * panel.accuracy:.2f} %" for panel in panels)
-    seen = [f"{len(np.unique(panel.classes))} of {len(class_names)} classes have a region" for panel in panels]
-    return Picture(figure, f"Decision regions on {len(scores):,} points; training accuracy: {said}. {'; '.join(seen)}.")
+    accuracies = ", ".join(f"{plain(panel.title)} {100 * panel.accuracy:.2f} %" for panel in panels)
+    regions = [f"{len(np.unique(panel.classes))} of {len(class_names)} classes have a region" for panel in panels]
+    return Picture(
+        figure, f"Decision regions on {len(scores):,} points; training accuracy: {accuracies}. {'; '.join(regions)}."
+    )
 
 
 def _scale(figure: Figure, at: tuple[float, float], guess: float) -> None:

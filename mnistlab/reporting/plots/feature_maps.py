@@ -1,4 +1,4 @@
-"""What goes on inside a network, as images: filters, feature maps, and where covering an image changes the answer."""
+"""The inside of a network as images: filters, feature maps and occlusion sensitivity."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def feature_maps(
         color=GREY,
         size=8,
     )
-    y, said = down - top - side - 0.15, []
+    y, descriptions = down - top - side - 0.15, []
     for block in blocks:
         figure.text(0.15 / (PAGE + 1), (y - 0.28) / down, block.title, size=9)
         y -= heading + block.height
@@ -133,9 +133,9 @@ def feature_maps(
         axes.set_axis_off()
         long = min(block.height, 1.0)
         _bar(figure, drawn, (PAGE + 0.3, y + block.height - long, 0.1, long), "")
-        said.append(f"{block.title}, from {block.maps.min():.4g} to {block.maps.max():.4g}")
+        descriptions.append(f"{block.title}, from {block.maps.min():.4g} to {block.maps.max():.4g}")
     first = f"{title}: truth {plain(class_names[truth])}, prediction {plain(class_names[prediction])}"
-    return Picture(figure, f"{first} ({probability:.3f}). {'; '.join(said)}.")
+    return Picture(figure, f"{first} ({probability:.3f}). {'; '.join(descriptions)}.")
 
 
 class _Block:
@@ -177,7 +177,7 @@ def occlusion(
     """
     n = len(images)
     if n == 0:
-        return empty("No mistakes: there is nothing to cover.")
+        return empty("No mistakes: every prediction is correct.")
     h, w = images.shape[1:]
     across = min(n, 2)
     down = -(-n // across)
@@ -186,7 +186,7 @@ def occlusion(
     pair = 2 * wide + 0.1
     width, height = max(0.15 + across * (pair + gap) + 0.7, 6.2), head + down * (tall + line + 0.1) + 0.1
     largest = max(float(np.abs(drops).max()), 1e-3)
-    figure = new_figure(width, height, "What confident mistakes rest on")
+    figure = new_figure(width, height, "Occlusion sensitivity of misclassified images")
     for x, words, colour in ((0.15, "truth", BLUE), (0.58, "prediction and its probability", VERMILION)):
         figure.text(x / width, 1 - 0.38 / height, words, color=colour, size=8.5, va="top")
     about = f"red: covering this place with a patch of {patch} x {patch} pixels (square) lowers that probability"
@@ -198,8 +198,8 @@ def occlusion(
         left, right = place(figure, x, y, wide, tall), place(figure, x + wide + 0.1, y, wide, tall)
         drawn = _covered(left, right, images[i], drops[i], patch, largest)
         figure.text(x / width, (y + tall + 0.06) / height, label(class_names[int(truths[i])], 14), color=BLUE, size=8)
-        said = f"{label(class_names[int(predictions[i])], 14)}  {probabilities[i]:.3f}"
-        figure.text((x + wide + 0.1) / width, (y + tall + 0.06) / height, said, color=VERMILION, size=8)
+        title = f"{label(class_names[int(predictions[i])], 14)}  {probabilities[i]:.3f}"
+        figure.text((x + wide + 0.1) / width, (y + tall + 0.06) / height, title, color=VERMILION, size=8)
     x, long = 0.15 + across * (pair + gap) - gap + 0.15, min(height - head - line - 0.2, 3.0)
     _bar(figure, drawn, (x, height - head - line - long, 0.13, long), "drop")
     worst = [f"{plain(class_names[int(q)])} by up to {d.max():.3f}" for q, d in zip(predictions, drops, strict=True)]
@@ -232,8 +232,8 @@ def _covered(left: Axes, right: Axes, image: np.ndarray, drops: np.ndarray, patc
     )
 
 
-def _some(shown: int, of: int, what: str) -> str:
-    whole = f"{of} {what}" + ("s" if of != 1 else "")
+def _some(shown: int, of: int, noun: str) -> str:
+    whole = f"{of} {noun}" + ("s" if of != 1 else "")
     return whole if shown == of else f"{shown} of {whole}"
 
 

@@ -38,7 +38,7 @@ def mistakes(
     """
     n = len(images)
     if n == 0:
-        return empty("No mistakes: every prediction is right.")
+        return empty("No mistakes: every prediction is correct.")
     across = min(n, 5)
     down = -(-n // across)
     cell, tile, head = (1.42, 1.55), 1.1, 0.62
@@ -66,11 +66,11 @@ def mistakes(
             ha="center",
             va="baseline",
         )
-        said = f"{label(class_names[int(predictions[i])], 13)}  {probabilities[i]:.3f}"
-        axes.text(x, y - tile / 2 - 0.13, said, color=VERMILION, size=8, ha="center", va="baseline")
+        title = f"{label(class_names[int(predictions[i])], 13)}  {probabilities[i]:.3f}"
+        axes.text(x, y - tile / 2 - 0.13, title, color=VERMILION, size=8, ha="center", va="baseline")
     axes.set(xlim=(0, width), ylim=(0, height))
     listed = "; ".join(
-        f"{plain(class_names[int(t)])} taken for {plain(class_names[int(q)])} ({p:.3f})"
+        f"{plain(class_names[int(t)])} predicted as {plain(class_names[int(q)])} ({p:.3f})"
         for t, q, p in list(zip(truths, predictions, probabilities, strict=True))[:5]
     )
     return Picture(figure, f"{n} most confident mistakes, with the probability of the prediction. First: {listed}.")
@@ -102,8 +102,8 @@ def weights(w: np.ndarray) -> Picture:
     bar = figure.colorbar(drawn, cax=place(figure, width - 0.78, 0.15, 0.13, height - 0.65))
     bar.ax.tick_params(labelsize=7.5)
     bar.ax.set_title("weight", size=7.5, loc="left")
-    said = f"First-layer weights as images, {count}, from {shown.min():.4g} to {shown.max():.4g}."
-    return Picture(figure, said)
+    description = f"First-layer weights as images, {count}, from {shown.min():.4g} to {shown.max():.4g}."
+    return Picture(figure, description)
 
 
 @styled
@@ -149,7 +149,7 @@ def augmented(images: np.ndarray, labels: np.ndarray, class_names: Sequence[str]
     names = [label(class_names[int(c)], 18) for c in labels]
     margin, cell, head, apart = 0.25 + width_of(names, 8), 0.5, 0.62, 0.16
     width, height = max(margin + cell * across + apart + 0.15, 4.6), cell * rows + head + 0.1
-    figure = new_figure(width, height, "Augmentation: training images as an epoch shows them")
+    figure = new_figure(width, height, "Augmented training images")
     gap = gap_of(h, w)
     for left, columns, heading in (
         (margin, slice(0, 1), "original"),

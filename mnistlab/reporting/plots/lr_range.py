@@ -31,10 +31,10 @@ def range_test(rates: np.ndarray, losses: np.ndarray, smooth: np.ndarray, sugges
     # how far the loss explodes in the end is of no interest, and would press the curve to the floor
     axes.set_ylim(0, 1.5 * min(high, float(smooth[0])) or 1)
     figure.legend(*axes.get_legend_handles_labels(), loc="upper left", bbox_to_anchor=(0.1, 0.925), ncols=3)
-    said = f" The suggested rate is {suggested:g}." if suggested is not None else " No rate is suggested."
+    suggestion = f" The suggested rate is {suggested:g}." if suggested is not None else " No rate is suggested."
     least = int(np.argmin(smooth))
     return Picture(
         figure,
         f"Loss against the learning rate, {len(losses)} mini-batches from {rates[0]:.3g} to {rates[-1]:.3g}: smoothed,"
-        f" {smooth[0]:.4g} at first and {smooth[least]:.4g} at least, at {rates[least]:.3g}.{said}",
+        f" {smooth[0]:.4g} at first and {smooth[least]:.4g} at least, at {rates[least]:.3g}.{suggestion}",
     )

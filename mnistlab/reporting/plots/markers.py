@@ -1,4 +1,4 @@
-"""How points of many classes are told apart: a colour and a shape each, the class's own character where it has one."""
+"""Markers of points of many classes: a colour and a shape each, the class's own character where it has one."""
 
 from __future__ import annotations
 

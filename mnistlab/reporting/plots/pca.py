@@ -50,8 +50,10 @@ def scree(shares: np.ndarray) -> Picture:
     axes.set(xlabel=f"component ({_of(n, len(shares))})", ylabel="share of the variance (%)", xlim=(0.3, n + 0.7))
     axes.grid(axis="y")
     whole_numbers(axes.xaxis)
-    said = ", ".join(f"{share:.2f}" for share in first[:NUMBERED_BARS])
-    return Picture(figure, f"Share of the variance in per cent, component by component: {said}, to {first[-1]:.2f}.")
+    percentages = ", ".join(f"{share:.2f}" for share in first[:NUMBERED_BARS])
+    return Picture(
+        figure, f"Share of the variance in per cent, component by component: {percentages}, to {first[-1]:.2f}."
+    )
 
 
 @styled
@@ -63,7 +65,7 @@ def cumulative(shares: np.ndarray, needed: Mapping[float, int]) -> Picture:
     n = len(shares)
     if not n:
         return empty("There are no components.")
-    figure = new_figure(6.6, 3.8, "Variance explained by the first components together")
+    figure = new_figure(6.6, 3.8, "Cumulative explained variance")
     axes = place(figure, 0.7, 0.55, 5.7, 2.7)
     axes.plot(np.arange(n + 1), 100 * np.concatenate(([0.0], shares)), color=BLUE, marker="o" if n < 20 else None)
     for share, count in needed.items():
@@ -76,8 +78,8 @@ def cumulative(shares: np.ndarray, needed: Mapping[float, int]) -> Picture:
         axes.text(0.98, 0.08, "\n".join((heading, *words)), transform=axes.transAxes, ha="right", size=8.5)
     axes.set(xlabel="number of components", ylabel="variance explained (%)", xlim=(0, n * 1.01), ylim=(0, 103))
     whole_numbers(axes.xaxis)
-    said = ", ".join(f"{100 * share:.0f} % by {count:,}" for share, count in needed.items())
-    return Picture(figure, f"Variance explained by the first of {n:,} components together: {said}.")
+    percentages = ", ".join(f"{100 * share:.0f} % by {count:,}" for share, count in needed.items())
+    return Picture(figure, f"Cumulative explained variance of {n:,} components: {percentages}.")
 
 
 @styled
@@ -124,9 +126,9 @@ def scatter(
     axes.set(xlim=(low[0] - margin, high[0] + margin), ylim=(low[1] - margin, high[1] + margin))
     axes.set_aspect("equal", adjustable="datalim")
     axes.grid()
-    said = f"{_said(len(scores), images, 'plane', 2, shares)} Means of the classes: "
+    description = f"{_said(len(scores), images, 'plane', 2, shares)} Means of the classes: "
     listed = [f"{plain(class_names[c])} ({m[0]:.2f}, {m[1]:.2f})" for c, m in list(centres.items())[:MOST_CENTRES]]
-    return Picture(figure, f"{said}{', '.join(listed)}{', ...' if len(centres) > MOST_CENTRES else ''}.")
+    return Picture(figure, f"{description}{', '.join(listed)}{', ...' if len(centres) > MOST_CENTRES else ''}.")
 
 
 @styled
@@ -142,7 +144,7 @@ def scatter_3d(
     size = 26 if are_characters(class_names) else 14
     title = "Images in the space of three components"
     figure = _figure_with_legend(2 * side + 0.3, 0.35 + up, title, class_names, shapes)
-    _note(figure, f"{len(scores):,} of {images:,} images, from two sides; what is nearer is stronger")
+    _note(figure, f"{len(scores):,} of {images:,} images, from two sides; nearer points are stronger")
     width, height = figure.get_size_inches()
     for i, (elevation, azimuth) in enumerate(VIEWS):
         box = (((side + 0.4) * i - 0.15) / width, 0.05 / height, side / width, up / height)
@@ -151,9 +153,9 @@ def scatter_3d(
         axes.set_box_aspect(None, zoom=0.98)
         for alpha, near in zip(np.linspace(0.35, 0.95, SLABS), _slabs(scores, elevation, azimuth), strict=True):
             for c in np.unique(labels[near]):
-                of_class = near[labels[near] == c]
+                members = near[labels[near] == c]
                 mark = {"marker": shapes[int(c)], "color": colour_of(int(c)), "s": size, "lw": 0}
-                axes.scatter(*scores[of_class, :3].T, **mark, alpha=alpha, depthshade=False)
+                axes.scatter(*scores[members, :3].T, **mark, alpha=alpha, depthshade=False)
         axes.set_xlabel(_axis(1, shares), size=8.5, labelpad=-3)
         axes.set_ylabel(_axis(2, shares), size=8.5, labelpad=-3)
         axes.set_zlabel(_axis(3, shares), size=8.5, labelpad=-1)
@@ -178,7 +180,7 @@ def eigenimages(mean: np.ndarray, axes: np.ndarray, shares: np.ndarray) -> Pictu
     down = -(-(len(shown) + 1) // across)
     width, height = max(0.15 + (wide + 0.12) * across, 5.2), 0.75 + (tall + 0.3) * down
     figure = new_figure(width, height, f"Mean image and components ({_of(len(shown), len(shares))})")
-    _note(figure, "blue: negative, white: zero, red: positive; a sign means nothing")
+    _note(figure, "blue: negative, white: zero, red: positive; the sign is arbitrary")
     blue_to_red = LinearSegmentedColormap.from_list("blue to red", BLUE_TO_RED)
     for i, image in enumerate([mean, *shown]):
         row, column = divmod(i, across)
@@ -192,8 +194,8 @@ def eigenimages(mean: np.ndarray, axes: np.ndarray, shares: np.ndarray) -> Pictu
         tile.set(xticks=[], yticks=[])
         tile.spines[:].set(visible=True, color=PALE)
         tile.set_title("mean" if i == 0 else f"{i}:  {100 * shares[i - 1]:.1f} %", size=8, pad=3)
-    said = ", ".join(f"{100 * share:.2f}" for share in shares[: len(shown)])
-    return Picture(figure, f"Mean image and the first components as images. Their shares in per cent: {said}.")
+    percentages = ", ".join(f"{100 * share:.2f}" for share in shares[: len(shown)])
+    return Picture(figure, f"Mean image and the first components as images. Their shares in per cent: {percentages}.")
 
 
 def _figure_with_legend(
@@ -228,6 +230,6 @@ def _of(shown: int, of: int) -> str:
     return f"{shown} of {of:,}" if shown < of else f"all {of:,}"
 
 
-def _said(points: int, images: int, what: str, count: int, shares: np.ndarray) -> str:
+def _said(points: int, images: int, space: str, count: int, shares: np.ndarray) -> str:
     explained = f"{100 * float(np.sum(shares[:count])):.2f} % of the variance"
-    return f"{points:,} of {images:,} images in the {what} of the first {count} components, which explain {explained}."
+    return f"{points:,} of {images:,} images in the {space} of the first {count} components, which explain {explained}."

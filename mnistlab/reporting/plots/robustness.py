@@ -1,4 +1,4 @@
-"""Accuracy against how hard the images were made."""
+"""Accuracy against the level of corruption."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MOST_SAID = 12
 
 @styled
 def robustness(table: pd.DataFrame, quantity: str, unit: str, examples: np.ndarray) -> Picture:
-    """Draw accuracy against the level of ``quantity``, its 95 % interval as a band, and an image at each level below.
+    """Draw accuracy against the level of ``quantity`` with a band of 95 % confidence intervals, and an image per level.
 
     ``table`` has the columns level (rising), n, accuracy, low and high, and for an ensemble one of accuracies for each
     member, ``accuracy_<name>``, drawn as thin lines. ``examples`` are (levels, h, w) of uint8, the same image at
@@ -49,19 +49,19 @@ def robustness(table: pd.DataFrame, quantity: str, unit: str, examples: np.ndarr
 
     shown = np.unique(np.linspace(0, len(levels) - 1, min(len(levels), MOST_EXAMPLES)).round().astype(int))
     tile, step = 0.58, 5.7 / len(shown)
-    for i, which in enumerate(shown):
+    for i, index in enumerate(shown):
         small = place(figure, 0.7 + step * (i + 0.5) - tile / 2, 0.32, tile, tile)
-        small.imshow(examples[which], cmap="gray", vmin=0, vmax=255)
+        small.imshow(examples[index], cmap="gray", vmin=0, vmax=255)
         small.set_axis_off()
-        figure.text((0.7 + step * (i + 0.5)) / 6.6, 0.26 / 4.9, f"{levels[which]:g}", size=8, ha="center", va="top")
+        figure.text((0.7 + step * (i + 0.5)) / 6.6, 0.26 / 4.9, f"{levels[index]:g}", size=8, ha="center", va="top")
     which_levels = "each level" if len(shown) == len(levels) else "some of the levels"
     figure.text(0.7 / 6.6, 0.98 / 4.9, f"one image at {which_levels}:", size=8, color=GREY)
 
-    said = [
-        f"{accuracy[i]:.2f} % at {levels[i]:g} (95 % interval {low[i]:.2f} to {high[i]:.2f})"
+    sentences = [
+        f"{accuracy[i]:.2f} % at {levels[i]:g} (95 % confidence interval {low[i]:.2f} to {high[i]:.2f})"
         for i in np.unique(np.linspace(0, len(levels) - 1, min(len(levels), MOST_SAID)).round().astype(int))
     ]
-    text = f"Accuracy against {quantity} ({unit}), {int(table['n'].iloc[0]):,} images: " + "; ".join(said) + "."
+    text = f"Accuracy against {quantity} ({unit}), {int(table['n'].iloc[0]):,} images: " + "; ".join(sentences) + "."
     if members:
         last = ", ".join(
             f"{plain(column.removeprefix(MEMBER), 30)} {100 * table[column].iloc[-1]:.2f} %" for column in members[:6]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-ALL = 12  # classes that one figure can tell apart
+ALL = 12  # classes that one figure can show distinctly
 WORST = 8  # of more classes, so many are drawn
 GOOD = 0.95  # above it all curves lie in one corner, which is enlarged
 
@@ -70,7 +70,7 @@ def _draw(kind: _Kind, curves: pd.DataFrame, scores: Mapping[str, float | None],
     points = {str(name): rows for name, rows in curves.groupby("curve", sort=False)}
     classes = [name for name in points if name not in ("micro", "macro")]
     if not points:
-        return empty(f"{kind.name}: the labels hold one class only, so there is nothing to tell apart.")
+        return empty(f"{kind.name}: the labels hold one class only, so no curve is defined.")
     known = {name: score for name in classes if (score := scores.get(name)) is not None}
     ranked = sorted(known, key=lambda name: known[name])
     shown = classes if len(classes) <= ALL else [name for name in classes if name in ranked[:WORST]]
@@ -100,12 +100,12 @@ def _draw(kind: _Kind, curves: pd.DataFrame, scores: Mapping[str, float | None],
             spine.set_visible(True)
 
     averages = [f"{name} average {_score(scores[name])}" for name in ("micro", "macro") if scores.get(name) is not None]
-    said = f"{kind.name}, each class against the rest; {kind.score}: " + ", ".join(averages) + "."
-    said += f" Images are ranked by {plain(ranked_by)}." if ranked_by else ""
+    description = f"{kind.name}, each class against the rest; {kind.score}: " + ", ".join(averages) + "."
+    description += f" Images are ranked by {plain(ranked_by)}." if ranked_by else ""
     if ranked:
         lowest = ", ".join(f"{plain(name)} {_score(known[name])}" for name in ranked[:3])
-        said += f" Lowest: {lowest}. Highest: {plain(ranked[-1])} {_score(known[ranked[-1]])}."
-    return Picture(figure, said)
+        description += f" Lowest: {lowest}. Highest: {plain(ranked[-1])} {_score(known[ranked[-1]])}."
+    return Picture(figure, description)
 
 
 def _lines(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.ft2font import FT2Font
 
-# Okabe & Ito 2008: told apart with every kind of colour vision; the yellow is too pale for a line on white
+# Okabe & Ito 2008: distinguishable with every kind of colour vision; the yellow is too pale for a line on white
 BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
 INK, GREY, PALE = "#222222", "#6E6E6E", "#E4E4E4"
 COLOURS = (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY)
@@ -120,7 +120,7 @@ def place(figure: Figure, left: float, bottom: float, width: float, height: floa
 
 
 def empty(message: str) -> Picture:
-    """Return a picture that says why there is nothing to see."""
+    """Return a placeholder with a message."""
     figure = new_figure(4, 1)
     figure.text(0.5, 0.5, message, ha="center", va="center", color=GREY)
     return Picture(figure, message)

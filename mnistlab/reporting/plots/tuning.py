@@ -57,7 +57,7 @@ def search_history(trials: Sequence[tuple[int, float, str]], metric: str, maximi
 def importance(shares: Mapping[str, float], metric: str) -> Picture:
     """Draw how much of the variation of the metric each setting explains (fANOVA, Hutter et al. 2014)."""
     if not shares:
-        return empty("Nothing can be said of importance yet.")
+        return empty("There are too few completed trials to estimate importance.")
     names = [label(name, 40) for name in shares]
     left = 0.3 + width_of(names, 9)
     height = 0.32 * len(names)
@@ -71,6 +71,6 @@ def importance(shares: Mapping[str, float], metric: str) -> Picture:
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.set(xlabel="share of the variation explained (fANOVA)", xlim=(0, max(values) * 1.18))
     axes.tick_params(axis="y", length=0)
-    axes.set_title(label(f"what mattered for {metric.replace('.', ' ')}", 50))
-    said = ", ".join(f"{plain(name)} {value:.2f}" for name, value in shares.items())
-    return Picture(figure, f"Importance of the settings for {plain(metric)}: {said}.")
+    axes.set_title(label(f"importance of the settings for {metric.replace('.', ' ')}", 50))
+    ranking = ", ".join(f"{plain(name)} {value:.2f}" for name, value in shares.items())
+    return Picture(figure, f"Importance of the settings for {plain(metric)}: {ranking}.")

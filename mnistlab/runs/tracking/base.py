@@ -1,4 +1,4 @@
-"""What trackers share: the facts of a run, and what a tracker is told of it."""
+"""The interface of trackers, and the facts of a run that they log."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Facts:
 
 
 class Tracker(Protocol):
-    """Somebody who hears of a run. Any call may raise, and none is made after one that did."""
+    """The interface of a tracker. After a call that raised, no further call is made."""
 
     def epoch(self, number: int, scalars: Mapping[str, float]) -> None:
         """Hear the scalars of an epoch that has ended."""

@@ -23,7 +23,7 @@ PATIENCE = 30.0  # seconds to wait for the other processes
 class Table:
     """The row of one run in the table. ``epoch`` and what follows are those of the last epoch, then final metrics.
 
-    A run that goes on, or is trained anew in the same directory, keeps its row. Every epoch of it stands in the
+    A run that is resumed or trained anew in the same directory keeps its row. Every epoch of it stands in the
     history.csv of its directory.
     """
 
@@ -69,7 +69,7 @@ class Table:
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """Return the rows of a table, none where there is no file; a file that is no such table is a `RequestError`."""
+    """Return the rows of a table, none where there is no file; a file that is not such a table is a `RequestError`."""
     try:
         rows = read_rows(path)
     except UnreadableError as error:
@@ -77,12 +77,12 @@ def read(path: Path) -> list[dict[str, Any]]:
             return []
         raise RequestError(f"tracking.file={path}: not readable ({error.cause}); name another file") from None
     if not rows or next(iter(rows[0])) != KEY or any(None in row for row in rows):
-        raise RequestError(f"tracking.file={path}: a table of runs was expected in it; name another file, or remove it")
+        raise RequestError(f"tracking.file={path}: must be a table of runs; name another file, or remove it")
     return rows
 
 
 def _block(column: str) -> tuple[int, int]:
-    """Return where a column stands: what a run is and its last epoch, final metrics, settings."""
+    """Return the sort key of a column: facts of the run and its last epoch, final metrics, settings."""
     if column in FIRST:
         return 0, FIRST.index(column)
     return (1 if column.startswith(tuple(f"{part}." for part in PARTS)) or column == "parameters" else 2), 0

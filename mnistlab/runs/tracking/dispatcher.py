@@ -1,4 +1,4 @@
-"""What a run tells its tracker, and the promise that no tracker can harm a run."""
+"""Calls to the tracker of a run; a failing tracker never fails the run."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class TrackingDispatcher:
         self.tracker, self.name, self.heard = tracker, name, 0
 
     def on_epoch(self, history: History) -> None:
-        """Pass on the epochs that were not yet; of a run that goes on all it had, since one may have been missed."""
+        """Log the new epochs; of a resumed run all of them, since one may have been missed."""
         rows, self.heard = history.epochs[self.heard :], len(history.epochs)
         for row in rows:
             self._tell(partial(_tell_epoch, row))
@@ -43,21 +43,23 @@ class TrackingDispatcher:
         self._tell(lambda tracker: tracker.close(state))
         self.tracker = None
 
-    def _tell(self, what: Callable[[Tracker], None]) -> None:
+    def _tell(self, call: Callable[[Tracker], None]) -> None:
         if self.tracker is None:
             return
         try:
-            what(self.tracker)
+            call(self.tracker)
         except Exception as error:
             self.tracker = None
-            said = (str(error).splitlines() or [""])[0]
-            LOG.warning("tracking=%s: %s: %s; the run goes on untracked", self.name, type(error).__name__, said)
+            message = (str(error).splitlines() or [""])[0]
+            LOG.warning(
+                "tracking=%s: %s: %s; the run continues without tracking", self.name, type(error).__name__, message
+            )
             LOG.debug("traceback", exc_info=True)
 
 
 @contextmanager
 def listening(tracking: Tracking, facts: Facts) -> Iterator[TrackingDispatcher]:
-    """Open the tracker of a run, and tell it in the end how that went. A tracker that cannot be opened is an error."""
+    """Open the tracker of a run, and close it with the final status. A tracker that cannot be opened is an error."""
     listener = TrackingDispatcher(_open(tracking, facts), tracking.extra or "csv")
     state = "failed"
     try:
@@ -122,9 +124,9 @@ def _open(tracking: Tracking, facts: Facts) -> Tracker | None:
     except RequestError:
         raise
     except Exception as error:
-        said = (str(error).splitlines() or [""])[0]
+        message = (str(error).splitlines() or [""])[0]
         name = tracking.extra or "csv"
         raise RequestError(
-            f"tracking={name}: it cannot be opened ({type(error).__name__}: {said}); check its settings, "
+            f"tracking={name}: it cannot be opened ({type(error).__name__}: {message}); check its settings, "
             "or take tracking=none"
         ) from error

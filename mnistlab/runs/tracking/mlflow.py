@@ -41,7 +41,7 @@ for logger in ("mlflow", "alembic"):  # they speak of making tables
 
 
 class Store:
-    """One run of the store, found again by tracking.json when it goes on."""
+    """One run of the store, identified by tracking.json when it is resumed."""
 
     def __init__(self, tracking: MLflowTracking, facts: Facts) -> None:
         uri, self.lock = tracking.uri, None
@@ -97,16 +97,16 @@ class Store:
     def _earlier(self, uri: str) -> str | None:
         """Return the run of the store that this one was, if it is still there."""
         try:
-            said = read_json(self.directory / paths.TRACKING)
-            if said["uri"] != uri:
+            saved = read_json(self.directory / paths.TRACKING)
+            if saved["uri"] != uri:
                 return None
-            return str(self.client.get_run(said["run_id"]).info.run_id)
+            return str(self.client.get_run(saved["run_id"]).info.run_id)
         except (ValueError, KeyError, TypeError, MlflowException):
             return None
 
     def _experiment(self, name: str, artifacts: str | None) -> str:
-        found = self.client.get_experiment_by_name(name)
-        return str(found.experiment_id if found else self.client.create_experiment(name, artifacts))
+        experiment = self.client.get_experiment_by_name(name)
+        return str(experiment.experiment_id if experiment else self.client.create_experiment(name, artifacts))
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

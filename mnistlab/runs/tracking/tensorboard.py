@@ -56,12 +56,12 @@ class Events:
                 self._add(Summary(value=[Summary.Value(tag=f"{paths.PLOTS}/{path.stem}", image=shown)]), self.last)
 
     def close(self, state: str) -> None:
-        """Write down what is still in memory; how the run ended its directory says."""
+        """Flush what is in memory; the status of the run is in its directory."""
         self.writer.close()
 
     def _scalars(self, step: int, scalars: Mapping[str, float]) -> None:
         self._add(Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in scalars.items()]), step)
-        self.writer.flush()  # whoever looks meanwhile sees it
+        self.writer.flush()  # visible while the run continues
 
     def _add(self, summary: Any, step: int = 0) -> None:
         self._event(step=step, summary=summary)

@@ -24,7 +24,7 @@ FIXED = ("data", "seed", "report")  # all cells are scored on the same folds, an
 
 @dataclass(frozen=True)
 class Cell:
-    """One point of the grid: what tells it from the others, its overrides and its composed configuration."""
+    """One cell of the grid: its name, its overrides and its composed configuration."""
 
     number: int
     settings: Mapping[str, Any]
@@ -57,8 +57,8 @@ def grid(overrides: Sequence[str]) -> Grid:
     A key with several values is an axis: ``key=a,b``, ``range(...)``, ``choice(...)``, or a list ``key=[a,b]`` where
     the setting itself takes none. Where it does, as in ``model.hidden=[128,64]``, the list is one value.
     """
-    fixed, given = read_axes(overrides)
-    axes = {key: tuple(_distinct(values)) for key, values in given.items()}
+    fixed, varied = read_axes(overrides)
+    axes = {key: tuple(_distinct(values)) for key, values in varied.items()}
     for key in axes:
         if key.partition(".")[0] in FIXED:
             raise RequestError(f"{key}: it is the same for every cell; the cells differ in the model and its training")
@@ -69,16 +69,16 @@ def grid(overrides: Sequence[str]) -> Grid:
     for job in jobs:
         composed = OmegaConf.masked_copy(job.config, [str(key) for key in job.config if key != "hydra"])
         chosen = tuple(text for text in job.entry.overrides if text.partition("=")[0] in axes)
-        made = experiment(composed)
-        first = first or made
-        if (made.data, made.seed) != (first.data, first.seed):
+        cell_experiment = experiment(composed)
+        first = first or cell_experiment
+        if (cell_experiment.data, cell_experiment.seed) != (first.data, first.seed):
             raise RequestError(
                 f"{' '.join(chosen)}: its data or seed are not those of the first cell; all cells are scored on the "
                 "same folds"
             )
         settings = {key: job.entry.settings.get(key, axes[key][0]) for key in axes}
         cells.setdefault(job.entry.config_hash, Cell(len(cells), settings, chosen, composed))
-    points = math.prod(map(len, given.values()))
+    points = math.prod(map(len, varied.values()))
     return Grid(tuple(fixed), axes, tuple(cells.values()), points - len(cells))
 
 
@@ -88,21 +88,23 @@ def read_axes(overrides: Sequence[str]) -> tuple[list[str], dict[str, tuple[str,
     parsed: list[Override] = []
     for text in overrides:
         if text.lstrip("+~").startswith("hydra"):
-            raise RequestError(f"{text}: it would do nothing here; --to names the directory, --jobs the processes")
+            raise RequestError(f"{text}: has no effect here; --to names the directory, --jobs the processes")
         try:
             parsed.append(parser.parse_override(text))
         except HydraException as error:
             raise RequestError(errors.one_line(error, [text])) from None
-    plain = [str(one.input_line) for one in parsed if not one.is_sweep_override() and not _is_list(one)]
+    plain = [
+        str(override.input_line) for override in parsed if not override.is_sweep_override() and not _is_list(override)
+    ]
     fixed, axes = list(plain), dict[str, tuple[str, ...]]()
-    for one in parsed:
-        text, key = str(one.input_line), one.get_key_element()
-        if one.is_sweep_override():
-            if not one.is_discrete_sweep():
+    for override in parsed:
+        text, key = str(override.input_line), override.get_key_element()
+        if override.is_sweep_override():
+            if not override.is_discrete_sweep():
                 raise RequestError(f"{text}: a grid takes lists, range() and choice(); `mnistlab tune` takes intervals")
-            values = list(one.sweep_string_iterator())
-        elif _is_list(one):
-            values = [Override._get_value_element_as_str(value) for value in one.value()]  # type: ignore[union-attr]
+            values = list(override.sweep_string_iterator())
+        elif _is_list(override):
+            values = [Override._get_value_element_as_str(value) for value in override.value()]  # type: ignore[union-attr]
             if (refused := _refusal([*plain, text])) is None:
                 fixed.append(text)  # the setting takes lists
                 continue
@@ -111,12 +113,12 @@ def read_axes(overrides: Sequence[str]) -> tuple[list[str], dict[str, tuple[str,
         else:
             continue
         if key in axes:
-            raise RequestError(f"{key}: it is given twice; give its values once")
+            raise RequestError(f"{key}: set twice; list its values once")
         axes[key] = tuple(values)
         if not axes[key]:
-            raise RequestError(f"{text}: it names no value; give one or more")
+            raise RequestError(f"{text}: no value; list one or more")
     if not axes:
-        raise RequestError("nothing varies; give a key several values, as in 'model.C=[0.1,1,10]'")
+        raise RequestError("nothing varies; set a key to several values, as in 'model.C=[0.1,1,10]'")
     return fixed, axes
 
 

@@ -33,10 +33,10 @@ class Score:
     error: str = ""
 
 
-def read_pool(made: schema.Experiment) -> Dataset:
-    """Return the data with everything but the test part as its training part, and without the test part."""
+def read_pool(experiment: schema.Experiment) -> Dataset:
+    """Return the data with everything but the test set as its training set, and without the test set."""
     with schema.prefixed("data"):
-        return load(replace(made.data, validation=0), stream(made.seed, "split")).without_test()
+        return load(replace(experiment.data, validation=0), stream(experiment.seed, "split")).without_test()
 
 
 def cut(dataset: Dataset, count: int, stratify: bool, seed: int) -> list[np.ndarray]:
@@ -57,69 +57,69 @@ def cut(dataset: Dataset, count: int, stratify: bool, seed: int) -> list[np.ndar
     return [held for _, held in shuffled.split(labels, labels)]
 
 
-def watches(made: schema.Experiment) -> bool:
-    """Return whether a network is to stop, or to be chosen among its epochs, by a validation part."""
-    trainer = made.trainer
-    return not isinstance(made.model, SklearnModel) and (trainer.keep_best or trainer.patience is not None)
+def watches(experiment: schema.Experiment) -> bool:
+    """Return whether a network is to stop, or to be chosen among its epochs, by a validation set."""
+    trainer = experiment.trainer
+    return not isinstance(experiment.model, SklearnModel) and (trainer.keep_best or trainer.patience is not None)
 
 
-def of_fold(made: schema.Experiment, dataset: Dataset, held: np.ndarray) -> Dataset:
-    """Return the data of one fold: its ``held`` rows are the test part, and nothing else has seen them.
+def of_fold(experiment: schema.Experiment, dataset: Dataset, held: np.ndarray) -> Dataset:
+    """Return the data of one fold: its ``held`` rows are the test set, and nothing else has seen them.
 
-    A network that watches a validation part gets its own share of the remaining rows for it. Where pixels are
-    standardised, mean and deviation are those of the rows that are learnt from.
+    A network that watches a validation set gets its own share of the remaining rows for it. Where pixels are
+    standardised with the mean and deviation of the training rows.
     """
     rows = splitting.others(held, len(dataset.train))
     validation = dataset.train.take(slice(0, 0))
-    if watches(made):
+    if watches(experiment):
         labels = dataset.train.labels[rows]
-        count = rows_of_share("data.validation", made.data.validation, len(labels), "what a fold learns from")
-        apart = splitting.draw(labels, count, made.data.stratify, stream(made.seed, "split"))
+        count = rows_of_share("data.validation", experiment.data.validation, len(labels), "what a fold learns from")
+        apart = splitting.draw(labels, count, experiment.data.stratify, stream(experiment.seed, "split"))
         validation = dataset.train.take(rows[apart])
         rows = rows[splitting.others(apart, len(rows))]
     learnt = dataset.train.take(rows)
-    shift, scale = scale_of(made.data.scaling, learnt.images)
+    shift, scale = scale_of(experiment.data.scaling, learnt.images)
     return replace(
         dataset, train=learnt, validation=validation, test=dataset.train.take(held), shift=shift, scale=scale
     )
 
 
-def check(made: schema.Experiment, data: Dataset) -> None:
+def check(experiment: schema.Experiment, data: Dataset) -> None:
     """Refuse what does not go with the data of a fold."""
-    if isinstance(made.model, SklearnModel):
+    if isinstance(experiment.model, SklearnModel):
         with schema.prefixed("model"):
-            made.model.check(data.train.labels, int(np.prod(data.train.images.shape[1:])))
+            experiment.model.check(data.train.labels, int(np.prod(data.train.images.shape[1:])))
         return
     with schema.prefixed("augment"):
-        made.augment.check(*data.train.images.shape[1:])
+        experiment.augment.check(*data.train.images.shape[1:])
     with schema.prefixed("trainer"):
-        made.trainer.check(len(data.train), len(data.validation))
+        experiment.trainer.check(len(data.train), len(data.validation))
 
 
-def learn(made: schema.Experiment, data: Dataset, cores: int) -> Callable[[np.ndarray], np.ndarray]:
-    """Fit the experiment's model on the training part and return its ``predict``; nothing is written."""
-    network = None if isinstance(made.model, SklearnModel) else pipeline.build(made, data)
-    threads = pipeline.choose_threads(made, network, len(data.train), cores)
+def learn(experiment: schema.Experiment, data: Dataset, cores: int) -> Callable[[np.ndarray], np.ndarray]:
+    """Fit the experiment's model on the training set and return its ``predict``; nothing is written."""
+    network = None if isinstance(experiment.model, SklearnModel) else pipeline.build(experiment, data)
+    threads = pipeline.choose_threads(experiment, network, len(data.train), cores)
     with threadpool_limits(threads):
-        if isinstance(made.model, SklearnModel):
+        if isinstance(experiment.model, SklearnModel):
             with schema.prefixed("model"):
-                return Fitted(made.model, data, made.seed, threads).predict
+                return Fitted(experiment.model, data, experiment.seed, threads).predict
         assert network is not None
-        training_run.learn(made, data, network)
+        training_run.learn(experiment, data, network)
         return network.predict
 
 
 def score(cell: Cell, fold: int, pool: Dataset, held: np.ndarray, metric: str, cores: int) -> Score:
-    """Fit one cell on one fold and score it; what goes wrong is in the score, and the other cells go on."""
+    """Fit one cell on one fold and score it; an error is recorded in the score, and the other cells continue."""
     import sklearn.metrics  # noqa: F401  # in a new process, before the clock
 
     started = time.perf_counter()
     value, error = math.nan, ""
     try:
-        made = cell.experiment()
-        data = of_fold(made, pool, held)
-        check(made, data)
-        value = SCORES[metric](data.test.labels, learn(made, data, cores)(data.test.images))
+        experiment = cell.experiment()
+        data = of_fold(experiment, pool, held)
+        check(experiment, data)
+        value = SCORES[metric](data.test.labels, learn(experiment, data, cores)(data.test.images))
     except (RequestError, RunError) as problem:
         error = " ".join(str(problem).split())
     except Exception as problem:

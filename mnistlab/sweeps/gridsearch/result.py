@@ -37,11 +37,11 @@ class Row:
 
     @property
     def error(self) -> str:
-        return next((one.error for one in self.scores if one.error), "")
+        return next((score.error for score in self.scores if score.error), "")
 
     @property
     def values(self) -> list[float]:
-        return [one.value for one in self.scores]
+        return [score.value for score in self.scores]
 
     @property
     def mean(self) -> float:
@@ -53,15 +53,15 @@ class Row:
 
     @property
     def seconds(self) -> float:
-        return float(np.mean([one.seconds for one in self.scores]))
+        return float(np.mean([score.seconds for score in self.scores]))
 
 
 def rows(grid: Grid, scores: Sequence[Score]) -> list[Row]:
     """Return a row a cell, in the order of the grid."""
-    found: dict[int, list[Score]] = {cell.number: [] for cell in grid.cells}
-    for one in sorted(scores, key=lambda one: one.fold):
-        found[one.cell].append(one)
-    return [Row(cell, tuple(found[cell.number])) for cell in grid.cells]
+    scores_by_cell: dict[int, list[Score]] = {cell.number: [] for cell in grid.cells}
+    for score in sorted(scores, key=lambda score: score.fold):
+        scores_by_cell[score.cell].append(score)
+    return [Row(cell, tuple(scores_by_cell[cell.number])) for cell in grid.cells]
 
 
 def ranked(table: Sequence[Row], metric: str) -> list[Row]:
@@ -73,7 +73,7 @@ def ranked(table: Sequence[Row], metric: str) -> list[Row]:
 
 
 def as_good(order: Sequence[Row]) -> list[Row]:
-    """Return the other cells whose mean lies within two standard deviations of the best one's."""
+    """Return the other cells whose mean is within two standard deviations of the best."""
     best = order[0]
     return [row for row in order[1:] if abs(row.mean - best.mean) <= 2 * best.sd]
 
@@ -85,9 +85,9 @@ def spread(metric: str, row: Row) -> str:
 
 
 def write_folds(directory: Path, scores: Sequence[Score]) -> None:
-    """Write what every fold scored so far: a search that is interrupted goes on from here."""
-    ordered = sorted(scores, key=lambda one: (one.cell, one.fold))
-    lines = [[one.cell, one.fold, one.value, round(one.seconds, 6), one.error] for one in ordered]
+    """Write the scores of all folds so far, from which an interrupted search resumes."""
+    ordered = sorted(scores, key=lambda score: (score.cell, score.fold))
+    lines = [[score.cell, score.fold, score.value, round(score.seconds, 6), score.error] for score in ordered]
     files.write(directory / paths.FOLDS_TABLE, files.csv(("cell", "fold", "score", "seconds", "error"), lines))
 
 
@@ -132,7 +132,7 @@ def write(directory: Path, grid: Grid, table: Sequence[Row], metric: str) -> Non
     failed = [row for row in table if row.error]
     parts = [
         f"# Grid {directory.name}",
-        f"{len(table)} cells, {folds} folds of the training pool; the test part was not read. {metric}: mean and two "
+        f"{len(table)} cells, {folds} folds of the training pool; the test set was not read. {metric}: mean and two "
         "standard deviations over the folds, the best first.",
         tables.markdown(([*grid.axes, metric], best)),
         "\n".join(f"- {row.cell.name} failed: {row.error}" for row in failed),
@@ -142,7 +142,7 @@ def write(directory: Path, grid: Grid, table: Sequence[Row], metric: str) -> Non
 
 
 def as_json(table: Sequence[Row], metric: str) -> list[dict[str, Any]]:
-    """Return what grid.csv says of each cell, with the scores of its folds as a list."""
+    """Return the rows of grid.csv, with the scores of the folds as a list."""
     ranks = {row.cell.number: rank for rank, row in enumerate(ranked(table, metric), 1)}
     return [
         {

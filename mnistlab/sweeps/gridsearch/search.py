@@ -46,76 +46,78 @@ class Asked:
         return {"overrides": list(self.overrides), "cv": self.cv, "metric": self.metric}
 
 
-def search(asked: Asked) -> int:
-    """Search as it was asked for; return the exit status."""
-    console.start("quiet" if asked.quiet else "normal")
+def search(request: Asked) -> int:
+    """Run the search; return the exit status."""
+    console.start("quiet" if request.quiet else "normal")
     try:
-        cells = grid(asked.overrides)
+        cells = grid(request.overrides)
         first = cells.cells[0].experiment()
         pool = cross_validation.read_pool(first)
-        cut = cross_validation.cut(pool, asked.cv, first.data.stratify, first.seed)
+        cut = cross_validation.cut(pool, request.cv, first.data.stratify, first.seed)
         for cell in cells.cells:  # what does not go with the data is found before the first fit
-            made = cell.experiment()
-            cross_validation.check(made, cross_validation.of_fold(made, pool, cut[0]))
-        directory = _place(asked)
+            experiment = cell.experiment()
+            cross_validation.check(experiment, cross_validation.of_fold(experiment, pool, cut[0]))
+        directory = _place(request)
         with held(directory) as ours:
             if not ours:
                 raise RequestError(f"--to {files.shown(directory)}: this search is running")
-            return _search(asked, cells, pool, cut, directory)
+            return _search(request, cells, pool, cut, directory)
     finally:
         console.stop()
 
 
-def _place(asked: Asked) -> Path:
-    """Return the directory of the search, made if need be, with the request in it."""
-    if asked.to is None:
+def _place(request: Asked) -> Path:
+    """Return the directory of the search, created if needed, with the request in it."""
+    if request.to is None:
         directory = directories.by_time("outputs/gridsearch").absolute()
     else:
-        label, cure = f"--to {files.shown(asked.to)}", "choose another directory"
-        directory = directories.named(asked.to, label, in_the_way=directories.IN_THE_WAY, otherwise=cure)
+        label, cure = f"--to {files.shown(request.to)}", "choose another directory"
+        directory = directories.named(request.to, label, in_the_way=directories.IN_THE_WAY, otherwise=cure)
     shown = files.shown(directory)
     path = directory / paths.GRIDSEARCH
     if not path.exists() and any(directory.iterdir()):
         raise RequestError(f"--to {shown}: it is not empty; name a new directory")
     if path.exists():
-        if read_json_or_empty(path) != asked.request():
-            raise RequestError(f"--to {shown}: another search lies there; choose another directory, or remove it")
+        if read_json_or_empty(path) != request.request():
+            raise RequestError(f"--to {shown}: holds another search; choose another directory, or remove it")
         if (directory / paths.REFIT / paths.STATUS).exists() and status.read(
             directory / paths.REFIT
         ).state == "completed":
             raise RequestError(f"--to {shown}: this search is complete; {shown}/{paths.GRIDSEARCH_PAGE} has its result")
-    files.write_json(path, asked.request())
+    files.write_json(path, request.request())
     return directory
 
 
-def _search(asked: Asked, cells: Grid, pool: Dataset, cut: list[np.ndarray], directory: Path) -> int:
+def _search(request: Asked, cells: Grid, pool: Dataset, cut: list[np.ndarray], directory: Path) -> int:
     try:
-        known = [one for one in result.read_folds(directory) if one.cell < len(cells.cells) and one.fold < asked.cv]
-        known = [one for one in known if not one.error.startswith("MemoryError")]
+        known = [
+            score for score in result.read_folds(directory) if score.cell < len(cells.cells) and score.fold < request.cv
+        ]
+        known = [score for score in known if not score.error.startswith("MemoryError")]
     except (ValueError, KeyError) as error:
         why = error.cause if isinstance(error, UnreadableError) else error
         raise RequestError(f"{files.shown(directory / paths.FOLDS_TABLE)}: not readable ({why}); remove it") from None
-    counted = {(one.cell, one.fold) for one in known}
-    tasks = [(cell, i) for cell in cells.cells for i in range(asked.cv) if (cell.number, i) not in counted]
-    n_jobs = max(1, min(asked.jobs, len(tasks)))
-    _announce(cells, pool, asked, n_jobs, directory)
+    counted = {(score.cell, score.fold) for score in known}
+    tasks = [(cell, i) for cell in cells.cells for i in range(request.cv) if (cell.number, i) not in counted]
+    n_jobs = max(1, min(request.jobs, len(tasks)))
+    _announce(cells, pool, request, n_jobs, directory)
     scores = list(known)
-    left = {cell.number: sum(one is cell for one, _ in tasks) for cell in cells.cells}
+    left = {cell.number: sum(task is cell for task, _ in tasks) for cell in cells.cells}
     progress = _Progress(len(cells.cells), len(cells.cells) - sum(map(bool, left.values())))
     try:
-        for one in _scored(tasks, pool, cut, asked.metric, n_jobs):
-            scores.append(one)
-            left[one.cell] -= 1
-            if not left[one.cell]:
+        for score in _scored(tasks, pool, cut, request.metric, n_jobs):
+            scores.append(score)
+            left[score.cell] -= 1
+            if not left[score.cell]:
                 result.write_folds(directory, scores)
-                progress.say(result.rows(cells, scores)[one.cell], asked.metric)
+                progress.say(result.rows(cells, scores)[score.cell], request.metric)
     except KeyboardInterrupt:
         result.write_folds(directory, scores)
-        LOG.log(HINT, "interrupted; the same command with --to %s goes on", files.shown(directory))
+        LOG.log(HINT, "interrupted; the same command with --to %s continues", files.shown(directory))
         raise
     finally:
         progress.close()
-    return _finish(asked, cells, result.rows(cells, scores), directory)
+    return _finish(request, cells, result.rows(cells, scores), directory)
 
 
 def _scored(
@@ -136,7 +138,7 @@ def _scored(
         except TerminatedWorkerError:
             raise RunError(
                 "a process was killed; the system does so when memory runs out: try --jobs 1 (with --to DIR the same "
-                "command goes on)"
+                "command continues)"
             ) from None
 
     return guarded()
@@ -159,8 +161,8 @@ class _Progress:
         if self.bar is not None:
             self.bar.update(1)
             return
-        said = f"failed: {row.error}" if row.error else f"{metric} {result.spread(metric, row)}"
-        LOG.info("cell %d of %d  %s  %s  (%.2f s a fold)", self.done, self.cells, row.cell.name, said, row.seconds)
+        outcome = f"failed: {row.error}" if row.error else f"{metric} {result.spread(metric, row)}"
+        LOG.info("cell %d of %d  %s  %s  (%.2f s a fold)", self.done, self.cells, row.cell.name, outcome, row.seconds)
 
     def close(self) -> None:
         """Remove the bar."""
@@ -168,21 +170,21 @@ class _Progress:
             self.bar.close()
 
 
-def _announce(cells: Grid, pool: Dataset, asked: Asked, n_jobs: int, directory: Path) -> None:
-    LOG.info("data    %s: %s images in %d folds", pool.name, f"{len(pool.train):,}", asked.cv)
+def _announce(cells: Grid, pool: Dataset, request: Asked, n_jobs: int, directory: Path) -> None:
+    LOG.info("data    %s: %s images in %d folds", pool.name, f"{len(pool.train):,}", request.cv)
     equal = f" ({cells.repeated} more are equal to one of them)" if cells.repeated else ""
     LOG.info("grid    %d cells over %s%s", len(cells.cells), ", ".join(cells.axes), equal)
     LOG.info("launch  %d at a time; into %s", n_jobs, files.shown(directory))
-    learnt, width = len(pool.train) * (asked.cv - 1) // asked.cv, int(np.prod(pool.train.images.shape[1:]))
+    learnt, width = len(pool.train) * (request.cv - 1) // request.cv, int(np.prod(pool.train.images.shape[1:]))
     models = (cell.experiment().model for cell in cells.cells)
     guesses = (model.guess(learnt, width) for model in models if isinstance(model, SklearnModel))
     if guess := next(filter(None, guesses), ""):
-        LOG.warning("%s; there are %d fits", guess, len(cells.cells) * asked.cv)
+        LOG.warning("%s; there are %d fits", guess, len(cells.cells) * request.cv)
 
 
-def _finish(asked: Asked, cells: Grid, table: list[result.Row], directory: Path) -> int:
-    order = result.ranked(table, asked.metric)
-    result.write(directory, cells, table, asked.metric)
+def _finish(request: Asked, cells: Grid, table: list[result.Row], directory: Path) -> int:
+    order = result.ranked(table, request.metric)
+    result.write(directory, cells, table, request.metric)
     place = files.shown(directory)
     if not order:
         raise RunError(
@@ -196,19 +198,19 @@ def _finish(asked: Asked, cells: Grid, table: list[result.Row], directory: Path)
     LOG.log(
         RESULT,
         "cross-validated      %s %s (mean and two standard deviations of %d folds)",
-        asked.metric,
-        result.spread(asked.metric, best),
-        asked.cv,
+        request.metric,
+        result.spread(request.metric, best),
+        request.cv,
     )
     if near := result.as_good(order):
         LOG.info("about as good        %d other cell%s within that interval", len(near), "s" * (len(near) > 1))
-    refitted = _refit(asked, cells, best.cell, directory)
+    refitted = _refit(request, cells, best.cell, directory)
     output.give(
         {
             "directory": place,
-            "metric": asked.metric,
-            "folds": asked.cv,
-            "cells": result.as_json(table, asked.metric),
+            "metric": request.metric,
+            "folds": request.cv,
+            "cells": result.as_json(table, request.metric),
             "best": best.cell.number,
             "refit": record.as_json(record.read(refitted), files.shown(refitted)),
         }
@@ -216,15 +218,15 @@ def _finish(asked: Asked, cells: Grid, table: list[result.Row], directory: Path)
     return 0
 
 
-def _refit(asked: Asked, cells: Grid, best: Cell, directory: Path) -> Path:
-    """Fit the best cell to the whole pool, as an ordinary run, print what the test part says, and return the run."""
+def _refit(request: Asked, cells: Grid, best: Cell, directory: Path) -> Path:
+    """Fit the best cell to the whole pool, as an ordinary run, print its test accuracy, and return the run."""
     all_of_it = [] if cross_validation.watches(best.experiment()) else ["data.validation=0"]
     known = [text for text in cells.fixed if not (all_of_it and text.startswith("data.validation="))]
     where = [f"hydra.sweep.dir={compose.quoted(directory)}", f"hydra.sweep.subdir={paths.REFIT}"]
     chosen = [*known, *_values(cells, best), *all_of_it]
     (job,) = plan([*chosen, "report.console=quiet", *where]).jobs
     perform(job, all_cores())
-    console.start("quiet" if asked.quiet else "normal")
+    console.start("quiet" if request.quiet else "normal")
     state = status.read(job.directory)
     if state.state != "completed":
         raise RunError(
@@ -238,5 +240,5 @@ def _refit(asked: Asked, cells: Grid, best: Cell, directory: Path) -> Path:
 
 def _values(cells: Grid, best: Cell) -> list[str]:
     """Return the overrides of a cell; an axis with one value is not among those that Hydra varied."""
-    given = {text.partition("=")[0] for text in best.overrides}
-    return [*best.overrides, *(f"{key}={values[0]}" for key, values in cells.axes.items() if key not in given)]
+    keys = {text.partition("=")[0] for text in best.overrides}
+    return [*best.overrides, *(f"{key}={values[0]}" for key, values in cells.axes.items() if key not in keys)]

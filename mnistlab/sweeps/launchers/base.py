@@ -1,6 +1,6 @@
 """The launchers: jobs go in, and each comes out when it is over, with the reason if its process did not survive it.
 
-A launcher knows nothing of what a job does. How a job ended stands in its own directory; a launcher reports only what
+A launcher knows nothing of what a job does. The status of a job is in its own directory; a launcher reports only what
 the job itself could not write down. It is given jobs, its settings, and the number of jobs in the whole sweep.
 """
 
@@ -16,6 +16,6 @@ Launcher = Generator[Ended, None, None]  # closing it stops what still runs
 
 
 def one_line(error: BaseException) -> str:
-    """Return what an error says, in one line; our own are written for people already."""
+    """Return the message of an error in one line, with its type unless it is one of ours."""
     text = " ".join(str(error).split())
     return text if isinstance(error, RunError) else f"{type(error).__name__}: {text}"

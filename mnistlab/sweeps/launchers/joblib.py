@@ -55,17 +55,15 @@ def shares(settings: Mapping[str, Any], jobs: int) -> tuple[int, int]:
     The share of a job is that of the whole sweep, also when only some of it is resumed: with other threads other last
     bits would come out.
     """
-    asked = settings.get("n_jobs", -1)
-    if isinstance(asked, bool) or not isinstance(asked, int) or asked == 0:
-        raise RequestError(
-            f"hydra.launcher.n_jobs={asked}: a whole number of 1 or more, or -1 for all cores, was expected"
-        )
-    at_once = min(jobs, asked if asked > 0 else max(1, all_cores() + 1 + asked))
+    n_jobs = settings.get("n_jobs", -1)
+    if isinstance(n_jobs, bool) or not isinstance(n_jobs, int) or n_jobs == 0:
+        raise RequestError(f"hydra.launcher.n_jobs={n_jobs}: must be a whole number of 1 or more, or -1 for all cores")
+    at_once = min(jobs, n_jobs if n_jobs > 0 else max(1, all_cores() + 1 + n_jobs))
     return at_once, max(1, all_cores() // at_once)
 
 
 class Worker:
-    """One process of joblib's, made again when it was killed."""
+    """One process of joblib's, restarted when it was killed."""
 
     def __init__(self) -> None:
         self._open()
@@ -114,7 +112,7 @@ class Worker:
 
 
 def _killed_by(message: str) -> str:
-    found = re.search(r"exit codes of the workers are \{(\w+)\((-?\d+)\)", message)
-    name = found[1] if found else "an unknown cause"
+    match = re.search(r"exit codes of the workers are \{(\w+)\((-?\d+)\)", message)
+    name = match[1] if match else "an unknown cause"
     hint = "; the system does so when memory runs out: try a smaller hydra.launcher.n_jobs" if name == "SIGKILL" else ""
-    return f"its process was ended by {name}{hint}"
+    return f"the worker was killed by {name}{hint}"

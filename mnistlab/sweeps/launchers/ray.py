@@ -15,13 +15,13 @@ def ray(jobs: Sequence[Job], settings: Mapping[str, Any], of: int) -> Launcher:
     """Run the jobs as Ray tasks: on this machine, or on the cluster that ``ray.init.address`` names.
 
     ``ray.init`` and ``ray.remote`` are passed on as they are. A task has one core unless ``num_cpus`` says otherwise,
-    and is not run again when its process dies: the ledger says so, and `mnistlab resume` is there for it.
+    and is not run again when its process dies: the manifest says so, and `mnistlab resume` is there for it.
     """
     import ray as library
     from ray.exceptions import RayError, RayTaskError
 
-    given = settings.get("ray") or {}
-    remote = {"num_cpus": 1, "max_retries": 0, **(given.get("remote") or {})}
+    options = settings.get("ray") or {}
+    remote = {"num_cpus": 1, "max_retries": 0, **(options.get("remote") or {})}
     started = not library.is_initialized()
     if started:
         try:
@@ -30,7 +30,7 @@ def ray(jobs: Sequence[Job], settings: Mapping[str, Any], of: int) -> Launcher:
                     "log_to_driver": False,
                     "include_dashboard": False,
                     "logging_level": "error",
-                    **(given.get("init") or {}),
+                    **(options.get("init") or {}),
                 }
             )
         except (ConnectionError, TypeError, ValueError, RuntimeError) as error:
@@ -45,7 +45,7 @@ def ray(jobs: Sequence[Job], settings: Mapping[str, Any], of: int) -> Launcher:
                 try:
                     library.get(done)
                 except RayError as error:
-                    lost = f"its process was lost ({type(error).__name__})"
+                    lost = f"the worker was lost ({type(error).__name__})"
                     if isinstance(error, RayTaskError):  # the job raised it
                         lost = one_line(error.cause)
                 yield job, lost

@@ -23,12 +23,12 @@ def submitit(jobs: Sequence[Job], settings: Mapping[str, Any], of: int) -> Launc
     """
     import submitit as library
 
-    given = dict(settings)
-    cluster, folder = given.pop("cluster", "local"), given.pop("folder")
-    each = whole("hydra.launcher.cpus_per_task", given.get("cpus_per_task", 1), 1, "the number of cores of a job")
+    options = dict(settings)
+    cluster, folder = options.pop("cluster", "local"), options.pop("folder")
+    each = whole("hydra.launcher.cpus_per_task", options.get("cpus_per_task", 1), 1, "the number of cores of a job")
     executor = library.AutoExecutor(folder=folder, cluster=cluster)
     try:
-        executor.update_parameters(**{key: value for key, value in given.items() if value is not None})
+        executor.update_parameters(**{key: value for key, value in options.items() if value is not None})
     except (NameError, TypeError, ValueError, AssertionError) as error:
         raise RequestError(f"hydra.launcher: {' '.join(str(error).split())}") from None
     at_once = max(1, all_cores() // each) if cluster == "local" else len(jobs)

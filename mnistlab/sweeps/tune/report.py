@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 SHOWN = 10  # of the best trials, in tune.md
-ENOUGH = 4  # completed trials, before anything can be said of importance
+ENOUGH = 4  # completed trials that an estimate of importance needs
 
 
 def write(search: Search, study: Study) -> None:
     """Write the table of the trials, its summary and the pictures."""
     trials = counted(study)
-    keys = [one.key for one in search.space]
+    keys = [dimension.key for dimension in search.space]
     lines = rows(search, study)
     header = ["trial", *keys, "state", search.metric, "epochs", "seconds", "error"]
     files.write(search.directory / paths.TRIALS_TABLE, files.csv(header, [list(row.values()) for row in lines]))
@@ -34,7 +34,7 @@ def write(search: Search, study: Study) -> None:
     table = [[str(t.number), *(str(_value(t, key)) for key in keys), f"{t.value:.4f}"] for t in ranked]
     parts = [
         f"# Search {search.directory.name}",
-        f"{len(trials)} trials: {_counts(trials)}. The test part was not read in any of them.",
+        f"{len(trials)} trials: {_counts(trials)}. The test set was not read in any of them.",
         tables.markdown((["trial", *keys, search.metric], table)),
         *(f"![{read_text(paths.alt_text(path)).strip()}]({paths.PLOTS}/{path.name})" for path in drawn),
     ]
@@ -42,11 +42,11 @@ def write(search: Search, study: Study) -> None:
 
 
 def rows(search: Search, study: Study) -> list[dict[str, Any]]:
-    """Return what trials.csv says of each trial."""
+    """Return the rows of trials.csv."""
     return [
         {
             "trial": trial.number,
-            **{one.key: _value(trial, one.key) for one in search.space},
+            **{dimension.key: _value(trial, dimension.key) for dimension in search.space},
             "state": state_of(trial),
             search.metric: math.nan if trial.value is None else trial.value,
             "epochs": len(trial.intermediate_values),

@@ -1,4 +1,4 @@
-"""A search from its request to the tested choice: begun or gone on with, written, run, and concluded."""
+"""A search from request to tested choice: started or resumed, run, and concluded."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ TRIALS, SEEDS = 40, 5  # unless asked otherwise
 
 @dataclass(frozen=True)
 class Request:
-    """What the command line asks for; None where it says nothing."""
+    """The options of the command line; None where not set."""
 
     overrides: tuple[str, ...]
     trials: int | None
@@ -62,7 +62,7 @@ def tune(request: Request) -> int:
         try:
             study = _search(search, min(request.jobs or all_cores(), search.trials))
         except KeyboardInterrupt:
-            LOG.log(HINT, "interrupted; `mnistlab tune --resume %s` goes on", files.shown(search.directory))
+            LOG.log(HINT, "interrupted; `mnistlab tune --resume %s` continues it", files.shown(search.directory))
             raise
         finally:
             console.stop()
@@ -72,15 +72,17 @@ def tune(request: Request) -> int:
 def _new(request: Request) -> Search:
     fixed, space = parse(request.overrides)
     base = schema.experiment(compose.compose(fixed))
-    if any(one.key == "seed" for one in space):
-        raise RequestError("seed: a seed is not chosen; --seeds says with how many the chosen configuration is tested")
+    if any(dimension.key == "seed" for dimension in space):
+        raise RequestError(
+            "seed: cannot be searched; --seeds sets the number of seeds that test the chosen configuration"
+        )
     tried = [base]
-    for one in space:  # a wrong key, or a wrong end of an interval, is found before the first trial
-        tried += [schema.experiment(compose.compose([*fixed, f"{one.key}={end}"])) for end in one.ends()]
-    for made in tried:
-        if not made.data.validation:
+    for dimension in space:  # a wrong key, or a wrong end of an interval, is found before the first trial
+        tried += [schema.experiment(compose.compose([*fixed, f"{dimension.key}={end}"])) for end in dimension.ends()]
+    for experiment in tried:
+        if not experiment.data.validation:
             raise RequestError(
-                f"data.validation={made.data.validation}: a search chooses by the validation part; set 0.1"
+                f"data.validation={experiment.data.validation}: a search chooses by the validation set; set 0.1"
             )
     trials = request.trials or TRIALS
     return Search(_place(request.to), tuple(fixed), tuple(space), trials, request.metric, request.prune, base.seed)
@@ -92,7 +94,7 @@ def _place(to: Path | None) -> Path:
         return directories.by_time("outputs/tune").absolute()
     label = f"--to {files.shown(to)}"
     if (to / paths.TUNE).exists():
-        raise RequestError(f"{label}: a search lies there; `mnistlab tune --resume` goes on with it")
+        raise RequestError(f"{label}: already holds a search; `mnistlab tune --resume` continues it")
     return directories.named(to, label, in_the_way=directories.IN_THE_WAY)
 
 
@@ -117,7 +119,7 @@ def _resumed(request: Request, directory: Path) -> tuple[Search, int]:
     except UnreadableError as error:
         if error.missing:
             shown = files.shown(directory)
-            raise RequestError(f"--resume {shown}: no search lies here (there is no {paths.TUNE})") from None
+            raise RequestError(f"--resume {shown}: not a search directory (no {paths.TUNE})") from None
         raise RequestError(f"{files.shown(path)}: not readable ({error.cause}); start the search again") from None
     except (ValueError, KeyError, TypeError) as error:
         raise RequestError(f"{files.shown(path)}: not readable ({error}); start the search again") from None
@@ -144,7 +146,7 @@ def _search(search: Search, n_jobs: int) -> Study:
         best = best_of(study)
         shown = f"best {best.value:.4f}: {_settings(best)}" if best else ""
         if bar is not None:
-            bar.n = sum(one.state.is_finished() for one in counted(study))
+            bar.n = sum(counted_trial.state.is_finished() for counted_trial in counted(study))
             bar.set_postfix_str(shown)
             return
         value = "" if trial.value is None or trial.state.name != "COMPLETE" else f"  {search.metric} {trial.value:.4f}"

@@ -1,4 +1,4 @@
-"""The search itself: a study in SQLite, trials that are runs without a test part, pruned by their validation."""
+"""The search itself: a study in SQLite, trials that are runs without a test set, pruned by their validation."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 NAME = "mnistlab"  # of the study in its database
 METRICS = {"validation.accuracy": ("val_accuracy", "maximize"), "validation.loss": ("val_loss", "minimize")}
-LOST = "lost"  # marks the trial of a process that was killed: it says nothing of its settings
+LOST = "lost"  # marks the trial of a process that was killed: it is no evidence about its settings
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Search:
     seed: int
 
     def study(self) -> Study:
-        """Return the study, made where there is none.
+        """Return the study, created if there is none.
 
         Proposals: tree-structured Parzen estimator (Bergstra et al. 2011), all keys at once. Pruning: a trial stops
         when its metric is below the median of the others after as many epochs (Golovin et al. 2017).
@@ -73,7 +73,7 @@ def sound_study(directory: Path) -> Iterator[None]:
 
     shown = files.shown(directory / paths.STUDY)
     if (directory / paths.STUDY).exists() and not (directory / paths.STUDY).is_file():
-        raise RequestError(f"{shown}: this is no file; the database of a search was expected")
+        raise RequestError(f"{shown}: is not a file; must be the database of a search")
     try:
         yield
     except (DatabaseError, StorageInternalError) as error:
@@ -83,7 +83,7 @@ def sound_study(directory: Path) -> Iterator[None]:
 
 @dataclass
 class Watch:
-    """Hears every epoch of a trial in the worker's process, tells the study, and stops the trial when it says so."""
+    """Reports every epoch of a trial from the worker process to the study, and stops the trial if it is pruned."""
 
     search: Search
     trial_id: int
@@ -129,7 +129,7 @@ def give_back(study: Study) -> int:
 
 
 def run(search: Search, n_jobs: int, cores: int, say: Callable[[Study, FrozenTrial], None]) -> Study:
-    """Run trials, ``n_jobs`` at a time, until there are as many as asked for; return the study."""
+    """Run trials, ``n_jobs`` at a time, until the requested number is reached; return the study."""
     study = search.study()
     give_back(study)
     left = search.trials - len(counted(study))
@@ -160,7 +160,7 @@ def _start(
 ) -> int:
     """Start the next trial; return 1."""
     trial = study.ask()
-    proposed = [f"{one.key}={one.propose(trial)}" for one in search.space]
+    proposed = [f"{dimension.key}={dimension.propose(trial)}" for dimension in search.space]
     trial.set_user_attr("overrides", proposed)
     directory = search.directory / paths.TRIALS / str(trial.number)
     place = [f"hydra.sweep.dir={quoted(directory.parent)}", f"hydra.sweep.subdir='{trial.number}'"]

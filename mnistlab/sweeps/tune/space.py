@@ -57,17 +57,17 @@ def parse(overrides: Sequence[str]) -> tuple[list[str], list[Dimension]]:
         try:
             override = parser.parse_override(_with_hydras_log(text))
         except HydraException:
-            raise RequestError(f"{text}: key=value was expected, with {FORMS} for what is searched") from None
+            raise RequestError(f"{text}: must be key=value, with {FORMS} for what is searched") from None
         if override.is_sweep_override():
             space.append(_dimension(text, override))
         else:
             fixed.append(text)
     if not space:
-        raise RequestError(f"nothing is to be searched; give a key {FORMS}, as in 'optimizer.lr=log(1e-4,1)'")
-    keys = [one.key for one in space]
+        raise RequestError(f"no search space; set a key to {FORMS}, as in 'optimizer.lr=log(1e-4,1)'")
+    keys = [dimension.key for dimension in space]
     for key in keys:
         if keys.count(key) > 1:
-            raise RequestError(f"{key}: it is searched twice; give its values once")
+            raise RequestError(f"{key}: searched twice; list its values once")
     return fixed, space
 
 
@@ -86,7 +86,7 @@ def _dimension(text: str, override: Override) -> Dimension:
         assert value.start is not None and value.stop is not None
         whole = isinstance(value.start, int) and isinstance(value.stop, int) and isinstance(value.step, int)
         if not value.step:
-            raise RequestError(f"{text}: a step of zero leads nowhere")
+            raise RequestError(f"{text}: the step must not be zero")
         points = [float(point) for point in value.range()]
         if not points:
             raise RequestError(f"{text}: the range is empty")
@@ -95,16 +95,16 @@ def _dimension(text: str, override: Override) -> Dimension:
         return Dimension(key, (), low, high, abs(value.step), False, whole)
     if isinstance(value, IntervalSweep):
         return _interval(text, key, value)
-    raise RequestError(f"{text}: {FORMS} was expected")
+    raise RequestError(f"{text}: must be {FORMS}")
 
 
 def _interval(text: str, key: str, value: IntervalSweep) -> Dimension:
     low, high = value.start, value.end
     log = "log" in value.tags
     if not (isinstance(low, (int, float)) and isinstance(high, (int, float)) and low < high):
-        raise RequestError(f"{text}: two numbers were expected, the smaller one first")
+        raise RequestError(f"{text}: must be two numbers, the smaller one first")
     if log and low <= 0:
-        raise RequestError(f"{text}: a logarithmic interval begins above zero")
+        raise RequestError(f"{text}: a logarithmic interval must begin above zero")
     whole = isinstance(low, int) and isinstance(high, int) and _is_whole(text)
     return Dimension(key, (), low, high, None, log, whole)
 
