@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hydra import version
-from hydra._internal.callbacks import Callbacks
 from hydra.core.utils import run_job
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
+from mnistlab.config.hydra_guard import Callbacks
 from mnistlab.runs import paths, status
 from mnistlab.sweeps.manifest import Entry
 from mnistlab.system import locks
