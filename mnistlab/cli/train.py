@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import hydra
-from hydra._internal.hydra import Hydra
 
 from mnistlab.config import compose, errors, options, safe_yaml
+from mnistlab.config.hydra_guard import Hydra
 from mnistlab.runs import lifecycle, paths, record
 from mnistlab.system import directories, files, output
 from mnistlab.system.errors import RequestError, fail, wants_traceback
@@ -20,7 +20,7 @@ from mnistlab.system.errors import RequestError, fail, wants_traceback
 def main(arguments: list[str]) -> int:
     """Compose the configuration and run it, or show it; return the exit status."""
     fail_fast = "--fail-fast" in arguments
-    words = [_verbosity(argument) for argument in arguments if argument != "--fail-fast"]
+    words = compose.with_paths_quoted([_verbosity(word) for word in arguments if word != "--fail-fast"])
     overrides = compose.flags_first(words)
     flags = compose.parse_flags(overrides)
     shows = flags.cfg or flags.help or flags.hydra_help or flags.info or flags.shell_completion

@@ -11,7 +11,6 @@ from typing import NoReturn
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
-from hydra._internal.utils import get_args_parser
 from hydra.core.config_store import ConfigStore
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
@@ -23,6 +22,9 @@ from mnistlab.config.options import folder, groups_in_lines
 from mnistlab.config.schema import GROUPS, Root
 from mnistlab.system import directories
 from mnistlab.system.errors import RequestError
+
+PATH_KEYS = ("data.path", "data.test_path", "data.root", "tracking.file", "hydra.run.dir", "hydra.sweep.dir")
+WINDOWS_PATH = re.compile(r"[A-Za-z]:[\\/]|\\\\")  # of a drive, or of a server
 
 
 def register(claiming: bool = True) -> None:
@@ -45,9 +47,26 @@ def store_schemas() -> None:
 
 
 def quoted(value: Path | str) -> str:
-    """Return a value as quoted text of Hydra's override grammar."""
-    text = str(value).replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{text}'"
+    """Return a value as quoted text of Hydra's override grammar, in which backslashes escape before a quote only."""
+    text = re.sub(r"(\\*)'", r"\1\1\\'", str(value))
+    return "'" + re.sub(r"(\\+)$", r"\1\1", text) + "'"
+
+
+def with_paths_quoted(overrides: Sequence[str]) -> list[str]:
+    r"""Return the overrides as a shell gives them, with paths of Windows quoted for Hydra.
+
+    To Hydra the two backslashes of a server's name are one, and a value has neither spaces nor brackets, as in
+    C:\data (1). A comma still separates the values of a sweep.
+    """
+    return [_with_path_quoted(override) for override in overrides]
+
+
+def _with_path_quoted(override: str) -> str:
+    key, _, value = override.partition("=")
+    if key.lstrip("+") not in PATH_KEYS or not WINDOWS_PATH.match(value):
+        return override
+    values = [value] if "${" in value else value.split(",")  # a resolver's commas are its own
+    return f"{key}={','.join(map(quoted, values))}"
 
 
 def slug(text: str, most: int = 80) -> str:
@@ -60,14 +79,14 @@ def compose(overrides: Sequence[str]) -> DictConfig:
     register(claiming=False)
     try:
         with initialize_config_dir(version_base="1.3", config_dir=str(folder())):
-            return hydra_compose("config", overrides=list(overrides))
+            return hydra_compose("config", overrides=with_paths_quoted(overrides))
     except (HydraException, OmegaConfBaseException, ValueError, TypeError, RecursionError) as error:
         raise RequestError(one_line(error, overrides)) from None
 
 
 def flags_first(arguments: Sequence[str]) -> list[str]:
     """Return Hydra's flags, each with its value, before the overrides: argparse takes none for it that come after."""
-    known = {name: action.nargs for action in get_args_parser()._actions for name in action.option_strings}
+    known = hydra_guard.flags()
     flags, overrides, words = list[str](), list[str](), list(arguments)
     while words:
         word = words.pop(0)
@@ -83,7 +102,7 @@ def flags_first(arguments: Sequence[str]) -> list[str]:
 
 def parse_flags(arguments: Sequence[str]) -> argparse.Namespace:
     """Return Hydra's command-line flags and the overrides; argparse's usage page becomes a `RequestError`."""
-    parser = get_args_parser()
+    parser = hydra_guard.get_args_parser()
 
     def refuse(message: str) -> NoReturn:
         raise RequestError(f"{message}; see `mnistlab train --help`")

@@ -1,6 +1,9 @@
 """Protection against untrusted YAML files: Hydra would import and call whatever they name.
 
 Two of Hydra's functions are wrapped: the one that every file is loaded by, and the one that composes.
+
+This is also the one module that names what Hydra and OmegaConf keep to themselves (`PRIVATE`), and where to look when a
+new version of theirs breaks something. Others import it from here.
 """
 
 from __future__ import annotations
@@ -10,15 +13,36 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from hydra._internal.callbacks import Callbacks as Callbacks
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import ConfigRepository
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper as BasicSweeper
+from hydra._internal.hydra import Hydra as Hydra
+from hydra._internal.utils import create_config_search_path as create_config_search_path
+from hydra._internal.utils import get_args_parser
 from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.types import Override
 from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig, OmegaConf
 
 from mnistlab.config import safe_yaml
 from mnistlab.system import files
 from mnistlab.system.errors import RequestError
+
+PRIVATE = {
+    "hydra._internal.callbacks.Callbacks": "run_job, which is public, cannot do without one",
+    "hydra._internal.config_loader_impl.ConfigLoaderImpl": "composes: wrapped here, and used for the points of a sweep",
+    "hydra._internal.config_repository.ConfigRepository": "loads every file: wrapped here",
+    "hydra._internal.core_plugins.basic_sweeper.BasicSweeper": "the points of a grid, as of any program of Hydra",
+    "hydra._internal.hydra.Hydra": "makes a loader without a run; `train` spares it a second composition",
+    "hydra._internal.utils.create_config_search_path": "where such a loader looks",
+    "hydra._internal.utils.get_args_parser": "Hydra's own flags, so that ours are never others",
+    "_actions": "of that parser (argparse): which flags take a value",
+    "_find_object_source": "of a repository: which file a name stands for, to look at it first",
+    "_normalize_file_name": "of a source: that file's name",
+    "_get_value_element_as_str": "of an override: an item of a list as it was written",
+    "_get_node": "of a configuration (OmegaConf): a value that is not resolved, with its type",
+}
 
 HYDRAS_CLASSES = ("hydra._internal.core_plugins.", "hydra_plugins.")
 LOGGING = {
@@ -35,6 +59,7 @@ AS_SHIPPED: dict[str, Any] = {
     "job.env_copy": [],
 }
 
+value_as_text = Override._get_value_element_as_str
 _load_config = ConfigRepository.load_config
 _load_configuration = ConfigLoaderImpl.load_configuration
 _trusted = Path()
@@ -46,6 +71,16 @@ def install(trusted: Path) -> None:
     _trusted = trusted
     ConfigRepository.load_config = _load_checked  # type: ignore[method-assign]
     ConfigLoaderImpl.load_configuration = _compose_checked  # type: ignore[method-assign]
+
+
+def flags() -> dict[str, int | str | None]:
+    """Return Hydra's flags, each with the number of values that it takes, as argparse has it."""
+    return {name: action.nargs for action in get_args_parser()._actions for name in action.option_strings}
+
+
+def node_of(config: DictConfig, key: str) -> Any:
+    """Return the node of a key, which knows its type; its value is not resolved."""
+    return config._get_node(key)
 
 
 def _load_checked(self: ConfigRepository, config_path: str) -> ConfigResult | None:

@@ -135,6 +135,8 @@ def prefixed(group: str) -> Iterator[None]:
 
 def reject_unknown_keys(cfg: DictConfig) -> None:
     """Refuse keys that no schema knows: Hydra's ``+key=value`` adds them silently."""
+    from mnistlab.config.hydra_guard import node_of  # here: who only reads a saved configuration needs no Hydra
+
     for key in cfg:
         name = str(key)
         known = list(Root.__dataclass_fields__)
@@ -142,7 +144,7 @@ def reject_unknown_keys(cfg: DictConfig) -> None:
             raise RequestError(
                 f"unknown key; the configuration has {', '.join(known)}{did_you_mean(name, known)}", key=name
             )
-        node = cfg._get_node(key)
+        node = node_of(cfg, name)
         if not isinstance(node, DictConfig):
             continue
         schema = OmegaConf.get_type(node)

@@ -18,7 +18,7 @@ from mnistlab.runs.pipeline import RunContext, interrupted
 from mnistlab.runs.status import Status
 from mnistlab.runs.status import read as read_status
 from mnistlab.runs.training_run import Watch
-from mnistlab.system import console, directories, files
+from mnistlab.system import console, directories, files, locks
 from mnistlab.system.console import LOG
 from mnistlab.system.errors import Pruned, RequestError, RunError
 from mnistlab.system.locks import held
@@ -62,7 +62,9 @@ def carry_out(cfg: DictConfig, context: RunContext) -> Outcome:
             return Outcome(2, f"{files.shown(run)}: this run is running; wait for its end, or interrupt it")
         if not ours or ((run / paths.STATUS).exists() and not context.resumes):  # nothing of it may be touched
             return Outcome(2, f"hydra.run.dir={files.shown(run)}: it already holds a run; choose another directory")
-        return _guarded(cfg, context)
+        outcome = _guarded(cfg, context)
+    _remove_empty(run)
+    return outcome
 
 
 def _guarded(cfg: DictConfig, context: RunContext) -> Outcome:
@@ -143,14 +145,22 @@ def _message(error: BaseException, run: Path) -> str:
 
 
 def _forget(run: Path) -> bool:
-    """Remove the run directory if it is empty, and then empty parent directories."""
-    nothing = {paths.HYDRA, paths.STATUS, paths.LOG}
+    """Remove the directory that was made for this run and in which nothing has happened."""
+    nothing = {paths.HYDRA, paths.STATUS, paths.LOG, locks.NAME}
     if not directories.is_ours(run) or not {path.name for path in run.iterdir()} <= nothing:
         return False
     console.stop()
-    shutil.rmtree(run, ignore_errors=True)
+    shutil.rmtree(run, ignore_errors=True)  # where open files stay, so does the lock's until it is let go of
+    return True
+
+
+def _remove_empty(run: Path) -> None:
+    """Remove what is left of a forgotten run's directory, and then empty folders above."""
+    if not directories.is_ours(run) or (run.exists() and any(run.iterdir())):
+        return
+    if run.exists():
+        run.rmdir()
     for parent in run.parents:
         if not parent.is_relative_to(Path.cwd()) or parent == Path.cwd() or any(parent.iterdir()):
             break
         parent.rmdir()
-    return True

@@ -14,8 +14,7 @@ from pathlib import Path
 
 import mnistlab
 from mnistlab.runs import paths
-from mnistlab.system import files
-from mnistlab.system.locks import is_held
+from mnistlab.system import files, locks
 from mnistlab.system.readers import UnreadableError, read_json
 from mnistlab.system.signals import UNDIVIDED
 
@@ -112,9 +111,9 @@ def _read(path: Path) -> State:
 
 def _lives(directory: Path, state: State) -> bool:
     if state.host in ("", platform.node()):
-        return is_held(directory)
+        return locks.is_held(directory)
     try:
-        newest = max(path.stat().st_mtime for path in directory.iterdir())
+        newest = max(path.stat().st_mtime for path in directory.iterdir() if path.name != locks.NAME)
     except (OSError, ValueError):
         return False
     return time.time() - newest < SILENT

@@ -8,10 +8,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra._internal.hydra import Hydra
-from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -21,6 +17,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, read_write
 
 from mnistlab.config import compose, errors, options, schema
+from mnistlab.config.hydra_guard import BasicSweeper, ConfigLoaderImpl, Hydra, create_config_search_path
 from mnistlab.runs import paths
 from mnistlab.sweeps.job import Job, task_part
 from mnistlab.sweeps.manifest import Entry, Manifest
@@ -47,6 +44,7 @@ def plan(overrides: Sequence[str], config_dir: str | None = None, known: Manifes
     ``config_dir`` is another folder with YAML files. A grid with a point that does not compose is refused as a whole:
     a `RequestError`.
     """
+    overrides = compose.with_paths_quoted(overrides)
     points = [entry.overrides for entry in known.entries] if known else []
     point: tuple[str, ...] = ()
     composed: list[DictConfig] = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,13 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hydra import version
-from hydra._internal.callbacks import Callbacks
 from hydra.core.utils import run_job
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
+from mnistlab.config.hydra_guard import Callbacks
 from mnistlab.runs import paths, status
 from mnistlab.sweeps.manifest import Entry
+from mnistlab.system import locks
 from mnistlab.system.errors import RequestError, RunError
 from mnistlab.system.signals import interruptible
 
@@ -106,12 +106,11 @@ def task_part(config: DictConfig) -> DictConfig:
 def clear(directory: Path) -> None:
     """Empty the directory of an earlier attempt: what that left would mix with what this one writes."""
     if (directory / paths.STATUS).exists() or (directory / paths.HYDRA).exists():
-        for path in directory.iterdir():
+        for path in {*directory.iterdir()} - {directory / locks.NAME}:  # another process may hold it
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
-def start_worker() -> int:
-    """Import in a new worker all that a job needs, before there is one, and return the worker's process number."""
+def start_worker() -> None:
+    """Import in a new worker all that a job needs, before there is one."""
     for name in ("mnistlab.runs.lifecycle", "matplotlib.backends.backend_agg", "pandas", "sklearn.metrics", "jinja2"):
         import_module(name)
-    return os.getpid()

@@ -1,23 +1,31 @@
-"""Ctrl-C and SIGTERM, and being alone in a directory: how processes that run experiments keep apart."""
+"""Ctrl-C and SIGTERM: how a process that runs experiments is interrupted, and can still write down that it was.
+
+Not every system has every signal and every call. What is missing on Windows is asked for by `hasattr` here, in one
+place, and beside each stands what happens without it.
+"""
 
 from __future__ import annotations
 
 import os
-import select
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-LOOKS_EVERY = 0.25  # seconds between two looks at whether the parent process still lives
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
 GRACE = 5.0  # seconds that an interrupted run has to write down that it was
 PATIENCE = 1.0  # seconds that C code has to come back to Python after an interruption
 RAISES_AGAIN = 0.01  # seconds after an interruption that was not handled
-DEADLY: dict[int, Any] = dict.fromkeys((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), signal.SIG_DFL)
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # Windows has no SIGHUP, and only Windows has SIGBREAK
+DEADLY: dict[int, Any] = dict.fromkeys(
+    (getattr(signal, name) for name in NAMES if hasattr(signal, name)), signal.SIG_DFL
+)
 
 
 class Undivided:
@@ -66,7 +74,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Terminated:
-    """The first SIGINT, SIGTERM or SIGHUP as a KeyboardInterrupt, so that a run can write down how far it was.
+    """The first of the signals in `DEADLY` as a KeyboardInterrupt, so that a run can write down how far it was.
 
     After it, ``later`` decides how others are handled; by themselves they end the process at once, whatever it does.
     ``status`` is the exit status that goes with the signal.
@@ -106,8 +114,19 @@ def _lost(unraisable: Any) -> None:
     if not issubclass(unraisable.exc_type, KeyboardInterrupt) or not UNDIVIDED.waiting:
         Terminated.prints_lost(unraisable)
         return
-    signal.signal(signal.SIGALRM, _again)
-    signal.setitimer(signal.ITIMER_REAL, RAISES_AGAIN)
+    if hasattr(signal, "setitimer"):
+        signal.signal(signal.SIGALRM, _again)
+        signal.setitimer(signal.ITIMER_REAL, RAISES_AGAIN)
+        return
+    # A thread sends SIGINT instead, which the main thread hears when it comes back to Python
+    after = signal.getsignal(signal.SIGINT)
+
+    def once(signum: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, after)
+        _again(signum, frame)
+
+    signal.signal(signal.SIGINT, once)
+    threading.Timer(RAISES_AGAIN, signal.raise_signal, [signal.SIGINT]).start()
 
 
 def _again(signum: int, frame: FrameType | None) -> None:
@@ -134,24 +153,45 @@ def leave_to_the_system() -> None:
     _set(DEADLY)
 
 
-def end_with(parent: int) -> None:
-    """End this worker process on a signal, or when its parent has ended: a resumed sweep runs the job again."""
+def end_with(parent: Connection) -> None:
+    """End this worker process on a signal, or when its parent has ended: a resumed sweep runs the job again.
+
+    ``parent`` is the reading end of a pipe of which only the parent has the other, and sends nothing. That end is
+    closed by the parent, to end this process, or by the system, when the parent has ended. A SIGTERM from the parent
+    would kill a process at once on Windows, and there `os.getppid` may name a parent that ended long ago.
+    """
     _set(dict.fromkeys(DEADLY, lambda *_: os._exit(143)))
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])  # see `quiet_start`
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])  # see `quiet_start`
 
     def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(LOOKS_EVERY)
-        signal.raise_signal(signal.SIGTERM)
+        with suppress(EOFError, OSError):
+            parent.recv_bytes()
+        _terminate()
         time.sleep(GRACE)
         os._exit(143)
 
     threading.Thread(target=watch, daemon=True, name="watches the parent").start()
 
 
+def _terminate() -> None:
+    """Have the main thread handle a SIGTERM; where there is `pthread_kill`, it is also woken from a system call."""
+    main = threading.main_thread().ident
+    if hasattr(signal, "pthread_kill") and main is not None:
+        signal.pthread_kill(main, signal.SIGTERM)
+    else:
+        signal.raise_signal(signal.SIGTERM)
+
+
 @contextmanager
 def quiet_start() -> Iterator[None]:
-    """Start workers that ignore Ctrl-C until `end_with`: during imports each would print a traceback."""
+    """Start workers that ignore Ctrl-C until `end_with`: during imports each would print a traceback.
+
+    Without `pthread_sigmask`, on Windows, those tracebacks are printed; nothing else comes of them.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         yield
@@ -184,25 +224,34 @@ def deaf(last_words: Callable[[], None]) -> Iterator[None]:
     is told of signals by the system itself; where nothing has come of one after a second, or where a second one
     follows, it calls ``last_words`` and ends the process, with exit status 129, 130 or 143.
     """
-    reading, writing = os.pipe()
-    os.set_blocking(writing, False)
+    import socket  # here: no command but one that fits a model of scikit-learn needs it
+
+    if threading.current_thread() is not threading.main_thread():  # no other hears of signals
+        yield
+        return
+    reading, writing = socket.socketpair()  # on Windows signals are told of to sockets only
+    writing.setblocking(False)
 
     def watch() -> None:
-        while number := os.read(reading, 1):
+        while number := reading.recv(1):
             if number[0] in DEADLY:
-                waited = select.select([reading], [], [], PATIENCE)[0]
-                if not waited or os.read(reading, 1):
+                reading.settimeout(PATIENCE)
+                try:
+                    ends = bool(reading.recv(1))
+                except TimeoutError:
+                    ends = True
+                if ends:
                     last_words()
                     os._exit(128 + number[0])
                 return
 
     thread = threading.Thread(target=watch, daemon=True, name="watches for signals")
     thread.start()
-    before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    before = signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
     try:
         yield
     finally:
         signal.set_wakeup_fd(before)
-        os.close(writing)
+        writing.close()
         thread.join()
-        os.close(reading)
+        reading.close()

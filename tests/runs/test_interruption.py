@@ -277,8 +277,9 @@ def test_a_process_that_ignores_ctrl_c_goes_on_ignoring_it(handlers: None) -> No
 @pytest.mark.process
 def test_a_worker_goes_on_ignoring_what_its_sweep_was_told_to(handlers: None) -> None:
     ignoring = (
-        "import os, signal, time; signal.signal(signal.SIGHUP, signal.SIG_IGN); from mnistlab.system import signals; "
-        "signals.end_with(os.getppid()); os.kill(os.getpid(), signal.SIGHUP); time.sleep(0.1)"
+        "import multiprocessing, os, signal, time; signal.signal(signal.SIGHUP, signal.SIG_IGN); "
+        "from mnistlab.system import signals; reading, writing = multiprocessing.Pipe(duplex=False); "
+        "signals.end_with(reading); os.kill(os.getpid(), signal.SIGHUP); time.sleep(0.1)"
     )
     assert processes.run([sys.executable, "-c", ignoring], check=False).returncode == 0
     assert processes.run([sys.executable, "-c", ignoring.replace("SIG_IGN", "SIG_DFL")], check=False).returncode == 143

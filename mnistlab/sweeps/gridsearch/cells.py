@@ -13,7 +13,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from mnistlab.config import compose, errors
+from mnistlab.config import compose, errors, hydra_guard
 from mnistlab.config.schema import Experiment, experiment
 from mnistlab.sweeps.grid import plan
 from mnistlab.system.errors import RequestError
@@ -86,7 +86,7 @@ def read_axes(overrides: Sequence[str]) -> tuple[list[str], dict[str, tuple[str,
     """Return the overrides that are the same for every cell, and the axes: a key and its values as text."""
     parser = OverridesParser.create()
     parsed: list[Override] = []
-    for text in overrides:
+    for text in compose.with_paths_quoted(overrides):
         if text.lstrip("+~").startswith("hydra"):
             raise RequestError(f"{text}: has no effect here; --to names the directory, --jobs the processes")
         try:
@@ -104,7 +104,7 @@ def read_axes(overrides: Sequence[str]) -> tuple[list[str], dict[str, tuple[str,
                 raise RequestError(f"{text}: a grid takes lists, range() and choice(); `mnistlab tune` takes intervals")
             values = list(override.sweep_string_iterator())
         elif _is_list(override):
-            values = [Override._get_value_element_as_str(value) for value in override.value()]  # type: ignore[union-attr]
+            values = [hydra_guard.value_as_text(value) for value in override.value()]  # type: ignore[union-attr]
             if (refused := _refusal([*plain, text])) is None:
                 fixed.append(text)  # the setting takes lists
                 continue

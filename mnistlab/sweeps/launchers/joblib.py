@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import suppress
+from multiprocessing import Pipe
 from typing import Any
 
 from mnistlab.runs.environment import all_cores
@@ -71,10 +69,11 @@ class Worker:
     def _open(self) -> None:
         from joblib.externals.loky import ProcessPoolExecutor
 
-        self.pool = ProcessPoolExecutor(max_workers=1, initializer=end_with, initargs=(os.getpid(),))
+        self.theirs, self.ours = Pipe(duplex=False)
+        self.pool = ProcessPoolExecutor(max_workers=1, initializer=end_with, initargs=(self.theirs,))
         self.broken = False
         with quiet_start():
-            self.ready: Future[int] = self.pool.submit(start_worker)
+            self.ready: Future[None] = self.pool.submit(start_worker)
 
     def start(self, job: Job, cores: int, watch: Callable[..., None] | None = None) -> Future[None]:
         """Give the process its next job."""
@@ -91,7 +90,7 @@ class Worker:
             future.result()
         except BrokenProcessPool as error:
             self.broken = True
-            self.pool.shutdown(wait=False, kill_workers=True)
+            self.close(wait=False)
             return _killed_by(str(error))
         except KeyboardInterrupt:
             return "it was interrupted"
@@ -104,11 +103,13 @@ class Worker:
         if not self.ready.done() or self.ready.exception():
             self.close()
             return
-        with suppress(ProcessLookupError):
-            os.kill(self.ready.result(), signal.SIGTERM)
+        self.ours.close()  # see `end_with`
 
-    def close(self) -> None:
-        self.pool.shutdown(wait=True, kill_workers=True)
+    def close(self, wait: bool = True) -> None:
+        """End the process, whatever it does."""
+        self.pool.shutdown(wait=wait, kill_workers=True)
+        self.ours.close()
+        self.theirs.close()
 
 
 def _killed_by(message: str) -> str:

@@ -11,6 +11,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
 from hydra.errors import HydraException
 
+from mnistlab.config.compose import with_paths_quoted
 from mnistlab.system.errors import RequestError
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def parse(overrides: Sequence[str]) -> tuple[list[str], list[Dimension]]:
     """Return the overrides that are the same for every trial, and the space of the others."""
     fixed, space = [], []
     parser = OverridesParser.create()
-    for text in overrides:
+    for text in with_paths_quoted(overrides):
         try:
             override = parser.parse_override(_with_hydras_log(text))
         except HydraException:
