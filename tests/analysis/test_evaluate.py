@@ -405,12 +405,12 @@ KNOWN = "only data=NAME, data.KEY=..., seed=N and report.plots=... can be set, t
 EXPECTED = "a run directory was expected, such as outputs/<date>/<time>_<model>"
 WRONG = [
     # the command line
-    ("data=mnist", f"no run is named; {EXPECTED}"),
-    ("runs/s0 --nois 1", "--nois: unknown option (did you mean --noise?); see `mnistlab evaluate --help`"),
-    ("runs/s0 -m", "-m: unknown option; see `mnistlab evaluate --help`"),
-    ("runs/s0 --noise", "--noise: a value was expected; see `mnistlab evaluate --help`"),
-    ("runs/s0 --noise --rotate 3", "--noise: a value was expected; see `mnistlab evaluate --help`"),
-    ("runs/s0 --to=", "--to: a value was expected; see `mnistlab evaluate --help`"),
+    ("data=mnist", "missing argument RUN; see `mnistlab evaluate --help`"),
+    ("runs/s0 --nois 1", "--nois: no such option (did you mean --noise?); see `mnistlab evaluate --help`"),
+    ("runs/s0 -m", "-m: no such option; see `mnistlab evaluate --help`"),
+    ("runs/s0 --noise", "option '--noise' requires an argument; see `mnistlab evaluate --help`"),
+    ("runs/s0 --noise --rotate 3", "option '--noise' requires an argument; see `mnistlab evaluate --help`"),
+    ("runs/s0 --to=", "option '--to' requires an argument; see `mnistlab evaluate --help`"),
     ("runs/s0 --noise 0 --noise 1", "--noise: it is given twice"),
     ("runs/s0 --noise 0,", "--noise 0,: '' is no number from 0 to 10; write for instance --noise 0,0.1,0.2"),
     ("runs/s0 --noise 0,-1", "--noise 0,-1: '-1' is no number from 0 to 10; write for instance --noise 0,0.1,0.2"),
@@ -437,7 +437,10 @@ WRONG = [
     ("pipe", "pipe: there is no such run directory"),
     ("runs", "runs: this directory holds 6 runs and is none itself; name a run, as in runs/cut"),
     ("above", "above: this directory holds 1 run and is none itself; name a run, as in above/one/run"),
-    ("empty", f"empty: there is no model.safetensors in it; {EXPECTED}"),
+    (
+        "empty",
+        f"empty: there is no model.safetensors in it; {EXPECTED}",
+    ),
     ("failed", "failed: this run failed and left no model.safetensors (the loss is no longer finite)"),
     ("running", "running: this run has not finished (process 17, since today)"),
     ("stopped", "stopped: this run was interrupted and left no model.safetensors; `mnistlab resume` goes on with it"),
