@@ -23,10 +23,10 @@ from mnistlab.system.errors import RequestError
     metavar="FORMAT",
     type=Choice([*FORMATS]),
     required=True,
-    help="""onnx: model.onnx, opset 17, any number of images, class names in the metadata (needs the package onnx: pip
-    install "mnistlab[onnx]"). numpy: predict.py and weights.npz, the network written out in readable Python that needs
-    NumPy only. npz: model.npz, the arrays by name, the architecture and class names as JSON. safetensors:
-    model.safetensors, the same, as mnistlab itself saves it.""",
+    help="onnx: model.onnx, opset 17, any number of images, class names in the metadata (needs the package onnx: "
+    "pip install 'mnistlab[onnx]'). numpy: predict.py and weights.npz, the network written out in readable Python that "
+    "needs NumPy only. npz: model.npz, the arrays by name, the architecture and class names as JSON. safetensors: "
+    "model.safetensors, the same, as mnistlab itself saves it.",
 )
 @option("--to", metavar="FOLDER", type=DIRECTORY, help="Where to write.", show_default="outputs/export/<run>")
 @json_option

@@ -452,7 +452,7 @@ def test_one_picture_comes_from_standard_input(command: Command, mlp: Path, monk
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["RUN"], "no picture is named after the run; name files, or - for standard input"),
+        (["RUN"], "missing argument PICTURE; see `mnistlab predict --help`"),
         (["--as", "digit"], "missing argument RUN"),
         (
             ["RUN", "a.png", "--as", "digits"],
