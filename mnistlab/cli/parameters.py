@@ -99,7 +99,7 @@ class Option(click.Option):
         return super().type_cast_value(ctx, value)
 
 
-class Choice(click.Choice[str]):
+class Choice(click.Choice):
     """One of several names; an error lists them all, and ends with ``note``."""
 
     def __init__(self, names: Sequence[str], note: str = "") -> None:

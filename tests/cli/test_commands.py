@@ -29,7 +29,7 @@ def declared(name: str) -> Declared:
 
 
 def options(name: str) -> list[click.Option]:
-    context = click.Context(declared(name))
+    context = click.Context(declared(name), **declared(name).context_settings)
     every = (each for each in declared(name).get_params(context) if isinstance(each, click.Option))
     return [each for each in every if not each.hidden]
 

@@ -132,7 +132,8 @@ def test_every_option_of_every_command_is_completed(ask: Callable[..., Any]) -> 
     for name in cli.COMMANDS:
         declared = root.get_command(click.Context(root), name)
         assert declared is not None
-        options = [each for each in declared.get_params(click.Context(declared)) if isinstance(each, click.Option)]
+        context = click.Context(declared, **declared.context_settings)
+        options = [each for each in declared.get_params(context) if isinstance(each, click.Option)]
         spelt = {spelling for each in options if not each.hidden for spelling in each.opts if spelling[:2] == "--"}
         assert {word for _, word in ask("fish", ["mnistlab", name, "--"])} == spelt, name
 
