@@ -10,6 +10,7 @@ what the docstring of its class says of ``key``, the name that the check gives i
 from __future__ import annotations
 
 import inspect
+import os
 import re
 import subprocess
 import sys
@@ -126,21 +127,21 @@ def launcher_page() -> str:
 
 def commands_page() -> str:
     """Return the page of the commands: what each says with --help."""
-    names = [name for name in cli.COMMANDS if name != "completion"]  # which only prints a script
+    names = list(cli.COMMANDS)
     with ThreadPoolExecutor() as pool:
         helps = list(pool.map(help_of, names))
-    start, end = (helps[0].index(title) for title in ("\n== Groups", "\nExamples:"))
-    helps[0] = helps[0][:start] + helps[0][end:]  # the groups and keys are all of this reference
-    lines = ["# Commands", "", "```text", cli.USAGE.rstrip(), "```", ""]
+    helps[0] = helps[0][: helps[0].index("\n== Groups")]  # the groups and keys are all of this reference
+    lines = ["# Commands", "", "```text", help_of().rstrip(), "```", ""]
     for name, text in zip(names, helps, strict=True):
         lines += [f"## {name}", "", "```text", text.rstrip(), "```", ""]
     return "\n".join(lines)
 
 
-def help_of(command: str) -> str:
-    """Return what ``mnistlab COMMAND --help`` prints."""
-    line = [sys.executable, "-m", "mnistlab", command, "--help"]
-    return subprocess.run(line, capture_output=True, text=True, check=True).stdout
+def help_of(*command: str) -> str:
+    """Return what ``mnistlab COMMAND --help`` prints on a terminal of 100 columns."""
+    line = [sys.executable, "-m", "mnistlab", *command, "--help"]
+    wide = {**os.environ, "COLUMNS": "100"}
+    return subprocess.run(line, capture_output=True, text=True, check=True, env=wide).stdout
 
 
 def table(schema: type[Any], prefix: str, yamls: Mapping[str, str] | None = None) -> Iterator[str]:

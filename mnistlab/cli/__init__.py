@@ -1,4 +1,4 @@
-"""``mnistlab COMMAND``: dispatch, exit statuses, one-line errors. Only the command that is called is imported."""
+"""``mnistlab COMMAND``: dispatch, exit statuses, one-line errors."""
 
 from __future__ import annotations
 
@@ -9,53 +9,17 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from importlib import import_module
 from io import TextIOWrapper
 from pathlib import Path
 
-from mnistlab import __version__
-from mnistlab.system import output
+import click
+
+from mnistlab.cli import completion
+from mnistlab.cli.group import COMMANDS, RUNNING, root
+from mnistlab.cli.parameters import Choice, name_of
 from mnistlab.system.errors import RequestError, RunError, did_you_mean, fail, wants_traceback
 from mnistlab.system.readers import UnreadableError
 from mnistlab.system.signals import DEADLY, Terminated, leave_to_the_system, unmistaken
-
-USAGE = """\
-mnistlab: classic neural-network experiments on MNIST-like images, one command each
-
-Usage: mnistlab COMMAND ...
-
-  train [group=option ...] [key=value ...]   train one network (-m: a sweep) and write everything about it
-  resume DIR [trainer.epochs=N] [...]        go on with a run, or with what a sweep has not completed
-  rerun RUN [--to DIR]                       repeat a run, and say whether the same came out
-  compare PATH [PATH ...]                    runs and sweeps in one table: means, intervals, and what is real
-  report DIR [DIR ...] [report.plots=all]    the pictures and report.html of runs and sweeps again
-  tune KEY=SPACE ... [group=option ...]      search for settings, then test the chosen ones with several seeds
-  gridsearch KEY=VALUES ... [...]            cross-validate every cell of a grid, then test the best one once
-  reproduce PAPER[/ROW] ... | --all          what five papers report, run again: does it agree, do the claims hold
-  explain [group=option ...] [key=value ...] its layers, parameters, operations and memory
-  gradcheck [group=option ...] [...]         its gradients against central differences
-  lr-find [group=option ...] [...]           loss against a growing learning rate, and the rate to take
-  doctor RUN                                 what went wrong in a run or is odd, and the override to try
-  evaluate RUN [RUN ...] [data=NAME ...]     score saved models: alone or as an ensemble, on other or harder images
-  predict RUN PICTURE [PICTURE ...]          what a saved model sees in photographs and scans of any size
-  serve RUN [--port N]                       a page on this machine to draw a digit and watch the network
-  export RUN --format onnx|numpy|npz|...     a saved model for other programs, or as Python that needs NumPy only
-  explore pca [data=NAME ...]                principal components of the images, in numbers and pictures
-  explore boundary model=NAME[,NAME] [...]   decision regions of models on the first two components
-  data list                                  the datasets, and where each was found
-  data fetch NAME [--to FOLDER]              download a dataset
-  data show [data=NAME ...] [--to FOLDER]    provenance, class balance and a sample grid as a picture
-  completion                                 a script for bash: eval "$(mnistlab completion)"
-
-  --json         anywhere after a command: its result as one JSON object on standard output, all else on
-                 standard error (not of serve and completion)
-  -h, --help     this page; `mnistlab train --help` lists groups, options and keys
-  --version      the version
-
-Examples:
-  mnistlab train
-  mnistlab train data=mnist model=mlp_1hidden model.units=75 optimizer=sgd optimizer.lr=0.9 seed=3
-"""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -96,33 +60,46 @@ def dispatch(arguments: list[str]) -> int:
     """Run one command and return its exit status."""
     if not_text := next((argument for argument in arguments if not _is_text(argument)), None):
         return fail("mnistlab", f"{not_text!a}: this argument is not UTF-8 text; rename the file, or correct it")
-    if not arguments or arguments[0] in ("-h", "--help", "help"):
-        print(USAGE, end="")  # noqa: T201
-        return 0 if arguments else 2
-    if arguments[0] == "--version":
-        print(f"mnistlab {__version__}")  # noqa: T201
-        return 0
-    command, rest = arguments[0], arguments[1:]
-    if command == "-sc" or command == "--shell-completion":
-        from mnistlab.cli import completion
+    if instruction := os.environ.get(completion.VARIABLE):
+        return guarded("completion", lambda: completion.answer(root, instruction))
+    if not arguments or arguments[0] == "help":
+        status = guarded("", lambda: _run(["--help"]))
+        return status if arguments else status or 2
+    return guarded(arguments[0] if arguments[0] in COMMANDS else "", lambda: _run(arguments))
 
-        return completion.answer(rest, list(COMMANDS))
-    if command not in COMMANDS:
-        return fail(
-            "mnistlab",
-            f"{command}: no such command; choose one of {', '.join(COMMANDS)}{did_you_mean(command, COMMANDS)}",
-        )
-    if command in output.WITHOUT_RESULT or output.FLAG not in rest:
-        return guarded(command, lambda: load(command)(rest))
-    words = [word for word in rest if word != output.FLAG]
-    if {"-h", "--help"} & {*words}:
-        return guarded(command, lambda: load(command)(words))
 
-    def as_json() -> int:
-        with output.one_document():
-            return load(command)(words)
+def _run(arguments: list[str]) -> int:
+    """Parse the words, and run the command that they name; a wrong word is a `RequestError`.
 
-    return guarded(command, as_json)
+    This is what click's own ``main`` does, which would take a KeyboardInterrupt and a broken pipe for its own.
+    """
+    if arguments[0] in RUNNING:
+        os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting
+    try:
+        with root.make_context("mnistlab", arguments) as context:
+            return root.invoke(context) or 0
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.UsageError as error:
+        raise RequestError(_in_our_form(error)) from None
+
+
+def _in_our_form(error: click.UsageError) -> str:
+    """Return click's message as one that names the word first, or begins in lower case, and says where help is."""
+    if isinstance(error, click.NoSuchOption):
+        known = error.ctx.command.get_params(error.ctx) if error.ctx else []
+        names = [name[2:] for each in known for name in each.opts if name.startswith("--")]
+        message = f"{error.option_name}: no such option{did_you_mean(error.option_name.lstrip('-'), names, '--')}"
+    elif isinstance(error, click.MissingParameter) and error.param:
+        is_option = isinstance(error.param, click.Option)
+        message = f"missing {error.param.param_type_name} "
+        message += name_of(error.param) if is_option else error.param.human_readable_name
+        if isinstance(error.param.type, Choice):
+            message += f"; choose one of {', '.join(error.param.type.choices)}"
+    else:
+        message = error.format_message().rstrip(".")
+        message = message[0].lower() + message[1:]
+    return f"{message}; see `{error.ctx.command_path if error.ctx else 'mnistlab'} --help`"
 
 
 def _is_text(argument: str) -> bool:
@@ -134,7 +111,7 @@ def _is_text(argument: str) -> bool:
 
 def guarded(command: str, work: Callable[[], int]) -> int:
     """Run ``work`` and turn every error into one line and an exit status."""
-    name = f"mnistlab {command}"
+    name = f"mnistlab {command}".rstrip()
     stopped_by = Terminated.listen()
     if wants_traceback():
         return work()
@@ -156,18 +133,3 @@ def guarded(command: str, work: Callable[[], int]) -> int:
         return fail(name, f"out of memory ({error}); take a smaller model, or less data with data.limit", 1)
     except Exception as error:  # a fault of ours
         return fail(name, f"{type(error).__name__}: {error}; HYDRA_FULL_ERROR=1 shows the traceback", 1)
-
-
-def load(command: str) -> Callable[[list[str]], int]:
-    """Return what runs a command, imported now: none waits for the libraries of another."""
-    if command in RUNNING:
-        os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting
-    work: Callable[[list[str]], int] = import_module(f"mnistlab.cli.{command.replace('-', '_')}").main
-    return work
-
-
-COMMANDS = (  # each a module of this package of its name, lr-find in lr_find.py
-    *("train", "resume", "rerun", "compare", "report", "tune", "gridsearch", "reproduce", "explain", "gradcheck"),
-    *("lr-find", "doctor", "evaluate", "predict", "serve", "export", "explore", "data", "completion"),
-)
-RUNNING = ("train", "resume", "tune", "gridsearch", "reproduce")

@@ -3,44 +3,46 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
-from mnistlab.cli import arguments as arguments_of
+from mnistlab.cli.parameters import DIRECTORY, Choice, argument, command, json_option, option
 from mnistlab.system import output
-from mnistlab.system.errors import RequestError, did_you_mean
+from mnistlab.system.errors import RequestError
 
-USAGE = """\
-Usage: mnistlab compare PATH [PATH ...] [options]
-
-  Puts runs that differ by their seed only into one group, and says of every pair of groups whether the difference is
-  real: an exact paired test over the seeds where these match, Welch's test where they do not, McNemar's exact test
-  for two single runs, all corrected by Holm for their number. Works on a sweep that still runs.
-
-  PATH               a run or a sweep (outputs/multirun/...)
-
-  --metric NAME      what is compared: validation.accuracy (the default), test.accuracy, validation.loss,
-                     test.macro.f1, parameters, ...
-  --baseline TEXT    compare every group with this one only: --baseline init=random, or its values: --baseline random
-  --format FORMAT    table (the default), csv, markdown or json
-  --json             the same as --format json
-  --to DIR           write compare.csv, compare.md and compare.json there
-"""
-
-OPTIONS = ("--metric", "--baseline", "--format", "--to")
 FORMATS = ("table", "csv", "markdown", "json")
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Compare as the arguments say; return the exit status."""
-    if not arguments or {"-h", "--help"} & {*arguments}:
-        print(USAGE, end="")  # noqa: T201
-        return 0 if arguments else 2
-    paths, given = parse(arguments)
-    form = given.get("--format", "table")
-    if form not in FORMATS:
-        raise RequestError(f"--format {form}: choose one of {', '.join(FORMATS)}{did_you_mean(form, FORMATS)}")
-    if output.asked() and "--format" in given and form != "json":
+@command(
+    "compare",
+    no_args_is_help=True,
+    examples=(
+        "mnistlab compare outputs/multirun/2026-11-21_09-30-12",
+        "mnistlab compare first second --metric test.accuracy --baseline init=random",
+    ),
+)
+@argument("paths", metavar="PATH", nargs=-1, required=True, type=DIRECTORY, help="A run or a sweep.")
+@option(
+    "--metric",
+    metavar="NAME",
+    help="What is compared: test.accuracy, validation.loss, test.macro.f1, parameters, ...",
+    show_default="validation.accuracy",
+)
+@option(
+    "--baseline",
+    metavar="TEXT",
+    help="Compare every group with this one only: init=random, or its values, random.",
+)
+@option("--format", "form", type=Choice(FORMATS), help="The form of what is printed.", show_default="table")
+@json_option
+@option("--to", metavar="DIR", type=DIRECTORY, help="Write compare.csv, compare.md and compare.json there.")
+def main(paths: tuple[str, ...], metric: str | None, baseline: str | None, form: str | None, to: str | None) -> int:
+    """Compare runs and sweeps: means, intervals, and which differences are significant.
+
+    Runs that differ by their seed only are one group. Every pair of groups is tested: by an exact paired test over the
+    seeds where these match, Welch's test where they do not, McNemar's exact test for two single runs, all corrected by
+    Holm for their number. Works on a sweep that still runs. --json is the same as --format json.
+    """
+    if output.asked() and form not in (None, "json"):
         raise RequestError(f"--format {form}: --json asks for another one; leave one of the two out")
 
     from mnistlab.analysis import comparison_table
@@ -48,25 +50,16 @@ def main(arguments: Sequence[str]) -> int:
     from mnistlab.sweeps import records
     from mnistlab.system import directories, files
 
-    found = compare(records.of_paths(paths), given.get("--metric"), given.get("--baseline"))
+    comparison = compare(records.of_paths(paths), metric, baseline)
     forms = {
-        "table": lambda: comparison_table.text(found) + "\n",
-        "csv": lambda: comparison_table.csv(found),
-        "markdown": lambda: comparison_table.markdown(found),
-        "json": lambda: json.dumps(as_json(found), indent=2, allow_nan=False, ensure_ascii=False) + "\n",
+        "table": lambda: comparison_table.text(comparison) + "\n",
+        "csv": lambda: comparison_table.csv(comparison),
+        "markdown": lambda: comparison_table.markdown(comparison),
+        "json": lambda: json.dumps(as_json(comparison), indent=2, allow_nan=False, ensure_ascii=False) + "\n",
     }
-    if "--to" in given:
-        path = Path(given["--to"])
-        folder = directories.named(path, f"--to {path}", in_the_way=directories.IN_THE_WAY)
+    if to is not None:
+        folder = directories.named(Path(to), f"--to {Path(to)}", in_the_way=directories.IN_THE_WAY)
         for name, content in (("compare.csv", "csv"), ("compare.md", "markdown"), ("compare.json", "json")):
             files.write(folder / name, forms[content]())
-    output.show(as_json(found), forms[form]().rstrip("\n"))
+    output.show(as_json(comparison), forms[form or "table"]().rstrip("\n"))
     return 0
-
-
-def parse(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """Return the paths, and the options with their values."""
-    paths, given, _ = arguments_of.split("compare", arguments, OPTIONS)
-    if not paths:
-        raise RequestError("a run or a sweep was expected; see `mnistlab compare --help`")
-    return paths, given

@@ -1,95 +1,87 @@
-"""What the shell is told when it asks how a line may go on: commands, their options, and Hydra's groups and keys."""
+"""``mnistlab completion``: the script that makes a shell complete commands, options, groups, keys and paths."""
 
 from __future__ import annotations
 
-import os
-import re
-import sys
-from collections.abc import Sequence
+from typing import Any
 
-OPTIONS = {  # of each command, beside --help
-    "train": "--multirun --fail-fast --json --quiet --verbose --cfg",
-    "resume": "--failed-only --fail-fast --json --quiet",
-    "rerun": "--to --json --quiet",
-    "compare": "--metric --baseline --format --to --json",
-    "report": "--json --quiet",
-    "tune": "--trials --jobs --seeds --metric --no-prune --to --resume --json --quiet",
-    "gridsearch": "--cv --metric --jobs --to --json --quiet",
-    "reproduce": "--all --list --budget --seeds --to --page --json --quiet",
-    "explain": "--json",
-    "gradcheck": "--elements --batch --json",
-    "lr-find": "--from --until --steps --to --json",
-    "doctor": "--json",
-    "evaluate": "--split --noise --rotate --to --json --quiet --verbose",
-    "predict": "--as --invert --show --json",
-    "serve": "--port",
-    "export": "--format --to --json",
-    "explore": "--points --split --to --json --quiet --verbose",
-    "data": "--to --json",
-    "completion": "",
-}
-ACTIONS = {"data": "list fetch show", "explore": "pca boundary"}
-# Those after which a group or a key may stand; of the others all that is no option is a path, which the shell completes
-COMPOSING = ("train", "tune", "gridsearch", "explain", "gradcheck", "lr-find", "data", "explore")
-# What Hydra would not understand of a line: options with their values, and flags
-VALUED = "points|split|to|from|until|steps|elements|batch|trials|jobs|seeds|metric|resume|cv"
-FLAGS = "json|fail-fast|quiet|verbose|no-prune"
-FOREIGN = re.compile(rf" (?:--(?:{VALUED})[= ]\S+|--(?:{FLAGS})|-[qvm]|--multirun)(?= )")
+import click
+from click import shell_completion
+
+from mnistlab.cli.parameters import Choice, argument, command
+
+VARIABLE = "_MNISTLAB_COMPLETE"  # set by the script when the shell asks
+SHELLS = ("bash", "zsh", "fish")
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Print the script that makes bash complete commands, options, groups and keys."""
-    return _hydra(["install=bash"])
+@command(
+    "completion",
+    examples=(
+        'eval "$(mnistlab completion)"',
+        'eval "$(mnistlab completion zsh)"',
+        "mnistlab completion fish | source",
+    ),
+)
+@argument("shell", metavar="[SHELL]", type=Choice(SHELLS), default="bash", help="bash (the default), zsh or fish.")
+def main(shell: str) -> int:
+    """Print a script that makes the shell complete.
 
-
-def answer(arguments: Sequence[str], commands: Sequence[str]) -> int:
-    """Answer the shell: ``query=bash`` prints the words for COMP_LINE, all else is Hydra's."""
-    if list(arguments) != ["query=bash"]:
-        return _hydra(arguments)
-    line = os.environ.get("COMP_LINE", "")
-    words = line.split()
-    typed, current = (words[1:], "") if line.endswith(" ") else (words[1:-1], words[-1] if words else "")
-    if not typed:
-        return _say(" ".join(commands))
-    command = typed[0]
-    if current.startswith("-") and command in OPTIONS:
-        return _say(f"{OPTIONS[command]} --help".strip())
-    if command in ACTIONS and len(typed) == 1:
-        return _say(ACTIONS[command])
-    if command == "evaluate":
-        if not current.startswith(("data=", "data.")):
-            return 0
-        line = " ".join(["mnistlab evaluate", *(word for word in typed if word.startswith("data=")), current])
-    elif command not in COMPOSING:
-        return 0
-    if current.startswith("experiment="):
-        return _experiments(current)
-    line = FOREIGN.sub("", line.replace(f" {command}", "", 1))
-    if command in ACTIONS:
-        line = re.sub(rf" (?:{ACTIONS[command].replace(' ', '|')})(?= )", "", line, count=1)
-    os.environ["COMP_LINE"] = line
-    return _hydra(arguments)
-
-
-def _hydra(arguments: Sequence[str]) -> int:
-    import hydra
-
-    from mnistlab.config import compose, options
-
-    compose.register(claiming=False)
-    sys.argv = ["mnistlab", "-sc", *arguments]
-    hydra.main(version_base="1.3", config_path=str(options.folder()), config_name="config")(lambda cfg: None)()
+    It completes commands, their options, and Hydra's groups, options and keys. For bash (4.4 or later) and zsh evaluate
+    it in ~/.bashrc or ~/.zshrc (there after compinit), for fish in ~/.config/fish/config.fish.
+    """
+    completes = shell_completion.get_completion_class(shell)
+    assert completes is not None
+    click.echo(completes(click.get_current_context().find_root().command, {}, "mnistlab", VARIABLE).source(), nl=False)
     return 0
 
 
-def _experiments(word: str) -> int:
-    """Print the experiments that begin like this; Hydra completes none that lie in a folder."""
-    from mnistlab.config import options
-
-    names = (f"experiment={name}" for name in options.option_names("experiment"))
-    return _say(" ".join(name for name in names if name.startswith(word)))
+def answer(root: click.Command, instruction: str) -> int:
+    """Print what the shell asks for: ``bash_complete`` for instance; return the exit status."""
+    return shell_completion.shell_complete(root, {}, "mnistlab", VARIABLE, instruction)
 
 
-def _say(words: str) -> int:
-    print(words)  # noqa: T201
-    return 0
+class Bash(shell_completion.BashComplete):
+    """Bash takes an equals sign for the end of a word, and would put a space after ``optimizer.lr=``."""
+
+    source_template = shell_completion.BashComplete.source_template.replace(
+        "            COMPREPLY+=($value)\n",
+        "            COMPREPLY+=($value)\n            [[ $value == *[=.] ]] && compopt -o nospace\n",
+    )
+    cut = ""  # what stands before the word that bash completes
+
+    def get_completion_args(self) -> tuple[list[str], str]:
+        """Return the words before, and the one to complete, each with its equals sign."""
+        words, incomplete = super().get_completion_args()
+        joined: list[str] = []
+        for word in [*words, incomplete]:
+            if joined and (word == "=" or joined[-1].endswith("=")):
+                joined[-1] += word
+            else:
+                joined.append(word)
+        *words, whole = joined
+        self.cut = whole.rpartition("=")[0] + "=" if "=" in whole else ""
+        return words, whole
+
+    def format_completion(self, item: shell_completion.CompletionItem[Any]) -> str:
+        """Return the kind and the part of the word that bash replaces."""
+        return f"{item.type},{str(item.value).removeprefix(self.cut)}"
+
+
+class Zsh(shell_completion.ZshComplete):
+    """Zsh would put a space after ``optimizer.lr=``, and look for files of that name."""
+
+    source_template = (
+        shell_completion.ZshComplete.source_template.replace(
+            '                completions+=("$key")\n',
+            '                if [[ "$key" == *[=.] ]]; then\n'
+            '                    compadd -U -S "" -- "$key"\n'
+            "                else\n"
+            '                    completions+=("$key")\n'
+            "                fi\n",
+        )
+        .replace("            _path_files -/\n", "            compset -P '*='; _path_files -/\n")
+        .replace("            _path_files -f\n", "            compset -P '*='; _path_files -f\n")
+    )
+
+
+shell_completion.add_completion_class(Bash, "bash")
+shell_completion.add_completion_class(Zsh, "zsh")

@@ -2,45 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import click
+from click.shell_completion import CompletionItem
+
+from mnistlab.cli.overrides import Overrides
+from mnistlab.cli.parameters import DIRECTORY, Choice, argument, command, json_option, option
 from mnistlab.system import output
 from mnistlab.system.errors import RequestError, did_you_mean
 
-USAGE = """\
-Usage: mnistlab data list [--json]
-       mnistlab data fetch NAME [--to FOLDER] [--json]
-       mnistlab data show [data=NAME ...] [key=value ...] [--to FOLDER] [--json]
-
-  list    the datasets that have a name: images, classes, and where each was found
-  fetch   download one into the user's cache, or into FOLDER (then use data.root=FOLDER)
-  show    where it came from, the balance of its classes, and pictures (in outputs/data, or FOLDER); with
-          augment=elastic for instance also of what training sees
-
-  --json  one JSON object instead
-"""
+OVERRIDDEN = ("data", "augment")  # the groups that matter to `show`
 
 
-def main(arguments: list[str]) -> int:
-    """Do what the first word says."""
-    if not arguments or {"-h", "--help"} & {*arguments}:
-        print(USAGE, end="")  # noqa: T201
-        return 0 if arguments else 2
-    if arguments[0] not in ACTIONS:
-        raise RequestError(
-            f"data {arguments[0]}: choose one of {', '.join(ACTIONS)}{did_you_mean(arguments[0], ACTIONS)}"
-        )
-    return ACTIONS[arguments[0]](arguments[1:])
+class Words(Overrides):
+    """The name of a dataset for `fetch`, overrides for `show`, nothing for `list`."""
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Return the datasets that can be downloaded, or what Hydra reads."""
+        action = ctx.params.get("action")
+        if action == "fetch":
+            return [CompletionItem(name) for name in downloadable() if name.startswith(incomplete)]
+        return super().shell_complete(ctx, param, incomplete) if action == "show" else []
 
 
-def list_datasets(arguments: list[str]) -> int:
+def list_datasets(words: Sequence[str], to: str | None) -> int:
     """Print a table of the datasets."""
     from mnistlab.data.sources.published import catalogue
     from mnistlab.reporting import tables
 
-    if arguments:
-        raise RequestError(f"{arguments[0]}: `mnistlab data list` takes no arguments but --json")
+    if words or to is not None:
+        raise RequestError(f"{words[0] if words else '--to'}: `mnistlab data list` takes no arguments but --json")
     datasets = catalogue()
     rows = []
     for row in datasets:
@@ -54,59 +47,83 @@ def list_datasets(arguments: list[str]) -> int:
     return 0
 
 
-def fetch_dataset(arguments: list[str]) -> int:
+def fetch_dataset(words: Sequence[str], to: str | None) -> int:
     """Download one dataset."""
-    from mnistlab.data.sources.published import catalogue, fetch
+    from mnistlab.data.sources.published import fetch
     from mnistlab.system import console
 
-    names, to = _folder_option(arguments)
-    downloadable = [row["name"] for row in catalogue() if row["download"]]
-    if len(names) != 1:
-        raise RequestError(
-            f"data fetch {' '.join(names)}: one name was expected; choose one of {', '.join(downloadable)}"
-        )
-    if names[0] not in downloadable:
-        raise RequestError(
-            f"data fetch {names[0]}: choose one of {', '.join(downloadable)}{did_you_mean(names[0], downloadable)}"
-        )
+    names = downloadable()
+    if len(words) != 1:
+        request = " ".join(["data fetch", *words])
+        raise RequestError(f"{request}: must be one name; choose one of {', '.join(names)}")
+    name = words[0]
+    if name not in names:
+        raise RequestError(f"data fetch {name}: choose one of {', '.join(names)}{did_you_mean(name, names)}")
     console.start("normal")
     try:
-        folder = fetch(names[0], Path(to) if to else None)
+        folder = fetch(name, Path(to) if to else None)
     except RequestError as error:
         raise error.renamed(root="data.root") from None
-    output.show({"name": names[0], "folder": folder}, f"{names[0]} is in {folder}")
+    output.show({"name": name, "folder": folder}, f"{name} is in {folder}")
     return 0
 
 
-def show_dataset(arguments: list[str]) -> int:
+def show_dataset(words: Sequence[str], to: str | None) -> int:
     """Print provenance and class balance, and draw the sample grid and the class distribution."""
     from mnistlab.analysis import dataset_summary
     from mnistlab.system import console
 
-    overrides, to = _folder_option(arguments)
     console.start("normal")
-    shown = dataset_summary.of(overrides, Path(to) if to else None)
+    shown = dataset_summary.of(list(words), Path(to) if to else None)
     output.show({**shown.about, "pictures": shown.pictures}, shown.text())
     return 0
 
 
-ACTIONS: dict[str, Callable[[list[str]], int]] = {"list": list_datasets, "fetch": fetch_dataset, "show": show_dataset}
+def downloadable() -> list[str]:
+    """Return the names of the datasets that can be downloaded."""
+    from mnistlab.data.sources.published import catalogue
 
-
-def _folder_option(arguments: list[str]) -> tuple[list[str], str | None]:
-    rest, to = [], None
-    remaining = iter(arguments)
-    for argument in remaining:
-        if argument == "--to" or argument.startswith("--to="):
-            to = argument[5:] if argument.startswith("--to=") else next(remaining, "")
-            if not to:
-                raise RequestError("--to: a folder was expected")
-        elif argument.startswith("-"):
-            raise RequestError(f"{argument}: unknown option; see `mnistlab data --help`")
-        else:
-            rest.append(argument)
-    return rest, to
+    return [row["name"] for row in catalogue() if row["download"]]
 
 
 def _megabytes(size: int | None) -> str:
     return f"{size / 1e6:,.0f} MB" if size else "it"
+
+
+ACTIONS: dict[str, Callable[[Sequence[str], str | None], int]] = {
+    "list": list_datasets,
+    "fetch": fetch_dataset,
+    "show": show_dataset,
+}
+
+
+@command(
+    "data",
+    no_args_is_help=True,
+    examples=(
+        "mnistlab data list",
+        "mnistlab data fetch mnist --to my_data",
+        "mnistlab data show data=mnist augment=elastic",
+    ),
+)
+@argument("action", metavar="list|fetch|show", type=Choice([*ACTIONS]), help="What to do.")
+@argument(
+    "words",
+    metavar="[NAME | data=NAME key=value ...]",
+    nargs=-1,
+    type=Words(OVERRIDDEN),
+    help="For fetch the name of a dataset; for show overrides, as for `mnistlab train`.",
+)
+@option("--to", metavar="FOLDER", type=DIRECTORY, help="Where fetch and show write.")
+@json_option
+def main(action: str, words: tuple[str, ...], to: str | None) -> int:
+    """List, download or show datasets.
+
+    list: the datasets that have a name, with images, classes, and where each was found.
+
+    fetch: download one into the user's cache, or into FOLDER (then use data.root=FOLDER).
+
+    show: where it came from, the balance of its classes, and pictures (in outputs/data, or FOLDER); with
+    augment=elastic for instance also of what training sees.
+    """
+    return ACTIONS[action](words, to)

@@ -4,79 +4,107 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from mnistlab.cli import arguments as arguments_of
+from mnistlab.cli.overrides import Overrides
+from mnistlab.cli.parameters import (
+    DIRECTORY,
+    Choice,
+    Parsed,
+    argument,
+    command,
+    command_line,
+    json_option,
+    option,
+    verbosity_options,
+)
 from mnistlab.system import console
 from mnistlab.system.errors import RequestError, did_you_mean
 
-USAGE = """\
-Usage: mnistlab evaluate RUN [RUN ...] [data=NAME] [key=value ...] [options]
-
-  Scores the saved model of a run on the test part of its own data, with the tables and pictures of a run. Several runs
-  are an ensemble: their probabilities are averaged. Nothing is written into the runs.
-
-  RUN                a run directory, or the model.safetensors in it
-  data=NAME          other data than the run's own; classes are matched by name
-  data.KEY=...       a setting of that data, as for `mnistlab train`; without data=NAME, of the run's own
-  seed=N             the seed of the split and of the noise, if not the run's
-  report.plots=...   the pictures: all, core or none
-
-  --split PART       test (the default), validation, train, or all: every image of the data
-  --noise LEVELS     accuracy under Gaussian noise, at standard deviations on pixels of 0 to 1: --noise 0,0.1,0.2
-  --rotate LEVELS    accuracy under rotation, in degrees counterclockwise: --rotate 0,15,30,45
-  --to DIR           where to write, if not in outputs/evaluate/
-  --json             one JSON object instead: the metrics, and the rows of members, noise and rotation
-  -q, --quiet        print the result only
-  -v, --verbose      print also what is written
-"""
-
-OPTIONS = ("--split", "--noise", "--rotate", "--to")
-FLAGS = {"-q": "quiet", "--quiet": "quiet", "-v": "verbose", "--verbose": "verbose"}
+SPLITS = ("test", "validation", "train", "all")
 SETTABLE = ("data", "seed", "report.plots")
 STRONGEST_NOISE = 10.0  # ten times the span from black to white: nothing is left to see long before
 
 
-@dataclass(frozen=True)
-class Request:
-    """What the command line asks for."""
-
-    runs: list[str]
-    overrides: list[str]
-    split: str
-    levels: dict[str, list[float]]  # of noise and of rotation
-    to: str | None
-    verbosity: str
+def noise_levels(name: str, text: str) -> list[float]:
+    """Return standard deviations of pixels."""
+    return _levels(name, text, 0, STRONGEST_NOISE, "0,0.1,0.2")
 
 
-def main(arguments: list[str]) -> int:
-    """Evaluate as the arguments say; return the exit status."""
-    if not arguments or {"-h", "--help"} & {*arguments}:
-        print(USAGE, end="")  # noqa: T201
-        return 0 if arguments else 2
-    request = parse(arguments)
+def angles(name: str, text: str) -> list[float]:
+    """Return degrees."""
+    return _levels(name, text, -360, 360, "0,15,30")
+
+
+@command(
+    "evaluate",
+    no_args_is_help=True,
+    examples=(
+        "mnistlab evaluate outputs/2026-11-21/09-30-12_mlp_2hidden",
+        "mnistlab evaluate first second data=fashion_mnist --noise 0,0.1,0.2 --rotate 0,15,30,45",
+    ),
+)
+@argument(
+    "words",
+    metavar="RUN [RUN ...] [data=NAME] [key=value ...]",
+    nargs=-1,
+    type=Overrides(("data",), paths=True),
+    help="RUN: a run directory, or the model.safetensors in it. data=NAME: other data than the run's own; classes are "
+    "matched by name. data.KEY=...: a setting of that data, or without data=NAME of the run's own. seed=N: the seed of "
+    "the split and of the noise, if not the run's. report.plots=all, core or none: the pictures.",
+)
+@option("--split", type=Choice(SPLITS), default="test", help="The part of the data; all: every image.")
+@option(
+    "--noise",
+    metavar="LEVELS",
+    type=Parsed(noise_levels),
+    help="Accuracy under Gaussian noise, at standard deviations on pixels of 0 to 1: 0,0.1,0.2.",
+)
+@option(
+    "--rotate",
+    metavar="LEVELS",
+    type=Parsed(angles),
+    help="Accuracy under rotation, in degrees counterclockwise: 0,15,30,45.",
+)
+@option("--to", metavar="DIR", type=DIRECTORY, help="Where to write.", show_default="outputs/evaluate/")
+@json_option
+@verbosity_options
+def main(
+    words: tuple[str, ...],
+    split: str,
+    noise: list[float] | None,
+    rotate: list[float] | None,
+    to: str | None,
+    verbosity: str | None,
+) -> int:
+    """Score saved models, alone or as an ensemble, on their own or on other images.
+
+    Scores the saved model of a run on the test part of its own data, with the tables and pictures of a run. Several
+    runs are an ensemble: their probabilities are averaged. Nothing is written into the runs.
+    """
+    paths, overrides = runs_and_overrides(words)
+    levels = {"noise": noise, "rotation": rotate}
 
     from mnistlab.analysis import evaluate
-    from mnistlab.analysis.evaluation_data import Choice, choose_images
+    from mnistlab.analysis.evaluation_data import Choice as Images
+    from mnistlab.analysis.evaluation_data import choose_images
     from mnistlab.runs.saved_run import open_runs
 
-    console.start(request.verbosity)
+    console.start(verbosity or "normal")
     try:
-        runs = open_runs(request.runs)
-        evaluate.refuse_place(request.to, runs)
-        scored = choose_images(Choice(request.split, request.overrides), runs)
-        folder = evaluate.claim(request.to, runs)
-        evaluate.evaluate(runs, scored, request.levels, folder, ["mnistlab", "evaluate", *arguments])
+        runs = open_runs(paths)
+        evaluate.refuse_place(to, runs)
+        scored = choose_images(Images(split, overrides), runs)
+        folder = evaluate.claim(to, runs)
+        strengths = {kind: values for kind, values in levels.items() if values is not None}
+        evaluate.evaluate(runs, scored, strengths, folder, command_line())
     finally:
         console.stop()
     return 0
 
 
-def parse(arguments: Sequence[str]) -> Request:
-    """Return the request, every option checked. A word with ``=`` is a run only where there is such a path."""
-    words, given, flags = arguments_of.split("evaluate", arguments, OPTIONS, [*FLAGS])
-    verbosity = FLAGS[flags[-1]] if flags else "normal"
+def runs_and_overrides(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the runs, and the overrides. A word with ``=`` is a run only where there is such a path."""
     runs: list[str] = []
     overrides: list[str] = []
     for word in words:
@@ -86,13 +114,8 @@ def parse(arguments: Sequence[str]) -> Request:
         else:
             runs.append(word)
     if not runs:
-        raise RequestError("no run is named; a run directory was expected, such as outputs/<date>/<time>_<model>")
-    levels = {}
-    if "--noise" in given:
-        levels["noise"] = _levels("--noise", given["--noise"], 0, STRONGEST_NOISE, "0,0.1,0.2")
-    if "--rotate" in given:
-        levels["rotation"] = _levels("--rotate", given["--rotate"], -360, 360, "0,15,30")
-    return Request(runs, overrides, _split(given.get("--split", "test")), levels, given.get("--to"), verbosity)
+        raise RequestError("missing argument RUN; see `mnistlab evaluate --help`")
+    return runs, overrides
 
 
 def _settable(override: str) -> str:
@@ -103,13 +126,6 @@ def _settable(override: str) -> str:
         f"{override}: only data=NAME, data.KEY=..., seed=N and report.plots=... can be set, the rest is the saved"
         f" model's{did_you_mean(key, SETTABLE)}"
     )
-
-
-def _split(value: str) -> str:
-    splits = ("test", "validation", "train", "all")
-    if value not in splits:
-        raise RequestError(f"--split {value}: choose one of {', '.join(splits)}{did_you_mean(value, splits)}")
-    return value
 
 
 def _levels(option: str, text: str, least: float, most: float, example: str) -> list[float]:

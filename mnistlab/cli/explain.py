@@ -5,27 +5,28 @@ from __future__ import annotations
 import numpy as np
 
 from mnistlab.analysis.network_summary import network_of, summary_of, table
-from mnistlab.cli import arguments as arguments_of
+from mnistlab.cli.overrides import Overrides
+from mnistlab.cli.parameters import argument, command, json_option
 from mnistlab.system import output
 
-USAGE = """\
-Usage: mnistlab explain [group=option ...] [key=value ...] [--json]
 
-  A table of the network: every layer with its settings, the shape of its output, its parameters, the operations of its
-  forward pass for one image (a multiplication and an addition are two), and the size of its output. Published
-  datasets need not be there for it.
+@command("explain", examples=("mnistlab explain", "mnistlab explain model=lenet5 data=fashion_mnist"))
+@argument(
+    "overrides",
+    metavar="[group=option ...] [key=value ...]",
+    nargs=-1,
+    type=Overrides(),
+    help="The configuration, as for `mnistlab train`.",
+)
+@json_option
+def main(overrides: tuple[str, ...]) -> int:
+    """Show the layers, parameters, operations and memory of a network.
 
-  --json   one JSON object instead
-"""
-
-
-def main(arguments: list[str]) -> int:
-    """Print what the network of a configuration consists of."""
-    if {"-h", "--help"} & {*arguments}:
-        print(USAGE.rstrip(), flush=True)  # noqa: T201
-        return 0
-    overrides, _ = arguments_of.with_numbers("explain", arguments)
-    made, data, network = network_of(overrides, np.float32)
+    A table of every layer with its settings, the shape of its output, its parameters, the operations of its forward
+    pass for one image (a multiplication and an addition are two), and the size of its output. Published datasets need
+    not be there for it.
+    """
+    made, data, network = network_of(list(overrides), np.float32)
     from mnistlab.config import schema
 
     with schema.prefixed("trainer"):

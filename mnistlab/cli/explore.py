@@ -6,67 +6,94 @@ from collections.abc import Sequence
 
 from mnistlab.analysis.explore import decision_boundary, pca
 from mnistlab.analysis.explore.common import EPOCHS, POINTS, Request
-from mnistlab.cli import arguments as arguments_of
+from mnistlab.cli.overrides import Overrides
+from mnistlab.cli.parameters import (
+    DIRECTORY,
+    Choice,
+    Whole,
+    argument,
+    command,
+    command_line,
+    json_option,
+    option,
+    verbosity_options,
+)
 from mnistlab.config import options
 from mnistlab.runs import paths
 from mnistlab.system import console, output
 from mnistlab.system.errors import RequestError, did_you_mean
 from mnistlab.system.readers import read_json
 
-USAGE = f"""\
-Usage: mnistlab explore pca [data=NAME] [data.KEY=... ...] [options]
-       mnistlab explore boundary model=NAME[,NAME ...] [data=NAME] [key=value ...] [options]
-
-  pca        Principal components of the images: the share of the variance that each explains, how many are needed for
-             80, 90, 95 and 99 %, the images in the plane and the space of the first ones, and the components as images.
-  boundary   What models make of the plane of the first two components: the predicted class as colour, its probability
-             as saturation, and the points that the models were fitted on. A model's features are the two components; a
-             network gets each divided by its standard deviation. Settings (model.C=10) are those of `mnistlab train`;
-             several models are panels side by side, and settings of the group model hold for all of them.
-
-  data=NAME, data.KEY=..., seed=N, report.plots=none   as for `mnistlab train`, but nothing is held out for validation
-             unless data.validation says so, and a network trains for {EPOCHS} epochs unless trainer.epochs says so
-
-  --points N     points that are drawn, each class in proportion: {POINTS:,}, or as many as there are. The models of
-                 `boundary`, and its components, are fitted on these; with data.limit=N it takes all of that
-  --split PART   of `pca`: train (the default), test, or all
-  --to DIR       where to write, if not in outputs/explore/: a directory that is new or empty
-  --json         one JSON object instead: summary.json, and the directory
-  -q, --quiet    print the result only
-  -v, --verbose  print also what is written
-"""
-
 ACTIONS = {"pca": pca.explore, "boundary": decision_boundary.explore}
-OPTIONS = ("--points", "--split", "--to")
-FLAGS = {"-q": "quiet", "--quiet": "quiet", "-v": "verbose", "--verbose": "verbose"}
 SPLITS = ("train", "test", "all")
 SETTABLE = ("data", "seed", "report.plots", "trainer.threads")  # of `pca`
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Explore as the arguments say; return the exit status."""
-    if not arguments or {"-h", "--help"} & {*arguments}:
-        print(USAGE, end="")  # noqa: T201
-        return 0 if arguments else 2
-    request = parse(arguments)
-    console.start(request.verbosity)
+@command(
+    "explore",
+    no_args_is_help=True,
+    examples=(
+        "mnistlab explore pca data=fashion_mnist",
+        "mnistlab explore boundary model=svm_rbf,mlp_2hidden --points 500",
+    ),
+)
+@argument("action", metavar="pca|boundary", type=Choice([*ACTIONS]), help="What to show.")
+@argument(
+    "words",
+    metavar="[model=NAME,...] [data=NAME] [key=value ...]",
+    nargs=-1,
+    type=Overrides(),
+    help="As for `mnistlab train`, but nothing is held out for validation unless data.validation says so, and a "
+    f"network trains for {EPOCHS} epochs unless trainer.epochs says so. pca takes data=NAME, data.KEY=..., seed=N and "
+    "report.plots=none; boundary needs model=NAME, or several, which are panels side by side, and settings of the "
+    "group model hold for all of them.",
+)
+@option(
+    "--points",
+    metavar="N",
+    type=Whole(2),
+    show_default=f"{POINTS:,}, or as many as there are",
+    help="Points that are drawn, each class in proportion. The models of boundary, and its components, are fitted on "
+    "these; with data.limit=N it takes all of that.",
+)
+@option("--split", type=Choice(SPLITS), show_default="train", help="The part of the data, for pca.")
+@option(
+    "--to",
+    metavar="DIR",
+    type=DIRECTORY,
+    show_default="outputs/explore/",
+    help="Where to write: a directory that is new or empty.",
+)
+@json_option
+@verbosity_options
+def main(
+    action: str, words: tuple[str, ...], points: int | None, split: str | None, to: str | None, verbosity: str | None
+) -> int:
+    """Show the principal components of images, or what models make of them.
+
+    pca: the share of the variance that each principal component explains, how many are needed for 80, 90, 95 and 99 %,
+    the images in the plane and the space of the first ones, and the components as images.
+
+    boundary: what models make of the plane of the first two components: the predicted class as colour, its probability
+    as saturation, and the points that the models were fitted on. A model's features are the two components; a network
+    gets each divided by its standard deviation.
+    """
+    models = _models([word for word in words if word.startswith("model=")])
+    _check(action, words, models, split)
+    overrides = [word for word in words if not word.startswith("model=")]
+    verbosity = verbosity or "normal"
+    request = Request(action, overrides, models, points, split or "train", to, verbosity, command_line())
+    console.start(verbosity)
     try:
-        folder = ACTIONS[request.action](request)
+        folder = ACTIONS[action](request)
         output.give({"directory": folder, **read_json(folder / paths.SUMMARY)})
     finally:
         console.stop()
     return 0
 
 
-def parse(arguments: Sequence[str]) -> Request:
-    """Return the request, every option checked."""
-    words, given, flags = arguments_of.split("explore", arguments, OPTIONS, [*FLAGS])
-    action, *words = words or [""]
-    if action not in ACTIONS:
-        near = did_you_mean(action, ACTIONS)
-        raise RequestError(f"{action or 'no action'}: choose one of {', '.join(ACTIONS)}{near}")
-    overrides = [word for word in words if not word.startswith("model=")]
-    models = _models([word for word in words if word.startswith("model=")])
+def _check(action: str, words: Sequence[str], models: Sequence[str], split: str | None) -> None:
+    """Refuse what the action does not take."""
     if action == "pca":
         for override in words:
             key = override.partition("=")[0].lstrip("+")
@@ -75,29 +102,14 @@ def parse(arguments: Sequence[str]) -> Request:
                     f"{override}: pca takes data=NAME, data.KEY=..., seed=N, report.plots=... and trainer.threads=N"
                     f" only{did_you_mean(key, SETTABLE)}"
                 )
-    else:
-        if not models:
-            raise RequestError("no model is named; name one or several, model=svm_rbf,mlp_2hidden for instance")
-        if "--split" in given:
-            raise RequestError("--split: it is an option of pca; boundary fits its models on the training part")
-        for override in words:
-            if override.lstrip("+~").startswith("hydra"):
-                raise RequestError(f"{override}: nothing of Hydra's is set here; --to DIR says where to write")
-    which = given.get("--split", "train")
-    if which not in SPLITS:
-        raise RequestError(f"--split {which}: choose one of {', '.join(SPLITS)}{did_you_mean(which, SPLITS)}")
-    verbosity = FLAGS[flags[-1]] if flags else "normal"
-    line = ["mnistlab", "explore", *arguments]
-    return Request(action, overrides, models, _points(given), which, given.get("--to"), verbosity, line)
-
-
-def _points(given: dict[str, str]) -> int | None:
-    if "--points" not in given:
-        return None
-    text = given["--points"]
-    if not text.isdecimal() or int(text) < 2:
-        raise RequestError(f"--points {text}: a whole number of 2 or more was expected")
-    return int(text)
+        return
+    if not models:
+        raise RequestError("no model is named; name one or several, model=svm_rbf,mlp_2hidden for instance")
+    if split is not None:
+        raise RequestError("--split: it is an option of pca; boundary fits its models on the training part")
+    for override in words:
+        if override.lstrip("+~").startswith("hydra"):
+            raise RequestError(f"{override}: nothing of Hydra's is set here; --to DIR says where to write")
 
 
 def _models(words: Sequence[str]) -> list[str]:

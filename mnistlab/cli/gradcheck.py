@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mnistlab.analysis.network_summary import data_summary, network_of
-from mnistlab.cli import arguments as arguments_of
+from mnistlab.cli.overrides import Overrides
+from mnistlab.cli.parameters import Whole, argument, command, json_option, option
 from mnistlab.system import output
 from mnistlab.system.errors import RunError
 
@@ -19,44 +20,44 @@ if TYPE_CHECKING:
 ELEMENTS, BATCH = 100, 4
 SLOW = 5  # seconds from which on the check says how long it will take
 
-USAGE = f"""\
-Usage: mnistlab gradcheck [group=option ...] [key=value ...] [--elements N] [--batch N]
 
-  Compares backward with central differences in float64, for every block of parameters and for the input, with the
-  layers, loss and regularisation of the configuration; the images are noise, the weights Kaiming's. Exit status 1 if
-  the largest relative error of a block exceeds 1e-6.
+@command("gradcheck", examples=("mnistlab gradcheck", "mnistlab gradcheck model=cnn_simple --elements 20"))
+@argument(
+    "overrides",
+    metavar="[group=option ...] [key=value ...]",
+    nargs=-1,
+    type=Overrides(),
+    help="The configuration, as for `mnistlab train`.",
+)
+@option("--elements", metavar="N", type=Whole(), default=ELEMENTS, help="Elements checked in a block, drawn at random.")
+@option("--batch", metavar="N", type=Whole(), default=BATCH, help="Images in the batch.")
+@json_option
+def main(overrides: tuple[str, ...], elements: int, batch: int) -> int:
+    """Check the gradients of a network against central differences.
 
-  --elements N   elements checked in a block, drawn at random ({ELEMENTS})
-  --batch N      images ({BATCH})
-  --json         one JSON object instead; the lines go to standard error
-"""
-
-
-def main(arguments: list[str]) -> int:
-    """Print how well backward agrees with central differences, block by block."""
-    if {"-h", "--help"} & {*arguments}:
-        return _say(USAGE.rstrip())
-    overrides, options = arguments_of.with_numbers("gradcheck", arguments, ("--elements", "--batch"))
-    made, data, network = network_of(overrides, np.float64)
+    Compares backward with central differences in float64, for every block of parameters and for the input, with the
+    layers, loss and regularisation of the configuration; the images are noise, the weights Kaiming's. Exit status 1 if
+    the largest relative error of a block exceeds 1e-6.
+    """
+    made, data, network = network_of(list(overrides), np.float64)
     from threadpoolctl import threadpool_limits
 
     from mnistlab.analysis.gradcheck import noise_batch, seconds_of
     from mnistlab.nn.gradcheck import TOLERANCE, check
 
-    most, batch = options.get("--elements", ELEMENTS), options.get("--batch", BATCH)
     x, labels = noise_batch(network, data, batch, made.seed)
     height, width = data.image_shape
-    _say(f"{height} x {width} pixels, {data.classes} classes; a batch of {batch}, float64, {most} elements a block")
+    _say(f"{height} x {width} pixels, {data.classes} classes; a batch of {batch}, float64, {elements} elements a block")
     names = [*list(network.tensors())[: len(network.blocks)], "input"]
     wide = max(map(len, names))
     _say(f"\n  {'block':{wide}}  {'elements checked':>22}  largest relative error")
     blocks: list[Checked] = []
     with threadpool_limits(1):
-        evaluations, seconds = seconds_of(network, x, labels, most)
+        evaluations, seconds = seconds_of(network, x, labels, elements)
         if seconds > SLOW:
             expected = f"about {seconds:,.0f} s for {evaluations:,} losses; fewer with --elements"
             print(expected, file=sys.stderr, flush=True)  # noqa: T201
-        for block in check(network, x, labels, made.regularization, most=most, seed=made.seed):
+        for block in check(network, x, labels, made.regularization, most=elements, seed=made.seed):
             blocks.append(block)
             mark = "" if block.agrees else "  wrong"
             _say(f"  {block.name:{wide}}  {block.checked:>9,} of {block.size:>9,}  {block.error:.1e}{mark}")
@@ -64,7 +65,7 @@ def main(arguments: list[str]) -> int:
         {
             **data_summary(data),
             "batch": batch,
-            "elements": most,
+            "elements": elements,
             "tolerance": TOLERANCE,
             "agrees": all(block.agrees for block in blocks),
             "blocks": [{**asdict(block), "agrees": block.agrees} for block in blocks],

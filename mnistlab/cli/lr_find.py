@@ -3,36 +3,66 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 from mnistlab.analysis.lr_find import LEAST, MOST, STEPS, Request, find
-from mnistlab.cli import arguments as arguments_of
+from mnistlab.cli.overrides import Overrides
+from mnistlab.cli.parameters import DIRECTORY, Parsed, Whole, argument, command, json_option, option
 from mnistlab.system import console, files, output
 from mnistlab.system.errors import RequestError, RunError
 
-USAGE = f"""\
-Usage: mnistlab lr-find [group=option ...] [key=value ...] [options]
 
-  Trains for a few hundred steps while the learning rate grows from very small to too large (Smith 2017), draws the loss
-  against the rate, and suggests the one at which the loss falls fastest, with a margin to where it rises. Data, model,
-  optimizer, init, regularization, augment and batch size are those of `mnistlab train`; optimizer.lr and the schedule
-  do not count. Only the training part is looked at. The same seed gives the same suggestion.
-
-  --from RATE    the first rate ({LEAST:g})
-  --until RATE   the last rate ({MOST:g}); the test ends before, when the loss is four times the smallest
-  --steps N      mini-batches ({STEPS})
-  --to DIR       where to write, if not in outputs/lr-find/
-  --json         one JSON object instead
-"""
+def rate(name: str, text: str) -> float:
+    """Return a learning rate."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 1e-12 <= value <= 1e6:
+        raise RequestError(f"{name} {text}: must be a learning rate from 1e-12 to 1e6, such as 1e-5")
+    return value
 
 
-def main(arguments: list[str]) -> int:
-    """Run the range test as the arguments say; return the exit status."""
-    if {"-h", "--help"} & {*arguments}:
-        print(USAGE, end="")  # noqa: T201
-        return 0
+@command("lr-find", examples=("mnistlab lr-find", "mnistlab lr-find model=lenet5 optimizer=sgd --until 100"))
+@argument(
+    "overrides",
+    metavar="[group=option ...] [key=value ...]",
+    nargs=-1,
+    type=Overrides(),
+    help="The configuration, as for `mnistlab train`.",
+)
+@option(
+    "--from",
+    "least",
+    metavar="RATE",
+    type=Parsed(rate),
+    default=LEAST,
+    show_default=f"{LEAST:g}",
+    help="The first rate.",
+)
+@option(
+    "--until",
+    "most",
+    metavar="RATE",
+    type=Parsed(rate),
+    default=MOST,
+    show_default=f"{MOST:g}",
+    help="The last rate; the test ends before, when the loss is four times the smallest.",
+)
+@option("--steps", metavar="N", type=Whole(20, 100_000), default=STEPS, help="Mini-batches.")
+@option("--to", metavar="DIR", type=DIRECTORY, help="Where to write.", show_default="outputs/lr-find/")
+@json_option
+def main(overrides: tuple[str, ...], least: float, most: float, steps: int, to: str | None) -> int:
+    """Measure the loss against a growing learning rate, and suggest one.
+
+    Trains for a few hundred steps while the learning rate grows from very small to too large (Smith 2017), draws the
+    loss against the rate, and suggests the one at which the loss falls fastest, with a margin to where it rises. Data,
+    model, optimizer, init, regularization, augment and batch size are those of `mnistlab train`; optimizer.lr and the
+    schedule do not count. Only the training part is looked at. The same seed gives the same suggestion.
+    """
+    if not least < most:
+        raise RequestError(f"--from {least:g} --until {most:g}: the first rate must be below the last")
     console.start("quiet")
-    test = find(parse(arguments))
+    test = find(Request(list(overrides), least, most, steps, to))
     rates, suggestion, place = test.rates, test.suggestion, files.shown(test.folder)
     if suggestion is None:
         print(f"pictures and numbers     {place}")  # noqa: T201
@@ -51,26 +81,3 @@ def main(arguments: list[str]) -> int:
         lines.append(f"the loss still falls at {rates[-1]:g}: look further with --until {10 * rates[-1]:g}")
     output.show({"directory": place, **test.about}, "\n".join(lines))
     return 0
-
-
-def parse(arguments: Sequence[str]) -> Request:
-    """Return the request, every option checked."""
-    words, given, _ = arguments_of.split("lr-find", arguments, ("--from", "--until", "--steps", "--to"))
-    least = _rate("--from", given.get("--from", str(LEAST)))
-    most = _rate("--until", given.get("--until", str(MOST)))
-    if not least < most:
-        raise RequestError(f"--from {least:g} --until {most:g}: the first rate must be below the last")
-    steps = given.get("--steps", str(STEPS))
-    if not steps.isdecimal() or not 20 <= int(steps) <= 100_000:
-        raise RequestError(f"--steps {steps}: a whole number from 20 to 100,000 was expected")
-    return Request(words, least, most, int(steps), given.get("--to"))
-
-
-def _rate(option: str, text: str) -> float:
-    try:
-        rate = float(text)
-    except ValueError:
-        rate = math.nan
-    if not 1e-12 <= rate <= 1e6:
-        raise RequestError(f"{option} {text}: a learning rate from 1e-12 to 1e6 was expected, such as 1e-5")
-    return rate

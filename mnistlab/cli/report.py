@@ -5,36 +5,39 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from mnistlab.cli import arguments as arguments_of
+from mnistlab.cli.overrides import Overrides
+from mnistlab.cli.parameters import argument, command, json_option, option
 from mnistlab.config.report import Plots
 from mnistlab.runs import paths
 from mnistlab.sweeps.redraw import kind_of, redraw_run, redraw_sweep
 from mnistlab.system import console, output
 from mnistlab.system.errors import RequestError, did_you_mean
 
-USAGE = """\
-Usage: mnistlab report DIR [DIR ...] [report.plots=all|core|none] [--quiet]
 
-  Draws the pictures of runs and sweeps, and writes their report.html, again: from the saved numbers, nothing is
-  computed anew. DIR is the directory of a run or of a sweep; it may have been moved or copied.
+@command(
+    "report",
+    no_args_is_help=True,
+    examples=("mnistlab report outputs/2026-11-21/09-30-12_lenet5 report.plots=all",),
+)
+@argument(
+    "words",
+    metavar="DIR [DIR ...] [report.plots=all|core|none]",
+    nargs=-1,
+    type=Overrides((), paths=True),
+    help="DIR: the directory of a run or of a sweep; it may have been moved or copied. report.plots: the pictures of a "
+    "run, all, core, or none (only the page, with the pictures that are there); without it those that the run asked "
+    "for. What only `all` saves, occlusion and feature maps, is drawn where the run has saved it.",
+)
+@json_option
+@option("-q", "--quiet", is_flag=True, help="Say nothing.")
+def main(words: tuple[str, ...], quiet: bool) -> int:
+    """Draw the pictures and the page of runs and sweeps again.
 
-  report.plots=...   the pictures of a run: all, core, or none (only the page, with the pictures that are there).
-                     Without it those that the run asked for. What only `all` saves, occlusion and feature maps, is
-                     drawn where the run has saved it
-  --json             one JSON object: the pages
-  -q, --quiet        say nothing
-"""
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Draw again what is asked for; return the exit status."""
-    if not arguments or {"-h", "--help"} & {*arguments}:
-        print(USAGE, end="")  # noqa: T201
-        return 0 if arguments else 2
-    words, _, flags = arguments_of.split("report", arguments, (), ("-q", "--quiet"))
+    The pictures and report.html are drawn from the saved numbers; nothing is computed anew.
+    """
     places, which = _asked(words)
     kinds = [kind_of(text) for text in places]  # all are looked at before anything is written
-    console.start("quiet" if flags else "normal")
+    console.start("quiet" if quiet else "normal")
     try:
         for text, kind in zip(places, kinds, strict=True):
             redraw_sweep(Path(text)) if kind == "sweep" else redraw_run(Path(text), which)
@@ -62,5 +65,5 @@ def _asked(words: Sequence[str]) -> tuple[list[str], Plots | None]:
         else:
             which = Plots[value]
     if not places:
-        raise RequestError("a run or a sweep was expected; see `mnistlab report --help`")
+        raise RequestError("missing argument DIR; see `mnistlab report --help`")
     return places, which

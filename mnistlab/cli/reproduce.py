@@ -6,77 +6,100 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from mnistlab.cli import arguments as arguments_of
+from mnistlab.cli.overrides import Overrides
+from mnistlab.cli.parameters import (
+    DIRECTORY,
+    Choice,
+    Whole,
+    argument,
+    command,
+    command_line,
+    json_option,
+    option,
+    quiet_option,
+)
 from mnistlab.papers import spec
 from mnistlab.papers.reproduce import _listed, listed, run, write
 from mnistlab.papers.spec import BUDGETS
 from mnistlab.runs import paths
 from mnistlab.system import files, output
-from mnistlab.system.errors import RequestError, did_you_mean
-
-USAGE = """\
-Usage: mnistlab reproduce PAPER | PAPER/ROW ... [options] [key=value ...]
-       mnistlab reproduce --all [options]
-       mnistlab reproduce --list
-
-  Runs the rows of the papers, each a sweep over seeds of conf/experiment/PAPER/ROW.yaml, and says of every figure
-  whether ours agrees with it, and of every claim whether it holds. What is done already is not run again, so that the
-  same command goes on where it was stopped. The page, papers.md, shows all rows, those without a run as such.
-
-  --all              every row of every paper, the short ones first
-  --list             the papers and rows, with the minutes that a full run takes on one core
-  --budget NAME      full (the default; all rows take about 11 hours of one core), or quick: fewer seeds, epochs or
-                     images where a row is long, as the page says; all rows take 15 minutes on two cores
-  --seeds N          so many seeds for every row
-  --to DIR           where to write, outputs/papers/full or outputs/papers/quick if not given
-  --page             run nothing; write the page from the runs that are there
-  --json             one JSON object instead: the rows with our figures, and the claims with their verdicts
-  -q, --quiet        print the result only
-
-  key=value ...      of every run: trainer.epochs=5, and when that is done trainer.epochs=10, which trains it on
-"""
-VALUED, FLAGS = ("--budget", "--seeds", "--to"), ("--all", "--list", "--page", "--quiet", "-q")
+from mnistlab.system.errors import RequestError
 
 
-def main(arguments: Sequence[str], source: Path | None = None) -> int:
-    """Reproduce as the arguments say; return the exit status. ``source`` is another file of the papers' figures."""
-    if not arguments or {"-h", "--help"} & {*arguments}:
-        print(USAGE, end="")  # noqa: T201
-        return 0 if arguments else 2
-    words, given, flags = arguments_of.split("reproduce", arguments, VALUED, FLAGS)
-    known = spec.read(source)
-    if "--list" in flags:
+@command(
+    "reproduce",
+    no_args_is_help=True,
+    examples=(
+        "mnistlab reproduce --list",
+        "mnistlab reproduce macalinao --budget quick",
+        "mnistlab reproduce --all trainer.epochs=5",
+    ),
+)
+@argument(
+    "words",
+    metavar="PAPER | PAPER/ROW ... [key=value ...]",
+    nargs=-1,
+    type=Overrides(),
+    help="Papers or rows; and overrides of every run: trainer.epochs=5, and when that is done trainer.epochs=10, which "
+    "trains it on.",
+)
+@option("--all", "everything", is_flag=True, help="Every row of every paper, the short ones first.")
+@option(
+    "--list", "lists", is_flag=True, help="The papers and rows, with the minutes that a full run takes on one core."
+)
+@option(
+    "--budget",
+    type=Choice(BUDGETS),
+    default=BUDGETS[0],
+    help="full: all rows take about 11 hours of one core. quick: fewer seeds, epochs or images where a row is long, as "
+    "the page says; all rows take 15 minutes on two cores.",
+)
+@option("--seeds", metavar="N", type=Whole(), help="So many seeds for every row.")
+@option("--to", metavar="DIR", type=DIRECTORY, help="Where to write.", show_default="outputs/papers/<budget>")
+@option("--page", is_flag=True, help="Run nothing; write the page from the runs that are there.")
+@json_option
+@quiet_option
+def main(
+    words: tuple[str, ...],
+    everything: bool,
+    lists: bool,
+    budget: str,
+    seeds: int | None,
+    to: str | None,
+    page: bool,
+    quiet: bool,
+) -> int:
+    """Run what five papers report again, and say whether it agrees.
+
+    Runs the rows of the papers, each a sweep over seeds of conf/experiment/PAPER/ROW.yaml, and says of every figure
+    whether ours agrees with it, and of every claim whether it holds. What is done already is not run again, so that the
+    same command goes on where it was stopped. The page, papers.md, shows all rows, those without a run as such.
+    """
+    known = spec.read()
+    if lists:
         papers = [
             {"name": one.name, "title": one.title, "rows": [_listed(row) for row in one.rows]} for one in known.papers
         ]
         output.show({"papers": papers}, listed(known))
         return 0
-    budget = given.get("--budget", BUDGETS[0])
-    if budget not in BUDGETS:
-        raise RequestError(f"--budget {budget}: choose one of {', '.join(BUDGETS)}{did_you_mean(budget, BUDGETS)}")
-    extra = [word for word in words if "=" in word]
-    names = [word for word in words if "=" not in word]
-    if ("--all" in flags) == bool(names):
-        raise RequestError("name papers or rows, or give --all; `mnistlab reproduce --list` shows them")
-    chosen = list(known.rows.values()) if "--all" in flags else known.choose(names)
-    folder = Path(given.get("--to", f"outputs/papers/{budget}"))
-    quiet = "--quiet" in flags or "-q" in flags
-    command = shlex.join(["mnistlab", "reproduce", *arguments])
+    chosen, extra = _chosen(known, words, everything)
+    folder = Path(to or f"outputs/papers/{budget}")
     status = 0
     try:
-        if "--page" not in flags:
+        if not page:
             with output.part_of_more():
-                status = run(chosen, folder, budget, _seeds(given.get("--seeds")), extra, quiet)
+                status = run(chosen, folder, budget, seeds, extra, quiet)
     finally:  # also after Ctrl-C: the page of what is there
-        about, told = write(known, chosen, folder, command)
+        about, text = write(known, chosen, folder, shlex.join(command_line()))
     place = files.shown(folder / paths.PAPERS_PAGE)
-    output.show({"page": place, **about}, f"{told}\n\npage  {place}")
+    output.show({"page": place, **about}, f"{text}\n\npage  {place}")
     return status
 
 
-def _seeds(text: str | None) -> int | None:
-    if text is None:
-        return None
-    if not text.isdecimal() or not int(text):
-        raise RequestError(f"--seeds {text}: a whole number of 1 or more was expected")
-    return int(text)
+def _chosen(known: spec.Figures, words: Sequence[str], everything: bool) -> tuple[list[spec.Row], list[str]]:
+    """Return the rows, and the overrides."""
+    names = [word for word in words if "=" not in word]
+    if everything == bool(names):
+        raise RequestError("name papers or rows, or give --all; `mnistlab reproduce --list` shows them")
+    rows = list(known.rows.values()) if everything else known.choose(names)
+    return rows, [word for word in words if "=" in word]

@@ -4,28 +4,104 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import hydra
+import click
 
-from mnistlab.config import compose, errors, options, safe_yaml
-from mnistlab.config.hydra_guard import Hydra
-from mnistlab.runs import lifecycle, paths, record
-from mnistlab.system import directories, files, output
+from mnistlab.cli.overrides import Overrides
+from mnistlab.cli.parameters import DIRECTORY, Choice, Option, argument, command, json_option, option
+from mnistlab.system import output
 from mnistlab.system.errors import RequestError, fail, wants_traceback
 
+KEYS = """
+== Groups: group=option ==
 
-def main(arguments: list[str]) -> int:
-    """Compose the configuration and run it, or show it; return the exit status."""
-    fail_fast = "--fail-fast" in arguments
-    words = compose.with_paths_quoted([_verbosity(word) for word in arguments if word != "--fail-fast"])
-    overrides = compose.flags_first(words)
+${groups:${hydra.runtime.config_sources}}
+
+== Configuration: key=value, of the options above that were chosen (with schedule=step its keys are here) ==
+
+$CONFIG"""
+PASSED: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
+    (("-m", "--multirun"), {"help": "Start a sweep: of several values a key, a run each."}),
+    (("-q", "--quiet"), {"help": "Print the result only."}),
+    (("-v", "--verbose"), {"help": "Print also what is found and written."}),
+    (("-c", "--cfg"), {"type": Choice(("job", "hydra", "all")), "help": "Print the composed configuration."}),
+    (("--resolve",), {"help": "With --cfg: resolve interpolations."}),
+    (("-p", "--package"), {"metavar": "KEY", "help": "With --cfg: print this part only."}),
+    (("-cd", "--config-dir"), {"metavar": "DIR", "type": DIRECTORY, "help": "Look for options in this folder too."}),
+    (("-i", "--info"), {"metavar": "[WHAT]", "help": "Print what Hydra knows: all, defaults, searchpath, ..."}),
+    (("--hydra-help",), {"help": "Print Hydra's own flags, also those that are not here."}),
+    (("-h", "--help"), {"help": "Show this message, the groups with their options, and the keys, and exit."}),
+    (("--version",), {"hidden": True}),
+    (("-r", "--run"), {"hidden": True}),
+    (("-sc", "--shell-completion"), {"hidden": True}),
+    (("-cp", "--config-path"), {"hidden": True, "metavar": "DIR", "type": DIRECTORY}),
+    (("-cn", "--config-name"), {"hidden": True, "metavar": "NAME"}),
+    (("--experimental-rerun",), {"hidden": True, "metavar": "FILE"}),
+)
+
+
+class Passed(Option):
+    """An option that stays among the overrides, where it stands, for Hydra; help, hints and completion know it."""
+
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
+        """Leave it to Hydra."""
+
+
+def passed_options(function: Callable[..., int]) -> Callable[..., int]:
+    """Add Hydra's options, and those that stand for an override."""
+    for names, settings in reversed(PASSED):
+        flag = {} if {"metavar", "type"} & {*settings} else {"is_flag": True}
+        function = option(*names, cls=Passed, expose_value=False, **flag, **settings)(function)
+    return function
+
+
+@command(
+    "train",
+    add_help_option=False,
+    context_settings={"ignore_unknown_options": True},
+    examples=(
+        "mnistlab train",
+        "mnistlab train data=mnist model=mlp_1hidden model.units=75 optimizer=sgd optimizer.lr=0.9 seed=3",
+        "mnistlab train data=mnist regularization=[l2,dropout] trainer.epochs=20 schedule=cosine",
+        "mnistlab train data=mnist augment=elastic trainer.epochs=30 schedule=one_cycle",
+        "mnistlab train experiment=smoke --quiet",
+        "mnistlab train -m init=random,kaiming seed=0,1,2 --fail-fast",
+    ),
+)
+@argument(
+    "words",
+    metavar="[group=option ...] [key=value ...]",
+    nargs=-1,
+    type=Overrides(),
+    help="The configuration: options of its groups, and values of its keys.",
+)
+@option("--fail-fast", is_flag=True, help="Stop a sweep at the first job that fails.")
+@json_option
+@passed_options
+def main(words: tuple[str, ...], fail_fast: bool) -> int:
+    """Train one network, or with -m a sweep of them.
+
+    Everything about a run is written to a directory: numbers, pictures, a report, and the model.
+    """
+    _refuse_unknown_options(words)
+
+    import hydra
+
+    from mnistlab.config import compose, errors, options
+    from mnistlab.config.hydra_guard import Hydra
+    from mnistlab.runs import lifecycle, record
+    from mnistlab.system import files
+
+    overrides = compose.flags_first(compose.with_paths_quoted([_verbosity(word) for word in words]))
     flags = compose.parse_flags(overrides)
     shows = flags.cfg or flags.help or flags.hydra_help or flags.info or flags.shell_completion
     if shows and output.asked():
         raise RequestError("--json: it is for results, and a configuration is shown as YAML; leave it out")
+    if flags.help:
+        overrides.append(f"hydra.help.template={compose.quoted(_page())}")
     _refuse_used_directory(flags.overrides)
     compose.register(claiming=not shows)
     if not shows and (flags.multirun or _asks_for_many(flags.overrides, flags.config_dir)):
@@ -60,6 +136,20 @@ def main(arguments: list[str]) -> int:
     return failed[0].status if failed else 0
 
 
+def _page() -> str:
+    """Return the help as a template of Hydra's, which fills in groups, options and keys."""
+    return click.get_current_context().get_help().replace("$", "$$") + "\n" + KEYS
+
+
+def _refuse_unknown_options(words: Sequence[str]) -> None:
+    context = click.get_current_context()
+    known = {name for each in context.command.params for name in each.opts}
+    for word in words:
+        name = word.partition("=")[0]
+        if name.startswith("-") and name not in known:
+            raise click.NoSuchOption(name, ctx=context)
+
+
 def _verbosity(argument: str) -> str:
     if argument in ("-q", "--quiet"):
         return "report.console=quiet"
@@ -69,13 +159,16 @@ def _verbosity(argument: str) -> str:
 
 
 def _refuse_used_directory(arguments: Sequence[str]) -> None:
-    for argument in arguments:
-        key, _, value = argument.partition("=")
+    from mnistlab.runs import paths
+    from mnistlab.system import directories
+
+    for word in arguments:
+        key, _, value = word.partition("=")
         value = value.strip("'\"")
         if key.lstrip("+") != "hydra.run.dir":
             continue
         if (Path(value) / paths.STATUS).exists():
-            raise RequestError(f"{argument}: it already holds a run; choose another directory, or remove it")
+            raise RequestError(f"{word}: it already holds a run; choose another directory, or remove it")
         if not Path(value).exists():  # Hydra makes it, and if the request turns out wrong it goes again
             directories.remember(Path(value))
 
@@ -84,6 +177,8 @@ def _asks_for_many(overrides: Sequence[str], config_dir: str | None) -> bool:
     """Return whether an experiment's YAML, or an override, makes a sweep of this without -m."""
     if "hydra.mode=MULTIRUN" in overrides:
         return True
+    from mnistlab.config import options, safe_yaml
+
     names = [value for key, _, value in (text.partition("=") for text in overrides) if key.lstrip("+") == "experiment"]
     if not names:
         return False

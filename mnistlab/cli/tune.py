@@ -2,75 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mnistlab.cli import arguments as arguments_of
+import click
+from click.core import ParameterSource
+
+from mnistlab.cli.overrides import Overrides
+from mnistlab.cli.parameters import DIRECTORY, Choice, Whole, argument, command, json_option, option, quiet_option
 from mnistlab.sweeps.tune.runner import SEEDS, Request, tune
 from mnistlab.sweeps.tune.search import METRICS
 from mnistlab.sweeps.tune.space import FORMS
 from mnistlab.system.errors import RequestError
 
-USAGE = f"""\
-Usage: mnistlab tune [group=option ...] [key=value ...] KEY=SPACE ... [options]
-       mnistlab tune --resume DIR [--trials N]
-
-  Searches for the settings with the best validation metric (Optuna: TPE proposes, trials worse than the median are
-  stopped early). No trial sees the test part. At the end the chosen configuration, and only that one, is trained with
-  several seeds and tested.
-
-  KEY=SPACE          {FORMS}:
-                     'optimizer.lr=log(1e-4,1)' 'model.hidden=choice([64],[128,64])' optimizer=sgd,adam
-
-  --trials N         how many trials, 40 if not given
-  --jobs N           how many at a time, one a core if not given
-  --seeds N          how many seeds the chosen configuration is tested with, 5 if not given
-  --metric NAME      {" or ".join(METRICS)}
-  --no-prune         let every trial run to its end
-  --to DIR           where to write, if not in outputs/tune/<time>
-  --resume DIR       go on with a search, for more trials with --trials
-  --json             one JSON object instead: every trial, the chosen one, and what its test says
-  -q, --quiet        print the result only
-
-The study lies in DIR/study.sqlite3, where Optuna's own tools find it.
-"""
-VALUED = ("--trials", "--jobs", "--seeds", "--metric", "--to", "--resume")
-FLAGS = ("--no-prune", "--quiet", "-q")
+CHANGEABLE = ("resume", "trials", "jobs", "no_prune", "quiet")  # what may stand beside --resume
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Search as the arguments say; return the exit status."""
-    if not arguments or {"-h", "--help"} & {*arguments}:
-        print(USAGE, end="")  # noqa: T201
-        return 0 if arguments else 2
-    return tune(read(arguments))
+@command(
+    "tune",
+    no_args_is_help=True,
+    examples=(
+        "mnistlab tune 'optimizer.lr=log(1e-4,1)' 'model.hidden=choice([64],[128,64])' --trials 20",
+        "mnistlab tune --resume outputs/tune/2026-11-21_09-30-12 --trials 40",
+    ),
+)
+@argument(
+    "overrides",
+    metavar="[group=option ...] [key=value ...] KEY=SPACE ...",
+    nargs=-1,
+    type=Overrides(),
+    help=f"The configuration, and what is searched: {FORMS}.",
+)
+@option("--trials", metavar="N", type=Whole(), help="How many trials.", show_default="40")
+@option("--jobs", metavar="N", type=Whole(), help="How many at a time.", show_default="one a core")
+@option(
+    "--seeds", metavar="N", type=Whole(), default=SEEDS, help="How many seeds the chosen configuration is tested with."
+)
+@option(
+    "--metric",
+    metavar="NAME",
+    type=Choice([*METRICS], "; the test part chooses nothing"),
+    default="validation.accuracy",
+    help=f"{' or '.join(METRICS)}.",
+)
+@option("--no-prune", is_flag=True, help="Let every trial run to its end.")
+@option("--to", metavar="DIR", type=DIRECTORY, help="Where to write.", show_default="outputs/tune/<time>")
+@option("--resume", metavar="DIR", type=DIRECTORY, help="Go on with a search, for more trials with --trials.")
+@json_option
+@quiet_option
+def main(
+    overrides: tuple[str, ...],
+    trials: int | None,
+    jobs: int | None,
+    seeds: int,
+    metric: str,
+    no_prune: bool,
+    to: str | None,
+    resume: str | None,
+    quiet: bool,
+) -> int:
+    """Search for settings, then test the chosen ones with several seeds.
+
+    Searches for the settings with the best validation metric (Optuna: TPE proposes, trials worse than the median are
+    stopped early). No trial sees the test part. At the end the chosen configuration, and only that one, is trained with
+    several seeds and tested. The study lies in DIR/study.sqlite3, where Optuna's own tools find it.
+    """
+    if resume is not None:
+        _refuse_changes()
+    places = [Path(place).absolute() if place is not None else None for place in (to, resume)]
+    return tune(Request(overrides, trials, jobs, seeds, metric, not no_prune, quiet, *places))
 
 
-def read(arguments: Sequence[str]) -> Request:
-    """Return the request, every option checked."""
-    words, given, flags = arguments_of.split("tune", arguments, VALUED, FLAGS)
-    resume, to = given.get("--resume"), given.get("--to")
-    if resume is not None and (words or given.keys() - {"--resume", "--trials", "--jobs"}):
-        raise RequestError("--resume: a search is resumed as it was asked for; only --trials and --jobs may be changed")
-    metric = given.get("--metric", "validation.accuracy")
-    if metric not in METRICS:
-        raise RequestError(f"--metric {metric}: choose one of {', '.join(METRICS)}; the test part chooses nothing")
-    return Request(
-        tuple(words),
-        _number(given, "--trials"),
-        _number(given, "--jobs"),
-        _number(given, "--seeds") or SEEDS,
-        metric,
-        "--no-prune" not in flags,
-        bool({"--quiet", "-q"} & {*flags}),
-        Path(to).absolute() if to is not None else None,
-        Path(resume).absolute() if resume is not None else None,
-    )
-
-
-def _number(given: Mapping[str, str], name: str) -> int | None:
-    if name not in given:
-        return None
-    if not given[name].isdecimal() or int(given[name]) < 1:
-        raise RequestError(f"{name} {given[name]}: a whole number of 1 or more was expected")
-    return int(given[name])
+def _refuse_changes() -> None:
+    """Refuse what a search that is resumed cannot change."""
+    context = click.get_current_context()
+    for each in context.command.params:
+        name = str(each.name)
+        on_line = context.get_parameter_source(name) == ParameterSource.COMMANDLINE and context.params.get(name)
+        if on_line and name not in CHANGEABLE:
+            raise RequestError(
+                "--resume: a search is resumed as it was asked for; only --trials and --jobs may be changed"
+            )

@@ -405,12 +405,12 @@ KNOWN = "only data=NAME, data.KEY=..., seed=N and report.plots=... can be set, t
 EXPECTED = "a run directory was expected, such as outputs/<date>/<time>_<model>"
 WRONG = [
     # the command line
-    ("data=mnist", f"no run is named; {EXPECTED}"),
-    ("runs/s0 --nois 1", "--nois: unknown option (did you mean --noise?); see `mnistlab evaluate --help`"),
-    ("runs/s0 -m", "-m: unknown option; see `mnistlab evaluate --help`"),
-    ("runs/s0 --noise", "--noise: a value was expected; see `mnistlab evaluate --help`"),
-    ("runs/s0 --noise --rotate 3", "--noise: a value was expected; see `mnistlab evaluate --help`"),
-    ("runs/s0 --to=", "--to: a value was expected; see `mnistlab evaluate --help`"),
+    ("data=mnist", "missing argument RUN; see `mnistlab evaluate --help`"),
+    ("runs/s0 --nois 1", "--nois: no such option (did you mean --noise?); see `mnistlab evaluate --help`"),
+    ("runs/s0 -m", "-m: no such option; see `mnistlab evaluate --help`"),
+    ("runs/s0 --noise", "option '--noise' requires an argument; see `mnistlab evaluate --help`"),
+    ("runs/s0 --noise --rotate 3", "option '--noise' requires an argument; see `mnistlab evaluate --help`"),
+    ("runs/s0 --to=", "option '--to' requires an argument; see `mnistlab evaluate --help`"),
     ("runs/s0 --noise 0 --noise 1", "--noise: it is given twice"),
     ("runs/s0 --noise 0,", "--noise 0,: '' is no number from 0 to 10; write for instance --noise 0,0.1,0.2"),
     ("runs/s0 --noise 0,-1", "--noise 0,-1: '-1' is no number from 0 to 10; write for instance --noise 0,0.1,0.2"),

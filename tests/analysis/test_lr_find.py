@@ -117,15 +117,15 @@ def test_full_batches_and_convolutions_go_too(command: Command) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--from", "0"], "--from 0: a learning rate from 1e-12 to 1e6 was expected, such as 1e-5"),
-        (["--until", "fast"], "--until fast: a learning rate from 1e-12 to 1e6 was expected"),
+        (["--from", "0"], "--from 0: must be a learning rate from 1e-12 to 1e6, such as 1e-5"),
+        (["--until", "fast"], "--until fast: must be a learning rate from 1e-12 to 1e6"),
         (["--from", "1", "--until", "0.1"], "--from 1 --until 0.1: the first rate must be below the last"),
-        (["--steps", "5"], "--steps 5: a whole number from 20 to 100,000 was expected"),
-        (["--step", "50"], "--step: unknown option (did you mean --steps?)"),
+        (["--steps", "5"], "--steps 5: must be a whole number from 20 to 100,000"),
+        (["--step", "50"], "--step: no such option (did you mean --steps?)"),
         (["--to", "taken"], "--to taken: not empty; choose a new or an empty directory"),
         (["model=knn"], "model: KNN is scikit-learn's and has no learning rate; choose a network"),
         (["optimzer=sgd"], "optimzer"),
-        (["-m", "seed=1,2"], "-m: unknown option"),
+        (["-m", "seed=1,2"], "-m: no such option"),
     ],
 )
 def test_a_wrong_request_is_one_line(command: Command, arguments: list[str], message: str) -> None:

@@ -150,10 +150,10 @@ def test_a_sweep_of_which_nothing_is_completed_has_its_page(command: Command) ->
         (("rum",), "rum: there is no such directory; name a run or a sweep (did you mean run?)"),
         (("run/plots",), "run/plots: neither a run directory (status.json, .hydra) nor a sweep directory (sweep.json)"),
         (("run/status.json",), "run/status.json: there is no such directory; name a run or a sweep"),
-        (("run", "--all"), "--all: unknown option; see `mnistlab report --help`"),
+        (("run", "--all"), "--all: no such option; see `mnistlab report --help`"),
         (("run", "report.plots=some"), "report.plots=some: choose one of all, core, none"),
         (("run", "seed=1"), "seed=1: only report.plots=all, core or none can be set"),
-        (("report.plots=all",), "a run or a sweep was expected; see `mnistlab report --help`"),
+        (("report.plots=all",), "missing argument DIR; see `mnistlab report --help`"),
     ],
     ids=str,
 )

@@ -273,10 +273,10 @@ def test_the_written_code_is_short_and_has_only_what_the_network_needs() -> None
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["RUN"], "--format: choose one of onnx, numpy, npz, safetensors"),
+        (["RUN"], "missing option --format; choose one of onnx, numpy, npz, safetensors"),
         (["RUN", "--format", "onx"], "--format onx: choose one of onnx, numpy, npz, safetensors (did you mean onnx?)"),
-        (["--format", "npz"], "no run is named; a run directory was expected"),
-        (["RUN", "RUN", "--format", "npz"], "one run is exported at a time"),
+        (["--format", "npz"], "missing argument RUN"),
+        (["RUN", "RUN", "--format", "npz"], "got unexpected extra argument ("),
         (["RUN", "--format", "npz", "--to", "RUN"], "this is inside the run; nothing is written into a run"),
         (["RUN", "--format", "npz", "--to", "taken"], "taken/model.npz: it is there already; remove it"),
         (["RUN", "--format", "npz", "--to", "file/x"], "Not a directory; choose another place with --to"),

@@ -452,8 +452,8 @@ def test_one_picture_comes_from_standard_input(command: Command, mlp: Path, monk
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["RUN"], "no picture is named after the run; name files, or - for standard input"),
-        (["--as", "digit"], "no run is named; a run directory was expected"),
+        (["RUN"], "missing argument PICTURE; see `mnistlab predict --help`"),
+        (["--as", "digit"], "missing argument RUN"),
         (
             ["RUN", "a.png", "--as", "digits"],
             "--as digits: choose one of auto, digit, object, raw (did you mean digit?)",
@@ -461,7 +461,7 @@ def test_one_picture_comes_from_standard_input(command: Command, mlp: Path, monk
         (["RUN", "a.png", "--invert=maybe"], "--invert maybe: choose one of auto, yes, no"),
         (["RUN", "a.png", "--show", "x.jpg"], "--show x.jpg: the picture is a PNG; let its name end in .png"),
         (["RUN", "a.png", "--show", "no/x.png"], "--show no/x.png: there is no folder no; make it"),
-        (["RUN", "a.png", "--shw", "x.png"], "--shw: unknown option (did you mean --show?)"),
+        (["RUN", "a.png", "--shw", "x.png"], "--shw: no such option (did you mean --show?)"),
         (["RUN", "-", "-"], "-: standard input holds one picture; name it once"),
         (["RUN", "nothing"], "nothing: this folder holds no picture"),
         (["gone", "a.png"], "gone: there is no such run directory"),

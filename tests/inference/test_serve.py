@@ -221,10 +221,10 @@ def test_there_is_one_page_and_one_question(server: site.Server, method: str, pa
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--port", "65536"], "--port 65536: a whole number from 0 to 65535 was expected"),
-        (["--port", "http"], "--port http: a whole number"),
-        (["--prot", "1"], "--prot: unknown option (did you mean --port?)"),
-        (["one", "two"], "one two: the directory of one run was expected"),
+        (["--port", "65536"], "--port 65536: must be a whole number from 0 to 65,535"),
+        (["--port", "http"], "--port http: must be a whole number"),
+        (["--prot", "1"], "--prot: no such option (did you mean --port?)"),
+        (["one", "two"], "got unexpected extra argument (two)"),
         (["nothing"], "nothing: there is no such run directory"),
     ],
 )

@@ -76,6 +76,14 @@ claims:
 """
 
 
+def reproduced(arguments: list[str], source: Path) -> int:
+    """Run the command with the papers of a file, and return its exit status."""
+    read_file = figures.read
+    with pytest.MonkeyPatch.context() as patch, reproduce.main.make_context("reproduce", arguments) as context:
+        patch.setattr(figures, "read", lambda: read_file(source))
+        return reproduce.main.invoke(context)
+
+
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("file") / "small.yaml"
@@ -86,7 +94,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 def test_rows_are_run_once_and_more_seeds_add_to_them(source: Path, capfd: pytest.CaptureFixture[str]) -> None:
     arguments = ["--all", *SMALL, "--to", "page"]
-    assert reproduce.main(arguments, source) == 0
+    assert reproduced(arguments, source) == 0
     out = capfd.readouterr().out
     assert "[1/8] lin/simple_nn\n" in out
     assert "lin/simple_nn, optimizer.lr=0.1\n" in out
@@ -126,7 +134,7 @@ def test_rows_are_run_once_and_more_seeds_add_to_them(source: Path, capfd: pytes
         assert (Path("page") / link).is_file()
 
     before = {path: path.stat().st_mtime_ns for path in Path("page").rglob("status.json")}
-    assert reproduce.main(["lin/simple_nn", *SMALL, "--to", "page", "--seeds", "3", "--quiet"], source) == 0
+    assert reproduced(["lin/simple_nn", *SMALL, "--to", "page", "--seeds", "3", "--quiet"], source) == 0
     after = {path: path.stat().st_mtime_ns for path in Path("page").rglob("status.json")}
     assert {path.as_posix() for path in after if before.get(path) != after[path]} == {
         "page/lin/simple_nn/seed=2/status.json",
@@ -135,7 +143,7 @@ def test_rows_are_run_once_and_more_seeds_add_to_them(source: Path, capfd: pytes
 
 
 def test_the_page_is_written_without_running_anything(source: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert reproduce.main(["--all", "--page", "--to", "page"], source) == 0
+    assert reproduced(["--all", "--page", "--to", "page"], source) == 0
     out = capfd.readouterr().out
     assert re.search(r"^simple_nn +test.accuracy +96.98 +- +0 +not run$", out, re.MULTILINE)
     assert "not run             wider wins\n" in out
@@ -149,9 +157,9 @@ def test_the_page_is_written_without_running_anything(source: Path, capfd: pytes
 @pytest.mark.slow
 def test_a_job_that_is_cut_off_is_run_again(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     arguments = ["lin/enhanced_nn", *SMALL, "--to", "page", "-q"]
-    assert reproduce.main(arguments, source) == 0
+    assert reproduced(arguments, source) == 0
     (Path("page") / "lin/enhanced_nn/seed=1/status.json").unlink()
-    assert reproduce.main(arguments, source) == 0
+    assert reproduced(arguments, source) == 0
     row = figures.read(source).rows["lin/enhanced_nn"]
     assert len(read(row, Path("page")).completed) == 2
 
@@ -162,7 +170,7 @@ def test_an_interrupted_row_leaves_a_page_of_what_there_is(source: Path, monkeyp
 
     monkeypatch.setattr(runner, "run", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        reproduce.main(["--all", "--to", "page", "-q"], source)
+        reproduced(["--all", "--to", "page", "-q"], source)
     assert "| simple_nn | test.accuracy | 96.98 | - |  | 0 | not run |" in Path("page/papers.md").read_text()
 
 
@@ -172,7 +180,7 @@ def test_more_epochs_train_a_row_on_to_what_it_had_been_with_them_from_the_start
 
     def reproduce_with(epochs: int, to: str) -> Path:
         words = ["lin/simple_nn", *small, f"trainer.epochs={epochs}", "--seeds", "1", "--to", to, "-q"]
-        assert reproduce.main(words, source) == 0
+        assert reproduced(words, source) == 0
         return Path(to) / "lin" / "simple_nn" / "seed=0"
 
     reproduce_with(2, "page")
@@ -182,13 +190,13 @@ def test_more_epochs_train_a_row_on_to_what_it_had_been_with_them_from_the_start
     assert "epoch 1/2" in (reproduce_with(2, "page") / "train.log").read_text()  # fewer begin again
     schedule = ["schedule=cosine", "trainer.epochs=2"]
     for words in (schedule, [*schedule[:1], "trainer.epochs=3"]):
-        assert reproduce.main(["lin/simple_nn", *small, *words, "--seeds", "1", "--to", "page", "-q"], source) == 0
+        assert reproduced(["lin/simple_nn", *small, *words, "--seeds", "1", "--to", "page", "-q"], source) == 0
     assert "resume" not in (longer / "train.log").read_text()  # with another total the first steps had been others
 
 
 @pytest.mark.slow
 def test_a_row_that_fails_is_said_and_shown_as_not_run(source: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    status = reproduce.main(["lin/simple_nn", *SMALL, "optimizer.lr=1e30", "--to", "page", "-q"], source)
+    status = reproduced(["lin/simple_nn", *SMALL, "optimizer.lr=1e30", "--to", "page", "-q"], source)
     assert status == 1
     assert "not run" in capfd.readouterr().out
 
@@ -211,10 +219,10 @@ def test_the_list_names_every_row_with_its_figures(command: Command) -> None:
         ),
         ("macalina", "(did you mean macalinao?)"),
         ("--budget quik lin", "--budget quik: choose one of full, quick (did you mean quick?)"),
-        ("lin --seeds 0", "--seeds 0: a whole number of 1 or more was expected"),
+        ("lin --seeds 0", "--seeds 0: must be a whole number of 1 or more"),
         ("lin --all", "name papers or rows, or give --all"),
         ("--budget quick", "name papers or rows, or give --all"),
-        ("--alll", "--alll: unknown option (did you mean --all?)"),
+        ("--alll", "--alll: no such option (did you mean --all?)"),
         ("lin/simple_nn optimzer.lr=1", "optimzer.lr: unknown key (did you mean optimizer.lr?)"),
     ],
 )

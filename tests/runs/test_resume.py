@@ -156,7 +156,7 @@ REFUSED = {
     ): "trainer.epoch=9: a run goes on as it was asked for; only trainer.epochs=N may be changed (did",
     ("trainer.epochs=many",): "trainer.epochs=many: the number of epochs must be a whole number of 1 or more",
     ("trainer.epochs=3",): "trainer.epochs=3: 4 epochs are trained already; take more, or leave it out",
-    ("--quite",): "--quite: unknown option for a run (did you mean --quiet?); see `mnistlab resume --help`",
+    ("--quite",): "--quite: no such option (did you mean --quiet?); see `mnistlab resume --help`",
     ("seed",): "seed: a run goes on as it was asked for; only trainer.epochs=N may be changed",
 }
 
@@ -396,9 +396,9 @@ def test_the_same_environment_is_said_to_be_the_same(completed: Path, command: C
 
 WRONG = {
     ("nowhere",): "nowhere: not a run directory (no status.json)",
-    ("r", "x"): "r x: the directory of one run was expected",
+    ("r", "x"): "got unexpected extra argument (x); see `mnistlab rerun --help`",
     ("r", "--to", "r"): "--to r: already exists; name a new directory",
-    ("r", "--too", "x"): "--too: unknown option (did you mean --to?); see `mnistlab rerun --help`",
+    ("r", "--too", "x"): "--too: no such option (did you mean --to?); see `mnistlab rerun --help`",
 }
 
 

@@ -455,8 +455,8 @@ def test_a_running_sweep_is_not_resumed(sweep: Path, command: Command) -> None:
 WRONG = {
     ("nowhere",): "nowhere: not a sweep directory (no sweep.json); check the path",
     ("s/plots",): "s/plots: not a sweep directory (no sweep.json); name a directory of outputs/multirun",
-    ("s", "t"): "s t: the directory of one sweep was expected",
-    ("s", "--failed"): "--failed: unknown option (did you mean --failed-only?); see `mnistlab resume --help`",
+    ("s", "t"): "s t: must be the directory of one sweep",
+    ("s", "--failed"): "--failed: no such option (did you mean --failed-only?); see `mnistlab resume --help`",
     ("s", "hydra.sweep.dir=t"): "hydra.sweep.dir=t: a sweep is resumed as it was asked for; only hydra/launcher=",
     ("s", "seed=3"): "seed=3: a sweep is resumed as it was asked for; only hydra/launcher=... may be changed",
     ("s", "hydra/launcher=dask"): "hydra/launcher=dask: choose one of ",

@@ -1,0 +1,98 @@
+"""``mnistlab``: its commands by what one does with them. A command's module is imported when it is called."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+from mnistlab import __version__
+from mnistlab.cli.parameters import SETTINGS
+from mnistlab.system.errors import RequestError, did_you_mean
+
+SECTIONS = {  # the first sentence of each command's help, so that none is imported for this page
+    "Train and sweep": {
+        "train": "Train one network, or with -m a sweep of them.",
+        "resume": "Go on with a run, or with what a sweep has not completed.",
+        "rerun": "Repeat a run, and say whether the same came out.",
+        "tune": "Search for settings, then test the chosen ones with several seeds.",
+        "gridsearch": "Cross-validate every cell of a grid, then test the best one once.",
+    },
+    "Compare and report": {
+        "compare": "Compare runs and sweeps: means, intervals, and which differences are significant.",
+        "report": "Draw the pictures and the page of runs and sweeps again.",
+        "reproduce": "Run what five papers report again, and say whether it agrees.",
+    },
+    "Look inside": {
+        "explain": "Show the layers, parameters, operations and memory of a network.",
+        "gradcheck": "Check the gradients of a network against central differences.",
+        "lr-find": "Measure the loss against a growing learning rate, and suggest one.",
+        "doctor": "Say what went wrong in a run or is odd, and which overrides to try.",
+        "explore": "Show the principal components of images, or what models make of them.",
+    },
+    "Use a model": {
+        "evaluate": "Score saved models, alone or as an ensemble, on their own or on other images.",
+        "predict": "Say what a saved model sees in photographs and scans.",
+        "serve": "Open a page on this machine to draw a digit and watch the network.",
+        "export": "Write a saved model for other programs.",
+    },
+    "Data": {"data": "List, download or show datasets."},
+    "Shell": {"completion": "Print a script that makes the shell complete."},
+}
+COMMANDS = tuple(name for section in SECTIONS.values() for name in section)
+RUNNING = ("train", "resume", "tune", "gridsearch", "reproduce")  # these let Hydra run
+
+
+class Group(click.Group):
+    """A group that imports a command when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command, imported now: none waits for the libraries of another."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"mnistlab.cli.{cmd_name.replace('-', '_')}").main
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command's name, the command, and the words after it."""
+        if args[0] not in COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
+            near = did_you_mean(args[0], COMMANDS)
+            raise RequestError(f"{args[0]}: no such command; choose one of {', '.join(COMMANDS)}{near}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands, section by section."""
+        for title, commands in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl(list(commands.items()), col_spacing=3)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[click.shell_completion.CompletionItem]:
+        """Return the commands that begin with ``incomplete``, without importing any, or the options."""
+        if incomplete.startswith("-"):
+            return click.Command.shell_complete(self, ctx, incomplete)
+        described = [pair for commands in SECTIONS.values() for pair in commands.items()]
+        return [
+            click.shell_completion.CompletionItem(name, help=text)
+            for name, text in described
+            if name.startswith(incomplete)
+        ]
+
+
+@click.command(
+    "mnistlab", cls=Group, subcommand_metavar="COMMAND ...", options_metavar="", context_settings=SETTINGS,
+    epilog="\b\nExamples:\n  mnistlab train\n  mnistlab train data=mnist model=mlp_1hidden model.units=75 optimizer=sgd"
+    "\n  mnistlab train --help",
+)  # fmt: skip
+@click.version_option(__version__, message="%(prog)s %(version)s", help="Show the version and exit.")
+def root() -> None:
+    """Classic neural-network experiments on MNIST-like images, one command each.
+
+    `mnistlab COMMAND --help` says what a command takes. All but serve and completion have --json: the result as one
+    JSON object on standard output, all else on standard error.
+    """

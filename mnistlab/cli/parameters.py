@@ -1,0 +1,198 @@
+"""What the commands are made of: `Command` on click, arguments and options with help, and the types of their values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from mnistlab.system import output
+from mnistlab.system.errors import RequestError, did_you_mean
+
+WORDS = "mnistlab.words"  # under this name a context keeps the command line
+SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100, "show_default": True}
+
+
+class Command(click.Command):
+    """A click command whose help ends with examples; ``--json`` and options that are given twice are its business."""
+
+    def __init__(self, *declared: Any, examples: Sequence[str] = (), **settings: Any) -> None:
+        settings["context_settings"] = {**SETTINGS, **settings.get("context_settings", {})}
+        super().__init__(*declared, **settings)
+        self.examples = tuple(examples)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Return what is left of the words; without any, a command that needs some prints its help, with status 2."""
+        if ctx.resilient_parsing:
+            return super().parse_args(ctx, args)
+        if self.no_args_is_help and not args:
+            click.echo(ctx.get_help())
+            ctx.exit(2)
+        ctx.meta[WORDS] = [word for word in args if word != output.FLAG]
+        try:
+            _, _, order = self.make_parser(ctx).parse_args(list(args))
+        except click.UsageError as error:
+            error.ctx = error.ctx or ctx  # the parser leaves it out where an option has no value
+            raise
+        for parameter in order:
+            if isinstance(parameter, Option) and not parameter.is_flag and order.count(parameter) > 1:
+                raise RequestError(f"{name_of(parameter)}: it is given twice")
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> int:
+        """Run the command, with its result as JSON if that was asked for; return the exit status."""
+        as_json = ctx.params.pop("as_json", False)
+        if not as_json or {*SETTINGS["help_option_names"]} & {*ctx.meta[WORDS]}:
+            return super().invoke(ctx) or 0
+        with output.one_document():
+            return super().invoke(ctx) or 0
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        """Return the arguments, and after them ``[options]``."""
+        return [*(piece for each in self.params for piece in each.get_usage_pieces(ctx)), "[options]"]
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write usage, what the command does, arguments, options and examples."""
+        self.format_usage(ctx, formatter)
+        self.format_help_text(ctx, formatter)
+        parameters = self.get_params(ctx)
+        for title, kind in (("Arguments", click.Argument), ("Options", click.Option)):
+            records = [each.get_help_record(ctx) for each in parameters if isinstance(each, kind)]
+            with formatter.section(title):
+                formatter.write_dl([record for record in records if record])
+        self.format_examples(formatter)
+
+    def format_examples(self, formatter: click.HelpFormatter) -> None:
+        """Write the examples, a line each."""
+        with formatter.section("Examples"):
+            for line in self.examples:
+                formatter.write(f"  {line}\n")
+
+
+class Argument(click.Argument):
+    """An argument with a help text, shown in the usage as its metavar says."""
+
+    def __init__(self, *declared: Any, help: str = "", **settings: Any) -> None:  # noqa: A002
+        super().__init__(*declared, **settings)
+        self.help = help
+
+    def get_usage_pieces(self, ctx: click.Context) -> list[str]:
+        """Return the metavar, and where several are needed that there may be more."""
+        name = self.human_readable_name
+        return [f"{name} [{name} ...]" if self.required and self.nargs == -1 else name]
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str]:
+        """Return the metavar and the help text."""
+        return self.human_readable_name, self.help or ""
+
+
+class Option(click.Option):
+    """An option whose value is neither missing, nor empty, nor another option."""
+
+    def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
+        """Return the value, converted."""
+        if not self.is_flag and isinstance(value, str) and (not value or value.startswith("--")):
+            raise click.BadOptionUsage(name_of(self), f"Option {name_of(self)!r} requires an argument.", ctx)
+        return super().type_cast_value(ctx, value)
+
+
+class Choice(click.Choice):
+    """One of several names; an error lists them all, and ends with ``note``."""
+
+    def __init__(self, names: Sequence[str], note: str = "") -> None:
+        super().__init__(list(names))
+        self.note = note
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the value if it is one of the names."""
+        names = [str(name) for name in self.choices]
+        if value not in names:
+            near = did_you_mean(value, names)
+            raise RequestError(f"{setting(param, value)}: choose one of {', '.join(names)}{near}{self.note}")
+        return str(value)
+
+
+class Whole(click.ParamType):
+    """A whole number of ``least`` or more, at most ``most``."""
+
+    name = "n"
+
+    def __init__(self, least: int = 1, most: int | None = None) -> None:
+        self.least, self.most = least, most
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number."""
+        text = str(value)
+        number = int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else -1
+        if number < self.least or (self.most is not None and number > self.most):
+            limits = f"of {self.least} or more" if self.most is None else f"from {self.least} to {self.most:,}"
+            raise RequestError(f"{setting(param, value)}: must be a whole number {limits}")
+        return number
+
+
+class Parsed(click.ParamType):
+    """What ``parse(option, text)`` returns."""
+
+    name = "text"
+
+    def __init__(self, parse: Callable[[str, str], Any]) -> None:
+        self.parse = parse
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the parsed text; a default that is no text is returned as it is."""
+        return self.parse(name_of(param), value) if isinstance(value, str) else value
+
+
+class Place(click.ParamType):
+    """A path as text; what must lie there is checked by the command. The shell completes it: ``file`` or ``dir``."""
+
+    name = "path"
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Leave the paths to the shell."""
+        return [CompletionItem(incomplete, type=self.kind)]
+
+
+RUN = Place("file")  # a directory, or the model file in it
+DIRECTORY = Place("dir")
+
+
+def name_of(parameter: click.Parameter | None) -> str:
+    """Return the long name of an option."""
+    return max(parameter.opts, key=len) if parameter else ""
+
+
+def setting(parameter: click.Parameter | None, value: Any) -> str:
+    """Return what was written on the command line: ``--option VALUE``, or the value of an argument."""
+    return f"{name_of(parameter)} {value}" if isinstance(parameter, click.Option) else str(value)
+
+
+def command(name: str, *, examples: Sequence[str], **settings: Any) -> Callable[[Callable[..., int]], Command]:
+    """Return a decorator that makes a function a command; its docstring is the help."""
+    return click.command(name, cls=Command, examples=examples, **settings)
+
+
+def command_line() -> list[str]:
+    """Return the line that was called, without ``--json``."""
+    context = click.get_current_context()
+    return ["mnistlab", str(context.info_name), *context.meta[WORDS]]
+
+
+argument = partial(click.argument, cls=Argument)
+option = partial(click.option, cls=Option)
+json_option = option(
+    output.FLAG, "as_json", is_flag=True, help="Print one JSON object instead; all else goes to standard error."
+)
+quiet_option = option("-q", "--quiet", is_flag=True, help="Print the result only.")
+
+
+def verbosity_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add -q and -v, whose value is ``verbosity``: quiet, verbose or None."""
+    loud = option("-v", "--verbose", "verbosity", flag_value="verbose", help="Print also what is written.")
+    return option("-q", "--quiet", "verbosity", flag_value="quiet", help="Print the result only.")(loud(function))
