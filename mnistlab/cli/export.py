@@ -22,7 +22,7 @@ Usage: mnistlab export RUN --format FORMAT [--to FOLDER]
   (n, height, width), light on dark as in training, and probabilities (n, classes) come out: scaling is inside.
 
   --format onnx         model.onnx: opset 17, any number of images; class names in the metadata (needs the package onnx:
-                        pip install "mnistlab[onnx]")
+                        pip install '.[onnx]')
   --format numpy        predict.py and weights.npz: the network written out in readable Python that needs NumPy only
   --format npz          model.npz: the arrays by name, the architecture and class names as JSON
   --format safetensors  model.safetensors: the same, as mnistlab itself saves it

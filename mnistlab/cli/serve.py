@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 
 from mnistlab.cli import arguments as arguments_of
-from mnistlab.system.errors import RequestError
+from mnistlab.system.errors import RequestError, needs
 
 USAGE = """\
 Usage: mnistlab serve RUN [--port N]
@@ -14,7 +14,7 @@ Usage: mnistlab serve RUN [--port N]
   Opens a page on this machine, http://127.0.0.1:8028/, to draw a digit with mouse, pen or finger. While you draw it
   shows what the network sees of it, the probability of every class, and the feature maps of its layers. Drawings are
   prepared as `mnistlab predict` prepares pictures. Nobody else can reach it, nothing is stored, and the page loads
-  nothing from elsewhere. Ctrl-C stops it. It needs bottle: pip install 'mnistlab[serve]'
+  nothing from elsewhere. Ctrl-C stops it. It needs bottle: pip install '.[serve]'
 
   RUN         a run directory, or the model.safetensors in it
   --port N    the port, if not 8028; 0 takes one that is free
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
     if len(words) != 1:
         raise RequestError(f"{' '.join(words) or 'serve'}: the directory of one run was expected")
     if find_spec("bottle") is None:
-        raise RequestError("it needs the package bottle; pip install 'mnistlab[serve]'")
+        raise RequestError(needs("bottle", "serve"))
 
     from mnistlab.inference.serve import server as site
     from mnistlab.inference.serve import session
