@@ -30,9 +30,9 @@ from mnistlab.system import files
 from mnistlab.system.errors import RequestError
 
 # Tried with hydra-core 1.4.0rc3 and omegaconf 2.4.1rc1: the smoke run works, and tests/config find this.
-# - A run is composed by ConfigLoaderImpl._load_configuration, past `_compose_checked`: hydra.callbacks, hydra.job_logging
-#   and _target_ of a file are then not refused. Wrap that method before <1.4 goes from pyproject.toml.
-# - `..` in the name of an option is refused by Hydra itself, in its own words, and a list in a list, experiment=[[[1]]],
+# - A run is composed by ConfigLoaderImpl._load_configuration, past `_compose_checked`: hydra.callbacks and _target_ of
+#   a file are then not refused. Wrap that method before <1.4 goes from pyproject.toml.
+# - `..` in the name of an option is refused by Hydra itself, in its own words, and a list in a list of options
 #   ends in another error, which config/errors.py would have to know.
 # - OmegaConf.register_new_resolver warns that it is now register_resolver, and also of how `claim` is registered.
 PRIVATE = {
