@@ -24,7 +24,7 @@ from mnistlab.system.errors import RequestError
     type=Choice([*FORMATS]),
     required=True,
     help="onnx: model.onnx, opset 17, any number of images, class names in the metadata (needs the package onnx: "
-    "pip install 'mnistlab[onnx]'). numpy: predict.py and weights.npz, the network written out in readable Python that "
+    "pip install '.[onnx]'). numpy: predict.py and weights.npz, the network written out in readable Python that "
     "needs NumPy only. npz: model.npz, the arrays by name, the architecture and class names as JSON. safetensors: "
     "model.safetensors, the same, as mnistlab itself saves it.",
 )

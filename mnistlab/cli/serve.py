@@ -20,10 +20,10 @@ def main(run: str, port: int) -> int:
     The page, http://127.0.0.1:8028/, is for mouse, pen or finger. While you draw it shows what the network sees of it,
     the probability of every class, and the feature maps of its layers. Drawings are prepared as `mnistlab predict`
     prepares pictures. Nobody else can reach it, nothing is stored, and the page loads nothing from elsewhere. Ctrl-C
-    stops it. It needs bottle: pip install 'mnistlab[serve]'
+    stops it. It needs bottle: pip install '.[serve]'
     """
     if find_spec("bottle") is None:
-        raise RequestError("it needs the package bottle; pip install 'mnistlab[serve]'")
+        raise RequestError(needs("bottle", "serve"))
 
     from mnistlab.inference.serve import server as site
     from mnistlab.inference.serve import session

@@ -29,6 +29,12 @@ from mnistlab.config import safe_yaml
 from mnistlab.system import files
 from mnistlab.system.errors import RequestError
 
+# Tried with hydra-core 1.4.0rc3 and omegaconf 2.4.1rc1: the smoke run works, and tests/config find this.
+# - A run is composed by ConfigLoaderImpl._load_configuration, past `_compose_checked`: hydra.callbacks and _target_ of
+#   a file are then not refused. Wrap that method before <1.4 goes from pyproject.toml.
+# - `..` in the name of an option is refused by Hydra itself, in its own words, and a list in a list of options
+#   ends in another error, which config/errors.py would have to know.
+# - OmegaConf.register_new_resolver warns that it is now register_resolver, and also of how `claim` is registered.
 PRIVATE = {
     "hydra._internal.callbacks.Callbacks": "run_job, which is public, cannot do without one",
     "hydra._internal.config_loader_impl.ConfigLoaderImpl": "composes: wrapped here, and used for the points of a sweep",

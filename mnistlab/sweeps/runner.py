@@ -30,7 +30,7 @@ from mnistlab.sweeps.launchers.registry import LAUNCHERS
 from mnistlab.sweeps.manifest import Manifest
 from mnistlab.system import console, directories, files, output
 from mnistlab.system.console import HINT, RESULT
-from mnistlab.system.errors import RequestError, did_you_mean
+from mnistlab.system.errors import RequestError, did_you_mean, needs
 from mnistlab.system.locks import held
 
 LOG = logging.getLogger("mnistlab")
@@ -91,7 +91,7 @@ def check_launcher(planned: Plan) -> None:
         )
     package = name.partition("_")[0]
     if package not in ("basic", "joblib") and find_spec(package) is None:
-        raise RequestError(f"hydra/launcher={name}: it needs the package {package}; pip install 'mnistlab[{package}]'")
+        raise RequestError(f"hydra/launcher={name}: {needs(package, package)}")
     if name == "joblib":
         shares(planned.launcher_settings, len(planned.jobs))
 

@@ -78,6 +78,11 @@ class Pruned(Exception):
     """A trial of a search is stopped early: others were better after as many epochs."""
 
 
+def needs(package: str, extra: str) -> str:
+    """Return what a message says where a package of one of the optional extras is not installed."""
+    return f"it needs the package {package}; pip install '.[{extra}]' in a clone of mnistlab"
+
+
 def wants_traceback() -> bool:
     """Return whether the user set HYDRA_FULL_ERROR=1; the answer is kept, since `train` sets it for Hydra's sake."""
     return os.environ.setdefault("MNISTLAB_TRACEBACK", os.environ.get("HYDRA_FULL_ERROR", "0")) == "1"

@@ -302,4 +302,4 @@ def test_without_the_package_onnx_the_cure_is_named(command: Command, monkeypatc
     model_file.save_model(Path("model.safetensors"), network_of(["flatten"]), NAMES)
     result = command("export", "model.safetensors", "--format", "onnx", "--to", "out")
     assert result.status == 2
-    assert 'the package onnx is not installed; `pip install "mnistlab[onnx]"`' in result.err
+    assert "it needs the package onnx; pip install '.[onnx]' in a clone of mnistlab" in result.err

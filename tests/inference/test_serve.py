@@ -243,7 +243,7 @@ def test_a_port_that_is_taken_is_named(command: Callable[..., Any], server: site
 def test_without_its_package_the_cure_is_named(command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mnistlab.cli.serve.find_spec", lambda name: None)
     assert command("serve", "run").err == (
-        "mnistlab serve: error: it needs the package bottle; pip install 'mnistlab[serve]'\n"
+        "mnistlab serve: error: it needs the package bottle; pip install '.[serve]' in a clone of mnistlab\n"
     )
 
 

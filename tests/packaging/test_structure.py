@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import tomllib
 from pathlib import Path
 
@@ -69,3 +70,11 @@ def test_no_function_is_too_long() -> None:
                 if count > MOST_LINES_OF_A_FUNCTION:
                     too_long[f"{path.relative_to(PACKAGE)}:{node.name}"] = count
     assert too_long == {}
+
+
+def test_nothing_says_that_a_registry_has_the_package() -> None:
+    """An extra is installed in a clone: pip install '.[tune]'."""
+    folders = (*(ROOT / name for name in ("mnistlab", "conf", "docs", "benchmarks", "stress")), ROOT / "README.md")
+    paths = [path for folder in folders for path in (folder, *folder.rglob("*")) if path.is_file()]
+    texts = {path: path.read_text() for path in paths if path.suffix in (".py", ".yaml", ".md")}
+    assert [path for path, text in texts.items() if re.search(r"pip install (-\S+ )*['\"]?mnistlab\b", text)] == []

@@ -169,7 +169,8 @@ def test_a_package_that_is_missing_is_named_with_its_cure(
     result = command("train", "experiment=smoke", f"tracking={name}")
     assert (result.status, result.out) == (2, "")
     assert result.err == (
-        f"mnistlab train: error: tracking={name}: it needs the package {name}; pip install 'mnistlab[{name}]'\n"
+        f"mnistlab train: error: tracking={name}: it needs the package {name}; "
+        f"pip install '.[{name}]' in a clone of mnistlab\n"
     )
     assert not Path("outputs").exists()
 

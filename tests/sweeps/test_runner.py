@@ -253,7 +253,7 @@ def test_a_job_is_the_same_run_as_the_one_that_is_trained_alone(finished: Path, 
 def test_every_launcher_gives_the_same_bytes(launcher: str, finished: Path) -> None:
     package = launcher.partition("_")[0]
     if package != "basic" and find_spec(package) is None:
-        pytest.skip(f"needs {package}: pip install 'mnistlab[{package}]'")
+        pytest.skip(f"needs {package}: pip install '.[{package}]'")
     overrides = [*SMALL, "optimizer.lr=0.01,0.1", "seed=1", f"hydra/launcher={launcher}", "hydra.sweep.dir=other"]
     done = processes.run([*PROGRAM, "train", "-m", *overrides], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -479,7 +479,8 @@ def test_a_launcher_whose_package_is_missing_says_how_to_install_it(
     result = command("train", "-m", *SMALL, "seed=1,2", "hydra/launcher=ray", "hydra.sweep.dir=s")
     assert (result.status, result.err) == (
         2,
-        "mnistlab train: error: hydra/launcher=ray: it needs the package ray; pip install 'mnistlab[ray]'\n",
+        "mnistlab train: error: hydra/launcher=ray: it needs the package ray; "
+        "pip install '.[ray]' in a clone of mnistlab\n",
     )
     assert not Path("s").exists()
 

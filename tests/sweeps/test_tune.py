@@ -17,7 +17,7 @@ from helpers import processes
 from helpers.processes import wait_until
 from helpers.tables import thinned
 
-optuna = pytest.importorskip("optuna", reason="needs optuna: pip install 'mnistlab[tune]'")
+optuna = pytest.importorskip("optuna", reason="needs optuna: pip install '.[tune]'")
 
 from mnistlab.sweeps import records  # noqa: E402
 from mnistlab.sweeps.tune.runner import best_of  # noqa: E402

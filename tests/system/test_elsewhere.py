@@ -60,6 +60,7 @@ def test_the_names_are_gone(there: Elsewhere) -> None:
     assert there("-c", absent) == "absent\n"
 
 
+@pytest.mark.slow
 @pytest.mark.process
 @pytest.mark.elsewhere
 def test_a_run_is_trained_reported_compared_and_predicts(there: Elsewhere) -> None:
@@ -73,6 +74,7 @@ def test_a_run_is_trained_reported_compared_and_predicts(there: Elsewhere) -> No
     assert "one.png" in there("-m", "mnistlab", "predict", "r", "one.png")
 
 
+@pytest.mark.slow
 @pytest.mark.process
 @pytest.mark.elsewhere
 def test_ctrl_c_ends_a_run_that_is_resumed(there: Elsewhere, environment: dict[str, str]) -> None:
@@ -88,6 +90,7 @@ def test_ctrl_c_ends_a_run_that_is_resumed(there: Elsewhere, environment: dict[s
     assert state("r") == "completed"
 
 
+@pytest.mark.slow
 @pytest.mark.process
 @pytest.mark.elsewhere
 def test_a_sweep_runs_in_processes_that_are_not_forked(there: Elsewhere) -> None:
@@ -96,6 +99,7 @@ def test_a_sweep_runs_in_processes_that_are_not_forked(there: Elsewhere) -> None
     assert "completed" in there("-m", "mnistlab", "resume", "s")
 
 
+@pytest.mark.slow
 @pytest.mark.process
 @pytest.mark.elsewhere
 def test_ctrl_c_ends_a_sweep_whose_jobs_write_it_down(environment: dict[str, str]) -> None:
@@ -109,6 +113,7 @@ def test_ctrl_c_ends_a_sweep_whose_jobs_write_it_down(environment: dict[str, str
     assert [state(job) for job in jobs] == ["interrupted"] * 2
 
 
+@pytest.mark.slow
 @pytest.mark.process
 @pytest.mark.elsewhere
 def test_workers_end_when_their_sweep_is_killed(environment: dict[str, str]) -> None:
@@ -122,6 +127,7 @@ def test_workers_end_when_their_sweep_is_killed(environment: dict[str, str]) -> 
     wait_until(lambda: [status.read(job).state for job in jobs] == ["interrupted"] * 2, 20)
 
 
+@pytest.mark.slow
 @pytest.mark.process
 @pytest.mark.elsewhere
 def test_the_estimator_is_cross_validated_in_spawned_processes(there: Elsewhere, tmp_path: Path) -> None:

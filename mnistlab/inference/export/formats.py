@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnistlab.system import directories, files
-from mnistlab.system.errors import RequestError
+from mnistlab.system.errors import RequestError, needs
 
 if TYPE_CHECKING:
     from mnistlab.nn.network import Network
@@ -34,9 +34,7 @@ def _onnx(network: Network, class_names: tuple[str, ...]) -> Contents:
     try:
         import onnx  # noqa: F401
     except ImportError:
-        raise RequestError(
-            '--format onnx: the package onnx is not installed; `pip install "mnistlab[onnx]"`, or take --format numpy'
-        ) from None
+        raise RequestError(f"--format onnx: {needs('onnx', 'onnx')}, or take --format numpy") from None
     from mnistlab.inference.export import onnx as onnx_graph
 
     return {"model.onnx": onnx_graph.model(network, class_names)}

@@ -14,7 +14,7 @@ from typing import Any
 
 from mnistlab.config.tracking import CsvTracking, MLflowTracking, TensorBoardTracking, Tracking
 from mnistlab.runs.tracking.base import PARTS, Facts, Tracker
-from mnistlab.system.errors import Pruned, RequestError
+from mnistlab.system.errors import Pruned, RequestError, needs
 from mnistlab.system.flatten import flat
 from mnistlab.training.loop import Epoch, History
 
@@ -79,9 +79,7 @@ def check(tracking: Tracking) -> None:
     """Refuse a tracker whose package is not installed."""
     for package in tracking.needs:
         if find_spec(package) is None:
-            raise RequestError(
-                f"tracking={tracking.extra}: it needs the package {package}; pip install 'mnistlab[{tracking.extra}]'"
-            )
+            raise RequestError(f"tracking={tracking.extra}: {needs(package, tracking.extra)}")
 
 
 def epoch_scalars(row: Epoch) -> dict[str, float]:

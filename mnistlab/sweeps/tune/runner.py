@@ -20,7 +20,7 @@ from mnistlab.sweeps.tune.search import METRICS, Search, counted, run, sound_stu
 from mnistlab.sweeps.tune.space import Dimension, parse
 from mnistlab.system import console, directories, files, output
 from mnistlab.system.console import HINT, RESULT
-from mnistlab.system.errors import RequestError, RunError
+from mnistlab.system.errors import RequestError, RunError, needs
 from mnistlab.system.locks import held
 from mnistlab.system.readers import UnreadableError, read_json
 
@@ -52,7 +52,7 @@ class Request:
 def tune(request: Request) -> int:
     """Search, then test the chosen configuration; return the exit status."""
     if find_spec("optuna") is None:
-        raise RequestError("it needs the package optuna; pip install 'mnistlab[tune]'")
+        raise RequestError(needs("optuna", "tune"))
     search, seeds = _resumed(request, request.resume) if request.resume else (_new(request), request.seeds)
     with held(search.directory) as ours, sound_study(search.directory):
         if not ours:
