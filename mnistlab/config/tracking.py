@@ -49,8 +49,8 @@ class TensorBoardTracking(Tracking):
 class MLflowTracking(Tracking):
     """An MLflow store.
 
-    ``uri`` is a SQLite file, sqlite:///FILE, or the address of a server. ``experiment`` is the name in the store under
-    which groups the runs.
+    ``uri`` is a SQLite file, sqlite:///FILE, or the address of a server. ``experiment`` is the name in the store that
+    groups the runs.
     A name and a password belong into MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, since the configuration of
     a run is written into its directory.
     """

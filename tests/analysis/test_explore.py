@@ -377,8 +377,11 @@ WRONG = [
     (["boundary", "model="], "model=: there is no such option"),
     (["boundary", "model=knn,svm_rbf,knn"], "model=knn,svm_rbf,knn: knn is named twice"),
     (["boundary", "model=knn", "model=softmax"], "model=softmax: model is given twice; name several as"),
-    (["boundary", "model=knn,lenet5"], "model=lenet5: two components are no image, and its layer conv needs one;"),
-    (["boundary", "model=softmax", "augment=shift"], "augment: Shift warps images, and two components are none"),
+    (["boundary", "model=knn,lenet5"], "model=lenet5: two components are not an image, which its layer conv needs;"),
+    (
+        ["boundary", "model=softmax", "augment=shift"],
+        "augment: Shift warps images, and two components are not an image",
+    ),
     (["boundary", "model=knn", "--split=all"], "--split: it is an option of pca; boundary fits its models on the"),
     (["boundary", "model=knn", "hydra.run.dir=x"], "hydra.run.dir=x: nothing of Hydra's is set here; --to DIR"),
     (["boundary", "model=svm_rbf,knn", "model.C=1"], "model.C: unknown key; model=knn has"),

@@ -119,7 +119,7 @@ def test_folders_that_cannot_be(tmp_path):
     for name, message in cases.items():
         with pytest.raises(RequestError, match=message):
             read(tmp_path / name)
-    with pytest.raises(RequestError, match="path=None: the path of a folder"):
+    with pytest.raises(RequestError, match="path=None: must be the path of a folder"):
         SOURCES["folder"]().read()
     with pytest.raises(RequestError, match="size=0: the side of an image in pixels must be"):
         read(tmp_path / "one", size=0)

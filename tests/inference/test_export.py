@@ -278,7 +278,7 @@ def test_the_written_code_is_short_and_has_only_what_the_network_needs() -> None
         (["--format", "npz"], "missing argument RUN"),
         (["RUN", "RUN", "--format", "npz"], "got unexpected extra argument ("),
         (["RUN", "--format", "npz", "--to", "RUN"], "this is inside the run; nothing is written into a run"),
-        (["RUN", "--format", "npz", "--to", "taken"], "taken/model.npz: it is there already; remove it"),
+        (["RUN", "--format", "npz", "--to", "taken"], "taken/model.npz: already exists; remove it"),
         (["RUN", "--format", "npz", "--to", "file/x"], "Not a directory; choose another place with --to"),
         (["gone", "--format", "npz"], "gone: there is no such run directory"),
     ],

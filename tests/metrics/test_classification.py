@@ -226,7 +226,7 @@ def test_rows_that_are_no_probabilities_fail_the_run(row):
     ],
 )
 def test_shapes_and_labels_that_do_not_fit(labels, probabilities, key):
-    with pytest.raises(RequestError, match=rf"^{key}=.* (was|were) expected$"):
+    with pytest.raises(RequestError, match=rf"^{key}=.*: must (be|have) .+$"):
         ev.evaluate(labels, probabilities, NAMES)
 
 

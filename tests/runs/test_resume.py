@@ -117,7 +117,7 @@ def test_without_a_checkpoint_it_starts_again(completed: Path, command: Command)
     (completed / paths.CHECKPOINT).unlink()
     result = command("resume", "r")
     assert result.status == 0, result.err
-    assert "there is no checkpoint, so it starts again" in result.out
+    assert "no checkpoint: training starts from the beginning" in result.out
     assert {name: (completed / name).read_bytes() for name in SAME} == before
 
 
@@ -176,7 +176,7 @@ def test_a_schedule_over_all_epochs_is_not_stretched(command: Command, monkeypat
     assert result.status == 2
     assert (
         "trainer.epochs=8: the schedule Cosine spreads the learning rate over all epochs, so the first ones would have "
-        "been trained otherwise; start a new run, or leave it at 4" in result.err
+        "had other learning rates; start a new run, or leave it at 4" in result.err
     )
     assert command("resume", "r").status == 0
 
@@ -192,13 +192,13 @@ def test_a_run_that_stopped_early_is_not_trained_on(command: Command) -> None:
 DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
     "no configuration": (
         lambda r: (r / ".hydra/config.yaml").unlink(),
-        "config.yaml: there is no such file, so the run",
+        "config.yaml: no such file, so the configuration of the run",
     ),
     "no YAML": (lambda r: (r / ".hydra/config.yaml").write_text("a: ["), "config.yaml: not readable (while parsing"),
     "a list": (lambda r: (r / ".hydra/config.yaml").write_text("[1]"), "config.yaml: must be a configuration"),
     "code": (
         lambda r: edit(r, lambda c: c.update(_target_="os.system")),
-        "config.yaml: _target_ is no key of a config",
+        "config.yaml: unknown key _target_",
     ),
     "code below": (
         lambda r: edit(r, lambda c: c["data"].update(_target_="os.system")),
@@ -210,7 +210,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "to be resolved": (
         lambda r: edit(r, lambda c: c.update(seed="${oc.env:HOME}")),
-        "config.yaml: '${oc.env:HOME}' is to be resolved, and a saved configuration never is",
+        "config.yaml: '${oc.env:HOME}' is an interpolation, which a saved configuration must not contain",
     ),
     "too much": (
         lambda r: (r / ".hydra/config.yaml").write_text(LAUGHS),
@@ -234,7 +234,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "another kind of component": (
         lambda r: change(r / "environment.json", schemas={"data": "os"}),
-        "config.yaml: which kind of data it is, r does not say",
+        "config.yaml: r does not record the option of data",
     ),
     "a damaged checkpoint": (
         lambda r: (r / paths.CHECKPOINT).write_text("x" * 50),

@@ -149,9 +149,12 @@ def test_tracking_decides_no_number(train: Train) -> None:
     ("overrides", "message"),
     [
         (["tracking=csv", "tracking.file=runs.txt"], "tracking.file=runs.txt: must be the name of a table"),
-        (["tracking=mlflow", "tracking.uri=mlruns"], "tracking.uri=mlruns: sqlite:///FILE or the address of a server"),
+        (
+            ["tracking=mlflow", "tracking.uri=mlruns"],
+            "tracking.uri=mlruns: must be sqlite:///FILE or the address of a server",
+        ),
         (["tracking=mlflow", "tracking.uri=http://me:secret@host"], "tracking.uri: the address holds a name"),
-        (["tracking=mlflow", "tracking.experiment=' '"], "tracking.experiment: the name of an experiment"),
+        (["tracking=mlflow", "tracking.experiment=' '"], "tracking.experiment: must be the name of an experiment"),
     ],
 )
 def test_a_wrong_setting_is_one_line(overrides: list[str], message: str) -> None:

@@ -72,7 +72,7 @@ WRONG = [
     (["optimizer.lr=log(1e-4,1)", "data.validation=0"], "data.validation=0: a search chooses by the validation set"),
     (["optimizer.lr=interval(-1,1)"], "optimizer.lr=-1.0: the learning rate must be positive"),
     (["optimizer.rate=log(1e-4,1)"], "optimizer.rate: unknown key; "),
-    (["optimizer.lr=0.1,0.2", "seed=1,2"], "seed: a seed is not chosen; --seeds says "),
+    (["optimizer.lr=0.1,0.2", "seed=1,2"], "seed: cannot be searched; --seeds sets "),
     (["data.validation=0,0.1"], "data.validation=0: a search chooses by the validation set"),
     (["optimizer=sgd,adm"], "optimizer=adm: there is no such option; "),
     (["--resume", "nowhere"], "--resume nowhere: not a search directory (no tune.json)"),

@@ -34,7 +34,7 @@ class Watched:
     def see(self, drawing: np.ndarray) -> dict[str, Any]:
         """Return the answer for a drawing (SIDE, SIDE) uint8, light on dark, as plain values.
 
-        Raises `UnreadableError` where there is nothing in it.
+        Raises `UnreadableError` where the drawing is blank.
         """
         image = prepare(Picture(drawing, SIDE, SIDE), self.network.image_shape, self.style, dark=False).image
         with self.lock, threadpool_limits(self.threads):
