@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 from mnistlab.cli.parameters import RUN, Whole, argument, command, option
-from mnistlab.system.errors import RequestError
+from mnistlab.system.errors import RequestError, needs
 
 PORT = 8028
 HOST = "127.0.0.1"
