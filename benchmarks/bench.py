@@ -259,7 +259,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     whole("--rounds", options.rounds, 1, "the number of rounds")
     for name in ("threads", "synthetic"):
         if getattr(options, name) is not None:
-            whole(f"--{name}", getattr(options, name), 1 if name == "threads" else 128, "it")
+            whole(f"--{name}", getattr(options, name), 1 if name == "threads" else 128)
     options.rounds = 1 if options.quick else options.rounds
     options.times = 1 if options.quick else 5
     options.peers = ["torch", "sklearn"] if importlib.util.find_spec("torch") else ["sklearn"]

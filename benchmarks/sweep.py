@@ -43,7 +43,7 @@ def main() -> None:
     options.synthetic, options.quick = None, False
     try:
         for name in ("rounds", "runs", "epochs"):
-            whole(f"--{name}", getattr(options, name), 1, "it")
+            whole(f"--{name}", getattr(options, name), 1)
         if options.torch:
             return torch(options)
         options.peers = ["torch"]

@@ -121,7 +121,7 @@ def test_a_root_that_is_no_place(tmp_path, four):
     (four / "t10k-labels-idx1-ubyte.gz").unlink()
     cases = {
         tmp_path / "fuor": r"there is no such folder \(did you mean four\?\)",
-        tmp_path / "file": "is a file; must be a folder (mnist's files)",
+        tmp_path / "file": r"is a file; must be a folder \(mnist's files\)",
         tmp_path / "nothing": "no train-images-idx3-ubyte and no train-labels",
         four: r": no t10k-labels-idx1-ubyte \(.gz or not\) there",
     }

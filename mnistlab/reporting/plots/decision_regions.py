@@ -52,7 +52,6 @@ def decision_regions(
     have one scale of probability, from that of a guess, 1 / classes, to one.
     """
     from matplotlib.lines import Line2D
-    from matplotlib.patheffects import withStroke
 
     if not panels:
         return empty("There is no model to draw.")
@@ -74,7 +73,6 @@ def decision_regions(
     figure.text(0.15 / figure.get_size_inches()[0], 1 - 0.38 / high, words, color=GREY, size=8.5, va="top")
     legend(figure, class_names, ["o"] * len(class_names), (wide - 0.05, high - 0.95), marks)
     _scale(figure, (wide - 0.03, high - 1.35 - listed - SCALE), 1 / len(class_names))
-    halo = [withStroke(linewidth=2.5, foreground="white")]
     for i, panel in enumerate(panels):
         row, column = divmod(i, across)
         axes = place(figure, 0.65 + column * (side + 0.3), high - 0.95 - side - row * (side + 0.4), side, side)
@@ -82,13 +80,7 @@ def decision_regions(
         axes.imshow(_shaded(panel, len(class_names)), extent=extent, origin="lower", aspect="auto", zorder=0)
         _borders(axes, panel)
         _points(axes, scores, labels, panel.predicted == labels, side)
-        for c, x, y in panel.named:
-            name = label(class_names[int(c)], 12)
-            size = (15 if are_characters(class_names) else 9.5) * (1 if side > SIDE else 0.85)
-            half = (width_of([name], size) / 2 + 0.08) / side * (extent[1] - extent[0])  # bold is wider
-            inside = min(max(x, extent[0] + half), extent[1] - half)
-            text = axes.text(inside, y, name, size=size, weight="bold", color=INK, zorder=4)
-            text.set(ha="center", va="center", path_effects=halo)
+        _names(axes, panel, class_names, side)
         axes.set_title(f"{label(panel.title, 24)}: training accuracy {100 * panel.accuracy:.1f} %", size=9, pad=4)
         axes.set(xlim=extent[:2], ylim=extent[2:])
         axes.tick_params(labelsize=7.5, labelleft=column == 0, labelbottom=i + across >= len(panels))
@@ -101,6 +93,19 @@ def decision_regions(
     return Picture(
         figure, f"Decision regions on {len(scores):,} points; training accuracy: {accuracies}. {'; '.join(regions)}."
     )
+
+
+def _names(axes: Any, panel: Panel, class_names: Sequence[str], side: float) -> None:
+    """Write the name of each class over its region, inside the panel."""
+    from matplotlib.patheffects import withStroke
+
+    left, right = _edges(panel.x)
+    size = (15 if are_characters(class_names) else 9.5) * (1 if side > SIDE else 0.85)
+    for c, x, y in panel.named:
+        name = label(class_names[int(c)], 12)
+        half = (width_of([name], size) / 2 + 0.08) / side * (right - left)  # bold is wider
+        text = axes.text(min(max(x, left + half), right - half), y, name, size=size, weight="bold", color=INK, zorder=4)
+        text.set(ha="center", va="center", path_effects=[withStroke(linewidth=2.5, foreground="white")])
 
 
 def _scale(figure: Figure, at: tuple[float, float], guess: float) -> None:
