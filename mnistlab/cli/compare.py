@@ -38,9 +38,10 @@ FORMATS = ("table", "csv", "markdown", "json")
 def main(paths: tuple[str, ...], metric: str | None, baseline: str | None, form: str | None, to: str | None) -> int:
     """Compare runs and sweeps: means, intervals, and which differences are significant.
 
-    Runs that differ by their seed only are one group. Every pair of groups is tested: by an exact paired test over the
-    seeds where these match, Welch's test where they do not, McNemar's exact test for two single runs, all corrected by
-    Holm for their number. Works on a sweep that still runs. --json is the same as --format json.
+    Runs that differ only by seed form a group, and every pair of groups is tested: with an exact paired test
+    where the seeds match, with Welch's test where they do not, with McNemar's exact test for two single runs,
+    all with Holm's correction. It also works on a sweep that is still running. --json is the same as --format
+    json.
     """
     if output.asked() and form not in (None, "json"):
         raise RequestError(f"--format {form}: --json asks for another one; leave one of the two out")

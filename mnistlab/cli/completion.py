@@ -23,10 +23,10 @@ SHELLS = ("bash", "zsh", "fish")
 )
 @argument("shell", metavar="[SHELL]", type=Choice(SHELLS), default="bash", help="bash (the default), zsh or fish.")
 def main(shell: str) -> int:
-    """Print a script that makes the shell complete.
+    """Print the shell completion script.
 
-    It completes commands, their options, and Hydra's groups, options and keys. For bash (4.4 or later) and zsh evaluate
-    it in ~/.bashrc or ~/.zshrc (there after compinit), for fish in ~/.config/fish/config.fish.
+    Completes commands, options, and Hydra's groups, options and keys. For bash (4.4 or later) and zsh evaluate
+    it in ~/.bashrc or ~/.zshrc (in zsh after compinit), for fish in ~/.config/fish/config.fish.
     """
     completes = shell_completion.get_completion_class(shell)
     assert completes is not None

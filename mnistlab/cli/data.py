@@ -119,11 +119,11 @@ ACTIONS: dict[str, Callable[[Sequence[str], str | None], int]] = {
 def main(action: str, words: tuple[str, ...], to: str | None) -> int:
     """List, download or show datasets.
 
-    list: the datasets that have a name, with images, classes, and where each was found.
+    list: all named datasets, with their sizes and where each was found.
 
-    fetch: download one into the user's cache, or into FOLDER (then use data.root=FOLDER).
+    fetch: download a dataset into the user's cache, or into FOLDER (then use data.root=FOLDER).
 
-    show: where it came from, the balance of its classes, and pictures (in outputs/data, or FOLDER); with
-    augment=elastic for instance also of what training sees.
+    show: print the provenance and class balance of a dataset and draw sample images in outputs/data, or in
+    FOLDER; with augment=elastic, for example, also the augmented images.
     """
     return ACTIONS[action](words, to)

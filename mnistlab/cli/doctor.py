@@ -12,13 +12,13 @@ from mnistlab.system import output
 @argument("run", metavar="RUN", type=RUN, help="A run directory, or the model.safetensors in it.")
 @json_option
 def main(run: str) -> int:
-    """Say what went wrong in a run or is odd, and which overrides to try.
+    """Diagnose a run: what went wrong, and which overrides to try.
 
-    Reads what a run left (history, norms, weights, class counts; and, if its data is there, up to 512 of its training
-    images) and looks for divergence, a learning rate too high or too low, overfitting and underfitting, dead units,
-    saturation, vanishing gradients, imbalance; each with the number, why it matters, and overrides to try. The test
-    part is not looked at again. Failed and interrupted runs can be examined too. The exit status is 0,
-    whatever the findings.
+    Reads what a run has saved (history, norms, weights, class counts and, if its data can be found, up to 512
+    of its training images) and looks for divergence, a learning rate that is too high or too low, overfitting,
+    underfitting, dead or saturated units, vanishing gradients and class imbalance. Each problem comes with its
+    number, the reason, and overrides to try. The test set is not used. Failed and interrupted runs can be
+    examined too. The exit status is 0 whatever is found.
     """
     from mnistlab.analysis.doctor import snapshot as charts
     from mnistlab.analysis.doctor.checks import examine

@@ -77,10 +77,10 @@ def main(
     to: str | None,
     verbosity: str | None,
 ) -> int:
-    """Score saved models, alone or as an ensemble, on their own or on other images.
+    """Evaluate saved models, alone or as an ensemble, on their own or other images.
 
-    Scores the saved model of a run on the test part of its own data, with the tables and pictures of a run. Several
-    runs are an ensemble: their probabilities are averaged. Nothing is written into the runs.
+    Evaluates the saved model of a run on the test set of its own data and writes the same tables and plots as a
+    run. Several runs form an ensemble: their probabilities are averaged. The run directories are not changed.
     """
     paths, overrides = runs_and_overrides(words)
     levels = {"noise": noise, "rotation": rotate}
@@ -138,7 +138,7 @@ def _levels(option: str, text: str, least: float, most: float, example: str) -> 
             level = math.nan
         if not least <= level <= most:
             raise RequestError(
-                f"{option} {text}: {word.strip()!r} is no number from {least:g} to {most:g}; write for instance"
+                f"{option} {text}: {word.strip()!r} is not a number from {least:g} to {most:g}; write for instance"
                 f" {option} {example}"
             )
         levels.add(level + 0.0)  # -0 is 0

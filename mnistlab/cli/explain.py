@@ -20,11 +20,10 @@ from mnistlab.system import output
 )
 @json_option
 def main(overrides: tuple[str, ...]) -> int:
-    """Show the layers, parameters, operations and memory of a network.
+    """Show a network's layers, parameters, operations and memory.
 
-    A table of every layer with its settings, the shape of its output, its parameters, the operations of its forward
-    pass for one image (a multiplication and an addition are two), and the size of its output. Published datasets need
-    not be there for it.
+    Prints every layer with its settings, output shape, parameters, forward operations for one image (a
+    multiplication and an addition are two) and output size. A published dataset need not be downloaded for it.
     """
     made, data, network = network_of(list(overrides), np.float32)
     from mnistlab.config import schema

@@ -69,14 +69,14 @@ SETTABLE = ("data", "seed", "report.plots", "trainer.threads")  # of `pca`
 def main(
     action: str, words: tuple[str, ...], points: int | None, split: str | None, to: str | None, verbosity: str | None
 ) -> int:
-    """Show the principal components of images, or what models make of them.
+    """Show principal components of a dataset, or decision boundaries of models.
 
-    pca: the share of the variance that each principal component explains, how many are needed for 80, 90, 95 and 99 %,
-    the images in the plane and the space of the first ones, and the components as images.
+    pca: the variance explained by each principal component, how many components are needed for 80, 90, 95 and
+    99 %, scatter plots of the images in two and three dimensions, and the components as images.
 
-    boundary: what models make of the plane of the first two components: the predicted class as colour, its probability
-    as saturation, and the points that the models were fitted on. A model's features are the two components; a network
-    gets each divided by its standard deviation.
+    boundary: the predictions of models on the first two components, with the predicted class as colour and its
+    probability as saturation, and the points the models were fitted on. The features are the two components;
+    for a network each is divided by its standard deviation.
     """
     models = _models([word for word in words if word.startswith("model=")])
     _check(action, words, models, split)
@@ -106,7 +106,7 @@ def _check(action: str, words: Sequence[str], models: Sequence[str], split: str 
     if not models:
         raise RequestError("no model is named; name one or several, model=svm_rbf,mlp_2hidden for instance")
     if split is not None:
-        raise RequestError("--split: it is an option of pca; boundary fits its models on the training part")
+        raise RequestError("--split: it is an option of pca; boundary fits its models on the training set")
     for override in words:
         if override.lstrip("+~").startswith("hydra"):
             raise RequestError(f"{override}: nothing of Hydra's is set here; --to DIR says where to write")

@@ -31,10 +31,10 @@ from mnistlab.system.errors import RequestError
 @option("--to", metavar="FOLDER", type=DIRECTORY, help="Where to write.", show_default="outputs/export/<run>")
 @json_option
 def main(place: str, chosen: str, to: str | None) -> int:
-    """Write a saved model for other programs.
+    """Export a saved model: ONNX, NPZ, safetensors, or plain NumPy code.
 
-    Writes the model of a run, or a model.safetensors. Whatever the format, images go in as uint8 (n, height, width),
-    light on dark as in training, and probabilities (n, classes) come out: scaling is inside.
+    Exports the model of a run, or a model.safetensors. In every format the input is uint8 images (n, height,
+    width), light on dark as in training, and the output is probabilities (n, classes); scaling is included.
     """
     from mnistlab.runs.saved_run import display_names, open_run
 

@@ -35,9 +35,9 @@ SLOW = 5  # seconds from which on the check says how long it will take
 def main(overrides: tuple[str, ...], elements: int, batch: int) -> int:
     """Check the gradients of a network against central differences.
 
-    Compares backward with central differences in float64, for every block of parameters and for the input, with the
-    layers, loss and regularisation of the configuration; the images are noise, the weights Kaiming's. Exit status 1 if
-    the largest relative error of a block exceeds 1e-6.
+    Compares backpropagation with central differences in float64, for every block of parameters and for the
+    input, with the layers, loss and regularisation of the configuration, on random images and Kaiming weights.
+    The exit status is 1 if the largest relative error of a block exceeds 1e-6.
     """
     made, data, network = network_of(list(overrides), np.float64)
     from threadpoolctl import threadpool_limits

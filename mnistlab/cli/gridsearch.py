@@ -29,23 +29,23 @@ from mnistlab.sweeps.gridsearch.search import Asked, search
 )
 @option("--cv", metavar="N", type=Whole(2), default=5, help="Folds.")
 @option("--metric", metavar="NAME", type=Choice([*SCORES]), default="accuracy", help=f"{', '.join(SCORES)}.")
-@option("--jobs", metavar="N", type=Whole(), show_default="one a core", help="How many fits at a time.")
+@option("--jobs", metavar="N", type=Whole(), show_default="one a core", help="Number of fits at a time.")
 @option(
     "--to",
     metavar="DIR",
     type=DIRECTORY,
-    help="Where to write; a search that was interrupted there goes on.",
+    help="Where to write; an interrupted search in it is resumed.",
     show_default="outputs/gridsearch/<time>",
 )
 @json_option
 @quiet_option
 def main(overrides: tuple[str, ...], cv: int, metric: str, jobs: int | None, to: str | None, quiet: bool) -> int:
-    """Cross-validate every cell of a grid, then test the best one once.
+    """Cross-validate every cell of a grid, then test the best one.
 
-    The training pool (all but the test part) is cut into folds, the same ones for every cell, and a cell is fitted on
-    all folds but one and scored on that one, each in turn. Cells that are equal are run once. Then the best cell is
-    fitted to the whole pool and tested, the only time that the test part is read. Works for networks and for the models
-    of scikit-learn. A cell that fails is in the table with its reason; the search fails if none is scored.
+    The training pool (everything but the test set) is cut into folds, the same for every cell, and each cell is
+    fitted on all folds but one and scored on that one, in turn. Equal cells are run once. The best cell is then
+    fitted to the whole pool and tested; the test set is used only there. Works with networks and with
+    scikit-learn models. A cell that fails is listed with its reason; the search fails if no cell is scored.
     """
     directory = Path(to).absolute() if to is not None else None
     return search(Asked(overrides, cv, metric, jobs or all_cores(), directory, quiet))

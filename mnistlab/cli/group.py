@@ -12,32 +12,32 @@ from mnistlab.system.errors import RequestError, did_you_mean
 
 SECTIONS = {  # the first sentence of each command's help, so that none is imported for this page
     "Train and sweep": {
-        "train": "Train one network, or with -m a sweep of them.",
-        "resume": "Go on with a run, or with what a sweep has not completed.",
-        "rerun": "Repeat a run, and say whether the same came out.",
-        "tune": "Search for settings, then test the chosen ones with several seeds.",
-        "gridsearch": "Cross-validate every cell of a grid, then test the best one once.",
+        "train": "Train one model, or with -m a sweep of several.",
+        "resume": "Resume a run, or the unfinished jobs of a sweep.",
+        "rerun": "Repeat a run and check that the results are identical.",
+        "tune": "Search for hyperparameters, then test the best ones with several seeds.",
+        "gridsearch": "Cross-validate every cell of a grid, then test the best one.",
     },
     "Compare and report": {
         "compare": "Compare runs and sweeps: means, intervals, and which differences are significant.",
-        "report": "Draw the pictures and the page of runs and sweeps again.",
-        "reproduce": "Run what five papers report again, and say whether it agrees.",
+        "report": "Redraw the plots and the report page of runs and sweeps.",
+        "reproduce": "Repeat the experiments of five papers and check their figures and claims.",
     },
     "Look inside": {
-        "explain": "Show the layers, parameters, operations and memory of a network.",
+        "explain": "Show a network's layers, parameters, operations and memory.",
         "gradcheck": "Check the gradients of a network against central differences.",
-        "lr-find": "Measure the loss against a growing learning rate, and suggest one.",
-        "doctor": "Say what went wrong in a run or is odd, and which overrides to try.",
-        "explore": "Show the principal components of images, or what models make of them.",
+        "lr-find": "Suggest a learning rate by a range test.",
+        "doctor": "Diagnose a run: what went wrong, and which overrides to try.",
+        "explore": "Show principal components of a dataset, or decision boundaries of models.",
     },
     "Use a model": {
-        "evaluate": "Score saved models, alone or as an ensemble, on their own or on other images.",
-        "predict": "Say what a saved model sees in photographs and scans.",
+        "evaluate": "Evaluate saved models, alone or as an ensemble, on their own or other images.",
+        "predict": "Classify photographs and scans with a saved model.",
         "serve": "Open a page on this machine to draw a digit and watch the network.",
-        "export": "Write a saved model for other programs.",
+        "export": "Export a saved model: ONNX, NPZ, safetensors, or plain NumPy code.",
     },
     "Data": {"data": "List, download or show datasets."},
-    "Shell": {"completion": "Print a script that makes the shell complete."},
+    "Shell": {"completion": "Print the shell completion script."},
 }
 COMMANDS = tuple(name for section in SECTIONS.values() for name in section)
 RUNNING = ("train", "resume", "tune", "gridsearch", "reproduce")  # these let Hydra run

@@ -92,6 +92,13 @@ class Argument(click.Argument):
 class Option(click.Option):
     """An option whose value is neither missing, nor empty, nor another option."""
 
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Return the names and the help text; a default that is described in words has no parentheses."""
+        record = super().get_help_record(ctx)
+        if record is None or not isinstance(self.show_default, str):
+            return record
+        return record[0], record[1].replace(f"[default: ({self.show_default})]", f"[default: {self.show_default}]")
+
     def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
         """Return the value, converted."""
         if not self.is_flag and isinstance(value, str) and (not value or value.startswith("--")):
@@ -187,12 +194,15 @@ def command_line() -> list[str]:
 argument = partial(click.argument, cls=Argument)
 option = partial(click.option, cls=Option)
 json_option = option(
-    output.FLAG, "as_json", is_flag=True, help="Print one JSON object instead; all else goes to standard error."
+    output.FLAG,
+    "as_json",
+    is_flag=True,
+    help="Print the result as one JSON object; everything else goes to standard error.",
 )
 quiet_option = option("-q", "--quiet", is_flag=True, help="Print the result only.")
 
 
 def verbosity_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add -q and -v, whose value is ``verbosity``: quiet, verbose or None."""
-    loud = option("-v", "--verbose", "verbosity", flag_value="verbose", help="Print also what is written.")
+    loud = option("-v", "--verbose", "verbosity", flag_value="verbose", help="Also print what is written.")
     return option("-q", "--quiet", "verbosity", flag_value="quiet", help="Print the result only.")(loud(function))

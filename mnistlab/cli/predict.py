@@ -29,7 +29,7 @@ def picture_file(name: str, text: str) -> Path:
     if not path.absolute().parent.is_dir():
         raise RequestError(f"{name} {path}: there is no folder {path.parent}; make it, or choose another place")
     if path.exists() and not path.is_file():
-        raise RequestError(f"{name} {path}: this is no file, and is not replaced; choose another name")
+        raise RequestError(f"{name} {path}: not a file; choose another name")
     return path
 
 
@@ -73,11 +73,12 @@ def picture_file(name: str, text: str) -> Path:
 )
 @json_option
 def main(place: str, pictures: tuple[str, ...], way: str, invert: str, show: Path | None) -> int:
-    """Say what a saved model sees in photographs and scans.
+    """Classify photographs and scans with a saved model.
 
-    Takes pictures as people have them: of any size, dark on light or light on dark, unevenly lit, off-centre, turned by
-    the camera. Each is first made like the images that the model was trained on. One digit or object a picture is
-    expected. A picture that cannot be read is named on stderr, and the others are predicted; the exit status is then 1.
+    Images may have any size, be dark on light or light on dark, unevenly lit, off-centre or rotated by the
+    camera. Each is first prepared like the images that the model was trained on, and should show one digit or
+    object. An image that cannot be read is named on stderr and the others are predicted; the exit status is
+    then 1.
     """
     files = image_io.expand(list(pictures))
 

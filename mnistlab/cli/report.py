@@ -31,7 +31,7 @@ from mnistlab.system.errors import RequestError, did_you_mean
 @json_option
 @option("-q", "--quiet", is_flag=True, help="Say nothing.")
 def main(words: tuple[str, ...], quiet: bool) -> int:
-    """Draw the pictures and the page of runs and sweeps again.
+    """Redraw the plots and the report page of runs and sweeps.
 
     The pictures and report.html are drawn from the saved numbers; nothing is computed anew.
     """

@@ -54,7 +54,7 @@ from mnistlab.system.errors import RequestError
     help="full: all rows take about 11 hours of one core. quick: fewer seeds, epochs or images where a row is long, as "
     "the page says; all rows take 15 minutes on two cores.",
 )
-@option("--seeds", metavar="N", type=Whole(), help="So many seeds for every row.")
+@option("--seeds", metavar="N", type=Whole(), help="Number of seeds for every row.")
 @option("--to", metavar="DIR", type=DIRECTORY, help="Where to write.", show_default="outputs/papers/<budget>")
 @option("--page", is_flag=True, help="Run nothing; write the page from the runs that are there.")
 @json_option
@@ -69,11 +69,11 @@ def main(
     page: bool,
     quiet: bool,
 ) -> int:
-    """Run what five papers report again, and say whether it agrees.
+    """Repeat the experiments of five papers and check their figures and claims.
 
-    Runs the rows of the papers, each a sweep over seeds of conf/experiment/PAPER/ROW.yaml, and says of every figure
-    whether ours agrees with it, and of every claim whether it holds. What is done already is not run again, so that the
-    same command goes on where it was stopped. The page, papers.md, shows all rows, those without a run as such.
+    Runs the rows of the papers, each a sweep over seeds of conf/experiment/PAPER/ROW.yaml, compares every
+    figure with ours, and tests every claim. Finished runs are not repeated, so the same command continues an
+    interrupted one. The page, papers.md, lists all rows, including those that have not been run.
     """
     known = spec.read()
     if lists:

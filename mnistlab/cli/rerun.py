@@ -13,11 +13,11 @@ from mnistlab.system import output
 @json_option
 @option("-q", "--quiet", is_flag=True, help="Print the verdict only.")
 def main(run: str, to: str | None, quiet: bool) -> int:
-    """Repeat a run, and say whether the same came out.
+    """Repeat a run and check that the results are identical.
 
-    Repeats a completed run in a new directory: with its saved configuration and seed, on as many BLAS threads. Says
-    whether metrics.json came out the same, byte for byte (exit status 0), or which metrics differ, and in what the
-    environment does (exit status 1). Nothing is written into RUN.
+    Repeats a completed run in a new directory with its saved configuration, seed and number of BLAS threads.
+    Reports whether metrics.json is identical, byte for byte (exit status 0), or which metrics and which parts
+    of the environment differ (exit status 1). RUN is not changed.
     """
     repetition = repeat(run, to, quiet, tuple(command_line()))
     output.show(repetition.as_json(), "\n".join(repetition.verdict()))

@@ -33,20 +33,20 @@ from mnistlab.system.errors import RequestError, did_you_mean
 @option(
     "--failed-only",
     is_flag=True,
-    help="Of a sweep only jobs that failed, or were interrupted or killed; not those that have not begun.",
+    help="In a sweep, only jobs that failed or were interrupted or killed, not those that have not started.",
 )
 @option("--fail-fast", is_flag=True, help="Stop a sweep at the first job that fails.")
 @json_option
 @quiet_option
 def main(words: tuple[str, ...], failed_only: bool, fail_fast: bool, quiet: bool) -> int:
-    """Go on with a run, or with what a sweep has not completed.
+    """Resume a run, or the unfinished jobs of a sweep.
 
-    A run goes on from its checkpoint, to the very bytes it would have come to by itself. trainer.epochs=N trains it
-    longer, also when it is completed, as if it had been asked for so many from the start; with a schedule that spreads
-    the learning rate over all epochs (cosine, one_cycle) that cannot be, and is refused.
+    A run continues from its checkpoint and ends with the same bytes as if it had not been interrupted.
+    trainer.epochs=N trains it longer, even if it is completed, as if N had been set from the start; this is
+    refused with a schedule that depends on the number of epochs (cosine, one_cycle).
 
-    Of a sweep the jobs run that are not completed, from their checkpoints, and those whose configuration would no
-    longer be the same, from the start; then the table is written again.
+    In a sweep, unfinished jobs continue from their checkpoints, jobs whose configuration has changed start
+    again, and the table is rewritten.
     """
     directories = [Path(word) for word in words if Path(word).is_dir()]
     if len(directories) != 1 or (directories[0] / paths.SWEEP).exists() or not is_run(directories[0]):
@@ -89,7 +89,9 @@ def _epochs(words: Sequence[str]) -> int | None:
         key, equals, value = word.partition("=")
         if key != KEY or not equals:
             near = did_you_mean(key, [KEY]) if equals else ""
-            raise RequestError(f"{word}: a run goes on as it was asked for; only {KEY}=N may be changed{near}")
+            raise RequestError(
+                f"{word}: a run is resumed with its own configuration; only {KEY}=N may be changed{near}"
+            )
         if not value.isdecimal() or not 1 <= len(value) <= 9 or int(value) < 1:
             raise RequestError(f"{word}: the number of epochs must be a whole number of 1 or more")
         epochs = int(value)

@@ -17,10 +17,10 @@ HOST = "127.0.0.1"
 def main(run: str, port: int) -> int:
     """Open a page on this machine to draw a digit and watch the network.
 
-    The page, http://127.0.0.1:8028/, is for mouse, pen or finger. While you draw it shows what the network sees of it,
-    the probability of every class, and the feature maps of its layers. Drawings are prepared as `mnistlab predict`
-    prepares pictures. Nobody else can reach it, nothing is stored, and the page loads nothing from elsewhere. Ctrl-C
-    stops it. It needs bottle: pip install '.[serve]'
+    The page, http://127.0.0.1:8028/, works with mouse, pen or finger. While you draw, it shows the input of the
+    network, the probability of every class, and the feature maps of its layers. Drawings are prepared as in
+    `mnistlab predict`. The page can be opened on this machine only, stores nothing and loads nothing from
+    elsewhere. Ctrl-C stops the server. It needs bottle: pip install '.[serve]'
     """
     if find_spec("bottle") is None:
         raise RequestError(needs("bottle", "serve"))

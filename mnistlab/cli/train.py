@@ -26,7 +26,7 @@ $CONFIG"""
 PASSED: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
     (("-m", "--multirun"), {"help": "Start a sweep: of several values a key, a run each."}),
     (("-q", "--quiet"), {"help": "Print the result only."}),
-    (("-v", "--verbose"), {"help": "Print also what is found and written."}),
+    (("-v", "--verbose"), {"help": "Also print what is found and written."}),
     (("-c", "--cfg"), {"type": Choice(("job", "hydra", "all")), "help": "Print the composed configuration."}),
     (("--resolve",), {"help": "With --cfg: resolve interpolations."}),
     (("-p", "--package"), {"metavar": "KEY", "help": "With --cfg: print this part only."}),
@@ -82,9 +82,9 @@ def passed_options(function: Callable[..., int]) -> Callable[..., int]:
 @json_option
 @passed_options
 def main(words: tuple[str, ...], fail_fast: bool) -> int:
-    """Train one network, or with -m a sweep of them.
+    """Train one model, or with -m a sweep of several.
 
-    Everything about a run is written to a directory: numbers, pictures, a report, and the model.
+    Everything about a run is written to its directory: metrics, tables, plots, a report, and the model.
     """
     _refuse_unknown_options(words)
 

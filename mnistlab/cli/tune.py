@@ -32,21 +32,21 @@ CHANGEABLE = ("resume", "trials", "jobs", "no_prune", "quiet")  # what may stand
     type=Overrides(),
     help=f"The configuration, and what is searched: {FORMS}.",
 )
-@option("--trials", metavar="N", type=Whole(), help="How many trials.", show_default="40")
-@option("--jobs", metavar="N", type=Whole(), help="How many at a time.", show_default="one a core")
+@option("--trials", metavar="N", type=Whole(), help="Number of trials.", show_default="40")
+@option("--jobs", metavar="N", type=Whole(), help="Number of trials at a time.", show_default="one a core")
 @option(
-    "--seeds", metavar="N", type=Whole(), default=SEEDS, help="How many seeds the chosen configuration is tested with."
+    "--seeds", metavar="N", type=Whole(), default=SEEDS, help="Number of seeds for testing the chosen configuration."
 )
 @option(
     "--metric",
     metavar="NAME",
-    type=Choice([*METRICS], "; the test part chooses nothing"),
+    type=Choice([*METRICS], "; the test set chooses nothing"),
     default="validation.accuracy",
     help=f"{' or '.join(METRICS)}.",
 )
-@option("--no-prune", is_flag=True, help="Let every trial run to its end.")
+@option("--no-prune", is_flag=True, help="Do not stop trials early.")
 @option("--to", metavar="DIR", type=DIRECTORY, help="Where to write.", show_default="outputs/tune/<time>")
-@option("--resume", metavar="DIR", type=DIRECTORY, help="Go on with a search, for more trials with --trials.")
+@option("--resume", metavar="DIR", type=DIRECTORY, help="Resume a search, with more trials if --trials says so.")
 @json_option
 @quiet_option
 def main(
@@ -60,11 +60,12 @@ def main(
     resume: str | None,
     quiet: bool,
 ) -> int:
-    """Search for settings, then test the chosen ones with several seeds.
+    """Search for hyperparameters, then test the best ones with several seeds.
 
-    Searches for the settings with the best validation metric (Optuna: TPE proposes, trials worse than the median are
-    stopped early). No trial sees the test part. At the end the chosen configuration, and only that one, is trained with
-    several seeds and tested. The study lies in DIR/study.sqlite3, where Optuna's own tools find it.
+    Searches for the settings with the best validation metric, with Optuna: TPE proposes trials, and trials
+    below the median are stopped early. No trial uses the test set. At the end only the chosen configuration is
+    trained with several seeds and tested. The study is stored in DIR/study.sqlite3, where Optuna's own tools
+    find it.
     """
     if resume is not None:
         _refuse_changes()

@@ -434,7 +434,7 @@ def test_the_picture_of_all_replaces_nothing_but_a_file(command: Command, mlp: P
     os.mkfifo("pipe.png")
     result = command("predict", str(mlp), *pictures(1), "--show", "pipe.png")
     assert result.status == 2
-    assert "--show pipe.png: this is no file, and is not replaced; choose another name" in result.err
+    assert "--show pipe.png: not a file; choose another name" in result.err
     assert Path("pipe.png").is_fifo()
 
 

@@ -150,14 +150,16 @@ def test_unfinished_files_of_a_killed_process_are_removed(completed: Path, comma
 
 
 REFUSED = {
-    ("optimizer.lr=0.1",): "optimizer.lr=0.1: a run goes on as it was asked for; only trainer.epochs=N may be changed",
+    (
+        "optimizer.lr=0.1",
+    ): "optimizer.lr=0.1: a run is resumed with its own configuration; only trainer.epochs=N may be changed",
     (
         "trainer.epoch=9",
-    ): "trainer.epoch=9: a run goes on as it was asked for; only trainer.epochs=N may be changed (did",
+    ): "trainer.epoch=9: a run is resumed with its own configuration; only trainer.epochs=N may be changed (did",
     ("trainer.epochs=many",): "trainer.epochs=many: the number of epochs must be a whole number of 1 or more",
     ("trainer.epochs=3",): "trainer.epochs=3: 4 epochs are trained already; take more, or leave it out",
     ("--quite",): "--quite: no such option (did you mean --quiet?); see `mnistlab resume --help`",
-    ("seed",): "seed: a run goes on as it was asked for; only trainer.epochs=N may be changed",
+    ("seed",): "seed: a run is resumed with its own configuration; only trainer.epochs=N may be changed",
 }
 
 
