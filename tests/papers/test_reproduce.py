@@ -79,7 +79,7 @@ claims:
 def reproduced(arguments: list[str], source: Path) -> int:
     """Run the command with the papers of a file, and return its exit status."""
     read_file = figures.read
-    with pytest.MonkeyPatch.context() as patch, reproduce.main.make_context("reproduce", arguments) as context:
+    with pytest.MonkeyPatch.context() as patch, reproduce.main.make_context("reproduce", [*arguments]) as context:
         patch.setattr(figures, "read", lambda: read_file(source))
         return reproduce.main.invoke(context)
 

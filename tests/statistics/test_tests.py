@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from mnistlab.analysis.compare import compare
-from mnistlab.statistics import intervals
-from mnistlab.statistics import tests as statistics
+from mnistlab.statistics import intervals, power
 from mnistlab.statistics.corrections import holm
 from mnistlab.statistics.intervals import mean_of
 from mnistlab.statistics.power import fewest_pairs, seeds_needed
@@ -317,7 +316,7 @@ def test_no_number_is_named_where_there_is_none(test):
 def test_where_nothing_differs_at_most_one_verdict_in_twenty_says_otherwise(
     monkeypatch, sizes, same_seeds, repetitions
 ):
-    monkeypatch.setattr(statistics, "seeds_needed", lambda *_: None)  # no part of the verdict, and slow
+    monkeypatch.setattr(power, "seeds_needed", lambda *_: None)  # no part of the verdict, and slow
     stream = np.random.default_rng(1)
 
     def finds(shift):

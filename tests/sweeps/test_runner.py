@@ -129,13 +129,13 @@ REFUSED = {
     "hydra.sweep.subdir=same": "hydra.sweep.subdir=same: two jobs would share it; ",
     "hydra.sweep.subdir=../x": "hydra.sweep.subdir=",
     "hydra/launcher=slurm": "hydra/launcher=slurm: choose one of ",
-    "hydra.launcher.n_jobs=0": "hydra.launcher.n_jobs=0: a whole number of 1 or more, or -1 for all cores",
+    "hydra.launcher.n_jobs=0": "hydra.launcher.n_jobs=0: must be a whole number of 1 or more, or -1 for all cores",
     "optimizer.lr=abc,0.1": "optimizer.lr=abc: must be a number",
     "optimizer.lr=range(3,3)": "optimizer.lr=range(3,3): no value; ",
     "optimizer=glob(zzz*)": "optimizer=glob(zzz*): no value; ",
     "optimizer.lr=range(0,1,0)": "optimizer.lr=range(0,1,0): ",
     "model.hidden=range(100000)": "the grid has ",
-    "hydra.launcher.n_jobs=two": "hydra.launcher.n_jobs=two: a whole number of 1 or more, or -1 for all cores",
+    "hydra.launcher.n_jobs=two": "hydra.launcher.n_jobs=two: must be a whole number of 1 or more, or -1 for all cores",
 }
 
 

@@ -83,7 +83,7 @@ def test_ctrl_c_ends_a_run_that_is_resumed(there: Elsewhere, environment: dict[s
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert err.splitlines()[-1].endswith("`mnistlab resume r` goes on")
+    assert err.splitlines()[-1].endswith("`mnistlab resume r` continues it")
     assert state("r") == "interrupted"
     epoch = len(Path("r/history.csv").read_text().splitlines())
     there("-m", "mnistlab", "resume", "r", f"trainer.epochs={epoch + 1}")
