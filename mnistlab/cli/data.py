@@ -112,9 +112,9 @@ ACTIONS: dict[str, Callable[[Sequence[str], str | None], int]] = {
     metavar="[NAME | data=NAME key=value ...]",
     nargs=-1,
     type=Words(OVERRIDDEN),
-    help="For fetch the name of a dataset; for show overrides, as for `mnistlab train`.",
+    help="For fetch, the name of a dataset; for show, overrides as for `mnistlab train`.",
 )
-@option("--to", metavar="FOLDER", type=DIRECTORY, help="Where fetch and show write.")
+@option("--to", metavar="FOLDER", type=DIRECTORY, help="Where fetch and show write their files.")
 @json_option
 def main(action: str, words: tuple[str, ...], to: str | None) -> int:
     """List, download or show datasets.
