@@ -83,7 +83,7 @@ def _conclude(blocks: list[Checked], tolerance: float) -> int:
             f"{', '.join(wrong)}; the worst is {worst.name} with {worst.error:.1e}"
         )
     largest = f"the largest error is {worst.error:.1e} ({worst.name})"
-    return _say(f"\nright: all {len(blocks)} blocks agree to {tolerance:g}; {largest}")
+    return _say(f"\ncorrect: all {len(blocks)} blocks agree to {tolerance:g}; {largest}")
 
 
 def _say(text: str) -> int:
