@@ -44,7 +44,7 @@ def main(paths: tuple[str, ...], metric: str | None, baseline: str | None, form:
     json.
     """
     if output.asked() and form not in (None, "json"):
-        raise RequestError(f"--format {form}: --json asks for another one; leave one of the two out")
+        raise RequestError(f"--format {form}: contradicts --json; leave one of the two out")
 
     from mnistlab.analysis import comparison_table
     from mnistlab.analysis.compare import as_json, compare

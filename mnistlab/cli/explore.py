@@ -106,10 +106,10 @@ def _check(action: str, words: Sequence[str], models: Sequence[str], split: str 
     if not models:
         raise RequestError("no model is named; name one or several, model=svm_rbf,mlp_2hidden for instance")
     if split is not None:
-        raise RequestError("--split: it is an option of pca; boundary fits its models on the training set")
+        raise RequestError("--split: this option is for pca; boundary fits its models on the training set")
     for override in words:
         if override.lstrip("+~").startswith("hydra"):
-            raise RequestError(f"{override}: nothing of Hydra's is set here; --to DIR says where to write")
+            raise RequestError(f"{override}: Hydra's own keys cannot be set here; --to DIR sets where to write")
 
 
 def _models(words: Sequence[str]) -> list[str]:

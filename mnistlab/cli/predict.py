@@ -25,9 +25,9 @@ def picture_file(name: str, text: str) -> Path:
     """Return a place for a PNG."""
     path = Path(text)
     if path.suffix.lower() != ".png":
-        raise RequestError(f"{name} {path}: the picture is a PNG; let its name end in .png")
+        raise RequestError(f"{name} {path}: the picture is a PNG; its name must end in .png")
     if not path.absolute().parent.is_dir():
-        raise RequestError(f"{name} {path}: there is no folder {path.parent}; make it, or choose another place")
+        raise RequestError(f"{name} {path}: there is no folder {path.parent}; create it, or choose another place")
     if path.exists() and not path.is_file():
         raise RequestError(f"{name} {path}: not a file; choose another name")
     return path

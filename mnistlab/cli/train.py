@@ -99,7 +99,7 @@ def main(words: tuple[str, ...], fail_fast: bool) -> int:
     flags = compose.parse_flags(overrides)
     shows = flags.cfg or flags.help or flags.hydra_help or flags.info or flags.shell_completion
     if shows and output.asked():
-        raise RequestError("--json: it is for results, and a configuration is shown as YAML; leave it out")
+        raise RequestError("--json: it applies to results, and a configuration is printed as YAML; leave it out")
     if flags.help:
         overrides.append(f"hydra.help.template={compose.quoted(_page())}")
     _refuse_used_directory(flags.overrides)
@@ -109,7 +109,7 @@ def main(words: tuple[str, ...], fail_fast: bool) -> int:
 
         return runner.train(flags.overrides, flags.config_dir, fail_fast)
     if fail_fast:
-        raise RequestError("--fail-fast: one run has no others to stop; it goes with -m")
+        raise RequestError("--fail-fast: a single run has no other jobs to stop; use it with -m")
     outcomes: list[lifecycle.Outcome] = []
 
     def task(cfg: Any) -> None:

@@ -81,5 +81,5 @@ def _refuse_changes() -> None:
         on_line = context.get_parameter_source(name) == ParameterSource.COMMANDLINE and context.params.get(name)
         if on_line and name not in CHANGEABLE:
             raise RequestError(
-                "--resume: a search is resumed as it was asked for; only --trials and --jobs may be changed"
+                "--resume: a search is resumed with its own settings; only --trials and --jobs may be changed"
             )

@@ -152,7 +152,7 @@ class MLP(Model):
         if several and len(self.activation) != len(self.hidden):
             raise RequestError(
                 f"{len(self.activation)} activations for {len(self.hidden)} "
-                f"hidden layer(s) {list(self.hidden)}; give one name, or one a layer",
+                f"hidden layer(s) {list(self.hidden)}; give one name, or one per layer",
                 key="activation",
                 value=list(self.activation),
             )

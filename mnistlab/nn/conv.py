@@ -56,7 +56,7 @@ class Conv2D(Layer):
             padded = f" padded to {padded_height} x {padded_width}" if self.padding != "valid" else ""
             raise RequestError(
                 f"kernel {self.kernel} does not fit a {height} x {width} map{padded}; "
-                "take a smaller one, more padding, or less pooling before it",
+                "use a smaller one, more padding, or less pooling before it",
                 key="conv",
             )
         self.padded = channels, padded_height, padded_width
