@@ -232,7 +232,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "another setting": (
         lambda r: edit(r, lambda c: c["optimizer"].update(lr=0.5)),
-        "r/checkpoint.safetensors: it was written with optimizer.lr=0.001, and the run now has optimizer.lr=0.5; restore",
+        "r/checkpoint.safetensors: it was written with optimizer.lr=0.001, and the run now has optimizer.lr=0.5; ",
     ),
     "another kind of component": (
         lambda r: change(r / "environment.json", schemas={"data": "os"}),
