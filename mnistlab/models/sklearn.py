@@ -30,8 +30,8 @@ class Probabilities(Enum):
 class SklearnModel:
     """Options of every scikit-learn model: the preprocessing steps.
 
-    ``standardize`` makes mean 0 and variance 1 of every pixel; ``pca`` keeps so many principal components, or, as a
-    share, as many as explain it. Both are fitted on the training set only.
+    ``standardize`` scales every pixel to mean 0 and variance 1; ``pca`` is the number of principal components to keep,
+    or the share of the variance that they must explain. Both are fitted on the training set only.
     """
 
     pca: int | float | None = None

@@ -24,7 +24,7 @@ class Conv2D(Layer):
     """y[f, p, q] = b[f] + sum over i, j, c of W[f, i, j, c] x[c, stride p + i, stride q + j] (cross-correlation).
 
     W has the shape (filters, kernel, kernel, channels). ``padding`` puts zeros around the map: ``valid`` none, a
-    number so many on each side, ``same`` as many as make the output ceil(size / stride) large, the odd one at the
+    number that many on each side, ``same`` enough for an output of size ceil(size / stride), any extra one at the
     bottom and on the right (as in TensorFlow; with stride 1 and an odd kernel PyTorch's is the same).
     """
 
