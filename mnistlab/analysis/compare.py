@@ -225,11 +225,11 @@ def _text(
     text = f"{better} and {worse}{shared} are not distinguishable with {runs}: {amount} of {metric} ({p_value})"
     fewest = power.fewest_pairs(tests)
     if d.test == "sign-flip" and d.n < fewest:
-        text += f"; the exact test needs {fewest} seeds at least"
+        text += f"; the exact test needs at least {fewest} seeds"
         if needed is not None and needed > fewest:
-            text += f", and about {needed} to see {shown(metric, abs(d.value))}"
+            text += f", and about {needed} to detect {shown(metric, abs(d.value))}"
     elif needed is not None and d.value and not images:
-        text += f"; about {needed:,} seeds would be needed to see {shown(metric, abs(d.value))}"
+        text += f"; about {needed:,} seeds would be needed to detect {shown(metric, abs(d.value))}"
     return text
 
 

@@ -90,20 +90,20 @@ def _common_data(choice: Choice, runs: Sequence[SavedRun]) -> OwnData:
         if own.option != first.option:
             raise RequestError(
                 f"{both} were trained on different data (data={first.option} and data={own.option});"
-                " say which to score with data=..."
+                " choose one to evaluate with data=..."
             )
         for key in first.settings | own.settings:
             mine, other = first.settings.get(key), own.settings.get(key)
             if key not in ignored and mine != other:
                 raise RequestError(
                     f"{both} were trained on different data (data.{key}={mine} and data.{key}={other});"
-                    f" say which to score with data.{key}=..."
+                    f" choose one to evaluate with data.{key}=..."
                 )
         drawn = choice.split in ("validation", "train") or (choice.split == "all" and own.settings.get("limit"))
         if drawn and own.seed != first.seed and "seed" not in choice.keys:
             raise RequestError(
                 f"--split {choice.split}: {both} drew different images (seed={first.seed} and seed={own.seed});"
-                " say whose to score with seed=N, or score --split test"
+                " choose one with seed=N, or evaluate --split test"
             )
     return first
 

@@ -130,6 +130,6 @@ def guarded(command: str, work: Callable[[], int]) -> int:
     except OSError as error:
         return fail(name, f"{error.filename or 'input/output'}: {error.strerror or error}", 1)
     except MemoryError as error:
-        return fail(name, f"out of memory ({error}); take a smaller model, or less data with data.limit", 1)
+        return fail(name, f"out of memory ({error}); use a smaller model, or less data with data.limit", 1)
     except Exception as error:  # a fault of ours
         return fail(name, f"{type(error).__name__}: {error}; HYDRA_FULL_ERROR=1 shows the traceback", 1)

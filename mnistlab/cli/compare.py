@@ -24,17 +24,17 @@ FORMATS = ("table", "csv", "markdown", "json")
 @option(
     "--metric",
     metavar="NAME",
-    help="What is compared: test.accuracy, validation.loss, test.macro.f1, parameters, ...",
+    help="The metric to compare: test.accuracy, validation.loss, test.macro.f1, parameters, ...",
     show_default="validation.accuracy",
 )
 @option(
     "--baseline",
     metavar="TEXT",
-    help="Compare every group with this one only: init=random, or its values, random.",
+    help="Compare every group only with this one, given by its settings, init=random, or by their values, random.",
 )
-@option("--format", "form", type=Choice(FORMATS), help="The form of what is printed.", show_default="table")
+@option("--format", "form", type=Choice(FORMATS), help="The output format.", show_default="table")
 @json_option
-@option("--to", metavar="DIR", type=DIRECTORY, help="Write compare.csv, compare.md and compare.json there.")
+@option("--to", metavar="DIR", type=DIRECTORY, help="Write compare.csv, compare.md and compare.json to this directory.")
 def main(paths: tuple[str, ...], metric: str | None, baseline: str | None, form: str | None, to: str | None) -> int:
     """Compare runs and sweeps: means, intervals, and which differences are significant.
 
@@ -44,7 +44,7 @@ def main(paths: tuple[str, ...], metric: str | None, baseline: str | None, form:
     json.
     """
     if output.asked() and form not in (None, "json"):
-        raise RequestError(f"--format {form}: --json asks for another one; leave one of the two out")
+        raise RequestError(f"--format {form}: contradicts --json; leave one of the two out")
 
     from mnistlab.analysis import comparison_table
     from mnistlab.analysis.compare import as_json, compare

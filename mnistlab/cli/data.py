@@ -41,7 +41,7 @@ def list_datasets(words: Sequence[str], to: str | None) -> int:
         where = row["found"] or f"not here; `mnistlab data fetch {row['name']}` downloads {_megabytes(row['download'])}"
         rows.append((row["name"], size, str(row["classes"]), row["what"], where))
     table = tables.text((("data=", "training + test", "classes", "what", "where"), rows))
-    own = "Own files: data=csv data.path=FILE, data=npz data.path=FILE, data=idx data.path=FOLDER, "
+    own = "Your own files: data=csv data.path=FILE, data=npz data.path=FILE, data=idx data.path=FOLDER, "
     own += "data=folder data.path=FOLDER"
     output.show({"datasets": datasets}, f"{table}\n\n{own}")
     return 0
@@ -112,9 +112,9 @@ ACTIONS: dict[str, Callable[[Sequence[str], str | None], int]] = {
     metavar="[NAME | data=NAME key=value ...]",
     nargs=-1,
     type=Words(OVERRIDDEN),
-    help="For fetch the name of a dataset; for show overrides, as for `mnistlab train`.",
+    help="For fetch, the name of a dataset; for show, overrides as for `mnistlab train`.",
 )
-@option("--to", metavar="FOLDER", type=DIRECTORY, help="Where fetch and show write.")
+@option("--to", metavar="FOLDER", type=DIRECTORY, help="Where fetch and show write their files.")
 @json_option
 def main(action: str, words: tuple[str, ...], to: str | None) -> int:
     """List, download or show datasets.

@@ -16,9 +16,9 @@ def main(run: str) -> int:
 
     Reads what a run has saved (history, norms, weights, class counts and, if its data can be found, up to 512
     of its training images) and looks for divergence, a learning rate that is too high or too low, overfitting,
-    underfitting, dead or saturated units, vanishing gradients and class imbalance. Each problem comes with its
-    number, the reason, and overrides to try. The test set is not used. Failed and interrupted runs can be
-    examined too. The exit status is 0 whatever is found.
+    underfitting, dead or saturated units, vanishing gradients and class imbalance. Each problem comes with the
+    measurement behind it, the likely reason, and overrides to try. The test set is not used. Failed and
+    interrupted runs can be examined too. The exit status is 0 whatever is found.
     """
     from mnistlab.analysis.doctor import snapshot as charts
     from mnistlab.analysis.doctor.checks import examine

@@ -49,22 +49,22 @@ def angles(name: str, text: str) -> list[float]:
     metavar="RUN [RUN ...] [data=NAME] [key=value ...]",
     nargs=-1,
     type=Overrides(("data",), paths=True),
-    help="RUN: a run directory, or the model.safetensors in it. data=NAME: other data than the run's own; classes are "
-    "matched by name. data.KEY=...: a setting of that data, or without data=NAME of the run's own. seed=N: the seed of "
-    "the split and of the noise, if not the run's. report.plots=all, core or none: the pictures.",
+    help="RUN: a run directory, or the model.safetensors in it. data=NAME: data other than the run's own; classes are "
+    "matched by name. data.KEY=...: a setting of that data, or of the run's own if data=NAME is not given. seed=N: the "
+    "seed of the split and of the noise, instead of the run's. report.plots=all, core or none: which plots to draw.",
 )
-@option("--split", type=Choice(SPLITS), default="test", help="The part of the data; all: every image.")
+@option("--split", type=Choice(SPLITS), default="test", help="The part of the data to evaluate; all: every image.")
 @option(
     "--noise",
     metavar="LEVELS",
     type=Parsed(noise_levels),
-    help="Accuracy under Gaussian noise, at standard deviations on pixels of 0 to 1: 0,0.1,0.2.",
+    help="Accuracy under Gaussian noise with these standard deviations, for pixels from 0 to 1: 0,0.1,0.2.",
 )
 @option(
     "--rotate",
     metavar="LEVELS",
     type=Parsed(angles),
-    help="Accuracy under rotation, in degrees counterclockwise: 0,15,30,45.",
+    help="Accuracy under rotation by these angles, in degrees counterclockwise: 0,15,30,45.",
 )
 @option("--to", metavar="DIR", type=DIRECTORY, help="Where to write.", show_default="outputs/evaluate/")
 @json_option

@@ -23,7 +23,7 @@ def main(overrides: tuple[str, ...]) -> int:
     """Show a network's layers, parameters, operations and memory.
 
     Prints every layer with its settings, output shape, parameters, forward operations for one image (a
-    multiplication and an addition are two) and output size. A published dataset need not be downloaded for it.
+    multiplication and an addition are two) and output size. Published datasets need not be downloaded for this.
     """
     made, data, network = network_of(list(overrides), np.float32)
     from mnistlab.config import schema

@@ -43,18 +43,18 @@ SETTABLE = ("data", "seed", "report.plots", "trainer.threads")  # of `pca`
     metavar="[model=NAME,...] [data=NAME] [key=value ...]",
     nargs=-1,
     type=Overrides(),
-    help="As for `mnistlab train`, but nothing is held out for validation unless data.validation says so, and a "
-    f"network trains for {EPOCHS} epochs unless trainer.epochs says so. pca takes data=NAME, data.KEY=..., seed=N and "
-    "report.plots=none; boundary needs model=NAME, or several, which are panels side by side, and settings of the "
-    "group model hold for all of them.",
+    help="As for `mnistlab train`, but there is no validation set unless data.validation is set, and a network "
+    f"trains for {EPOCHS} epochs unless trainer.epochs is set. pca accepts data=NAME, data.KEY=..., seed=N and "
+    "report.plots=none. boundary needs model=NAME, or several models, which are drawn side by side; model.KEY=... "
+    "applies to all of them.",
 )
 @option(
     "--points",
     metavar="N",
     type=Whole(2),
-    show_default=f"{POINTS:,}, or as many as there are",
-    help="Points that are drawn, each class in proportion. The models of boundary, and its components, are fitted on "
-    "these; with data.limit=N it takes all of that.",
+    show_default=f"{POINTS:,}, or all if there are fewer",
+    help="Number of points to draw, with the classes in proportion. boundary fits its components and models on these "
+    "points; with data.limit=N, it uses all N images.",
 )
 @option("--split", type=Choice(SPLITS), show_default="train", help="The part of the data, for pca.")
 @option(
@@ -62,7 +62,7 @@ SETTABLE = ("data", "seed", "report.plots", "trainer.threads")  # of `pca`
     metavar="DIR",
     type=DIRECTORY,
     show_default="outputs/explore/",
-    help="Where to write: a directory that is new or empty.",
+    help="Where to write: a new or empty directory.",
 )
 @json_option
 @verbosity_options
@@ -75,7 +75,7 @@ def main(
     99 %, scatter plots of the images in two and three dimensions, and the components as images.
 
     boundary: the predictions of models on the first two components, with the predicted class as colour and its
-    probability as saturation, and the points the models were fitted on. The features are the two components;
+    probability as saturation, and the points on which the models were fitted. The features are the two components;
     for a network each is divided by its standard deviation.
     """
     models = _models([word for word in words if word.startswith("model=")])
@@ -106,10 +106,10 @@ def _check(action: str, words: Sequence[str], models: Sequence[str], split: str 
     if not models:
         raise RequestError("no model is named; name one or several, model=svm_rbf,mlp_2hidden for instance")
     if split is not None:
-        raise RequestError("--split: it is an option of pca; boundary fits its models on the training set")
+        raise RequestError("--split: this option is for pca; boundary fits its models on the training set")
     for override in words:
         if override.lstrip("+~").startswith("hydra"):
-            raise RequestError(f"{override}: nothing of Hydra's is set here; --to DIR says where to write")
+            raise RequestError(f"{override}: Hydra's own keys cannot be set here; --to DIR sets where to write")
 
 
 def _models(words: Sequence[str]) -> list[str]:

@@ -29,8 +29,8 @@ SLOW = 5  # seconds from which on the check says how long it will take
     type=Overrides(),
     help="The configuration, as for `mnistlab train`.",
 )
-@option("--elements", metavar="N", type=Whole(), default=ELEMENTS, help="Elements checked in a block, drawn at random.")
-@option("--batch", metavar="N", type=Whole(), default=BATCH, help="Images in the batch.")
+@option("--elements", metavar="N", type=Whole(), default=ELEMENTS, help="Elements checked per block, drawn at random.")
+@option("--batch", metavar="N", type=Whole(), default=BATCH, help="Number of images in the batch.")
 @json_option
 def main(overrides: tuple[str, ...], elements: int, batch: int) -> int:
     """Check the gradients of a network against central differences.
@@ -83,7 +83,7 @@ def _conclude(blocks: list[Checked], tolerance: float) -> int:
             f"{', '.join(wrong)}; the worst is {worst.name} with {worst.error:.1e}"
         )
     largest = f"the largest error is {worst.error:.1e} ({worst.name})"
-    return _say(f"\nright: all {len(blocks)} blocks agree to {tolerance:g}; {largest}")
+    return _say(f"\ncorrect: all {len(blocks)} blocks agree to {tolerance:g}; {largest}")
 
 
 def _say(text: str) -> int:

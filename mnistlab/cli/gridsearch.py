@@ -29,7 +29,7 @@ from mnistlab.sweeps.gridsearch.search import Asked, search
 )
 @option("--cv", metavar="N", type=Whole(2), default=5, help="Folds.")
 @option("--metric", metavar="NAME", type=Choice([*SCORES]), default="accuracy", help=f"{', '.join(SCORES)}.")
-@option("--jobs", metavar="N", type=Whole(), show_default="one a core", help="Number of fits at a time.")
+@option("--jobs", metavar="N", type=Whole(), show_default="one per core", help="Number of fits at a time.")
 @option(
     "--to",
     metavar="DIR",
@@ -42,8 +42,8 @@ from mnistlab.sweeps.gridsearch.search import Asked, search
 def main(overrides: tuple[str, ...], cv: int, metric: str, jobs: int | None, to: str | None, quiet: bool) -> int:
     """Cross-validate every cell of a grid, then test the best one.
 
-    The training pool (everything but the test set) is cut into folds, the same for every cell, and each cell is
-    fitted on all folds but one and scored on that one, in turn. Equal cells are run once. The best cell is then
+    The training pool (everything but the test set) is split into folds, the same for every cell, and each cell is
+    fitted on all folds but one and scored on that one, in turn. Identical cells are run once. The best cell is then
     fitted to the whole pool and tested; the test set is used only there. Works with networks and with
     scikit-learn models. A cell that fails is listed with its reason; the search fails if no cell is scored.
     """

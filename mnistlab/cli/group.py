@@ -93,6 +93,6 @@ class Group(click.Group):
 def root() -> None:
     """Classic neural-network experiments on MNIST-like images, one command each.
 
-    `mnistlab COMMAND --help` says what a command takes. All but serve and completion have --json: the result as one
-    JSON object on standard output, all else on standard error.
+    `mnistlab COMMAND --help` describes one command. All commands except serve and completion accept --json, which
+    prints the result as one JSON object on standard output and everything else on standard error.
     """

@@ -46,7 +46,7 @@ def rate(name: str, text: str) -> float:
     type=Parsed(rate),
     default=MOST,
     show_default=f"{MOST:g}",
-    help="The last rate; the test stops earlier when the loss is four times the smallest.",
+    help="The last rate; the test stops earlier if the loss reaches four times its minimum.",
 )
 @option("--steps", metavar="N", type=Whole(20, 100_000), default=STEPS, help="Mini-batches.")
 @option("--to", metavar="DIR", type=DIRECTORY, help="Where to write.", show_default="outputs/lr-find/")
@@ -55,8 +55,8 @@ def main(overrides: tuple[str, ...], least: float, most: float, steps: int, to: 
     """Suggest a learning rate by a range test.
 
     Trains for a few hundred steps while the learning rate increases from very small to too large (Smith 2017),
-    plots the loss against the rate, and suggests the rate at which the loss falls fastest, with a margin to
-    where it rises. Data, model, optimizer, init, regularization, augment and batch size are those of `mnistlab
+    plots the loss against the rate, and suggests the rate at which the loss falls fastest, with a safety
+    margin. Data, model, optimizer, init, regularization, augment and batch size are those of `mnistlab
     train`; optimizer.lr and the schedule are ignored. Only the training set is used. The same seed gives the
     same suggestion.
     """

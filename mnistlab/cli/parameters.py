@@ -204,5 +204,5 @@ quiet_option = option("-q", "--quiet", is_flag=True, help="Print the result only
 
 def verbosity_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add -q and -v, whose value is ``verbosity``: quiet, verbose or None."""
-    loud = option("-v", "--verbose", "verbosity", flag_value="verbose", help="Also print what is written.")
+    loud = option("-v", "--verbose", "verbosity", flag_value="verbose", help="Also print which files are written.")
     return option("-q", "--quiet", "verbosity", flag_value="quiet", help="Print the result only.")(loud(function))

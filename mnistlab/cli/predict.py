@@ -25,9 +25,9 @@ def picture_file(name: str, text: str) -> Path:
     """Return a place for a PNG."""
     path = Path(text)
     if path.suffix.lower() != ".png":
-        raise RequestError(f"{name} {path}: the picture is a PNG; let its name end in .png")
+        raise RequestError(f"{name} {path}: the picture is a PNG; its name must end in .png")
     if not path.absolute().parent.is_dir():
-        raise RequestError(f"{name} {path}: there is no folder {path.parent}; make it, or choose another place")
+        raise RequestError(f"{name} {path}: there is no folder {path.parent}; create it, or choose another place")
     if path.exists() and not path.is_file():
         raise RequestError(f"{name} {path}: not a file; choose another name")
     return path
@@ -55,21 +55,21 @@ def picture_file(name: str, text: str) -> Path:
     "way",
     type=Choice(WAYS),
     default="auto",
-    help="How pictures are prepared. digit: ink found, scaled to MNIST's 20 x 20 box, put by its centre of mass in "
-    "28 x 28. object: margins trimmed, scaled to the whole side and centred, as for Fashion-MNIST. raw: resized, not "
-    "changed otherwise. auto: as the run's dataset says; raw for data of your own.",
+    help="How pictures are prepared. digit: the ink is scaled to MNIST's 20 x 20 box and placed in 28 x 28 by its "
+    "centre of mass. object: the margins are trimmed and the rest is scaled to the full side and centred, as for "
+    "Fashion-MNIST. raw: resized only. auto: as the run's dataset requires; raw for your own data.",
 )
 @option(
     "--invert",
     type=Choice([*INVERT]),
     default="auto",
-    help="yes: pictures are dark on light. no: light on dark. auto: found out picture by picture.",
+    help="yes: pictures are dark on light. no: light on dark. auto: decided for each picture.",
 )
 @option(
     "--show",
     metavar="FILE",
     type=Parsed(picture_file),
-    help="A picture (.png) of every input and of what the network saw of it, with the three likeliest classes.",
+    help="Draw every input, the network's version of it, and the three most probable classes (.png).",
 )
 @json_option
 def main(place: str, pictures: tuple[str, ...], way: str, invert: str, show: Path | None) -> int:
@@ -77,7 +77,7 @@ def main(place: str, pictures: tuple[str, ...], way: str, invert: str, show: Pat
 
     Images may have any size, be dark on light or light on dark, unevenly lit, off-centre or rotated by the
     camera. Each is first prepared like the images that the model was trained on, and should show one digit or
-    object. An image that cannot be read is named on stderr and the others are predicted; the exit status is
+    object. An image that cannot be read is reported on stderr and the others are predicted; the exit status is
     then 1.
     """
     files = image_io.expand(list(pictures))

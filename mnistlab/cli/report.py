@@ -24,16 +24,16 @@ from mnistlab.system.errors import RequestError, did_you_mean
     metavar="DIR [DIR ...] [report.plots=all|core|none]",
     nargs=-1,
     type=Overrides((), paths=True),
-    help="DIR: the directory of a run or of a sweep; it may have been moved or copied. report.plots: the pictures of a "
-    "run, all, core, or none (only the page, with the pictures that are there); without it those that the run asked "
-    "for. What only `all` saves, occlusion and feature maps, is drawn where the run has saved it.",
+    help="DIR: the directory of a run or of a sweep; it may have been moved or copied. report.plots: which plots "
+    "of a run to draw: all, core, or none (only the page, with the existing plots); the default is the run's own "
+    "setting. Occlusion and feature maps are drawn only if the run saved their data, which needs report.plots=all.",
 )
 @json_option
-@option("-q", "--quiet", is_flag=True, help="Say nothing.")
+@option("-q", "--quiet", is_flag=True, help="Print nothing.")
 def main(words: tuple[str, ...], quiet: bool) -> int:
     """Redraw the plots and the report page of runs and sweeps.
 
-    The pictures and report.html are drawn from the saved numbers; nothing is computed anew.
+    The plots and report.html are drawn from the saved numbers; nothing is recomputed.
     """
     places, which = _asked(words)
     kinds = [kind_of(text) for text in places]  # all are looked at before anything is written

@@ -40,23 +40,26 @@ from mnistlab.system.errors import RequestError
     metavar="PAPER | PAPER/ROW ... [key=value ...]",
     nargs=-1,
     type=Overrides(),
-    help="Papers or rows; and overrides of every run: trainer.epochs=5, and when that is done trainer.epochs=10, which "
-    "trains it on.",
+    help="Papers or rows, and overrides for every run. After trainer.epochs=5, for example, trainer.epochs=10 trains "
+    "the same runs for longer.",
 )
-@option("--all", "everything", is_flag=True, help="Every row of every paper, the short ones first.")
+@option("--all", "everything", is_flag=True, help="Run every row of every paper, the shortest first.")
 @option(
-    "--list", "lists", is_flag=True, help="The papers and rows, with the minutes that a full run takes on one core."
+    "--list",
+    "lists",
+    is_flag=True,
+    help="List the papers and rows, with the minutes that a full run takes on one core.",
 )
 @option(
     "--budget",
     type=Choice(BUDGETS),
     default=BUDGETS[0],
-    help="full: all rows take about 11 hours of one core. quick: fewer seeds, epochs or images where a row is long, as "
+    help="full: all rows take about 11 hours on one core. quick: fewer seeds, epochs or images where a row is long, as "
     "the page says; all rows take 15 minutes on two cores.",
 )
 @option("--seeds", metavar="N", type=Whole(), help="Number of seeds for every row.")
 @option("--to", metavar="DIR", type=DIRECTORY, help="Where to write.", show_default="outputs/papers/<budget>")
-@option("--page", is_flag=True, help="Run nothing; write the page from the runs that are there.")
+@option("--page", is_flag=True, help="Run nothing; write the page from the existing runs.")
 @json_option
 @quiet_option
 def main(
@@ -72,7 +75,7 @@ def main(
     """Repeat the experiments of five papers and check their figures and claims.
 
     Runs the rows of the papers, each a sweep over seeds of conf/experiment/PAPER/ROW.yaml, compares every
-    figure with ours, and tests every claim. Finished runs are not repeated, so the same command continues an
+    figure with our own, and tests every claim. Finished runs are not repeated, so the same command continues an
     interrupted one. The page, papers.md, lists all rows, including those that have not been run.
     """
     known = spec.read()

@@ -54,7 +54,7 @@ def main(words: tuple[str, ...], failed_only: bool, fail_fast: bool, quiet: bool
         return sweep.resume(directory, overrides, failed_only=failed_only, fail_fast=fail_fast, quiet=quiet)
     for name, chosen in (("--failed-only", failed_only), ("--fail-fast", fail_fast)):
         if chosen:
-            raise RequestError(f"{name}: it is an option of sweeps, and {files.shown(directories[0])} is a run")
+            raise RequestError(f"{name}: this option is for sweeps, and {files.shown(directories[0])} is a run")
     return _run(directories[0].absolute(), [word for word in words if Path(word) != directories[0]], quiet)
 
 
@@ -62,7 +62,7 @@ def _run(directory: Path, words: Sequence[str], quiet: bool) -> int:
     epochs = _epochs(words)
     place = files.shown(directory)
     trained = resume(directory, epochs, quiet, tuple(command_line()))
-    hint = f"{place}: this run is completed; {KEY}=N, with more epochs than it had, trains it on"
+    hint = f"{place}: this run is completed; {KEY}=N, with more epochs than it had, trains it for longer"
     output.show(record.as_json(record.read(directory), place), "" if trained else hint)
     return 0
 
@@ -75,7 +75,7 @@ def _sweep_and_launcher(words: Sequence[str]) -> tuple[Path, list[str]]:
     for word in places:
         if "=" in word and not Path(word).exists():
             raise RequestError(
-                f"{word}: a sweep is resumed as it was asked for; only hydra/launcher=... may be changed"
+                f"{word}: a sweep is resumed with its own configuration; only hydra/launcher=... may be changed"
             )
     if len(places) != 1:
         raise RequestError(f"{' '.join(places) or 'resume'}: must be the directory of one sweep")

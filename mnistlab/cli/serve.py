@@ -13,7 +13,7 @@ HOST = "127.0.0.1"
 
 @command("serve", no_args_is_help=True, examples=("mnistlab serve outputs/2026-11-21/09-30-12_lenet5 --port 8030",))
 @argument("run", metavar="RUN", type=RUN, help="A run directory, or the model.safetensors in it.")
-@option("--port", metavar="N", type=Whole(0, 65535), default=PORT, help="The port; 0 takes one that is free.")
+@option("--port", metavar="N", type=Whole(0, 65535), default=PORT, help="The port; 0 chooses a free one.")
 def main(run: str, port: int) -> int:
     """Open a page on this machine to draw a digit and watch the network.
 

@@ -20,19 +20,19 @@ KEYS = """
 
 ${groups:${hydra.runtime.config_sources}}
 
-== Configuration: key=value, of the options above that were chosen (with schedule=step its keys are here) ==
+== Configuration: key=value, for the chosen options (with schedule=step, the keys of step are listed) ==
 
 $CONFIG"""
 PASSED: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
-    (("-m", "--multirun"), {"help": "Start a sweep: of several values a key, a run each."}),
+    (("-m", "--multirun"), {"help": "Start a sweep: one run for each combination of values."}),
     (("-q", "--quiet"), {"help": "Print the result only."}),
-    (("-v", "--verbose"), {"help": "Also print what is found and written."}),
+    (("-v", "--verbose"), {"help": "Also print which files are found and written."}),
     (("-c", "--cfg"), {"type": Choice(("job", "hydra", "all")), "help": "Print the composed configuration."}),
     (("--resolve",), {"help": "With --cfg: resolve interpolations."}),
     (("-p", "--package"), {"metavar": "KEY", "help": "With --cfg: print this part only."}),
     (("-cd", "--config-dir"), {"metavar": "DIR", "type": DIRECTORY, "help": "Look for options in this folder too."}),
-    (("-i", "--info"), {"metavar": "[WHAT]", "help": "Print what Hydra knows: all, defaults, searchpath, ..."}),
-    (("--hydra-help",), {"help": "Print Hydra's own flags, also those that are not here."}),
+    (("-i", "--info"), {"metavar": "[WHAT]", "help": "Print Hydra's information: all, defaults, searchpath, ..."}),
+    (("--hydra-help",), {"help": "Print all of Hydra's flags, including those not listed here."}),
     (("-h", "--help"), {"help": "Show this message, the groups with their options, and the keys, and exit."}),
     (("--version",), {"hidden": True}),
     (("-r", "--run"), {"hidden": True}),
@@ -76,7 +76,7 @@ def passed_options(function: Callable[..., int]) -> Callable[..., int]:
     metavar="[group=option ...] [key=value ...]",
     nargs=-1,
     type=Overrides(),
-    help="The configuration: options of its groups, and values of its keys.",
+    help="The configuration: group=option chooses an option of a group, key=value sets a key.",
 )
 @option("--fail-fast", is_flag=True, help="Stop a sweep at the first job that fails.")
 @json_option
@@ -99,7 +99,7 @@ def main(words: tuple[str, ...], fail_fast: bool) -> int:
     flags = compose.parse_flags(overrides)
     shows = flags.cfg or flags.help or flags.hydra_help or flags.info or flags.shell_completion
     if shows and output.asked():
-        raise RequestError("--json: it is for results, and a configuration is shown as YAML; leave it out")
+        raise RequestError("--json: it applies to results, and a configuration is printed as YAML; leave it out")
     if flags.help:
         overrides.append(f"hydra.help.template={compose.quoted(_page())}")
     _refuse_used_directory(flags.overrides)
@@ -109,7 +109,7 @@ def main(words: tuple[str, ...], fail_fast: bool) -> int:
 
         return runner.train(flags.overrides, flags.config_dir, fail_fast)
     if fail_fast:
-        raise RequestError("--fail-fast: one run has no others to stop; it goes with -m")
+        raise RequestError("--fail-fast: a single run has no other jobs to stop; use it with -m")
     outcomes: list[lifecycle.Outcome] = []
 
     def task(cfg: Any) -> None:

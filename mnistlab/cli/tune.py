@@ -30,17 +30,17 @@ CHANGEABLE = ("resume", "trials", "jobs", "no_prune", "quiet")  # what may stand
     metavar="[group=option ...] [key=value ...] KEY=SPACE ...",
     nargs=-1,
     type=Overrides(),
-    help=f"The configuration, and what is searched: {FORMS}.",
+    help=f"The configuration and the search space: {FORMS}.",
 )
 @option("--trials", metavar="N", type=Whole(), help="Number of trials.", show_default="40")
-@option("--jobs", metavar="N", type=Whole(), help="Number of trials at a time.", show_default="one a core")
+@option("--jobs", metavar="N", type=Whole(), help="Number of trials at a time.", show_default="one per core")
 @option(
     "--seeds", metavar="N", type=Whole(), default=SEEDS, help="Number of seeds for testing the chosen configuration."
 )
 @option(
     "--metric",
     metavar="NAME",
-    type=Choice([*METRICS], "; the test set chooses nothing"),
+    type=Choice([*METRICS], "; the test set is not used for selection"),
     default="validation.accuracy",
     help=f"{' or '.join(METRICS)}.",
 )
@@ -81,5 +81,5 @@ def _refuse_changes() -> None:
         on_line = context.get_parameter_source(name) == ParameterSource.COMMANDLINE and context.params.get(name)
         if on_line and name not in CHANGEABLE:
             raise RequestError(
-                "--resume: a search is resumed as it was asked for; only --trials and --jobs may be changed"
+                "--resume: a search is resumed with its own settings; only --trials and --jobs may be changed"
             )

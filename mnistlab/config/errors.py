@@ -208,7 +208,7 @@ def _unknown_setting(override: str, kind: str | None, setting: str | None, there
         return f"{key}: unknown setting; {kind} {takes}{did_you_mean(setting, known)}"
     if kind == stands and not isinstance(there, str):
         if setting is None:
-            return f"{override}: {place} has not all of these settings; write ++{override}"
+            return f"{override}: {place} does not have all of these settings; write ++{override}"
         return f"{key}: not set in {place}, so it takes a plus: +{key}=..."
     if setting is not None or ":" not in value:
         settings = {f.name: EXAMPLES.get(f.name, "...") for f in fields(LAYERS[kind]) if f.default is MISSING}

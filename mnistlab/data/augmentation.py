@@ -182,7 +182,7 @@ class Elastic(Affine):
         most = SIDE * self.sigma * math.sqrt(12 * math.pi)  # a root mean square of the whole side
         if not_negative("alpha", self.alpha, "the strength of the distortion") >= most:
             raise RequestError(
-                f"with sigma={self.sigma} this moves pixels out of the frame; take less than {most:.4g}",
+                f"with sigma={self.sigma} this moves pixels out of the frame; use less than {most:.4g}",
                 key="alpha",
                 value=self.alpha,
             )

@@ -91,8 +91,8 @@ class Source:
     """Where the data comes from, and what is taken from it; the options that all sources share.
 
     ``validation`` is a fraction of the training pool (a float of [0, 1)) or a number of rows (an int); 0 is none.
-    ``limit`` and ``test_limit`` are numbers of rows. With ``stratify`` the rows that are taken hold the classes in the
-    shares that they have. A random choice uses the generator given to `load`; the test set
+    ``limit`` and ``test_limit`` are numbers of rows. With ``stratify`` the selected rows keep the proportions of the
+    classes. A random choice uses the generator given to `load`; the test set
     never does: it is the same for every seed.
     """
 

@@ -169,7 +169,7 @@ def _shape(name: str, head: bytes, dimensions: int) -> tuple[int, ...]:
 
 def _wrong_length(name: str, size: int | None, needed: int) -> str:
     if size is None:
-        return f"{name} goes on after the {needed:,} bytes that its header claims"
+        return f"{name} continues beyond the {needed:,} bytes that its header claims"
     if size > needed:
         return f"{name} has {size:,} bytes where its header claims {needed:,}"
     return f"{name} ends after {size:,} of {needed:,} bytes"

@@ -320,8 +320,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
             batch = len(samples)
         if layer := self.network_.too_small_for(batch):
             raise RequestError(
-                f"{layer} gets one value a channel or unit at a time, which is its own "
-                "mean; take larger batches, or leave batchnorm out",
+                f"{layer} gets one value per channel or unit at a time, which is its own "
+                "mean; use larger batches, or leave batchnorm out",
                 key="batch_size",
                 value=self.batch_size,
             )

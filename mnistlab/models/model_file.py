@@ -42,7 +42,7 @@ def load_model(path: Path) -> tuple[Network, tuple[str, ...]]:
         ) from None
     class_names = about.get("class_names")
     if not _are_names(class_names, network.loss.classes):
-        raise RequestError(f"{path}: its header must name the {network.loss.classes} classes, each differently")
+        raise RequestError(f"{path}: its header must give the {network.loss.classes} classes different names")
     arrays = network.tensors()
     if unknown := sorted(set(tensors) - set(arrays)):
         raise RequestError(f"{path}: the array {unknown[0]} belongs to no layer of the network in its header")

@@ -30,8 +30,8 @@ class Probabilities(Enum):
 class SklearnModel:
     """Options of every scikit-learn model: the preprocessing steps.
 
-    ``standardize`` makes mean 0 and variance 1 of every pixel; ``pca`` keeps so many principal components, or, as a
-    share, as many as explain it. Both are fitted on the training set only.
+    ``standardize`` scales every pixel to mean 0 and variance 1; ``pca`` is the number of principal components to keep,
+    or the share of the variance that they must explain. Both are fitted on the training set only.
     """
 
     pca: int | float | None = None
@@ -98,7 +98,7 @@ class Fitted:
     def __init__(self, model: SklearnModel, dataset: Dataset, seed: int, threads: int) -> None:
         from sklearn.exceptions import ConvergenceWarning
 
-        self.name = f"{type(model).__name__} of scikit-learn"
+        self.name = f"{type(model).__name__} (scikit-learn)"
         self.shift, self.scale, self.classes = dataset.shift, dataset.scale, len(dataset.class_names)
         self.pipeline, self.kind = model.pipeline(seed, threads), model.kind_of_probabilities
         x = features(dataset.train.images, self.shift, self.scale)
@@ -211,7 +211,7 @@ class SVM(SklearnModel):
         counts = np.bincount(labels)
         if self.probabilities is Probabilities.calibrated and (rarest := int(counts[counts > 0].min())) < FOLDS:
             few = f"it is cross-validated in {FOLDS} folds, and a class has only {rarest} training images"
-            cure = "; take more images, or ", Key("probabilities"), "=scores"
+            cure = "; use more images, or ", Key("probabilities"), "=scores"
             raise RequestError(few, *cure, key="probabilities", value="calibrated")
 
     def guess(self, images: int, features: int) -> str:
@@ -249,7 +249,7 @@ class KNN(SklearnModel):
     def check(self, labels: np.ndarray, features: int) -> None:
         super().check(labels, features)
         if self.neighbours > len(labels):
-            message = f"the training set has only {len(labels):,} images; take fewer"
+            message = f"the training set has only {len(labels):,} images; use fewer"
             raise RequestError(message, key="neighbours", value=self.neighbours)
 
     def estimator(self, seed: int, threads: int) -> Any:

@@ -152,7 +152,7 @@ class MLP(Model):
         if several and len(self.activation) != len(self.hidden):
             raise RequestError(
                 f"{len(self.activation)} activations for {len(self.hidden)} "
-                f"hidden layer(s) {list(self.hidden)}; give one name, or one a layer",
+                f"hidden layer(s) {list(self.hidden)}; give one name, or one per layer",
                 key="activation",
                 value=list(self.activation),
             )
@@ -188,10 +188,10 @@ class OneHidden(Model):
 
 @dataclass
 class LayerList(Model):
-    """Any row of ``layers``, each a name or a name with settings: ``[{conv: {filters: 6, kernel: 5}}, relu, flatten]``.
+    """Any ``layers``, each a name or a name with settings: ``[{conv: {filters: 6, kernel: 5}}, relu, flatten]``.
 
-    Sizes are inferred. After the list comes the output layer, dense with one unit a class, unless ``output_layer`` is
-    false; the list must then itself end with one output a class. The dropout of the regularization acts after the
+    Sizes are inferred. After the list comes the output layer, dense with one unit per class, unless ``output_layer`` is
+    false; the list must then itself end with one output per class. The dropout of the regularization acts after the
     activation of each hidden dense layer, as in the other models, and cannot be combined with dropout in the list.
     """
 

@@ -24,7 +24,7 @@ class Conv2D(Layer):
     """y[f, p, q] = b[f] + sum over i, j, c of W[f, i, j, c] x[c, stride p + i, stride q + j] (cross-correlation).
 
     W has the shape (filters, kernel, kernel, channels). ``padding`` puts zeros around the map: ``valid`` none, a
-    number so many on each side, ``same`` as many as make the output ceil(size / stride) large, the odd one at the
+    number that many on each side, ``same`` enough for an output of size ceil(size / stride), any extra one at the
     bottom and on the right (as in TensorFlow; with stride 1 and an odd kernel PyTorch's is the same).
     """
 
@@ -56,7 +56,7 @@ class Conv2D(Layer):
             padded = f" padded to {padded_height} x {padded_width}" if self.padding != "valid" else ""
             raise RequestError(
                 f"kernel {self.kernel} does not fit a {height} x {width} map{padded}; "
-                "take a smaller one, more padding, or less pooling before it",
+                "use a smaller one, more padding, or less pooling before it",
                 key="conv",
             )
         self.padded = channels, padded_height, padded_width

@@ -35,7 +35,7 @@ class Init:
 
 @dataclass
 class Zeros(Init):
-    """W = 0: every unit of a layer stays the same as its neighbours. Here to be seen failing."""
+    """W = 0: every unit of a layer stays the same as its neighbours. For demonstration: training fails."""
 
     def sample(self, rng: np.random.Generator, shape: Shape, fan_in: int, fan_out: int, gain: float) -> np.ndarray:
         return np.zeros(shape)

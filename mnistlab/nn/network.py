@@ -256,7 +256,7 @@ class Network:
             for what, size in (("parameters", self.parameters), ("numbers for one image", self.per_image)):
                 if size > MOST:
                     raise RequestError(
-                        f"{self.title(i)}: up to here they take {size:,} {what}, more than {MOST:,}; take "
+                        f"{self.title(i)}: up to here they take {size:,} {what}, more than {MOST:,}; use "
                         "fewer filters or units, more pooling or larger strides, or smaller images",
                         key="layers",
                     )

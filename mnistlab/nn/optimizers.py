@@ -145,7 +145,7 @@ class Nesterov(Momentum):
 class AdaGrad(Optimizer):
     """s <- s + g^2;  theta <- theta - lr g / (sqrt(s) + eps). Duchi et al. 2011; s starts at zero as in PyTorch.
 
-    ``eps`` keeps the division away from zero.
+    ``eps`` avoids a division by zero.
     """
 
     slots = 1
@@ -171,8 +171,8 @@ class AdaGrad(Optimizer):
 class RMSprop(Optimizer):
     """s <- rho s + (1 - rho) g^2;  theta <- theta - lr g / (sqrt(s) + eps). Hinton 2012, lecture 6.
 
-    ``rho`` is what s keeps of itself in a step. ``eps`` keeps the division away from zero; it stands outside the root
-    as in PyTorch (Keras has it inside).
+    ``rho`` is the decay rate of s. ``eps`` avoids a division by zero; it stands outside the root as in PyTorch (in
+    Keras, inside).
     """
 
     slots = 1
@@ -204,8 +204,8 @@ class Adam(Optimizer):
     """m <- b1 m + (1-b1) g;  v <- b2 v + (1-b2) g^2;  theta <- theta - lr m^ / (sqrt(v^) + eps), m^ = m / (1 - b1^t),
     v^ = v / (1 - b2^t). Kingma & Ba 2015, algorithm 1.
 
-    ``beta1`` (b1) is what m keeps of itself in a step, ``beta2`` (b2) what v does. ``eps`` keeps the division away from
-    zero; it is added after the bias correction (scikit-learn adds it before).
+    ``beta1`` (b1) is the decay rate of m, ``beta2`` (b2) that of v. ``eps`` avoids a division by zero; it is added
+    after the bias correction (scikit-learn adds it before).
 
     The slots hold m / (1-b1) and v / (1-b2), and the corrections are folded into two scalars, which saves four
     passes over the vectors: theta <- theta - a m' / (sqrt(v') + e).

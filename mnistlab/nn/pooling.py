@@ -42,7 +42,7 @@ class Pool2D(Layer):
         if min(height, width) < self.size:
             raise RequestError(
                 f"{self.name}: size {self.size} does not fit a {height} x {width} map; "
-                "take a smaller one, or less pooling before it"
+                "use a smaller one, or less pooling before it"
             )
         self.step = self.stride or self.size
         self.reads_output = not self.takes_phases  # only the way by phases keeps no y

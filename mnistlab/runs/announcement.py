@@ -26,7 +26,7 @@ def announce(experiment: schema.Experiment, dataset: Dataset, network: Network |
         settings = ", ".join(
             f"{name} {getattr(value, 'name', value)}" for name, value in asdict(experiment.model).items()
         )
-        LOG.info("model   %s of scikit-learn, %s", type(experiment.model).__name__, settings)
+        LOG.info("model   %s (scikit-learn), %s", type(experiment.model).__name__, settings)
         LOG.info("train   seed %d, threads %d", experiment.seed, threads)
         if isinstance(experiment.model, SklearnModel) and (
             guess := experiment.model.guess(len(dataset.train), height * width)

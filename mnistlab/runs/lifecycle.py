@@ -59,7 +59,7 @@ def carry_out(cfg: DictConfig, context: RunContext) -> Outcome:
     run = context.directory
     with held(run) as ours:
         if not ours and context.resumes:
-            return Outcome(2, f"{files.shown(run)}: this run is running; wait for its end, or interrupt it")
+            return Outcome(2, f"{files.shown(run)}: this run is still running; wait until it ends, or interrupt it")
         if not ours or ((run / paths.STATUS).exists() and not context.resumes):  # nothing of it may be touched
             return Outcome(2, f"hydra.run.dir={files.shown(run)}: it already holds a run; choose another directory")
         outcome = _guarded(cfg, context)

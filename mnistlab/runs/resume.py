@@ -88,7 +88,7 @@ def _refuse_epochs(epochs: int, cfg: DictConfig, directory: Path, place: Path) -
     epoch = values.get("epoch") if isinstance(values, dict) else None
     trained = epoch - 1 if isinstance(epoch, int) else 0
     if epochs <= trained:
-        raise RequestError(f"{KEY}={epochs}: {trained} epochs are trained already; take more, or leave it out")
+        raise RequestError(f"{KEY}={epochs}: the run already has {trained} epochs; set more, or leave it out")
     if trained < planned and _stopped_early(directory):
         raise RequestError(f"{KEY}={epochs}: {place} stopped early, after {trained} epochs, and would again")
 

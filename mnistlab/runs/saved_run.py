@@ -21,7 +21,7 @@ from mnistlab.runs import paths
 from mnistlab.system.errors import RequestError, did_you_mean, whole
 from mnistlab.system.readers import MOST_ARRAYS, UnreadableError, read_bytes, read_json_or_empty
 
-CURE = "say which data with data=..."
+CURE = "choose the data with data=..."
 PATH_KEYS = ("path", "test_path", "root", "train_images", "train_labels", "test_images", "test_labels")
 
 

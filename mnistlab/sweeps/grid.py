@@ -139,7 +139,7 @@ def _grid(master: DictConfig) -> list[tuple[str, ...]]:
             count *= values
     if count > MOST_POINTS:
         raise RequestError(
-            f"the grid has {count:,} points, more than {MOST_POINTS:,}; take fewer values, or `mnistlab tune`"
+            f"the grid has {count:,} points, more than {MOST_POINTS:,}; use fewer values, or `mnistlab tune`"
         )
     (points,) = BasicSweeper.split_arguments(parsed, max_batch_size=None)
     return [tuple(point) for point in points]

@@ -52,7 +52,7 @@ def train(overrides: Sequence[str], config_dir: str | None, fail_fast: bool) -> 
         raise RequestError(f"{label}: it already holds a sweep; `mnistlab resume {place}` continues it")
     for job in planned.jobs:
         if job.directory.exists():
-            raise RequestError(f"{label}: {job.entry.directory} is there already; choose another")
+            raise RequestError(f"{label}: {job.entry.directory} already exists; choose another")
     entries = tuple(job.entry for job in planned.jobs)
     written = Manifest(directory, tuple(overrides), config_dir, str(Path.cwd()), entries)
     with held(directory):
@@ -75,7 +75,7 @@ def resume(
         os.chdir(known.started_in)
     with held(directory) as ours:
         if not ours:
-            raise RequestError(f"{place}: this sweep is running; `mnistlab compare` shows how far it is")
+            raise RequestError(f"{place}: this sweep is running; `mnistlab compare` shows its progress")
         planned = plan([*known.overrides, *overrides], known.config_dir, known)
         check_launcher(planned)
         sweep = Sweep(known, planned, "resume", quiet, place)
@@ -166,9 +166,9 @@ class Sweep:
         name = self.planned.launcher
         if name == "joblib" and jobs:
             at_once, cores = shares(self.planned.launcher_settings, len(self.planned.jobs))
-            other = "; hydra/launcher=basic runs one after the other" if at_once > 1 else ""
+            other = "; hydra/launcher=basic runs one at a time" if at_once > 1 else ""
             threads = f"{cores} BLAS thread{'s' if cores > 1 else ''} each"
-            LOG.info("launch  joblib, %d at a time, %s at most%s", min(at_once, len(jobs)), threads, other)
+            LOG.info("launch  joblib, %d at a time, at most %s%s", min(at_once, len(jobs)), threads, other)
         else:
             LOG.info("launch  %s", name)
         LOG.info("into    %s", self.place)

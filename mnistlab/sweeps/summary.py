@@ -81,7 +81,7 @@ def _markdown(
     command = " ".join(["mnistlab train -m", *map(shlex.quote, manifest.overrides)])
     parts.append(f"```\n{command}\n```")
     if comparison:
-        parts += ["## Settings, the best first", comparison_table.markdown(comparison).rstrip()]
+        parts += ["## Settings, best first", comparison_table.markdown(comparison).rstrip()]
     bad = [(entry, record) for entry, record in zip(manifest.entries, records, strict=True) if went_wrong(record)]
     if bad:
         lines = [f"- job {e.number}, {e.title}: {r.state.state}: {one_line(r.state.error)}" for e, r in bad]

@@ -75,7 +75,7 @@ def load(path: Path) -> Checkpoint:
     if not isinstance(config, dict) or not isinstance(sha256, (str, type(None))):
         raise RequestError(f"{shown}: its header names no configuration and data; {CURE}")
     if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= MOST_THREADS:
-        raise RequestError(f"{shown}: threads={threads} is no number of threads; {CURE}")
+        raise RequestError(f"{shown}: threads={threads} is not a number of threads; {CURE}")
     return Checkpoint(path, Origin(config, sha256, threads), about.get("architecture"), about.get("state"), arrays)
 
 
@@ -108,13 +108,13 @@ def _refuse_another_run(shown: Path, saved: Checkpoint, training: TrainingLoop, 
     for key, was, now in differences(saved.origin.config, origin.config):
         if key != epochs or training.schedule.by_total:
             raise RequestError(
-                f"{shown}: it was written with {key}={as_text(was)}, and the run now has {key}={as_text(now)}; put "
-                "that back, or start a new run"
+                f"{shown}: it was written with {key}={as_text(was)}, and the run now has {key}={as_text(now)}; "
+                "restore the old value, or start a new run"
             )
     if saved.origin.data_sha256 != origin.data_sha256:
         raise RequestError(
             f"{shown}: it was trained on other images (sha256 {_short(saved.origin.data_sha256)}) than there are now "
-            f"({_short(origin.data_sha256)}); put the data back, or start a new run"
+            f"({_short(origin.data_sha256)}); restore the data, or start a new run"
         )
     if saved.architecture != json.loads(json.dumps(training.network.spec())):
         raise RequestError(f"{shown}: holds a network other than that of the configuration; {CURE}")

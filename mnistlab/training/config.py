@@ -56,7 +56,7 @@ class TrainerConfig:
             threads = whole("threads", self.threads, 1, "the number of threads, unless it is auto,")
             if threads > MOST_THREADS:
                 raise RequestError(
-                    f"at most {MOST_THREADS:,} threads are used; take fewer, or auto", key="threads", value=threads
+                    f"at most {MOST_THREADS:,} threads are used; use fewer, or auto", key="threads", value=threads
                 )
         _ = self.checkpoint_seconds
 
@@ -64,7 +64,7 @@ class TrainerConfig:
         """Refuse what does not go with the data."""
         if self.batch_of(train_size) > train_size:
             raise RequestError(
-                f"the training set has only {train_size:,} images; take fewer, or full",
+                f"the training set has only {train_size:,} images; use fewer, or full",
                 key="batch_size",
                 value=self.batch_size,
             )
@@ -84,8 +84,8 @@ class TrainerConfig:
         """Refuse batches that the network cannot learn from."""
         if layer := network.too_small_for(self.batch_of(train_size)):
             raise RequestError(
-                f"{layer} gets one value a channel or unit at a time, which is its own "
-                "mean, and nothing would be learnt; take larger batches, or leave batchnorm out",
+                f"{layer} gets one value per channel or unit at a time, which is its own "
+                "mean, and nothing would be learnt; use larger batches, or leave batchnorm out",
                 key="batch_size",
                 value=self.batch_size,
             )

@@ -57,7 +57,7 @@ def test_a_difference_that_is_no_finding_says_how_many_seeds_would_show_it():
     assert verdict.seeds_needed == 9
     assert verdict.text == (
         "a and b are not distinguishable with 6 seeds: 0.02 +/- 0.02 points of validation.accuracy (p = 0.094); "
-        "about 9 seeds would be needed to see 0.02"
+        "about 9 seeds would be needed to detect 0.02"
     )
 
 
@@ -78,7 +78,7 @@ def test_six_seeds_are_too_few_for_three_groups_and_it_says_so():
     spread = np.array([0, 1, 4, 9, 16, 25]) / 1e4
     apart = [one for i, name in enumerate("abc") for one in group({"init": name}, 0.9 - i / 100 + (1 + i) * spread)]
     said = texts(apart)
-    assert all("(p = 0.094 after Holm for 3); the exact test needs 7 seeds at least" in text for text in said)
+    assert all("(p = 0.094 after Holm for 3); the exact test needs at least 7 seeds" in text for text in said)
 
 
 def test_an_option_called_none_has_its_group_beside_it():

@@ -467,39 +467,39 @@ WRONG = [
         " have the same, in the same order",
     ),
     # the data of the runs
-    ("bare", "bare/.hydra/config.yaml: there is no such file, so the data of the run is unknown; say which data …"),
+    ("bare", "bare/.hydra/config.yaml: there is no such file, so the data of the run is unknown; choose the data …"),
     (
         "torn",
-        "torn/.hydra/config.yaml: line 2, column 1: …; correct it there, or say which data with data=...",
+        "torn/.hydra/config.yaml: line 2, column 1: …; correct it there, or choose the data with data=...",
     ),
-    ("listed", "listed/.hydra/config.yaml: must be a configuration; say which data with data=..."),
-    ("seedless", "seedless/.hydra/config.yaml: data or seed is missing or wrong (…); say which data with data=..."),
-    ("flat", "flat/.hydra/config.yaml: data or seed is missing or wrong (…); say which data with data=..."),
+    ("listed", "listed/.hydra/config.yaml: must be a configuration; choose the data with data=..."),
+    ("seedless", "seedless/.hydra/config.yaml: data or seed is missing or wrong (…); choose the data with data=..."),
+    ("flat", "flat/.hydra/config.yaml: data or seed is missing or wrong (…); choose the data with data=..."),
     (
         "row",
         "row/.hydra/config.yaml: data or seed is missing or wrong (data is not a mapping);"
-        " say which data with data=...",
+        " choose the data with data=...",
     ),
-    ("odd", "odd/.hydra/config.yaml: data.colour: Key 'colour' not in 'Mnist5k'; say which data with data=..."),
+    ("odd", "odd/.hydra/config.yaml: data.colour: Key 'colour' not in 'Mnist5k'; choose the data with data=..."),
     ("wrong", "wrong/.hydra/config.yaml: data.limit=-3: the number of training rows must be a whole number of 1 …"),
     (
         "typed",
         "typed/.hydra/config.yaml: data.limit: Value 'many' of type 'str' could not be converted …",
     ),
-    ("strange", "strange/.hydra/config.yaml: data=my_own is no option here; say which data with data=..."),
+    ("strange", "strange/.hydra/config.yaml: data=my_own is no option here; choose the data with data=..."),
     (
         "runs/small runs/cut",
-        "runs/small and runs/cut were trained on different data (data.test=0.2 and data.test=0.3); say which to score"
-        " with data.test=...",
+        "runs/small and runs/cut were trained on different data (data.test=0.2 and data.test=0.3); choose one"
+        " to evaluate with data.test=...",
     ),
     (
         "runs/s0 other",
-        "runs/s0 and other were trained on different data (data=mnist5k and data=mnist); say which to score with"
+        "runs/s0 and other were trained on different data (data=mnist5k and data=mnist); choose one to evaluate with"
         " data=...",
     ),
     (
         "runs/s0 runs/s1 --split validation",
-        "--split validation: runs/s0 and runs/s1 drew different images (seed=0 and seed=1); say whose to score with"
+        "--split validation: runs/s0 and runs/s1 drew different images (seed=0 and seed=1); choose one with"
         " seed=N, or score --split test",
     ),
     ("runs/s0 runs/s1 --split all", "--split all: runs/s0 and runs/s1 drew different images (seed=0 and seed=1); …"),

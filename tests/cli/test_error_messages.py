@@ -71,7 +71,7 @@ WRONG = [
     ),
     (
         ["model=cnn_simple", "model.layers.1={maxpool: {size: 2, stride: 1}}"],
-        "model.layers.1={maxpool: {size: 2, stride: 1}}: model.layers.1 has not all of these settings; ",
+        "model.layers.1={maxpool: {size: 2, stride: 1}}: model.layers.1 does not have all of these settings; ",
         "write ++model.layers.1={maxpool: {size: 2, stride: 1}}",
     ),
     (
@@ -166,8 +166,8 @@ WRONG = [
     (["trainer.batch_size=5000"], "trainer.batch_size=5000: the training set has only 900 images", "full"),
     (
         ["model=cnn_simple", "model.layers=[flatten,{dense:{units:30}},batchnorm]", "trainer.batch_size=1"],
-        "trainer.batch_size=1: layer 3 batchnorm gets one value a channel or unit at a time",
-        "take larger batches, or leave batchnorm out",
+        "trainer.batch_size=1: layer 3 batchnorm gets one value per channel or unit at a time",
+        "use larger batches, or leave batchnorm out",
     ),
     (["report.images=[0,300]"], "report.images=300: the test set has 300 images, 0 to 299", ""),
     (["trainer.patience=2", "data.validation=0"], "trainer.patience=2: there is no validation set", "data.validation"),

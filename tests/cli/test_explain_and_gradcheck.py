@@ -123,7 +123,7 @@ def test_a_network_of_the_configuration_agrees_and_says_so(command: Command) -> 
     assert lines[0] == "8 x 8 pixels, 10 classes; a batch of 4, float64, 100 elements a block"
     assert [line.split()[0] for line in lines[3:8]] == ["2.dense.W", "2.dense.b", "5.dense.W", "5.dense.b", "input"]
     assert "  2.dense.W        100 of       512  " in result.out
-    assert lines[-1].startswith("right: all 5 blocks agree to 1e-06; the largest error is ")
+    assert lines[-1].startswith("correct: all 5 blocks agree to 1e-06; the largest error is ")
 
 
 @pytest.mark.parametrize("model", thinned(NETWORKS, 4))

@@ -199,7 +199,7 @@ def test_compare_gives_what_its_format_json_writes(command: Command, place: Path
     assert by_flag["groups"][0]["test.accuracy"]["n"] == 2
     refused = command("compare", "many", "--json", "--format", "csv")
     assert (refused.status, refused.out) == (2, "")
-    assert "--format csv: --json asks for another one; leave one of the two out" in refused.err
+    assert "--format csv: contradicts --json; leave one of the two out" in refused.err
 
 
 def test_an_answer_that_is_no_is_an_answer_with_exit_status_1(command: Command, place: Path) -> None:
@@ -221,7 +221,7 @@ def test_an_answer_that_is_no_is_an_answer_with_exit_status_1(command: Command, 
         ("train optimizer.lr=-1", 2, "optimizer.lr=-1.0: the learning rate must be positive"),
         ("train -m optimzer.lr=1,2", 2, "did you mean optimizer.lr?"),
         (f"train {' '.join(SMALL)} optimizer=sgd optimizer.lr=1e30 init=random", 1, "no longer finite"),
-        ("train --cfg job", 2, "--json: it is for results, and a configuration is shown as YAML; leave it out"),
+        ("train --cfg job", 2, "--json: it applies to results, and a configuration is printed as YAML; leave it out"),
         ("resume nowhere", 2, "nowhere"),
         ("rerun nowhere", 2, "nowhere: not a run directory"),
         ("compare nowhere", 2, "nowhere: there is no such directory"),

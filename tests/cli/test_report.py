@@ -100,7 +100,7 @@ def test_the_page_of_a_sweep_answers_first(sweep: Path) -> None:
     ]
     assert found.text.startswith("sweep sweep · 6 jobs: 4 completed, 2 failed Sweep over optimizer.lr, 2 seeds ")
     answer = found.text.index("% validation.accuracy, 95 % confidence interval ")
-    assert answer < found.text.index("The best: optimizer.lr=0.1; test.accuracy") < found.text.index("Ranking")
+    assert answer < found.text.index("Best setting: optimizer.lr=0.1; test.accuracy") < found.text.index("Ranking")
     assert "Compared with the next best, optimizer.lr=0.01: " in found.text
     titles = [str(one["alt"]).split(".")[0] for one in found.images]
     assert len(titles) == 3
@@ -138,7 +138,7 @@ def test_a_sweep_of_which_nothing_is_completed_has_its_page(command: Command) ->
     assert command("train", "-m", *line).status == 1
     found = Page(Path("bad/report.html"))
     check_self_contained(found)
-    assert "No job is completed. 2 of 2 jobs failed." in found.text
+    assert "No job has completed. 2 of 2 jobs failed." in found.text
     assert found.sections == ["failed", "jobs", "configuration", "repeat"]
 
 

@@ -369,7 +369,7 @@ def test_fields_drawn_in_pieces_are_all_stored(monkeypatch):
         # 28 sigma sqrt(12 pi) = 28 x 4 x 6.1399 = 687.67
         (
             lambda: Elastic(alpha=1e300),
-            "alpha=1e+300: with sigma=4.0 this moves pixels out of the frame; take less than 687.7",
+            "alpha=1e+300: with sigma=4.0 this moves pixels out of the frame; use less than 687.7",
         ),
         (lambda: Elastic(sigma=0.0), "sigma=0.0: the width of the Gaussian (pixels) must lie between 0.1 and 100"),
         (

@@ -46,7 +46,7 @@ CASES = {
     "claims more than there is": (header(60000, 28, 28) + BODY, "ends after 34 of 47,040,016 bytes"),
     "absurd claim": (header(2**32 - 1, 2**32 - 1, 2**32 - 1), "more than the 671,088,640 that are accepted"),
     "packed, truncated content": (gzip.compress(GOOD[:-1]), "ends after 33 of 34 bytes"),
-    "packed, longer": (gzip.compress(GOOD + b"\0"), "goes on after the 34 bytes that its header claims"),
+    "packed, longer": (gzip.compress(GOOD + b"\0"), "continues beyond the 34 bytes that its header claims"),
     "packed, cut": (gzip.compress(GOOD)[:-12], "ends after"),
     "packed, checksum cut": (gzip.compress(GOOD)[:-5], "is cut off in the checksum at its end"),
     "packed, checksum wrong": (gzip.compress(GOOD)[:-8] + b"\0" * 8, "is corrupt (incorrect data check)"),
@@ -95,7 +95,7 @@ def test_a_gzip_bomb_is_not_unpacked(tmp_path):
     bomb.write_bytes(gzip.compress(GOOD + bytes(300_000_000), compresslevel=1))
     tracemalloc.start()
     try:
-        with pytest.raises(idx_format.BadFileError, match="goes on after the 34 bytes"):
+        with pytest.raises(idx_format.BadFileError, match="continues beyond the 34 bytes"):
             idx_format.read(bomb, 3)
         assert tracemalloc.get_traced_memory()[1] < 10_000_000
     finally:

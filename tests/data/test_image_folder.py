@@ -111,9 +111,9 @@ def test_folders_that_cannot_be(tmp_path):
         "file": "is a file; must be a folder",
         "gone": "there is no such folder",
         "empty": "empty/ has no folders; must have one folder of images per class",
-        "one": "only the class 'cat' is there; at least two are needed",
+        "one": "there is only the class 'cat'; at least two are needed",
         "hollow": "the class folder 'cow' holds no image",
-        "apart": "test/ has the class 'cow', which train/ has not",
+        "apart": "test/ has the class 'cow', which train/ does not have",
         "sizes": "size=None: the images of train/ and test/ differ in size; set size",
     }
     for name, message in cases.items():

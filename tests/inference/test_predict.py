@@ -366,7 +366,7 @@ def test_a_table_has_a_row_a_picture(command: Command, mlp: Path) -> None:
     result = command("predict", str(mlp), *pictures())
     assert result.status == 0
     header, *rows = result.out.splitlines()
-    assert header.split() == ["file", "class", "probability", "second", "probability", "taken"]
+    assert header.split() == ["file", "class", "probability", "second", "probability", "read", "as"]
     assert [row.split()[0] for row in rows] == ["0.png", "1.png", "2.png"]
     assert all(row.endswith(("dark on light", "light on dark")) for row in rows)
 
@@ -445,7 +445,7 @@ def test_one_picture_comes_from_standard_input(command: Command, mlp: Path, monk
         result = command("predict", str(mlp), "-")
     assert result.status == 0
     from_file = command("predict", str(mlp), name)
-    assert result.out.split()[7:] == from_file.out.split()[7:]  # all but the name
+    assert result.out.split()[8:] == from_file.out.split()[8:]  # all but the name
     assert result.out.splitlines()[1].startswith("-")
 
 
@@ -459,8 +459,8 @@ def test_one_picture_comes_from_standard_input(command: Command, mlp: Path, monk
             "--as digits: choose one of auto, digit, object, raw (did you mean digit?)",
         ),
         (["RUN", "a.png", "--invert=maybe"], "--invert maybe: choose one of auto, yes, no"),
-        (["RUN", "a.png", "--show", "x.jpg"], "--show x.jpg: the picture is a PNG; let its name end in .png"),
-        (["RUN", "a.png", "--show", "no/x.png"], "--show no/x.png: there is no folder no; make it"),
+        (["RUN", "a.png", "--show", "x.jpg"], "--show x.jpg: the picture is a PNG; its name must end in .png"),
+        (["RUN", "a.png", "--show", "no/x.png"], "--show no/x.png: there is no folder no; create it"),
         (["RUN", "a.png", "--shw", "x.png"], "--shw: no such option (did you mean --show?)"),
         (["RUN", "-", "-"], "-: standard input holds one picture; name it once"),
         (["RUN", "nothing"], "nothing: this folder holds no picture"),

@@ -456,7 +456,7 @@ def test_a_number_for_the_rate_replaces_that_of_the_optimizer(few):
         ({"activation": "rleu"}, None),
         (
             {"activation": ["relu", "relu"]},
-            "activation=['relu', 'relu']: 2 activations for 1 hidden layer(s) [20]; give one name, or one a layer",
+            "activation=['relu', 'relu']: 2 activations for 1 hidden layer(s) [20]; give one name, or one per layer",
         ),
         ({"batch_size": 0}, "batch_size=0: the batch size, unless it is auto, must be a whole number of 1 or more"),
         ({"max_iter": 2.5}, "max_iter=2.5: the number of epochs must be a whole number of 1 or more"),
@@ -471,8 +471,8 @@ def test_a_number_for_the_rate_replaces_that_of_the_optimizer(few):
         ({"layers": 3}, "layers=3: must be a list of layers"),
         (
             {"batch_size": 1, "layers": ["batchnorm"]},
-            "batch_size=1: layer 2 batchnorm gets one value a channel or unit at a time, which is its own mean; "
-            "take larger batches, or leave batchnorm out",
+            "batch_size=1: layer 2 batchnorm gets one value per channel or unit at a time, which is its own mean; "
+            "use larger batches, or leave batchnorm out",
         ),
         (
             {"dropout": 0.5, "layers": [{"dense": {"units": 5}}, {"dropout": {"rate": 0.5}}]},

@@ -96,7 +96,7 @@ def test_a_class_that_was_never_seen_has_probability_zero(digits: Any) -> None:
 def test_a_run_leaves_what_goes_with_it_and_nothing_of_a_network(command: Command) -> None:
     result = command("train", *SMALL, "model=svm_rbf", "report.plots=all", "hydra.run.dir=run")
     assert result.status == 0, result.err
-    assert "SVM of scikit-learn" in result.out and "Adam" not in result.out
+    assert "SVM (scikit-learn)" in result.out and "Adam" not in result.out
     names = {path.name for path in Path("run").iterdir()}
     assert names == {
         *(".hydra", "status.json", "environment.json", "metrics.json", "predictions.npz", "train.log", "plots"),
@@ -224,7 +224,7 @@ def test_what_has_not_converged_says_so(command: Command) -> None:
     result = command("train", *SMALL, "model=logistic", "model.iterations=1", "hydra.run.dir=run")
     assert result.status == 0
     assert result.err == (
-        "warning: Logistic of scikit-learn has not converged in 1 iterations; "
+        "warning: Logistic (scikit-learn) has not converged in 1 iterations; "
         "model.iterations or model.epochs allows more\n"
     )
     metrics = json.loads(Path("run/metrics.json").read_text())
@@ -244,5 +244,5 @@ def test_what_scikit_learn_cannot_fit_is_a_failed_run(command: Command) -> None:
     words = ("model=svm_poly", "model.degree=150", "model.coef0=1e300", "hydra.run.dir=run")
     result = command("train", *SMALL, *words)
     assert result.status == 1
-    assert result.err.startswith("mnistlab train: error: SVM of scikit-learn could not be fitted: ")
+    assert result.err.startswith("mnistlab train: error: SVM (scikit-learn) could not be fitted: ")
     assert result.err.count("\n") == 1

@@ -61,7 +61,7 @@ def test_a_layer_is_a_name_or_a_mapping_of_one_name(name):
         (lambda: OneHidden(units=0), "units=0: the number of hidden units must be a whole number of 1 or more"),
         (
             lambda: MLP(hidden=[8], activation=["relu", "tanh"]),
-            "activation=['relu', 'tanh']: 2 activations for 1 hidden layer(s) [8]; give one name, or one a layer",
+            "activation=['relu', 'tanh']: 2 activations for 1 hidden layer(s) [8]; give one name, or one per layer",
         ),
         (lambda: MLP(activation="rellu"), "(did you mean relu?)"),
         (lambda: MLP(hidden=[], activation="rellu"), "(did you mean relu?)"),
@@ -152,11 +152,11 @@ def test_a_list_builds_fresh_layers_every_time():
         ),
         (
             lambda: MLP(hidden=[8, 10**12]).network((28, 28), 10, NONE),
-            "hidden: layer 4 dense: up to here they take 9,000,000,006,280 parameters, more than 268,435,456; take",
+            "hidden: layer 4 dense: up to here they take 9,000,000,006,280 parameters, more than 268,435,456; use",
         ),
         (
             lambda: OneHidden(units=10**9).network((28, 28), 10, NONE),
-            "units: layer 2 dense: up to here they take 785,000,000,000 parameters, more than 268,435,456; take",
+            "units: layer 2 dense: up to here they take 785,000,000,000 parameters, more than 268,435,456; use",
         ),
         (
             lambda: LayerList(layers=["flatten"], output_layer=False).network((28, 28), 10, NONE),

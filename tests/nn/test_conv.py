@@ -137,11 +137,11 @@ ERRORS = {
     "stride": (lambda: Conv2D(1, 3, stride=0), "stride=0: the stride (pixels) must be a whole number of 1 or more"),
     "too large a kernel": (
         lambda: Conv2D(1, 5).build((1, 4, 9)),
-        "conv: kernel 5 does not fit a 4 x 9 map; take a",
+        "conv: kernel 5 does not fit a 4 x 9 map; use a",
     ),
     "too large a kernel, padded": (
         lambda: Conv2D(1, 7, padding=1).build((1, 4, 9)),
-        "conv: kernel 7 does not fit a 4 x 9 map padded to 6 x 11; take a smaller one, more padding, or less pooling",
+        "conv: kernel 7 does not fit a 4 x 9 map padded to 6 x 11; use a smaller one, more padding, or less pooling",
     ),
     "after flatten": (
         lambda: Conv2D(1, 3).build((784,)),
@@ -159,7 +159,7 @@ ERRORS = {
     "maps too large": (
         lambda: network([Conv2D(1000, 1, padding="same"), Conv2D(2, 30, padding="same")], (28, 28)),
         # outputs and windows: 1,000 x 784 + 784 and 2 x 784 + 30 x 30 x 1,000 x 784
-        "layers: layer 2 conv: up to here they take 706,386,352 numbers for one image, more than 268,435,456; take",
+        "layers: layer 2 conv: up to here they take 706,386,352 numbers for one image, more than 268,435,456; use",
     ),
     "in a network": (
         lambda: network([Conv2D(2, 3), MaxPool2D(2), Conv2D(2, 4)], (8, 8)),

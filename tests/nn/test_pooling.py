@@ -85,7 +85,7 @@ def test_global_average_pooling():
     [
         (lambda: MaxPool2D(0), "size=0: the size of the window (pixels) must be a whole number of 1 or more"),
         (lambda: AvgPool2D(2, stride=0), "stride=0: the stride (pixels) must be a whole number of 1 or more"),
-        (lambda: MaxPool2D(2).build((3, 1, 1)), "maxpool: size 2 does not fit a 1 x 1 map; take a smaller"),
+        (lambda: MaxPool2D(2).build((3, 1, 1)), "maxpool: size 2 does not fit a 1 x 1 map; use a smaller"),
         (lambda: AvgPool2D(3).build((3, 5, 2)), "avgpool: size 3 does not fit a 5 x 2 map"),
         (lambda: GlobalAvgPool().build((3,)), "globalavgpool: takes a map (channels x height x width), got a vector"),
     ],

@@ -74,7 +74,9 @@ def test_the_answer_comes_first_with_its_interval_and_what_takes_no_learning(tra
     assert answer in found.text
     assert found.text.index(answer) < found.text.index("Settings that differ from the defaults")
     assert f"{test['correct']} of 300 test images are classified correctly." in found.text
-    assert "Always predicting “0”, a most frequent class of the training set, gets 10.00 %." in found.text  # 30 of 300
+    assert (
+        "Always predicting “0”, the most frequent class in the training set, gets 10.00 %." in found.text
+    )  # 30 of 300
 
 
 def test_every_part_has_its_section(trained: Path) -> None:

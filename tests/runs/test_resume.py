@@ -94,7 +94,7 @@ def test_more_epochs_make_the_run_that_had_been_asked_for_so_many(
 def test_a_completed_run_says_so(completed: Path, command: Command) -> None:
     before = {path: path.read_bytes() for path in completed.rglob("*") if path.is_file()}
     result = command("resume", "r")
-    said = "r: this run is completed; trainer.epochs=N, with more epochs than it had, trains it on\n"
+    said = "r: this run is completed; trainer.epochs=N, with more epochs than it had, trains it for longer\n"
     assert (result.status, result.out, result.err) == (0, said, "")
     assert {path: path.read_bytes() for path in completed.rglob("*") if path.is_file()} == before
 
@@ -157,7 +157,7 @@ REFUSED = {
         "trainer.epoch=9",
     ): "trainer.epoch=9: a run is resumed with its own configuration; only trainer.epochs=N may be changed (did",
     ("trainer.epochs=many",): "trainer.epochs=many: the number of epochs must be a whole number of 1 or more",
-    ("trainer.epochs=3",): "trainer.epochs=3: 4 epochs are trained already; take more, or leave it out",
+    ("trainer.epochs=3",): "trainer.epochs=3: the run already has 4 epochs; set more, or leave it out",
     ("--quite",): "--quite: no such option (did you mean --quiet?); see `mnistlab resume --help`",
     ("seed",): "seed: a run is resumed with its own configuration; only trainer.epochs=N may be changed",
 }
@@ -232,7 +232,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "another setting": (
         lambda r: edit(r, lambda c: c["optimizer"].update(lr=0.5)),
-        "r/checkpoint.safetensors: it was written with optimizer.lr=0.001, and the run now has optimizer.lr=0.5; put",
+        "r/checkpoint.safetensors: it was written with optimizer.lr=0.001, and the run now has optimizer.lr=0.5; ",
     ),
     "another kind of component": (
         lambda r: change(r / "environment.json", schemas={"data": "os"}),
@@ -289,7 +289,7 @@ def test_a_held_run_is_refused(completed: Path, command: Command) -> None:
     change(completed / "status.json", state="interrupted")
     with held(completed):
         result = command("resume", "r")
-    assert (result.status, "r: this run is running" in result.err) == (2, True)
+    assert (result.status, "r: this run is still running" in result.err) == (2, True)
 
 
 @pytest.mark.slow

@@ -336,4 +336,4 @@ def test_a_verdict_needs_as_many_seeds_as_it_says():
     apart = [*group({"init": "a"}, [0.9] * 5), *group({"init": "b"}, [0.8, 0.81, 0.82, 0.83, 0.84])]
     (verdict,) = compare(apart).verdicts
     assert not verdict.distinguishable  # 2 / 2^5 = 0.0625, however far they lie apart
-    assert verdict.text.endswith("(p = 0.062); the exact test needs 6 seeds at least")
+    assert verdict.text.endswith("(p = 0.062); the exact test needs at least 6 seeds")

@@ -83,19 +83,19 @@ WRONG = [
     ),
     (
         ["experiment=smoke,fast_98", "trainer.epochs=1"],
-        "experiment=fast_98: its data or seed are not those of the first cell; all cells are scored on the same folds",
+        "experiment=fast_98: its data or seed differs from that of the first cell; all cells need the same folds",
     ),
     (["model=svm_rbf"], "nothing varies; set a key to several values, as in 'model.C=[0.1,1,10]'"),
     (["model.hidden=[16,8]"], "nothing varies; "),
     (["optimizer.lr=0.1,0.2", "optimizer.lr=0.3,0.4"], "optimizer.lr: set twice; list its values once"),
     (["optimizer.lr=interval(0.1,1)"], "optimizer.lr=interval(0.1,1): a grid takes lists, range() and choice(); "),
-    (["seed=[0,1]"], "seed: it is the same for every cell; "),
-    (["data.limit=100,200"], "data.limit: it is the same for every cell; "),
+    (["seed=[0,1]"], "seed: it must be the same for every cell; "),
+    (["data.limit=100,200"], "data.limit: it must be the same for every cell; "),
     (["optimizer.lr=[0.1,-1]"], "optimizer.lr=-1.0: the learning rate must be positive"),
     (["optimizer.rate=[0.1,1]"], "optimizer.rate: unknown key; "),
     (["model=svm_rbf,svm_rgb"], "model=svm_rgb: there is no such option; "),
     (["optimizer.lr=1,2", "--cv", "1"], "--cv 1: must be a whole number of 2 or more"),
-    (["optimizer.lr=1,2", "--cv", "101", *SMALL], "--cv 101: class 0 has only 100 images; take fewer folds, "),
+    (["optimizer.lr=1,2", "--cv", "101", *SMALL], "--cv 101: class 0 has only 100 images; use fewer folds, "),
     (["optimizer.lr=1,2", "--jobs", "0"], "--jobs 0: must be a whole number of 1 or more"),
     (["optimizer.lr=1,2", "--metric", "acuracy"], "--metric acuracy: choose one of loss, accuracy, f1_macro, "),
     (["optimizer.lr=1,2", "--cvs", "3"], "--cvs: no such option (did you mean --cv?)"),
@@ -224,7 +224,7 @@ def test_what_scikit_learn_cannot_fit_is_a_row_too(command: Command) -> None:
     words = ("model=svm_poly", "model.degree=3", "model.coef0=[0,1e300]", "--cv", "2", "--jobs", "1", "--to", "g")
     said = command("gridsearch", *SVM, *words, "--quiet")
     assert said.status in (0, 1)
-    assert "SVM of scikit-learn could not be fitted: " in table("g")[1]["error"]
+    assert "SVM (scikit-learn) could not be fitted: " in table("g")[1]["error"]
 
 
 def test_numbers_stand_before_words_on_an_axis() -> None:
@@ -300,7 +300,7 @@ def test_a_search_goes_on_where_it_was_interrupted(tmp_path: Path, shared_cache:
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (130, "mnistlab gridsearch: error: interrupted\n")
-    assert out.endswith("interrupted; the same command with --to g continues\n")
+    assert out.endswith("interrupted; the same command with --to g continues it\n")
     known = result.read_folds(tmp_path / "g")
     assert known and not (tmp_path / "g/refit").exists()
     # what is known is not scored again: mark it, and find the mark in the result

@@ -70,7 +70,7 @@ def test_it_begins_with_the_best_setting_and_the_verdict_on_the_next(tmp_path: P
         "Sweep over init, 6 seeds 97.10 % validation.accuracy, 95 % confidence interval 97.01 to 97.19 over 6 seeds"
         in made.text
     )
-    assert "The best: init=kaiming; test.accuracy 96.10 +/- 0.09 %." in made.text
+    assert "Best setting: init=kaiming; test.accuracy 96.10 +/- 0.09 %." in made.text
     assert "Compared with the next best, init=random: kaiming beats random by 0.15 +/- 0.03 points" in made.text
     assert made.text.count("kaiming beats random") == 2  # and once among the verdicts
 
@@ -154,9 +154,9 @@ def test_hostile_settings_and_directories_stay_text(tmp_path: Path) -> None:
 def test_one_run_a_setting_has_no_interval_to_explain(tmp_path: Path) -> None:
     several = written(sweep(tmp_path / "s", seeds("init", ["random", "kaiming"], 2), [0.7, 0.71, 0.8, 0.81])).text
     single = written(sweep(tmp_path / "t", seeds("init", ["random", "kaiming"], 1), [0.7, 0.8])).text
-    assert "Means over the seeds with 95 % confidence intervals, the best by validation.accuracy first." in several
+    assert "Means over the seeds with 95 % confidence intervals, best by validation.accuracy first." in several
     assert "Means over the seeds" not in single
-    assert "The best by validation.accuracy first." in single
+    assert "Best by validation.accuracy first." in single
 
 
 def test_what_all_jobs_have_in_common_is_shown_against_the_defaults(tmp_path: Path) -> None:

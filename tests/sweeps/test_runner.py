@@ -337,7 +337,7 @@ def test_fail_fast_goes_with_a_sweep(command: Command) -> None:
     result = command("train", "--fail-fast")
     assert (result.status, result.err) == (
         2,
-        "mnistlab train: error: --fail-fast: one run has no others to stop; it goes with -m\n",
+        "mnistlab train: error: --fail-fast: a single run has no other jobs to stop; use it with -m\n",
     )
 
 
@@ -448,7 +448,7 @@ def test_a_running_sweep_is_not_resumed(sweep: Path, command: Command) -> None:
         result = command("resume", "s")
     assert (result.status, result.err) == (
         2,
-        "mnistlab resume: error: s: this sweep is running; `mnistlab compare` shows how far it is\n",
+        "mnistlab resume: error: s: this sweep is running; `mnistlab compare` shows its progress\n",
     )
 
 
@@ -457,8 +457,11 @@ WRONG = {
     ("s/plots",): "s/plots: not a sweep directory (no sweep.json); name a directory of outputs/multirun",
     ("s", "t"): "s t: must be the directory of one sweep",
     ("s", "--failed"): "--failed: no such option (did you mean --failed-only?); see `mnistlab resume --help`",
-    ("s", "hydra.sweep.dir=t"): "hydra.sweep.dir=t: a sweep is resumed as it was asked for; only hydra/launcher=",
-    ("s", "seed=3"): "seed=3: a sweep is resumed as it was asked for; only hydra/launcher=... may be changed",
+    (
+        "s",
+        "hydra.sweep.dir=t",
+    ): "hydra.sweep.dir=t: a sweep is resumed with its own configuration; only hydra/launcher=",
+    ("s", "seed=3"): "seed=3: a sweep is resumed with its own configuration; only hydra/launcher=... may be changed",
     ("s", "hydra/launcher=dask"): "hydra/launcher=dask: choose one of ",
 }
 

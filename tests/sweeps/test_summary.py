@@ -68,7 +68,7 @@ def test_the_page_word_for_word(sweep: Manifest) -> None:
         "mnistlab train -m optimizer.lr=0.1,0.5,100 'seed=range(2)'\n"
         "```\n"
         "\n"
-        "## Settings, the best first\n"
+        "## Settings, best first\n"
         "\n"
         "| optimizer.lr | runs | validation.accuracy (%) | test.accuracy (%) |\n"
         "| --- | --- | --- | --- |\n"

@@ -69,14 +69,14 @@ WRONG = [
     (["optimizer.lr=log(1e-4,1)", "--trials", "0"], "--trials 0: must be a whole number of 1 or more"),
     (["optimizer.lr=log(1e-4,1)", "--trails", "3"], "--trails: no such option (did you mean --trials?)"),
     (["optimizer.lr=log(1e-4,1)", "--metric", "test.accuracy"], "--metric test.accuracy: choose one of validation."),
-    (["optimizer.lr=log(1e-4,1)", "data.validation=0"], "data.validation=0: a search chooses by the validation set"),
+    (["optimizer.lr=log(1e-4,1)", "data.validation=0"], "data.validation=0: a search selects on the validation set"),
     (["optimizer.lr=interval(-1,1)"], "optimizer.lr=-1.0: the learning rate must be positive"),
     (["optimizer.rate=log(1e-4,1)"], "optimizer.rate: unknown key; "),
     (["optimizer.lr=0.1,0.2", "seed=1,2"], "seed: cannot be searched; --seeds sets "),
-    (["data.validation=0,0.1"], "data.validation=0: a search chooses by the validation set"),
+    (["data.validation=0,0.1"], "data.validation=0: a search selects on the validation set"),
     (["optimizer=sgd,adm"], "optimizer=adm: there is no such option; "),
     (["--resume", "nowhere"], "--resume nowhere: not a search directory (no tune.json)"),
-    (["--resume", "nowhere", "seed=1"], "--resume: a search is resumed as it was asked for; "),
+    (["--resume", "nowhere", "seed=1"], "--resume: a search is resumed with its own settings; "),
     (["optimizer.lr=log(1e-4,1)", "--to"], "option '--to' requires an argument; see `mnistlab tune --help`"),
 ]
 

@@ -164,15 +164,15 @@ HOSTILE: dict[str, tuple[Change, str]] = {
         "its format is mnistlab-checkpoint-1, must be mnistlab-checkpoint-2",
     ),
     "no configuration": (lambda about, arrays: about.pop("config"), "its header names no configuration and data"),
-    "no threads": (lambda about, arrays: about.update(threads=0), "threads=0 is no number of threads"),
-    "threads of text": (lambda about, arrays: about.update(threads="4"), "threads=4 is no number of threads"),
+    "no threads": (lambda about, arrays: about.update(threads=0), "threads=0 is not a number of threads"),
+    "threads of text": (lambda about, arrays: about.update(threads="4"), "threads=4 is not a number of threads"),
     "another setting": (
         lambda about, arrays: about["config"].update(optimizer={"lr": 0.5}),
-        "it was written with optimizer.lr=0.5, and the run now has optimizer.lr=null; put that back, or",
+        "it was written with optimizer.lr=0.5, and the run now has optimizer.lr=null; restore the old value, or",
     ),
     "other images": (
         lambda about, arrays: about.update(data_sha256="f" * 64),
-        "it was trained on other images (sha256 ffffffffffff...) than there are now (000000000000...); put the data",
+        "it was trained on other images (sha256 ffffffffffff...) than there are now (000000000000...); restore",
     ),
     "another network": (
         lambda about, arrays: about["architecture"].update(scale=1.0),

@@ -387,7 +387,7 @@ def test_the_last_update_of_an_epoch_may_diverge_too(validation):
         (
             TrainerConfig(batch_size=64),
             (50, 10),
-            "batch_size=64: the training set has only 50 images; take fewer, or full",
+            "batch_size=64: the training set has only 50 images; use fewer, or full",
         ),
         (
             TrainerConfig(patience=3),
@@ -435,7 +435,7 @@ def test_what_goes_with_the_data_is_let_through(trainer, sizes):
         ({"checkpoint_every": "5 min"}, "checkpoint_every=5 min: must be a number of epochs, or a time such as"),
         ({"checkpoint_every": "often"}, "checkpoint_every=often: must be a number of epochs, or a time such as"),
         ({"threads": 0}, "threads=0: the number of threads, unless it is auto, must be a whole number of 1 or more"),
-        ({"threads": 4097}, "threads=4097: at most 4,096 threads are used; take fewer, or auto"),
+        ({"threads": 4097}, "threads=4097: at most 4,096 threads are used; use fewer, or auto"),
     ],
 )
 def test_settings_out_of_range_are_refused(settings, message):

@@ -225,7 +225,7 @@ def _units(chart: RunSnapshot) -> list[Finding]:
                 problem = (
                     f"{title}: {100 * dead:.0f} % of its {len(units)} units are 0 for all {len(chart.images)} images"
                 )
-                why = "a dead ReLU passes no gradient and stays dead; a large step or bias put it there"
+                why = "a dead ReLU passes no gradient and stays dead; the cause is a large step or a large bias"
                 tries = (_lr(chart, 0.1), "init=kaiming", *_activation(chart, "leaky_relu"))
                 findings.append(Finding(severity, "dead units", problem, dead, why, tries))
         elif isinstance(layer, (Sigmoid, Tanh, HardSigmoid)):

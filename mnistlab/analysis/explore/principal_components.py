@@ -65,7 +65,7 @@ def principal_components(images: np.ndarray) -> Components:
     if min(n, pixels) > MOST:
         raise RequestError(
             f"{images.shape[1]} x {images.shape[2]} pixels: the components of more than {MOST:,} pixels take up to "
-            f"{MOST:,} images; take smaller images, or set data.limit={MOST}"
+            f"{MOST:,} images; use smaller images, or set data.limit={MOST}"
         )
     if not (rows != rows[0]).any():
         raise RequestError(f"all {n:,} images are the same: there is no variance to explain")

@@ -54,7 +54,7 @@ class Mnist5k(Source):
 class Digits(UserSource):
     """1,797 digits of 8 x 8 pixels; shipped in scikit-learn (the test set of UCI's optical recognition of digits).
 
-    Its grey levels 0 to 16 are stretched to 0 to 255, ``round(255 * level / 16)``.
+    Its grey levels of 0 to 16 are scaled to 0 to 255, ``round(255 * level / 16)``.
     """
 
     def read(self) -> Pool:

@@ -31,10 +31,10 @@ UNPACKED = 2**26  # bytes that any may unpack to
 
 @dataclass
 class CsvSource(UserSource):
-    """A CSV file, gzip-compressed or not: a header, a column of labels, and one column a pixel (0 to 255).
+    """A CSV file, gzip-compressed or not: a header, a column of labels, and one column per pixel (0 to 255).
 
-    Pixel columns are named pixel0, pixel1, ... (from 0 or 1) or 1x1, 1x2, ... (row x column); others are ignored, and
-    said to be. ``path`` is the file, ``label`` is the name of the column of labels, which are 0 to ``classes`` - 1.
+    Pixel columns are named pixel0, pixel1, ... (from 0 or 1) or 1x1, 1x2, ... (row x column); others are ignored,
+    with a message. ``path`` is the file, ``label`` is the name of the column of labels, which are 0 to ``classes`` - 1.
     ``class_names`` are the names to show for them. ``shape`` is [height, width]; without it images are square.
     Without ``test_path`` the last rows of each class are the test set (``test``).
     """

@@ -52,11 +52,13 @@ class FolderSource(UserSource):
         class_names = tuple(classes["train"])
         if len(class_names) < 2 and self.cuts:
             raise RequestError(
-                f"only the class {class_names[0]!r} is there; at least two are needed", key="path", value=self.path
+                f"there is only the class {class_names[0]!r}; at least two are needed", key="path", value=self.path
             )
         if apart and (unknown := [name for name in classes["test"] if name not in classes["train"]]):
             raise RequestError(
-                f"test/ has the class {unknown[0]!r}, which train/ has not; add it there", key="path", value=self.path
+                f"test/ has the class {unknown[0]!r}, which train/ does not have; add it there",
+                key="path",
+                value=self.path,
             )
         files = {part: [file for group in classes[part].values() for file in group] for part in parts}
 

@@ -201,7 +201,7 @@ def _as_published(name: str, hashes: dict[str, str], place: str, setting: dict[s
     if set(hashes.values()) == set(known.values()):
         return True
     where = f"{setting['key']}={setting['value']}: {place}"
-    log.warning("%sthe content is not that of the published files (SHA-256 differs): using it as it is", where)
+    log.warning("%sthe content is not that of the published files (SHA-256 differs): using it anyway", where)
     return False
 
 
@@ -287,7 +287,7 @@ def _fetch_file(named: Named, target: Path, mirrors: Sequence[str]) -> None:
         try:
             return check(target)
         except idx_format.BadFileError as error:
-            log.warning("%s is there but wrong (%s): fetching it again", target, error)
+            log.warning("%s has the wrong content (%s): fetching it again", target, error)
     most = 28 * 28 * max(named.train, named.test) + 2**16
     return download.fetch_file(target, [f"{mirror.rstrip('/')}/{target.name}" for mirror in mirrors], most, check)
 

@@ -34,7 +34,7 @@ def _onnx(network: Network, class_names: tuple[str, ...]) -> Contents:
     try:
         import onnx  # noqa: F401
     except ImportError:
-        raise RequestError(f"--format onnx: {needs('onnx', 'onnx')}, or take --format numpy") from None
+        raise RequestError(f"--format onnx: {needs('onnx', 'onnx')}, or use --format numpy") from None
     from mnistlab.inference.export import onnx as onnx_graph
 
     return {"model.onnx": onnx_graph.model(network, class_names)}

@@ -21,8 +21,8 @@ TEMPLATE = '''\
 
     python predict.py images.npy
 
-prints a line an image: the class and its probability. images.npy holds uint8 (height, width) or (n, height, width),
-light on dark as in training. In Python: probabilities = predict(images). The weights lie beside this file.
+prints one line per image: the class and its probability. images.npy holds uint8 (height, width) or (n, height, width),
+light on dark as in training. In Python: probabilities = predict(images). The weights are in the file beside this one.
 """
 
 import json

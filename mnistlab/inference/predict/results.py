@@ -50,7 +50,7 @@ def table(predictions: Sequence[Predicted], class_names: Sequence[str]) -> str:
         rows.append(
             (plain(prediction.file), plain(class_names[first]), f"{p:.4f}", second, q, prediction.prepared.done)
         )
-    return tables.text((("file", "class", "probability", "second", "probability", "taken"), rows), right=(2, 4))
+    return tables.text((("file", "class", "probability", "second", "probability", "read as"), rows), right=(2, 4))
 
 
 def as_json(run: SavedRun, style: Style, predictions: Sequence[Predicted], failed: Sequence[Failed]) -> dict[str, Any]:

@@ -36,5 +36,5 @@ def range_test(rates: np.ndarray, losses: np.ndarray, smooth: np.ndarray, sugges
     return Picture(
         figure,
         f"Loss against the learning rate, {len(losses)} mini-batches from {rates[0]:.3g} to {rates[-1]:.3g}: smoothed,"
-        f" {smooth[0]:.4g} at first and {smooth[least]:.4g} at least, at {rates[least]:.3g}.{suggestion}",
+        f" {smooth[0]:.4g} at first and {smooth[least]:.4g} at the minimum, at {rates[least]:.3g}.{suggestion}",
     )

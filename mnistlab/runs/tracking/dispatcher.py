@@ -126,5 +126,5 @@ def _open(tracking: Tracking, facts: Facts) -> Tracker | None:
         name = tracking.extra or "csv"
         raise RequestError(
             f"tracking={name}: it cannot be opened ({type(error).__name__}: {message}); check its settings, "
-            "or take tracking=none"
+            "or use tracking=none"
         ) from error

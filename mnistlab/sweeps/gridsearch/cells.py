@@ -61,7 +61,7 @@ def grid(overrides: Sequence[str]) -> Grid:
     axes = {key: tuple(_distinct(values)) for key, values in varied.items()}
     for key in axes:
         if key.partition(".")[0] in FIXED:
-            raise RequestError(f"{key}: it is the same for every cell; the cells differ in the model and its training")
+            raise RequestError(f"{key}: it must be the same for every cell; only the model and its training may differ")
     swept = [f"{key}={','.join(values)}" for key, values in axes.items()]
     jobs = plan([*fixed, *swept, f"hydra.sweep.dir={compose.quoted(Path('grid').absolute())}"]).jobs
     cells: dict[str, Cell] = {}
@@ -73,8 +73,8 @@ def grid(overrides: Sequence[str]) -> Grid:
         first = first or cell_experiment
         if (cell_experiment.data, cell_experiment.seed) != (first.data, first.seed):
             raise RequestError(
-                f"{' '.join(chosen)}: its data or seed are not those of the first cell; all cells are scored on the "
-                "same folds"
+                f"{' '.join(chosen)}: its data or seed differs from that of the first cell; all cells need the same "
+                "folds"
             )
         settings = {key: job.entry.settings.get(key, axes[key][0]) for key in axes}
         cells.setdefault(job.entry.config_hash, Cell(len(cells), settings, chosen, composed))

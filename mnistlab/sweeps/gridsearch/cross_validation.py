@@ -45,12 +45,12 @@ def cut(dataset: Dataset, count: int, stratify: bool, seed: int) -> list[np.ndar
 
     labels = dataset.train.labels
     if count > len(labels):
-        raise RequestError(f"--cv {count}: there are only {len(labels):,} images; take fewer folds")
+        raise RequestError(f"--cv {count}: there are only {len(labels):,} images; use fewer folds")
     sizes = np.bincount(labels)
     if stratify and (rare := int(sizes[sizes > 0].min())) < count:
         name = dataset.class_names[int(np.flatnonzero(sizes == rare)[0])]
         raise RequestError(
-            f"--cv {count}: class {name} has only {rare} images; take fewer folds, or data.stratify=false"
+            f"--cv {count}: class {name} has only {rare} images; use fewer folds, or data.stratify=false"
         )
     kind = StratifiedKFold if stratify else KFold
     shuffled = kind(count, shuffle=True, random_state=int(stream(seed, "folds").integers(2**31)))

@@ -133,7 +133,7 @@ def write(directory: Path, grid: Grid, table: Sequence[Row], metric: str) -> Non
     parts = [
         f"# Grid {directory.name}",
         f"{len(table)} cells, {folds} folds of the training pool; the test set was not read. {metric}: mean and two "
-        "standard deviations over the folds, the best first.",
+        "standard deviations over the folds, best first.",
         tables.markdown(([*grid.axes, metric], best)),
         "\n".join(f"- {row.cell.name} failed: {row.error}" for row in failed),
         *(f"![{read_text(paths.alt_text(path)).strip()}]({paths.PLOTS}/{path.name})" for path in drawn),

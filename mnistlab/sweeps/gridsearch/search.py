@@ -113,7 +113,7 @@ def _search(request: Asked, cells: Grid, pool: Dataset, cut: list[np.ndarray], d
                 progress.say(result.rows(cells, scores)[score.cell], request.metric)
     except KeyboardInterrupt:
         result.write_folds(directory, scores)
-        LOG.log(HINT, "interrupted; the same command with --to %s continues", files.shown(directory))
+        LOG.log(HINT, "interrupted; the same command with --to %s continues it", files.shown(directory))
         raise
     finally:
         progress.close()
@@ -137,8 +137,8 @@ def _scored(
             yield from running
         except TerminatedWorkerError:
             raise RunError(
-                "a process was killed; the system does so when memory runs out: try --jobs 1 (with --to DIR the same "
-                "command continues)"
+                "a process was killed; the system does so when memory runs out: try --jobs 1 (the same command with "
+                "--to DIR continues the search)"
             ) from None
 
     return guarded()
@@ -162,7 +162,7 @@ class _Progress:
             self.bar.update(1)
             return
         outcome = f"failed: {row.error}" if row.error else f"{metric} {result.spread(metric, row)}"
-        LOG.info("cell %d of %d  %s  %s  (%.2f s a fold)", self.done, self.cells, row.cell.name, outcome, row.seconds)
+        LOG.info("cell %d of %d  %s  %s  (%.2f s per fold)", self.done, self.cells, row.cell.name, outcome, row.seconds)
 
     def close(self) -> None:
         """Remove the bar."""
@@ -188,7 +188,7 @@ def _finish(request: Asked, cells: Grid, table: list[result.Row], directory: Pat
     place = files.shown(directory)
     if not order:
         raise RunError(
-            f"none of the {len(table)} cells was scored: {table[0].error}; {place}/{paths.GRID_TABLE} has them all"
+            f"none of the {len(table)} cells was scored: {table[0].error}; {place}/{paths.GRID_TABLE} lists them all"
         )
     best = order[0]
     failed = sum(1 for row in table if row.error)

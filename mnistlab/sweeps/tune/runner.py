@@ -82,7 +82,7 @@ def _new(request: Request) -> Search:
     for experiment in tried:
         if not experiment.data.validation:
             raise RequestError(
-                f"data.validation={experiment.data.validation}: a search chooses by the validation set; set 0.1"
+                f"data.validation={experiment.data.validation}: a search selects on the validation set; set it to 0.1"
             )
     trials = request.trials or TRIALS
     return Search(_place(request.to), tuple(fixed), tuple(space), trials, request.metric, request.prune, base.seed)
@@ -134,7 +134,7 @@ def _write(search: Search, seeds: int) -> None:
 def _search(search: Search, n_jobs: int) -> Study:
     LOG.info("tune    %d trials over %s, by %s", search.trials, ", ".join(d.key for d in search.space), search.metric)
     cores = max(1, all_cores() // n_jobs)
-    LOG.info("launch  joblib, %d at a time, %d BLAS thread%s each at most", n_jobs, cores, "s" * (cores > 1))
+    LOG.info("launch  joblib, %d at a time, at most %d BLAS thread%s each", n_jobs, cores, "s" * (cores > 1))
     LOG.info("into    %s", files.shown(search.directory))
     bar: Any = None
     if console.is_screen(sys.stderr) and LOG.isEnabledFor(logging.INFO):
