@@ -500,7 +500,7 @@ WRONG = [
     (
         "runs/s0 runs/s1 --split validation",
         "--split validation: runs/s0 and runs/s1 drew different images (seed=0 and seed=1); choose one with"
-        " seed=N, or score --split test",
+        " seed=N, or evaluate --split test",
     ),
     ("runs/s0 runs/s1 --split all", "--split all: runs/s0 and runs/s1 drew different images (seed=0 and seed=1); …"),
     (
