@@ -26,14 +26,14 @@ def main(run: str) -> int:
 
     console.start("quiet")
     chart = charts.read(run)
-    found = examine(chart)
-    rows = [{key.rstrip("_"): value for key, value in asdict(one).items()} for one in found]
+    findings = examine(chart)
+    rows = [{key.rstrip("_"): value for key, value in asdict(one).items()} for one in findings]
     about = {"run": run, "state": chart.state, "epochs": len(chart.history)}
     lines: list[str] = []
-    for one in found:
+    for one in findings:
         lines += [f"{one.severity}: {one.sign}", f"  {one.what}", f"  why  {one.why}"]
         lines += [f"  try  {one.try_[0]}", *(f"  or   {other}" for other in one.try_[1:]), ""]
-    if not found:
+    if not findings:
         epochs = f"{len(chart.history)} epochs, " if chart.history else ""
         images = f"{len(chart.images)} training images" if chart.images is not None else "no images"
         lines.append(f"No problems found ({epochs}{images} examined)")

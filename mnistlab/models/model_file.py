@@ -35,7 +35,7 @@ def load_model(path: Path) -> tuple[Network, tuple[str, ...]]:
         raise RequestError(f"{path}: must be a model saved by mnistlab (format={MODEL}, found {format_name})")
     size = sum(array.size for array in tensors.values())
     try:
-        network = network_from_spec(about.get("architecture"), given=size)
+        network = network_from_spec(about.get("architecture"), stored=size)
     except (ValueError, TypeError, ArithmeticError, MemoryError, RecursionError) as error:
         raise RequestError(
             f"{path}: its header does not describe a network ({error or type(error).__name__})"

@@ -60,13 +60,13 @@ def layer(spec: Any, registry: Mapping[str, type[Layer]] = LAYERS) -> Layer:
 
 def layer_row(descriptions: Sequence[Any]) -> list[Layer]:
     """Return the layers of a list of descriptions; an error names the place in it, counted from 0 as in a key."""
-    made = []
+    layers = []
     for i, description in enumerate(descriptions):
         try:
-            made.append(layer(description))
+            layers.append(layer(description))
         except RequestError as error:
             raise _placed(error, f"layers.{i}") from None
-    return made
+    return layers
 
 
 def _placed(error: RequestError, place: str) -> RequestError:
@@ -203,12 +203,12 @@ class LayerList(Model):
         layer_row(self.layers)
 
     def row(self, classes: int, regularization: Regularization) -> list[Layer]:
-        made = layer_row(self.layers)
+        layers = layer_row(self.layers)
         if self.output_layer:
-            made.append(Dense(classes))
-        hidden = [i for i, one in enumerate(made) if isinstance(one, Dense)][: -1 if self.output_layer else None]
+            layers.append(Dense(classes))
+        hidden = [i for i, one in enumerate(layers) if isinstance(one, Dense)][: -1 if self.output_layer else None]
         rates = regularization.dropout_rates(len(hidden))
-        if any(rates) and any(isinstance(one, Dropout) for one in made):
+        if any(rates) and any(isinstance(one, Dropout) for one in layers):
             raise RequestError(
                 Key("layers"),
                 " has dropout of its own; set one of them",
@@ -217,9 +217,9 @@ class LayerList(Model):
             )
         for i, rate in reversed(list(zip(hidden, rates[1:], strict=True))):
             if rate:
-                after = i + 1 + isinstance(made[i + 1] if i + 1 < len(made) else None, Activation)
-                made.insert(after, Dropout(rate))
-        return [Dropout(rates[0]), *made] if rates[0] else made
+                after = i + 1 + isinstance(layers[i + 1] if i + 1 < len(layers) else None, Activation)
+                layers.insert(after, Dropout(rate))
+        return [Dropout(rates[0]), *layers] if rates[0] else layers
 
 
 SPEC = ("layers", "image_shape", "classes", "loss", "output", "label_smoothing", "shift", "scale")
@@ -228,11 +228,11 @@ MOST_PIXELS, MOST_CLASSES = 2**24, 10_000
 MODELS: dict[str, type[Any]] = {"mlp": MLP, "one_hidden": OneHidden, "layers": LayerList}
 
 
-def network_from_spec(spec: Any, dtype: Any = np.float32, given: int | None = None) -> Network:
+def network_from_spec(spec: Any, dtype: Any = np.float32, stored: int | None = None) -> Network:
     """Return the network that `Network.spec` describes, all parameters zero. Names are looked up, never imported.
 
     The description may come from anyone: what does not fit is a `RequestError`. Where it asks for more than the
-    ``given`` parameters and statistics, or for far more memory than any network here, nothing is allocated.
+    ``stored`` parameters and statistics, or for far more memory than any network here, nothing is allocated.
     """
     if not isinstance(spec, Mapping):
         raise RequestError("must be a mapping", key="architecture", value=spec)
@@ -250,7 +250,7 @@ def network_from_spec(spec: Any, dtype: Any = np.float32, given: int | None = No
     layers = layer_row(spec["layers"])
     loss = LOSSES[choice("loss", spec["loss"], LOSSES)](classes, spec["output"], spec["label_smoothing"], dtype)
     shift, scale = number("shift", spec["shift"]), number("scale", spec["scale"])
-    return Network(layers, (height, width), loss, shift, scale, dtype, given)
+    return Network(layers, (height, width), loss, shift, scale, dtype, stored)
 
 
 def _two(sides: list[Any]) -> list[Any]:

@@ -46,7 +46,7 @@ class Network:
     numbers; the network's input is (pixel - shift) * scale.
 
     Layers that do not fit each other, or are too large for any computer in question, are a `RequestError` before
-    anything is allocated. ``given`` is how many parameters and statistics there are for it, where that is known.
+    anything is allocated. ``stored`` is how many parameters and statistics there are for it, where that is known.
     """
 
     def __init__(
@@ -57,15 +57,15 @@ class Network:
         shift: float = 0.0,
         scale: float = 1 / 255,
         dtype: Any = np.float32,
-        given: int | None = None,
+        stored: int | None = None,
     ) -> None:
         self.layers, self.loss, self.dtype = list(layers), loss, dtype
         self.image_shape: tuple[int, int] = (int(image_shape[0]), int(image_shape[1]))
         self.shift, self.scale = float(shift), float(scale)
         self.shapes = self._build()
-        if given is not None and self.parameters > given:
+        if stored is not None and self.parameters > stored:
             raise RequestError(
-                f"they have {self.parameters:,} parameters, but only {given:,} values were passed", key="layers"
+                f"they have {self.parameters:,} parameters, but only {stored:,} values were passed", key="layers"
             )
         self.blocks = self._lay_out()
         size = sum(int(np.prod(block.shape)) for block in self.blocks)
@@ -119,11 +119,11 @@ class Network:
         total.fill(0)
         loss, hits = 0.0, 0
         for part in self._chunks(n):
-            given, share = None, (part.stop - part.start) / n
+            part_weights, share = None, (part.stop - part.start) / n
             if weights is not None:
-                given = weights[part]
-                share = float(given.sum() / weights.sum())
-            part_loss, part_hits = self._gradient(images, labels, rows, part, rng, given)
+                part_weights = weights[part]
+                share = float(part_weights.sum() / weights.sum())
+            part_loss, part_hits = self._gradient(images, labels, rows, part, rng, part_weights)
             np.multiply(self.grad, share, out=self.grad)
             np.add(total, self.grad, out=total)
             loss, hits = loss + share * part_loss, hits + part_hits
@@ -233,11 +233,11 @@ class Network:
     def activations(self, images: np.ndarray) -> list[np.ndarray]:
         """Return what each layer gives for the images in inference: copies, (units, n) or (channels, h, w, n)."""
         x = self._load(images, None, slice(0, len(images)))
-        found = []
+        outputs = []
         for layer in self.layers:
             x = layer.whole_map(x) if isinstance(layer, Conv2D) else layer.forward(x)
-            found.append(x.copy())
-        return found
+            outputs.append(x.copy())
+        return outputs
 
     def _build(self) -> list[Shape]:
         shape: Shape = (1, *self.image_shape)
@@ -353,14 +353,14 @@ class Network:
         batch = part.stop - part.start
         _refuse_none(batch)
         pixels = images.reshape(len(images), -1)
-        found = self._inputs.get(batch)
-        if found is None or found[0].dtype != images.dtype:
+        buffers = self._inputs.get(batch)
+        if buffers is None or buffers[0].dtype != images.dtype:
             if len(self._inputs) >= 8:
                 self._inputs.clear()
             x = np.empty((batch, pixels.shape[1]), self.dtype)
             gathered = x if images.dtype == self.dtype else np.empty(x.shape, images.dtype)
-            found = self._inputs[batch] = gathered, x, np.empty(batch, np.int64)
-        gathered, x, _ = found
+            buffers = self._inputs[batch] = gathered, x, np.empty(batch, np.int64)
+        gathered, x, _ = buffers
         if rows is None:
             np.copyto(x, pixels[part])
         else:
