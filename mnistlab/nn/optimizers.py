@@ -141,6 +141,15 @@ class Nesterov(Momentum):
         np.add(p, t, out=p)
 
 
+def _descend_scaled(p: np.ndarray, g: np.ndarray, s: np.ndarray, t: np.ndarray, lr: float, eps: float) -> None:
+    """p <- p - lr g / (sqrt(s) + eps), with t as scratch; g is overwritten."""
+    np.sqrt(s, out=t)
+    np.add(t, eps, out=t)
+    np.multiply(g, lr, out=g)
+    np.divide(g, t, out=g)
+    np.subtract(p, g, out=p)
+
+
 @dataclass
 class AdaGrad(Optimizer):
     """s <- s + g^2;  theta <- theta - lr g / (sqrt(s) + eps). Duchi et al. 2011; s starts at zero as in PyTorch.
@@ -160,11 +169,7 @@ class AdaGrad(Optimizer):
         (s,) = slots
         np.multiply(g, g, out=t)
         np.add(s, t, out=s)
-        np.sqrt(s, out=t)
-        np.add(t, self.eps, out=t)
-        np.multiply(g, self.step_lr, out=g)
-        np.divide(g, t, out=g)
-        np.subtract(p, g, out=p)
+        _descend_scaled(p, g, s, t, self.step_lr, self.eps)
 
 
 @dataclass
@@ -192,11 +197,7 @@ class RMSprop(Optimizer):
         np.multiply(g, g, out=t)
         np.multiply(t, 1 - self.rho, out=t)
         np.add(s, t, out=s)
-        np.sqrt(s, out=t)
-        np.add(t, self.eps, out=t)
-        np.multiply(g, self.step_lr, out=g)
-        np.divide(g, t, out=g)
-        np.subtract(p, g, out=p)
+        _descend_scaled(p, g, s, t, self.step_lr, self.eps)
 
 
 @dataclass

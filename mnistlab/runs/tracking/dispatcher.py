@@ -25,11 +25,11 @@ class TrackingDispatcher:
     """Passes on to a tracker what happens. The first failure is a warning, after which nothing is passed on."""
 
     def __init__(self, tracker: Tracker | None, name: str) -> None:
-        self.tracker, self.name, self.heard = tracker, name, 0
+        self.tracker, self.name, self.sent = tracker, name, 0  # epochs passed on
 
     def on_epoch(self, history: History) -> None:
         """Log the new epochs; of a resumed run all of them, since one may have been missed."""
-        rows, self.heard = history.epochs[self.heard :], len(history.epochs)
+        rows, self.sent = history.epochs[self.sent :], len(history.epochs)
         for row in rows:
             self._tell(partial(_tell_epoch, row))
 
