@@ -20,12 +20,12 @@ def main(run: str) -> int:
     measurement behind it, the likely reason, and overrides to try. The test set is not used. Failed and
     interrupted runs can be examined too. The exit status is 0 whatever is found.
     """
-    from mnistlab.analysis.doctor import snapshot as charts
+    from mnistlab.analysis.doctor import snapshot
     from mnistlab.analysis.doctor.checks import examine
     from mnistlab.system import console
 
     console.start("quiet")
-    chart = charts.read(run)
+    chart = snapshot.read(run)
     findings = examine(chart)
     rows = [{key.rstrip("_"): value for key, value in asdict(one).items()} for one in findings]
     about = {"run": run, "state": chart.state, "epochs": len(chart.history)}

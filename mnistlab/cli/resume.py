@@ -9,7 +9,7 @@ from mnistlab.cli.overrides import LAUNCHER, Overrides
 from mnistlab.cli.parameters import argument, command, command_line, json_option, option, quiet_option
 from mnistlab.runs import paths, record
 from mnistlab.runs.resume import KEY, is_run, resume
-from mnistlab.sweeps import runner as sweep
+from mnistlab.sweeps import runner
 from mnistlab.system import files, output
 from mnistlab.system.errors import RequestError, did_you_mean
 
@@ -51,7 +51,7 @@ def main(words: tuple[str, ...], failed_only: bool, fail_fast: bool, quiet: bool
     directories = [Path(word) for word in words if Path(word).is_dir()]
     if len(directories) != 1 or (directories[0] / paths.SWEEP).exists() or not is_run(directories[0]):
         directory, overrides = _sweep_and_launcher(words)
-        return sweep.resume(directory, overrides, failed_only=failed_only, fail_fast=fail_fast, quiet=quiet)
+        return runner.resume(directory, overrides, failed_only=failed_only, fail_fast=fail_fast, quiet=quiet)
     for name, chosen in (("--failed-only", failed_only), ("--fail-fast", fail_fast)):
         if chosen:
             raise RequestError(f"{name}: this option is for sweeps, and {files.shown(directories[0])} is a run")

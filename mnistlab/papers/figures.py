@@ -18,7 +18,7 @@ from mnistlab.reporting.plots import Series
 from mnistlab.runs import figures, paths
 from mnistlab.runs.figures import Drawing
 from mnistlab.statistics.intervals import mean_of
-from mnistlab.sweeps import figures as of_sweeps
+from mnistlab.sweeps.figures import choose
 from mnistlab.system import files
 from mnistlab.system.readers import read_bytes, read_json
 
@@ -85,7 +85,7 @@ def _of_rows(picture: Mapping[str, Any], results: Mapping[str, Result]) -> Itera
     result = results[picture[kind]]
     if not result.completed:
         return
-    chosen = of_sweeps.choose(compare.compare(result.records, "test.accuracy"))
+    chosen = choose(compare.compare(result.records, "test.accuracy"))
     for name, make in chosen:
         if name.startswith(kind):
             yield f"{result.row.paper}_{result.row.name}_{kind}", make

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mnistlab.papers import claims as verdicts
 from mnistlab.papers import external_rows, markdown, results, runner, spec, tables
-from mnistlab.papers import figures as drawings
+from mnistlab.papers.claims import judge
+from mnistlab.papers.figures import draw
 from mnistlab.papers.spec import Figures, Row
 from mnistlab.runs import paths
 from mnistlab.system import files
@@ -43,10 +43,10 @@ def write(known: Figures, chosen: Sequence[Row], folder: Path, command: str) -> 
     results_by_row = {row.id: results.read(row, folder) for row in known.rows.values()}
     near = {row.id: results.read(row, folder, near=True) for row in known.rows.values() if row.near}
     both = results_by_row | {f"{name}{spec.NEAR}": result for name, result in near.items()}
-    claims = [verdicts.judge(claim, both) for claim in known.claims]
+    claims = [judge(claim, both) for claim in known.claims]
     folder.mkdir(parents=True, exist_ok=True)
     files.write(folder / paths.PAPERS_TABLE, tables.csv(known, results_by_row, near))
-    drawn = {paper.name: drawings.draw(paper, results_by_row, folder / PICTURES) for paper in known.papers}
+    drawn = {paper.name: draw(paper, results_by_row, folder / PICTURES) for paper in known.papers}
     files.write(
         folder / paths.PAPERS_PAGE, markdown.markdown(known, results_by_row, near, claims, drawn, folder, command)
     )

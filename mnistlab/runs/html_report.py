@@ -10,15 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from mnistlab.config import diff
-from mnistlab.config import schema as config
+from mnistlab.config.schema import schema_of
 from mnistlab.models.model_file import load_model
 from mnistlab.models.sklearn import SKLEARN_MODELS
 from mnistlab.nn import summary
 from mnistlab.reporting import html
 from mnistlab.reporting.html import Figure, Section
 from mnistlab.runs import paths, status
-from mnistlab.runs import record as records
-from mnistlab.runs.record import Record
+from mnistlab.runs.record import Record, read
 from mnistlab.system.errors import RequestError
 from mnistlab.system.flatten import as_text
 from mnistlab.system.readers import UnreadableError, read_json
@@ -65,7 +64,7 @@ def write(run: Path, seconds: Mapping[str, float] | None = None, standing: Stand
 
     Raises `RequestError` where metrics.json, environment.json or the model is there but cannot be read.
     """
-    record, state = records.read(run), status.read(run)
+    record, state = read(run), status.read(run)
     metrics = json_object(run / paths.METRICS)
     if seconds is not None:
         state = replace(state, state="completed", error=None, seconds=dict(seconds))
@@ -124,7 +123,7 @@ def settings_of(record: Record) -> dict[str, Any]:
 def _learner(record: Record) -> str:
     if "learner" in record.metrics:
         return str(record.metrics["learner"])
-    schema = config.schema_of("model", as_text(record.settings.get("model", "")))
+    schema = schema_of("model", as_text(record.settings.get("model", "")))
     return "scikit-learn" if schema in SKLEARN_MODELS.values() else "network"
 
 

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mnistlab.config import safe_yaml
-from mnistlab.config import schema as config
+from mnistlab.config.schema import GROUPS, Root, schema_of
 from mnistlab.config.tracking import NoTracking
 from mnistlab.runs import paths
 from mnistlab.system import files
@@ -28,14 +28,14 @@ def read(directory: Path) -> DictConfig:
     shown = files.shown(path)
     content = _load(path, shown)
     names = {"tracking": "none", **_schema_names(directory)}  # a run of a version without this option
-    config_tree = OmegaConf.structured(config.Root)
+    config_tree = OmegaConf.structured(Root)
     config_tree.tracking = OmegaConf.structured(NoTracking)
     for key, value in content.items():
-        if key not in config.Root.__dataclass_fields__:
+        if key not in Root.__dataclass_fields__:
             raise RequestError(f"{shown}: unknown key {key}")
         try:
-            if key in config.GROUPS or key in PLAIN:
-                schema = config.schema_of(key, "") if key in PLAIN else config.GROUPS[key].get(names.get(key, ""))
+            if key in GROUPS or key in PLAIN:
+                schema = schema_of(key, "") if key in PLAIN else GROUPS[key].get(names.get(key, ""))
                 if schema is None:
                     raise RequestError(f"{shown}: {directory.name} does not record the option of {key}")
                 value = OmegaConf.merge(OmegaConf.structured(schema), value)
@@ -80,8 +80,8 @@ def _schema_names(directory: Path) -> dict[str, str]:
     except (UnreadableError, ValueError, KeyError, TypeError):
         return {}
     names: dict[str, str] = {}
-    for group, schemas in config.GROUPS.items():
+    for group, schemas in GROUPS.items():
         option = choices.get(group)
-        schema = config.schema_of(group, option) if isinstance(option, str) and option.isidentifier() else None
+        schema = schema_of(group, option) if isinstance(option, str) and option.isidentifier() else None
         names.update((group, name) for name, candidate in schemas.items() if candidate is schema)
     return names

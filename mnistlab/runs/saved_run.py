@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mnistlab.config import safe_yaml
-from mnistlab.config import schema as config
+from mnistlab.config.schema import schema_of
 from mnistlab.data.dataset import Source
 from mnistlab.models import model_file
 from mnistlab.nn.network import Network
@@ -72,7 +72,7 @@ class OwnData:
 
     def source(self, **changes: Any) -> Source:
         """Return the source, checked; ``changes`` are settings that differ."""
-        schema = config.schema_of("data", self.option)
+        schema = schema_of("data", self.option)
         blamed = "" if changes else f"{self.where}: "
         if schema is None:
             raise RequestError(f"{blamed}data={self.option} is no option here; {CURE}")

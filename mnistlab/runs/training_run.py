@@ -17,11 +17,11 @@ from mnistlab.system import files
 from mnistlab.system.console import LOG
 from mnistlab.system.signals import Interrupted
 from mnistlab.training import checkpoint
-from mnistlab.training import progress as live
 from mnistlab.training.checkpoint import Checkpoint, Origin
 from mnistlab.training.components import RandomStreams
 from mnistlab.training.early_stopping import Score
 from mnistlab.training.loop import Diverged, History, TrainingLoop
+from mnistlab.training.progress import Progress
 
 Watch = Callable[[History], None]
 
@@ -47,7 +47,7 @@ def train(
     if training.is_over:
         artifacts.write_history(run, training.history)  # interrupted after the last epoch
     watched, verbosity = len(dataset.validation) > 0, experiment.report.console.value
-    progress = live.Progress(experiment.trainer.epochs, watched, verbosity, training.epoch - 1)
+    progress = Progress(experiment.trainer.epochs, watched, verbosity, training.epoch - 1)
     keeper = _Keeper(training, run / paths.CHECKPOINT, origin)
 
     def on_step(step: int, steps: int, loss: float) -> None:

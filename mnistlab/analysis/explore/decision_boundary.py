@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from mnistlab.analysis.explore import common as requests
+from mnistlab.analysis.explore import common
 from mnistlab.analysis.explore.common import Request
 from mnistlab.analysis.explore.decision_grid import Predict, mesh_around, regions_of
 from mnistlab.analysis.explore.principal_components import Components
@@ -36,18 +36,18 @@ MOST_MODELS = 9
 
 def explore(request: Request) -> Path:
     """Fit the models on two components, write the numbers, draw the picture, print the accuracies; return where."""
-    requests.refuse_place(request.to)
+    common.refuse_place(request.to)
     experiments = {name: request.experiment(f"model={name}") for name in request.models}
     experiment = experiments[request.models[0]]
     for name, other in experiments.items():
         _check(name, other)
-    dataset, pool = requests.read_data(experiment, "train")
-    otherwise = len(pool) if request.sets("data.limit") else requests.POINTS
-    rows = requests.draw_points(request.points, pool.labels, experiment.seed, otherwise)
+    dataset, pool = common.read_data(experiment, "train")
+    otherwise = len(pool) if request.sets("data.limit") else common.POINTS
+    rows = common.draw_points(request.points, pool.labels, experiment.seed, otherwise)
     part = pool.take(rows)
-    requests.announce(dataset, part.images, f"{len(part):,} of {len(pool):,} training images")
+    common.announce(dataset, part.images, f"{len(part):,} of {len(pool):,} training images")
     threads = choose_threads(experiment, None, len(part))
-    components = requests.components_of(dataset, part, threads)
+    components = common.components_of(dataset, part, threads)
     if len(components.variances) < 2:
         raise RequestError(f"data={dataset.name}: the images have one component only, and boundary needs a plane")
     plane = _in_the_plane(dataset, part, components)
@@ -67,7 +67,7 @@ def explore(request: Request) -> Path:
         regions[name] = regions_of(predict, *mesh)
         LOG.info("%s", _line(accuracies[-1]))
 
-    folder = requests.claim(request, f"boundary_{'_'.join(request.models)}")
+    folder = common.claim(request, f"boundary_{'_'.join(request.models)}")
     summary = {
         "data_sha256": dataset.provenance.get("sha256"),
         "image_shape": list(part.images.shape[1:]),
@@ -76,15 +76,15 @@ def explore(request: Request) -> Path:
         "shares": [float(share) for share in components.shares[:2]],
         "models": accuracies,
     }
-    requests.write_about(folder, request, experiment, dataset, threads, summary)
+    common.write_about(folder, request, experiment, dataset, threads, summary)
     files.write(folder / paths.ACCURACY, files.csv(list(accuracies[0]), [list(row.values()) for row in accuracies]))
     _write_points(folder, dataset, rows, plane.train, columns)
-    requests.write_components(folder, components, 2, dataset.scale)
+    common.write_components(folder, components, 2, dataset.scale)
     for name, region in regions.items():
         files.write(paths.boundary(folder, name), artifacts.npz(**vars(region)))
     drawn = [] if experiment.report.plots is Plots.none else figures.save_pictures(folder, _pictures(folder))
     lines = [] if request.verbosity != "quiet" else map(_line, accuracies)
-    LOG.log(RESULT, "%s", "\n".join([*lines, requests.finish(folder, drawn)]))
+    LOG.log(RESULT, "%s", "\n".join([*lines, common.finish(folder, drawn)]))
     return folder
 
 

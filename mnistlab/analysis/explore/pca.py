@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mnistlab.analysis.explore import common as requests
+from mnistlab.analysis.explore import common
 from mnistlab.analysis.explore.common import Request
 from mnistlab.analysis.explore.principal_components import Components
 from mnistlab.config.report import Plots
@@ -29,13 +29,13 @@ WORDS = {"train": "training images", "test": "test images", "all": "images, trai
 
 def explore(request: Request) -> Path:
     """Find the components, write the numbers, draw the pictures, print the shares; return the directory."""
-    requests.refuse_place(request.to)
+    common.refuse_place(request.to)
     experiment = request.experiment()
-    dataset, part = requests.read_data(experiment, request.split)
-    rows = requests.draw_points(request.points, part.labels, experiment.seed, requests.POINTS)
+    dataset, part = common.read_data(experiment, request.split)
+    rows = common.draw_points(request.points, part.labels, experiment.seed, common.POINTS)
     threads = choose_threads(experiment, None, len(part))
-    requests.announce(dataset, part.images, f"{len(part):,} {WORDS[request.split]}")
-    components = requests.components_of(dataset, part, threads)
+    common.announce(dataset, part.images, f"{len(part):,} {WORDS[request.split]}")
+    components = common.components_of(dataset, part, threads)
     count = min(DRAWN, len(components.variances))
     scores = components.project(part.images, count, dataset.scale)
     present = np.unique(part.labels)
@@ -51,8 +51,8 @@ def explore(request: Request) -> Path:
         "components_needed": {str(share): components.needed(share) for share in SHARES},
     }
 
-    folder = requests.claim(request, f"pca_{dataset.name}")
-    requests.write_about(folder, request, experiment, dataset, threads, summary)
+    folder = common.claim(request, f"pca_{dataset.name}")
+    common.write_about(folder, request, experiment, dataset, threads, summary)
     table = zip(components.variances * dataset.scale**2, components.shares, components.cumulative, strict=True)
     lines = [[i, *map(float, row)] for i, row in enumerate(table, 1)]
     files.write(folder / paths.VARIANCE, files.csv(("component", "variance", "share", "cumulative"), lines))
@@ -60,9 +60,9 @@ def explore(request: Request) -> Path:
     names = dataset.class_names
     points = [[int(row), names[part.labels[row]], *map(float, scores[row])] for row in rows]
     files.write(folder / paths.POINTS, files.csv(columns, points))
-    requests.write_components(folder, components, KEPT, dataset.scale, centres=centres, centre_classes=present)
+    common.write_components(folder, components, KEPT, dataset.scale, centres=centres, centre_classes=present)
     drawn = [] if experiment.report.plots is Plots.none else figures.save_pictures(folder, _pictures(folder))
-    LOG.log(RESULT, "%s", "\n".join([*_said(components, summary), requests.finish(folder, drawn)]))
+    LOG.log(RESULT, "%s", "\n".join([*_said(components, summary), common.finish(folder, drawn)]))
     return folder
 
 

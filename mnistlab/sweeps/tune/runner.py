@@ -14,8 +14,7 @@ from mnistlab.config import compose, schema
 from mnistlab.runs import paths
 from mnistlab.runs.environment import all_cores
 from mnistlab.statistics.intervals import mean_of
-from mnistlab.sweeps import records
-from mnistlab.sweeps import runner as sweep
+from mnistlab.sweeps import records, runner
 from mnistlab.sweeps.tune.search import METRICS, Search, counted, run, sound_study, state_of
 from mnistlab.sweeps.tune.space import Dimension, parse
 from mnistlab.system import console, directories, files, output
@@ -200,9 +199,9 @@ def _finish(search: Search, study: Study, seeds: int, quiet: bool) -> int:
     files.write_json(search.directory / paths.CHOSEN, settled_on)
     with output.part_of_more():
         status = (
-            sweep.resume(final, quiet=True)
+            runner.resume(final, quiet=True)
             if (final / paths.SWEEP).exists()
-            else sweep.train([*overrides, "report.console=quiet"], None, False)
+            else runner.train([*overrides, "report.console=quiet"], None, False)
         )
     console.start("quiet" if quiet else "normal")
     try:
