@@ -15,7 +15,7 @@ train: $(VENV)/.installed ## train on the embedded digits (ARGS="model=mlp_1hidd
 	$(BIN)/mnistlab train $(ARGS)
 
 test: $(VENV)/.dev ## run the fast tests, one process a core (ARGS="tests/nn -k adam" for some of them)
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow" $(ARGS)
 
 test-slow: $(VENV)/.dev ## run the tests that take minutes (MNISTLAB_DATA=FOLDER adds those on full MNIST)
 	$(BIN)/python -m pytest -n auto --dist worksteal -m slow $(ARGS)

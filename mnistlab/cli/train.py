@@ -118,6 +118,8 @@ def main(words: tuple[str, ...], fail_fast: bool) -> int:
     sys.argv = ["mnistlab", *overrides]
     # Hydra composes everything once more only to see whether a file says hydra.mode; that is known by now
     Hydra.get_mode = lambda *_, **__: None  # type: ignore[method-assign]
+    if flags.help:  # Hydra lists all options for its own page, which takes it seconds; ours has them already
+        Hydra.format_config_groups = lambda *_, **__: ""  # type: ignore[method-assign]
     try:
         hydra.main(version_base="1.3", config_path=str(options.folder()), config_name="config")(task)()
     except BrokenPipeError:  # --help, to a reader who has seen enough

@@ -40,7 +40,7 @@ PRIVATE = {
     "hydra._internal.config_loader_impl.ConfigLoaderImpl": "composes: wrapped here, and used for the points of a sweep",
     "hydra._internal.config_repository.ConfigRepository": "loads every file: wrapped here",
     "hydra._internal.core_plugins.basic_sweeper.BasicSweeper": "the points of a grid, as of any program of Hydra",
-    "hydra._internal.hydra.Hydra": "makes a loader without a run; `train` spares it a second composition",
+    "hydra._internal.hydra.Hydra": "makes a loader without a run; `train` spares it work that it does not use",
     "hydra._internal.utils.create_config_search_path": "where such a loader looks",
     "hydra._internal.utils.get_args_parser": "Hydra's own flags, so that ours are never others",
     "_actions": "of that parser (argparse): which flags take a value",
