@@ -1,4 +1,4 @@
-# mnistlab: `make help` lists the targets. The environment is made by the first target that needs it.
+# mnistlab: `make help` lists the targets. The environment is created by the first target that needs it.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -11,48 +11,48 @@ ARGS ?=
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-train: $(VENV)/.installed ## train on the embedded digits (ARGS="model=mlp_1hidden seed=3" for more)
+train: $(VENV)/.installed ## train on the embedded digits (ARGS="model=mlp_1hidden seed=3" sets overrides)
 	$(BIN)/mnistlab train $(ARGS)
 
-test: $(VENV)/.dev ## run the fast tests, one process a core (ARGS="tests/nn -k adam" for some of them)
+test: $(VENV)/.dev ## run the fast tests, one process per core (ARGS="tests/nn -k adam" selects some of them)
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow" $(ARGS)
 
-test-slow: $(VENV)/.dev ## run the tests that take minutes (MNISTLAB_DATA=FOLDER adds those on full MNIST)
+test-slow: $(VENV)/.dev ## run the slow tests (MNISTLAB_DATA=FOLDER includes those on full MNIST)
 	$(BIN)/python -m pytest -n auto --dist worksteal -m slow $(ARGS)
 
-check: $(VENV)/.dev ## ruff, format, mypy, import contracts
+check: $(VENV)/.dev ## check the code: ruff, formatting, mypy, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: $(VENV)/.dev ## put the code in form
+format: $(VENV)/.dev ## fix and format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(VENV)/.docs ## build the documentation in build/site (a warning is an error)
+docs: $(VENV)/.docs ## build the documentation into build/site (warnings are errors)
 	$(BIN)/python -m mkdocs build --strict $(ARGS)
 
-bench: $(VENV)/.bench ## time the workloads against PyTorch and scikit-learn (needs full MNIST in MNISTLAB_DATA)
+bench: $(VENV)/.bench ## run the benchmarks against PyTorch and scikit-learn (needs full MNIST in MNISTLAB_DATA)
 	$(BIN)/python benchmarks/bench.py $(ARGS)
 	$(BIN)/python benchmarks/sweep.py $(SWEEP_ARGS)
 	$(BIN)/python benchmarks/estimator.py $(ESTIMATOR_ARGS)
 
-stress: $(VENV)/.dev ## kill, cut and starve runs at random, and count what was lost (ARGS="kills --short" for less)
+stress: $(VENV)/.dev ## kill, interrupt and starve runs at random, and count lost results (ARGS="kills --short" for a short run of one part)
 	$(BIN)/python stress/run.py $(ARGS)
 
-build: $(VENV)/.dev ## make the wheel and the source archive in dist/
+build: $(VENV)/.dev ## build the wheel and the source archive in dist/
 	$(BIN)/python -m build --no-isolation
 
-clean: ## remove the environment, caches and builds (never outputs/)
+clean: ## remove the environment, caches and build files (never outputs/)
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "make: Python 3.11 or later is needed; name one with PYTHON=python3.12" >&2; exit 1; }
+		{ echo "make: Python 3.11 or later is needed; set it with PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); $(PYTHON) -m virtualenv --quiet $(VENV); } || \
-		{ rm -rf $(VENV); echo "make: no virtual environment could be made; apt-get install python3-venv" >&2; exit 1; }
+		{ rm -rf $(VENV); echo "make: the virtual environment could not be created; try apt-get install python3-venv" >&2; exit 1; }
 
 $(VENV)/.installed: $(BIN)/python pyproject.toml constraints.txt
 	@echo "installing into $(VENV), which takes about a minute" >&2
