@@ -88,7 +88,7 @@ def expected(row: Row, lines: Sequence[Mapping[str, str]]) -> str:
     runs = int(lines[0]["runs"])
     swept = math.prod(runner.grid(row).values())
     seconds = 60 * row.minutes / max(1, row.seeds["full"]) / swept
-    time = f"about {f'{seconds:.0f} s' if seconds < 90 else f'{seconds / 60:.0f} min'} a run on one core."
+    time = f"about {f'{seconds:.0f} s' if seconds < 90 else f'{seconds / 60:.0f} min'} per run on one core."
     if not runs:
         return f"not run yet; {time}"
     if swept > 1:
