@@ -148,7 +148,7 @@ def kill_runs(place: Path, whole: Path, kills: int, took: float, rng: random.Ran
                 if seconds > WITHIN:
                     tally.fault("wrong end", f"{sent.name} took {seconds:.2f} s")
         read_all(run, tally)
-        said = re.search(r"resume  epoch (\d+), after (\d+) of", out)
+        said = re.search(r"resume  in epoch (\d+), after (\d+) of", out)
         if before > position(run) or (said and (int(said[1]), int(said[2])) != before):
             tally.fault("lost work", f"{before} before, {position(run)} after, {said and said[0]}")
         if is_completed(run) or not kills:

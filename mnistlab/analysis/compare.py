@@ -60,11 +60,11 @@ def compare(records: Sequence[Record], metric: str | None = None, baseline: str 
     completed = [record for record in records if record.state.state == "completed"]
     left_out = tuple(record for record in records if record.state.state != "completed")
     if not records:
-        raise RequestError("there is no run to compare; name runs or sweeps that have jobs")
+        raise RequestError("there are no runs to compare; name runs, or sweeps that have jobs")
     if not completed:
         states = [record.state.state for record in records]
         counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
-        cure = "wait for the first" if "running" in states else "`mnistlab resume` runs a sweep's jobs again"
+        cure = "wait for one to end" if "running" in states else "`mnistlab resume` runs a sweep's jobs again"
         raise RequestError(f"none of the {len(records)} runs is completed ({counts}); {cure}")
     metric = _metric(completed, metric)
     groups = sorted(grouped(completed), key=lambda group: _rank(group, metric))
@@ -126,7 +126,7 @@ def _pairs(groups: Sequence[Group], baseline: str | None) -> list[tuple[Group, G
     if len(matching) != 1:
         names = "; ".join(group.name for group in groups[:8]) + ("; ..." if len(groups) > 8 else "")
         fits = "no group matches" if not matching else f"{len(matching)} groups match"
-        raise RequestError(f"--baseline {baseline}: {fits}; name the settings of one of: {names}")
+        raise RequestError(f"--baseline {baseline}: {fits}; name the settings of one group: {names}")
     return [(group, matching[0]) for group in groups if group is not matching[0]]
 
 
@@ -174,7 +174,8 @@ def _right(run: Path) -> tuple[np.ndarray, np.ndarray] | None:
 def _verdict(a: Group, b: Group, metric: str, d: Difference | None, p: float, tests: int) -> Verdict:
     if d is None:
         first, second, shared = _names(a, b)
-        text = f"{first} against {second}{shared}: too few runs to compare; give each at least 6 seeds, seed='range(6)'"
+        cure = "too few runs to compare; run each with at least 6 seeds, seed='range(6)'"
+        text = f"{first} against {second}{shared}: {cure}"
         return Verdict(a.name, b.name, metric, None, p, False, None, text)
     metric = "test.accuracy" if d.test == "McNemar" else metric
     needed = None if d.test == "McNemar" else power.seeds_needed(d, tests)
@@ -192,7 +193,8 @@ def _names(a: Group, b: Group) -> tuple[str, str, str]:
     differ = [key for key in a.settings if as_text(a.settings[key]) != as_text(b.settings.get(key))]
     shared = [f"{key}={as_text(a.settings[key])}" for key in a.settings if key not in differ and a.uses(key)]
     first, second = (
-        " ".join(_name(key, group.settings[key]) for key in differ if group.uses(key)) or "the one" for group in (a, b)
+        " ".join(_name(key, group.settings[key]) for key in differ if group.uses(key)) or "the default"
+        for group in (a, b)
     )
     return first, second, f" (at {' '.join(shared)})" if shared else ""
 
@@ -246,32 +248,32 @@ def _warnings(groups: Sequence[Group], metric: str, verdicts: Sequence[Verdict])
         ordered = "" if metric.startswith("test.") else ", while the table is ordered by the validation set"
         warnings.append(
             f"single runs are compared by their test predictions{ordered}; such a verdict is about these trained "
-            "models only, and another seed may reverse it; seed='range(6)' compares settings"
+            "models only, and another seed may reverse it; to compare settings, run seed='range(6)'"
         )
     if repeats := sum(group.repeats for group in groups):
-        warnings.append(f"{repeats} runs have a seed that another run of the same settings has, and count once")
+        warnings.append(
+            f"{repeats} runs repeat the seed and the settings of another run; each such set counts as one run"
+        )
     if metric.startswith("test.") and len(groups) > 1:
         warnings.append(
-            f"the table is ordered by {metric}: taking its first row is selection on the test set; select by "
+            f"the table is ordered by {metric}; choosing its first row means selecting on the test set; select by "
             "validation.accuracy, and report the test accuracy of the selected settings"
         )
     records = [record for group in groups for record in group.records]
     if len({record.metrics.get("data_sha256") for record in records}) > 1:
-        warnings.append(
-            "the runs did not read the same data (data_sha256 differs): a difference may come from the data"
-        )
+        warnings.append("the runs used different data (data_sha256 differs), which may explain a difference")
     splits = {
         as_text({k: v for k, v in record.settings.items() if k.startswith("data.") and _splits(k)})
         for record in records
     }
     if len(splits) > 1:
         warnings.append(
-            "the runs did not split the data in the same way (data.* differs): they were trained on different images"
+            "the runs split the data differently (data.* differs), so they were trained on different images"
         )
     if any(group.values(metric).get(None) for group in groups):
-        warnings.append("some runs have no seed on record, and cannot be paired")
+        warnings.append("some runs have no recorded seed and cannot be paired")
     if len(groups) * (len(groups) - 1) // 2 > MOST_COMPARISONS:
-        warnings.append(f"{len(groups)} groups are too many to test every pair; name one with --baseline")
+        warnings.append(f"{len(groups)} groups are too many to test every pair; choose one with --baseline")
     return warnings
 
 

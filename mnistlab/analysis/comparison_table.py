@@ -79,7 +79,7 @@ def _notes(comparison: Comparison) -> Sequence[str]:
     if comparison.left_out:
         states = [record.state.state for record in comparison.left_out]
         counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
-        left_out = f"left out: {counts}"
+        left_out = f"not compared: {counts}"
     notes = [v.text for v in comparison.verdicts if v.distinguishable]
     others = [v.text for v in comparison.verdicts if not v.distinguishable]
     if len(others) > VERDICTS:

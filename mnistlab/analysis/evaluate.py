@@ -46,10 +46,12 @@ def refuse_place(to: str | None, runs: Sequence[SavedRun]) -> None:
         return
     place = Path(to)
     if (place / paths.STATUS).exists() or (place / paths.MODEL).exists():
-        raise RequestError(f"--to {to}: it already holds a run or an evaluation; choose another directory")
+        raise RequestError(f"--to {to}: already contains a run or an evaluation; choose another directory")
     for run in runs:
         if place.resolve().is_relative_to(run.directory.resolve()):
-            raise RequestError(f"--to {to}: this is inside {run.given}; nothing is written into a run")
+            raise RequestError(
+                f"--to {to}: this is inside {run.given}, and run directories are never changed; choose another"
+            )
 
 
 def claim(to: str | None, runs: Sequence[SavedRun]) -> Path:
@@ -117,11 +119,11 @@ def _recorded(status: Status, folder: Path) -> Iterator[None]:
         message = str(error)
         if isinstance(error, OSError):
             place = files.shown(Path(error.filename)) if error.filename else "a file"
-            message = f"{place}: {error.strerror or error}; make room, or choose another place with --to DIR"
+            message = f"{place}: {error.strerror or error}; free some space, or choose another directory with --to DIR"
         elif isinstance(error, MemoryError):
             message = f"out of memory ({error}); use less data, for example with data.test_limit"
         status.write_quietly("failed", message)
-        raise RunError(f"{message} (what was written is kept in {files.shown(folder)})") from None
+        raise RunError(f"{message} (the files written so far are in {files.shown(folder)})") from None
     except Exception as error:
         status.write_quietly("failed", f"{type(error).__name__}: {error}")
         raise
@@ -153,7 +155,7 @@ def _announce(runs: Sequence[SavedRun], scored: Scored, threads: int) -> None:
     sizes = sorted({run.network.theta.size for run in runs})
     parameters = f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}"
     count = "" if len(runs) == 1 else f"{len(runs)} in an ensemble, "
-    LOG.info("model   %s%s parameters, BLAS threads %d", count, parameters, threads)
+    LOG.info("model   %s%s parameters, %d BLAS threads", count, parameters, threads)
     LOG.debug("data from %s", scored.dataset.provenance)
 
 
@@ -165,7 +167,7 @@ def _predict(runs: Sequence[SavedRun], images: np.ndarray) -> list[np.ndarray]:
             members.append(run.network.predict(images))
         if not np.isfinite(members[-1]).all():
             layer = run.network.first_not_finite(images, None) or "its output"
-            raise RunError(f"{run.given}: {layer} overflows on these images; the model is not usable, train it again")
+            raise RunError(f"{run.given}: {layer} overflows on these images; the model cannot be used, train it again")
     return members
 
 

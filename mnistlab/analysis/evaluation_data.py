@@ -58,7 +58,7 @@ def choose_images(choice: Choice, runs: Sequence[SavedRun]) -> Scored:
     except RequestError as error:
         cure = ""
         if hasattr(source, "class_names"):
-            cure = "; if its classes are the model's, give it their names with data.class_names=[...]"
+            cure = "; if they are the model's classes, name them alike with data.class_names=[...]"
         raise RequestError(f"data={dataset.name}: {error}{cure}") from None
     _warn(choice, runs, source, dataset, seed)
     return Scored(choice.split, part, dataset, seed, shown)
@@ -140,7 +140,7 @@ def _check_size(dataset: Dataset, source: Source, run: SavedRun) -> None:
     if takes[0] == takes[1]:
         resized = f"data.size={takes[0]}"
         cure = f"set {resized}" if hasattr(source, "size") else f"{cure}; data=folder {resized} resizes image files"
-    both = f"its images have {size[0]} x {size[1]} pixels, and {run.given} takes {takes[0]} x {takes[1]}"
+    both = f"the images have {size[0]} x {size[1]} pixels, but {run.given} takes {takes[0]} x {takes[1]}"
     raise RequestError(f"data={dataset.name}: {both}; {cure}")
 
 
@@ -150,11 +150,11 @@ def _warn(choice: Choice, runs: Sequence[SavedRun], source: Source, dataset: Dat
     same = [run for run in runs if digest is not None and run.data_sha256 == digest]
     moved = choice.split == "validation" and any(run.seed != seed for run in same)
     if same and (choice.split in ("train", "all") or moved or "data.test" in choice.keys):
-        LOG.warning("%s was trained on images among these: this is no test accuracy", same[0].given)
+        LOG.warning("%s was trained on some of these images, so this is not a test accuracy", same[0].given)
     if "data" in choice.keys:
         if choice.split == "test" and not has_own_test(source):
-            LOG.info("note    this data has no test set of its own: its last rows are scored; --split all scores all")
+            LOG.info("note    this data has no test set of its own; its last rows are scored (--split all scores all)")
         return
     for run in runs:
         if run.data_sha256 not in (None, digest):
-            LOG.warning("%s: its data has changed since it was trained", run.given)
+            LOG.warning("%s: the data has changed since this run was trained", run.given)

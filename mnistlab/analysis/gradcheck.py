@@ -19,7 +19,9 @@ def noise_batch(network: Network, data: Outline, batch: int, seed: int) -> tuple
     """
     if batch * network.per_image > MOST:
         possible = max(1, MOST // network.per_image)
-        raise RequestError(f"--batch={batch}: all images go through at once; with this network at most {possible:,}")
+        raise RequestError(
+            f"--batch={batch}: all images are processed at once; with this network use at most {possible:,}"
+        )
     rng = np.random.default_rng(seed)
     network.initialise(Kaiming(), rng)
     constants = network.theta[network.n_weights :]

@@ -51,7 +51,7 @@ def find(request: Request) -> RangeTest:
     experiment = schema.experiment(compose.compose(request.overrides))
     if not isinstance(experiment.model, Model):
         kind = type(experiment.model).__name__
-        raise RequestError(f"model: {kind} is scikit-learn's and has no learning rate; choose a network")
+        raise RequestError(f"model: {kind} is a scikit-learn model and has no learning rate; choose a network")
     rates = np.geomspace(request.least, request.most, request.steps)
     losses = _measure(experiment, rates)
     if not len(losses):

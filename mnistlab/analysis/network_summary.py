@@ -28,7 +28,7 @@ def network_of(overrides: Sequence[str], dtype: Any) -> tuple[Experiment, Outlin
     if not isinstance(experiment.model, Model):
         kind = type(experiment.model).__name__
         raise RequestError(
-            f"model: {kind} is scikit-learn's and has no layers; choose a network, model=lenet5 for instance"
+            f"model: {kind} is a scikit-learn model and has no layers; choose a network, for example model=lenet5"
         )
     with schema.prefixed("data"):
         data = outline(experiment.data, stream(experiment.seed, "split"))

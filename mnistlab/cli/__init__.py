@@ -59,7 +59,9 @@ def _print_any_text(stream: TextIOWrapper) -> None:
 def dispatch(arguments: list[str]) -> int:
     """Run one command and return its exit status."""
     if not_text := next((argument for argument in arguments if not _is_text(argument)), None):
-        return fail("mnistlab", f"{not_text!a}: this argument is not UTF-8 text; rename the file, or correct it")
+        return fail(
+            "mnistlab", f"{not_text!a}: this argument is not UTF-8 text; rename the file or correct the argument"
+        )
     if instruction := os.environ.get(completion.VARIABLE):
         return guarded("completion", lambda: completion.answer(root, instruction))
     if not arguments or arguments[0] == "help":

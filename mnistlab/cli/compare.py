@@ -30,7 +30,7 @@ FORMATS = ("table", "csv", "markdown", "json")
 @option(
     "--baseline",
     metavar="TEXT",
-    help="Compare every group only with this one, given by its settings, init=random, or by their values, random.",
+    help="Compare every group only with this one, given by its settings (init=random) or by their values (random).",
 )
 @option("--format", "form", type=Choice(FORMATS), help="The output format.", show_default="table")
 @json_option
@@ -44,7 +44,7 @@ def main(paths: tuple[str, ...], metric: str | None, baseline: str | None, form:
     json.
     """
     if output.asked() and form not in (None, "json"):
-        raise RequestError(f"--format {form}: contradicts --json; leave one of the two out")
+        raise RequestError(f"--format {form}: conflicts with --json; leave out one of them")
 
     from mnistlab.analysis import comparison_table
     from mnistlab.analysis.compare import as_json, compare

@@ -33,14 +33,17 @@ def list_datasets(words: Sequence[str], to: str | None) -> int:
     from mnistlab.reporting import tables
 
     if words or to is not None:
-        raise RequestError(f"{words[0] if words else '--to'}: `mnistlab data list` takes no arguments but --json")
+        raise RequestError(f"{words[0] if words else '--to'}: `mnistlab data list` takes no arguments except --json")
     datasets = catalogue()
     rows = []
     for row in datasets:
         size = f"{row['train']:,} + {row['test']:,}"
-        where = row["found"] or f"not here; `mnistlab data fetch {row['name']}` downloads {_megabytes(row['download'])}"
+        where = (
+            row["found"]
+            or f"not downloaded; `mnistlab data fetch {row['name']}` downloads {_megabytes(row['download'])}"
+        )
         rows.append((row["name"], size, str(row["classes"]), row["what"], where))
-    table = tables.text((("data=", "training + test", "classes", "what", "where"), rows))
+    table = tables.text((("data=", "training + test", "classes", "description", "location"), rows))
     own = "Your own files: data=csv data.path=FILE, data=npz data.path=FILE, data=idx data.path=FOLDER, "
     own += "data=folder data.path=FOLDER"
     output.show({"datasets": datasets}, f"{table}\n\n{own}")
@@ -55,7 +58,7 @@ def fetch_dataset(words: Sequence[str], to: str | None) -> int:
     names = downloadable()
     if len(words) != 1:
         request = " ".join(["data fetch", *words])
-        raise RequestError(f"{request}: must be one name; choose one of {', '.join(names)}")
+        raise RequestError(f"{request}: must be one dataset name; choose one of {', '.join(names)}")
     name = words[0]
     if name not in names:
         raise RequestError(f"data fetch {name}: choose one of {', '.join(names)}{did_you_mean(name, names)}")

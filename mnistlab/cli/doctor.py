@@ -37,6 +37,6 @@ def main(run: str) -> int:
         epochs = f"{len(chart.history)} epochs, " if chart.history else ""
         images = f"{len(chart.images)} training images" if chart.images is not None else "no images"
         lines.append(f"No problems found ({epochs}{images} examined)")
-    lines += [f"not seen: {what}" for what in chart.unseen]
+    lines += [f"not examined: {what}" for what in chart.unseen]
     output.show({**about, "findings": rows, "not_seen": chart.unseen}, "\n".join(lines).rstrip())
     return 0

@@ -123,8 +123,8 @@ def _settable(override: str) -> str:
     if key in SETTABLE or key.startswith("data."):
         return override
     raise RequestError(
-        f"{override}: only data=NAME, data.KEY=..., seed=N and report.plots=... can be set, the rest is the saved"
-        f" model's{did_you_mean(key, SETTABLE)}"
+        f"{override}: only data=NAME, data.KEY=..., seed=N and report.plots=... can be set; the rest comes from"
+        f" the saved model{did_you_mean(key, SETTABLE)}"
     )
 
 
@@ -138,7 +138,7 @@ def _levels(option: str, text: str, least: float, most: float, example: str) -> 
             level = math.nan
         if not least <= level <= most:
             raise RequestError(
-                f"{option} {text}: {word.strip()!r} is not a number from {least:g} to {most:g}; write for instance"
+                f"{option} {text}: {word.strip()!r} is not a number from {least:g} to {most:g}; write, for example,"
                 f" {option} {example}"
             )
         levels.add(level + 0.0)  # -0 is 0

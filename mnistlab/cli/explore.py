@@ -99,31 +99,37 @@ def _check(action: str, words: Sequence[str], models: Sequence[str], split: str 
             key = override.partition("=")[0].lstrip("+")
             if key not in SETTABLE and not key.startswith("data."):
                 raise RequestError(
-                    f"{override}: pca takes data=NAME, data.KEY=..., seed=N, report.plots=... and trainer.threads=N"
-                    f" only{did_you_mean(key, SETTABLE)}"
+                    f"{override}: pca accepts only data=NAME, data.KEY=..., seed=N, report.plots=... and"
+                    f" trainer.threads=N{did_you_mean(key, SETTABLE)}"
                 )
         return
     if not models:
-        raise RequestError("no model is named; name one or several, model=svm_rbf,mlp_2hidden for instance")
+        raise RequestError("no model is named; name one or more, for example model=svm_rbf,mlp_2hidden")
     if split is not None:
         raise RequestError("--split: this option is for pca; boundary fits its models on the training set")
     for override in words:
         if override.lstrip("+~").startswith("hydra"):
-            raise RequestError(f"{override}: Hydra's own keys cannot be set here; --to DIR sets where to write")
+            raise RequestError(
+                f"{override}: Hydra's own keys cannot be set here; use --to DIR to choose the output directory"
+            )
 
 
 def _models(words: Sequence[str]) -> list[str]:
     """Return the models of ``model=a,b,c``, each once."""
     if len(words) > 1:
-        raise RequestError(f"{words[1]}: model is given twice; name several as model=svm_linear,svm_rbf")
+        raise RequestError(
+            f"{words[1]}: model is set twice; name several models in one override, as in model=svm_linear,svm_rbf"
+        )
     names = words[0].removeprefix("model=").split(",") if words else []
     known = options.option_names("model")
     for name in names:
         if name not in known:
             near = did_you_mean(name, known)
-            raise RequestError(f"model={name}: there is no such option; choose one of {', '.join(known)}{near}")
+            raise RequestError(f"model={name}: no such option; choose one of {', '.join(known)}{near}")
         if names.count(name) > 1:
-            raise RequestError(f"{words[0]}: {name} is named twice")
+            raise RequestError(f"{words[0]}: {name} is named twice; name each model once")
     if len(names) > decision_boundary.MOST_MODELS:
-        raise RequestError(f"{words[0]}: at most {decision_boundary.MOST_MODELS} models go into one picture")
+        raise RequestError(
+            f"{words[0]}: at most {decision_boundary.MOST_MODELS} models fit into one picture; name fewer"
+        )
     return names

@@ -42,7 +42,9 @@ def main(place: str, chosen: str, to: str | None) -> int:
     folder = Path(to) if to else Path("outputs", "export", display_names([run])[0])
     inside = folder.resolve().is_relative_to(run.directory.resolve())
     if inside and (run.directory / paths.STATUS).exists():  # a model that was copied alone is in no run
-        raise RequestError(f"--to {folder}: this is inside the run; nothing is written into a run")
+        raise RequestError(
+            f"--to {folder}: this is inside the run, and run directories are never changed; choose another"
+        )
     contents = FORMATS[chosen](run.network, run.class_names)
     write(folder, contents)
     sizes = ", ".join(f"{folder / name} ({len(content):,} bytes)" for name, content in contents.items())

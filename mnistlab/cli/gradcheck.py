@@ -47,7 +47,9 @@ def main(overrides: tuple[str, ...], elements: int, batch: int) -> int:
 
     x, labels = noise_batch(network, data, batch, made.seed)
     height, width = data.image_shape
-    _say(f"{height} x {width} pixels, {data.classes} classes; a batch of {batch}, float64, {elements} elements a block")
+    _say(
+        f"{height} x {width} pixels, {data.classes} classes; a batch of {batch}, float64, {elements} elements per block"
+    )
     names = [*list(network.tensors())[: len(network.blocks)], "input"]
     wide = max(map(len, names))
     _say(f"\n  {'block':{wide}}  {'elements checked':>22}  largest relative error")
@@ -55,7 +57,9 @@ def main(overrides: tuple[str, ...], elements: int, batch: int) -> int:
     with threadpool_limits(1):
         evaluations, seconds = seconds_of(network, x, labels, elements)
         if seconds > SLOW:
-            expected = f"about {seconds:,.0f} s for {evaluations:,} losses; fewer with --elements"
+            expected = (
+                f"about {seconds:,.0f} s for {evaluations:,} loss evaluations; use a smaller --elements for fewer"
+            )
             print(expected, file=sys.stderr, flush=True)  # noqa: T201
         for block in check(network, x, labels, made.regularization, most=elements, seed=made.seed):
             blocks.append(block)
@@ -83,7 +87,7 @@ def _conclude(blocks: list[Checked], tolerance: float) -> int:
             f"{', '.join(wrong)}; the worst is {worst.name} with {worst.error:.1e}"
         )
     largest = f"the largest error is {worst.error:.1e} ({worst.name})"
-    return _say(f"\ncorrect: all {len(blocks)} blocks agree to {tolerance:g}; {largest}")
+    return _say(f"\ncorrect: all {len(blocks)} blocks agree to within {tolerance:g}; {largest}")
 
 
 def _say(text: str) -> int:

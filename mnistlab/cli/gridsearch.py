@@ -27,14 +27,16 @@ from mnistlab.sweeps.gridsearch.search import Asked, search
     help="The configuration, and the grid: a,b,...  [a,b,...]  range(a,b)  choice(a,b). A list that the setting itself "
     "takes, as in model.hidden=[128,64], is one value; 'model.hidden=[64],[128,64]' are two.",
 )
-@option("--cv", metavar="N", type=Whole(2), default=5, help="Folds.")
-@option("--metric", metavar="NAME", type=Choice([*SCORES]), default="accuracy", help=f"{', '.join(SCORES)}.")
+@option("--cv", metavar="N", type=Whole(2), default=5, help="Number of folds.")
+@option(
+    "--metric", metavar="NAME", type=Choice([*SCORES]), default="accuracy", help=f"The metric: {', '.join(SCORES)}."
+)
 @option("--jobs", metavar="N", type=Whole(), show_default="one per core", help="Number of fits at a time.")
 @option(
     "--to",
     metavar="DIR",
     type=DIRECTORY,
-    help="Where to write; an interrupted search in it is resumed.",
+    help="Where to write; an interrupted search there is resumed.",
     show_default="outputs/gridsearch/<time>",
 )
 @json_option

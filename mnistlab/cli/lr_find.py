@@ -37,7 +37,7 @@ def rate(name: str, text: str) -> float:
     type=Parsed(rate),
     default=LEAST,
     show_default=f"{LEAST:g}",
-    help="The first rate.",
+    help="The first learning rate.",
 )
 @option(
     "--until",
@@ -46,9 +46,9 @@ def rate(name: str, text: str) -> float:
     type=Parsed(rate),
     default=MOST,
     show_default=f"{MOST:g}",
-    help="The last rate; the test stops earlier if the loss reaches four times its minimum.",
+    help="The last learning rate; the test stops earlier if the loss reaches four times its minimum.",
 )
-@option("--steps", metavar="N", type=Whole(20, 100_000), default=STEPS, help="Mini-batches.")
+@option("--steps", metavar="N", type=Whole(20, 100_000), default=STEPS, help="Number of mini-batches.")
 @option("--to", metavar="DIR", type=DIRECTORY, help="Where to write.", show_default="outputs/lr-find/")
 @json_option
 def main(overrides: tuple[str, ...], least: float, most: float, steps: int, to: str | None) -> int:
@@ -75,10 +75,10 @@ def main(overrides: tuple[str, ...], least: float, most: float, steps: int, to: 
         f"suggested                optimizer.lr={suggestion.lr:g}",
         f"steepest descent         at {suggestion.steepest:.2g}",
         f"smallest loss            {test.smoothed.min():.4g} at {suggestion.smallest:.2g}; "
-        "the suggestion is a third at most",
+        "the suggestion is at most a third of that rate",
         f"pictures and numbers     {place}",
     ]
     if suggestion.still_falling:
-        lines.append(f"the loss still falls at {rates[-1]:g}: look further with --until {10 * rates[-1]:g}")
+        lines.append(f"the loss is still falling at {rates[-1]:g}; extend the range with --until {10 * rates[-1]:g}")
     output.show({"directory": place, **test.about}, "\n".join(lines))
     return 0

@@ -39,7 +39,7 @@ class Command(click.Command):
             raise
         for parameter in order:
             if isinstance(parameter, Option) and not parameter.is_flag and order.count(parameter) > 1:
-                raise RequestError(f"{name_of(parameter)}: it is given twice")
+                raise RequestError(f"{name_of(parameter)}: this option is given twice; give it once")
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> int:

@@ -25,9 +25,9 @@ def picture_file(name: str, text: str) -> Path:
     """Return a place for a PNG."""
     path = Path(text)
     if path.suffix.lower() != ".png":
-        raise RequestError(f"{name} {path}: the picture is a PNG; its name must end in .png")
+        raise RequestError(f"{name} {path}: the picture is written as a PNG, so its name must end in .png")
     if not path.absolute().parent.is_dir():
-        raise RequestError(f"{name} {path}: there is no folder {path.parent}; create it, or choose another place")
+        raise RequestError(f"{name} {path}: there is no folder {path.parent}; create it or choose another")
     if path.exists() and not path.is_file():
         raise RequestError(f"{name} {path}: not a file; choose another name")
     return path
@@ -91,7 +91,7 @@ def main(place: str, pictures: tuple[str, ...], way: str, invert: str, show: Pat
     if show and predicted:
         _show(show, run, predicted)
     if failed:
-        raise RunError(f"{len(failed)} of {len(files)} pictures could not be predicted; the reasons are above")
+        raise RunError(f"{len(failed)} of {len(files)} pictures could not be classified; the reasons are above")
     return 0
 
 

@@ -103,6 +103,6 @@ def _chosen(known: spec.Figures, words: Sequence[str], everything: bool) -> tupl
     """Return the rows, and the overrides."""
     names = [word for word in words if "=" not in word]
     if everything == bool(names):
-        raise RequestError("name papers or rows, or give --all; `mnistlab reproduce --list` shows them")
+        raise RequestError("name papers or rows, or use --all; `mnistlab reproduce --list` lists them")
     rows = list(known.rows.values()) if everything else known.choose(names)
     return rows, [word for word in words if "=" in word]

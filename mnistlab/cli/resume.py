@@ -62,7 +62,7 @@ def _run(directory: Path, words: Sequence[str], quiet: bool) -> int:
     epochs = _epochs(words)
     place = files.shown(directory)
     trained = resume(directory, epochs, quiet, tuple(command_line()))
-    hint = f"{place}: this run is completed; {KEY}=N, with more epochs than it had, trains it for longer"
+    hint = f"{place}: this run is completed; to train it longer, set {KEY}=N to more epochs than it has"
     output.show(record.as_json(record.read(directory), place), "" if trained else hint)
     return 0
 

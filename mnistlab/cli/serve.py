@@ -33,9 +33,11 @@ def main(run: str, port: int) -> int:
     try:
         server = site.listen(watched, HOST, port)
     except OSError as error:
-        raise RequestError(f"--port {port}: {error.strerror or error}; choose another, or 0 for a free one") from None
+        raise RequestError(
+            f"--port {port}: {error.strerror or error}; choose another port, or 0 for a free one"
+        ) from None
     try:
-        print(f"http://{HOST}:{server.server_port}/  Ctrl-C stops it", flush=True)  # noqa: T201
+        print(f"http://{HOST}:{server.server_port}/  (press Ctrl-C to stop)", flush=True)  # noqa: T201
         server.serve_forever()
     except KeyboardInterrupt:  # the way to stop it, so no failure
         pass

@@ -99,7 +99,7 @@ def main(words: tuple[str, ...], fail_fast: bool) -> int:
     flags = compose.parse_flags(overrides)
     shows = flags.cfg or flags.help or flags.hydra_help or flags.info or flags.shell_completion
     if shows and output.asked():
-        raise RequestError("--json: it applies to results, and a configuration is printed as YAML; leave it out")
+        raise RequestError("--json: this option is for results, and a configuration is printed as YAML; leave it out")
     if flags.help:
         overrides.append(f"hydra.help.template={compose.quoted(_page())}")
     _refuse_used_directory(flags.overrides)
@@ -130,7 +130,7 @@ def main(words: tuple[str, ...], fail_fast: bool) -> int:
         raise RequestError(errors.one_line(error, flags.overrides)) from None
     failed = [outcome for outcome in outcomes if outcome.status]
     for outcome in failed:
-        kept = f" (what was written is kept in {outcome.directory})" if outcome.directory else ""
+        kept = f" (the files written so far are in {outcome.directory})" if outcome.directory else ""
         fail("mnistlab train", outcome.message + kept)
     for outcome in outcomes:
         if outcome.directory and not outcome.status:
@@ -170,7 +170,7 @@ def _refuse_used_directory(arguments: Sequence[str]) -> None:
         if key.lstrip("+") != "hydra.run.dir":
             continue
         if (Path(value) / paths.STATUS).exists():
-            raise RequestError(f"{word}: it already holds a run; choose another directory, or remove it")
+            raise RequestError(f"{word}: already contains a run; choose another directory, or remove this one")
         if not Path(value).exists():  # Hydra makes it, and if the request turns out wrong it goes again
             directories.remember(Path(value))
 

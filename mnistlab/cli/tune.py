@@ -42,11 +42,11 @@ CHANGEABLE = ("resume", "trials", "jobs", "no_prune", "quiet")  # what may stand
     metavar="NAME",
     type=Choice([*METRICS], "; the test set is not used for selection"),
     default="validation.accuracy",
-    help=f"{' or '.join(METRICS)}.",
+    help=f"The metric: {' or '.join(METRICS)}.",
 )
 @option("--no-prune", is_flag=True, help="Do not stop trials early.")
 @option("--to", metavar="DIR", type=DIRECTORY, help="Where to write.", show_default="outputs/tune/<time>")
-@option("--resume", metavar="DIR", type=DIRECTORY, help="Resume a search, with more trials if --trials says so.")
+@option("--resume", metavar="DIR", type=DIRECTORY, help="Resume a search; --trials can increase the number of trials.")
 @json_option
 @quiet_option
 def main(
@@ -64,8 +64,8 @@ def main(
 
     Searches for the settings with the best validation metric, with Optuna: TPE proposes trials, and trials
     below the median are stopped early. No trial uses the test set. At the end only the chosen configuration is
-    trained with several seeds and tested. The study is stored in DIR/study.sqlite3, where Optuna's own tools
-    find it.
+    trained with several seeds and tested. The study is stored in DIR/study.sqlite3, which Optuna's own tools
+    can open.
     """
     if resume is not None:
         _refuse_changes()

@@ -33,10 +33,10 @@ def one_line(error: BaseException, overrides: Sequence[str]) -> str:
                 (value for key, _, value in (o.partition("=") for o in overrides) if key == "hydra.run.dir"), None
             )
             place = where or cause.filename
-            return f"hydra.run.dir={place}: {cause.strerror}; choose another place with hydra.run.dir=DIR"
+            return f"hydra.run.dir={place}: {cause.strerror}; choose another directory with hydra.run.dir=DIR"
         if isinstance(cause, RecursionError):
             chosen = next((text for text in overrides if _key(text) == "experiment"), "the configuration")
-            return f"{chosen}: circular reference; check its defaults and every ${{...}}"
+            return f"{chosen}: circular reference; check its defaults list and every ${{...}}"
     text = str(error)
     if line := _item_error("; ".join(map(str, chain)), overrides):
         return line
@@ -87,10 +87,10 @@ def _item_error(text: str, overrides: Sequence[str]) -> str | None:
         items, _, last = key.rpartition(".")
         if "list indices must be integers" in text and override.startswith("~") and last.isdecimal():
             cure = f"; {key}=identity makes a layer do nothing" if items == "model.layers" else ""
-            return f"{override}: a list item cannot be deleted; write the list without it, {items}=[...]{cure}"
+            return f"{override}: a list item cannot be deleted; set the whole list without it, {items}=[...]{cure}"
         if word and f".{word[1] or word[2]}." in f"{key}.":
             items = f"{key}.".partition(f".{word[1] or word[2]}.")[0]
-            return f"{override}: {items} is a list, whose items have numbers; the first is {items}.0"
+            return f"{override}: {items} is a list, whose items are numbered; the first is {items}.0"
     return None
 
 
@@ -105,7 +105,7 @@ def _parse_error(override: str) -> str:
             return f"{override}: unknown argument; see `mnistlab train --help`"
         return f"{override}: must be key=value, for example optimizer.lr=0.01"
     return (
-        f"{override}: Hydra cannot read the value; close every bracket, and quote text, as in 'data.path=\"a, b.csv\"'"
+        f"{override}: Hydra cannot parse the value; close all brackets and quote text, as in 'data.path=\"a, b.csv\"'"
     )
 
 
@@ -128,9 +128,9 @@ def _unknown_option(path: str, text: str) -> str:
     if group not in group_names():
         groups = group_names()
         near = did_you_mean(group, groups)
-        return f"{path}: there is no config group {group!r}; choose one of {', '.join(groups)}{near}"
+        return f"{path}: no such config group, {group!r}; choose one of {', '.join(groups)}{near}"
     near = did_you_mean(option, option_names(group))
-    return f"{group}={option}: there is no such option; choose one of {', '.join(_near_options(group, option))}{near}"
+    return f"{group}={option}: no such option; choose one of {', '.join(_near_options(group, option))}{near}"
 
 
 def _near_options(group: str, option: str) -> list[str]:
@@ -156,7 +156,7 @@ def _unknown_key(key: str, text: str, overrides: Sequence[str]) -> str:
         if int(layer_key[1]) < len(layers):
             return _unknown_setting(override, layer_key[2], layer_key[3], layers[int(layer_key[1])])
         if not layers and schema_of(group, chosen) is LayerList:
-            return f"{key}: no such key there; `mnistlab explain model={chosen}` lists the layers, from 0"
+            return f"{key}: no such layer; `mnistlab explain model={chosen}` lists the layers, from 0"
     schema = schema_of(group, chosen)
     if rest and schema is not None:
         if rest in {f.name for f in fields(schema)}:
@@ -201,7 +201,7 @@ def _unknown_setting(override: str, kind: str | None, setting: str | None, there
         kind, _, value = value.strip("{} ").partition(":")
         value = value.strip(" {}")
     if kind not in LAYERS:
-        return f"{key}: no such layer there; {place} is {stands}{did_you_mean(kind, [stands, *LAYERS])}"
+        return f"{key}: no such layer; {place} is {stands}{did_you_mean(kind, [stands, *LAYERS])}"
     known = [f.name for f in fields(LAYERS[kind])]
     if setting is not None and setting not in known:
         takes = f"takes {', '.join(known)}" if known else "takes no settings"
@@ -209,7 +209,7 @@ def _unknown_setting(override: str, kind: str | None, setting: str | None, there
     if kind == stands and not isinstance(there, str):
         if setting is None:
             return f"{override}: {place} does not have all of these settings; write ++{override}"
-        return f"{key}: not set in {place}, so it takes a plus: +{key}=..."
+        return f"{key}: not set in {place}; add it with a plus: +{key}=..."
     if setting is not None or ":" not in value:
         settings = {f.name: EXAMPLES.get(f.name, "...") for f in fields(LAYERS[kind]) if f.default is MISSING}
         settings |= {setting: value} if setting else {}
@@ -245,9 +245,9 @@ def _value_error(error: OmegaConfBaseException, text: str, overrides: Sequence[s
     if match := re.search(r"could not be converted to (\w+)", message):
         return f"{shown}: must be {TYPES.get(match[1], match[1])}"
     if re.search("is not Optional|cannot be assigned None|Incompatible value 'None'", message):
-        return f"{shown}: must have a value; leave the key out for its default"
+        return f"{shown}: must have a value; leave out the key to use its default"
     if "list index out of range" in message:
-        return f"{shown}: the list is shorter; its first item has the number 0 (`mnistlab train --cfg job` shows it)"
+        return f"{shown}: no such item; items are numbered from 0 (`mnistlab train --cfg job` prints the list)"
     if "is not a valid bool" in message:
         return f"{shown}: must be true or false"
     if "is not a ListConfig, list or tuple" in message:

@@ -9,7 +9,7 @@ from mnistlab.system.errors import RequestError, whole
 
 
 class Plots(Enum):
-    """Which pictures a run draws."""
+    """Which plots a run draws."""
 
     all = "all"
     core = "core"
@@ -26,10 +26,11 @@ class Console(Enum):
 
 @dataclass
 class Report:
-    """What a run shows of itself. Nothing here changes a number.
+    """What a run plots and prints. Nothing here changes the results.
 
-    ``images`` are rows of the test set, counted from 0, whose feature maps are drawn, one picture an image; with
-    ``plots=all`` and none given it is the first. A network without convolution or pooling has no such maps.
+    ``images`` are rows of the test set, counted from 0, whose feature maps are drawn, one plot per image; with
+    ``plots=all`` and no rows given, the first image is used. A network without convolution or pooling has no feature
+    maps.
     """
 
     plots: Plots = Plots.core
@@ -45,5 +46,5 @@ class Report:
         for row in self.images:
             if row >= test_size:
                 raise RequestError(
-                    f"the test set has {test_size:,} images, 0 to {test_size - 1:,}", key="images", value=row
+                    f"the test set has {test_size:,} images, numbered 0 to {test_size - 1:,}", key="images", value=row
                 )

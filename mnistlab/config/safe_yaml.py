@@ -66,7 +66,7 @@ def refusal(error: UnreadableError) -> str:
         case TooLargeError(size=size):
             why = f"{size:,} bytes exceed the maximum of {MOST_BYTES:,}; shorten it"
         case NotAFileError() | IsADirectoryError():
-            why = "is not a file; must be a configuration file"
+            why = "not a file; must be a configuration file"
         case OSError(strerror=reason):
             why = f"cannot be read ({reason}); check file permissions"
         case UnicodeDecodeError(start=start):
@@ -118,7 +118,9 @@ def _check(events: Iterable[Any], mapping: bool) -> None:
             stack[-1].take(values)
         total = max(total, values, stack[-1].values if stack else 0)
         if total > MOST_VALUES:
-            raise _NotPlain(f"more than {MOST_VALUES:,} values, aliases written out; a configuration has fewer", event)
+            raise _NotPlain(
+                f"more than {MOST_VALUES:,} values, with every alias expanded; shorten the configuration", event
+            )
 
     for event in events:
         if (

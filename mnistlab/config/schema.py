@@ -107,7 +107,7 @@ def experiment(cfg: DictConfig) -> Experiment:
             values[key] = OmegaConf.to_object(value) if isinstance(value, DictConfig) else value
         if key in GROUPS and not isinstance(values[key], tuple(GROUPS[key].values())):
             raise RequestError(
-                f"must be one of the options of the group, {', '.join(option_names(key))}",
+                f"must be one of the group's options, {', '.join(option_names(key))}",
                 key=key,
                 value=_short(values[key]),
             )

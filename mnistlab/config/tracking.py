@@ -20,26 +20,26 @@ class Tracking:
 
 @dataclass
 class NoTracking(Tracking):
-    """No tracking; the run directory has everything."""
+    """No tracking: all results are in the run directory only."""
 
 
 @dataclass
 class CsvTracking(Tracking):
-    """One table of all runs: a row a run, brought up to date after every epoch and at the end.
+    """One table of all runs, with one row per run, updated after every epoch and at the end.
 
-    ``file`` is the table's path.
+    ``file`` is the path of the table.
     """
 
     file: str = "outputs/tracking.csv"
 
     def __post_init__(self) -> None:
         if not str(self.file).endswith(".csv"):
-            raise RequestError("must be the name of a table that ends in .csv", key="file", value=self.file)
+            raise RequestError("must be the name of a table and end in .csv", key="file", value=self.file)
 
 
 @dataclass
 class TensorBoardTracking(Tracking):
-    """Event files in the directory of the run itself, so that ``tensorboard --logdir outputs`` shows them all."""
+    """Event files in the run directory, so that ``tensorboard --logdir outputs`` shows all runs."""
 
     needs: ClassVar = ("tensorboard",)
     extra: ClassVar = "tensorboard"
@@ -49,10 +49,10 @@ class TensorBoardTracking(Tracking):
 class MLflowTracking(Tracking):
     """An MLflow store.
 
-    ``uri`` is a SQLite file, sqlite:///FILE, or the address of a server. ``experiment`` is the name in the store that
-    groups the runs.
-    A name and a password belong into MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, since the configuration of
-    a run is written into its directory.
+    ``uri`` is an SQLite file, sqlite:///FILE, or the address of a server. ``experiment`` is the name of the MLflow
+    experiment that groups the runs.
+    Give a user name and a password in MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, not in the address, since
+    the configuration of a run is saved in its directory.
     """
 
     uri: str = "sqlite:///outputs/mlflow.db"
@@ -68,7 +68,7 @@ class MLflowTracking(Tracking):
             )
         if self.uri.startswith("http") and urlsplit(self.uri).username is not None:
             raise RequestError(
-                "the address holds a name or a password, which would be written into the directory of the run; "
+                "the address contains a user name or a password, which would be saved in the run directory; "
                 "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead",
                 key="uri",
             )

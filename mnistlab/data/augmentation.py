@@ -77,7 +77,9 @@ class Warp(Augment):
 
     def start_epoch(self, images: np.ndarray, rng: np.random.Generator | None) -> None:
         if rng is None:
-            raise RequestError("augmentation is random; pass a random stream", key="augment", value=None)
+            raise RequestError(
+                "augmentation is random and needs a generator; pass one as rng", key="augment", value=None
+            )
         n, height, width = images.shape
         count = min(n, FIELDS, max(1, TABLE_BYTES // (12 * height * width)))
         table: Table | None = getattr(self, "_table", None)
@@ -108,7 +110,7 @@ class Warp(Augment):
 
 @dataclass
 class Shift(Warp):
-    """Shift each image by whole pixels, drawn uniformly from -pixels to pixels, down and to the right."""
+    """Shift each image by whole pixels, drawn uniformly from -pixels to pixels, vertically and horizontally."""
 
     pixels: int = 2
 
@@ -130,12 +132,12 @@ class Shift(Warp):
 
 @dataclass
 class Affine(Warp):
-    """Rotate, scale, slant and shift each image about its centre; every amount is drawn uniformly, on its own.
+    """Rotate, scale, shear and shift each image about its centre; each amount is drawn independently and uniformly.
 
-    The angle lies within +-``rotation`` degrees. Height and width change by one factor within 1 +- ``scale``. Slanting
-    moves a pixel sideways by k times its height above the centre, k (a tangent, no angle) within +-``shear``. The image
-    moves by up to ``shift`` pixels down and to the right; these are pixels of an image whose shorter side is 28, and
-    grow and shrink with it.
+    The angle is within +-``rotation`` degrees. Height and width are scaled by the same factor, within 1 +- ``scale``.
+    Shearing moves a pixel sideways by k times its height above the centre, with k (a tangent, not an angle) within
+    +-``shear``. The image is shifted by up to ``shift`` pixels vertically and horizontally; the number applies to
+    images whose shorter side is 28 pixels, and is scaled for other sizes.
     """
 
     rotation: float = 10.0
@@ -161,16 +163,17 @@ class Affine(Warp):
 
 @dataclass
 class Elastic(Affine):
-    """Elastic distortion together with the affine one. Simard, Steinkraus & Platt 2003, section 2.
+    """Elastic distortion combined with the affine one. Simard, Steinkraus & Platt 2003, section 2.
 
-    The displacement of the pixels down and, drawn apart, to the right is alpha G r G^T: r uniform in [-1, 1] at every
-    pixel, and G a Gaussian of standard deviation ``sigma`` pixels in each direction, with weights that sum to 1. Each
-    displacement has mean 0 and a root mean square of alpha / (sigma sqrt(12 pi)) pixels (for sigma of a pixel or more):
-    0.98 by default, and 1.38 with the paper's alpha of 34, which does not say what its Gaussian sums to. Where a
-    Gaussian is cut off at the border, its weights are scaled so that the root mean square is the same there.
+    The vertical and the horizontal displacements of the pixels are drawn independently. Each is alpha G r G^T, with r
+    uniform in [-1, 1] at every pixel, and G a Gaussian of standard deviation ``sigma`` pixels in each direction whose
+    weights sum to 1. Each displacement has mean 0 and a root mean square of alpha / (sigma sqrt(12 pi)) pixels (for a
+    sigma of one pixel or more): 0.98 by default, and 1.38 with the paper's alpha of 34 (the paper does not say what its
+    Gaussian sums to). Where a Gaussian is cut off at the border, its weights are scaled so that the root mean square
+    stays the same.
 
-    Alpha and sigma are for a shorter side of 28 pixels. For s times that side sigma becomes s sigma and alpha s^2
-    alpha, so that an image is deformed alike at every size, by s times as many pixels.
+    Alpha and sigma apply to images whose shorter side is 28 pixels. For a side that is s times as long, sigma becomes
+    s sigma and alpha becomes s^2 alpha, so that images of all sizes are deformed alike, by s times as many pixels.
     """
 
     alpha: float = 24.0

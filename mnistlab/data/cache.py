@@ -105,7 +105,7 @@ def _build_under_lock(place: Path, stamp: str, build: Callable[[], Parsed]) -> P
 
 def _without(place: Path, error: OSError | NotImplementedError) -> None:
     log.warning(
-        "the cache %s cannot be written (%s): continuing without it; set MNISTLAB_CACHE to use another folder",
+        "the cache %s cannot be written (%s); continuing without it; set MNISTLAB_CACHE to use another folder",
         place.parent.parent,
         getattr(error, "strerror", None) or error,
     )

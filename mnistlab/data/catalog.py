@@ -127,7 +127,7 @@ REGISTRY = {
         "balanced", "digits and letters, 47 classes (Cohen et al. 2017)", 112_800, 18_800,
         (*DIGITS, *string.ascii_uppercase, *"abdefghnqrt"),
     ),
-    "emnist_digits": _emnist("digits", "digits, as many of each (Cohen et al. 2017)", 240_000, 40_000, DIGITS),
+    "emnist_digits": _emnist("digits", "digits, equally many of each (Cohen et al. 2017)", 240_000, 40_000, DIGITS),
     "emnist_letters": _emnist(
         "letters", "letters, upper and lower case merged (Cohen et al. 2017)", 124_800, 20_800,
         tuple(string.ascii_uppercase), first_label=1,

@@ -16,18 +16,18 @@ MOST_CLASSES = 10_000
 
 
 class Scaling(Enum):
-    """How pixels become the network's input."""
+    """How pixels are scaled for the network's input."""
 
-    unit = "unit"
-    standardize = "standardize"
-    none = "none"
+    unit = "unit"  # from 0 to 1
+    standardize = "standardize"  # with the mean and standard deviation of the training set
+    none = "none"  # from 0 to 255
 
 
 class ValidationFrom(Enum):
     """Which rows of the training pool are held out for validation."""
 
-    random = "random"
-    first = "first"
+    random = "random"  # drawn at random
+    first = "first"  # the first rows
 
 
 @dataclass(frozen=True)
@@ -90,10 +90,10 @@ class Published(NamedTuple):
 class Source:
     """Where the data comes from, and what is taken from it; the options that all sources share.
 
-    ``validation`` is a fraction of the training pool (a float of [0, 1)) or a number of rows (an int); 0 is none.
-    ``limit`` and ``test_limit`` are numbers of rows. With ``stratify`` the selected rows keep the proportions of the
-    classes. A random choice uses the generator given to `load`; the test set
-    never does: it is the same for every seed.
+    ``validation`` is a fraction of the training pool (a float in [0, 1)) or a number of rows (an int); with 0 there is
+    no validation set. ``limit`` and ``test_limit`` are the numbers of training and test rows that are used; by default
+    all are. With ``stratify`` the selected rows keep the proportions of the classes. Random choices use the generator
+    given to `load`, except for the test set, which is the same for every seed.
     """
 
     validation: Any = 0.1
@@ -121,7 +121,7 @@ class Source:
 
 @dataclass
 class UserSource(Source):
-    """A source whose files have no test set: ``test`` is the fraction or the number of rows that become it.
+    """A source whose files may have no test set. Then ``test`` is the fraction or number of rows that become one.
 
     They are the *last* rows of each class, so that the test set is fixed and never depends on the seed.
     """
@@ -146,13 +146,13 @@ class UserSource(Source):
         labels = all_rows.labels
         count = rows_of_share("test", self.test, len(labels), "the data")
         if not count:
-            raise RequestError("a test set is needed; ask for a fraction such as 0.2", key="test", value=self.test)
+            raise RequestError("a test set is needed; set a fraction such as 0.2", key="test", value=self.test)
         rows = splitting.last(labels, count)
         left = np.bincount(labels) - np.bincount(labels[rows], minlength=int(labels.max()) + 1)
         emptied = sorted(set(np.flatnonzero(left == 0)) & set(labels.tolist()))
         if emptied:
             raise RequestError(
-                f"class {emptied[0]} would have no training row left; ask for fewer test rows",
+                f"class {emptied[0]} would have no training rows left; use fewer test rows",
                 key="test",
                 value=self.test,
             )
@@ -175,10 +175,10 @@ def rows_of_share(name: str, value: Any, available: int, of: str) -> int:
     """Return the number of rows of a fraction or count; at least one row must remain."""
     count = value if isinstance(value, int) else int(value * available + 0.5)
     if value and not count:
-        raise RequestError(f"less than one row of the {available:,} of {of}; ask for more", key=name, value=value)
+        raise RequestError(f"less than one of the {available:,} rows of {of}; use more", key=name, value=value)
     if count >= available:
         raise RequestError(
-            f"{of} has {available:,} rows, and at least one must be left; ask for fewer", key=name, value=value
+            f"{of} has {available:,} rows, and at least one must be left; use fewer", key=name, value=value
         )
     return count
 
@@ -186,13 +186,11 @@ def rows_of_share(name: str, value: Any, available: int, of: str) -> int:
 def check_limit(name: str, limit: int, labels: np.ndarray, stratify: bool, of: str) -> None:
     """Check that ``limit`` rows can be taken, one of each class at least if they are taken class by class."""
     if limit > len(labels):
-        raise RequestError(
-            f"{of} has only {len(labels):,} rows; ask for fewer or leave {name} out", key=name, value=limit
-        )
+        raise RequestError(f"{of} has only {len(labels):,} rows; use fewer or leave {name} out", key=name, value=limit)
     classes = len(np.unique(labels))
     if stratify and limit < classes:
         raise RequestError(
-            f"there are {classes} classes, and each needs a row; ask for {classes} or more, or set stratify=false",
+            f"there are {classes} classes, and each needs a row; use {classes} or more, or set stratify=false",
             key=name,
             value=limit,
         )
@@ -216,13 +214,13 @@ def check_labels(labels: np.ndarray, classes: int, part: str, cure: str, key: st
 def names_of_classes(class_names: list[str] | None, classes: int) -> tuple[str, ...]:
     """Return the class names, "0", "1", ... by default."""
     if classes > MOST_CLASSES:
-        raise RequestError(f"at most {MOST_CLASSES:,} classes are accepted", key="classes", value=classes)
+        raise RequestError(f"must be at most {MOST_CLASSES:,}", key="classes", value=classes)
     if class_names is None:
         return tuple(map(str, range(classes)))
     names = tuple(map(str, class_names))
     if len(names) != classes or len(set(names)) != classes:
         raise RequestError(
-            f"must be {classes} different names, one per class; {len(set(names))} are given (classes={classes})",
+            f"must be {classes} different names, one per class (classes={classes}), but has {len(set(names))}",
             key="class_names",
             value=list(names),
         )

@@ -63,7 +63,7 @@ def fetch_file(target: Path, urls: Iterable[str], most: int, check: Callable[[Pa
             return
         except (requests.RequestException, BadFileError) as error:
             reasons.append(f"{url}: {_reason(error)}")
-            log.warning("%s failed (%s): trying the next mirror", url, _reason(error))
+            log.warning("%s failed (%s); trying the next mirror", url, _reason(error))
         finally:
             partial.unlink(missing_ok=True)
     raise NoMirrorError(reasons)
@@ -120,7 +120,7 @@ def md5_is(expected: str, path: Path) -> None:
         while piece := file.read(2**20):
             digest.update(piece)
     if digest.hexdigest() != expected:
-        raise BadFileError(f"the wrong content: MD5 {digest.hexdigest()[:12]}..., must be {expected[:12]}...")
+        raise BadFileError(f"wrong content: MD5 {digest.hexdigest()[:12]}..., must be {expected[:12]}...")
 
 
 def unpack(archive: Path, members: dict[str, Path], most: int) -> None:
@@ -137,4 +137,4 @@ def unpack(archive: Path, members: dict[str, Path], most: int) -> None:
     except KeyError as error:
         raise BadFileError(f"a member is missing: {error.args[0]}") from None
     except zipfile.BadZipFile as error:
-        raise BadFileError(f"a broken archive: {error}") from None
+        raise BadFileError(f"broken archive: {error}") from None

@@ -117,11 +117,11 @@ def _begin(name: str, raw: BinaryIO, dimensions: int) -> _Begun:
     body = math.prod(shape)
     needed = length + body
     if body > LARGEST:
-        raise BadFileError(f"{name} claims {needed:,} bytes in its header, more than the {LARGEST:,} that are accepted")
+        raise BadFileError(f"{name} declares {needed:,} bytes in its header, more than the maximum of {LARGEST:,}")
     if not packed and size != needed:
         raise BadFileError(_wrong_length(name, size, needed))
     if needed > size * DEFLATE_RATIO:
-        raise BadFileError(f"{name} claims {needed:,} bytes in its header, more than its {size:,} bytes can hold")
+        raise BadFileError(f"{name} declares {needed:,} bytes in its header, more than its {size:,} bytes can hold")
     return _Begun(shape, head[:length], head[length:], pieces)
 
 
@@ -163,15 +163,15 @@ def _shape(name: str, head: bytes, dimensions: int) -> tuple[int, ...]:
         raise BadFileError(f"{name} ends after {len(head)} of the {4 + 4 * dimensions} bytes of its header")
     shape = struct.unpack(f">{dimensions}I", head[4:])
     if not math.prod(shape):
-        raise BadFileError(f"{name} holds nothing: its header says {' x '.join(map(str, shape))}")
+        raise BadFileError(f"{name} is empty: its header declares {' x '.join(map(str, shape))}")
     return shape
 
 
 def _wrong_length(name: str, size: int | None, needed: int) -> str:
     if size is None:
-        return f"{name} continues beyond the {needed:,} bytes that its header claims"
+        return f"{name} continues beyond the {needed:,} bytes that its header declares"
     if size > needed:
-        return f"{name} has {size:,} bytes where its header claims {needed:,}"
+        return f"{name} has {size:,} bytes, but its header declares {needed:,}"
     return f"{name} ends after {size:,} of {needed:,} bytes"
 
 

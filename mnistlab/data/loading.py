@@ -126,7 +126,7 @@ def outline(source: Source, rng: np.random.Generator) -> Outline:
     pool = known.train if source.limit is None else source.limit
     if pool > known.train:
         raise RequestError(
-            f"the training pool has only {known.train:,} rows; ask for fewer or leave limit out",
+            f"the training pool has only {known.train:,} rows; use fewer or leave limit out",
             key="limit",
             value=pool,
         )
@@ -149,7 +149,7 @@ def scale_of(scaling: Scaling, images: np.ndarray) -> tuple[float, float]:
     variance = squares / images.size - mean**2
     if images.max() == images.min():
         raise RequestError(
-            "all training pixels have the same value; choose unit or none", key="scaling", value="standardize"
+            "all training pixels have the same value; use unit or none", key="scaling", value="standardize"
         )
     return float(mean), float(1 / math.sqrt(variance))
 
@@ -158,7 +158,7 @@ def _note_absent_classes(pool: Pool, split: str, part: Split) -> None:
     counts = np.bincount(part.labels, minlength=len(pool.class_names))
     absent = [name for name, count in zip(pool.class_names, counts, strict=True) if not count]
     if absent:
-        log.warning("%s: the %s set has no row of class %s", pool.name, split, ", ".join(absent))
+        log.warning("%s: the %s set has no rows of class %s", pool.name, split, ", ".join(absent))
 
 
 def _setting(pool: Pool) -> dict[str, str]:

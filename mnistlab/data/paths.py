@@ -24,13 +24,11 @@ def existing(name: str, value: str | None, what: str, folder: bool = False) -> P
         if not path.exists():
             others = path.parent.iterdir() if path.parent.is_dir() else ()
             near = did_you_mean(path.name, [other.name for other in others if other.is_dir() == folder])
-            raise RequestError(
-                f"there is no such {'folder' if folder else 'file'}{near}; check {name}", key=name, value=value
-            )
+            raise RequestError(f"no such {'folder' if folder else 'file'}{near}; check {name}", key=name, value=value)
         if folder and not path.is_dir():
-            raise RequestError(f"is a file; must be a folder ({what})", key=name, value=value)
+            raise RequestError(f"this is a file; must be a folder ({what})", key=name, value=value)
         if not folder and not path.is_file():
-            raise RequestError(f"is not a file; must be the path of {what}", key=name, value=value)
+            raise RequestError(f"not a file; must be the path of {what}", key=name, value=value)
     except (OSError, ValueError) as error:
         if isinstance(error, RequestError):
             raise

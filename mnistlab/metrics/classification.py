@@ -97,7 +97,7 @@ def wilson(correct: int, n: int, confidence: float = 0.95) -> tuple[float, float
         (a + z^2/2n -+ z sqrt(a (1-a)/n + z^2/4n^2)) / (1 + z^2/n)
     """
     if not 0 <= correct <= n or n < 1:
-        raise RequestError(f"must be a count between 0 and n={n}, with n at least 1", key="correct", value=correct)
+        raise RequestError(f"must be between 0 and n={n}, with n at least 1", key="correct", value=correct)
     if not 0 < confidence < 1:
         raise RequestError("must be a number between 0 and 1", key="confidence", value=confidence)
     z = NormalDist().inv_cdf((1 + confidence) / 2)
@@ -213,7 +213,7 @@ def roc_auc_macro(labels: np.ndarray, probabilities: np.ndarray) -> float:
     y, p = _checked(labels, probabilities)
     mean = _mean([_area_and_precision(y == c, p[:, c])[0] for c in np.unique(y)])
     if mean is None:
-        raise RunError("score=roc_auc_macro: the labels hold one class only; two or more are needed, or another score")
+        raise RunError("score=roc_auc_macro: the labels contain only one class; use two or more, or another score")
     return mean
 
 

@@ -48,7 +48,7 @@ def _goes_by_epochs(estimator: NetworkClassifier) -> bool:
     ):
         if value != needed:
             raise RequestError(
-                f"partial_fit trains for one epoch; set {name}={needed}, or use fit", key=name, value=value
+                f"partial_fit trains for one epoch only; set {name}={needed}, or use fit", key=name, value=value
             )
     return True
 
@@ -231,7 +231,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         if sample_weight is not None:
             weights = _check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
             if not weights.any():
-                raise RequestError("all are zero; at least one must be positive", key="sample_weight")
+                raise RequestError("all weights are zero; at least one must be positive", key="sample_weight")
             counted = weights > 0
             if not counted.all():
                 X, y, weights = X[counted], y[counted], weights[counted]
@@ -240,7 +240,9 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
             self.classes_ = np.unique(y if classes is None else np.asarray(classes))
         if known is not None and not np.array_equal(known, self.classes_):
             previous, self.classes_ = self.classes_, known
-            raise RequestError(f"they were {known.tolist()} in the first call", key="classes", value=previous.tolist())
+            raise RequestError(
+                f"differ from those of the first call, {known.tolist()}", key="classes", value=previous.tolist()
+            )
         labels = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
         if (unknown := self.classes_[labels] != y).any():
             raise RequestError(
@@ -257,7 +259,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         now = settings.network(self.n_features_in_, len(self.classes_), self.network_.dtype)
         if now.spec() != self.network_.spec():
             raise RequestError(
-                "the layers, activations, dropout or smoothing are no longer those of the first fit; "
+                "the layers, activations, dropout or smoothing have changed since the first fit; "
                 "set warm_start=False for a new network",
                 key="warm_start",
                 value="True",
@@ -306,8 +308,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
             best.restore_weights(network)
         elif settings.tol is not None and not best.stops_after(epochs):
             warn(
-                f"max_iter={epochs}: the training loss still falls; train longer, or set tol=None to train "
-                "for a number of epochs",
+                f"max_iter={epochs}: the training loss is still falling; train longer, or set tol=None to train "
+                "for exactly max_iter epochs",
                 ConvergenceWarning,
                 stacklevel=3,
             )
@@ -320,8 +322,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
             batch = len(samples)
         if layer := self.network_.too_small_for(batch):
             raise RequestError(
-                f"{layer} gets one value per channel or unit at a time, which is its own "
-                "mean; use larger batches, or leave batchnorm out",
+                f"{layer} would normalise one value per channel or unit at a time, which equals its own "
+                "mean; use larger batches, or leave out batchnorm",
                 key="batch_size",
                 value=self.batch_size,
             )

@@ -32,7 +32,7 @@ def parameter_names() -> Iterator[None]:
     except Diverged as error:
         raise Diverged(
             f"the loss is no longer finite: {error.where} overflowed first, with learning_rate_init={error.lr:g}; try "
-            f"learning_rate_init={error.lr / 10:.2g}, or scale the features, with StandardScaler for instance",
+            f"learning_rate_init={error.lr / 10:.2g}, or scale the features, for example with StandardScaler",
             error.where,
             error.lr,
         ) from None
@@ -129,7 +129,9 @@ def _shape(value: Any, features: int) -> tuple[int, int]:
         raise RequestError("must be (height, width)", key="image_shape", value=value)
     height, width = (whole("image_shape", side, 1, "a side") for side in value)
     if height * width != features:
-        raise RequestError(f"image_shape={height} x {width}: X has {features:,} features, not {height * width:,}")
+        raise RequestError(
+            f"image_shape=({height}, {width}): X must have {height * width:,} features, but has {features:,}"
+        )
     return height, width
 
 

@@ -38,22 +38,24 @@ def load_model(path: Path) -> tuple[Network, tuple[str, ...]]:
         network = network_from_spec(about.get("architecture"), stored=size)
     except (ValueError, TypeError, ArithmeticError, MemoryError, RecursionError) as error:
         raise RequestError(
-            f"{path}: its header does not describe a network ({error or type(error).__name__})"
+            f"{path}: the header does not describe a network ({error or type(error).__name__})"
         ) from None
     class_names = about.get("class_names")
     if not _are_names(class_names, network.loss.classes):
-        raise RequestError(f"{path}: its header must give the {network.loss.classes} classes different names")
+        raise RequestError(f"{path}: the header must give the {network.loss.classes} classes different names")
     arrays = network.tensors()
     if unknown := sorted(set(tensors) - set(arrays)):
-        raise RequestError(f"{path}: the array {unknown[0]} belongs to no layer of the network in its header")
+        raise RequestError(f"{path}: the array {unknown[0]} does not belong to any layer of the network in the header")
     for name, array in arrays.items():
         loaded = tensors.get(name)
         if loaded is None or loaded.shape != array.shape or loaded.dtype != array.dtype:
-            raise RequestError(f"{path}: the array {name} of shape {array.shape} is missing or of another shape")
+            raise RequestError(
+                f"{path}: the array {name} of shape {array.shape} is missing or has another shape or type"
+            )
         if not np.isfinite(loaded).all():
-            raise RequestError(f"{path}: the array {name} holds values that are not finite; train it again")
+            raise RequestError(f"{path}: the array {name} contains values that are not finite; train the model again")
         if name.endswith(".variance") and (loaded < 0).any():
-            raise RequestError(f"{path}: the array {name} holds a negative variance; train it again")
+            raise RequestError(f"{path}: the array {name} contains a negative variance; train the model again")
         array[...] = loaded
     return network, tuple(class_names)
 

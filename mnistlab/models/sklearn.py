@@ -22,8 +22,8 @@ SECONDS = 3e-9  # of a support vector machine, times images^2 and features: seen
 class Probabilities(Enum):
     """Where the probabilities of a support vector machine come from."""
 
-    scores = "scores"  # softmax of the decision values: they rank, but are not calibrated
-    calibrated = "calibrated"  # Platt's sigmoids, by five-fold cross-validation: five times the time
+    scores = "scores"  # softmax of the decision values, which ranks the classes but is not calibrated
+    calibrated = "calibrated"  # Platt scaling with five-fold cross-validation, which takes five times as long
 
 
 @dataclass
@@ -69,7 +69,7 @@ class SklearnModel:
         """Refuse what does not go with the training set: its labels (n,), and so many pixels an image."""
         most = min(len(labels), features)
         if isinstance(self.pca, int) and self.pca > most:
-            message = f"{len(labels):,} images of {features} pixels have at most {most:,} components"
+            message = f"{len(labels):,} images of {features} pixels have at most {most:,} components; use fewer"
             raise RequestError(message, key="pca", value=self.pca)
         if len(np.unique(labels)) < 2:
             raise RequestError("the training set has only one class; at least two are needed")
@@ -117,7 +117,7 @@ class Fitted:
         if not self.converged:
             self.warnings.append(
                 f"{self.name} has not converged in {self.learned.get('iterations', 'its')} iterations; "
-                "model.iterations or model.epochs allows more"
+                "increase model.iterations or model.epochs"
             )
 
     def predict(self, images: np.ndarray) -> np.ndarray:
@@ -167,7 +167,7 @@ class Kernel(Enum):
 
 @dataclass
 class SVM(SklearnModel):
-    """A support vector machine, one class against one other (Cortes & Vapnik 1995; LIBSVM).
+    """Support vector machines, one for each pair of classes (Cortes & Vapnik 1995; LIBSVM).
 
     ``C`` is the cost of a violated margin. ``gamma`` is a number, or ``scale``: 1 / (features x variance), or
     ``auto``: 1 / features. ``coef0`` is the r of the poly and sigmoid kernels.
@@ -210,7 +210,7 @@ class SVM(SklearnModel):
         super().check(labels, features)
         counts = np.bincount(labels)
         if self.probabilities is Probabilities.calibrated and (rarest := int(counts[counts > 0].min())) < FOLDS:
-            few = f"it is cross-validated in {FOLDS} folds, and a class has only {rarest} training images"
+            few = f"calibration uses {FOLDS}-fold cross-validation, but one class has only {rarest} training images"
             cure = "; use more images, or ", Key("probabilities"), "=scores"
             raise RequestError(few, *cure, key="probabilities", value="calibrated")
 
@@ -221,20 +221,20 @@ class SVM(SklearnModel):
             return ""
         return (
             f"a support vector machine on {images:,} images takes about {math.ceil(seconds / 60)} min, and four times "
-            "that on twice as many; data.limit=5000 takes a minute, and model.pca=50 shortens it"
+            "as long with twice as many; data.limit=5000 takes a minute, and model.pca=50 is faster"
         )
 
 
 class Weights(Enum):
-    """What a neighbour's vote weighs."""
+    """How the votes of the neighbours are weighted."""
 
-    uniform = "uniform"
-    distance = "distance"
+    uniform = "uniform"  # all alike
+    distance = "distance"  # by the inverse of the distance
 
 
 @dataclass
 class KNN(SklearnModel):
-    """The majority of the ``neighbours`` nearest training images, in the norm ``p`` (Cover & Hart 1967)."""
+    """A majority vote of the ``neighbours`` nearest training images, in the norm ``p`` (Cover & Hart 1967)."""
 
     neighbours: int = 5
     weights: Weights = Weights.uniform
@@ -323,11 +323,11 @@ class GradientBoosting(SklearnModel):
 
 @dataclass
 class MLPClassifier(SklearnModel):
-    """scikit-learn's multi-layer perceptron, with its own optimizer: the settings of the project's do not apply.
+    """scikit-learn's multi-layer perceptron, with its own optimizer: mnistlab's group optimizer does not apply.
 
-    ``activation``, ``solver``, ``momentum`` and ``early_stopping`` are its own, ``schedule`` is its ``learning_rate``,
-    ``nesterov`` is its ``nesterovs_momentum`` (with ``solver=sgd``). ``alpha`` is its L2 penalty, divided by the number
-    of images of a batch; ``patience`` is its ``n_iter_no_change``.
+    ``activation``, ``solver``, ``momentum`` and ``early_stopping`` are parameters of MLPClassifier, ``schedule`` is its
+    ``learning_rate``, ``nesterov`` is its ``nesterovs_momentum`` (with ``solver=sgd``). ``alpha`` is its L2 penalty,
+    divided by the number of images in a batch; ``patience`` is its ``n_iter_no_change``.
     """
 
     hidden: Any = field(default_factory=lambda: [100])

@@ -60,7 +60,7 @@ class Side:
 def judge(claim: Claim, results: Results) -> Finding:
     """Return the verdict on one claim."""
     if missing := [row for row in claim.rows if row not in results or not results[row].completed]:
-        return Finding(claim, UNRUN, f"without a run: {', '.join(missing)}")
+        return Finding(claim, UNRUN, f"no runs of {', '.join(missing)}")
     forms: dict[str, Callable[[Mapping[str, Any], Results], tuple[str, str]]] = {
         "beats": beats,
         "within": within,
@@ -95,7 +95,7 @@ def beats(claim_settings: Mapping[str, Any], results: Results) -> tuple[str, str
     if not all(a.values and b.values for a, b in pairs):
         return (
             UNRUN,
-            f"without a run: {', '.join(dict.fromkeys(value.name for p in pairs for value in p if not value.values))}",
+            f"no runs of {', '.join(dict.fromkeys(value.name for p in pairs for value in p if not value.values))}",
         )
     texts, signs = [], []
     for (a, b), d, p in zip(pairs, differences, corrected, strict=True):
@@ -112,7 +112,7 @@ def within(claim_settings: Mapping[str, Any], results: Results) -> tuple[str, st
     for pair in claim_settings["within"]:
         a, b = (_side(text, metric, results) for text in pair)
         if not (a.values and b.values):
-            return UNRUN, f"without a run: {', '.join(side.name for side in (a, b) if not side.values)}"
+            return UNRUN, f"no runs of {', '.join(side.name for side in (a, b) if not side.values)}"
         d = _difference(a, b, metric, 1)
         half = d.half if d else math.nan
         inside.append(d is not None and abs(d.value) + half <= margin)
@@ -151,7 +151,7 @@ def weakest(claim_settings: Mapping[str, Any], results: Results) -> tuple[str, s
         return OPEN, f"{numbers} (one run)"
     d = _tested(worst_other, best_named)
     numbers += (
-        f"; worst of the others minus best of the claimed {100 * d.value:+.2f} points "
+        f"; worst of the other classes minus best of the claimed ones {100 * d.value:+.2f} points "
         f"({len(runs)} seeds, {d.test}, p = {p_in_words(d.p)})"
     )
     return (OPEN if not d.p <= LEVEL else HOLDS if d.value > 0 else FAILS), numbers
@@ -172,7 +172,7 @@ def mistaken(claim_settings: Mapping[str, Any], results: Results) -> tuple[str, 
         return OPEN, f"{numbers} (one run)"
     d = _tested(claimed_counts, most_others)
     test = f"{len(runs)} seeds, {d.test}, p = {p_in_words(d.p)}"
-    numbers += f"; the claimed minus the most frequent other {d.value:+.0f} ({test})"
+    numbers += f"; the claimed pair minus the most frequent other pair {d.value:+.0f} ({test})"
     return (OPEN if not d.p <= LEVEL else HOLDS if d.value > 0 else FAILS), numbers
 
 
@@ -232,7 +232,7 @@ def _pair(a: Side, b: Side, metric: str, d: Difference | None, p: float) -> str:
     first, second = (float(np.mean(list(values.values()))) for values in tested or (a.values, b.values))
     text = f"{a.name} {amount(metric, first)}, {b.name} {amount(metric, second)}"
     if d is None:
-        return f"{text} (one run of one of them: no test of this metric)"
+        return f"{text} (a single run on one side: this metric cannot be tested)"
     half = "" if math.isnan(d.half) else f" +/- {amount(metric, d.half)}"
     n, m = len(a.values), len(b.values)
     pairing = "one run each" if n == m == 1 else f"the runs of seed {alike}"

@@ -66,10 +66,10 @@ def _exchanged(paper: Paper, results: Mapping[str, Result]) -> list[Section]:
         lines.append([row["class"], precision, recall, str(row["support"]), recall, precision, str(int(count))])
     header = ["class", "precision", "recall", "support", "exchanged: precision", "recall", "support"]
     text = (
-        "Exchanged, the precision of a class is its recall, the support its number of predictions, which differs from "
-        "run to run as it does in the paper."
+        "With truth and prediction exchanged, the precision of a class becomes its recall, and its support the number "
+        "of its predictions, which varies from run to run, as in the paper."
     )
-    return [(f"Precision and recall, and the two exchanged (`{paper.exchanged}`, one run)", text, (header, lines))]
+    return [(f"Precision and recall, as computed and exchanged (`{paper.exchanged}`, one run)", text, (header, lines))]
 
 
 def _ranking(paper: Paper, results: Mapping[str, Result]) -> list[Section]:
@@ -92,7 +92,7 @@ def _ranking(paper: Paper, results: Mapping[str, Result]) -> list[Section]:
         ]
         for i, result in enumerate(ours, 1)
     ]
-    text = "" if len(ranked) == len(ours) else "A row that was cut short to another length than the others has no rank."
+    text = "" if len(ranked) == len(ours) else "A row that was shortened differently from the others has no rank."
     return [("Ranking by test accuracy", text, (["rank", "row", "ours", "paper's rank", "paper"], lines))]
 
 
@@ -127,14 +127,14 @@ def _bias(paper: Paper, results: Mapping[str, Result]) -> list[Section]:
         if len(column) > selection_bias.LAST and np.isfinite(column).all():
             lines.append([name, str(len(column)), f"{100 * selection_bias.of_epochs(column):.2f}"])
     text = (
-        f"The best of the {len(ran)} models that can be compared looks {gain:.2f} points better on the half of the "
-        f"test images that it was chosen on than on the other half (mean of "
+        f"The best of the {len(ran)} models that can be compared appears {gain:.2f} points better on the half of the "
+        f"test images on which it was chosen than on the other half (mean of "
         f"{selection_bias.HALVINGS:,} random halvings). "
-        "The table has the most that choosing the epoch on the reported images gains over not choosing one."
+        "The table gives an upper bound of the gain from choosing the epoch on the reported images."
     )
     header = [
         "row",
         "epochs",
-        f"best epoch above the mean of the last {selection_bias.LAST}, validation accuracy in points",
+        f"validation accuracy: best epoch minus mean of the last {selection_bias.LAST} (points)",
     ]
     return [("Selection bias of validating on the test set", text, (header, lines) if lines else None)]

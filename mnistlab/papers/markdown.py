@@ -15,17 +15,17 @@ from mnistlab.reporting import tables
 
 LEGEND = """\
 Accuracies are in per cent. `ours` is the mean over the seeds with its 95 % confidence interval. `95 % prediction
-interval` is the interval in which 95 % of single runs are expected; a paper's figure, also a single run, is compared
-with it. (Of one run it is Wilson's interval, which accounts for the sample of test images but not for the seed.) `as
-reported`: the figure, allowing for its rounding, lies in the interval; `too wide to tell`: it does, and the interval
-is wider than 10 points; `higher`, `lower`: ours is, and the figure lies outside; `one run`: it lies outside, and one
-run has no spread. `reached`, `not reached`, `not distinguishable`: the confidence interval is above a figure that the
-paper claims to exceed, below it, or contains it. `2 of 6`: two of six planned runs exist. A row that was cut short
-says so beside its number of runs; a claim based on such rows is tested on the shortened runs, and is `not judged`
-where they were cut to different lengths. `one seed`: single trained networks were compared on the same test images
-(McNemar's test), and another seed may reverse the verdict. A row with settings behind its name is a second attempt,
-chosen to come near the paper's figure: there `as reported` shows that the figure can be obtained, not that the paper
-had these settings."""
+interval` is the interval in which 95 % of single runs are expected; a paper's figure, also from a single run, is
+compared with it. (For one run it is Wilson's interval, which accounts for the sample of test images but not for the
+seed.) `as reported`: the figure, allowing for its rounding, is in the interval; `too wide to tell`: it is, but the
+interval is wider than 10 points; `higher`, `lower`: ours is higher or lower, and the figure is outside the interval;
+`one run`: the figure is outside, but a single run has no spread. `reached`, `not reached`, `not distinguishable`: the
+confidence interval is above a figure that the paper claims to exceed, below it, or contains it. `2 of 6`: two of six
+planned runs exist. The epochs or images of a shortened row are given beside its number of runs; a claim based on such
+rows is tested on the shortened runs, and is `not judged` where they were shortened differently. `one seed`: single
+trained networks were compared on the same test images (McNemar's test), and another seed may reverse the verdict. A
+row with settings after its name is a second attempt, chosen to come close to the paper's figure: there, `as reported`
+means that the figure can be obtained, not that the paper used these settings."""
 
 
 def markdown(

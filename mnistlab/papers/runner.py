@@ -47,7 +47,9 @@ def grid(row: Row) -> dict[str, int]:
     try:
         content = safe_yaml.load(path)
     except UnreadableError:
-        raise RequestError(f"experiment={row.id}: conf/papers.yaml has the row, but there is no {path.name}") from None
+        raise RequestError(
+            f"experiment={row.id}: conf/papers.yaml lists this row, but there is no {path.name}; add it"
+        ) from None
     swept = content.get("hydra", {}).get("sweeper", {}).get("params", {})
     return {key: len(str(values).split(",")) for key, values in swept.items()}
 
@@ -64,7 +66,9 @@ def run(row: Row, place: Path, overrides: Sequence[str], quiet: bool) -> int:
     written = Manifest(planned.directory, tuple(overrides), None, str(Path.cwd()), entries)
     with held(place) as ours:
         if not ours:
-            raise RequestError(f"{files.shown(place)}: this row is already running; wait for it, or choose --to")
+            raise RequestError(
+                f"{files.shown(place)}: this row is already running; wait for it to end, or choose another --to DIR"
+            )
         written.write()
         sweep = Sweep(written, planned, "reproduce", quiet, files.shown(planned.directory))
         sweep.verbosity = "silent" if quiet else "normal"

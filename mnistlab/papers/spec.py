@@ -119,7 +119,7 @@ class Figures:
             if word not in names:
                 raise RequestError(
                     f"{word}: neither a paper ({', '.join(paper.name for paper in self.papers)}) nor a row of one; "
-                    f"`mnistlab reproduce --list` shows them{did_you_mean(word, names)}"
+                    f"`mnistlab reproduce --list` lists them{did_you_mean(word, names)}"
                 )
         return [row for row in known.values() if row.paper in words or row.id in words]
 
@@ -132,14 +132,16 @@ def read(path: Path | None = None) -> Figures:
         papers = tuple(_paper(name, entry) for name, entry in content["papers"].items())
         figures = Figures(papers, tuple(_claim(entry) for entry in content["claims"]))
     except UnreadableError as error:
-        why = getattr(error.cause, "strerror", None) or f"not the figures of papers ({error.reason})"
+        why = getattr(error.cause, "strerror", None) or f"not a list of papers ({error.reason})"
         raise RequestError(f"{path}: {why}") from None
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RequestError(f"{path}: not the figures of papers ({type(error).__name__}: {error})") from None
+        raise RequestError(f"{path}: not a list of papers ({type(error).__name__}: {error})") from None
     for claim in figures.claims:
         for row in claim.rows:
             if row.removesuffix(NEAR) not in figures.rows:
-                raise RequestError(f"{path}: {claim.text!r} names the row {row}{did_you_mean(row, figures.rows)}")
+                raise RequestError(
+                    f"{path}: {claim.text!r} names the unknown row {row}{did_you_mean(row, figures.rows)}"
+                )
     return figures
 
 
@@ -164,10 +166,10 @@ def _row(paper: str, name: str, content: Mapping[str, Any]) -> Row:
         "command",
     }
     if unknown := set(content) - allowed:
-        raise ValueError(f"{paper}/{name} has {', '.join(sorted(unknown))}")
+        raise ValueError(f"{paper}/{name} has unknown keys: {', '.join(sorted(unknown))}")
     kind, quick, near = content.get("kind", "train"), content.get("quick", {}), content.get("near")
     if kind not in KINDS:
-        raise ValueError(f"{paper}/{name} is of the kind {kind}")
+        raise ValueError(f"{paper}/{name} has the unknown kind {kind}")
     seeds = int(content.get("seeds", 1))
     reported = {str(metric): str(figure) for metric, figure in content["reported"].items()}
     for figure in reported.values():

@@ -27,7 +27,7 @@ def announce(experiment: schema.Experiment, dataset: Dataset, network: Network |
             f"{name} {getattr(value, 'name', value)}" for name, value in asdict(experiment.model).items()
         )
         LOG.info("model   %s (scikit-learn), %s", type(experiment.model).__name__, settings)
-        LOG.info("train   seed %d, threads %d", experiment.seed, threads)
+        LOG.info("train   seed %d, %d threads", experiment.seed, threads)
         if isinstance(experiment.model, SklearnModel) and (
             guess := experiment.model.guess(len(dataset.train), height * width)
         ):
@@ -48,7 +48,7 @@ def announce(experiment: schema.Experiment, dataset: Dataset, network: Network |
         else f"of {experiment.trainer.batch_size}"
     )
     LOG.info(
-        "train   %s, lr %g, batches %s, %d epochs, seed %d, BLAS threads %d",
+        "train   %s, learning rate %g, batches %s, %d epochs, seed %d, %d BLAS threads",
         optimizer,
         experiment.optimizer.lr,
         batch,

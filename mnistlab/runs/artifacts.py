@@ -110,7 +110,9 @@ def write_maps(run: Path, network: Network, dataset: Dataset, probabilities: np.
             ),
         )
     elif shown.images:
-        LOG.warning("report.images: this network has no convolution or pooling layer, so no feature maps to draw")
+        LOG.warning(
+            "report.images: this network has no convolution or pooling layer, so there are no feature maps to draw"
+        )
     if shown.plots is not Plots.all:
         return
     kept = {name: array[:COVERED] for name, array in read_arrays(run / paths.MISTAKES).items()}

@@ -76,7 +76,7 @@ def write(run: Path, seconds: Mapping[str, float] | None = None, standing: Stand
         if isinstance(error, RequestError):
             raise
         raise RequestError(
-            f"{run / paths.METRICS}: not the metrics of a run ({type(error).__name__}: {error}); train it again"
+            f"{run / paths.METRICS}: not the metrics of a run ({type(error).__name__}: {error}); train the run again"
         ) from None
     html.write(run / paths.REPORT, "run.html.j2", standing=standing, **content)
 
@@ -276,5 +276,5 @@ def json_object(path: Path) -> dict[str, Any]:
             raise error.cause from None
         raise RequestError(f"{path}: not readable as JSON ({error.cause}); train the run again") from None
     if not isinstance(content, dict):
-        raise RequestError(f"{path}: not what a run writes; train it again")
+        raise RequestError(f"{path}: must be a JSON object; train the run again")
     return content

@@ -59,9 +59,9 @@ def carry_out(cfg: DictConfig, context: RunContext) -> Outcome:
     run = context.directory
     with held(run) as ours:
         if not ours and context.resumes:
-            return Outcome(2, f"{files.shown(run)}: this run is still running; wait until it ends, or interrupt it")
+            return Outcome(2, f"{files.shown(run)}: this run is still running; wait, or interrupt it")
         if not ours or ((run / paths.STATUS).exists() and not context.resumes):  # nothing of it may be touched
-            return Outcome(2, f"hydra.run.dir={files.shown(run)}: it already holds a run; choose another directory")
+            return Outcome(2, f"hydra.run.dir={files.shown(run)}: already contains a run; choose another directory")
         outcome = _guarded(cfg, context)
     _remove_empty(run)
     return outcome
@@ -103,7 +103,7 @@ def _guarded(cfg: DictConfig, context: RunContext) -> Outcome:
         shown = (
             f"is in {files.shown(run / paths.LOG)}"
             if (run / paths.LOG).exists()
-            else "is shown with HYDRA_FULL_ERROR=1"
+            else "is printed with HYDRA_FULL_ERROR=1"
         )
         message = f"{type(error).__name__}: {error}; the traceback {shown}"
         outcome = _failed(status, message, run)
@@ -137,7 +137,7 @@ def _message(error: BaseException, run: Path) -> str:
     if isinstance(error, OSError):
         place = files.shown(Path(error.filename)) if error.filename else "standard output, or a file of the run"
         again = ", then run `mnistlab resume {}`" if (run / paths.CHECKPOINT).exists() else ""
-        cure = f"make room{again.format(files.shown(run))}, or choose another place with hydra.run.dir=DIR"
+        cure = f"free some space{again.format(files.shown(run))}, or choose another directory with hydra.run.dir=DIR"
         return f"{place}: {error.strerror or error}; {cure}"
     if isinstance(error, MemoryError):
         return f"out of memory ({error}); try a smaller trainer.batch_size or model"

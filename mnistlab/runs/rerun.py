@@ -58,13 +58,13 @@ class Repetition:
             return [*lines, "although the environment differs:", *differing] if differing else lines
         changed = _changed(self.metrics_before, self.metrics)
         number = len({**dict(flat(self.metrics_before)), **dict(flat(self.metrics))})
-        lines = [f"different: {len(changed)} of {number} metrics are not those of {self.run}"]
+        lines = [f"different: {len(changed)} of {number} metrics differ from those of {self.run}"]
         lines += [_change(key, *both) for key, both in list(changed.items())[:SHOWN]]
         lines += [f"  and {len(changed) - SHOWN} more"] if len(changed) > SHOWN else []
         if not changed:
-            lines.append("  the values are equal, the bytes are not: the file is formatted differently")
+            lines.append("  the values are equal, but the bytes differ: the file is formatted differently")
         if not differing:
-            return [*lines, "no difference in environment.json"]
+            return [*lines, "environment.json shows no difference"]
         return [*lines, "the environment differs:", *differing]
 
 
@@ -75,7 +75,7 @@ def repeat(place: str, to: str | None, quiet: bool, command: tuple[str, ...]) ->
         raise RequestError(f"{place}: not a run directory (no {paths.STATUS})")
     state = status.read(directory)
     if state.state != "completed":
-        raise RequestError(f"{place}: this run is {state.state}, and only a completed run can be compared")
+        raise RequestError(f"{place}: this run is {state.state}; only a completed run can be repeated and compared")
     cfg, metrics_before = saved_config.read(directory), _json(directory / paths.METRICS, place)
     about = read_json_or_empty(directory / paths.ENVIRONMENT)
     described = {name: _text(directory / name) for name in DESCRIBED}
@@ -122,7 +122,7 @@ def _json(path: Path, place: str) -> dict[str, Any]:
     except UnreadableError as error:
         raise RequestError(f"{place}: {path.name} is not readable ({error.cause})") from None
     if not isinstance(content, dict):
-        raise RequestError(f"{place}: {path.name} holds no metrics")
+        raise RequestError(f"{place}: {path.name} contains no metrics")
     return content
 
 

@@ -43,7 +43,7 @@ def threads_of(about: dict[str, Any]) -> int | None:
 def conclude(outcome: lifecycle.Outcome) -> None:
     """Raise the error of a run that did not come to its end."""
     if outcome.status:
-        kept = f" (what was written is kept in {files.shown(outcome.directory)})" if outcome.directory else ""
+        kept = f" (the files written so far are in {files.shown(outcome.directory)})" if outcome.directory else ""
         raise (RunError if outcome.status == 1 else RequestError)(outcome.message + kept)
 
 
@@ -55,7 +55,9 @@ def resume(directory: Path, epochs: int | None, quiet: bool, command: tuple[str,
     place = files.shown(directory)
     state = status.read(directory)
     if state.state == "running":
-        raise RequestError(f"{place}: this run is running (process {state.pid} on {state.host})")
+        raise RequestError(
+            f"{place}: this run is still running (process {state.pid} on {state.host}); wait, or interrupt it"
+        )
     cfg, about = saved_config.read(directory), read_json_or_empty(directory / paths.ENVIRONMENT)
     described = {}
     if epochs is not None:
@@ -75,22 +77,28 @@ def _refuse_epochs(epochs: int, cfg: DictConfig, directory: Path, place: Path) -
     """Refuse another number of epochs where the run would not be what it had been with that number from the start."""
     experiment = schema.experiment(cfg)
     if isinstance(experiment.model, SklearnModel):
-        raise RequestError(f"{KEY}={epochs}: a scikit-learn model is fitted in one step, not epoch by epoch")
+        raise RequestError(
+            f"{KEY}={epochs}: a scikit-learn model is fitted in one step and has no epochs; leave it out"
+        )
     planned = experiment.trainer.epochs
     if epochs != planned and experiment.schedule.by_total:
         name = type(experiment.schedule).__name__
         raise RequestError(
-            f"{KEY}={epochs}: the schedule {name} spreads the learning rate over all epochs, so the first ones would "
-            f"have had other learning rates; start a new run, or leave it at {planned}"
+            f"{KEY}={epochs}: the schedule {name} depends on the total number of epochs, so the first epochs would "
+            f"have had other learning rates; start a new run, or keep {planned}"
         )
     path = directory / paths.CHECKPOINT
     values = checkpoint.load(path).values if path.exists() else None
     epoch = values.get("epoch") if isinstance(values, dict) else None
     trained = epoch - 1 if isinstance(epoch, int) else 0
     if epochs <= trained:
-        raise RequestError(f"{KEY}={epochs}: the run already has {trained} epochs; set more, or leave it out")
+        raise RequestError(
+            f"{KEY}={epochs}: the run has already been trained for {trained} epochs; set more, or leave it out"
+        )
     if trained < planned and _stopped_early(directory):
-        raise RequestError(f"{KEY}={epochs}: {place} stopped early, after {trained} epochs, and would again")
+        raise RequestError(
+            f"{KEY}={epochs}: {place} stopped early after {trained} epochs and would do so again; start a new run"
+        )
 
 
 def _stopped_early(directory: Path) -> bool:

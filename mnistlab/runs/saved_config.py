@@ -37,7 +37,9 @@ def read(directory: Path) -> DictConfig:
             if key in GROUPS or key in PLAIN:
                 schema = schema_of(key, "") if key in PLAIN else GROUPS[key].get(names.get(key, ""))
                 if schema is None:
-                    raise RequestError(f"{shown}: {directory.name} does not record the option of {key}")
+                    raise RequestError(
+                        f"{shown}: {directory.name} does not record the option of {key}; start a new run"
+                    )
                 value = OmegaConf.merge(OmegaConf.structured(schema), value)
             config_tree[key] = value
         except (OmegaConfBaseException, ValueError, TypeError) as error:

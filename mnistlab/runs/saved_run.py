@@ -75,7 +75,7 @@ class OwnData:
         schema = schema_of("data", self.option)
         blamed = "" if changes else f"{self.where}: "
         if schema is None:
-            raise RequestError(f"{blamed}data={self.option} is no option here; {CURE}")
+            raise RequestError(f"{blamed}data={self.option} is not an available option; {CURE}")
         try:
             source = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), self.settings, changes))
         except OmegaConfBaseException as error:
@@ -92,7 +92,7 @@ def open_run(name: str) -> SavedRun:
     try:
         is_directory, is_file = path.is_dir(), path.is_file()
         if not is_directory and not is_file:
-            raise RequestError(f"{name}: there is no such run directory{_near(path)}")
+            raise RequestError(f"{name}: no such run directory{_near(path)}")
         if is_directory and not (path / paths.MODEL).is_file():
             raise RequestError(f"{name}: {_why_no_model(path)}")
         model = path / paths.MODEL if is_directory else path
@@ -115,18 +115,18 @@ def open_runs(names: Sequence[str]) -> list[SavedRun]:
     for run in runs:
         place = run.directory.resolve()
         if place in directories:
-            raise RequestError(f"{run.given}: this run is named twice; a member of an ensemble counts once")
+            raise RequestError(f"{run.given}: this run is named twice; name each member of an ensemble once")
         directories.add(place)
         (h, w), (height, width) = first.network.image_shape, run.network.image_shape
         if (h, w) != (height, width):
             raise RequestError(
                 f"{first.given} takes {h} x {w} pixels and {run.given} {height} x {width};"
-                " the members of an ensemble must take images of one size"
+                " all members of an ensemble must take images of the same size"
             )
         if run.class_names != first.class_names:
             raise RequestError(
                 f"{first.given} has the classes {_some(first.class_names)} and {run.given} {_some(run.class_names)};"
-                " the members of an ensemble must have the same, in the same order"
+                " all members of an ensemble must have the same classes in the same order"
             )
     return runs
 
@@ -142,7 +142,7 @@ def own_data(run: SavedRun) -> OwnData:
         if not isinstance(settings, dict) or not isinstance(option, str):
             raise TypeError("data is not a mapping")
     except (OmegaConfBaseException, AttributeError, ValueError, TypeError) as error:
-        raise RequestError(f"{file}: data or seed is missing or wrong ({_first_line(error)}); {CURE}") from None
+        raise RequestError(f"{file}: data or seed is missing or invalid ({_first_line(error)}); {CURE}") from None
     started_in = run.environment.get("directory")
     for key in PATH_KEYS:
         value = settings.get(key)
@@ -163,21 +163,23 @@ def _why_no_model(directory: Path) -> str:
     status = read_json_or_empty(directory / paths.STATUS)
     state = status.get("state")
     if state == "failed":
-        return f"this run failed and left no {paths.MODEL} ({_first_line(status.get('error'))})"
+        return f"this run failed and has no {paths.MODEL} ({_first_line(status.get('error'))})"
     if state == "running":
         return f"this run has not finished (process {status.get('pid')}, since {status.get('started')})"
     if state == "interrupted":
-        return f"this run was interrupted and left no {paths.MODEL}; `mnistlab resume` continues it"
+        return f"this run was interrupted and has no {paths.MODEL}; `mnistlab resume` continues it"
     if read_json_or_empty(directory / paths.METRICS).get("learner") == "scikit-learn":
-        return "scikit-learn's models are not saved, since that needs pickle; predictions.npz holds the predictions"
+        return (
+            "scikit-learn models are not saved, because that would need pickle; the predictions are in predictions.npz"
+        )
     if (directory / paths.MEMBERS).is_file() or (directory / paths.PREDICTIONS).is_file():
         return "this is an evaluation, not a run; name the runs themselves"
     for pattern in ("*", "*/*"):
         if count := sum(1 for _ in directory.glob(f"{pattern}/{paths.MODEL}")):
             runs = "1 run" if count == 1 else f"{count} runs"
             example = min(directory.glob(f"{pattern}/{paths.MODEL}")).parent
-            return f"holds {runs} but is not a run directory; name a run, for example {example}"
-    return f"not a run directory (no {paths.MODEL}); must be one such as outputs/<date>/<time>_<model>"
+            return f"not a run directory, but contains {runs}; name a run, for example {example}"
+    return f"not a run directory (no {paths.MODEL}); name one such as outputs/<date>/<time>_<model>"
 
 
 def _near(path: Path) -> str:
@@ -195,7 +197,7 @@ def _yaml(path: Path) -> DictConfig:
         return OmegaConf.create(content)
     except UnreadableError as error:
         if error.missing:
-            raise RequestError(f"{path}: there is no such file, so the data of the run is unknown; {CURE}") from None
+            raise RequestError(f"{path}: no such file, so the data of the run is unknown; {CURE}") from None
         raise RequestError(f"{safe_yaml.refusal(error)}, or {CURE}") from None
     except OmegaConfBaseException as error:
         raise RequestError(f"{path}: not readable ({_first_line(error)}); {CURE}") from None

@@ -43,7 +43,7 @@ def train(
     training = training_of(experiment, dataset, network)
     if saved:
         checkpoint.restore(saved, training, origin, schema.EPOCHS)
-        LOG.info("resume  epoch %d, after %d of %d steps", training.epoch, training.step, training.steps)
+        LOG.info("resume  in epoch %d, after %d of %d steps", training.epoch, training.step, training.steps)
     if training.is_over:
         artifacts.write_history(run, training.history)  # interrupted after the last epoch
     watched, verbosity = len(dataset.validation) > 0, experiment.report.console.value
@@ -78,7 +78,7 @@ def train(
             experiment.trainer.patience,
         )
     if history.kept_epoch != len(history.epochs):
-        LOG.info("kept the weights of epoch %d", history.kept_epoch)
+        LOG.info("keeping the weights of epoch %d", history.kept_epoch)
     return history
 
 
@@ -151,4 +151,6 @@ class _Keeper:
             reason = "in the middle of a step"
         except OSError as error:
             reason = f"{files.shown(self.path)} could not be written, {error.strerror or error}"
-        return f"interrupted at epoch {epoch}, step {step} of {steps}; the checkpoint is an earlier one ({reason})"
+        return (
+            f"interrupted at epoch {epoch}, step {step} of {steps}; the checkpoint is from an earlier step ({reason})"
+        )

@@ -130,12 +130,12 @@ def _grid(master: DictConfig) -> list[tuple[str, ...]]:
     for override in (parsed := parser.parse_overrides(texts)):
         if override.is_sweep_override() and not override.is_discrete_sweep():
             raise RequestError(
-                f"{override.input_line}: a sweep takes lists, range() and choice(); tune takes intervals"
+                f"{override.input_line}: a sweep takes lists, range() and choice(); intervals are for `mnistlab tune`"
             )
         if override.is_sweep_override():
             values = _count(override)
             if not values:
-                raise RequestError(f"{override.input_line}: no value; list one or more")
+                raise RequestError(f"{override.input_line}: no values; list at least one")
             count *= values
     if count > MOST_POINTS:
         raise RequestError(
@@ -200,13 +200,11 @@ def _refuse_shared_directories(jobs: Sequence[Job], sweep: Path) -> None:
     for job in jobs:
         place = job.directory
         if ".." in place.parts or sweep not in place.parents:
-            raise RequestError(
-                f"hydra.sweep.subdir={files.shown(place)}: a directory inside that of the sweep is needed"
-            )
+            raise RequestError(f"hydra.sweep.subdir={files.shown(place)}: must be a directory inside that of the sweep")
         if place in directories or any(other in place.parents or place in other.parents for other in directories):
             raise RequestError(
-                f"hydra.sweep.subdir={place.relative_to(sweep)}: two jobs would share it; "
-                "let it begin with ${hydra.job.num}"
+                f"hydra.sweep.subdir={place.relative_to(sweep)}: two jobs would share this directory; "
+                "begin it with ${hydra.job.num}"
             )
         directories.add(place)
 

@@ -108,7 +108,7 @@ def standing(entry: Entry, record: Record, comparison: Comparison) -> Standing |
     mean_over_runs = f" +/- {shown(metric, mean.half)} over {n} runs" if n > 1 and not math.isnan(mean.half) else ""
     value = f"{metric} {shown(metric, mean.mean)}{mean_over_runs}"
     if len(groups) == 1:
-        return Standing(f"all its jobs have these settings, {value}", "", link)
+        return Standing(f"all jobs of the sweep have these settings, {value}", "", link)
     other = groups[1] if mine == 0 else groups[0]
     place = f"number {mine + 1} of {len(groups)} settings, {value}"
     return Standing(place, _verdict(comparison, groups[mine], other), link)

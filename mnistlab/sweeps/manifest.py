@@ -85,7 +85,7 @@ def read(directory: Path) -> Manifest:
         if not isinstance(config_dir, (str, type(None))) or not isinstance(started_in, str):
             raise ValueError("config_dir or started_in is not a path")
         if not entries:
-            raise ValueError("it has no jobs")
+            raise ValueError("there are no jobs")
         places = {PurePosixPath(entry.directory) for entry in entries}
         if len(places) < len(entries) or any(above in places for place in places for above in place.parents):
             raise ValueError("two jobs share a directory")
@@ -111,9 +111,9 @@ def _problem(directory: Path, cause: Exception) -> str:
 def _entry(number: int, row: Mapping[str, Any]) -> Entry:
     place, settings = PurePosixPath(row["directory"]), row["settings"]
     if row["number"] != number or not isinstance(settings, dict) or not isinstance(row["config_hash"], str):
-        raise ValueError(f"job {number} is not described")
+        raise ValueError(f"the entry of job {number} is incomplete")
     if place.is_absolute() or ".." in place.parts or not place.parts or "\0" in row["directory"]:
-        raise ValueError(f"the directory of job {number} leads elsewhere: {place}")
+        raise ValueError(f"the directory of job {number} is outside the sweep: {place}")
     return Entry(number, str(place), _texts(row["overrides"]), row["config_hash"], settings)
 
 
@@ -127,5 +127,5 @@ def _cure(directory: Path) -> str:
     if not directory.exists():
         return "; check the path"
     if (directory / paths.STATUS).exists():
-        return "; this is a single run"
+        return "; it is a single run"
     return "; name a directory of outputs/multirun"

@@ -25,7 +25,7 @@ def of_paths(places: Sequence[str]) -> list[Record]:
         if not path.is_dir():
             others = path.parent.iterdir() if path.parent.is_dir() and not path.exists() else ()
             near = did_you_mean(path.name, [other.name for other in others])
-            raise RequestError(f"{text}: there is no such directory; name runs or sweeps{near}")
+            raise RequestError(f"{text}: no such directory; name runs or sweeps{near}")
         if (path / paths.SWEEP).exists():
             records = of_sweep(path)
         elif (path / paths.STATUS).exists():

@@ -36,7 +36,7 @@ def kind_of(text: str) -> str:
     if not path.is_dir():
         others = path.parent.iterdir() if path.parent.is_dir() and not path.exists() else ()
         near = did_you_mean(path.name, [other.name for other in others])
-        raise RequestError(f"{text}: there is no such directory; name a run or a sweep{near}")
+        raise RequestError(f"{text}: no such directory; name a run or a sweep{near}")
     if (path / paths.SWEEP).exists():
         return "sweep"
     if not (path / paths.STATUS).exists() or not (path / paths.HYDRA).is_dir():
@@ -44,7 +44,7 @@ def kind_of(text: str) -> str:
             f"{text}: neither a run directory ({paths.STATUS}, {paths.HYDRA}) nor a sweep directory ({paths.SWEEP})"
         )
     if status.read(path).state == "running":
-        raise RequestError(f"{text}: this run is still running and writes its report at its end")
+        raise RequestError(f"{text}: this run is still running and writes its report when it ends")
     return "run"
 
 
@@ -61,8 +61,8 @@ def redraw_run(run: Path, level: Plots | None) -> None:
             source = next((file for start, file in SAVED_IN.items() if name.startswith(start)), paths.METRICS)
             why = error.reason if isinstance(error, UnreadableError) else f"{type(error).__name__}: {error}"
             raise RequestError(
-                f"{run / source}: the picture {name or 'of the run'} cannot be drawn from it ({why}); copy it again, "
-                "or train the run again"
+                f"{run / source}: the picture {name or 'of the run'} cannot be drawn from this file ({why}); copy it "
+                "again, or train the run again"
             ) from None
     html_report.write(run, standing=sweep_page.standing_of(run))
 

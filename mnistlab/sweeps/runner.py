@@ -46,10 +46,10 @@ def train(overrides: Sequence[str], config_dir: str | None, fail_fast: bool) -> 
     check_launcher(planned)
     directory = planned.directory
     place = files.shown(directory)
-    label, cure = f"hydra.sweep.dir={place}", "choose another place with hydra.sweep.dir=DIR"
+    label, cure = f"hydra.sweep.dir={place}", "choose another directory with hydra.sweep.dir=DIR"
     directories.named(directory, label, in_the_way=directories.IN_THE_WAY, otherwise=cure)
     if (directory / paths.SWEEP).exists():
-        raise RequestError(f"{label}: it already holds a sweep; `mnistlab resume {place}` continues it")
+        raise RequestError(f"{label}: already contains a sweep; `mnistlab resume {place}` continues it")
     for job in planned.jobs:
         if job.directory.exists():
             raise RequestError(f"{label}: {job.entry.directory} already exists; choose another")
@@ -75,7 +75,7 @@ def resume(
         os.chdir(known.started_in)
     with held(directory) as ours:
         if not ours:
-            raise RequestError(f"{place}: this sweep is running; `mnistlab compare` shows its progress")
+            raise RequestError(f"{place}: this sweep is already running; `mnistlab compare` shows its progress")
         planned = plan([*known.overrides, *overrides], known.config_dir, known)
         check_launcher(planned)
         sweep = Sweep(known, planned, "resume", quiet, place)
@@ -116,7 +116,7 @@ class Sweep:
             state = record.state
             if state.state == "running":
                 LOG.warning(
-                    "job %d still runs on %s, process %s; it is left alone", job.entry.number, state.host, state.pid
+                    "job %d is still running on %s (process %s) and is skipped", job.entry.number, state.host, state.pid
                 )
             elif failed_only:
                 if state.state in ("failed", "interrupted", "killed"):
@@ -150,7 +150,7 @@ class Sweep:
             html_report.write(self.manifest, self.records, comparison, with_pictures=False)
             LOG.log(
                 HINT,
-                "%d of %d jobs are completed; `mnistlab resume %s` continues it",
+                "%d of %d jobs are completed; `mnistlab resume %s` continues the sweep",
                 done,
                 len(self.records),
                 self.place,
@@ -171,7 +171,7 @@ class Sweep:
             LOG.info("launch  joblib, %d at a time, at most %s%s", min(at_once, len(jobs)), threads, other)
         else:
             LOG.info("launch  %s", name)
-        LOG.info("into    %s", self.place)
+        LOG.info("output  %s", self.place)
         if console.is_screen(sys.stderr) and not self.quiet:
             from tqdm import tqdm
 
@@ -195,7 +195,7 @@ class Sweep:
                         summary.write_table(self.manifest, self.records)
                         self.table_at = time.monotonic()
                     if fail_fast and record.state.state != "completed":
-                        LOG.warning("--fail-fast: job %d did not complete, so the others are stopped", job.entry.number)
+                        LOG.warning("--fail-fast: job %d did not complete; stopping the others", job.entry.number)
                         break
         finally:
             ready.join()

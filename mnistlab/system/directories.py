@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime
 from pathlib import Path
 
 from mnistlab.system.errors import RequestError
 
 IN_THE_WAY = "a file is in the way; name a directory"
-ELSEWHERE = "choose another place with --to DIR"
+ELSEWHERE = "choose another directory with --to DIR"
 
 _created: set[Path] = set()
+
+
+def cache_folder() -> Path:
+    """Return the user's cache folder: $MNISTLAB_CACHE, or the one that the system prescribes."""
+    if variable := os.environ.get("MNISTLAB_CACHE"):
+        return Path(variable).expanduser()
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("mnistlab"))
 
 
 def remember(path: Path) -> None:

@@ -80,7 +80,7 @@ class Pruned(Exception):
 
 def needs(package: str, extra: str) -> str:
     """Return what a message says where a package of one of the optional extras is not installed."""
-    return f"it needs the package {package}; pip install '.[{extra}]' in a clone of mnistlab"
+    return f"the package {package} is not installed; run pip install '.[{extra}]' in a clone of mnistlab"
 
 
 def wants_traceback() -> bool:
@@ -125,7 +125,7 @@ def fraction(name: str, value: Any, what: str = "") -> float:
 def between(name: str, value: Any, low: float, high: float, what: str = "") -> float:
     """Return a number of the interval [low, high]."""
     if not low <= number(name, value) <= high:
-        raise RequestError(_must(f"lie between {low:g} and {high:g}", what), key=name, value=value)
+        raise RequestError(_must(f"be between {low:g} and {high:g}", what), key=name, value=value)
     return float(value)
 
 

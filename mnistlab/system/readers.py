@@ -52,8 +52,8 @@ class UnreadableError(ValueError):
 
     def __str__(self) -> str:
         reasons = {
-            FileNotFoundError: "there is no such file",
-            NotAFileError: "is not a file",
+            FileNotFoundError: "no such file",
+            NotAFileError: "not a file",
             TooLargeError: "too large",
         }
         return f"{files.shown(self.path)}: {reasons.get(type(self.cause), 'damaged')} ({self.reason})"

@@ -28,7 +28,7 @@ from mnistlab.training.config import MOST_THREADS
 from mnistlab.training.loop import Epoch, TrainingLoop
 
 FORMAT = "mnistlab-checkpoint-2"
-CURE = "remove it, and `mnistlab resume` trains from the start"
+CURE = "remove it; `mnistlab resume` then trains from the start"
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def load(path: Path) -> Checkpoint:
         raise RequestError(f"{shown}: its format is {about.get('format')}, must be {FORMAT}; {CURE}")
     config, sha256, threads = about.get("config"), about.get("data_sha256"), about.get("threads")
     if not isinstance(config, dict) or not isinstance(sha256, (str, type(None))):
-        raise RequestError(f"{shown}: its header names no configuration and data; {CURE}")
+        raise RequestError(f"{shown}: its header has no configuration or data hash; {CURE}")
     if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= MOST_THREADS:
         raise RequestError(f"{shown}: threads={threads} is not a number of threads; {CURE}")
     return Checkpoint(path, Origin(config, sha256, threads), about.get("architecture"), about.get("state"), arrays)
@@ -108,16 +108,16 @@ def _refuse_another_run(shown: Path, saved: Checkpoint, training: TrainingLoop, 
     for key, was, now in differences(saved.origin.config, origin.config):
         if key != epochs or training.schedule.by_total:
             raise RequestError(
-                f"{shown}: it was written with {key}={as_text(was)}, and the run now has {key}={as_text(now)}; "
+                f"{shown}: it was written with {key}={as_text(was)}, but the run now has {key}={as_text(now)}; "
                 "restore the old value, or start a new run"
             )
     if saved.origin.data_sha256 != origin.data_sha256:
         raise RequestError(
-            f"{shown}: it was trained on other images (sha256 {_short(saved.origin.data_sha256)}) than there are now "
-            f"({_short(origin.data_sha256)}); restore the data, or start a new run"
+            f"{shown}: it was trained on other images (sha256 {_short(saved.origin.data_sha256)}) than the current "
+            f"ones ({_short(origin.data_sha256)}); restore the data, or start a new run"
         )
     if saved.architecture != json.loads(json.dumps(training.network.spec())):
-        raise RequestError(f"{shown}: holds a network other than that of the configuration; {CURE}")
+        raise RequestError(f"{shown}: its network differs from that of the configuration; {CURE}")
 
 
 def _check(values: Any, arrays: Mapping[str, np.ndarray], training: TrainingLoop, epochs: str) -> None:
@@ -127,7 +127,7 @@ def _check(values: Any, arrays: Mapping[str, np.ndarray], training: TrainingLoop
     epoch, step = whole("epoch", values["epoch"], 1), whole("step", values["step"], 0)
     done = epoch - 1
     if done > training.trainer.epochs:
-        raise ValueError(f"epoch={epoch}: {epochs}={training.trainer.epochs} is less than were trained")
+        raise ValueError(f"epoch={epoch}: {epochs}={training.trainer.epochs} is fewer than were trained")
     if step > training.steps or (step and done == training.trainer.epochs):
         raise ValueError(f"step={step}: an epoch has {training.steps} steps")
     if values["optimizer_steps"] != done * training.steps + step:
@@ -190,18 +190,18 @@ def _check_arrays(arrays: Mapping[str, np.ndarray], training: TrainingLoop, done
     sizes |= {"norm_samples": (looked, layers), "norm_totals": (looked,)}  # type: ignore[dict-item]
     expected |= {name: (shape, np.dtype(np.float64)) for name, shape in sizes.items()}
     if odd := sorted(set(expected) ^ set(arrays)):
-        raise ValueError(f"the array {odd[0]} is {'missing' if odd[0] in expected else 'not one of a checkpoint'}")
+        raise ValueError(f"the array {odd[0]} is {'missing' if odd[0] in expected else 'not part of a checkpoint'}")
     for name, (shape, dtype) in expected.items():
         array = arrays[name]
         if array.shape != shape or array.dtype != dtype:
             raise ValueError(f"the array {name} is {array.dtype} {array.shape}, must be {dtype} {shape}")
         if name.startswith("optimizer.") and np.isnan(array).any():  # a second moment may overflow and do no harm
-            raise ValueError(f"the array {name} holds values that are not numbers")
+            raise ValueError(f"the array {name} contains values that are not numbers")
         if not name.startswith("optimizer.") and name != "history" and not np.isfinite(array).all():
-            raise ValueError(f"the array {name} holds values that are not finite")
+            raise ValueError(f"the array {name} contains values that are not finite")
     for name in ("buffers", "best.buffers"):
         if name in arrays and _has_negative_variance(training, arrays[name]):
-            raise ValueError(f"the array {name} holds a negative variance")
+            raise ValueError(f"the array {name} contains a negative variance")
 
 
 def _has_negative_variance(training: TrainingLoop, buffers: np.ndarray) -> bool:
@@ -222,7 +222,7 @@ def _check_history(history: np.ndarray, steps: int, watched: bool) -> None:
     if not (np.array_equal(row["epoch"], epochs) and np.array_equal(row["step"], epochs * steps)):
         raise ValueError("history: its rows are not consecutive epochs")
     if not all(np.isfinite(column).all() for column in row.values()) or not np.isnan(unwatched).all():
-        raise ValueError("history: holds impossible values")
+        raise ValueError("history: contains impossible values")
 
 
 def _short(digest: str | None) -> str:

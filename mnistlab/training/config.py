@@ -16,7 +16,7 @@ MOST_THREADS = 4096  # of BLAS
 class TrainMetrics(Enum):
     """How the training columns of the history are measured."""
 
-    running = "running"  # mean over the epoch's batches as they were trained, augmented and all: no extra cost
+    running = "running"  # the mean over the batches as they are trained on (augmentation, dropout), at no cost
     exact = "exact"  # a pass over the training set after each epoch, without dropout or augmentation
 
 
@@ -24,11 +24,12 @@ class TrainMetrics(Enum):
 class TrainerConfig:
     """How a network is trained: length, batches, early stopping, clipping.
 
-    ``batch_size`` is a number or ``full``; ``shuffle`` draws a new order of the images in every epoch. ``patience``
-    stops after so many epochs in a row in which ``monitor``, a metric of the validation set, did not improve by more
-    than ``min_delta``. ``clip_norm`` bounds the Euclidean norm of the whole gradient, penalties included (Pascanu et
-    al. 2013). ``threads`` of BLAS: ``auto`` is one for networks so small that two only wait for each other.
-    ``checkpoint_every`` is a number of epochs, or a time: 30s, 5min, 1h.
+    ``batch_size`` is a number or ``full``; ``shuffle`` draws a new order of the images in every epoch. With
+    ``patience``, training stops after this many epochs in a row in which ``monitor``, a metric of the validation set,
+    has not improved by more than ``min_delta``. ``clip_norm`` limits the Euclidean norm of the whole gradient,
+    penalties included (Pascanu et al. 2013). ``threads`` is the number of BLAS threads (``auto``: 1 for networks
+    so small that threads would only wait for each other, otherwise the number of cores of the job).
+    ``checkpoint_every`` is a number of epochs, or a time such as 30s, 5min or 1h.
     """
 
     epochs: int = 10
@@ -56,7 +57,7 @@ class TrainerConfig:
             threads = whole("threads", self.threads, 1, "the number of threads, unless it is auto,")
             if threads > MOST_THREADS:
                 raise RequestError(
-                    f"at most {MOST_THREADS:,} threads are used; use fewer, or auto", key="threads", value=threads
+                    f"must be at most {MOST_THREADS:,}; use fewer, or auto", key="threads", value=threads
                 )
         _ = self.checkpoint_seconds
 
@@ -75,7 +76,7 @@ class TrainerConfig:
                     raise RequestError(
                         "there is no validation set to watch; set ",
                         Key("validation"),
-                        ", 0.1 for instance",
+                        ", for example to 0.1",
                         key=name,
                         value=value,
                     )
@@ -84,8 +85,8 @@ class TrainerConfig:
         """Refuse batches that the network cannot learn from."""
         if layer := network.too_small_for(self.batch_of(train_size)):
             raise RequestError(
-                f"{layer} gets one value per channel or unit at a time, which is its own "
-                "mean, and nothing would be learnt; use larger batches, or leave batchnorm out",
+                f"{layer} would normalise one value per channel or unit at a time, which equals its own "
+                "mean, so nothing would be learnt; use larger batches, or leave out batchnorm",
                 key="batch_size",
                 value=self.batch_size,
             )

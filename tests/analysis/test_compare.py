@@ -19,7 +19,7 @@ from mnistlab.statistics.tests import paired
 from mnistlab.sweeps.records import of_paths
 from mnistlab.system.errors import RequestError
 
-TOO_FEW = "too few runs to compare; give each at least 6 seeds, seed='range(6)'"
+TOO_FEW = "too few runs to compare; run each with at least 6 seeds, seed='range(6)'"
 
 
 def texts(records, **options):
@@ -117,7 +117,9 @@ def test_a_copy_of_a_run_is_no_further_evidence():
     twice = compare([*kaiming_and_random(), *kaiming_and_random()])
     assert [v.p for v in twice.verdicts] == [v.p for v in once.verdicts]
     assert [means["validation.accuracy"].n for means in twice.means] == [6, 6]
-    assert twice.warnings == ("12 runs have a seed that another run of the same settings has, and count once",)
+    assert twice.warnings == (
+        "12 runs repeat the seed and the settings of another run; each such set counts as one run",
+    )
 
 
 def test_single_runs_are_told_apart_by_test_predictions_and_it_is_said():
@@ -256,7 +258,7 @@ def test_without_a_validation_part_the_test_part_is_compared_with_a_warning():
     assert found.metric == "test.accuracy"
     assert found.means[0]["validation.accuracy"].n == 0
     assert found.warnings == (
-        "the table is ordered by test.accuracy: taking its first row is selection on the test set; select by "
+        "the table is ordered by test.accuracy; choosing its first row means selecting on the test set; select by "
         "validation.accuracy, and report the test accuracy of the selected settings",
     )
 
@@ -270,7 +272,7 @@ def test_one_group_chooses_nothing_and_is_not_warned():
 def test_runs_on_other_data_are_warned_of():
     first, second = record(0, 0.9, {"init": "a"}), record(0, 0.9, {"init": "b"}, data_sha256="other")
     assert compare([first, second]).warnings == (
-        "the runs did not read the same data (data_sha256 differs): a difference may come from the data",
+        "the runs used different data (data_sha256 differs), which may explain a difference",
     )
 
 
@@ -278,7 +280,7 @@ def test_runs_on_other_data_are_warned_of():
 def test_runs_with_another_split_are_warned_of(key):
     found = compare([record(0, 0.9, {key: 1}), record(0, 0.9, {key: 2})])
     assert found.warnings == (
-        "the runs did not split the data in the same way (data.* differs): they were trained on different images",
+        "the runs split the data differently (data.* differs), so they were trained on different images",
     )
 
 
@@ -287,7 +289,7 @@ def test_another_scaling_is_no_other_split():
 
 
 def test_runs_without_a_seed_are_warned_of():
-    assert compare([record(None, 0.9)]).warnings == ("some runs have no seed on record, and cannot be paired",)
+    assert compare([record(None, 0.9)]).warnings == ("some runs have no recorded seed and cannot be paired",)
 
 
 def test_too_many_groups_have_no_verdicts_until_a_baseline_is_named():
@@ -295,7 +297,7 @@ def test_too_many_groups_have_no_verdicts_until_a_baseline_is_named():
     records = [record(0, 0.9, {"a.x": i}) for i in range(21)]
     found = compare(records)
     assert found.verdicts == ()
-    assert found.warnings == ("21 groups are too many to test every pair; name one with --baseline",)
+    assert found.warnings == ("21 groups are too many to test every pair; choose one with --baseline",)
     assert len(compare(records, baseline="a.x=3").verdicts) == 20
     assert len(compare(records[:20]).verdicts) == 190
 
@@ -305,11 +307,11 @@ def test_runs_that_are_not_completed_are_left_out_and_counted():
     found = compare([*kaiming_and_random(), *others])
     assert found.left_out == tuple(others)
     assert [one.name for one in found.groups] == ["init=kaiming", "init=random"]
-    assert comparison_table.text(found).endswith("p = 0.031)\n\nleft out: 2 failed, 1 pending")
+    assert comparison_table.text(found).endswith("p = 0.031)\n\nnot compared: 2 failed, 1 pending")
 
 
 def test_where_nothing_is_completed_there_is_nothing_to_compare():
-    message = "none of the 2 runs is completed (1 failed, 1 running); wait for the first"
+    message = "none of the 2 runs is completed (1 failed, 1 running); wait for one to end"
     with pytest.raises(RequestError, match=f"^{re.escape(message)}$"):
         compare([record(0, 0.5, state="failed"), record(1, 0.5, state="running")])
 
@@ -332,10 +334,10 @@ ALL = "init=kaiming o.lr=0.1; init=kaiming o.lr=0.5; init=random o.lr=0.1; init=
 @pytest.mark.parametrize(
     ("baseline", "message"),
     [
-        ("xavier", f"--baseline xavier: no group matches; name the settings of one of: {ALL}"),
-        ("init", f"--baseline init: no group matches; name the settings of one of: {ALL}"),
-        ("random", f"--baseline random: 2 groups match; name the settings of one of: {ALL}"),
-        ("random 0.9", f"--baseline random 0.9: no group matches; name the settings of one of: {ALL}"),
+        ("xavier", f"--baseline xavier: no group matches; name the settings of one group: {ALL}"),
+        ("init", f"--baseline init: no group matches; name the settings of one group: {ALL}"),
+        ("random", f"--baseline random: 2 groups match; name the settings of one group: {ALL}"),
+        ("random 0.9", f"--baseline random 0.9: no group matches; name the settings of one group: {ALL}"),
     ],
 )
 def test_a_baseline_that_is_not_one_group_is_refused(baseline, message):

@@ -179,11 +179,11 @@ def test_a_failed_run_is_examined_by_its_history(command: Command) -> None:
     assert result.out.splitlines()[:5] == [
         "serious: diverged",
         "  training diverged after 1 complete epochs: the loss is no longer finite at step 9 (epoch 2): layer 2 dense",
-        "  why  each step overshot by more than the one before, until numbers overflowed",
+        "  why  each step overshot by more than the one before until the numbers overflowed",
         "  try  optimizer.lr=0.05",
         "  or   trainer.clip_norm=1",
     ]
-    assert "not seen: its weights: no model.safetensors" in result.out
+    assert "not examined: weights: no model.safetensors" in result.out
 
 
 def test_a_model_alone_says_what_could_not_be_seen(command: Command, train: Callable[..., Path]) -> None:
@@ -193,15 +193,15 @@ def test_a_model_alone_says_what_could_not_be_seen(command: Command, train: Call
     result = command("doctor", "alone/model.safetensors")
     assert result.status == 0
     assert "No problems found (no images examined)" in result.out
-    assert "not seen: its history: no history.csv with an epoch" in result.out
-    assert "not seen: its activations, since its training images are missing" in result.out
+    assert "not examined: history: no history.csv with an epoch" in result.out
+    assert "not examined: activations: the training images are missing" in result.out
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ([], "Usage: mnistlab doctor"),
-        (["gone"], "gone: there is no such run directory"),
+        (["gone"], "gone: no such run directory"),
         (["empty"], "empty: not a run directory (no model.safetensors)"),
         (["a", "b"], "got unexpected extra argument (b); see `mnistlab doctor --help`"),
         (["empty", "--jsn"], "--jsn: no such option (did you mean --json?)"),

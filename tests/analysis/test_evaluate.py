@@ -222,7 +222,7 @@ def test_paths_of_the_data_count_from_where_the_run_was_started(
     monkeypatch.chdir("..")
     assert metrics_of(score("mine"))["test"] == metrics_of(Path("mine"))["test"]
     Path("work/own.npz").unlink()
-    assert "data.path=own.npz: there is no such file" in command("evaluate", "mine").err
+    assert "data.path=own.npz: no such file" in command("evaluate", "mine").err
 
 
 @pytest.mark.slow
@@ -316,7 +316,7 @@ def test_images_without_a_test_part_of_their_own_are_said_to_be(command: Command
     line = ["evaluate", "runs/s0", "data=folder", "data.path=mine", "data.size=28", "report.plots=none"]
     result = command(*line)
     assert result.status == 0
-    assert "this data has no test set of its own: its last rows are scored; --split all scores all" in result.out
+    assert "this data has no test set of its own; its last rows are scored (--split all scores all)" in result.out
     assert "test set, 4\n" in result.out
 
 
@@ -339,7 +339,7 @@ def test_another_seed_is_another_validation_part(command: Command, score: Callab
     assert metrics_of(other)["seed"] == 4
 
 
-TRAINED_ON = "warning: runs/s0 was trained on images among these: this is no test accuracy\n"
+TRAINED_ON = "warning: runs/s0 was trained on some of these images, so this is not a test accuracy\n"
 
 
 @pytest.mark.slow
@@ -369,7 +369,7 @@ def test_data_that_has_changed_is_said_to_have(command: Command, runs: Path) -> 
     about["data"]["sha256"] = "0" * 64
     Path("old/environment.json").write_text(json.dumps(about))
     result = command("evaluate", "old", "report.plots=none")
-    assert (result.status, result.err) == (0, "warning: old: its data has changed since it was trained\n")
+    assert (result.status, result.err) == (0, "warning: old: the data has changed since this run was trained\n")
 
 
 # ---- harder images
@@ -401,7 +401,7 @@ def test_members_are_scored_at_every_level(score: Callable[..., Path]) -> None:
 
 # ---- wrong requests
 
-KNOWN = "only data=NAME, data.KEY=..., seed=N and report.plots=... can be set, the rest is the saved model's"
+KNOWN = "only data=NAME, data.KEY=..., seed=N and report.plots=... can be set; the rest comes from the saved model"
 EXPECTED = "a run directory was expected, such as outputs/<date>/<time>_<model>"
 WRONG = [
     # the command line
@@ -411,18 +411,18 @@ WRONG = [
     ("runs/s0 --noise", "option '--noise' requires an argument; see `mnistlab evaluate --help`"),
     ("runs/s0 --noise --rotate 3", "option '--noise' requires an argument; see `mnistlab evaluate --help`"),
     ("runs/s0 --to=", "option '--to' requires an argument; see `mnistlab evaluate --help`"),
-    ("runs/s0 --noise 0 --noise 1", "--noise: it is given twice"),
-    ("runs/s0 --noise 0,", "--noise 0,: '' is not a number from 0 to 10; write for instance --noise 0,0.1,0.2"),
-    ("runs/s0 --noise 0,-1", "--noise 0,-1: '-1' is not a number from 0 to 10; write for instance --noise 0,0.1,0.2"),
-    ("runs/s0 --noise nan", "--noise nan: 'nan' is not a number from 0 to 10; write for instance --noise 0,0.1,0.2"),
+    ("runs/s0 --noise 0 --noise 1", "--noise: this option is given twice; give it once"),
+    ("runs/s0 --noise 0,", "--noise 0,: '' is not a number from 0 to 10; write, for example, --noise 0,0.1,0.2"),
+    ("runs/s0 --noise 0,-1", "--noise 0,-1: '-1' is not a number from 0 to 10; write, for example, --noise 0,0.1,0.2"),
+    ("runs/s0 --noise nan", "--noise nan: 'nan' is not a number from 0 to 10; write, for example, --noise 0,0.1,0.2"),
     (
         "runs/s0 --noise 1e400",
-        "--noise 1e400: '1e400' is not a number from 0 to 10; write for instance --noise 0,0.1,0.2",
+        "--noise 1e400: '1e400' is not a number from 0 to 10; write, for example, --noise 0,0.1,0.2",
     ),
-    ("runs/s0 --rotate x", "--rotate x: 'x' is not a number from -360 to 360; write for instance --rotate 0,15,30"),
+    ("runs/s0 --rotate x", "--rotate x: 'x' is not a number from -360 to 360; write, for example, --rotate 0,15,30"),
     (
         "runs/s0 --rotate inf",
-        "--rotate inf: 'inf' is not a number from -360 to 360; write for instance --rotate 0,15,30",
+        "--rotate inf: 'inf' is not a number from -360 to 360; write, for example, --rotate 0,15,30",
     ),
     ("runs/s0 --split tset", "--split tset: choose one of test, validation, train, all (did you mean test?)"),
     ("runs/s0 optimizer.lr=3", f"optimizer.lr=3: {KNOWN}"),
@@ -430,23 +430,23 @@ WRONG = [
     ("runs/s0 report.images=[3]", f"report.images=[3]: {KNOWN} (did you mean report.plots?)"),
     ("runs/s0 seed=-1", "seed=-1: the seed must be a whole number of 0 or more"),
     ("runs/s0 seed=a", "seed=a: must be a whole number"),
-    ("runs/s0 data=mnst", "data=mnst: there is no such option; choose one of … (did you mean mnist?)"),
-    ("runs/s0 data=mnst5k data.limit=3", "data=mnst5k: there is no such option; choose one of … (did you mean …?)"),
+    ("runs/s0 data=mnst", "data=mnst: no such option; choose one of … (did you mean mnist?)"),
+    ("runs/s0 data=mnst5k data.limit=3", "data=mnst5k: no such option; choose one of … (did you mean …?)"),
     ("runs/s0 data.tst_limit=3", "data.tst_limit: unknown key; data=mnist5k has … (did you mean data.test_limit?)"),
     ("runs/s0 +data.foo=3", "data.foo: unknown key; data has …"),
     ("runs/s0 data.test_limit=0", "data.test_limit=0: the number of test rows must be a whole number of 1 or more"),
     ("runs/s0 data.test_limit=a", "data.test_limit=a: must be a whole number"),
-    ("runs/s0 data=csv data.path=nix.csv", "data.path=nix.csv: there is no such file; check path"),
+    ("runs/s0 data=csv data.path=nix.csv", "data.path=nix.csv: no such file; check path"),
     # runs
-    ("runs/s9", "runs/s9: there is no such run directory…"),
-    ("nowhere/s9", "nowhere/s9: there is no such run directory"),
-    ("pipe", "pipe: there is no such run directory"),
-    ("runs", "runs: holds 6 runs but is not a run directory; name a run, for example runs/cut"),
-    ("above", "above: holds 1 run but is not a run directory; name a run, for example above/one/run"),
-    ("empty", "empty: not a run directory (no model.safetensors); must be one such as outputs/<date>/<time>_<model>"),
-    ("failed", "failed: this run failed and left no model.safetensors (the loss is no longer finite)"),
+    ("runs/s9", "runs/s9: no such run directory…"),
+    ("nowhere/s9", "nowhere/s9: no such run directory"),
+    ("pipe", "pipe: no such run directory"),
+    ("runs", "runs: not a run directory, but contains 6 runs; name a run, for example runs/cut"),
+    ("above", "above: not a run directory, but contains 1 run; name a run, for example above/one/run"),
+    ("empty", "empty: not a run directory (no model.safetensors); name one such as outputs/<date>/<time>_<model>"),
+    ("failed", "failed: this run failed and has no model.safetensors (the loss is no longer finite)"),
     ("running", "running: this run has not finished (process 17, since today)"),
-    ("stopped", "stopped: this run was interrupted and left no model.safetensors; `mnistlab resume` continues it"),
+    ("stopped", "stopped: this run was interrupted and has no model.safetensors; `mnistlab resume` continues it"),
     ("scored", "scored: this is an evaluation, not a run; name the runs themselves"),
     (
         "runs/s0/checkpoint.safetensors",
@@ -455,29 +455,29 @@ WRONG = [
     ),
     ("runs/s0/metrics.json", "runs/s0/metrics.json: not a readable safetensors file (…)"),
     ("cut", "cut/model.safetensors: not a readable safetensors file (…)"),
-    ("runs/s0 runs/s0", "runs/s0: this run is named twice; a member of an ensemble counts once"),
-    ("runs/s0 runs/s0/model.safetensors", "runs/s0/model.safetensors: this run is named twice; a member of …"),
+    ("runs/s0 runs/s0", "runs/s0: this run is named twice; name each member of an ensemble once"),
+    ("runs/s0 runs/s0/model.safetensors", "runs/s0/model.safetensors: this run is named twice; name each member of …"),
     (
         "runs/s0 runs/small",
-        "runs/s0 takes 28 x 28 pixels and runs/small 8 x 8; the members of an ensemble must take images of one size",
+        "runs/s0 takes 28 x 28 pixels and runs/small 8 x 8; all members of an ensemble must take images of the same …",
     ),
     (
         "runs/s0 named",
-        "runs/s0 has the classes 0, 1, 2, ... (10) and named zero, one, two, ... (10); the members of an ensemble must"
-        " have the same, in the same order",
+        "runs/s0 has the classes 0, 1, 2, ... (10) and named zero, one, two, ... (10); all members of an ensemble "
+        "must have the same classes in the same order",
     ),
     # the data of the runs
-    ("bare", "bare/.hydra/config.yaml: there is no such file, so the data of the run is unknown; choose the data …"),
+    ("bare", "bare/.hydra/config.yaml: no such file, so the data of the run is unknown; choose the data …"),
     (
         "torn",
         "torn/.hydra/config.yaml: line 2, column 1: …; correct it there, or choose the data with data=...",
     ),
     ("listed", "listed/.hydra/config.yaml: must be a configuration; choose the data with data=..."),
-    ("seedless", "seedless/.hydra/config.yaml: data or seed is missing or wrong (…); choose the data with data=..."),
-    ("flat", "flat/.hydra/config.yaml: data or seed is missing or wrong (…); choose the data with data=..."),
+    ("seedless", "seedless/.hydra/config.yaml: data or seed is missing or invalid (…); choose the data with data=..."),
+    ("flat", "flat/.hydra/config.yaml: data or seed is missing or invalid (…); choose the data with data=..."),
     (
         "row",
-        "row/.hydra/config.yaml: data or seed is missing or wrong (data is not a mapping);"
+        "row/.hydra/config.yaml: data or seed is missing or invalid (data is not a mapping);"
         " choose the data with data=...",
     ),
     ("odd", "odd/.hydra/config.yaml: data.colour: Key 'colour' not in 'Mnist5k'; choose the data with data=..."),
@@ -486,7 +486,7 @@ WRONG = [
         "typed",
         "typed/.hydra/config.yaml: data.limit: Value 'many' of type 'str' could not be converted …",
     ),
-    ("strange", "strange/.hydra/config.yaml: data=my_own is no option here; choose the data with data=..."),
+    ("strange", "strange/.hydra/config.yaml: data=my_own is not an available option; choose the data with data=..."),
     (
         "runs/small runs/cut",
         "runs/small and runs/cut were trained on different data (data.test=0.2 and data.test=0.3); choose one"
@@ -510,12 +510,12 @@ WRONG = [
     # other data
     (
         "runs/s0 data=digits",
-        "data=digits: its images have 8 x 8 pixels, and runs/s0 takes 28 x 28; choose images of that size; data=folder"
+        "data=digits: the images have 8 x 8 pixels, but runs/s0 takes 28 x 28; choose images of that size; data=folder"
         " data.size=28 resizes image files",
     ),
     (
         "runs/s0 data=folder data.path=images --split all",
-        "data=folder: its images have 40 x 40 pixels, and runs/s0 takes 28 x 28; set data.size=28",
+        "data=folder: the images have 40 x 40 pixels, but runs/s0 takes 28 x 28; set data.size=28",
     ),
     (
         "runs/s0 data=folder data.path=clothes data.size=28 --split all",
@@ -530,11 +530,14 @@ WRONG = [
         " data.class_names=[...]",
     ),
     # where to write
-    ("runs/s0 --to runs/s1", "--to runs/s1: it already holds a run or an evaluation; choose another directory"),
-    ("runs/s0 --to copy", "--to copy: it already holds a run or an evaluation; choose another directory"),
-    ("runs/s0 --to runs/s0/again", "--to runs/s0/again: this is inside runs/s0; nothing is written into a run"),
-    ("runs/s0 --to file", "--to file: File exists; choose another place with --to DIR"),
-    ("runs/s0 --to file/x", "--to file/x: Not a directory; choose another place with --to DIR"),
+    ("runs/s0 --to runs/s1", "--to runs/s1: already contains a run or an evaluation; choose another directory"),
+    ("runs/s0 --to copy", "--to copy: already contains a run or an evaluation; choose another directory"),
+    (
+        "runs/s0 --to runs/s0/again",
+        "--to runs/s0/again: this is inside runs/s0, and run directories are never changed; …",
+    ),
+    ("runs/s0 --to file", "--to file: File exists; choose another directory with --to DIR"),
+    ("runs/s0 --to file/x", "--to file/x: Not a directory; choose another directory with --to DIR"),
 ]
 NUMBERS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 
@@ -629,7 +632,7 @@ def test_an_evaluation_is_never_written_over(command: Command, runs: Path) -> No
     before = contents(Path("here"))
     result = command("evaluate", "runs/s1", "report.plots=none", "--to", "here")
     assert result.err == (
-        "mnistlab evaluate: error: --to here: it already holds a run or an evaluation; choose another directory\n"
+        "mnistlab evaluate: error: --to here: already contains a run or an evaluation; choose another directory\n"
     )
     assert contents(Path("here")) == before
 
@@ -659,8 +662,8 @@ def test_a_full_disk_fails_the_evaluation_and_keeps_what_was_written(
     result = command("evaluate", "runs/s0", "--noise", "0", "--to", "here")
     assert result.status == 1
     (line,) = result.err.splitlines()
-    assert f"{name}: No space left on device; make room, or choose another place with --to DIR" in line
-    assert line.endswith("(what was written is kept in here)")
+    assert f"{name}: No space left on device; free some space, or choose another directory with --to DIR" in line
+    assert line.endswith("(the files written so far are in here)")
     assert json.loads(Path("here/status.json").read_text())["state"] == "failed"
 
 
@@ -696,7 +699,7 @@ def test_a_network_that_overflows_is_said_to(
     result = command("evaluate", "wild", "data=mnist5k", "--to", "here")
     assert result.status == 1
     (line,) = result.err.splitlines()
-    assert line.startswith(f"mnistlab evaluate: error: wild: layer {layer} overflows on these images; the model is not")
+    assert line.startswith(f"mnistlab evaluate: error: wild: layer {layer} overflows on these images; the model cannot")
 
 
 # ---- help

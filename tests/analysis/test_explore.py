@@ -125,11 +125,11 @@ def test_the_number_needed_is_the_first_that_reaches_the_share() -> None:
 
 
 def test_what_has_no_components_is_refused() -> None:
-    with pytest.raises(RequestError, match="1 image: components need two or more"):
+    with pytest.raises(RequestError, match="1 image; components need two or more"):
         principal_components(some_images(1))
-    with pytest.raises(RequestError, match="all 3 images are the same: there is no variance to explain"):
+    with pytest.raises(RequestError, match="all 3 images are identical, so there is no variance to explain"):
         principal_components(np.full((3, 2, 2), 7, np.uint8))
-    with pytest.raises(RequestError, match=r"65 x 64 pixels: .* more than 4,096 pixels.* set data.limit=4096"):
+    with pytest.raises(RequestError, match=r"65 x 64 pixels: above 4,096 pixels.* set data.limit=4096"):
         principal_components(np.zeros((4097, 65, 64), np.uint8))
 
 
@@ -365,18 +365,18 @@ WRONG = [
     (["pca", "--points"], "option '--points' requires an argument"),
     (["pca", "--points=x"], "--points x: must be a whole number of 2 or more"),
     (["pca", "--points=1"], "--points 1: must be a whole number of 2 or more"),
-    (["pca", "--points=5"], "--points 5: there are 10 classes, and each needs a point; ask for more"),
-    (["pca", "--points=5000"], "--points 5000: there are only 1,438 images; ask for fewer"),
+    (["pca", "--points=5"], "--points 5: there are 10 classes, and each needs a point; use more"),
+    (["pca", "--points=5000"], "--points 5000: there are only 1,438 images; use fewer"),
     (["pca", "--split=tests"], "--split tests: choose one of train, test, all (did you mean test?)"),
     (["pca", "optimizer=adam"], "optimizer=adam: pca takes data=NAME, data.KEY=..., seed=N,"),
     (["pca", "model=svm_rbf"], "model=svm_rbf: pca takes data=NAME"),
-    (["pca", "data=mnst"], "data=mnst: there is no such option"),
+    (["pca", "data=mnst"], "data=mnst: no such option"),
     (["pca", "data.limit=9999"], "data.limit=9999: the training pool has only 1,438 rows"),
-    (["boundary"], "no model is named; name one or several, model=svm_rbf,mlp_2hidden for instance"),
+    (["boundary"], "no model is named; name one or more, for example model=svm_rbf,mlp_2hidden"),
     (["boundary", "model=svm_rfb"], "(did you mean svm_rbf?)"),
-    (["boundary", "model="], "model=: there is no such option"),
-    (["boundary", "model=knn,svm_rbf,knn"], "model=knn,svm_rbf,knn: knn is named twice"),
-    (["boundary", "model=knn", "model=softmax"], "model=softmax: model is given twice; name several as"),
+    (["boundary", "model="], "model=: no such option"),
+    (["boundary", "model=knn,svm_rbf,knn"], "model=knn,svm_rbf,knn: knn is named twice; name each model once"),
+    (["boundary", "model=knn", "model=softmax"], "model=softmax: model is set twice; name several models"),
     (["boundary", "model=knn,lenet5"], "model=lenet5: two components are not an image, which its layer conv needs;"),
     (
         ["boundary", "model=softmax", "augment=shift"],
@@ -408,7 +408,7 @@ def test_ten_models_are_too_many_for_a_picture(command: Command) -> None:
     from mnistlab.config import options
 
     names = ",".join(options.option_names("model")[:10])
-    assert "at most 9 models go into one picture" in command("explore", "boundary", f"model={names}").err
+    assert "at most 9 models fit into one picture; name fewer" in command("explore", "boundary", f"model={names}").err
 
 
 def test_a_result_is_never_overwritten(command: Command, explore: Callable[..., Path]) -> None:
@@ -416,7 +416,7 @@ def test_a_result_is_never_overwritten(command: Command, explore: Callable[..., 
     before = {name: (Path("found") / name).read_bytes() for name in files_of(Path("found"))}
     result = command("explore", "boundary", "model=knn", *SMALL, "--to=found")
     assert result.status == 2
-    assert "--to found: it holds files already; name a directory that is new or empty" in result.err
+    assert "--to found: already contains files; name a directory that is new or empty" in result.err
     assert {name: (Path("found") / name).read_bytes() for name in files_of(Path("found"))} == before
     Path("file").write_text("")
     assert "--to file: a file is in the way" in command("explore", "pca", *SMALL, "--to=file").err
@@ -427,14 +427,14 @@ def test_images_without_variance_are_refused(command: Command) -> None:
     np.savez("grey.npz", x_train=np.full((20, 4, 4), 9, np.uint8), y_train=np.arange(20) % 2)
     result = command("explore", "pca", "data=npz", "data.path=grey.npz", "data.classes=2")
     assert result.status == 2
-    assert "data=npz: all 16 images are the same: there is no variance to explain" in result.err
+    assert "data=npz: all 16 images are identical, so there is no variance to explain" in result.err
 
 
 def test_one_pixel_is_no_plane(command: Command) -> None:
     np.savez("dot.npz", x_train=np.arange(20, dtype=np.uint8).reshape(20, 1, 1), y_train=np.arange(20) % 2)
     dots = ["data=npz", "data.path=dot.npz", "data.classes=2"]
     result = command("explore", "boundary", "model=knn", *dots)
-    assert "data=npz: the images have one component only, and boundary needs a plane" in result.err
+    assert "data=npz: the images have only one component, but boundary needs two" in result.err
     assert command("explore", "pca", *dots, "--to=found").status == 0
     assert files_of(Path("found")) == PCA | pictures(PCA_PICTURES - {"scatter_2d", "scatter_3d"})
 

@@ -97,7 +97,7 @@ def test_no_test_image_is_ever_seen(command: Command, monkeypatch: pytest.Monkey
 def test_a_rate_that_is_never_large_enough_asks_to_look_further(command: Command) -> None:
     result = command("lr-find", *SMALL, "--until", "1e-3", "--to", "found")
     assert result.status == 0
-    assert "the loss still falls at 0.001: look further with --until 0.01" in result.out
+    assert "the loss is still falling at 0.001; extend the range with --until 0.01" in result.out
 
 
 def test_a_loss_that_never_falls_suggests_nothing(command: Command) -> None:
@@ -123,7 +123,7 @@ def test_full_batches_and_convolutions_go_too(command: Command) -> None:
         (["--steps", "5"], "--steps 5: must be a whole number from 20 to 100,000"),
         (["--step", "50"], "--step: no such option (did you mean --steps?)"),
         (["--to", "taken"], "--to taken: not empty; choose a new or an empty directory"),
-        (["model=knn"], "model: KNN is scikit-learn's and has no learning rate; choose a network"),
+        (["model=knn"], "model: KNN is a scikit-learn model and has no learning rate; choose a network"),
         (["optimzer=sgd"], "optimzer"),
         (["-m", "seed=1,2"], "-m: no such option"),
     ],

@@ -237,7 +237,7 @@ def test_without_mnist_it_says_so_in_one_line(bench, capsys, monkeypatch, tmp_pa
     monkeypatch.setenv("MNISTLAB_CACHE", str(tmp_path))
     monkeypatch.setattr(published, "SYSTEM", tmp_path / "system")
     assert "the full MNIST files are not on this machine; run `mnistlab data fetch mnist`" in refused(bench, capsys)
-    assert "there is no such folder" in refused(bench, capsys, "--data-root", str(tmp_path / "gone"))
+    assert "no such folder" in refused(bench, capsys, "--data-root", str(tmp_path / "gone"))
 
 
 def test_a_wrong_option_is_refused_in_one_line(bench, capsys):

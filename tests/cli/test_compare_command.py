@@ -56,7 +56,7 @@ def test_its_runs_one_by_one_say_the_same(command: Command, sweep: Path) -> None
 def test_a_sweep_that_still_runs_is_compared_as_far_as_it_is(command: Command, sweep: Path) -> None:
     settings = [entry["settings"] for entry in json.loads((sweep / "sweep.json").read_text())["jobs"]]
     write_manifest(sweep, [*settings, {"init": "zeros", "seed": 0}])
-    assert command("compare", "sweep").out == TABLE + "\nleft out: 1 pending\n"
+    assert command("compare", "sweep").out == TABLE + "\nnot compared: 1 pending\n"
 
 
 def test_a_single_run_is_shown(command: Command) -> None:
@@ -127,7 +127,7 @@ def test_help_is_the_same_whatever_stands_beside_it(command: Command) -> None:
         (["sweep", "--metric"], "option '--metric' requires an argument; see `mnistlab compare --help`"),
         (["sweep", "--metric="], "option '--metric' requires an argument; see `mnistlab compare --help`"),
         (["sweep", "--metric", ""], "option '--metric' requires an argument; see `mnistlab compare --help`"),
-        (["sweep", "--to=a", "--to", "b"], "--to: it is given twice"),
+        (["sweep", "--to=a", "--to", "b"], "--to: this option is given twice; give it once"),
         (["sweep", "--metrc=x"], "--metrc: no such option (did you mean --metric?); see `mnistlab compare --help`"),
         (["sweep", "-x"], "-x: no such option; see `mnistlab compare --help`"),
         (["sweep", "--format", "cvs"], "--format cvs: choose one of table, csv, markdown, json (did you mean csv?)"),
@@ -135,16 +135,16 @@ def test_help_is_the_same_whatever_stands_beside_it(command: Command) -> None:
         (["sweep", "--metric=test.acuracy"], "--metric test.acuracy: must be train, validation or test with one"),
         (
             ["sweep", "--baseline", "xavier"],
-            "--baseline xavier: no group matches; name the settings of one of: init=kai",
+            "--baseline xavier: no group matches; name the settings of one group: init=kai",
         ),
         (["sweep", "--to", "file"], "--to file: a file is in the way; name a directory"),
-        (["nowhere"], "nowhere: there is no such directory; name runs or sweeps"),
-        (["sweep", "file"], "file: there is no such directory; name runs or sweeps"),
+        (["nowhere"], "nowhere: no such directory; name runs or sweeps"),
+        (["sweep", "file"], "file: no such directory; name runs or sweeps"),
         (["empty"], "empty: neither a run directory (status.json) nor a sweep directory (sweep.json)"),
         (["failed"], "none of the 1 runs is completed (1 failed); `mnistlab resume` runs a sweep's jobs again"),
         (
             ["hostile"],
-            "hostile/sweep.json: not the manifest of a sweep (ValueError: the directory of job 0 leads elsewh",
+            "hostile/sweep.json: not the manifest of a sweep (ValueError: the directory of job 0 is outside",
         ),
     ],
 )

@@ -21,11 +21,11 @@ Command = Callable[..., Any]
 
 WRONG = [
     # groups and options
-    (["optimizer=adm"], "optimizer=adm: there is no such option; choose one of adagrad, adam,", "(did you mean adam?)"),
-    (["experiment=smok"], "experiment=smok: there is no such option", "(did you mean smoke?)"),
-    (["experiment=kaiming_42k"], "experiment=kaiming_42k: there is no such option", "ghimire/..., lin/..., "),
-    (["experiment=lin/simple_n"], "experiment=lin/simple_n: there is no such option; choose one of lin/", "_nn?)"),
-    (["regularization=[l2,drpout]"], "regularization=drpout: there is no such option", "(did you mean dropout?)"),
+    (["optimizer=adm"], "optimizer=adm: no such option; choose one of adagrad, adam,", "(did you mean adam?)"),
+    (["experiment=smok"], "experiment=smok: no such option", "(did you mean smoke?)"),
+    (["experiment=kaiming_42k"], "experiment=kaiming_42k: no such option", "ghimire/..., lin/..., "),
+    (["experiment=lin/simple_n"], "experiment=lin/simple_n: no such option; choose one of lin/", "_nn?)"),
+    (["regularization=[l2,drpout]"], "regularization=drpout: no such option", "(did you mean dropout?)"),
     (["optimizr=adam"], "optimizr: unknown key", "(did you mean optimizer?)"),
     (["optimizer=null"], "optimizer=null: choose one of adagrad,", ""),
     (["optimizer=5"], "optimizer=5: choose one of adagrad,", ""),
@@ -82,12 +82,12 @@ WRONG = [
     (["model=mlp_2hidden", "model.layers.0.conv.filters=4"], "model.layers.0.conv.filters: unknown key; model=mlp", ""),
     (
         ["model=cnn_simple", "model.layers.2.conv.filters=4", "optimizer.lrr=1"],
-        "model.layers.2.conv.filters: no such key there; `mnistlab explain model=cnn_simple` lists the layers",
+        "model.layers.2.conv.filters: no such layer; `mnistlab explain model=cnn_simple` lists the layers",
         "",
     ),
     (["model=cnn_simple", "~model.layers.0.conv.stride"], "~model.layers.0.conv.stride: no such key to delete", "conv"),
     (["model=cnn_simple", "~model.layers.0"], "~model.layers.0: a list item cannot be deleted", "=identity makes"),
-    (["~model.hidden.0"], "~model.hidden.0: a list item cannot be deleted; write the list", "model.hidden=[...]"),
+    (["~model.hidden.0"], "~model.hidden.0: a list item cannot be deleted; set the whole list", "model.hidden=[...]"),
     (["model=cnn_simple", "~model.layers"], "~model.layers: a key cannot be deleted; set another", "layers=..."),
     (["~optimizer.lr"], "~optimizer.lr: a key cannot be deleted; set another value, optimizer.lr=...", ""),
     (["model=cnn_simple", "model.layers.x=relu"], "model.layers.x=relu: model.layers is a list, whose", ".layers.0"),
@@ -95,7 +95,7 @@ WRONG = [
     (["model=cnn_simple", "model.layers.x.conv.kernel=3"], "model.layers.x.conv.kernel=3: model.layers is a list", ""),
     (["model=cnn_simple", "model.layers=[{conv:{filters:${nope}}}]"], "model.layers.0.conv.filters: Interpolation", ""),
     (["model=cnn_simple", "model.layers.0.cnv.filters=8"], "model.layers.0.cnv.filters: no such layer there", ""),
-    (["model=cnn_simple", "model.layers.19=relu"], "model.layers.19=relu: the list is shorter", "number 0"),
+    (["model=cnn_simple", "model.layers.19=relu"], "model.layers.19=relu: no such item", "numbered from 0"),
     (["model=cnn_simple", "model.layers.0.conv.kernel=2.5"], "model.layers.0.conv.kernel=2.5: the size of the", ""),
     (["model=cnn_simple", "model.layers.0.conv.kernel=29"], "model.layers: layer 1 conv: kernel 29 does not fit", ""),
     (["model=cnn_simple", "model.layers.2=rel"], "model.layers.2=rel: choose one of", "(did you mean relu?)"),
@@ -166,10 +166,10 @@ WRONG = [
     (["trainer.batch_size=5000"], "trainer.batch_size=5000: the training set has only 900 images", "full"),
     (
         ["model=cnn_simple", "model.layers=[flatten,{dense:{units:30}},batchnorm]", "trainer.batch_size=1"],
-        "trainer.batch_size=1: layer 3 batchnorm gets one value per channel or unit at a time",
+        "trainer.batch_size=1: layer 3 batchnorm would normalise one value per channel or unit at a time",
         "use larger batches, or leave batchnorm out",
     ),
-    (["report.images=[0,300]"], "report.images=300: the test set has 300 images, 0 to 299", ""),
+    (["report.images=[0,300]"], "report.images=300: the test set has 300 images, numbered 0 to 299", ""),
     (["trainer.patience=2", "data.validation=0"], "trainer.patience=2: there is no validation set", "data.validation"),
     (["trainer.select=best", "data.validation=0"], "trainer.select=best: there is no validation set", ""),
     (["model.activation=[relu,tanh,elu]"], "", "3 activations for 2 hidden layer(s)"),
@@ -178,7 +178,7 @@ WRONG = [
     (["regularization.dropout=[0.1]"], "regularization.dropout=[0.1]: 1 rates for 2 hidden", ""),
     (["schedule=cosine", "schedule.warmup=20"], "schedule.warmup=20.0: the warm-up must be shorter than", "=2"),
     # data
-    (["data=csv", "data.path=nix.csv"], "data.path=nix.csv: there is no such file", ""),
+    (["data=csv", "data.path=nix.csv"], "data.path=nix.csv: no such file", ""),
     (["data=folder", "data.path=."], "data.path=.: ", ""),
     (["data=mnist", "data.root=missing"], "data.root=missing: ", ""),
     (["data.limit=3"], "data.limit=3: there are 10 classes", ""),
@@ -208,7 +208,7 @@ def test_a_wrong_request_is_one_line_and_leaves_nothing(
             f"mnistlab: error: trian: no such command; choose one of {', '.join(cli.COMMANDS)} (did you mean train?)",
         ),
         (["data", "lst"], "mnistlab data: error: lst: choose one of list, fetch, show (did you mean list?)"),
-        (["data", "fetch"], "mnistlab data: error: data fetch: must be one name; choose one of mnist,"),
+        (["data", "fetch"], "mnistlab data: error: data fetch: must be one dataset name; choose one of mnist,"),
         (["data", "fetch", "mnst"], "mnistlab data: error: data fetch mnst: choose one of mnist,"),
         (
             ["data", "fetch", "mnist", "--to"],
@@ -219,7 +219,7 @@ def test_a_wrong_request_is_one_line_and_leaves_nothing(
             "mnistlab data: error: --from: no such option; see `mnistlab data --help`",
         ),
         (["data", "list", "mnist"], "mnistlab data: error: mnist: `mnistlab data list` takes no arguments"),
-        (["data", "show", "data=mnst"], "mnistlab data: error: data=mnst: there is no such option"),
+        (["data", "show", "data=mnst"], "mnistlab data: error: data=mnst: no such option"),
         (["data", "show", "data.limit=-4"], "mnistlab data: error: data.limit=-4: the number of training rows must be"),
     ],
 )
@@ -262,7 +262,7 @@ def test_a_directory_that_holds_a_run_is_refused_untouched(
     result = command("train", "experiment=smoke", "seed=1", again)
     assert result.status == 2
     assert "here" in result.err
-    assert "it already holds a run; choose another directory" in result.err
+    assert "already contains a run; choose another directory" in result.err
     assert contents("here") == before
 
 
@@ -294,7 +294,7 @@ def test_a_place_where_nothing_can_be_written(command: Command) -> None:
     result = command("train", "experiment=smoke")
     assert result.status == 2
     assert result.err.startswith("mnistlab train: error: hydra.run.dir=")
-    assert "choose another place with hydra.run.dir=DIR" in result.err
+    assert "choose another directory with hydra.run.dir=DIR" in result.err
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write to a read-only folder")
@@ -303,7 +303,7 @@ def test_a_read_only_folder(command: Command, tmp_path: Path) -> None:
     result = command("train", "experiment=smoke")
     tmp_path.chmod(stat.S_IRWXU)
     assert result.status == 2
-    assert "Permission denied; choose another place with hydra.run.dir=DIR" in result.err
+    assert "Permission denied; choose another directory with hydra.run.dir=DIR" in result.err
 
 
 @pytest.mark.slow
@@ -322,8 +322,8 @@ def test_a_full_disk_at_any_file_fails_the_run_and_leaves_no_half_file(
     result = command("train", "experiment=smoke")
     assert result.status == 1
     (line,) = result.err.splitlines()
-    assert f"{name}: No space left on device; make room" in line
-    assert ", or choose another place with hydra.run.dir=DIR" in line
+    assert f"{name}: No space left on device; free some space" in line
+    assert ", or choose another directory with hydra.run.dir=DIR" in line
     (run,) = Path("outputs").glob("*/*")
     assert '"state": "failed"' in (run / "status.json").read_text()
     assert not list(run.rglob(f"*{name}*"))

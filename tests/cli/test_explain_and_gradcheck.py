@@ -120,17 +120,17 @@ def test_a_network_of_the_configuration_agrees_and_says_so(command: Command) -> 
     result = command("gradcheck", "data=digits", "model.hidden=[8]", "regularization=[l2,l1,dropout,label_smoothing]")
     assert (result.status, result.err) == (0, "")
     lines = result.out.splitlines()
-    assert lines[0] == "8 x 8 pixels, 10 classes; a batch of 4, float64, 100 elements a block"
+    assert lines[0] == "8 x 8 pixels, 10 classes; a batch of 4, float64, 100 elements per block"
     assert [line.split()[0] for line in lines[3:8]] == ["2.dense.W", "2.dense.b", "5.dense.W", "5.dense.b", "input"]
     assert "  2.dense.W        100 of       512  " in result.out
-    assert lines[-1].startswith("correct: all 5 blocks agree to 1e-06; the largest error is ")
+    assert lines[-1].startswith("correct: all 5 blocks agree to within 1e-06; the largest error is ")
 
 
 @pytest.mark.parametrize("model", thinned(NETWORKS, 4))
 def test_every_model_agrees(command: Command, model: str) -> None:
     result = command("gradcheck", f"model={model}", "--elements", "3", "--batch=2")
     assert result.status == 0, result.err
-    assert "float64, 3 elements a block" in result.out
+    assert "float64, 3 elements per block" in result.out
 
 
 BEFORE_A_RELU = ("1.conv.W", "1.conv.b", "4.conv.W", "4.conv.b", "8.dense.W", "8.dense.b")
@@ -185,7 +185,9 @@ def test_a_long_check_says_how_long(command: Command, monkeypatch: pytest.Monkey
     result = command("gradcheck", "data=digits", "model=softmax", "--elements", "2")
     assert result.status == 0
     assert result.err.startswith("about ")
-    assert "12 losses; fewer with --elements" in result.err  # 2 x 2 elements of each of W, b and the input
+    assert (
+        "12 loss evaluations; use a smaller --elements for fewer" in result.err
+    )  # 2 x 2 elements of each of W, b and the input
 
 
 @pytest.mark.parametrize("name", ["explain", "gradcheck"])
@@ -201,7 +203,7 @@ def test_each_command_has_help(command: Command, name: str, flag: str) -> None:
     [
         (
             ["explain", "model=lenet"],
-            "model=lenet: there is no such option; choose one of cnn_enhanced",
+            "model=lenet: no such option; choose one of cnn_enhanced",
         ),
         (["explain", "model.hiden=[3]"], "model.hiden: unknown key; model=mlp_2hidden has"),
         (["explain", "--jsn"], "--jsn: no such option (did you mean --json?); see `mnistlab explain --help`"),
@@ -213,11 +215,11 @@ def test_each_command_has_help(command: Command, name: str, flag: str) -> None:
         ),
         (["explain", "trainer.batch_size=5000"], "trainer.batch_size=5000: the training set has only"),
         (["explain", "data.validation=4000"], "data.validation=4000: the training pool has 4,000 rows"),
-        (["explain", "data=csv", "data.path=nix.csv"], "data.path=nix.csv: there is no such file"),
+        (["explain", "data=csv", "data.path=nix.csv"], "data.path=nix.csv: no such file"),
         (["explain", "model=cnn_simple", "data=digits"], "model.layers: layer 5 maxpool: size 2 does"),
         (["gradcheck", "--elements", "0"], "--elements 0: must be a whole number of 1 or more"),
         (["gradcheck", "--batch"], "option '--batch' requires an argument; see `mnistlab gradcheck --help`"),
-        (["gradcheck", "--batch=1000000000000"], "--batch=1000000000000: all images go through at once; with"),
+        (["gradcheck", "--batch=1000000000000"], "--batch=1000000000000: all images are processed at once; with"),
         (["gradcheck", "--batch=x"], "--batch x: must be a whole number of 1 or more"),
         (
             ["gradcheck", "--element=3"],

@@ -199,7 +199,7 @@ def test_compare_gives_what_its_format_json_writes(command: Command, place: Path
     assert by_flag["groups"][0]["test.accuracy"]["n"] == 2
     refused = command("compare", "many", "--json", "--format", "csv")
     assert (refused.status, refused.out) == (2, "")
-    assert "--format csv: contradicts --json; leave one of the two out" in refused.err
+    assert "--format csv: conflicts with --json; leave out one of them" in refused.err
 
 
 def test_an_answer_that_is_no_is_an_answer_with_exit_status_1(command: Command, place: Path) -> None:
@@ -221,11 +221,15 @@ def test_an_answer_that_is_no_is_an_answer_with_exit_status_1(command: Command, 
         ("train optimizer.lr=-1", 2, "optimizer.lr=-1.0: the learning rate must be positive"),
         ("train -m optimzer.lr=1,2", 2, "did you mean optimizer.lr?"),
         (f"train {' '.join(SMALL)} optimizer=sgd optimizer.lr=1e30 init=random", 1, "no longer finite"),
-        ("train --cfg job", 2, "--json: it applies to results, and a configuration is printed as YAML; leave it out"),
+        (
+            "train --cfg job",
+            2,
+            "--json: this option is for results, and a configuration is printed as YAML; leave it out",
+        ),
         ("resume nowhere", 2, "nowhere"),
         ("rerun nowhere", 2, "nowhere: not a run directory"),
-        ("compare nowhere", 2, "nowhere: there is no such directory"),
-        ("report nowhere", 2, "nowhere: there is no such directory"),
+        ("compare nowhere", 2, "nowhere: no such directory"),
+        ("report nowhere", 2, "nowhere: no such directory"),
         ("tune", 2, "no search space"),
         ("gridsearch model.hidden=[8],[9] --cv 1", 2, "--cv 1: must be a whole number of 2 or more"),
         ("reproduce nobody", 2, "nobody: neither a paper"),
@@ -234,7 +238,7 @@ def test_an_answer_that_is_no_is_an_answer_with_exit_status_1(command: Command, 
         ("lr-find --steps 3", 2, "--steps 3: must be a whole number from 20 to 100,000"),
         ("doctor nowhere", 2, "nowhere"),
         ("evaluate nowhere", 2, "nowhere"),
-        ("predict nowhere 1.png", 2, "nowhere: there is no such run directory"),
+        ("predict nowhere 1.png", 2, "nowhere: no such run directory"),
         ("export nowhere --format npz", 2, "nowhere"),
         ("explore pca --split half", 2, "--split half: choose one of"),
         ("data fetch nothing", 2, "data fetch nothing: choose one of"),

@@ -138,7 +138,7 @@ def test_a_sweep_of_which_nothing_is_completed_has_its_page(command: Command) ->
     assert command("train", "-m", *line).status == 1
     found = Page(Path("bad/report.html"))
     check_self_contained(found)
-    assert "No job has completed. 2 of 2 jobs failed." in found.text
+    assert "No job has completed. 2 of 2 jobs did not complete." in found.text
     assert found.sections == ["failed", "jobs", "configuration", "repeat"]
 
 
@@ -146,10 +146,10 @@ def test_a_sweep_of_which_nothing_is_completed_has_its_page(command: Command) ->
     ("arguments", "message"),
     [
         ((), None),
-        (("nowhere",), "nowhere: there is no such directory; name a run or a sweep"),
-        (("rum",), "rum: there is no such directory; name a run or a sweep (did you mean run?)"),
+        (("nowhere",), "nowhere: no such directory; name a run or a sweep"),
+        (("rum",), "rum: no such directory; name a run or a sweep (did you mean run?)"),
         (("run/plots",), "run/plots: neither a run directory (status.json, .hydra) nor a sweep directory (sweep.json)"),
-        (("run/status.json",), "run/status.json: there is no such directory; name a run or a sweep"),
+        (("run/status.json",), "run/status.json: no such directory; name a run or a sweep"),
         (("run", "--all"), "--all: no such option; see `mnistlab report --help`"),
         (("run", "report.plots=some"), "report.plots=some: choose one of all, core, none"),
         (("run", "seed=1"), "seed=1: only report.plots=all, core or none can be set"),
@@ -174,11 +174,11 @@ def test_a_wrong_request_is_one_line(
         ("metrics.json", "{", "run/metrics.json: "),
         ("metrics.json", "[]", "run/metrics.json: "),
         ("metrics.json", '{"class_names": ["a"]}', "run/metrics.json: "),
-        ("history.csv", "step\n1\n", "run/history.csv: the picture curves cannot be drawn from it (KeyError"),
-        ("roc.csv", "", "run/roc.csv: the picture roc cannot be drawn from it (EmptyDataError"),
-        ("mistakes.npz", "no archive", "run/mistakes.npz: the picture worst_mistakes cannot be drawn from it ("),
+        ("history.csv", "step\n1\n", "run/history.csv: the picture curves cannot be drawn from this file (KeyError"),
+        ("roc.csv", "", "run/roc.csv: the picture roc cannot be drawn from this file (EmptyDataError"),
+        ("mistakes.npz", "no archive", "run/mistakes.npz: the picture worst_mistakes cannot be drawn from this file ("),
         ("model.safetensors", "", "run/model.safetensors: "),
-        ("environment.json", "[1]", "run/environment.json: not what a run writes; train it again"),
+        ("environment.json", "[1]", "run/environment.json: must be a JSON object; train the run again"),
         ("environment.json", "{", "run/environment.json: not readable as JSON ("),
     ],
 )
@@ -197,7 +197,7 @@ def test_a_run_that_is_not_over_is_left_alone(command: Command, run: Path) -> No
         result = command("report", "run")
     assert (result.status, result.err) == (
         2,
-        "mnistlab report: error: run: this run is still running and writes its report at its end\n",
+        "mnistlab report: error: run: this run is still running and writes its report when it ends\n",
     )
 
 

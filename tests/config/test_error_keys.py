@@ -83,7 +83,7 @@ def layers(*descriptions: object, output_layer: bool = True) -> Network:
         (
             "trainer",
             lambda: TrainerConfig(patience=3).check(100, 0),
-            "trainer.patience=3: there is no validation set to watch; set data.validation, 0.1 for instance",
+            "trainer.patience=3: there is no validation set to watch; set data.validation, for example to 0.1",
         ),
         (
             "regularization",

@@ -26,7 +26,7 @@ def test_plain_yaml_is_returned_as_it_is():
 def test_nine_lines_that_stand_for_387_million_values():
     # a list of nine is ten values; b has 1 + 9 . 10 = 91, c 820, d 7,381, and e passes 20,000 with its third
     assert refused("a: &a [x, x, x, x, x, x, x, x, x]\n" + LEVELS) == (
-        "bad.yaml: line 5, column 16: more than 20,000 values, aliases written out; a configuration has fewer;"
+        "bad.yaml: line 5, column 16: more than 20,000 values, with every alias expanded; shorten the configuration;"
         " correct it there"
     )
 
@@ -63,7 +63,7 @@ def test_a_configuration_has_keys(text):
 
 def test_a_folder_is_no_configuration():
     Path("bad.yaml").mkdir()
-    with pytest.raises(RequestError, match=r"bad.yaml: is not a file; must be a configuration file"):
+    with pytest.raises(RequestError, match=r"bad.yaml: not a file; must be a configuration file"):
         safe_yaml.read(Path("bad.yaml"))
 
 
@@ -85,7 +85,7 @@ SMALL = ("--config-dir=c", "experiment=bad", "data.limit=100", "data.test_limit=
         ),
         (
             "defaults: [/experiment/bad]\n",
-            "experiment=bad: circular reference; check its defaults and every ${...}",
+            "experiment=bad: circular reference; check its defaults list and every ${...}",
         ),
         (
             "# @package _global_\nhydra: {callbacks: {x: {_target_: os.mkdir, path: was-here}}}\n",
@@ -122,7 +122,7 @@ def test_an_experiment_of_anyones_runs_no_code_and_says_what_is_wrong(text, said
     ("name", "said"),
     [
         ("../../bad", "experiment/../../bad: outside the configuration directory; choose an option of a group"),
-        ("/etc/bad", "experiment=/etc/bad: there is no such option; choose one of best_cnn, "),
+        ("/etc/bad", "experiment=/etc/bad: no such option; choose one of best_cnn, "),
     ],
 )
 def test_an_option_lies_in_its_folder(name, said, command):
@@ -144,7 +144,7 @@ def test_a_file_is_checked_by_whatever_way_it_is_named(arguments, command):
     write("a: &a [x, x, x, x, x, x, x, x, x]\n" + LEVELS)
     result = command("train", *arguments)
     assert result.status == 2
-    assert "c/experiment/bad.yaml: line 5, column 16: more than 20,000 values, aliases written out" in result.err
+    assert "c/experiment/bad.yaml: line 5, column 16: more than 20,000 values, with every alias expanded" in result.err
 
 
 @pytest.mark.parametrize("words", [("train",), ("train", "-m"), ("explain",)], ids=" ".join)
@@ -159,5 +159,5 @@ def test_an_argument_that_is_no_text(command):
     assert (result.status, result.err) == (
         2,
         "mnistlab: error: 'hydra.run.dir=out\\udcff': this argument is not UTF-8 text;"
-        " rename the file, or correct it\n",
+        " rename the file or correct the argument\n",
     )

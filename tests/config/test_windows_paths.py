@@ -73,7 +73,7 @@ def test_a_message_names_the_whole_path(command: Any, path: str) -> None:
     result = command("train", "experiment=smoke", "data=csv", f"data.path={path}")
     assert result.status == 2
     (line,) = result.err.splitlines()
-    assert line.startswith(f"mnistlab train: error: data.path={path}: there is no such file")
+    assert line.startswith(f"mnistlab train: error: data.path={path}: no such file")
 
 
 @pytest.mark.parametrize("path", [r"C:\work\run", r"\\server\share\run"])

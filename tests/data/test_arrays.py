@@ -45,9 +45,9 @@ def test_npz_without_a_test_part_gives_its_last_rows(tmp_path):
 BAD_NPZ = {
     "other names": ({"a": X, "b": Y}, "a.npz holds a, b; must hold x_train, y_train, x_test, y_test or images, labels"),
     "labels missing": ({"x_train": X}, "a.npz holds x_train; must hold x_train, y_train"),
-    "half a test set": ({"images": X, "labels": Y, "test_images": X}, "holds test_images alone"),
+    "half a test set": ({"images": X, "labels": Y, "test_images": X}, "contains test_images alone"),
     "counts": ({"images": X, "labels": Y[:-1]}, "holds 40 train images but 39 labels"),
-    "zero to one": ({"images": X / 255, "labels": Y}, "(images of 0 to 1 are stored times 255)"),
+    "zero to one": ({"images": X / 255, "labels": Y}, "(multiply images from 0 to 1 by 255)"),
     "too bright": ({"images": X.astype(int) + 200, "labels": Y}, "must be whole numbers from 0 to 255"),
     "nan": ({"images": np.where(X > 9, np.nan, X), "labels": Y}, "images holds nan; must be whole numbers"),
     "words": ({"images": X, "labels": Y.astype(str)}, "labels.npy holds values of type <U3, must be numbers"),
@@ -91,7 +91,7 @@ def test_npz_cut_short_flipped_or_claiming_too_much(tmp_path):
     path.write_bytes(content[:-30])
     with pytest.raises(RequestError, match="not a valid"):
         SOURCES["npz"](path=str(path)).read()
-    for n, message in ((10**7, "more than the 671,088,640"), (10**5, "ends after 128 of 78,400,000")):
+    for n, message in ((10**7, "more than the maximum of 671,088,640"), (10**5, "ends after 128 of 78,400,000")):
         with zipfile.ZipFile(path, "w") as archive:
             for name in ("images", "labels"):
                 with archive.open(f"{name}.npy", "w") as file:
@@ -113,7 +113,7 @@ def test_npz_counts_are_compared_and_compression_is_known_before_an_array_is_rea
         for name, content in members.items():
             archive.writestr(name, content)
     with pytest.raises(
-        RequestError, match=r"images.npy is compressed in a way that NumPy does not write; write it with"
+        RequestError, match=r"images.npy uses a compression method that NumPy does not write; write it with"
     ):
         SOURCES["npz"](path=str(path)).read()
 
@@ -121,12 +121,12 @@ def test_npz_counts_are_compared_and_compression_is_known_before_an_array_is_rea
 def test_idx_files_named_one_by_one(four, tmp_path):
     (four / "t10k-labels-idx1-ubyte.gz").rename(tmp_path / "other")
     with pytest.raises(
-        RequestError, match=r"no t10k-labels-idx1-ubyte \(.gz or not\); put it there or set test_labels"
+        RequestError, match=r"no t10k-labels-idx1-ubyte or t10k-labels-idx1-ubyte.gz; add it or set test_labels"
     ):
         SOURCES["idx"](path=str(four)).read()
     pool = SOURCES["idx"](path=str(four), test_labels=str(tmp_path / "other")).read()
     assert (len(pool.train), len(pool.test)) == (60, 20)
-    with pytest.raises(RequestError, match="test_labels=nowhere: there is no such file"):
+    with pytest.raises(RequestError, match="test_labels=nowhere: no such file"):
         SOURCES["idx"](path=str(four), test_labels="nowhere").read()
 
 

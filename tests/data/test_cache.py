@@ -107,7 +107,7 @@ def test_an_unwritable_cache_is_said_and_done_without(file, monkeypatch, caplog)
     monkeypatch.setenv("MNISTLAB_CACHE", str(file))  # a file, where a folder is needed
     parsed = cache.parsed("test", [file], {}, Parser(file))
     np.testing.assert_array_equal(parsed.arrays["values"], [1, 2, 3])
-    assert "cannot be written (Not a directory): continuing without it" in caplog.text
+    assert "cannot be written (Not a directory); continuing without it" in caplog.text
 
 
 def test_a_full_disk_is_said_and_done_without(file, monkeypatch, caplog):

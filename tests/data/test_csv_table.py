@@ -102,8 +102,8 @@ BAD = {
     "header only": (HEADER + "\n", "train.csv has a header but no rows"),
     "not text": (bytes(range(128, 256)) * 9, "line 1 is not text"),
     "no label": (line(1, HEADER.replace("label", "digit")), "no column 'label' in line 1 (digit, pixel0, pixel1, ...)"),
-    "no pixels": ("label,a,b\n1,2,3\n", "line 1 names no pixel columns"),
-    "a pixel missing": (line(1, HEADER.replace("pixel4", "other")), "no column pixel4, but pixel8"),
+    "no pixels": ("label,a,b\n1,2,3\n", "line 1 has no pixel columns"),
+    "a pixel missing": (line(1, HEADER.replace("pixel4", "other")), "has the column pixel8 but not pixel4; add"),
     "a column twice": (line(1, HEADER.replace("pixel4", "pixel3")), "names the column 'pixel3' twice"),
     "a word": (cell(3, "abc"), "line 5, column pixel2: 'abc' is not a whole number of 0 to 255"),
     "no value": (cell(3, ""), "line 5, column pixel2: '' is not a whole number"),
@@ -114,11 +114,11 @@ BAD = {
     "enormous": (cell(3, "9" * 30), "line 5, column pixel2: '" + "9" * 30 + "'"),
     "a label too high": (cell(0, "10"), "line 5, column label: '10' is not a whole number of 0 to 9; set classes"),
     "a label below zero": (cell(0, "-1"), "line 5, column label: '-1'"),
-    "a short row": (line(5, "1,2,3"), "line 5 has 3 cells where the header has 10"),
-    "a long row": (line(5, ROWS[3] + ",7"), "line 5 has 11 cells where the header has 10"),
+    "a short row": (line(5, "1,2,3"), "line 5 has 3 cells, but the header has 10"),
+    "a long row": (line(5, ROWS[3] + ",7"), "line 5 has 11 cells, but the header has 10"),
     "all rows long": (
         TABLE.replace("\n", ",7\n").replace(HEADER + ",7", HEADER),
-        "line 2 has 11 cells where",
+        "line 2 has 11 cells, but",
     ),
     "an endless line": (line(5, "1" * 3_000_000), "a line is longer than 704 bytes"),
     "a gzip cut short": (gzip.compress(TABLE.encode())[:-20], "train.csv is cut off"),
@@ -139,13 +139,13 @@ def test_the_first_fault_is_named_by_line_column_and_value(read, case):
 
 OPTIONS = {
     "no path": ({"path": None}, "path=None: must be the path of a CSV file; set path"),
-    "no such file": ({"path": "/nowhere/train.csv"}, "path=/nowhere/train.csv: there is no such file; check path"),
-    "a folder": ({"path": "/"}, "path=/: is not a file"),
+    "no such file": ({"path": "/nowhere/train.csv"}, "path=/nowhere/train.csv: no such file; check path"),
+    "a folder": ({"path": "/"}, "path=/: not a file"),
     "classes": ({"classes": 1}, "classes=1: the number of classes must be a whole number of 2 or more"),
-    "many classes": ({"classes": 10**9}, "classes=1000000000: at most 10,000 classes are accepted"),
-    "no such user": ({"path": "~nobody-of-this-name/a.csv"}, "there is no such file"),
+    "many classes": ({"classes": 10**9}, "classes=1000000000: must be at most 10,000"),
+    "no such user": ({"path": "~nobody-of-this-name/a.csv"}, "no such file"),
     "a long name": ({"path": "a" * 5000}, "cannot be read (File name too long)"),
-    "names": ({"class_names": ["a", "b"]}, "must be 10 different names, one per class; 2 are given"),
+    "names": ({"class_names": ["a", "b"]}, "must be 10 different names, one per class (classes=10), but has 2"),
     "shape": ({"shape": [28]}, "shape=[28]: must be two positive whole numbers"),
     "side": ({"shape": [3, 0]}, "shape=[3, 0]: must be two positive whole numbers"),
     "test": ({"test": 1.5}, "test=1.5: a fraction must be at least 0 and below 1"),
@@ -182,7 +182,7 @@ def test_test_rows_that_cannot_be(read, tmp_path):
     ):
         with pytest.raises(RequestError, match=message):
             SOURCES["csv"](path=path, test=test).read()
-    with pytest.raises(RequestError, match="test=59: class 0 would have no training row left"):
+    with pytest.raises(RequestError, match="test=59: class 0 would have no training rows left"):
         SOURCES["csv"](path=path, test=59).read()
 
 
@@ -214,7 +214,7 @@ def test_a_header_of_too_many_columns(read):
     with pytest.raises(RequestError) as error:
         read(f"{names}\n1\n")
     assert str(error.value).endswith(
-        "line 1 names 66,561 columns, more than the 66,560 that are accepted; larger images go into an .npz file"
+        "line 1 names 66,561 columns, more than the maximum of 66,560; save larger images as an .npz file"
     )
 
 
@@ -223,7 +223,9 @@ def test_what_unpacks_to_far_more_than_images_do_is_refused_before_it_is_parsed(
     monkeypatch.setattr(csv_table.Table, "read", lambda self: pytest.fail("it was parsed"))
     packed = gzip.compress((HEADER + "\n" + "0,0,0,0,0,0,0,0,0,0\n" * 100_000).encode())
     assert len(packed) * csv_table.DENSEST < 2**20
-    with pytest.raises(RequestError, match=r"train.csv unpacks to more than 1,048,576 bytes; no table of images does"):
+    with pytest.raises(
+        RequestError, match=r"train.csv unpacks to more than 1,048,576 bytes, too many for a table of images"
+    ):
         read(packed)
 
 

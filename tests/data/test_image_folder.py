@@ -84,8 +84,8 @@ def png_that_claims(width, height):
         (b"", "cat/0.png cannot be read as an image (UnidentifiedImageError); repair or remove it"),
         (b"no image", "cat/0.png cannot be read as an image"),
         (png_that_claims(6, 6), "cat/0.png cannot be read as an image"),
-        (png_that_claims(9000, 9000), "cat/0.png claims 9,000 x 9,000 pixels, more than the 16,777,216"),
-        (png_that_claims(60000, 60000), "cat/0.png claims more than the 16,777,216 pixels"),
+        (png_that_claims(9000, 9000), "cat/0.png has 9,000 x 9,000 pixels, more than the maximum of 16,777,216"),
+        (png_that_claims(60000, 60000), "cat/0.png has more than the maximum of 16,777,216 pixels"),
     ],
 )
 def test_an_unreadable_image_is_named(tmp_path, content, message):
@@ -109,10 +109,10 @@ def test_folders_that_cannot_be(tmp_path):
     make(tmp_path / "sizes" / "test", side=7)
     cases = {
         "file": "is a file; must be a folder",
-        "gone": "there is no such folder",
-        "empty": "empty/ has no folders; must have one folder of images per class",
-        "one": "there is only the class 'cat'; at least two are needed",
-        "hollow": "the class folder 'cow' holds no image",
+        "gone": "no such folder",
+        "empty": "empty/ has no subfolders; must have one folder of images per class",
+        "one": "there is only one class, 'cat'; at least two are needed",
+        "hollow": "the class folder 'cow' contains no images",
         "apart": "test/ has the class 'cow', which train/ does not have",
         "sizes": "size=None: the images of train/ and test/ differ in size; set size",
     }

@@ -97,7 +97,7 @@ def test_a_source_without_a_test_part_is_not_cut(tmp_path):
     labels = np.arange(3)
     np.savez(tmp_path / "own.npz", images=np.zeros((3, 4, 4), np.uint8), labels=labels)
     source = SOURCES["npz"](path=str(tmp_path / "own.npz"))
-    with pytest.raises(RequestError, match="class 0 would have no training row left"):
+    with pytest.raises(RequestError, match="class 0 would have no training rows left"):
         load(source, stream(0, "split"))
     dataset, whole = load_all(source, stream(0, "split"))
     assert whole.labels.tolist() == [0, 1, 2]
@@ -127,7 +127,7 @@ def test_standardising_knows_the_training_part_only():
 
 def test_a_class_without_training_rows_is_noted(caplog):
     loaded(absent=7)
-    assert "made: the training set has no row of class 7" in caplog.text
+    assert "made: the training set has no rows of class 7" in caplog.text
 
 
 def test_description_counts_every_class():
@@ -149,7 +149,7 @@ def test_description_counts_every_class():
         ({"validation": None}, "validation=None: must be a fraction"),
         ({"validation": 100}, "validation=100: the training pool has 100 rows, and at least one must be left"),
         ({"validation": 50, "limit": 50}, "validation=50: the training pool has 50 rows"),
-        ({"validation": 0.001}, "validation=0.001: less than one row of the 100"),
+        ({"validation": 0.001}, "validation=0.001: less than one of the 100 rows"),
         ({"limit": 0}, "limit=0: the number of training rows must be a whole number of 1 or more"),
         ({"limit": 101}, "limit=101: the training pool has only 100 rows"),
         ({"limit": 9}, "limit=9: there are 10 classes, and each needs a row"),

@@ -39,7 +39,7 @@ def test_root_holds_the_files_or_their_folder(tmp_path, suffix, below, caplog):
     assert (len(data.train), len(data.validation), len(data.test)) == (54, 6, 20)
     assert data.provenance["found"] == "root"
     assert data.provenance["sha256_expected"] is False
-    assert "the content is not that of the published files" in caplog.text
+    assert "the content differs from the published files" in caplog.text
 
 
 def test_names_with_a_dot_are_found_too(four):
@@ -120,8 +120,8 @@ def test_a_root_that_is_no_place(tmp_path, four):
     (tmp_path / "nothing").mkdir()
     (four / "t10k-labels-idx1-ubyte.gz").unlink()
     cases = {
-        tmp_path / "fuor": r"there is no such folder \(did you mean four\?\)",
-        tmp_path / "file": r"is a file; must be a folder \(mnist's files\)",
+        tmp_path / "fuor": r"no such folder \(did you mean four\?\)",
+        tmp_path / "file": r"this is a file; must be a folder \(mnist's files\)",
         tmp_path / "nothing": "no train-images-idx3-ubyte and no train-labels",
         four: r": no t10k-labels-idx1-ubyte \(.gz or not\) there",
     }
@@ -148,7 +148,7 @@ def test_mnistlab_data_must_be_a_folder_with_whole_datasets(tmp_path, monkeypatc
 
 
 def test_another_datasets_files_are_not_taken_for_this_one(tiny):
-    with pytest.raises(RequestError, match="the files are those of tiny; put each dataset in a folder of its own"):
+    with pytest.raises(RequestError, match="the files are those of tiny; keep each dataset in a folder of its own"):
         source("kmnist", root=str(tiny)).read()
 
 
@@ -192,7 +192,7 @@ def test_load_downloads_what_is_nowhere_and_says_so(mirror, tiny, monkeypatch, c
     pool = source("tiny").read()
     assert pool.provenance["found"] == "downloaded"
     assert pool.provenance["sha256_expected"] is True
-    assert "tiny is not on this machine: downloading" in caplog.text
+    assert "tiny is not on this machine; downloading" in caplog.text
 
 
 def test_a_dead_mirror_and_a_wrong_hash_move_on_to_the_next(mirror, tiny, tmp_path, caplog):
@@ -200,9 +200,9 @@ def test_a_dead_mirror_and_a_wrong_hash_move_on_to_the_next(mirror, tiny, tmp_pa
     good = mirror.serve("good", tiny)
     fetch("tiny", tmp_path / "to", mirrors=["http://127.0.0.1:9/", mirror.url + "/none/", wrong, good])
     assert len(source("tiny", root=str(tmp_path / "to")).read().train) == 60
-    assert "127.0.0.1:9/train-images-idx3-ubyte.gz failed (no connection): trying the next mirror" in caplog.text
+    assert "127.0.0.1:9/train-images-idx3-ubyte.gz failed (no connection); trying the next mirror" in caplog.text
     assert "failed (HTTP status 404)" in caplog.text
-    assert "failed (the wrong content: SHA-256" in caplog.text
+    assert "failed (wrong content: SHA-256" in caplog.text
 
 
 def test_when_all_mirrors_fail_each_is_listed_with_its_reason(mirror, tiny):
@@ -213,7 +213,7 @@ def test_when_all_mirrors_fail_each_is_listed_with_its_reason(mirror, tiny):
     assert time.perf_counter() - start < 2
     message = str(caught.value)
     assert message.startswith(
-        "name=tiny: no mirror has it: http://127.0.0.1:9/train-images-idx3-ubyte.gz: no connection; "
+        "name=tiny: no mirror could provide it: http://127.0.0.1:9/train-images-idx3-ubyte.gz: no connection; "
     )
     assert "/none/train-images-idx3-ubyte.gz: HTTP status 404; " in message
     assert "the file is not an IDX file" in message
@@ -261,7 +261,7 @@ def test_the_md5_of_the_packed_file_counts_where_it_is_all_that_is_known(mirror,
     entry = catalog.Named("", "other", 60, 20, catalog.DIGITS, 1, (), md5=md5)
     monkeypatch.setitem(catalog.REGISTRY, "other", entry)
     wrong = mirror.serve("wrong", write_four(tmp_path / "wrong", train=61))
-    with pytest.raises(RequestError, match=r"the wrong content: MD5 [0-9a-f]{12}\.\.\., must be"):
+    with pytest.raises(RequestError, match=r"wrong content: MD5 [0-9a-f]{12}\.\.\., must be"):
         fetch("other", mirrors=[wrong])
     assert fetch("other", mirrors=[mirror.serve("good", tiny)]).name == "other"
 

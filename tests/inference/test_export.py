@@ -277,10 +277,13 @@ def test_the_written_code_is_short_and_has_only_what_the_network_needs() -> None
         (["RUN", "--format", "onx"], "--format onx: choose one of onnx, numpy, npz, safetensors (did you mean onnx?)"),
         (["--format", "npz"], "missing argument RUN"),
         (["RUN", "RUN", "--format", "npz"], "got unexpected extra argument ("),
-        (["RUN", "--format", "npz", "--to", "RUN"], "this is inside the run; nothing is written into a run"),
+        (
+            ["RUN", "--format", "npz", "--to", "RUN"],
+            "this is inside the run, and run directories are never changed; choose another",
+        ),
         (["RUN", "--format", "npz", "--to", "taken"], "taken/model.npz: already exists; remove it"),
-        (["RUN", "--format", "npz", "--to", "file/x"], "Not a directory; choose another place with --to"),
-        (["gone", "--format", "npz"], "gone: there is no such run directory"),
+        (["RUN", "--format", "npz", "--to", "file/x"], "Not a directory; choose another folder with --to"),
+        (["gone", "--format", "npz"], "gone: no such run directory"),
     ],
 )
 def test_a_wrong_request_is_one_line(command: Command, arguments: list[str], message: str) -> None:
@@ -302,4 +305,4 @@ def test_without_the_package_onnx_the_cure_is_named(command: Command, monkeypatc
     model_file.save_model(Path("model.safetensors"), network_of(["flatten"]), NAMES)
     result = command("export", "model.safetensors", "--format", "onnx", "--to", "out")
     assert result.status == 2
-    assert "it needs the package onnx; pip install '.[onnx]' in a clone of mnistlab" in result.err
+    assert "the package onnx is not installed; run pip install '.[onnx]' in a clone of mnistlab" in result.err

@@ -225,7 +225,7 @@ def test_there_is_one_page_and_one_question(server: site.Server, method: str, pa
         (["--port", "http"], "--port http: must be a whole number"),
         (["--prot", "1"], "--prot: no such option (did you mean --port?)"),
         (["one", "two"], "got unexpected extra argument (two)"),
-        (["nothing"], "nothing: there is no such run directory"),
+        (["nothing"], "nothing: no such run directory"),
     ],
 )
 def test_a_wrong_command_line_is_one_line(command: Callable[..., Any], arguments: list[str], message: str) -> None:
@@ -237,13 +237,14 @@ def test_a_wrong_command_line_is_one_line(command: Callable[..., Any], arguments
 def test_a_port_that_is_taken_is_named(command: Callable[..., Any], server: site.Server, trained: Path) -> None:
     result = command("serve", str(trained / "mlp"), "--port", str(server.server_port))
     assert result.status == 2
-    assert f"--port {server.server_port}: Address already in use; choose another, or 0" in result.err
+    assert f"--port {server.server_port}: Address already in use; choose another port, or 0" in result.err
 
 
 def test_without_its_package_the_cure_is_named(command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mnistlab.cli.serve.find_spec", lambda name: None)
     assert command("serve", "run").err == (
-        "mnistlab serve: error: it needs the package bottle; pip install '.[serve]' in a clone of mnistlab\n"
+        "mnistlab serve: error: the package bottle is not installed; "
+        "run pip install '.[serve]' in a clone of mnistlab\n"
     )
 
 

@@ -136,7 +136,8 @@ def test_a_dense_network_draws_no_maps_and_says_so(command: Callable[..., Any]) 
     result = command("train", "experiment=smoke", "report.plots=core", "report.images=[0]", "--quiet")
     assert result.status == 0
     assert result.err == (
-        "warning: report.images: this network has no convolution or pooling layer, so no feature maps to draw\n"
+        "warning: report.images: this network has no convolution or pooling layer, "
+        "so there are no feature maps to draw\n"
     )
     assert not list(Path().rglob("feature_maps*"))
 

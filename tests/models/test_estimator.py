@@ -200,7 +200,7 @@ def test_the_loss_falls_and_training_ends_when_it_no_longer_does():
 
 def test_training_that_was_cut_off_warns_unless_a_number_of_epochs_was_asked_for(few):
     with pytest.warns(
-        ConvergenceWarning, match=r"^max_iter=2: the training loss still falls; train longer, or set tol"
+        ConvergenceWarning, match=r"^max_iter=2: the training loss is still falling; train longer, or set tol"
     ):
         small(max_iter=2, tol=1e-4).fit(*few)
     with warnings.catch_warnings():
@@ -464,15 +464,15 @@ def test_a_number_for_the_rate_replaces_that_of_the_optimizer(few):
         ({"validation_fraction": 1}, "validation_fraction=1: must be above 0 and below 1"),
         ({"n_iter_no_change": 0}, "n_iter_no_change=0: the patience (epochs) must be a whole number of 1 or more"),
         ({"early_stopping": "yes"}, "early_stopping=yes: choose one of True, False"),
-        ({"image_shape": (8, 9), "layers": CONV}, "image_shape=8 x 9: X has 64 features, not 72"),
+        ({"image_shape": (8, 9), "layers": CONV}, "image_shape=(8, 9): X must have 72 features, but has 64"),
         ({"image_shape": 8, "layers": CONV}, "image_shape=8: must be (height, width)"),
         ({"layers": CONV}, None),
         ({"layers": ["rellu"]}, None),
         ({"layers": 3}, "layers=3: must be a list of layers"),
         (
             {"batch_size": 1, "layers": ["batchnorm"]},
-            "batch_size=1: layer 2 batchnorm gets one value per channel or unit at a time, which is its own mean; "
-            "use larger batches, or leave batchnorm out",
+            "batch_size=1: layer 2 batchnorm would normalise one value per channel or unit at a time, which "
+            "equals its own mean; use larger batches, or leave out batchnorm",
         ),
         (
             {"dropout": 0.5, "layers": [{"dense": {"units": 5}}, {"dropout": {"rate": 0.5}}]},
@@ -497,11 +497,11 @@ def test_a_wrong_parameter_is_one_line_when_it_is_used(few, settings, message):
     [
         (
             {"early_stopping": True},
-            "early_stopping=True: partial_fit trains for one epoch; set early_stopping=False, or use fit",
+            "early_stopping=True: partial_fit trains for one epoch only; set early_stopping=False, or use fit",
         ),
         (
             {"schedule": "cosine"},
-            "schedule=cosine: partial_fit trains for one epoch; set schedule=constant, or use fit",
+            "schedule=cosine: partial_fit trains for one epoch only; set schedule=constant, or use fit",
         ),
     ],
 )
@@ -544,7 +544,7 @@ def test_partial_fit_is_told_the_same_classes_or_none() -> None:
     estimator = NetworkClassifier((4,), random_state=0)
     estimator.partial_fit(np.eye(4), [0, 1, 0, 1], classes=[0, 1, 2])
     estimator.partial_fit(np.eye(4), [0, 1, 0, 1], classes=[2, 1, 0])
-    with pytest.raises(RequestError, match=r"classes=\[0, 1\]: they were \[0, 1, 2\] in the first call"):
+    with pytest.raises(RequestError, match=r"classes=\[0, 1\]: differ from those of the first call, \[0, 1, 2\]"):
         estimator.partial_fit(np.eye(4), [0, 1, 0, 1], classes=[0, 1])
     assert estimator.classes_.tolist() == [0, 1, 2]
 

@@ -172,7 +172,8 @@ WRONG = [
     (["model=mlpclassifier", "model.hidden=64"], "model.hidden=64: must be a list, for example hidden=[64]"),
     (
         ["model=svm_rbf", "data.limit=30", "data.validation=0", "model.probabilities=calibrated"],
-        "model.probabilities=calibrated: it is cross-validated in 5 folds, and a class has only 3 training images; ",
+        "model.probabilities=calibrated: calibration uses 5-fold cross-validation, but one class has only 3 "
+        "training images; ",
     ),
     (["model=knn", "model.neighbours=0"], "model.neighbours=0: the number of neighbours must be"),
     (["model=knn", "model.neighbours=1000"], "model.neighbours=1000: the training set has only "),
@@ -202,8 +203,8 @@ def test_there_are_no_layers_to_look_at(name: str, command: Command) -> None:
     result = command(name, "model=knn")
     assert (result.status, result.err) == (
         2,
-        f"mnistlab {name}: error: model: KNN is scikit-learn's and has no layers; choose a network, "
-        "model=lenet5 for instance\n",
+        f"mnistlab {name}: error: model: KNN is a scikit-learn model and has no layers; choose a network, "
+        "for example model=lenet5\n",
     )
 
 
@@ -211,7 +212,7 @@ def test_its_model_cannot_be_evaluated_again(command: Command) -> None:
     assert command("train", *SMALL, "model=knn", "hydra.run.dir=run").status == 0
     result = command("evaluate", "run")
     assert result.status == 2
-    assert "run: scikit-learn's models are not saved, since that needs pickle" in result.err
+    assert "run: scikit-learn models are not saved, because that would need pickle" in result.err
 
 
 def test_a_machine_on_many_images_says_how_long_it_will_take() -> None:
@@ -225,7 +226,7 @@ def test_what_has_not_converged_says_so(command: Command) -> None:
     assert result.status == 0
     assert result.err == (
         "warning: Logistic (scikit-learn) has not converged in 1 iterations; "
-        "model.iterations or model.epochs allows more\n"
+        "increase model.iterations or model.epochs\n"
     )
     metrics = json.loads(Path("run/metrics.json").read_text())
     assert (metrics["iterations"], metrics["converged"]) == (1, False)

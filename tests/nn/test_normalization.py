@@ -99,7 +99,7 @@ def test_batches_of_one_value_a_channel_are_refused(layers, batch, named):
     assert made.too_small_for(batch) == named
     trainer = TrainerConfig(epochs=1, batch_size=batch)
     if named:
-        with pytest.raises(RequestError, match=f"^batch_size=1: {named} gets one value per channel or unit at a time"):
+        with pytest.raises(RequestError, match=f"^batch_size=1: {named} would normalise one value per channel"):
             fit(made, Split, Split, Components(SGD(), trainer=trainer), RandomStreams.from_seed(0))
     else:
         trainer.check_network(made, 12)

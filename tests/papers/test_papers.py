@@ -96,9 +96,9 @@ def test_papers_and_rows_are_chosen_in_the_order_of_the_file() -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (("reported", "reportd"), "simple_nn has reportd"),
+        (("reported", "reportd"), "simple_nn has unknown keys: reportd"),
         (('"0.9698"', '"n/a"'), "could not convert string to float"),
-        (("minutes: 1", "minutes: 1, kind: guess"), "lin/simple_nn is of the kind guess"),
+        (("minutes: 1", "minutes: 1, kind: guess"), "lin/simple_nn has the unknown kind guess"),
         (("claims: []", "claims: [{paper: lin, text: t, above: 1, row: lin/simpel_nn, metric: m}]"), "did you mean"),
         (("papers:", "paper:"), "KeyError: 'papers'"),
         (("claims: []", "claims: ["), "ParserError"),
@@ -346,7 +346,7 @@ def test_one_run_against_several_is_compared_with_that_of_its_seed(tmp_path: Pat
     assert numbers.endswith("(the runs of seed 1, McNemar, p = 0.0005)")
     nothing = judged("beats", PAIR, a=a, b=b)
     assert nothing[0] == "not distinguishable"
-    assert nothing[1].endswith("(one run of one of them: no test of this metric)")
+    assert nothing[1].endswith("(a single run on one side: this metric cannot be tested)")
 
 
 def test_a_part_of_a_swept_row_is_named_by_its_settings() -> None:
@@ -357,7 +357,7 @@ def test_a_part_of_a_swept_row_is_named_by_its_settings() -> None:
     assert judged("beats", given, a=Result(row({}), tuple(runs)))[0] == "holds"
     given = {"beats": [["lin/a optimizer.lr=1.0", "lin/a optimizer.lr=7"]]}
     verdict, numbers = judged("beats", given, a=Result(row({}), tuple(runs)))
-    assert (verdict, numbers) == ("not run", "without a run: a optimizer.lr=7")
+    assert (verdict, numbers) == ("not run", "no runs of a optimizer.lr=7")
 
 
 @pytest.mark.parametrize(

@@ -185,7 +185,7 @@ def test_more_epochs_train_a_row_on_to_what_it_had_been_with_them_from_the_start
 
     reproduce_with(2, "page")
     longer, whole = reproduce_with(3, "page"), reproduce_with(3, "other")
-    assert "resume  epoch 3" in (longer / "train.log").read_text()
+    assert "resume  in epoch 3" in (longer / "train.log").read_text()
     assert (longer / "metrics.json").read_bytes() == (whole / "metrics.json").read_bytes()
     assert "epoch 1/2" in (reproduce_with(2, "page") / "train.log").read_text()  # fewer begin again
     schedule = ["schedule=cosine", "trainer.epochs=2"]
@@ -220,8 +220,8 @@ def test_the_list_names_every_row_with_its_figures(command: Command) -> None:
         ("macalina", "(did you mean macalinao?)"),
         ("--budget quik lin", "--budget quik: choose one of full, quick (did you mean quick?)"),
         ("lin --seeds 0", "--seeds 0: must be a whole number of 1 or more"),
-        ("lin --all", "name papers or rows, or give --all"),
-        ("--budget quick", "name papers or rows, or give --all"),
+        ("lin --all", "name papers or rows, or use --all"),
+        ("--budget quick", "name papers or rows, or use --all"),
         ("--alll", "--alll: no such option (did you mean --all?)"),
         ("lin/simple_nn optimzer.lr=1", "optimzer.lr: unknown key (did you mean optimizer.lr?)"),
     ],

@@ -221,8 +221,7 @@ def test_standardising_constant_images_is_refused(command):
     result = command("train", "experiment=smoke", "data.limit=null", "data.test_limit=null", *given)
     assert result.status == 2
     assert result.err == (
-        "mnistlab train: error: data.scaling=standardize: all training pixels have the same value;"
-        " choose unit or none\n"
+        "mnistlab train: error: data.scaling=standardize: all training pixels have the same value; use unit or none\n"
     )
 
 

@@ -103,7 +103,10 @@ def test_a_file_system_that_is_too_small(tmp_path: Path) -> None:
         done = run_there(small, *request)
         assert done.returncode == 1
         assert done.stderr.count("\n") == 1
-        assert "r/checkpoint.safetensors: No space left on device; make room, or choose another place" in done.stderr
+        assert (
+            "r/checkpoint.safetensors: No space left on device; free some space, or choose another directory"
+            in done.stderr
+        )
         assert json.loads((small / "r" / "status.json").read_text())["state"] == "failed"
         assert not list((small / "r").glob(".checkpoint*"))
     finally:
@@ -117,7 +120,7 @@ def test_files_that_may_not_grow(tmp_path: Path) -> None:
     request = ("data.limit=500", "trainer.epochs=3", "report.plots=none", "hydra.run.dir=r")
     done = run_there(tmp_path, *request, limit=100_000)
     assert done.returncode == 1
-    assert "r/checkpoint.safetensors: File too large; make room, or choose another place" in done.stderr
+    assert "r/checkpoint.safetensors: File too large; free some space, or choose another directory" in done.stderr
     assert json.loads((tmp_path / "r" / "status.json").read_text())["state"] == "failed"
 
 
@@ -129,7 +132,7 @@ def test_a_directory_that_is_read_only(tmp_path: Path, command: Command) -> None
         pytest.skip("this user may write everywhere")
     result = command("train", *REQUEST, *OPTIONS[:-1], "hydra.run.dir=locked/r")
     assert (result.status, result.err.count("\n")) == (2, 1)
-    assert "hydra.run.dir=locked/r: Permission denied; choose another place" in result.err
+    assert "hydra.run.dir=locked/r: Permission denied; choose another directory" in result.err
 
 
 @pytest.mark.process

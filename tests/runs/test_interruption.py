@@ -187,7 +187,7 @@ def test_a_running_run_is_not_resumed(
     wait_until(Path("r/history.csv").exists)
     result = command("resume", "r")
     assert result.status == 2
-    assert result.err.startswith(f"mnistlab resume: error: r: this run is running (process {process.pid} on ")
+    assert result.err.startswith(f"mnistlab resume: error: r: this run is still running (process {process.pid} on ")
 
 
 # --- what signals do to a process -------------------------------------------------------------------------------------

@@ -95,8 +95,8 @@ def test_runs_and_sweeps_are_read_each_run_once():
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("nowhere", "nowhere: there is no such directory; name runs or sweeps"),
-        ("file", "file: there is no such directory; name runs or sweeps"),
+        ("nowhere", "nowhere: no such directory; name runs or sweeps"),
+        ("file", "file: no such directory; name runs or sweeps"),
         ("empty", "empty: neither a run directory (status.json) nor a sweep directory (sweep.json)"),
     ],
 )

@@ -66,7 +66,7 @@ def test_a_run_goes_on_in_its_directory(command: Command, monkeypatch: pytest.Mo
     cut = interrupted(command, monkeypatch, "trainer.batch_size=32", "optimizer=momentum", "schedule=one_cycle")
     result = command("resume", "r")
     assert result.status == 0, result.err
-    assert "resume  epoch 3, after 0 of 6 steps" in result.out  # 180 images make six steps an epoch, so 12 are two
+    assert "resume  in epoch 3, after 0 of 6 steps" in result.out  # 180 images make six steps an epoch, so 12 are two
     expected = whole(command, "trainer.epochs=4", "trainer.batch_size=32", "optimizer=momentum", "schedule=one_cycle")
     for name in SAME:
         assert (cut / name).read_bytes() == (expected / name).read_bytes(), name
@@ -94,7 +94,7 @@ def test_more_epochs_make_the_run_that_had_been_asked_for_so_many(
 def test_a_completed_run_says_so(completed: Path, command: Command) -> None:
     before = {path: path.read_bytes() for path in completed.rglob("*") if path.is_file()}
     result = command("resume", "r")
-    said = "r: this run is completed; trainer.epochs=N, with more epochs than it had, trains it for longer\n"
+    said = "r: this run is completed; to train it longer, set trainer.epochs=N to more epochs than it has\n"
     assert (result.status, result.out, result.err) == (0, said, "")
     assert {path: path.read_bytes() for path in completed.rglob("*") if path.is_file()} == before
 
@@ -136,7 +136,9 @@ def test_a_model_of_scikit_learn_is_fitted_again(command: Command) -> None:
     assert command("resume", "r").status == 0
     assert Path("r/metrics.json").read_bytes() == before
     result = command("resume", "r", "trainer.epochs=20")
-    assert result.err.endswith("trainer.epochs=20: a scikit-learn model is fitted in one step, not epoch by epoch\n")
+    assert result.err.endswith(
+        "trainer.epochs=20: a scikit-learn model is fitted in one step and has no epochs; leave it out\n"
+    )
 
 
 def test_unfinished_files_of_a_killed_process_are_removed(completed: Path, command: Command) -> None:
@@ -157,7 +159,7 @@ REFUSED = {
         "trainer.epoch=9",
     ): "trainer.epoch=9: a run is resumed with its own configuration; only trainer.epochs=N may be changed (did",
     ("trainer.epochs=many",): "trainer.epochs=many: the number of epochs must be a whole number of 1 or more",
-    ("trainer.epochs=3",): "trainer.epochs=3: the run already has 4 epochs; set more, or leave it out",
+    ("trainer.epochs=3",): "trainer.epochs=3: the run has already been trained for 4 epochs; set more, or leave it out",
     ("--quite",): "--quite: no such option (did you mean --quiet?); see `mnistlab resume --help`",
     ("seed",): "seed: a run is resumed with its own configuration; only trainer.epochs=N may be changed",
 }
@@ -177,8 +179,8 @@ def test_a_schedule_over_all_epochs_is_not_stretched(command: Command, monkeypat
     result = command("resume", "r", "trainer.epochs=8")
     assert result.status == 2
     assert (
-        "trainer.epochs=8: the schedule Cosine spreads the learning rate over all epochs, so the first ones would have "
-        "had other learning rates; start a new run, or leave it at 4" in result.err
+        "trainer.epochs=8: the schedule Cosine depends on the total number of epochs, so the first epochs would have "
+        "had other learning rates; start a new run, or keep 4" in result.err
     )
     assert command("resume", "r").status == 0
 
@@ -188,7 +190,7 @@ def test_a_run_that_stopped_early_is_not_trained_on(command: Command) -> None:
     assert command("train", *SMALL, *request).status == 0
     result = command("resume", "r", "trainer.epochs=99")
     assert result.status == 2
-    assert "r stopped early, after " in result.err
+    assert "r stopped early after " in result.err
 
 
 DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
@@ -216,7 +218,8 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "too much": (
         lambda r: (r / ".hydra/config.yaml").write_text(LAUGHS),
-        "config.yaml: not readable (more than 20,000 values, aliases written out; a configuration has fewer); start",
+        "config.yaml: not readable (more than 20,000 values, with every alias expanded; shorten the configuration); "
+        "start",
     ),
     "a wrong value": (
         lambda r: edit(r, lambda c: c["optimizer"].update(lr=-1)),
@@ -232,7 +235,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "another setting": (
         lambda r: edit(r, lambda c: c["optimizer"].update(lr=0.5)),
-        "r/checkpoint.safetensors: it was written with optimizer.lr=0.001, and the run now has optimizer.lr=0.5; ",
+        "r/checkpoint.safetensors: it was written with optimizer.lr=0.001, but the run now has optimizer.lr=0.5; ",
     ),
     "another kind of component": (
         lambda r: change(r / "environment.json", schemas={"data": "os"}),
@@ -392,7 +395,7 @@ def test_the_same_environment_is_said_to_be_the_same(completed: Path, command: C
     result = command("rerun", "r", "--to", "again", "-q")
     assert (result.status, result.out.splitlines()[-2:]) == (
         1,
-        ["  seed: 7 -> 0 (by -7)", "no difference in environment.json"],
+        ["  seed: 7 -> 0 (by -7)", "environment.json shows no difference"],
     )
 
 
@@ -413,5 +416,5 @@ def test_a_wrong_request_to_repeat(words: tuple[str, ...], completed: Path, comm
 def test_only_what_is_completed_can_be_compared_with(completed: Path, command: Command) -> None:
     change(completed / "status.json", state="failed")
     result = command("rerun", "r")
-    said = "mnistlab rerun: error: r: this run is failed, and only a completed run can be compared\n"
+    said = "mnistlab rerun: error: r: this run is failed; only a completed run can be repeated and compared\n"
     assert (result.status, result.err) == (2, said)

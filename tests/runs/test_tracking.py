@@ -153,7 +153,7 @@ def test_tracking_decides_no_number(train: Train) -> None:
             ["tracking=mlflow", "tracking.uri=mlruns"],
             "tracking.uri=mlruns: must be sqlite:///FILE or the address of a server",
         ),
-        (["tracking=mlflow", "tracking.uri=http://me:secret@host"], "tracking.uri: the address holds a name"),
+        (["tracking=mlflow", "tracking.uri=http://me:secret@host"], "tracking.uri: the address contains a user name"),
         (["tracking=mlflow", "tracking.experiment=' '"], "tracking.experiment: must be the name of an experiment"),
     ],
 )
@@ -172,8 +172,8 @@ def test_a_package_that_is_missing_is_named_with_its_cure(
     result = command("train", "experiment=smoke", f"tracking={name}")
     assert (result.status, result.out) == (2, "")
     assert result.err == (
-        f"mnistlab train: error: tracking={name}: it needs the package {name}; "
-        f"pip install '.[{name}]' in a clone of mnistlab\n"
+        f"mnistlab train: error: tracking={name}: the package {name} is not installed; "
+        f"run pip install '.[{name}]' in a clone of mnistlab\n"
     )
     assert not Path("outputs").exists()
 
@@ -237,7 +237,7 @@ def test_a_file_that_is_no_table_of_runs_is_left_alone(command: Command) -> None
     Path("mine.csv").write_text("a,b\n1,2\n")
     result = command("train", "experiment=smoke", *SMALL, "tracking=csv", "tracking.file=mine.csv")
     assert result.status == 2
-    assert "mine.csv: must be a table of runs; name another file" in result.err
+    assert "mine.csv: not a table of runs; choose another file" in result.err
     assert Path("mine.csv").read_text() == "a,b\n1,2\n"
 
 
@@ -339,6 +339,6 @@ def test_a_store_that_cannot_be_opened_is_refused_before_the_first_batch(command
     Path("mine.db").write_text("this is no database, and it must stay as it is")
     result = command("train", "experiment=smoke", *SMALL, "tracking=mlflow", "tracking.uri=sqlite:///mine.db")
     assert result.status == 2
-    assert result.err.startswith("mnistlab train: error: tracking=mlflow: it cannot be opened (")
+    assert result.err.startswith("mnistlab train: error: tracking=mlflow: cannot be opened (")
     assert "tracking=none" in result.err
     assert Path("mine.db").read_text() == "this is no database, and it must stay as it is"

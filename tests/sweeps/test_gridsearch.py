@@ -79,21 +79,21 @@ def test_the_first_key_is_the_slowest() -> None:
 WRONG = [
     (
         ["hydra.sweep.dir=x", "optimizer.lr=1,2"],
-        "hydra.sweep.dir=x: has no effect here; --to names the directory",
+        "hydra.sweep.dir=x: has no effect here; use --to for the directory",
     ),
     (
         ["experiment=smoke,fast_98", "trainer.epochs=1"],
-        "experiment=fast_98: its data or seed differs from that of the first cell; all cells need the same folds",
+        "experiment=fast_98: the data or seed differs from that of the first cell; all cells must have the same folds",
     ),
-    (["model=svm_rbf"], "nothing varies; set a key to several values, as in 'model.C=[0.1,1,10]'"),
-    (["model.hidden=[16,8]"], "nothing varies; "),
-    (["optimizer.lr=0.1,0.2", "optimizer.lr=0.3,0.4"], "optimizer.lr: set twice; list its values once"),
+    (["model=svm_rbf"], "no key has several values; set at least one, as in 'model.C=[0.1,1,10]'"),
+    (["model.hidden=[16,8]"], "no key has several values; "),
+    (["optimizer.lr=0.1,0.2", "optimizer.lr=0.3,0.4"], "optimizer.lr: set twice; list all its values in one override"),
     (["optimizer.lr=interval(0.1,1)"], "optimizer.lr=interval(0.1,1): a grid takes lists, range() and choice(); "),
-    (["seed=[0,1]"], "seed: it must be the same for every cell; "),
+    (["seed=[0,1]"], "seed: must be the same for every cell; "),
     (["data.limit=100,200"], "data.limit: it must be the same for every cell; "),
     (["optimizer.lr=[0.1,-1]"], "optimizer.lr=-1.0: the learning rate must be positive"),
     (["optimizer.rate=[0.1,1]"], "optimizer.rate: unknown key; "),
-    (["model=svm_rbf,svm_rgb"], "model=svm_rgb: there is no such option; "),
+    (["model=svm_rbf,svm_rgb"], "model=svm_rgb: no such option; "),
     (["optimizer.lr=1,2", "--cv", "1"], "--cv 1: must be a whole number of 2 or more"),
     (["optimizer.lr=1,2", "--cv", "101", *SMALL], "--cv 101: class 0 has only 100 images; use fewer folds, "),
     (["optimizer.lr=1,2", "--jobs", "0"], "--jobs 0: must be a whole number of 1 or more"),
@@ -211,7 +211,7 @@ def test_networks_and_models_of_scikit_learn_stand_in_one_grid(command: Command)
 def test_a_cell_that_fails_is_a_row_with_its_reason(command: Command) -> None:
     said = command("gridsearch", *SMALL, "optimizer.lr=1e30,0.01", "--cv", "2", "--to", "g", "--quiet")
     assert said.status == 0
-    assert said.err == "warning: 1 of 2 cells failed; g/grid.csv says why\n"
+    assert said.err == "warning: 1 of 2 cells failed; the reasons are in g/grid.csv\n"
     failed, scored = table("g")
     assert (
         failed["error"].startswith("the loss is no longer finite at step ") and failed["mean"] == failed["rank"] == ""
@@ -239,7 +239,7 @@ def test_what_lies_in_the_directory_is_not_written_over(command: Command) -> Non
     said = command("gridsearch", *SMALL, "optimizer.lr=0.01,0.1", "--to", "g")
     assert (said.status, said.err) == (
         2,
-        "mnistlab gridsearch: error: --to g: it is not empty; name a new directory\n",
+        "mnistlab gridsearch: error: --to g: not empty; choose a new directory\n",
     )
     assert Path("g/grid.csv").read_text() == "mine"
 
@@ -247,9 +247,7 @@ def test_what_lies_in_the_directory_is_not_written_over(command: Command) -> Non
 def test_where_every_cell_fails_there_is_nothing_to_test(command: Command) -> None:
     said = command("gridsearch", *SMALL, "optimizer.lr=1e30,1e31", "--cv", "2", "--to", "g", "--quiet")
     assert (said.status, said.out) == (1, "")
-    assert said.err.startswith(
-        "mnistlab gridsearch: error: none of the 2 cells was scored: the loss is no longer finite"
-    )
+    assert said.err.startswith("mnistlab gridsearch: error: all 2 cells failed: the loss is no longer finite")
     assert not Path("g/refit").exists()
 
 

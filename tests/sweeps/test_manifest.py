@@ -72,20 +72,23 @@ def test_a_job_is_called_by_what_varies():
         ({**SWEEP, "jobs": None}, "not the manifest of a sweep (TypeError: "),
         ({**SWEEP, "jobs": {"a": 1}}, "not the manifest of a sweep (TypeError: "),
         ({**SWEEP, "jobs": [[]]}, "not the manifest of a sweep (TypeError: "),
-        ({**SWEEP, "jobs": [{**JOB, "number": 1}]}, "job 0 is not described"),
-        ({**SWEEP, "jobs": [{**JOB, "settings": []}]}, "job 0 is not described"),
-        ({**SWEEP, "jobs": [{**JOB, "config_hash": 7}]}, "job 0 is not described"),
+        ({**SWEEP, "jobs": [{**JOB, "number": 1}]}, "the entry of job 0 is incomplete"),
+        ({**SWEEP, "jobs": [{**JOB, "settings": []}]}, "the entry of job 0 is incomplete"),
+        ({**SWEEP, "jobs": [{**JOB, "config_hash": 7}]}, "the entry of job 0 is incomplete"),
         ({**SWEEP, "jobs": [{**JOB, "overrides": "seed=1"}]}, "must be a list of overrides"),
         ({**SWEEP, "jobs": [{**JOB, "overrides": [1]}]}, "must be a list of overrides"),
         ({**SWEEP, "overrides": None}, "must be a list of overrides"),
         ({**SWEEP, "config_dir": 5}, "config_dir or started_in is not a path"),
         ({**SWEEP, "started_in": None}, "config_dir or started_in is not a path"),
         # directories
-        ({**SWEEP, "jobs": [{**JOB, "directory": "/etc"}]}, "the directory of job 0 leads elsewhere: /etc"),
-        ({**SWEEP, "jobs": [{**JOB, "directory": ".."}]}, "the directory of job 0 leads elsewhere: .."),
-        ({**SWEEP, "jobs": [{**JOB, "directory": "a/../../b"}]}, "the directory of job 0 leads elsewhere: a/../../b"),
-        ({**SWEEP, "jobs": [{**JOB, "directory": "."}]}, "the directory of job 0 leads elsewhere: ."),
-        ({**SWEEP, "jobs": [{**JOB, "directory": ""}]}, "the directory of job 0 leads elsewhere: ."),
+        ({**SWEEP, "jobs": [{**JOB, "directory": "/etc"}]}, "the directory of job 0 is outside the sweep: /etc"),
+        ({**SWEEP, "jobs": [{**JOB, "directory": ".."}]}, "the directory of job 0 is outside the sweep: .."),
+        (
+            {**SWEEP, "jobs": [{**JOB, "directory": "a/../../b"}]},
+            "the directory of job 0 is outside the sweep: a/../../b",
+        ),
+        ({**SWEEP, "jobs": [{**JOB, "directory": "."}]}, "the directory of job 0 is outside the sweep: ."),
+        ({**SWEEP, "jobs": [{**JOB, "directory": ""}]}, "the directory of job 0 is outside the sweep: ."),
         ({**SWEEP, "jobs": [{**JOB, "directory": 7}]}, "not the manifest of a sweep (TypeError: "),
         ({**SWEEP, "jobs": [JOB, {**JOB, "number": 1}]}, "two jobs share a directory"),
         ({**SWEEP, "jobs": [JOB, {**JOB, "number": 1, "directory": "./0_seed=1/"}]}, "two jobs share a directory"),
@@ -109,7 +112,7 @@ def test_where_no_sweep_lies_the_cure_depends_on_what_does():
     Path("empty").mkdir()
     write_run(Path("run"))
     Path("file").write_text("")
-    for path, cure in [("nowhere", "check the path"), ("run", "this is a single run")]:
+    for path, cure in [("nowhere", "check the path"), ("run", "it is a single run")]:
         with pytest.raises(RequestError) as refused:
             manifest.read(Path(path).absolute())
         assert str(refused.value) == f"{path}: not a sweep directory (no sweep.json); {cure}"

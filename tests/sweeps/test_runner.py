@@ -121,12 +121,12 @@ def test_planning_leaves_no_directory_but_the_one_it_claims() -> None:
 
 
 REFUSED = {
-    "optimizer=sgd,adm": "optimizer=adm: there is no such option; choose one of ",
+    "optimizer=sgd,adm": "optimizer=adm: no such option; choose one of ",
     "optimizer.momentm=1,2": "optimizer.momentm: unknown key; ",
     "+new.key=1,2": "new: unknown key; ",
     "trainer.epochs=1,two": "trainer.epochs=two: must be a whole number",
     "optimizer.lr=interval(0,1)": "optimizer.lr=interval(0,1): a sweep takes lists, range() and choice(); ",
-    "hydra.sweep.subdir=same": "hydra.sweep.subdir=same: two jobs would share it; ",
+    "hydra.sweep.subdir=same": "hydra.sweep.subdir=same: two jobs would share this directory; ",
     "hydra.sweep.subdir=../x": "hydra.sweep.subdir=",
     "hydra/launcher=slurm": "hydra/launcher=slurm: choose one of ",
     "hydra.launcher.n_jobs=0": "hydra.launcher.n_jobs=0: must be a whole number of 1 or more, or -1 for all cores",
@@ -287,7 +287,7 @@ def test_a_sweep_does_not_write_into_another(finished: Path, command: Command) -
     shutil.copytree(finished, "s")
     result = command("train", "-m", *SMALL, "seed=1,2", "hydra.sweep.dir=s")
     assert result.status == 2
-    assert "hydra.sweep.dir=s: it already holds a sweep; `mnistlab resume s` continues it" in result.err
+    assert "hydra.sweep.dir=s: already contains a sweep; `mnistlab resume s` continues it" in result.err
 
 
 def test_quiet_prints_the_result_only(command: Command) -> None:
@@ -448,7 +448,7 @@ def test_a_running_sweep_is_not_resumed(sweep: Path, command: Command) -> None:
         result = command("resume", "s")
     assert (result.status, result.err) == (
         2,
-        "mnistlab resume: error: s: this sweep is running; `mnistlab compare` shows its progress\n",
+        "mnistlab resume: error: s: this sweep is already running; `mnistlab compare` shows its progress\n",
     )
 
 
@@ -482,8 +482,8 @@ def test_a_launcher_whose_package_is_missing_says_how_to_install_it(
     result = command("train", "-m", *SMALL, "seed=1,2", "hydra/launcher=ray", "hydra.sweep.dir=s")
     assert (result.status, result.err) == (
         2,
-        "mnistlab train: error: hydra/launcher=ray: it needs the package ray; "
-        "pip install '.[ray]' in a clone of mnistlab\n",
+        "mnistlab train: error: hydra/launcher=ray: the package ray is not installed; "
+        "run pip install '.[ray]' in a clone of mnistlab\n",
     )
     assert not Path("s").exists()
 

@@ -75,7 +75,7 @@ def test_the_page_word_for_word(sweep: Manifest) -> None:
         "| 0.5 | 1 | 87.50 | 86.50 |\n"
         "| 0.1 | 1 | 75.00 | 74.00 |\n"
         "\n"
-        "- optimizer.lr=0.5 against optimizer.lr=0.1: too few runs to compare; give each at least 6 seeds, "
+        "- optimizer.lr=0.5 against optimizer.lr=0.1: too few runs to compare; run each with at least 6 seeds, "
         "seed='range(6)'\n"
         "\n"
         "## Not completed\n"

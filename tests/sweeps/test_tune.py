@@ -55,7 +55,7 @@ def test_a_space_is_written_as_overrides(text: str, expected: Dimension) -> None
         (["optimizer.lr=log(0,1)"], "optimizer.lr=log(0,1): a logarithmic interval must begin above zero"),
         (["optimizer.lr=log(a,b)"], "optimizer.lr=log(a,b): "),
         (["optimizer.lr=range(3,3)"], "optimizer.lr=range(3,3): the range is empty"),
-        (["seed=1,2", "seed=3,4"], "seed: searched twice; list its values once"),
+        (["seed=1,2", "seed=3,4"], "seed: searched twice; list all its values in one override"),
         (["optimizer.lr"], "optimizer.lr: must be key=value"),
     ],
 )
@@ -72,9 +72,9 @@ WRONG = [
     (["optimizer.lr=log(1e-4,1)", "data.validation=0"], "data.validation=0: a search selects on the validation set"),
     (["optimizer.lr=interval(-1,1)"], "optimizer.lr=-1.0: the learning rate must be positive"),
     (["optimizer.rate=log(1e-4,1)"], "optimizer.rate: unknown key; "),
-    (["optimizer.lr=0.1,0.2", "seed=1,2"], "seed: cannot be searched; --seeds sets "),
+    (["optimizer.lr=0.1,0.2", "seed=1,2"], "seed: must not be searched; --seeds sets "),
     (["data.validation=0,0.1"], "data.validation=0: a search selects on the validation set"),
-    (["optimizer=sgd,adm"], "optimizer=adm: there is no such option; "),
+    (["optimizer=sgd,adm"], "optimizer=adm: no such option; "),
     (["--resume", "nowhere"], "--resume nowhere: not a search directory (no tune.json)"),
     (["--resume", "nowhere", "seed=1"], "--resume: a search is resumed with its own settings; "),
     (["optimizer.lr=log(1e-4,1)", "--to"], "option '--to' requires an argument; see `mnistlab tune --help`"),
@@ -163,7 +163,7 @@ def test_the_console_names_what_was_chosen(searched: Path) -> None:
     assert "tune    8 trials over optimizer, optimizer.lr, model.hidden, by validation.accuracy\n" in said
     *_, chosen, tested, place = said.splitlines()
     assert chosen.startswith("chosen               optimizer=") and "(trial " in chosen
-    assert tested.startswith("test accuracy        ") and tested.endswith("(2 seeds; tested for the first time)")
+    assert tested.startswith("test accuracy        ") and tested.endswith("(2 seeds; first use of the test set)")
     assert place == "search directory     s"
 
 

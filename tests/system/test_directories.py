@@ -37,7 +37,7 @@ def test_a_directory_named_by_the_time():
 
 def test_a_directory_named_by_the_time_where_a_file_is_in_the_way():
     Path("outputs").write_text("")
-    with pytest.raises(RequestError, match=r"^outputs\S*: Not a directory; choose another place with --to DIR$"):
+    with pytest.raises(RequestError, match=r"^outputs\S*: Not a directory; choose another directory with --to DIR$"):
         directories.by_time("outputs/tune")
 
 
@@ -58,9 +58,9 @@ def test_a_named_directory_is_made_and_remembered_only_if_it_is_new():
         ("full", {"not_empty": "it holds files"}, "--to D: it holds files"),
         ("file", {"in_the_way": directories.IN_THE_WAY}, "--to D: a file is in the way; name a directory"),
         ("file/x", {"in_the_way": directories.IN_THE_WAY}, "--to D: a file is in the way; name a directory"),
-        ("file", {}, "--to D: File exists; choose another place with --to DIR"),
+        ("file", {}, "--to D: File exists; choose another directory with --to DIR"),
         ("file/x", {"otherwise": "go away"}, "--to D: Not a directory; go away"),
-        ("full", {"marker": "status.json"}, "--to D: File exists; choose another place with --to DIR"),
+        ("full", {"marker": "status.json"}, "--to D: File exists; choose another directory with --to DIR"),
     ],
 )
 def test_a_named_directory_is_refused(path, policy, message):

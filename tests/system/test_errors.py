@@ -108,7 +108,7 @@ def test_an_error_comes_whole_from_another_process(error: RequestError, again) -
         (errors.positive, 0, "must be positive"),
         (errors.not_negative, -1, "must be zero or more"),
         (errors.fraction, 1, "must be at least 0 and below 1"),
-        (lambda key, value: errors.between(key, value, 0, 2), 3, "must lie between 0 and 2"),
+        (lambda key, value: errors.between(key, value, 0, 2), 3, "must be between 0 and 2"),
         (errors.whole, 0, "must be a whole number of 1 or more"),
         (errors.whole, 1.0, "must be a whole number of 1 or more"),
         (lambda key, value: errors.choice(key, value, ["adam", "sgd"]), "adm", "choose one of adam, sgd (did you mean"),

@@ -163,26 +163,26 @@ HOSTILE: dict[str, tuple[Change, str]] = {
         lambda about, arrays: about.update(format="mnistlab-checkpoint-1"),
         "its format is mnistlab-checkpoint-1, must be mnistlab-checkpoint-2",
     ),
-    "no configuration": (lambda about, arrays: about.pop("config"), "its header names no configuration and data"),
+    "no configuration": (lambda about, arrays: about.pop("config"), "its header has no configuration or data hash"),
     "no threads": (lambda about, arrays: about.update(threads=0), "threads=0 is not a number of threads"),
     "threads of text": (lambda about, arrays: about.update(threads="4"), "threads=4 is not a number of threads"),
     "another setting": (
         lambda about, arrays: about["config"].update(optimizer={"lr": 0.5}),
-        "it was written with optimizer.lr=0.5, and the run now has optimizer.lr=null; restore the old value, or",
+        "it was written with optimizer.lr=0.5, but the run now has optimizer.lr=null; restore the old value, or",
     ),
     "other images": (
         lambda about, arrays: about.update(data_sha256="f" * 64),
-        "it was trained on other images (sha256 ffffffffffff...) than there are now (000000000000...); restore",
+        "it was trained on other images (sha256 ffffffffffff...) than the current ones (000000000000...); restore",
     ),
     "another network": (
         lambda about, arrays: about["architecture"].update(scale=1.0),
-        "holds a network other than that of the configuration",
+        "its network differs from that of the configuration",
     ),
     "no state": (lambda about, arrays: about.pop("state"), "state: has missing or unknown entries"),
     "more state": (state(code="import os"), "state: has missing or unknown entries"),
     "no epoch": (state(epoch=None), "epoch=None: must be a whole number of 1 or more"),
     "a broken epoch": (state(epoch=1.5), "epoch=1.5: must be a whole number"),
-    "epochs to come": (state(epoch=9), "epoch=9: trainer.epochs=5 is less than were trained"),
+    "epochs to come": (state(epoch=9), "epoch=9: trainer.epochs=5 is fewer than were trained"),
     "a step too many": (state(step=5), "step=5: an epoch has 4 steps"),
     "a huge step": (state(step=10**30), "step=1000000000000000000000000000000: an epoch has 4 steps"),
     "another count": (state(optimizer_steps=3), "optimizer_steps=3: must agree with epoch 3, step 1"),
@@ -213,7 +213,7 @@ HOSTILE: dict[str, tuple[Change, str]] = {
     "words that are none": (words(state=None), "its state is malformed (TypeError: "),
     "an array too many": (
         lambda about, arrays: arrays.update({"extra": np.zeros(3)}),
-        "the array extra is not one of a checkpoint",
+        "the array extra is not part of a checkpoint",
     ),
     "an array missing": (lambda about, arrays: arrays.pop("optimizer.1"), "the array optimizer.1 is missing"),
     "another shape": (
@@ -224,13 +224,16 @@ HOSTILE: dict[str, tuple[Change, str]] = {
         put("theta", lambda a: a.astype(np.float64)),
         "the array theta is float64 (159,), must be float32",
     ),
-    "weights that are none": (put("theta", with_first(np.nan)), "the array theta holds values that are not finite"),
+    "weights that are none": (put("theta", with_first(np.nan)), "the array theta contains values that are not finite"),
     "best weights that are none": (
         put("best.theta", with_first(np.inf)),
-        "best.theta holds values that are not finite",
+        "best.theta contains values that are not finite",
     ),
-    "moments that are none": (put("optimizer.0", with_first(np.nan)), "optimizer.0 holds values that are not numbers"),
-    "a negative variance": (put("buffers", lambda a: -abs(a) - 1), "the array buffers holds a negative variance"),
+    "moments that are none": (
+        put("optimizer.0", with_first(np.nan)),
+        "optimizer.0 contains values that are not numbers",
+    ),
+    "a negative variance": (put("buffers", lambda a: -abs(a) - 1), "the array buffers contains a negative variance"),
     "a row too few": (put("history", lambda a: a[1:]), "the array history is float64 (1, 9), must be float64 (2, 9)"),
     "rows in disorder": (
         put("history", lambda a: a[::-1].copy()),
@@ -238,7 +241,7 @@ HOSTILE: dict[str, tuple[Change, str]] = {
     ),
     "a row that is none": (
         put("history", lambda a: np.where(np.arange(9) == 3, np.nan, a)),
-        "history: holds impossible values",
+        "history: contains impossible values",
     ),
 }
 
@@ -282,5 +285,5 @@ def test_other_epochs_are_refused_where_the_schedule_is_spread_over_them(stress:
     made = stress.Case("sgd", "cosine", False, "none", False, False)
     checkpoint.save(tmp_path / "c", made.training(), made.origin)
     longer = Origin({"trainer": {"epochs": 6}}, made.origin.data_sha256, 1)
-    with pytest.raises(RequestError, match=r"c: it was written with trainer\.epochs=5, and the run now has trainer\."):
+    with pytest.raises(RequestError, match=r"c: it was written with trainer\.epochs=5, but the run now has trainer\."):
         checkpoint.restore(checkpoint.load(tmp_path / "c"), made.training(epochs=6), longer, epochs="trainer.epochs")

@@ -392,12 +392,12 @@ def test_the_last_update_of_an_epoch_may_diverge_too(validation):
         (
             TrainerConfig(patience=3),
             (100, 0),
-            "patience=3: there is no validation set to watch; set validation, 0.1 for instance",
+            "patience=3: there is no validation set to watch; set validation, for example to 0.1",
         ),
         (
             TrainerConfig(select=Select.best),
             (100, 0),
-            "select=best: there is no validation set to watch; set validation, 0.1 for instance",
+            "select=best: there is no validation set to watch; set validation, for example to 0.1",
         ),
     ],
 )
@@ -435,7 +435,7 @@ def test_what_goes_with_the_data_is_let_through(trainer, sizes):
         ({"checkpoint_every": "5 min"}, "checkpoint_every=5 min: must be a number of epochs, or a time such as"),
         ({"checkpoint_every": "often"}, "checkpoint_every=often: must be a number of epochs, or a time such as"),
         ({"threads": 0}, "threads=0: the number of threads, unless it is auto, must be a whole number of 1 or more"),
-        ({"threads": 4097}, "threads=4097: at most 4,096 threads are used; use fewer, or auto"),
+        ({"threads": 4097}, "threads=4097: must be at most 4,096; use fewer, or auto"),
     ],
 )
 def test_settings_out_of_range_are_refused(settings, message):

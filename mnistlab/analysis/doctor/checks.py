@@ -72,7 +72,7 @@ def _diverged(chart: RunSnapshot) -> list[Finding]:
             "diverged",
             f"training diverged after {len(chart.history)} complete epochs: {chart.error.split(';')[0]}",
             float(len(chart.history)),
-            "each step overshot by more than the one before, until numbers overflowed",
+            "each step overshot by more than the one before until the numbers overflowed",
             (_lr(chart, 0.1), "trainer.clip_norm=1", "init=kaiming"),
         )
     ]
@@ -87,7 +87,7 @@ def _rate(chart: RunSnapshot) -> list[Finding]:
     if high > UPDATE_HIGH or worst > FAR_ABOVE * chance:
         far = worst > FAR_ABOVE * chance
         problem = f"the training loss was {worst:.3g} in epoch {loss.argmax() + 1} (chance: {chance:.3g})"
-        problem = problem if far else f"a step changes the weights by {high:.1%}; about 0.1 % is healthy"
+        problem = problem if far else f"one step changes the weights by {high:.1%}; about 0.1 % is healthy"
         why = "the learning rate is too high, or the initial weights are far too large"
         tries = (_lr(chart, 0.1), LR_FIND, "init=kaiming")
         return [Finding("serious", "lr too high", problem, worst if far else high, why, tries)]
@@ -99,7 +99,7 @@ def _rate(chart: RunSnapshot) -> list[Finding]:
         ]
     falling = len(loss) > 1 and bool((np.diff(loss) < 0).all())
     if 0 < low < UPDATE_LOW or (falling and len(loss) >= 3 and loss[-1] > UNDERFIT * chance):
-        by = f"; a step changes the weights by {low:.1e} of themselves" if low else ""
+        by = f"; one step changes the weights by {low:.1e} of their norm" if low else ""
         problem = f"after {len(loss)} epochs the training loss is {loss[-1]:.3g} (chance: {chance:.3g}){by}"
         why = "the loss falls slowly: the learning rate is too low for this number of epochs"
         return [Finding("warning", "lr too low", problem, float(loss[-1]), why, (_lr(chart, 10), LR_FIND))]
@@ -143,7 +143,7 @@ def _fit(chart: RunSnapshot) -> list[Finding]:
         problem = f"training accuracy is {100 * gap:.1f} points above validation accuracy"
         if rose > OVERFIT_LOSS and falls:
             problem += f"; the validation loss rose from {val.min():.3g} in epoch {val.argmin() + 1} to {val[-1]:.3g}"
-        why = "the network memorises the training images (overfitting): more images or more regularisation"
+        why = "the network memorises the training images (overfitting); it needs more images or more regularisation"
         tries = ["trainer=early_stopping", "augment=affine", "regularization=dropout"]
         if chart.setting("data.limit"):
             tries.insert(0, "data.limit=null")
@@ -152,7 +152,7 @@ def _fit(chart: RunSnapshot) -> list[Finding]:
     if len(train) > 1 and train[-1] > 0.1 * chance and gap < 0.02:
         drop = float(1 - train[-1] / train[-2])
         if drop > STILL_FALLING and int(val.argmin()) == len(val) - 1:
-            problem = f"the training loss still fell by {100 * drop:.0f} % in the last epoch, and validation with it"
+            problem = f"the training loss fell by {100 * drop:.0f} % in the last epoch, and so did the validation loss"
             why = "training ended before the network had converged (underfitting)"
             return [Finding("note", "underfitting", problem, drop, why, (f"trainer.epochs={3 * len(train)}",))]
     return []
@@ -171,7 +171,7 @@ def _gradients(chart: RunSnapshot) -> list[Finding]:
     none = [name for name, row in rows if row.get("grad_norm") == 0]
     if none:
         problem = f"the gradient of {', '.join(none)} is exactly zero"
-        why = "those weights never change: all are initialised alike (zeros), or all units after them are dead"
+        why = "these weights never change: all start with the same value (zeros), or all units after them are dead"
         return [Finding("serious", "no gradient", problem, 0.0, why, ("init=kaiming", _lr(chart, 0.1)))]
     if len(rows) < 2:
         return []
@@ -179,8 +179,8 @@ def _gradients(chart: RunSnapshot) -> list[Finding]:
     if len(relative) < 2 or not relative[-1] > 0 or relative[0] / relative[-1] > VANISHING:
         return []
     ratio = relative[0] / relative[-1]
-    problem = f"relative to its weights the gradient of {rows[0][0]} is {ratio:.1e} of that of {rows[-1][0]}"
-    why = "the gradient vanishes on its way back, and the first layers hardly learn"
+    problem = f"relative to its weights, the gradient of {rows[0][0]} is {ratio:.1e} times that of {rows[-1][0]}"
+    why = "the gradient vanishes during backpropagation, and the first layers hardly learn"
     return [
         Finding("warning", "vanishing gradient", problem, ratio, why, (*_activation(chart, "relu"), "init=kaiming"))
     ]
@@ -195,7 +195,7 @@ def _classes(chart: RunSnapshot) -> list[Finding]:
         problem = (
             f"class {most} has {counts[most]:,} training images and class {least} {counts[least]:,}, {ratio:.1f} to 1"
         )
-        why = "accuracy hides errors on rare classes; look at their recall, and select epochs by macro F1"
+        why = "accuracy hides errors on rare classes; check their recall, and select epochs by macro F1"
         tries = ("trainer.monitor=f1_macro trainer.select=best",)
         findings.append(Finding("warning", "imbalance", problem, ratio, why, tries))
     for part in ("validation", "test"):
@@ -231,7 +231,7 @@ def _units(chart: RunSnapshot) -> list[Finding]:
         elif isinstance(layer, (Sigmoid, Tanh, HardSigmoid)):
             flat = _flat(layer, units)
             if flat >= SATURATED:
-                problem = f"{title}: {100 * flat:.0f} % of its outputs lie in the saturated range of the function"
+                problem = f"{title}: {100 * flat:.0f} % of its outputs are in the saturated range of the function"
                 why = (
                     "there the slope is below a twentieth of the steepest, and hardly any gradient passes (saturation)"
                 )

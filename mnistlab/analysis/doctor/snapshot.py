@@ -70,10 +70,10 @@ def read(argument: str) -> RunSnapshot:
     if path.is_file() or (path / paths.MODEL).is_file():
         run = open_run(argument)
     else:
-        unseen.append(f"its weights: no {paths.MODEL}")
+        unseen.append(f"weights: no {paths.MODEL}")
     history = _table(directory / paths.HISTORY)
     if not history:
-        unseen.append(f"its history: no {paths.HISTORY} with an epoch")
+        unseen.append(f"history: no {paths.HISTORY} with an epoch")
     norms = _table(directory / paths.NORMS, key="layer")
     final = max((row["epoch"] for row in norms.values()), default=0.0)
     names = metrics.get("class_names") or (run.class_names if run else ())
@@ -82,7 +82,7 @@ def read(argument: str) -> RunSnapshot:
         try:
             images = _training_images(run)
         except (RequestError, OSError) as error:
-            unseen.append(f"its activations, since its training images are missing ({error})")
+            unseen.append(f"activations: the training images are missing ({error})")
     return RunSnapshot(
         state=str(status.get("state", "")),
         error=str(status.get("error") or ""),
@@ -111,7 +111,7 @@ def _training_images(run: Any) -> np.ndarray:
     own = own_data(run)
     images = load(own.source(), stream(own.seed, "split")).train.images
     if images.shape[1:] != run.network.image_shape:
-        raise RequestError(f"they have {images.shape[1]} x {images.shape[2]} pixels now")
+        raise RequestError(f"the images now have {images.shape[1]} x {images.shape[2]} pixels")
     return np.ascontiguousarray(images[np.linspace(0, len(images) - 1, min(IMAGES, len(images))).astype(int)])
 
 

@@ -74,9 +74,9 @@ def draw_points(count: int | None, labels: np.ndarray, seed: int, otherwise: int
     if count is not None:
         classes = len(np.unique(labels))
         if count > len(labels):
-            raise RequestError(f"--points {count}: there are only {len(labels):,} images; ask for fewer")
+            raise RequestError(f"--points {count}: there are only {len(labels):,} images; use fewer")
         if count < classes:
-            raise RequestError(f"--points {count}: there are {classes} classes, and each needs a point; ask for more")
+            raise RequestError(f"--points {count}: there are {classes} classes, and each needs a point; use more")
     return splitting.draw(labels, min(count or otherwise, len(labels)), True, stream(seed, "points"))
 
 
@@ -93,7 +93,7 @@ def refuse_place(to: str | None) -> None:
     """Refuse a place that is not an empty directory: nothing is ever overwritten."""
     if to is not None:
         cure = "name a directory that is new or empty"
-        not_empty, in_the_way = f"it holds files already; {cure}", f"a file is in the way; {cure}"
+        not_empty, in_the_way = f"already contains files; {cure}", f"a file is in the way; {cure}"
         directories.refuse(Path(to), f"--to {to}", not_empty=not_empty, in_the_way=in_the_way)
 
 

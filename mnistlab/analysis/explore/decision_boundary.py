@@ -49,7 +49,7 @@ def explore(request: Request) -> Path:
     threads = choose_threads(experiment, None, len(part))
     components = common.components_of(dataset, part, threads)
     if len(components.variances) < 2:
-        raise RequestError(f"data={dataset.name}: the images have one component only, and boundary needs a plane")
+        raise RequestError(f"data={dataset.name}: the images have only one component, but boundary needs two")
     plane = _in_the_plane(dataset, part, components)
     scores = plane.train.images[:, 0]
     mesh = mesh_around(scores)

@@ -61,14 +61,14 @@ def principal_components(images: np.ndarray) -> Components:
     rows = images.reshape(len(images), -1)
     n, pixels = rows.shape
     if n < 2:
-        raise RequestError(f"{n} image: components need two or more")
+        raise RequestError(f"only {n} image; components need two or more")
     if min(n, pixels) > MOST:
         raise RequestError(
-            f"{images.shape[1]} x {images.shape[2]} pixels: the components of more than {MOST:,} pixels take up to "
-            f"{MOST:,} images; use smaller images, or set data.limit={MOST}"
+            f"{images.shape[1]} x {images.shape[2]} pixels: above {MOST:,} pixels, components are computed from "
+            f"at most {MOST:,} images; use smaller images, or set data.limit={MOST}"
         )
     if not (rows != rows[0]).any():
-        raise RequestError(f"all {n:,} images are the same: there is no variance to explain")
+        raise RequestError(f"all {n:,} images are identical, so there is no variance to explain")
     sums = rows.sum(axis=0, dtype=np.float64)
     mean = sums / n
     if n > pixels:

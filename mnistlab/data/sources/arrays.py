@@ -23,10 +23,10 @@ OPTIONS = ("train_images", "train_labels", "test_images", "test_labels")
 
 @dataclass
 class IdxSource(Source):
-    """Four IDX files, gzip-compressed or not: ``path`` holds them under MNIST's names, or each has its option.
+    """Four IDX files, gzip-compressed or not. ``path`` is a folder that has them with MNIST's names.
 
-    These are the files ``train_images``, ``train_labels``, ``test_images`` and ``test_labels``. Labels are 0 to
-    ``classes`` - 1; ``class_names`` are the names to show for them.
+    Or each file has its own key: ``train_images``, ``train_labels``, ``test_images`` and ``test_labels``. Labels are 0
+    to ``classes`` - 1; ``class_names`` are the names to show for them.
     """
 
     path: str | None = None
@@ -75,7 +75,7 @@ class IdxSource(Source):
             if (folder / spelled).exists():
                 return existing("path", str(folder / spelled), "an IDX file")
         raise RequestError(
-            f"there is no {name} (.gz or not); put it there or set {option}", key="path", value=self.path
+            f"the folder has no {name} or {name}.gz; add it or set {option}", key="path", value=self.path
         )
 
 
@@ -83,9 +83,9 @@ class IdxSource(Source):
 class NpzSource(UserSource):
     """A NumPy archive: Keras's x_train, y_train, x_test, y_test, or images, labels (and test_images, test_labels).
 
-    ``path`` is the file. Images are (n, height, width), (n, height, width, 1) or (n, side * side) whole numbers of 0 to
-    255; labels (n,) or (n, 1), 0 to ``classes`` - 1. ``class_names`` are the names to show for them.
-    Without a test set in the archive the last rows of each class are it (``test``).
+    ``path`` is the file. Images are (n, height, width), (n, height, width, 1) or (n, side * side) whole numbers from 0
+    to 255; labels are (n,) or (n, 1), from 0 to ``classes`` - 1. ``class_names`` are the names to show for them.
+    Without a test set in the archive, the last rows of each class become the test set (``test``).
     """
 
     path: str | None = None
@@ -156,7 +156,9 @@ def _read_npz(path: Path) -> cache.Parsed:
             )
         half = [layout[f"test_{kind}"] for kind in ("images", "labels") if layout[f"test_{kind}"] in members]
         if len(half) == 1:
-            raise BadFileError(f"{path.name} holds {half[0]} alone; test images and test labels belong together")
+            raise BadFileError(
+                f"{path.name} contains {half[0]} alone; test images and test labels must both be present"
+            )
         shapes = {option: _shape(archive, members[key]) for option, key in layout.items() if key in members}
         for part in ("train", "test"):  # before any array is read
             counts = [shape[0] if shape else 0 for option, shape in shapes.items() if option.startswith(part)]
@@ -182,12 +184,12 @@ def _shape(archive: zipfile.ZipFile, name: str) -> tuple[int, ...]:
         raise BadFileError(f"{name} holds values of type {dtype}, must be numbers")
     claimed = math.prod(shape) * dtype.itemsize
     if claimed > LARGEST:
-        raise BadFileError(f"{name} claims {claimed:,} bytes, more than the {LARGEST:,} that are accepted")
+        raise BadFileError(f"{name} claims {claimed:,} bytes, more than the maximum of {LARGEST:,}")
     about = archive.getinfo(name)
     if claimed > about.file_size:
         raise BadFileError(f"{name} ends after {about.file_size:,} of {claimed:,} bytes")
     if about.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # others unpack without a bound
-        raise BadFileError(f"{name} is compressed in a way that NumPy does not write")
+        raise BadFileError(f"{name} uses a compression method that NumPy does not write")
     return tuple(shape)
 
 
@@ -224,6 +226,6 @@ def _whole_numbers(name: str, array: np.ndarray, most: int) -> np.ndarray:
             wrong |= piece != np.trunc(piece)
         if wrong.any():
             value = piece[wrong.argmax()]
-            hint = " (images of 0 to 1 are stored times 255)" if most == 255 and 0 < value < 1 else ""
+            hint = " (multiply images from 0 to 1 by 255)" if most == 255 and 0 < value < 1 else ""
             raise BadFileError(f"{name} holds {value}; must be whole numbers from 0 to {most}{hint}")
     return array

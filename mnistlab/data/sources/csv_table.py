@@ -33,10 +33,11 @@ UNPACKED = 2**26  # bytes that any may unpack to
 class CsvSource(UserSource):
     """A CSV file, gzip-compressed or not: a header, a column of labels, and one column per pixel (0 to 255).
 
-    Pixel columns are named pixel0, pixel1, ... (from 0 or 1) or 1x1, 1x2, ... (row x column); others are ignored,
-    with a message. ``path`` is the file, ``label`` is the name of the column of labels, which are 0 to ``classes`` - 1.
-    ``class_names`` are the names to show for them. ``shape`` is [height, width]; without it images are square.
-    Without ``test_path`` the last rows of each class are the test set (``test``).
+    Pixel columns are named pixel0, pixel1, ... (from 0 or 1) or 1x1, 1x2, ... (row x column); other columns are
+    ignored, with a message. ``path`` is the file. ``label`` is the name of the label column. Labels are from 0 to
+    ``classes`` - 1. ``class_names`` are the names to show for them. ``shape`` is [height, width]; without it images are
+    square. ``test_path`` is the file of the test set. Without such a file, the last rows of each class become the test
+    set (``test``).
     """
 
     path: str | None = None
@@ -65,7 +66,7 @@ class CsvSource(UserSource):
         if test.images.shape[1:] != train.images.shape[1:]:
             raise RequestError(
                 f"its images have {test.images[0].size} pixels, those of path"
-                f" {train.images[0].size}; both must have the same size",
+                f" have {train.images[0].size}; both must have the same size",
                 key="test_path",
                 value=self.test_path,
             )
@@ -140,18 +141,18 @@ class Table:
             raise BadFileError(f"{path.name} is not a CSV file: line 1 is not text") from None
         if len(header) > MOST_COLUMNS:
             raise BadFileError(
-                f"line 1 names {len(header):,} columns, more than the {MOST_COLUMNS:,} that are accepted; larger images"
-                " go into an .npz file"
+                f"line 1 names {len(header):,} columns, more than the maximum of {MOST_COLUMNS:,}; save larger images"
+                " as an .npz file"
             )
         self.names = header
         names_so_far: set[str] = set()
         twice = next((name for name in header if name in names_so_far or names_so_far.add(name)), None)  # type: ignore[func-returns-value]
         if twice is not None:
-            raise BadFileError(f"line 1 names the column {twice!r} twice; give each column a name of its own")
+            raise BadFileError(f"line 1 names the column {twice!r} twice; give every column a different name")
         if label not in header:
             some = ", ".join(header[:3]) + (", ..." if len(header) > 3 else "")
             raise BadFileError(
-                f"there is no column {label!r} in line 1 ({some}); set label to the column of the labels"
+                f"there is no column {label!r} in line 1 ({some}); set label to the name of the label column"
             )
         self.pixel_names, self.shape = _pixel_columns([name for name in header if name != label])
         self.label_at = header.index(label)
@@ -242,7 +243,7 @@ class Table:
     def _row(self, line: int, cells: list[str]) -> list[int]:
         if len(cells) != len(self.names):
             raise BadFileError(
-                f"line {line} has {len(cells)} cells where the header has {len(self.names)}; repair that line"
+                f"line {line} has {len(cells)} cells, but the header has {len(self.names)}; repair that line"
             )
         label = _cell(
             line, self.names[self.label_at], cells[self.label_at], self.classes - 1, "set classes or repair it"
@@ -268,15 +269,17 @@ def _pixel_columns(names: list[str]) -> tuple[list[str], tuple[int, int] | None]
         first = min(numbered)
         missing = next((i for i in range(min(first, 1), max(numbered)) if i not in numbered), None)
         if missing is not None:
-            raise BadFileError(f"line 1 names no column pixel{missing}, but pixel{max(numbered)}; add what is missing")
+            raise BadFileError(
+                f"line 1 has the column pixel{max(numbered)} but not pixel{missing}; add the missing columns"
+            )
         return [numbered[i] for i in sorted(numbered)], None
     placed = {(int(m[1]), int(m[2])): name for name in names if (m := re.fullmatch(r"(\d{1,4})x(\d{1,4})", name))}
     if not placed:
-        raise BadFileError("line 1 names no pixel columns; they are called pixel0, pixel1, ... (or 1x1, 1x2, ...)")
+        raise BadFileError("line 1 has no pixel columns; name them pixel0, pixel1, ... (or 1x1, 1x2, ...)")
     rows, columns = sorted({row for row, _ in placed}), sorted({column for _, column in placed})
     if len(placed) != len(rows) * len(columns):
         raise BadFileError(
-            f"line 1 names {len(placed)} pixels, but {rows[-1]}x{columns[-1]} as the last; add what is missing"
+            f"line 1 names {len(placed)} pixels, but the last is {rows[-1]}x{columns[-1]}; add the missing columns"
         )
     return [placed[place] for place in sorted(placed)], (len(rows), len(columns))
 
@@ -310,10 +313,10 @@ class _Stream(io.RawIOBase):
         end = piece.rfind(b"\n")
         self.line = self.line + len(piece) if end < 0 else len(piece) - end - 1
         if self.longest is not None and self.line > self.longest:
-            raise BadFileError(f"a line is longer than {self.longest:,} bytes; it cannot have the header's columns")
+            raise BadFileError(f"a line is longer than {self.longest:,} bytes; its cells cannot be those of the header")
         self.unpacked += len(piece)
         if self.packed and self.unpacked > self.most:
-            raise BadFileError(f"{self.name} unpacks to more than {self.most:,} bytes; no table of images does")
+            raise BadFileError(f"{self.name} unpacks to more than {self.most:,} bytes, too many for a table of images")
 
     def close(self) -> None:
         self.raw.close()

@@ -24,11 +24,11 @@ MOST_PIXELS = 2**24  # of one image, before it is resized
 
 @dataclass
 class FolderSource(UserSource):
-    """``path`` holds a folder of images for each class, or train/ and test/ that do; classes are named by the folders.
+    """``path`` has one folder of images per class, or the folders train/ and test/ with one folder per class in each.
 
-    Images become grey (ITU-R 601 luma, transparency ignored) and, with ``size``, are resized to size x size; without
-    it all must have one size. Files and folders are taken in the order of their names, numbers by value.
-    Without test/ the last images of each class are the test set (``test``).
+    Classes are named after their folders. Images are converted to greyscale (ITU-R 601 luma, transparency ignored) and,
+    with ``size``, resized to size x size; without it all must have the same size. Files and folders are sorted by name,
+    with numbers sorted by value. Without test/, the last images of each class become the test set (``test``).
     """
 
     path: str | None = None
@@ -40,7 +40,7 @@ class FolderSource(UserSource):
             whole("size", self.size, what="the side of an image in pixels")
             if self.size**2 > MOST_PIXELS:
                 raise RequestError(
-                    f"at most {int(MOST_PIXELS**0.5)} pixels a side are accepted", key="size", value=self.size
+                    f"at most {int(MOST_PIXELS**0.5)} pixels per side are accepted", key="size", value=self.size
                 )
 
     def read(self) -> Pool:
@@ -52,7 +52,7 @@ class FolderSource(UserSource):
         class_names = tuple(classes["train"])
         if len(class_names) < 2 and self.cuts:
             raise RequestError(
-                f"there is only the class {class_names[0]!r}; at least two are needed", key="path", value=self.path
+                f"there is only one class, {class_names[0]!r}; at least two are needed", key="path", value=self.path
             )
         if apart and (unknown := [name for name in classes["test"] if name not in classes["train"]]):
             raise RequestError(
@@ -93,7 +93,7 @@ def _classes(folder: Path, source: str | None) -> dict[str, list[Path]]:
     try:
         groups = sorted((path for path in folder.iterdir() if path.is_dir() and path.name[0] != "."), key=natural_order)
         if not groups:
-            raise RequestError(f"{folder.name}/ has no folders; must have one folder of images per class", **setting)
+            raise RequestError(f"{folder.name}/ has no subfolders; must have one folder of images per class", **setting)
         images = {group.name: sorted(filter(_is_image_file, group.iterdir()), key=natural_order) for group in groups}
     except OSError as error:
         raise RequestError(
@@ -105,7 +105,7 @@ def _classes(folder: Path, source: str | None) -> dict[str, list[Path]]:
                 raise RequestError(f"the name {path.name!a} in {folder.name}/ is not text; rename it", **setting)
         if not files:
             raise RequestError(
-                f"the class folder {name!r} holds no image ({suffixes_text()}); put images there or remove it",
+                f"the class folder {name!r} contains no images ({suffixes_text()}); add some or remove it",
                 **setting,
             )
     return images
@@ -136,7 +136,7 @@ def _read_all(folder: Path, files: Sequence[Path], size: int | None) -> tuple[np
             )
         stack[i] = image
     if stack is None:
-        raise BadFileError(f"{folder.name}/ holds no image; put images there")
+        raise BadFileError(f"{folder.name}/ contains no images; add some")
     return stack, digest.hexdigest()
 
 
@@ -159,8 +159,8 @@ def _read_image(file: Path, folder: Path, size: int | None, digest: hashlib._Has
             with Image.open(io.BytesIO(content)) as image:
                 if image.width * image.height > MOST_PIXELS:
                     raise BadFileError(
-                        f"{name} claims {image.width:,} x {image.height:,} pixels, more than the {MOST_PIXELS:,}"
-                        " that are accepted; make it smaller or remove it"
+                        f"{name} has {image.width:,} x {image.height:,} pixels, more than the maximum of"
+                        f" {MOST_PIXELS:,}; make it smaller or remove it"
                     )
                 grey = Image.fromarray(_grey(np.asarray(image))) if image.mode.startswith("I") else image.convert("L")
                 if size is not None and grey.size != (size, size):
@@ -169,7 +169,7 @@ def _read_image(file: Path, folder: Path, size: int | None, digest: hashlib._Has
     except BadFileError:
         raise
     except Image.DecompressionBombError:
-        raise BadFileError(f"{name} claims more than the {MOST_PIXELS:,} pixels that are accepted; remove it") from None
+        raise BadFileError(f"{name} has more than the maximum of {MOST_PIXELS:,} pixels; remove it") from None
     except Exception as error:  # Pillow's decoders raise many kinds
         raise BadFileError(f"{name} cannot be read as an image ({type(error).__name__}); repair or remove it") from None
 

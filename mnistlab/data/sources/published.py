@@ -24,10 +24,10 @@ SYSTEM = Path("/usr/share/datasets")  # where Debian's dataset-* packages put th
 
 @dataclass
 class NamedSource(Source):
-    """A published dataset, by ``name``; ``root`` is a folder that holds its files, directly or in one of its own.
+    """A published dataset, chosen by ``name``; ``root`` is a folder that has its files, directly or in a subfolder.
 
-    Without ``root`` the files are looked for in $MNISTLAB_DATA, in the user's cache and in the system's folder of
-    datasets, and otherwise downloaded into the cache.
+    Without ``root``, the files are searched for in $MNISTLAB_DATA, in the user's cache and in the system's dataset
+    folder, and are otherwise downloaded into the cache.
     """
 
     name: str = "mnist"
@@ -52,7 +52,7 @@ class NamedSource(Source):
         if (place := locate(self.name)) is not None:
             return place
         log.warning(
-            "%s is not on this machine: downloading %.0f MB into %s",
+            "%s is not on this machine; downloading %.0f MB to %s",
             self.name, REGISTRY[self.name].download / 1e6, _cached(self.name),
         )  # fmt: skip
         return "downloaded", fetch(self.name)
@@ -97,7 +97,7 @@ def fetch(name: str, to: Path | None = None, mirrors: Sequence[str] | None = Non
                 _fetch_archive(named, folder, mirrors)
     except download.NoMirrorError as failed:
         raise RequestError(
-            f"no mirror has it: {'; '.join(failed.reasons)}; try `mnistlab data fetch {name}` again later,"
+            f"no mirror could provide it: {'; '.join(failed.reasons)}; try `mnistlab data fetch {name}` again later,"
             f" or put {', '.join(f'{file}.gz' for file in named.files)} into a folder and set ",
             Key("root"),
             " to it",
@@ -107,7 +107,7 @@ def fetch(name: str, to: Path | None = None, mirrors: Sequence[str] | None = Non
     except OSError as error:
         raise RequestError(
             f"{error.filename or folder} cannot be written ({error.strerror});"
-            f" `mnistlab data fetch {name} --to FOLDER` takes another folder",
+            f" `mnistlab data fetch {name} --to FOLDER` uses another folder",
             key="name",
             value=name,
         ) from None
@@ -191,7 +191,7 @@ def _as_published(name: str, hashes: dict[str, str], place: str, setting: dict[s
     for other, named in REGISTRY.items():
         if other != name and images in named.sha256.values():
             raise RequestError(
-                f"{place}the files are those of {other}; put each dataset in a folder of its own, {named.folder}"
+                f"{place}the files are those of {other}; keep each dataset in a folder of its own, {named.folder}"
                 f" and {REGISTRY[name].folder}",
                 **setting,
             )
@@ -201,7 +201,7 @@ def _as_published(name: str, hashes: dict[str, str], place: str, setting: dict[s
     if set(hashes.values()) == set(known.values()):
         return True
     where = f"{setting['key']}={setting['value']}: {place}"
-    log.warning("%sthe content is not that of the published files (SHA-256 differs): using it anyway", where)
+    log.warning("%sthe content differs from the published files (SHA-256); using it anyway", where)
     return False
 
 
@@ -246,7 +246,7 @@ def _complete(name: str, folder: Path) -> bool:
     if 0 < len(missing) < len(named.files) and folder != _cached(name):
         raise RequestError(
             f"{folder} lacks {' and '.join(missing)} (.gz or not);"
-            f" put it there or fetch all with `mnistlab data fetch {name}`",
+            f" add what is missing or fetch all files with `mnistlab data fetch {name}`",
             key="name",
             value=name,
         )
@@ -280,14 +280,14 @@ def _fetch_file(named: Named, target: Path, mirrors: Sequence[str]) -> None:
         content = idx_format.read(path, 3 if "idx3" in stem else 1, name="the file")[1]
         if stem in named.sha256 and content != named.sha256[stem]:
             raise idx_format.BadFileError(
-                f"the wrong content: SHA-256 {content[:12]}..., must be {named.sha256[stem][:12]}..."
+                f"wrong content: SHA-256 {content[:12]}..., must be {named.sha256[stem][:12]}..."
             )
 
     if target.is_file():
         try:
             return check(target)
         except idx_format.BadFileError as error:
-            log.warning("%s has the wrong content (%s): fetching it again", target, error)
+            log.warning("%s is invalid (%s); downloading it again", target, error)
     most = 28 * 28 * max(named.train, named.test) + 2**16
     return download.fetch_file(target, [f"{mirror.rstrip('/')}/{target.name}" for mirror in mirrors], most, check)
 

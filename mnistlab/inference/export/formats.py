@@ -17,7 +17,7 @@ Contents = dict[str, bytes]  # of files, by name
 
 def write(folder: Path, contents: Contents) -> None:
     """Write the files; one that is there already and holds something else is left alone, and so are all."""
-    cure = "choose another place with --to"
+    cure = "choose another folder with --to"
     directories.named(folder, str(folder), otherwise=cure)
     try:
         for name, content in contents.items():

@@ -17,12 +17,13 @@ from mnistlab.nn.normalization import BatchNorm
 from mnistlab.nn.pooling import Pool2D
 
 TEMPLATE = '''\
-"""Predict with a network that mnistlab trained: {shapes}.
+"""Predict with a network trained by mnistlab: {shapes}.
 
     python predict.py images.npy
 
-prints one line per image: the class and its probability. images.npy holds uint8 (height, width) or (n, height, width),
-light on dark as in training. In Python: probabilities = predict(images). The weights are in the file beside this one.
+prints one line per image: the class and its probability. images.npy contains uint8 (height, width) or (n, height,
+width), light on dark as in training. In Python: probabilities = predict(images). The weights are in weights.npz, in the
+same folder.
 """
 
 import json
@@ -51,7 +52,7 @@ def predict(images):
 
 
 def network(images):
-    """The network itself."""
+    """Return the output of the network for images (n, height, width) of uint8."""
     x = (images[:, None].astype(np.float32) - np.float32({shift})) * np.float32({scale})
 {calls}
     return {output}(x.astype(np.float64))

@@ -49,12 +49,12 @@ def expand(names: list[str]) -> list[str]:
         if name != STDIN and _is_folder(path):
             inside = list(filter(is_image, path.iterdir()))
             if not inside:
-                raise RequestError(f"{name}: this folder holds no picture ({suffixes_text()})")
+                raise RequestError(f"{name}: this folder contains no pictures ({suffixes_text()})")
             files += map(str, sorted(inside, key=natural_order))
         else:
             files.append(name)
     if files.count(STDIN) > 1:
-        raise RequestError("-: standard input holds one picture; name it once")
+        raise RequestError("-: standard input is a single picture; name it once")
     return files
 
 
@@ -81,22 +81,18 @@ def read(name: str) -> Picture:
                 most = MOST_PIXELS if image.format in FRUGAL else MOST_PIXELS // 2
                 if image.width * image.height > most:
                     raise UnreadableError(
-                        f"it claims {image.width:,} x {image.height:,} pixels, more than the {most:,} that are"
-                        " accepted; make it smaller"
+                        f"{image.width:,} x {image.height:,} pixels are more than the maximum of {most:,};"
+                        " make the picture smaller"
                     )
                 return _decoded(image)
     except UnreadableError:
         raise
     except Image.DecompressionBombError:
-        raise UnreadableError(
-            f"it claims more than the {MOST_PIXELS:,} pixels that are accepted; make it smaller"
-        ) from None
+        raise UnreadableError(f"more than the maximum of {MOST_PIXELS:,} pixels; make the picture smaller") from None
     except MemoryError:
-        raise UnreadableError("there is not enough memory for it; make it smaller") from None
+        raise UnreadableError("not enough memory; make the picture smaller") from None
     except Exception as error:  # Pillow's decoders raise many kinds
-        raise UnreadableError(
-            f"it cannot be read as a picture ({type(error).__name__}); save it as PNG or JPEG"
-        ) from None
+        raise UnreadableError(f"cannot be read as a picture ({type(error).__name__}); save it as PNG or JPEG") from None
 
 
 def _bytes(name: str) -> bytes:
@@ -105,15 +101,15 @@ def _bytes(name: str) -> bytes:
             content = sys.stdin.buffer.read(MOST_BYTES + 1)
         else:
             if not Path(name).is_file():
-                raise UnreadableError("there is no such file" if not Path(name).exists() else "is not a file")
+                raise UnreadableError("no such file" if not Path(name).exists() else "not a file")
             with Path(name).open("rb") as file:
                 content = file.read(MOST_BYTES + 1)
     except (OSError, ValueError) as error:  # a name with a null byte is a ValueError
-        raise UnreadableError(f"it cannot be read ({getattr(error, 'strerror', None) or error})") from None
+        raise UnreadableError(f"cannot be read ({getattr(error, 'strerror', None) or error})") from None
     if not content:
-        raise UnreadableError("it is empty")
+        raise UnreadableError("the file is empty")
     if len(content) > MOST_BYTES:
-        raise UnreadableError(f"it has more than the {MOST_BYTES:,} bytes that are accepted")
+        raise UnreadableError(f"more than the maximum of {MOST_BYTES:,} bytes")
     return content
 
 

@@ -59,7 +59,9 @@ def _predict(
     with threadpool_limits(run.threads):
         probabilities = run.network.predict(images)
     if not np.isfinite(probabilities).all():
-        raise RunError(f"{run.given}: the network overflows on these pictures; the model is not usable, train it again")
+        raise RunError(
+            f"{run.given}: the network overflows on these pictures; the model cannot be used, train it again"
+        )
     return [
         results.Predicted(file, probs, prepared, (picture.height, picture.width), _thumbnail(picture.grey))
         for (file, picture, prepared), probs in zip(batch, probabilities, strict=True)

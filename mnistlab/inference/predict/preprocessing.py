@@ -87,8 +87,8 @@ def prepare(picture: Picture, shape: tuple[int, int], style: Style, dark: bool |
         return _raw(grey, shape, bool(dark))
     if grey.shape == shape and dark is None and np.median(_rim(grey)) <= DARK_RIM:
         if grey.min() == grey.max():
-            raise UnreadableError("it is blank: all its pixels are equal")
-        return Prepared(grey, "as it is")
+            raise UnreadableError("blank: all pixels are equal")
+        return Prepared(grey, "unchanged")
     return (_digit if style.way is Way.digit else _object)(grey, shape, style, dark)
 
 
@@ -98,7 +98,7 @@ def _raw(grey: np.ndarray, shape: tuple[int, int], inverted: bool) -> Prepared:
     if image.shape != shape:
         image = _resized(image, shape)
         done.append("resized")
-    return Prepared(image, ", ".join(done) or "as it is")
+    return Prepared(image, ", ".join(done) or "unchanged")
 
 
 def _digit(grey: np.ndarray, shape: tuple[int, int], style: Style, dark: bool | None) -> Prepared:
@@ -127,7 +127,7 @@ def _object(grey: np.ndarray, shape: tuple[int, int], style: Style, dark: bool |
     background = 255 - rim if dark else rim
     levels = np.clip(levels - background, 0, None) * (255 / max(255 - background, 1))
     if not (levels > MARGIN_LEVELS).any():
-        raise UnreadableError("it is blank: all its grey levels are about equal")
+        raise UnreadableError("blank: all grey levels are about equal")
     rows, columns = _span(levels > MARGIN_LEVELS)
     small = _resized(levels[rows, columns].astype(np.float32), _fitted(levels[rows, columns].shape, min(shape)))
     image = _placed(small, shape, None)

@@ -19,7 +19,7 @@ LEAST_CONTRAST = 12.0  # grey levels between ink and paper; less is the grain of
 LEAST_SEPARATION = 4.0  # the same in standard deviations of the paper's noise
 LEAST_PART = 0.04  # of the largest connected part: smaller ones are specks
 LEAST_FREE = 0.05  # likewise: so large a part that is free of the edge makes those at the edge a frame or a shadow
-NO_INK = "it has no ink: all its grey levels are about equal"
+NO_INK = "no ink: all grey levels are about equal"
 
 
 @dataclass(frozen=True)

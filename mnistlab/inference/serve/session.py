@@ -41,7 +41,7 @@ class Watched:
             (probabilities,) = self.network.predict(image[None])
             maps = layer_maps(self.network, image[None])
         if not np.isfinite(probabilities).all():
-            raise RequestError("the network overflows on this drawing; the model is not usable, train it again")
+            raise RequestError("the network overflows on this drawing; the model cannot be used, train it again")
         return {
             "probabilities": [round(float(p), 6) for p in probabilities],
             "seen": packed(image[None]),

@@ -75,9 +75,9 @@ def read(path: Path) -> list[dict[str, Any]]:
     except UnreadableError as error:
         if error.missing:
             return []
-        raise RequestError(f"tracking.file={path}: not readable ({error.cause}); name another file") from None
+        raise RequestError(f"tracking.file={path}: not readable ({error.cause}); choose another file") from None
     if not rows or next(iter(rows[0])) != KEY or any(None in row for row in rows):
-        raise RequestError(f"tracking.file={path}: must be a table of runs; name another file, or remove it")
+        raise RequestError(f"tracking.file={path}: not a table of runs; choose another file, or remove this one")
     return rows
 
 

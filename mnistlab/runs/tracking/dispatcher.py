@@ -125,6 +125,6 @@ def _open(tracking: Tracking, facts: Facts) -> Tracker | None:
         message = (str(error).splitlines() or [""])[0]
         name = tracking.extra or "csv"
         raise RequestError(
-            f"tracking={name}: it cannot be opened ({type(error).__name__}: {message}); check its settings, "
+            f"tracking={name}: cannot be opened ({type(error).__name__}: {message}); check its settings, "
             "or use tracking=none"
         ) from error

@@ -61,7 +61,7 @@ def grid(overrides: Sequence[str]) -> Grid:
     axes = {key: tuple(_distinct(values)) for key, values in varied.items()}
     for key in axes:
         if key.partition(".")[0] in FIXED:
-            raise RequestError(f"{key}: it must be the same for every cell; only the model and its training may differ")
+            raise RequestError(f"{key}: must be the same for every cell; only the model and its training may vary")
     swept = [f"{key}={','.join(values)}" for key, values in axes.items()]
     jobs = plan([*fixed, *swept, f"hydra.sweep.dir={compose.quoted(Path('grid').absolute())}"]).jobs
     cells: dict[str, Cell] = {}
@@ -73,8 +73,8 @@ def grid(overrides: Sequence[str]) -> Grid:
         first = first or cell_experiment
         if (cell_experiment.data, cell_experiment.seed) != (first.data, first.seed):
             raise RequestError(
-                f"{' '.join(chosen)}: its data or seed differs from that of the first cell; all cells need the same "
-                "folds"
+                f"{' '.join(chosen)}: the data or seed differs from that of the first cell; all cells must have the "
+                "same folds"
             )
         settings = {key: job.entry.settings.get(key, axes[key][0]) for key in axes}
         cells.setdefault(job.entry.config_hash, Cell(len(cells), settings, chosen, composed))
@@ -88,7 +88,9 @@ def read_axes(overrides: Sequence[str]) -> tuple[list[str], dict[str, tuple[str,
     parsed: list[Override] = []
     for text in compose.with_paths_quoted(overrides):
         if text.lstrip("+~").startswith("hydra"):
-            raise RequestError(f"{text}: has no effect here; --to names the directory, --jobs the processes")
+            raise RequestError(
+                f"{text}: has no effect here; use --to for the directory and --jobs for the number of processes"
+            )
         try:
             parsed.append(parser.parse_override(text))
         except HydraException as error:
@@ -101,7 +103,9 @@ def read_axes(overrides: Sequence[str]) -> tuple[list[str], dict[str, tuple[str,
         text, key = str(override.input_line), override.get_key_element()
         if override.is_sweep_override():
             if not override.is_discrete_sweep():
-                raise RequestError(f"{text}: a grid takes lists, range() and choice(); `mnistlab tune` takes intervals")
+                raise RequestError(
+                    f"{text}: a grid takes lists, range() and choice(); intervals are for `mnistlab tune`"
+                )
             values = list(override.sweep_string_iterator())
         elif _is_list(override):
             values = [hydra_guard.value_as_text(value) for value in override.value()]  # type: ignore[union-attr]
@@ -113,12 +117,12 @@ def read_axes(overrides: Sequence[str]) -> tuple[list[str], dict[str, tuple[str,
         else:
             continue
         if key in axes:
-            raise RequestError(f"{key}: set twice; list its values once")
+            raise RequestError(f"{key}: set twice; list all its values in one override")
         axes[key] = tuple(values)
         if not axes[key]:
-            raise RequestError(f"{text}: no value; list one or more")
+            raise RequestError(f"{text}: no values; list at least one")
     if not axes:
-        raise RequestError("nothing varies; set a key to several values, as in 'model.C=[0.1,1,10]'")
+        raise RequestError("no key has several values; set at least one, as in 'model.C=[0.1,1,10]'")
     return fixed, axes
 
 

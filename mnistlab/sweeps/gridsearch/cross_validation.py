@@ -73,7 +73,7 @@ def of_fold(experiment: schema.Experiment, dataset: Dataset, held: np.ndarray) -
     validation = dataset.train.take(slice(0, 0))
     if watches(experiment):
         labels = dataset.train.labels[rows]
-        count = rows_of_share("data.validation", experiment.data.validation, len(labels), "what a fold learns from")
+        count = rows_of_share("data.validation", experiment.data.validation, len(labels), "the training part of a fold")
         apart = splitting.draw(labels, count, experiment.data.stratify, stream(experiment.seed, "split"))
         validation = dataset.train.take(rows[apart])
         rows = rows[splitting.others(apart, len(rows))]

@@ -132,7 +132,7 @@ def write(directory: Path, grid: Grid, table: Sequence[Row], metric: str) -> Non
     failed = [row for row in table if row.error]
     parts = [
         f"# Grid {directory.name}",
-        f"{len(table)} cells, {folds} folds of the training pool; the test set was not read. {metric}: mean and two "
+        f"{len(table)} cells, {folds} folds of the training pool; the test set was not used. {metric}: mean +/- two "
         "standard deviations over the folds, best first.",
         tables.markdown(([*grid.axes, metric], best)),
         "\n".join(f"- {row.cell.name} failed: {row.error}" for row in failed),

@@ -60,7 +60,9 @@ def search(request: Asked) -> int:
         directory = _place(request)
         with held(directory) as ours:
             if not ours:
-                raise RequestError(f"--to {files.shown(directory)}: this search is running")
+                raise RequestError(
+                    f"--to {files.shown(directory)}: this search is already running; wait, or interrupt it"
+                )
             return _search(request, cells, pool, cut, directory)
     finally:
         console.stop()
@@ -76,14 +78,16 @@ def _place(request: Asked) -> Path:
     shown = files.shown(directory)
     path = directory / paths.GRIDSEARCH
     if not path.exists() and any(directory.iterdir()):
-        raise RequestError(f"--to {shown}: it is not empty; name a new directory")
+        raise RequestError(f"--to {shown}: not empty; choose a new directory")
     if path.exists():
         if read_json_or_empty(path) != request.request():
-            raise RequestError(f"--to {shown}: holds another search; choose another directory, or remove it")
+            raise RequestError(f"--to {shown}: contains another search; choose another directory, or remove this one")
         if (directory / paths.REFIT / paths.STATUS).exists() and status.read(
             directory / paths.REFIT
         ).state == "completed":
-            raise RequestError(f"--to {shown}: this search is complete; {shown}/{paths.GRIDSEARCH_PAGE} has its result")
+            raise RequestError(
+                f"--to {shown}: this search is complete; the result is in {shown}/{paths.GRIDSEARCH_PAGE}"
+            )
     files.write_json(path, request.request())
     return directory
 
@@ -137,7 +141,7 @@ def _scored(
             yield from running
         except TerminatedWorkerError:
             raise RunError(
-                "a process was killed; the system does so when memory runs out: try --jobs 1 (the same command with "
+                "a process was killed, perhaps because memory ran out; try --jobs 1 (the same command with "
                 "--to DIR continues the search)"
             ) from None
 
@@ -172,9 +176,9 @@ class _Progress:
 
 def _announce(cells: Grid, pool: Dataset, request: Asked, n_jobs: int, directory: Path) -> None:
     LOG.info("data    %s: %s images in %d folds", pool.name, f"{len(pool.train):,}", request.cv)
-    equal = f" ({cells.repeated} more are equal to one of them)" if cells.repeated else ""
+    equal = f" ({cells.repeated} more are duplicates)" if cells.repeated else ""
     LOG.info("grid    %d cells over %s%s", len(cells.cells), ", ".join(cells.axes), equal)
-    LOG.info("launch  %d at a time; into %s", n_jobs, files.shown(directory))
+    LOG.info("launch  %d at a time, writing to %s", n_jobs, files.shown(directory))
     learnt, width = len(pool.train) * (request.cv - 1) // request.cv, int(np.prod(pool.train.images.shape[1:]))
     models = (cell.experiment().model for cell in cells.cells)
     guesses = (model.guess(learnt, width) for model in models if isinstance(model, SklearnModel))
@@ -187,17 +191,15 @@ def _finish(request: Asked, cells: Grid, table: list[result.Row], directory: Pat
     result.write(directory, cells, table, request.metric)
     place = files.shown(directory)
     if not order:
-        raise RunError(
-            f"none of the {len(table)} cells was scored: {table[0].error}; {place}/{paths.GRID_TABLE} lists them all"
-        )
+        raise RunError(f"all {len(table)} cells failed: {table[0].error}; all errors are in {place}/{paths.GRID_TABLE}")
     best = order[0]
     failed = sum(1 for row in table if row.error)
     if failed:
-        LOG.warning("%d of %d cells failed; %s/%s says why", failed, len(table), place, paths.GRID_TABLE)
+        LOG.warning("%d of %d cells failed; the reasons are in %s/%s", failed, len(table), place, paths.GRID_TABLE)
     LOG.log(RESULT, "best                 %s", best.cell.name)
     LOG.log(
         RESULT,
-        "cross-validated      %s %s (mean and two standard deviations of %d folds)",
+        "cross-validated      %s %s (mean +/- two standard deviations over %d folds)",
         request.metric,
         result.spread(request.metric, best),
         request.cv,
@@ -229,9 +231,7 @@ def _refit(request: Asked, cells: Grid, best: Cell, directory: Path) -> Path:
     console.start("quiet" if request.quiet else "normal")
     state = status.read(job.directory)
     if state.state != "completed":
-        raise RunError(
-            f"the refit failed: {state.error or state.state}; what it wrote is in {files.shown(job.directory)}"
-        )
+        raise RunError(f"the refit failed: {state.error or state.state}; its files are in {files.shown(job.directory)}")
     metrics = read_json(job.directory / paths.METRICS)
     LOG.log(RESULT, "%s", "\n".join(console.score_lines("test accuracy", metrics["test"])))
     LOG.log(RESULT, "search directory     %s (the refitted model is in %s)", files.shown(directory), paths.REFIT)

@@ -93,7 +93,7 @@ class Worker:
             self.close(wait=False)
             return _killed_by(str(error))
         except KeyboardInterrupt:
-            return "it was interrupted"
+            return "interrupted"
         except Exception as error:
             return one_line(error)
         return None
@@ -115,5 +115,5 @@ class Worker:
 def _killed_by(message: str) -> str:
     match = re.search(r"exit codes of the workers are \{(\w+)\((-?\d+)\)", message)
     name = match[1] if match else "an unknown cause"
-    hint = "; the system does so when memory runs out: try a smaller hydra.launcher.n_jobs" if name == "SIGKILL" else ""
+    hint = ", perhaps because memory ran out; try a smaller hydra.launcher.n_jobs" if name == "SIGKILL" else ""
     return f"the worker was killed by {name}{hint}"

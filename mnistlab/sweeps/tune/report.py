@@ -34,7 +34,7 @@ def write(search: Search, study: Study) -> None:
     table = [[str(t.number), *(str(_value(t, key)) for key in keys), f"{t.value:.4f}"] for t in ranked]
     parts = [
         f"# Search {search.directory.name}",
-        f"{len(trials)} trials: {_counts(trials)}. The test set was not read in any of them.",
+        f"{len(trials)} trials: {_counts(trials)}. No trial used the test set.",
         tables.markdown((["trial", *keys, search.metric], table)),
         *(f"![{read_text(paths.alt_text(path)).strip()}]({paths.PLOTS}/{path.name})" for path in drawn),
     ]

@@ -55,7 +55,9 @@ def tune(request: Request) -> int:
     search, seeds = _resumed(request, request.resume) if request.resume else (_new(request), request.seeds)
     with held(search.directory) as ours, sound_study(search.directory):
         if not ours:
-            raise RequestError(f"{files.shown(search.directory)}: this search is running")
+            raise RequestError(
+                f"{files.shown(search.directory)}: this search is already running; wait, or interrupt it"
+            )
         _write(search, seeds)
         console.start("quiet" if request.quiet else "normal")
         try:
@@ -73,7 +75,7 @@ def _new(request: Request) -> Search:
     base = schema.experiment(compose.compose(fixed))
     if any(dimension.key == "seed" for dimension in space):
         raise RequestError(
-            "seed: cannot be searched; --seeds sets the number of seeds that test the chosen configuration"
+            "seed: must not be searched; --seeds sets the number of seeds for testing the chosen configuration"
         )
     tried = [base]
     for dimension in space:  # a wrong key, or a wrong end of an interval, is found before the first trial
@@ -81,7 +83,7 @@ def _new(request: Request) -> Search:
     for experiment in tried:
         if not experiment.data.validation:
             raise RequestError(
-                f"data.validation={experiment.data.validation}: a search selects on the validation set; set it to 0.1"
+                f"data.validation={experiment.data.validation}: a search needs a validation set; set 0.1, for example"
             )
     trials = request.trials or TRIALS
     return Search(_place(request.to), tuple(fixed), tuple(space), trials, request.metric, request.prune, base.seed)
@@ -93,14 +95,16 @@ def _place(to: Path | None) -> Path:
         return directories.by_time("outputs/tune").absolute()
     label = f"--to {files.shown(to)}"
     if (to / paths.TUNE).exists():
-        raise RequestError(f"{label}: already holds a search; `mnistlab tune --resume` continues it")
+        raise RequestError(f"{label}: already contains a search; `mnistlab tune --resume` continues it")
     return directories.named(to, label, in_the_way=directories.IN_THE_WAY)
 
 
 def _resumed(request: Request, directory: Path) -> tuple[Search, int]:
     path = directory / paths.TUNE
     if not (directory / paths.STUDY).exists() and path.exists():
-        raise RequestError(f"{files.shown(directory / paths.STUDY)}: it is missing; start the search again elsewhere")
+        raise RequestError(
+            f"{files.shown(directory / paths.STUDY)}: no such file; start a new search in another directory"
+        )
     try:
         content = read_json(path)
         space = tuple(Dimension(**{**row, "choices": tuple(row["choices"])}) for row in content["space"])
@@ -114,7 +118,7 @@ def _resumed(request: Request, directory: Path) -> tuple[Search, int]:
         )
         seeds = int(content["seeds"])
         if search.metric not in METRICS or not space:
-            raise ValueError("no such metric, or no space")
+            raise ValueError("the metric is unknown or the search space is empty")
     except UnreadableError as error:
         if error.missing:
             shown = files.shown(directory)
@@ -134,7 +138,7 @@ def _search(search: Search, n_jobs: int) -> Study:
     LOG.info("tune    %d trials over %s, by %s", search.trials, ", ".join(d.key for d in search.space), search.metric)
     cores = max(1, all_cores() // n_jobs)
     LOG.info("launch  joblib, %d at a time, at most %d BLAS thread%s each", n_jobs, cores, "s" * (cores > 1))
-    LOG.info("into    %s", files.shown(search.directory))
+    LOG.info("output  %s", files.shown(search.directory))
     bar: Any = None
     if console.is_screen(sys.stderr) and LOG.isEnabledFor(logging.INFO):
         from tqdm import tqdm
@@ -185,7 +189,9 @@ def _finish(search: Search, study: Study, seeds: int, quiet: bool) -> int:
     best = best_of(study)
     place = files.shown(search.directory)
     if best is None:
-        raise RunError(f"none of the {len(counted(study))} trials was completed; {place}/{paths.TRIALS_TABLE} says why")
+        raise RunError(
+            f"none of the {len(counted(study))} trials was completed; the reasons are in {place}/{paths.TRIALS_TABLE}"
+        )
     final = search.directory / paths.FINAL
     known = [text for text in search.fixed if text.partition("=")[0] != "seed"]
     chosen = [*known, *best.user_attrs["overrides"]]
@@ -219,7 +225,7 @@ def _finish(search: Search, study: Study, seeds: int, quiet: bool) -> int:
         half = "" if math.isnan(mean.half) else f" +/- {100 * mean.half:.2f}"
         LOG.log(
             RESULT,
-            "test accuracy        %.2f%s %%  (%d seeds; tested for the first time)",
+            "test accuracy        %.2f%s %%  (%d seeds; first use of the test set)",
             100 * mean.mean,
             half,
             mean.n,

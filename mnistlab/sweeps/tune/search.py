@@ -73,12 +73,12 @@ def sound_study(directory: Path) -> Iterator[None]:
 
     shown = files.shown(directory / paths.STUDY)
     if (directory / paths.STUDY).exists() and not (directory / paths.STUDY).is_file():
-        raise RequestError(f"{shown}: is not a file; must be the database of a search")
+        raise RequestError(f"{shown}: not a file; must be the database of a search")
     try:
         yield
     except (DatabaseError, StorageInternalError) as error:
         cause = getattr(error.__cause__, "orig", None) or getattr(error, "orig", None) or error
-        raise RequestError(f"{shown}: not readable ({cause}); start the search again elsewhere") from None
+        raise RequestError(f"{shown}: not readable ({cause}); start a new search in another directory") from None
 
 
 @dataclass
@@ -100,7 +100,7 @@ class Watch:
         trial.report(value, epoch.epoch)
         if epoch.epoch < self.epochs and trial.should_prune():
             raise Pruned(
-                f"{self.search.metric} {value:.4f} after epoch {epoch.epoch}: the median of the others is better"
+                f"{self.search.metric} {value:.4f} after epoch {epoch.epoch} is worse than the median of the others"
             )
 
 
@@ -181,7 +181,7 @@ def _tell(search: Search, study: Study, trial: Trial, directory: Path, lost: str
         try:
             value = value_of(directory, search.metric)
         except (OSError, ValueError, KeyError) as error:
-            trial.set_user_attr("error", f"it has no {search.metric} ({error})")
+            trial.set_user_attr("error", f"no {search.metric} ({error})")
             study.tell(trial, state=TrialState.FAIL)
         else:
             study.tell(trial, value)

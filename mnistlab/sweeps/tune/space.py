@@ -58,7 +58,7 @@ def parse(overrides: Sequence[str]) -> tuple[list[str], list[Dimension]]:
         try:
             override = parser.parse_override(_with_hydras_log(text))
         except HydraException:
-            raise RequestError(f"{text}: must be key=value, with {FORMS} for what is searched") from None
+            raise RequestError(f"{text}: must be key=value; a key to search takes {FORMS}") from None
         if override.is_sweep_override():
             space.append(_dimension(text, override))
         else:
@@ -68,7 +68,7 @@ def parse(overrides: Sequence[str]) -> tuple[list[str], list[Dimension]]:
     keys = [dimension.key for dimension in space]
     for key in keys:
         if keys.count(key) > 1:
-            raise RequestError(f"{key}: searched twice; list its values once")
+            raise RequestError(f"{key}: searched twice; list all its values in one override")
     return fixed, space
 
 
