@@ -306,7 +306,7 @@ CASES = {
         ["train: 1,081 images"],
     ),
     "class distribution, empty part": (lambda: plots.class_distribution({"validation": [0, 0]}, ["a", "b"]), ["0 im"]),
-    "class distribution, nothing": (lambda: plots.class_distribution({}, ["a"]), ["no sets"]),
+    "class distribution, nothing": (lambda: plots.class_distribution({}, ["a"]), ["no images to count"]),
     "samples": (lambda: plots.samples(images(99), np.arange(99) % 10, names(10), per_class=4), ["up to 4 per class"]),
     "samples, a class without images": (lambda: plots.samples(images(3, 8, 8), np.zeros(3), ["a", "b"]), ["a 3, b 0"]),
     "samples, 47 classes": (lambda: plots.samples(images(94), np.arange(94) % 47, names(47)), ["up to 5 per class"]),

@@ -75,7 +75,7 @@ def test_the_answer_comes_first_with_its_interval_and_what_takes_no_learning(tra
     assert found.text.index(answer) < found.text.index("Settings that differ from the defaults")
     assert f"{test['correct']} of 300 test images are classified correctly." in found.text
     assert (
-        "Always predicting “0”, the most frequent class in the training set, gets 10.00 %." in found.text
+        "Always predicting “0”, the most frequent class in the training set, would score 10.00 %." in found.text
     )  # 30 of 300
 
 
@@ -185,7 +185,7 @@ def test_pictures_that_would_make_it_too_large_are_linked_the_largest_first(trai
     check_self_contained(found)
     assert [one["alt"] for one in found.images] == ["Training curves", "Feature maps of test image 7"]
     assert [link for link in found.links if "plots" in link] == ["./plots/weights.png", "./plots/filters_1.png"]
-    assert "Left out, so that this page stays below 2 MB" in found.text
+    assert "Not embedded, to keep this page below 2 MB" in found.text
 
 
 def test_a_failed_run_has_its_page_with_the_reason(command: Callable[..., Any]) -> None:

@@ -230,7 +230,7 @@ def test_of_many_trainings_eighteen_can_be_told_apart():
     picture = plots.side_by_side([training(f"{i}") for i in range(30)], "optimizer.lr", "validation")
     (legend,) = picture.figure.legends
     assert len(legend.get_texts()) == 18
-    assert "12 more are not drawn" in texts(picture)
+    assert "12 more not drawn" in texts(picture)
     looks = {(line.get_color(), line.get_linestyle()) for line in picture.figure.axes[0].get_lines()}
     assert len(looks) == 18
 

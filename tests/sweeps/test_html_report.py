@@ -113,7 +113,7 @@ def test_failed_and_waiting_jobs_are_said_at_once_with_their_reasons(tmp_path: P
         if path.is_file():
             path.unlink()
     made = written(manifest)
-    assert "1 of 3 jobs failed; 1 not finished." in made.text
+    assert "1 of 3 jobs did not complete; 1 not finished." in made.text
     assert "job 1, optimizer.lr=0.2: failed: no <room> at all" in made.text
     assert [link for link in made.links if not link.startswith("#")] == []  # no job has a page yet
     for place in ("0", "1"):
@@ -124,7 +124,7 @@ def test_failed_and_waiting_jobs_are_said_at_once_with_their_reasons(tmp_path: P
 def test_many_settings_have_no_verdicts_and_still_an_answer(tmp_path: Path) -> None:
     settings = [{"optimizer.lr": lr / 100} for lr in range(1, 23)]  # 231 pairs
     made = written(sweep(tmp_path / "s", settings, [0.5 + i / 100 for i in range(22)]))
-    assert "Compared with the next best, optimizer.lr=0.21: no test; see the table." in made.text
+    assert "Compared with the next best, optimizer.lr=0.21: not tested; see the table." in made.text
     assert "22 groups are too many to test every pair" in made.text
 
 

@@ -240,7 +240,7 @@ def side_by_side(trainings: Sequence[TrainingCurve], grouping: str, part: str) -
     ]
     more = len(trainings) - len(shown)
     if more > 0:
-        figure.text(7.75 / figure.get_figwidth(), 0.02, f"{more} more are not drawn", color=GREY, size=8)
+        figure.text(7.75 / figure.get_figwidth(), 0.02, f"{more} more not drawn", color=GREY, size=8)
     return Picture(figure, " ".join(sentences))
 
 

@@ -110,7 +110,7 @@ def class_distribution(
     """Draw how many images of each class each part has, from part -> counts per class; a panel and a scale per part."""
     parts = {str(part): np.asarray(class_counts) for part, class_counts in counts.items()}
     if not parts:
-        return empty("There are no sets to count.")
+        return empty("There are no images to count.")
     k = len(class_names)
     size = 8.5 if k <= NUMBERED else 7.0
     names = [label(name, 20) for name in class_names]

@@ -69,7 +69,9 @@ def decision_regions(
         high,
         "Decision regions in the plane of two components",
     )
-    words = f"colour: predicted class, stronger if more probable; {len(scores):,} points by true class"
+    words = (
+        f"background: predicted class, more saturated if more probable; {len(scores):,} points, coloured by true class"
+    )
     figure.text(0.15 / figure.get_size_inches()[0], 1 - 0.38 / high, words, color=GREY, size=8.5, va="top")
     legend(figure, class_names, ["o"] * len(class_names), (wide - 0.05, high - 0.95), marks)
     _scale(figure, (wide - 0.03, high - 1.35 - listed - SCALE), 1 / len(class_names))

@@ -189,7 +189,7 @@ def occlusion(
     figure = new_figure(width, height, "Occlusion sensitivity of misclassified images")
     for x, words, colour in ((0.15, "truth", BLUE), (0.58, "prediction and its probability", VERMILION)):
         figure.text(x / width, 1 - 0.38 / height, words, color=colour, size=8.5, va="top")
-    about = f"red: covering this place with a patch of {patch} x {patch} pixels (square) lowers that probability"
+    about = f"red: covering this part with a patch of {patch} x {patch} pixels (square) lowers that probability"
     figure.text(0.15 / width, 1 - 0.56 / height, about, color=GREY, size=8, va="top")
     drawn: Any = None
     for i in range(n):

@@ -119,7 +119,7 @@ def samples(images: np.ndarray, labels: np.ndarray, class_names: Sequence[str], 
     margin = 0.25 + width_of(names, 8)
     cell, head = 0.46, 0.5
     width, height = max(blocks * (margin + cell * each) + 0.15, 4.6), cell * rows + head + 0.1
-    figure = new_figure(width, height, f"Samples: {each} of each of {count} classes")
+    figure = new_figure(width, height, f"Samples: {each} per class, {count} classes")
     h, w = images.shape[1:]
     for block in range(blocks):
         mine = range(block * rows, min((block + 1) * rows, count))
@@ -137,7 +137,7 @@ def samples(images: np.ndarray, labels: np.ndarray, class_names: Sequence[str], 
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
     counts = ", ".join(f"{plain(name)} {int((labels == c).sum())}" for c, name in enumerate(class_names))
-    return Picture(figure, f"Sample images, up to {each} per class, a row per class. Images to choose from: {counts}.")
+    return Picture(figure, f"Sample images, up to {each} per class, one row per class. Images available: {counts}.")
 
 
 @styled
@@ -169,7 +169,8 @@ def augmented(images: np.ndarray, labels: np.ndarray, class_names: Sequence[str]
             axes.tick_params(length=0)
     listed = ", ".join(plain(class_names[int(c)]) for c in labels)
     return Picture(
-        figure, f"{rows} training images, a row each: the original, then {across - 1} versions of it. Rows: {listed}."
+        figure,
+        f"{rows} training images, one per row: the original, then {across - 1} augmented versions. Rows: {listed}.",
     )
 
 

@@ -16,7 +16,7 @@ def range_test(rates: np.ndarray, losses: np.ndarray, smooth: np.ndarray, sugges
         return empty("No loss was measured.")
     figure = new_figure(6.6, 4.0, "Learning-rate range test")
     axes = place(figure, 0.75, 0.55, 5.6, 2.75)
-    axes.plot(rates, losses, ".", color=GREY, alpha=0.45, markersize=4, label="a mini-batch")
+    axes.plot(rates, losses, ".", color=GREY, alpha=0.45, markersize=4, label="mini-batch")
     axes.plot(rates, smooth, color=BLUE, label="smoothed")
     if suggested is not None:
         axes.axvline(suggested, color=VERMILION, ls="--", lw=1.4, label=f"suggested: {suggested:g}")
@@ -36,5 +36,5 @@ def range_test(rates: np.ndarray, losses: np.ndarray, smooth: np.ndarray, sugges
     return Picture(
         figure,
         f"Loss against the learning rate, {len(losses)} mini-batches from {rates[0]:.3g} to {rates[-1]:.3g}: smoothed,"
-        f" {smooth[0]:.4g} at first and {smooth[least]:.4g} at the minimum, at {rates[least]:.3g}.{suggestion}",
+        f" {smooth[0]:.4g} at first, with a minimum of {smooth[least]:.4g} at {rates[least]:.3g}.{suggestion}",
     )

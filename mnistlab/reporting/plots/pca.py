@@ -144,7 +144,7 @@ def scatter_3d(
     size = 26 if are_characters(class_names) else 14
     title = "Images in the space of three components"
     figure = _figure_with_legend(2 * side + 0.3, 0.35 + up, title, class_names, shapes)
-    _note(figure, f"{len(scores):,} of {images:,} images, from two sides; nearer points are stronger")
+    _note(figure, f"{len(scores):,} of {images:,} images, from two sides; nearer points are more opaque")
     width, height = figure.get_size_inches()
     for i, (elevation, azimuth) in enumerate(VIEWS):
         box = (((side + 0.4) * i - 0.15) / width, 0.05 / height, side / width, up / height)

@@ -77,7 +77,7 @@ def _detailed(
             axes.fill_between((start, start + long + 0.38), bar_y, bar_y + 0.045, color=PALE, lw=0)
             axes.fill_between((start, start + (long + 0.38) * p), bar_y, bar_y + 0.045, color=BLUE, lw=0)
     axes.set(xlim=(0, width), ylim=(0, height))
-    legend = "of each: the picture, the network's input, and the most probable classes"
+    legend = "each row: the picture, the network's input, and the most probable classes"
     figure.text(0.15 / width, 1 - 0.36 / height, legend, color=GREY, size=8.5, va="top")
     return figure
 

@@ -71,6 +71,6 @@ def importance(shares: Mapping[str, float], metric: str) -> Picture:
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.set(xlabel="share of the variation explained (fANOVA)", xlim=(0, max(values) * 1.18))
     axes.tick_params(axis="y", length=0)
-    axes.set_title(label(f"importance of the settings for {metric.replace('.', ' ')}", 50))
+    axes.set_title(label(f"importance of settings for {metric.replace('.', ' ')}", 50))
     ranking = ", ".join(f"{plain(name)} {value:.2f}" for name, value in shares.items())
-    return Picture(figure, f"Importance of the settings for {plain(metric)}: {ranking}.")
+    return Picture(figure, f"Importance of settings for {plain(metric)}: {ranking}.")
