@@ -237,7 +237,7 @@ class GELU(Activation):
     """y = x (1 + tanh(u)) / 2 with u = c (x + 0.044715 x^3), c = sqrt(2/pi). Gain sqrt(2), as for ReLU.
 
     y' = (1 + tanh u)/2 + x (1 - tanh^2 u) c (1 + 0.134145 x^2) / 2. Hendrycks & Gimpel 2016, the tanh form (the form
-    with erf differs by less than 0.0005); it needs x, so that it cannot work in place.
+    with erf differs by less than 0.0005). The derivative needs x, so the layer cannot work in place.
     """
 
     name = "gelu"

@@ -76,7 +76,7 @@ def _placed(error: RequestError, place: str) -> RequestError:
 
 @dataclass
 class Model:
-    """What every network model has: ``output``, how logits become probabilities, and the ``loss`` of its training."""
+    """Keys of every network model: ``output`` turns logits into probabilities; ``loss`` is minimised in training."""
 
     sized_by: ClassVar[str] = "layers"  # the key to blame for layers that do not fit, or are too large
 
@@ -122,7 +122,7 @@ class Model:
 class MLP(Model):
     """A multi-layer perceptron: flatten, then dense + activation (+ dropout) for each of ``hidden``, then dense.
 
-    ``activation`` is one for all hidden layers, or a list of one a hidden layer.
+    ``activation`` is one activation for all hidden layers, or a list with one per hidden layer.
     """
 
     sized_by = "hidden"
@@ -167,7 +167,7 @@ class MLP(Model):
 
 @dataclass
 class OneHidden(Model):
-    """A perceptron with one hidden layer of ``units`` and the ``activation`` after it."""
+    """A multi-layer perceptron with one hidden layer of ``units`` units, followed by the ``activation``."""
 
     sized_by = "units"
 
@@ -191,8 +191,8 @@ class LayerList(Model):
     """Any ``layers``, each a name or a name with settings: ``[{conv: {filters: 6, kernel: 5}}, relu, flatten]``.
 
     Sizes are inferred. After the list comes the output layer, dense with one unit per class, unless ``output_layer`` is
-    false; the list must then itself end with one output per class. The dropout of the regularization acts after the
-    activation of each hidden dense layer, as in the other models, and cannot be combined with dropout in the list.
+    false; the list must then itself end with one output per class. regularization.dropout acts after the activation
+    of each hidden dense layer, as in the other models, and cannot be combined with dropout layers in the list.
     """
 
     layers: list[Any] = field(default_factory=list)

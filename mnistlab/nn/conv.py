@@ -23,9 +23,9 @@ from mnistlab.system.errors import RequestError, whole
 class Conv2D(Layer):
     """y[f, p, q] = b[f] + sum over i, j, c of W[f, i, j, c] x[c, stride p + i, stride q + j] (cross-correlation).
 
-    W has the shape (filters, kernel, kernel, channels). ``padding`` puts zeros around the map: ``valid`` none, a
-    number that many on each side, ``same`` enough for an output of size ceil(size / stride), any extra one at the
-    bottom and on the right (as in TensorFlow; with stride 1 and an odd kernel PyTorch's is the same).
+    W has the shape (filters, kernel, kernel, channels). ``padding`` is the number of zeros on each side of the map,
+    ``valid`` for none, or ``same`` for as many as an output of size ceil(size / stride) needs, with any extra one at
+    the bottom and on the right (as in TensorFlow, and for stride 1 and an odd kernel as in PyTorch).
     """
 
     name: ClassVar[str] = "conv"

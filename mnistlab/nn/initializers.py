@@ -35,7 +35,7 @@ class Init:
 
 @dataclass
 class Zeros(Init):
-    """W = 0: every unit of a layer stays the same as its neighbours. For demonstration: training fails."""
+    """W = 0: all units of a layer stay identical, so training fails. For demonstration only."""
 
     def sample(self, rng: np.random.Generator, shape: Shape, fan_in: int, fan_out: int, gain: float) -> np.ndarray:
         return np.zeros(shape)
@@ -99,7 +99,7 @@ class VarianceScaling(Init):
 
 @dataclass
 class Scaled(VarianceScaling):
-    """W ~ D(0, 1 / fan_in): "sqrt(1/n)" of many courses. LeCun et al. 1998, Efficient BackProp, section 4.6."""
+    """W ~ D(0, 1 / fan_in), the "sqrt(1/n)" of many courses. LeCun et al. 1998, Efficient BackProp, section 4.6."""
 
 
 @dataclass
@@ -114,7 +114,7 @@ class Xavier(VarianceScaling):
 class Kaiming(VarianceScaling):
     """W ~ D(0, g^2 / fan_in) with g the gain of the activation that follows. He et al. 2015, equations 10 and 15.
 
-    g^2 = 2 for ReLU, 2 / (1 + slope^2) for leaky ReLU, 1 for a layer that no activation follows (the output layer).
+    g^2 = 2 for ReLU, 2 / (1 + slope^2) for leaky ReLU, 1 for a layer without an activation (the output layer).
     """
 
     def _gain(self, gain: float) -> float:
@@ -125,8 +125,8 @@ class Kaiming(VarianceScaling):
 class Orthogonal(Init):
     """W has orthonormal rows or columns (whichever are fewer), times ``gain``. Saxe et al. 2014.
 
-    The Q of a QR decomposition of a normal matrix, its columns multiplied by the signs of R's diagonal, so that it is
-    uniform over all such matrices.
+    W is the Q of a QR decomposition of a matrix of normal random numbers. Its columns are multiplied by the signs of
+    R's diagonal, so that W is uniform over all such matrices.
     """
 
     gain: float | None = None

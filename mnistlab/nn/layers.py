@@ -164,9 +164,9 @@ class Dense(Layer):
 
 @dataclass
 class Dropout(Layer):
-    """Inverted dropout: y = x m / (1 - rate) with m ~ Bernoulli(1 - rate) in training, y = x in inference.
+    """Inverted dropout: y = x m / (1 - rate) with m ~ Bernoulli(1 - rate) in training, y = x at inference.
 
-    ``rate`` is the probability to *drop*. Srivastava et al. 2014, scaled in training rather than in inference.
+    ``rate`` is the probability of *dropping* a unit. Srivastava et al. 2014, but scaled in training, not at inference.
     """
 
     can_overwrite = True

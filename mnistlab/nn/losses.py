@@ -159,8 +159,8 @@ class BinaryCrossEntropy(Loss):
     """L = -sum_k [t_k log p_k + (1 - t_k) log(1 - p_k)], summed over the outputs (Keras takes their mean).
 
     With sigmoid outputs: L = sum_k softplus(z_k) - t_k z_k and dL/dz = p - t.
-    With softmax outputs q_k = 1 - p_k is the sum of the *other* probabilities, never a difference, and, the targets
-    summing to one, dL/dz_k = 2 (1 - t_k) p_k - t_k q_k - sum_{j != k} (1 - t_j) p_k p_j / q_j.
+    With softmax outputs: q_k = 1 - p_k is computed as the sum of the *other* probabilities, not as a difference. Since
+    the targets sum to one, dL/dz_k = 2 (1 - t_k) p_k - t_k q_k - sum_{j != k} (1 - t_j) p_k p_j / q_j.
     """
 
     name = "binary_cross_entropy"
@@ -217,7 +217,7 @@ class BinaryCrossEntropy(Loss):
 
 
 class MeanSquaredError(Loss):
-    """L = 1/2 sum_k (p_k - t_k)^2 (Nielsen's quadratic cost; Keras takes the mean over k and no 1/2).
+    """L = 1/2 sum_k (p_k - t_k)^2 (Nielsen's quadratic cost; Keras takes the mean over k, without 1/2).
 
     sigmoid: dL/dz_k = (p_k - t_k) p_k (1 - p_k).  softmax: dL/dz_k = p_k (d_k - sum_j d_j p_j) with d = p - t.
     """

@@ -15,15 +15,15 @@ from mnistlab.system.errors import fraction, positive
 class BatchNorm(Layer):
     """y = gamma (x - mean) / sqrt(var + eps) + beta, with one gamma and beta for each channel or unit.
 
-    Ioffe & Szegedy 2015. In training mean and variance are those of the batch (over its pixels too, for maps); in
-    inference the running ones: running <- momentum running + (1 - momentum) batch, that of the variance with
-    m / (m - 1) for m elements, as in PyTorch, whose ``momentum`` is 1 - ours (Keras: as ours). gamma starts at 1 and is
-    not regularised. ``eps`` keeps the division away from zero. A batch that goes through in chunks is normalised chunk
-    by chunk.
+    Ioffe & Szegedy 2015. In training, mean and variance are those of the batch (for maps, also over the pixels). At
+    inference they are running averages with the weight ``momentum``: running <- momentum running + (1 - momentum) batch
+    (as in Keras; PyTorch's momentum is 1 minus this one). The running variance is that of m / (m - 1) times the batch
+    variance for m elements, as in PyTorch. gamma starts at 1 and is not regularised. ``eps`` avoids a division by zero.
+    A batch that is processed in chunks is normalised chunk by chunk.
 
-    A batch of m = 1, one vector or one map of a single pixel, is its own mean: y = beta and dx = 0, as the equations
-    say, and the running statistics stay as they are, since it has no variance. As the last batch of an epoch it does
-    no harm; where every batch is one, nothing would be learnt (`Network.too_small_for`).
+    A batch with m = 1 (one vector, or one map of a single pixel) equals its mean: y = beta and dx = 0, and the running
+    statistics do not change, since there is no variance. This is harmless for the last batch of an epoch. If every
+    batch had m = 1, nothing could be learnt (`Network.too_small_for`).
 
     dx = gamma / sqrt(var + eps) (dy - mean(dy) - xh mean(dy xh)), with xh the normalised x.
     """

@@ -93,7 +93,7 @@ class Optimizer:
 
 @dataclass
 class SGD(Optimizer):
-    """theta <- theta - lr g. Gradient descent: full-batch, mini-batch or single-sample, as the batch size says."""
+    """theta <- theta - lr g. Gradient descent: full-batch, mini-batch or single-sample, depending on the batch size."""
 
     lr: float = 0.1
 
@@ -176,8 +176,8 @@ class AdaGrad(Optimizer):
 class RMSprop(Optimizer):
     """s <- rho s + (1 - rho) g^2;  theta <- theta - lr g / (sqrt(s) + eps). Hinton 2012, lecture 6.
 
-    ``rho`` is the decay rate of s. ``eps`` avoids a division by zero; it stands outside the root as in PyTorch (in
-    Keras, inside).
+    ``rho`` is the decay rate of s. ``eps`` avoids a division by zero; it is added outside the root as in
+    PyTorch (Keras adds it inside).
     """
 
     slots = 1
@@ -247,8 +247,8 @@ class Adam(Optimizer):
 
 @dataclass
 class AdamW(Adam):
-    """Adam, and theta <- theta - lr weight_decay theta for the weights, apart from the gradient. Loshchilov & Hutter
-    2019, algorithm 2, with the decay multiplied by lr as in PyTorch. Biases do not decay."""
+    """Adam, and theta <- theta - lr weight_decay theta for the weights, decoupled from the gradient. Loshchilov &
+    Hutter 2019, algorithm 2, with the decay multiplied by lr as in PyTorch. Biases do not decay."""
 
     weight_decay: float = 0.01
 

@@ -14,7 +14,7 @@ from mnistlab.system.errors import RequestError, whole
 
 @dataclass
 class Pool2D(Layer):
-    """The base: windows of ``size`` x ``size`` pixels, ``stride`` apart (by default ``size``), no padding.
+    """Windows of ``size`` x ``size`` pixels, ``stride`` pixels apart (by default ``size``), without padding.
 
     (channels, height, width) becomes (channels, (height - size) // stride + 1, (width - size) // stride + 1).
     Windows of 2 x 2 that do not overlap have a faster way, on the four phases of the map (see `conv`).
@@ -114,7 +114,7 @@ class Pool2D(Layer):
 
 @dataclass
 class MaxPool2D(Pool2D):
-    """y = the largest x of the window; dy goes to it, and of equal ones to the first, row by row."""
+    """y = the largest x of the window; dy goes to it (to the first in row order if several are equal)."""
 
     name = "maxpool"
 

@@ -16,8 +16,8 @@ class Regularization:
     """loss + l1 sum |w| + l2/2 sum w^2, dropout, max-norm and label smoothing; all off by default.
 
     l2 is the lambda of lambda/2 sum w^2, added to the *mean* loss of a batch: PyTorch's ``weight_decay`` on weights,
-    scikit-learn's ``alpha / n`` with n the size of the batch. ``dropout`` is one rate for every hidden layer, a list
-    of one rate a hidden layer, or a list that starts with one more rate for the input. ``max_norm`` bounds the
+    scikit-learn's ``alpha / n`` with n the size of the batch. ``dropout`` is one rate for all hidden layers, a list
+    with one rate per hidden layer, or a list with one more rate at the start, for the input. ``max_norm`` limits the
     Euclidean norm of the incoming weights of each unit after every step (Srivastava et al. 2014, section 5.1).
     """
 

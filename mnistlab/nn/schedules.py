@@ -12,8 +12,8 @@ from mnistlab.system.errors import Key, RequestError, fraction, not_negative, nu
 
 @dataclass
 class Schedule:
-    """The base. With ``warmup`` > 0 the rate first rises linearly over that many epochs: (step + 1) / warm-up steps
-    (Goyal et al. 2017), and the schedule's own clock starts after it."""
+    """The base class. With ``warmup`` > 0 the learning rate first rises linearly over this many epochs: its factor is
+    (step + 1) / warm-up steps (Goyal et al. 2017), and the schedule itself starts after the warm-up."""
 
     by_total: ClassVar[bool] = False  # the factor depends on how long the whole training is
 
@@ -81,7 +81,7 @@ class Step(Schedule):
 
 @dataclass
 class Exponential(Schedule):
-    """factor = gamma^(step / steps per epoch): by gamma an epoch, smoothly."""
+    """factor = gamma^(step / steps per epoch): by gamma per epoch, a little in every step."""
 
     gamma: float = 0.95
 
@@ -111,9 +111,9 @@ class Cosine(Schedule):
 
 @dataclass
 class OneCycle(Schedule):
-    """The factor rises from 1/start to 1 over the first ``rise`` of the steps, then falls to 1/end; both half cosines.
+    """The factor rises from 1/start to 1 over the first steps (the share ``rise``), then falls to 1/end (half cosines).
 
-    Smith & Topin 2018 in the form of fastai and PyTorch: the optimizer's lr is the peak. Momentum is left alone.
+    Smith & Topin 2018 in the form of fastai and PyTorch: the optimizer's lr is the peak. The momentum is not changed.
     """
 
     by_total = True
@@ -141,8 +141,8 @@ class OneCycle(Schedule):
 @dataclass
 class Plateau(Schedule):
     """factor *= ``gamma`` after ``patience`` epochs in a row whose loss is not lower than the best by a relative
-    ``threshold``. As Keras counts (PyTorch's ReduceLROnPlateau waits for one epoch more), on the validation loss
-    (the training loss without validation)."""
+    ``threshold``. Epochs are counted as in Keras (PyTorch's ReduceLROnPlateau waits for one more epoch). The loss is
+    the validation loss (without a validation set, the training loss)."""
 
     gamma: float = 0.1
     patience: int = 5
