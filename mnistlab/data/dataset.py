@@ -121,7 +121,7 @@ class Source:
 
 @dataclass
 class UserSource(Source):
-    """A source whose files may have no test set. Then ``test`` is the fraction or number of rows that become one.
+    """If the files have no test set, ``test`` is the fraction or number of rows that become the test set.
 
     They are the *last* rows of each class, so that the test set is fixed and never depends on the seed.
     """

@@ -111,7 +111,7 @@ class Cosine(Schedule):
 
 @dataclass
 class OneCycle(Schedule):
-    """The factor rises from 1/start to 1 over the first steps (the share ``rise``), then falls to 1/end (half cosines).
+    """The factor rises from 1/start to 1 over the share ``rise`` of the steps, then falls to 1/end (half cosines).
 
     Smith & Topin 2018 in the form of fastai and PyTorch: the optimizer's lr is the peak. The momentum is not changed.
     """

@@ -16,7 +16,7 @@ MOST_THREADS = 4096  # of BLAS
 class TrainMetrics(Enum):
     """How the training columns of the history are measured."""
 
-    running = "running"  # the mean over the batches as they are trained on (augmentation, dropout), at no cost
+    running = "running"  # the mean over the training batches, with augmentation and dropout, at no extra cost
     exact = "exact"  # a pass over the training set after each epoch, without dropout or augmentation
 
 
