@@ -1,10 +1,10 @@
-"""The reference pages, made from the schemas: key, type, default, what the program accepts, and what it means.
+"""Generate the reference pages from the schemas: key, type, default, accepted values and meaning.
 
 Usage: python docs/reference.py
 
-`make docs` writes them too, and a test fails where docs/reference is not what the code says. Nothing is written twice.
-What a key accepts is what the program says when it refuses a wrong value; what it means is
-what the docstring of its class says of ``key``, the name that the check gives it, and the docstring of its Enum.
+`make docs` writes them too, and a test fails if docs/reference differs from what the code says. Nothing is written
+twice. The accepted values come from the error messages for wrong values. The meaning comes from the name in those
+messages, from the sentences about ``key`` in the docstring of its class, and from the docstring of its Enum.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ OTHER_KEYS = {name: key for keys in MENTIONED.values() for name, key in keys.ite
 WRONG: tuple[Any, ...] = (-1.0, 0.0, 1e12, "?", float("nan"))
 WRONG_LISTS: tuple[Any, ...] = ([-1], ["?"])
 KINDS = {"int": "whole number", "float": "number", "bool": "true or false", "str": "text", "None": "null"}
+PLURALS = {"int": "whole numbers", "str": "names", "Any": "layers"}
 
 
 def pages() -> dict[str, str]:
@@ -61,11 +62,10 @@ def write() -> None:
 def group_page(group: str) -> str:
     """Return the page of a config group: its options, then each schema with its keys."""
     options = {option: text_of(group, option) for option in option_names(group)}
-    lines = [f"# {group}", "", f"`{group}=OPTION` chooses one of these" + (":" if group != "experiment" else "; ")]
     if group == "experiment":
-        lines[-1] += "`experiment=FOLDER/NAME` where it lies in a folder. Each says what differs from the defaults:"
-    lines += ["", "| option | what it is |" if group == "experiment" else "| option | keys | what it is |"]
-    lines += ["|---|---|" if group == "experiment" else "|---|---|---|"]
+        return experiments_page(options)
+    lines = [f"# {group}", "", f"`{group}=OPTION` chooses one of these options:", ""]
+    lines += ["| option | keys | description |", "|---|---|---|"]
     for option, text in options.items():
         schema = schema_of(group, option)
         keys = f" [{schema.__name__}](#{schema.__name__.lower()}) |" if schema else ""
@@ -81,12 +81,30 @@ def group_page(group: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def experiments_page(options: Mapping[str, str]) -> str:
+    """Return the page of the experiments: what each is, and the paper's result and the expected one."""
+    lines = [
+        "# experiment",
+        "",
+        "`mnistlab train experiment=NAME` runs one of these experiments. An experiment is a set of",
+    ]
+    lines += ["overrides; further overrides on the command line take precedence.", ""]
+    lines += ["| name | description | result in the paper | expected result |", "|---|---|---|---|"]
+    for option, text in options.items():
+        about, _, results = header(text).partition(f" Command: mnistlab train experiment={option} ")
+        paper, _, expected = results.rpartition("Expected: ")
+        columns = [f"`{option}`", cell(about), cell(paper.removeprefix("Paper: ").strip()), cell(expected)]
+        lines.append(f"| {' | '.join(columns)} |")
+    return "\n".join(lines) + "\n"
+
+
 def layers_page() -> str:
     """Return the page of the layers that `model.layers` may list, and of losses and outputs."""
     lines = [
-        *("# layers", "", "An entry of `model.layers` is a name, `relu`, or a name with its settings,"),
-        *("`conv: {filters: 16, kernel: 5}`; a setting has the key `model.layers.0.conv.filters`.", ""),
-        *("[Mathematics](../explanation/mathematics.md) has the gradients.",),
+        *("# layers", "", "Each entry of `model.layers` is a name, such as `relu`, or a name with settings, such as"),
+        *("`conv: {filters: 16, kernel: 5}`. To override a setting, give the position of the layer, counted from 0:",),
+        *("`model.layers.0.conv.filters=16`.", ""),
+        *("The equations and gradients are explained in [Mathematics](../explanation/mathematics.md).",),
     ]
     for name, schema in LAYERS.items():
         lines += ["", f"## {name}", "", described(schema), "", *table(schema, "")]
@@ -104,9 +122,9 @@ def report_page() -> str:
         "",
         "## seed",
         "",
-        "`seed`, a whole number of 0 or more, default 0: every random draw of a run comes from",
+        "`seed` is a whole number of 0 or more (default 0). All random numbers of a run come from",
     ]
-    lines += ["one of the streams that are spawned from it by name.", ""]
+    lines += ["streams that are derived from it, one for each purpose.", ""]
     return "\n".join(lines)
 
 
@@ -115,9 +133,9 @@ def launcher_page() -> str:
     lines = [
         "# hydra/launcher",
         "",
-        "`hydra/launcher=OPTION` says where the jobs of a sweep (`-m`) run; `basic` is one",
+        "`hydra/launcher=OPTION` sets where the jobs of a sweep (`-m`) run. With `basic`, which has",
     ]
-    lines += ["after the other in this process.", ""]
+    lines += ["no settings, they run one after the other in the same process.", ""]
     for option in option_names("hydra/launcher"):
         text = text_of("hydra/launcher", option)
         values = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
@@ -147,7 +165,7 @@ def help_of(*command: str) -> str:
 def table(schema: type[Any], prefix: str, yamls: Mapping[str, str] | None = None) -> Iterator[str]:
     """Yield the lines of the table of a schema's keys."""
     if not fields(schema):
-        yield "It has no keys."
+        yield "No keys."
         return
     yield from ("| key | type | default | accepted | meaning |", "|---|---|---|---|---|")
     for field in fields(schema):
@@ -159,11 +177,11 @@ def kind(schema: type[Any], field: Field[Any]) -> str:
     """Return the type of a key, in words."""
     hint = get_type_hints(schema)[field.name]
     if is_enum(hint):
-        return "a name"
+        return "name"
     if hint is Any:
-        return "as accepted"
+        return "various"
     text = hint.__name__ if isinstance(hint, type) and not hasattr(hint, "__args__") else str(hint)
-    text = re.sub(r"list\[(\w+|typing\.Any)\]", lambda m: f"list of {'layers' if 'Any' in m[1] else m[1]}", text)
+    text = re.sub(r"list\[(\w+|typing\.Any)\]", lambda m: f"list of {PLURALS[m[1].removeprefix('typing.')]}", text)
     return " or ".join(re.sub(r"\w+", lambda m: KINDS.get(m[0], m[0]), part) for part in text.split(" | "))
 
 
@@ -171,7 +189,7 @@ def default(field: Field[Any], yamls: Mapping[str, str]) -> str:
     """Return the default of a key, and what the options' YAML files say instead."""
     factory = field.default_factory
     value = factory() if factory is not MISSING else field.default
-    text = "to be given" if value is MISSING else f"`{shown(value)}`"
+    text = "required" if value is MISSING else f"`{shown(value)}`"
     for option, yaml in yamls.items():
         if (own := re.search(rf"^{field.name}: *(.+)$", yaml, re.MULTILINE)) and own[1] != shown(value):
             text += f"; `{option}`: `{own[1]}`"
@@ -188,6 +206,8 @@ def accepted(schema: type[Any], field: Field[Any]) -> str:
     if field.name in NAMES:
         return ", ".join(f"`{name}`" for name in NAMES[field.name])
     rules = [as_rule(rule) for _, rule in refusals(schema, field)]
+    if fractions := [rule for rule in rules if rule.startswith("a fraction such as ")]:
+        rules = fractions  # a fraction or a number of rows; the others are about one of the two
     if rules and field.default is None:
         rules.append("`null`")
     return "; ".join(dict.fromkeys(rules)) or ("`true`, `false`" if hint is bool else "any")
@@ -197,7 +217,10 @@ def as_rule(said: str) -> str:
     """Return what is accepted, of what is said of a wrong value."""
     if names := re.fullmatch(r"choose one of (.+)", said):
         return ", ".join(f"`{name}`" for name in names[1].split(", "))
-    rule = re.sub(r",? (?:was|were) expected", "", said.removeprefix("must be "))
+    if limit := re.search(r"(?:(with .+) this moves .+)?; (?:shift by|use) (less than .+)", said):
+        return f"{limit[2]} {limit[1] or ''}".strip()
+    rule = re.sub(r",? (?:was|were) expected|, but has .+", "", said.removeprefix("must be ").removeprefix("must lie "))
+    rule = rule.replace(" and end in ", " that ends in ")
     rule, unless, names = rule.partition(", unless it is ")
     return f"{rule}, or " + " or ".join(f"`{name}`" for name in names.split(" or ")) if unless else rule
 

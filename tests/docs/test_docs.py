@@ -197,7 +197,7 @@ def test_a_row_of_the_reference_word_for_word(reference: ModuleType) -> None:
         "| `trainer.batch_size` | whole number or text | `64`; `full_batch`: `full` "
         "| a whole number of 1 or more, or `full` | The batch size."
     ) in reference.group_page("trainer")
-    assert "| `init.distribution` | a name | `normal`; `kaiming_uniform`: `uniform` | `normal`, `uniform` |" in (
+    assert "| `init.distribution` | name | `normal`; `kaiming_uniform`: `uniform` | `normal`, `uniform` |" in (
         reference.group_page("init")
     )
 
