@@ -217,17 +217,17 @@ def page(name: str, machine: list[str], rows: list[dict[str, Any]], processes: l
             f"# Benchmark: {name}\n",
             *(f"- {line}" for line in machine),
             "",
-            "Seconds per epoch of whole training steps: the median of the rounds (least..largest). Of each measurement",
-            "the best epoch after the first counts. Ratios are taken round by round; above 1, ours is faster.",
-            "GEMM is the share of our time inside np.matmul, from one more run in which the layers call it",
-            "through a stop-watch. A tilde marks a peer that cannot express the network and trains the nearest one.\n",
+            "Seconds per epoch of complete training steps: median of the rounds (minimum..maximum). Each",
+            "measurement is the fastest epoch, not counting the first. Ratios are taken round by round; above 1,",
+            "ours is faster. GEMM is the share of our time inside np.matmul, from a separate run that times these",
+            "calls. A tilde marks a peer that cannot express the network and trains the most similar one.\n",
             tables.dense_markdown(rows),
             *notes,
             *([""] if notes else []),
             "Whole processes, from start to exit:\n",
             tables.process_markdown(processes),
-            f"Bars missed: {', '.join(missed) or 'none'}.",
-            f"Disturbed, others used more than {BUSY:.0%} of the machine: {', '.join(disturbed) or 'none'}.\n",
+            f"Targets missed: {', '.join(missed) or 'none'}.",
+            f"Disturbed by other processes (over {BUSY:.0%} of the machine): {', '.join(disturbed) or 'none'}.\n",
         ]
     )
 
@@ -251,7 +251,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--results", type=Path, default=HERE / "results", help="the folder of the results")
     parser.add_argument("--data-root", help="a folder with the MNIST files; by default MNISTLAB_DATA or the cache")
     parser.add_argument("--synthetic", type=int, metavar="N", help="N random images instead of MNIST: a dry run")
-    parser.add_argument("--quick", action="store_true", help="one round, two epochs, no repetition: a mere check")
+    parser.add_argument("--quick", action="store_true", help="one round, two epochs, no repetition: only a smoke test")
     options = parser.parse_args(arguments)
     options.workloads = options.workloads.split(",")
     for name in options.workloads:

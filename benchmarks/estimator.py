@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=bench.HERE / "results")
     parser.add_argument("--data-root", help="a folder with the MNIST files; by default MNISTLAB_DATA or the cache")
     parser.add_argument("--synthetic", type=int, metavar="N", help="N random images instead of MNIST: a dry run")
-    parser.add_argument("--quick", action="store_true", help="one round, one epoch, no repetition: a mere check")
+    parser.add_argument("--quick", action="store_true", help="one round, one epoch, no repetition: only a smoke test")
     parser.add_argument("--one", metavar="PEER", help="be one measurement: ours or sklearn")
     parser.add_argument("--threads", type=int, help="of BLAS, in one measurement")
     parser.add_argument("overrides", nargs="*", help="of the data, in one measurement")
@@ -183,14 +183,14 @@ def images_line(options: argparse.Namespace) -> str:
     images = f"{options.synthetic} random images (a dry run)" if options.synthetic else "MNIST, 60,000 images"
     fewer = "".join(f", {n:,} for {name}" for name, n in FEWER.items() if name in options.workloads)
     rounds = (
-        "quick: one round of one epoch, a mere check" if options.quick else f"{options.rounds} interleaved round(s)"
+        "quick: one round of one epoch, a smoke test" if options.quick else f"{options.rounds} interleaved round(s)"
     )
     return f"{images}{fewer}; {rounds}"
 
 
 def page(machine: list[str], rows: list[dict[str, Any]]) -> str:
     """Return the Markdown page."""
-    head = ("workload", "dtype", "ours, s/epoch", "MLPClassifier, s/epoch", "MLPClassifier / ours", "bar", "holds")
+    head = ("workload", "dtype", "ours, s/epoch", "MLPClassifier, s/epoch", "MLPClassifier / ours", "target", "met")
     cells = [
         (r["workload"], r["dtype"], r["ours"], r["theirs"], r["ratio"], f">= {BAR:g}", tables.verdict(r["holds"]))
         for r in rows
@@ -201,12 +201,13 @@ def page(machine: list[str], rows: list[dict[str, Any]]) -> str:
             "# Benchmark: NetworkClassifier and MLPClassifier\n",
             *(f"- {line}" for line in machine),
             "",
-            "A whole `fit` divided by its epochs: median of the rounds (least..largest). The same work in both; a",
-            "tilde marks a workload of two activations or dropout, of which both train what MLPClassifier can express.",
-            "Ours takes one BLAS thread unless its layers are large; MLPClassifier stands with its better number.\n",
+            "Time of a whole `fit` divided by its epochs: median of the rounds (minimum..maximum). Both do the",
+            "same work. A tilde marks a workload with two activations or dropout, of which both train what",
+            "MLPClassifier can express. Ours uses one BLAS thread unless its layers are large; MLPClassifier uses",
+            "the faster number of threads.\n",
             tables.markdown(head, cells),
-            f"Bars missed: {', '.join(missed) or 'none'}.",
-            f"Others used at most {max(r['foreign'] for r in rows):.0%} of the machine during a measurement.\n",
+            f"Targets missed: {', '.join(missed) or 'none'}.",
+            f"Other processes used at most {max(r['foreign'] for r in rows):.0%} of the machine in a measurement.\n",
         ]
     )
 

@@ -58,7 +58,7 @@ def dense_markdown(rows: Iterable[Mapping[str, Any]]) -> str:
     """Return the table of workloads for people."""
     head = (
         *("workload", "BLAS threads", "ours, s/epoch", "PyTorch, s/epoch", "scikit-learn, s/epoch"),
-        *("PyTorch / ours", "bar", "holds", "scikit-learn / ours", "GEMM", "others' load"),
+        *("PyTorch / ours", "target", "met", "scikit-learn / ours", "GEMM", "other load"),
     )
     return markdown(
         head,
@@ -84,7 +84,7 @@ def dense_markdown(rows: Iterable[Mapping[str, Any]]) -> str:
 def process_markdown(rows: Iterable[Mapping[str, Any]]) -> str:
     """Return the table of whole processes for people."""
     return markdown(
-        ("command", "counted", "seconds", "bar", "holds", "others' load"),
+        ("command", "counted", "seconds", "target", "met", "other load"),
         [
             (
                 f"`{r['command']}`",

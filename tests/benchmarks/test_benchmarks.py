@@ -174,8 +174,8 @@ def test_the_page_shows_figures_spreads_bars_and_notes(tables, bench):
     ]
     assert "- macalinao: scikit-learn with no dropout." in page
     assert "| `mnistlab --help` | all     | 0.150 (0.100..0.200) | <= 0.1 | **no** | 0%" in page
-    assert "Bars missed: mnistlab --help." in page
-    assert "Disturbed, others used more than 6% of the machine: macalinao." in page
+    assert "Targets missed: mnistlab --help." in page
+    assert "Disturbed by other processes (over 6% of the machine): macalinao." in page
 
 
 def test_csv_has_a_column_for_every_key(bench, tmp_path):

@@ -34,8 +34,8 @@ def test_ratios_are_taken_round_by_round_against_the_better_number_of_threads(es
     lines = [" ".join(line.split()) for line in text.splitlines()]
     ours, theirs = "1.000 (1.000..2.000)", "3.000 (2.600..4.000), 1 thr."
     assert f"| lin_dense | float32 | {ours} | {theirs} | 2.60 (2.00..3.00) | >= 2.5 | yes |" in lines
-    assert "Bars missed: lin_dense float64." in lines
-    assert "Others used at most 30% of the machine during a measurement." in lines
+    assert "Targets missed: lin_dense float64." in lines
+    assert "Other processes used at most 30% of the machine in a measurement." in lines
 
 
 @pytest.mark.process

@@ -28,9 +28,9 @@ def test_the_page_has_medians_spreads_and_verdicts(sweep):
     assert "8 runs x 20 epochs" in text
     lines = [" ".join(line.split()) for line in text.splitlines()]
     assert "| PyTorch / ours | 3.10 (2.90..4.00) | >= 3 | yes |" in lines
-    assert "| a job outside training, core plots, s | 0.60 (0.50..0.80) | <= 0.7 | yes |" in lines
-    assert "| a job outside training, no plots, s | 0.40 | <= 0.35 | **no** |" in lines
-    assert "Others used at most 2% of the machine." in lines
+    assert "| one job outside training, core plots, s | 0.60 (0.50..0.80) | <= 0.7 | yes |" in lines
+    assert "| one job outside training, no plots, s | 0.40 | <= 0.35 | **no** |" in lines
+    assert "Other processes used at most 2% of the machine." in lines
 
 
 @pytest.mark.process
