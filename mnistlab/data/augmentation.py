@@ -1,8 +1,8 @@
-"""Augmentation: training images warped at random, anew in every epoch. Validation and test images never are.
+"""Augmentation: random warps of the training images, new in every epoch; validation and test images are never warped.
 
-A *field* says for every output pixel from which place (y, x) of the image it is read; a place between pixels is read by
-bilinear interpolation, and outside the image everything is 0, the background. Each epoch draws a table of fields, and
-gives every training image one of them.
+A *field* gives for every output pixel the place (y, x) in the image where it is read, with bilinear interpolation
+between pixels; everything outside the image is 0, the background. Each epoch draws a table of fields, and assigns one
+of them to every training image.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ import numpy as np
 
 from mnistlab.system.errors import RequestError, between, fraction, not_negative, whole
 
-FIELDS = 2048  # of a table: more of them would make an epoch's drawing dearer, and leave the cache
+FIELDS = 2048  # of a table: more of them would take longer to draw, and would not fit in the cache
 TABLE_BYTES = 2**25  # larger images have fewer fields, so that memory stays bounded
 PIECE_PIXELS = 64 * 28 * 28  # pixels that are drawn or warped at once, for the same reason
-SIDE = 28  # the side that lengths in pixels are given for, where the docstring says so
+SIDE = 28  # the side of an image to which lengths in pixels refer, where the docstring says so
 ONE = 256  # places and weights are whole multiples of 1/256
 
 
 @dataclass
 class Augment:
-    """The base: `start_epoch` draws, then `step` is called for every batch."""
+    """Base class: `start_epoch` draws random numbers, then `step` is called for every batch."""
 
     def check(self, height: int, width: int) -> None:
         """Refuse what does not go with images of this size."""
@@ -34,7 +34,7 @@ class Augment:
         raise NotImplementedError
 
     def batch(self, images: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
-        """Return these rows of the images (None: all of them) as the epoch shows them, (n, height, width) uint8.
+        """Return these rows of the images (None: all of them), augmented for this epoch, (n, height, width) uint8.
 
         The array is overwritten by the next call.
         """
@@ -43,7 +43,7 @@ class Augment:
     def step(
         self, images: np.ndarray, labels: np.ndarray, rows: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """Return the images, labels and rows that a training step takes instead of these."""
+        """Return the images, labels and rows that a training step uses instead of these."""
         raise NotImplementedError
 
 
@@ -65,14 +65,14 @@ class NoAugment(Augment):
 
 @dataclass
 class Warp(Augment):
-    """Augmentation by fields, which a subclass draws in `fields`.
+    """Base class of augmentation by fields, which a subclass draws in `fields`.
 
-    A table has as many fields as there are training images, at most 2,048 and 32 MB. Every field is given to the same
-    number of images (to within one), and which images share one is drawn too.
+    A table has as many fields as there are training images, at most 2,048 and 32 MB. Every field is assigned to the
+    same number of images (to within one), and the images that share a field are drawn at random.
     """
 
     def fields(self, rng: np.random.Generator, count: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-        """Draw fields: the places y and x at which the pixels are read, each (count, height, width) float32."""
+        """Draw fields: the coordinates y and x at which pixels are read, each (count, height, width) float32."""
         raise NotImplementedError
 
     def start_epoch(self, images: np.ndarray, rng: np.random.Generator | None) -> None:
@@ -215,7 +215,7 @@ class Elastic(Affine):
 def affine_matrix(angle: Any, factor: Any, slant: Any) -> np.ndarray:
     """Return rotation x scale x slant as (..., 2, 2) matrices that map (down, right) about the centre of the image.
 
-    A positive ``angle`` (radians) turns counter-clockwise as one sees it, a positive ``slant`` leans to the right.
+    A positive ``angle`` (radians) rotates counterclockwise on the screen, a positive ``slant`` leans to the right.
     """
     cos, sin = np.cos(angle), np.sin(angle)
     turn = np.stack([np.stack([cos, -sin], -1), np.stack([sin, cos], -1)], -2)
@@ -229,7 +229,7 @@ def affine_fields(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the fields that map an image by each matrix (count, 2, 2) about its centre, then shift it.
 
-    A field says where to read from, so it is the inverse map: place = centre + M^-1 (pixel - shift - centre).
+    A field gives the place to read from, so it is the inverse map: place = centre + M^-1 (pixel - shift - centre).
     """
     inverse = np.linalg.inv(matrix)
     centre_y, centre_x = (height - 1) / 2, (width - 1) / 2
@@ -245,9 +245,9 @@ def affine_fields(
 
 
 def gaussian_matrix(size: int, sigma: float) -> np.ndarray:
-    """Return the (size, size) matrix that smooths along one axis, its rows all of the norm of a whole Gaussian."""
+    """Return the (size, size) matrix that smooths along one axis; all its rows have the norm of a complete Gaussian."""
     if sigma > 2:
-        norm = 1 / math.sqrt(2 * math.sqrt(math.pi) * sigma)  # by integrals, which differ from the sums by 1e-17
+        norm = 1 / math.sqrt(2 * math.sqrt(math.pi) * sigma)  # from integrals, which differ from the sums by 1e-17
     else:
         kernel = np.exp(-0.5 * (np.arange(-12, 13) / sigma) ** 2)
         norm = float(np.linalg.norm(kernel) / kernel.sum())
@@ -257,11 +257,11 @@ def gaussian_matrix(size: int, sigma: float) -> np.ndarray:
 
 
 class Table:
-    """Fields, ready to warp images with.
+    """Fields in a form that warps images quickly.
 
-    An image gets a frame of zeros. A field holds, for every output pixel, the upper left one of the four framed pixels
+    An image gets a frame of zeros. A field stores, for every output pixel, the upper left of the four framed pixels p
     around its place, and their weights w, whole numbers that sum to 256: the output is (sum of w p + 128) // 256, which
-    16 bits can hold.
+    fits in 16 bits.
     """
 
     def __init__(self, count: int, height: int, width: int) -> None:
@@ -280,7 +280,7 @@ class Table:
         self.total, self.term = np.empty((2, piece, pixels), np.uint16)
 
     def store(self, part: slice, y: np.ndarray, x: np.ndarray) -> None:
-        """Make these fields those of ``part``; places are rounded to 1/256 of a pixel."""
+        """Store these fields as ``part`` of the table; places are rounded to 1/256 of a pixel."""
         top, down = self._split(y, self.height)
         left, right = self._split(x, self.width)
         np.multiply(top, self.width + 2, out=top)
@@ -307,7 +307,7 @@ class Table:
     def _warp(self, images: np.ndarray, chosen: np.ndarray, out: np.ndarray) -> None:
         n = len(images)
         self.framed[:n, 1:-1, 1:-1] = images
-        pixels = self.framed.reshape(-1)  # what is right of a line or below an image is the frame of the next
+        pixels = self.framed.reshape(-1)  # the frame of the next line or image also serves the one before
         corner, places, w, total, term = (a[:n] for a in (self.corner, self.places, self.w, self.total, self.term))
         np.take(self.weights, chosen, axis=0, out=w, mode="clip")
         np.take(self.corners, chosen, axis=0, out=corner, mode="clip")
@@ -322,9 +322,9 @@ class Table:
         np.copyto(out.reshape(total.shape), total, casting="unsafe")
 
     def _split(self, place: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the framed pixel before each place, and the distance from it in 1/256, for fields laid out flat.
+        """Return the framed pixel before each place, and the distance from it in 1/256, flattened per field.
 
-        Whatever lies outside the image is read in its frame.
+        Places outside the image are read from its frame.
         """
         scaled = np.multiply(place, ONE)
         np.clip(scaled, -ONE, ONE * side, out=scaled)

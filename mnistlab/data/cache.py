@@ -1,8 +1,8 @@
-"""Parsed arrays kept as .npy files, memory-mapped and shared by all processes that read the same files.
+"""A cache of parsed arrays as .npy files, memory-mapped and shared by all processes that read the same files.
 
-An entry is a folder named by the files' paths, the options and the parser's version. Its ``entry.json`` says which
-sizes and modification times the files had, the checksum of each array and one of its own; an entry that does not fit,
-or is damaged, is built again.
+An entry is a folder whose name depends on the files' paths and the options. Its ``entry.json`` records the parser's
+version, the sizes and modification times of the files, the checksum of each array and one of its own; an entry that is
+stale or damaged is built again.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from mnistlab.system import readers
 
 log = logging.getLogger("mnistlab.data")
 
-VERSION = 2  # of the parsers: a new one makes all entries stale
+VERSION = 2  # of the parsers; a new version makes all entries stale
 LOCK_SECONDS = 900
 
 
 @dataclass
 class Parsed:
-    """What a parser returns: named arrays, JSON-able facts about them, and notes for the user."""
+    """The result of a parser: named arrays, facts about them as plain JSON, and notes for the user."""
 
     arrays: dict[str, np.ndarray]
     info: dict[str, Any]
@@ -41,7 +41,7 @@ class Parsed:
 
 
 def folder() -> Path:
-    """Return the user's cache folder: $MNISTLAB_CACHE, or the one that the system prescribes."""
+    """Return the user's cache folder: $MNISTLAB_CACHE, or the standard one of the system."""
     if variable := os.environ.get("MNISTLAB_CACHE"):
         return expanded(variable)
     import platformdirs
@@ -50,9 +50,9 @@ def folder() -> Path:
 
 
 def parsed(kind: str, sources: Iterable[Path], options: Mapping[str, Any], build: Callable[[], Parsed]) -> Parsed:
-    """Return what ``build`` returns, from the cache if it was built before from the same files and options.
+    """Return the result of ``build``, from the cache if it was built before from the same files and options.
 
-    To ``info`` the SHA-256 of the arrays is added (``sha256``, see `content_hash`).
+    The SHA-256 of the arrays is added to ``info`` (``sha256``, see `content_hash`).
     """
     paths = sorted(str(path.resolve()) for path in sources)
     place = folder() / "parsed" / f"{kind}-{_hash([paths, dict(options)])[:24]}"
@@ -65,9 +65,9 @@ def parsed(kind: str, sources: Iterable[Path], options: Mapping[str, Any], build
 
 
 def content_hash(arrays: Mapping[str, np.ndarray]) -> str:
-    """Return the SHA-256 of arrays in the order of their names: of each its name, shape and type, then its bytes.
+    """Return the SHA-256 of arrays in the order of their names: the name, shape, type and bytes of each.
 
-    It is the same on every machine: integers are taken as little-endian.
+    It is the same on every machine, since integers are hashed as little-endian.
     """
     digest = hashlib.sha256()
     for name, array in sorted(arrays.items()):
@@ -88,7 +88,7 @@ def _build_under_lock(place: Path, stamp: str, build: Callable[[], Parsed]) -> P
         _without(place, error)
         return _complete(build())
     try:
-        entry = _open(place, stamp)  # another process may have built it meanwhile
+        entry = _open(place, stamp)  # another process may have built it in the meantime
         if entry is None:
             built = _complete(build())
             try:
@@ -96,7 +96,7 @@ def _build_under_lock(place: Path, stamp: str, build: Callable[[], Parsed]) -> P
             except OSError as error:
                 _without(place, error)
                 return built
-            del built  # or the arrays would be in memory twice
+            del built  # otherwise the arrays would be in memory twice
             entry = _open(place, stamp) or _complete(build())
         return entry
     finally:
@@ -117,7 +117,7 @@ def _complete(entry: Parsed) -> Parsed:
 
 
 def _save(place: Path, stamp: str, entry: Parsed) -> None:
-    for left_behind in place.parent.glob(f"{place.name}.*/"):  # by a process that was killed: the lock is ours
+    for left_behind in place.parent.glob(f"{place.name}.*/"):  # by a killed process, since we hold the lock
         shutil.rmtree(left_behind, ignore_errors=True)
     temporary = Path(tempfile.mkdtemp(prefix=f"{place.name}.", dir=place.parent))
     try:
@@ -136,7 +136,7 @@ def _save(place: Path, stamp: str, entry: Parsed) -> None:
 
 
 def _open(place: Path, stamp: str) -> Parsed | None:
-    """Return the entry, or nothing if it is absent, stale or damaged."""
+    """Return the entry, or None if it is missing, stale or damaged."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, EOFError, AttributeError, RecursionError):
         sidecar = readers.read_json(place / "entry.json")
         if sidecar.pop("seal") != _hash(sidecar) or sidecar["stamp"] != stamp:
@@ -144,7 +144,7 @@ def _open(place: Path, stamp: str) -> Parsed | None:
         arrays = {}
         for name, checksum in sidecar["checksums"].items():
             path = place / f"{name}.npy"
-            if not path.is_file():  # a pipe would be waited for
+            if not path.is_file():  # a pipe would block
                 return None
             mapped = np.load(path, mmap_mode="r", allow_pickle=False)
             arrays[name] = np.asarray(mapped)

@@ -1,7 +1,7 @@
-"""The public datasets that come as IDX files: what they hold, and where they are published.
+"""The published datasets in IDX files: their contents and where to download them.
 
-Hashes: SHA-256 of the uncompressed files where known, since compressed bytes differ from mirror to mirror; otherwise
-the MD5 of the compressed files as torchvision's ``datasets/mnist.py`` lists them.
+Hashes: SHA-256 of the uncompressed files where available, since compressed bytes differ from mirror to mirror;
+otherwise the MD5 of the compressed files from torchvision's ``datasets/mnist.py``.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ DIGITS = tuple(string.digits)
 class Named:
     """A published dataset.
 
-    ``files`` are the names, without .gz, of training images and labels, test images and labels. ``mirrors`` are
-    addresses of folders that hold the files, or of zip archives if ``archive_md5`` is given.
+    ``files`` are the names, without .gz, of the training images and labels and the test images and labels. ``mirrors``
+    are the addresses of folders with the files, or of zip archives if there is an ``archive_md5``.
     """
 
     what: str

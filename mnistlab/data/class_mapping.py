@@ -1,4 +1,4 @@
-"""Labels of one dataset in the classes of another: matched by the names of the classes, never by their numbers."""
+"""Mapping of the labels of one dataset to the classes of another, by the names of the classes, never by number."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from mnistlab.system.errors import RequestError
 
 
 def relabel(part: Split, names: Sequence[str], wanted: Sequence[str]) -> Split:
-    """Return ``part``, whose labels count ``names``, with labels that count ``wanted``.
+    """Return ``part`` with its labels, which are indices of ``names``, changed to indices of ``wanted``.
 
-    Every class that has images must be among the wanted ones by name: exactly, or else apart from case, spaces and
+    Every class that has images must have a wanted class of the same name, exactly or else except for case, spaces and
     punctuation (a folder cannot be called ``T-shirt/top``). A class without images needs no counterpart, and a wanted
-    class may stay without images. As many classes under other names are refused, not matched in order: that digit 3
-    is compared with a dress is meaningless; where two orders do agree, the data can be given those names.
+    class may have no images. Classes with other names are refused, not matched in order, since comparing the digit 3
+    with a dress is meaningless; if the orders do agree, the data can be given those class names.
     """
     if tuple(names) == tuple(wanted):
         return part
@@ -32,13 +32,13 @@ def relabel(part: Split, names: Sequence[str], wanted: Sequence[str]) -> Split:
 
 
 def _matched(names: Sequence[str], wanted: Sequence[str]) -> list[int | None]:
-    """Return the place of each name among the wanted ones, or None."""
+    """Return the index of each name among the wanted ones, or None."""
     exact = {name: i for i, name in enumerate(wanted)}
     places = [exact.get(name) for name in names]
     folded = {_folded(name): i for i, name in enumerate(wanted)}
     mine = [_folded(name) for name in names]
     if None not in places or len(folded) != len(wanted) or len(set(mine)) != len(mine):
-        return places  # names differ by case where both a and A are classes
+        return places  # names may differ only in case, as with classes a and A
     return [folded.get(name) if name else None for name in mine]
 
 

@@ -6,14 +6,14 @@ import math
 
 import numpy as np
 
-ROWS = 4096  # images that are changed at a time, so that floats never exist for all of them
+ROWS = 4096  # images that are processed at a time, so that there are never floats for all of them
 
 
 def noisy(images: np.ndarray, level: float, rng: np.random.Generator) -> np.ndarray:
-    """Return images with Gaussian noise: 255 clip(x / 255 + level z, 0, 1), rounded, with z ~ N(0, 1) a pixel.
+    """Return images with Gaussian noise: 255 clip(x / 255 + level z, 0, 1), rounded, with z ~ N(0, 1) per pixel.
 
-    ``level`` is a standard deviation where black is 0 and white 1. The same generator state gives the same z at every
-    level, so that levels differ in the strength of the noise only.
+    ``level`` is a standard deviation for pixels from 0 (black) to 1 (white). The same generator state gives the same z
+    at every level, so that levels differ only in the strength of the noise.
     """
     if level == 0:
         return images
@@ -28,10 +28,9 @@ def noisy(images: np.ndarray, level: float, rng: np.random.Generator) -> np.ndar
 
 
 def rotated(images: np.ndarray, degrees: float) -> np.ndarray:
-    """Return images turned counterclockwise about their centre: bilinear, what comes from outside is 0.
+    """Return images rotated counterclockwise about their centre, with bilinear interpolation and 0 outside.
 
-    A pixel of the result is a weighted mean of the four around the place that it is turned from, the same four for
-    every image.
+    A pixel of the result is a weighted mean of the four pixels around its original place, the same for every image.
     """
     if degrees == 0:
         return images
@@ -48,12 +47,12 @@ def rotated(images: np.ndarray, degrees: float) -> np.ndarray:
 
 
 def _sources(height: int, width: int, degrees: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return, for each pixel of the result, the flat places of four pixels and their weights, both (4, pixels)."""
+    """Return, for each pixel of the result, the flat indices of four pixels and their weights, both (4, pixels)."""
     cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     y, x = np.mgrid[:height, :width].reshape(2, -1).astype(np.float64)
     y -= (height - 1) / 2
     x -= (width - 1) / 2
-    row = cos * y + sin * x + (height - 1) / 2  # rows count downwards: this turns counterclockwise to the eye
+    row = cos * y + sin * x + (height - 1) / 2  # rows count downwards, so this rotates counterclockwise on the screen
     column = cos * x - sin * y + (width - 1) / 2
     top, left = np.floor(row).astype(np.int64), np.floor(column).astype(np.int64)
     places, weights = [], []

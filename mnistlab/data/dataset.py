@@ -1,4 +1,4 @@
-"""What every dataset is: three parts of images and labels, their class names, and where all of it came from."""
+"""Datasets: training, validation and test sets of images and labels, class names, and their provenance."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Pool:
-    """What a source reads, before any selection: the training pool and the test set."""
+    """The data of a source before any selection: the training pool and the test set."""
 
     name: str
     train: Split
@@ -61,7 +61,7 @@ class Pool:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The three parts of one run. The network's input is ``(pixel - shift) * scale``."""
+    """The training, validation and test sets of one run. The network's input is ``(pixel - shift) * scale``."""
 
     name: str
     train: Split
@@ -73,12 +73,12 @@ class Dataset:
     scale: float
 
     def without_test(self) -> Dataset:
-        """Return the same with an empty test set: nothing that is still to be chosen may see it."""
+        """Return the dataset with an empty test set, which must not be used for choosing anything."""
         return replace(self, test=self.test.take(slice(0, 0)))
 
 
 class Published(NamedTuple):
-    """What is known of a published dataset before a file of it is read; ``train`` is the size of its training pool."""
+    """Facts about a published dataset before its files are read; ``train`` is the size of the training pool."""
 
     name: str
     image_shape: tuple[int, int]
@@ -111,11 +111,11 @@ class Source:
             whole("test_limit", self.test_limit, what="the number of test rows")
 
     def read(self) -> Pool:
-        """Return everything that the source holds, checked."""
+        """Return all data of the source, checked."""
         raise NotImplementedError
 
     def published(self) -> Published | None:
-        """Return what is known without reading; nothing of data that are the user's own."""
+        """Return the facts about a published dataset; None for the user's own data."""
         return None
 
 
@@ -127,14 +127,14 @@ class UserSource(Source):
     """
 
     test: Any = 0.2
-    cuts = True  # no option, and so no field: `uncut` changes it
+    cuts = True  # not an option, and so not a field; `uncut` changes it
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_share("test", self.test)
 
     def uncut(self) -> Self:
-        """Return a source of the same rows from which no test set is cut, so that any number of them will do."""
+        """Return a source with the same rows and no test set cut from them, so that any number of rows is enough."""
         same = replace(self)
         same.cuts = False
         return same
@@ -184,7 +184,7 @@ def rows_of_share(name: str, value: Any, available: int, of: str) -> int:
 
 
 def check_limit(name: str, limit: int, labels: np.ndarray, stratify: bool, of: str) -> None:
-    """Check that ``limit`` rows can be taken, one of each class at least if they are taken class by class."""
+    """Check that ``limit`` rows can be selected, with at least one of each class if ``stratify``."""
     if limit > len(labels):
         raise RequestError(f"{of} has only {len(labels):,} rows; use fewer or leave {name} out", key=name, value=limit)
     classes = len(np.unique(labels))
@@ -197,9 +197,9 @@ def check_limit(name: str, limit: int, labels: np.ndarray, stratify: bool, of: s
 
 
 def check_labels(labels: np.ndarray, classes: int, part: str, cure: str, key: str, value: str | None) -> None:
-    """Check that the labels of a ``part`` lie in [0, classes); the message names the first row that does not (from 1).
+    """Check that the labels of a ``part`` are in [0, classes); the message has the first row that is not (from 1).
 
-    ``key`` and ``value`` are the option that the part was read from.
+    ``key`` and ``value`` are the option from which the part was read.
     """
     wrong = np.flatnonzero((labels < 0) | (labels >= classes))
     if len(wrong):
@@ -212,7 +212,7 @@ def check_labels(labels: np.ndarray, classes: int, part: str, cure: str, key: st
 
 
 def names_of_classes(class_names: list[str] | None, classes: int) -> tuple[str, ...]:
-    """Return the class names, "0", "1", ... by default."""
+    """Return the class names, by default "0", "1", ..."""
     if classes > MOST_CLASSES:
         raise RequestError(f"must be at most {MOST_CLASSES:,}", key="classes", value=classes)
     if class_names is None:

@@ -1,4 +1,4 @@
-"""Fetching files from the first mirror that has them whole: bounded, checked, one file at a time."""
+"""Downloads from the first mirror with the complete file: limited in size, checked, one file at a time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CHUNK = 2**16
 
 
 class NoMirrorError(Exception):
-    """No mirror gave the file; ``reasons`` has one line a mirror."""
+    """No mirror provided the file; ``reasons`` has one line per mirror."""
 
     def __init__(self, reasons: Sequence[str]) -> None:
         super().__init__("; ".join(reasons))
@@ -42,14 +42,14 @@ class _Bounded:
         self.file.write(data)
 
     def flush(self) -> None:
-        """Leave it to the buffer: pooch flushes after every chunk."""
+        """Do nothing: pooch flushes after every chunk, and the buffer is enough."""
 
 
 def fetch_file(target: Path, urls: Iterable[str], most: int, check: Callable[[Path], None], pause: float = 0.5) -> None:
     """Download ``target`` from the first of ``urls`` whose file passes ``check`` (which raises `BadFileError` if not).
 
-    At most ``most`` bytes are taken. A mirror that fails is noted, and the next one tried. The file appears under its
-    name only when it is complete. Raises `NoMirrorError`.
+    At most ``most`` bytes are downloaded. If a mirror fails, a warning is logged and the next one is tried. The file
+    appears under its name only when it is complete. Raises `NoMirrorError`.
     """
     import requests
 
@@ -75,7 +75,7 @@ def _from_mirror(url: str, partial: Path, most: int, pause: float) -> None:
     from tqdm import tqdm
 
     for attempt in range(1, TRIES + 1):
-        # pooch asks whether the bar is true before it sets the total, which tqdm answers only if there is one
+        # pooch evaluates the truth of the bar before it sets the total, and tqdm then needs a total
         bar = tqdm(total=1, unit="B", unit_scale=True, desc=url.rsplit("/")[-1], disable=None)
         with partial.open("wb") as file, bar:
             downloader = pooch.HTTPDownloader(
@@ -91,7 +91,7 @@ def _from_mirror(url: str, partial: Path, most: int, pause: float) -> None:
 
 
 def _passing(error: Exception) -> bool:
-    """Tell whether it is worth asking the same server again."""
+    """Return whether the error may be temporary, so that the same server is worth another try."""
     import requests
 
     if isinstance(error, requests.HTTPError):
@@ -114,7 +114,7 @@ def _reason(error: Exception) -> str:
 
 
 def md5_is(expected: str, path: Path) -> None:
-    """Raise `BadFileError` unless the file has this MD5, the only hash that its publisher gives."""
+    """Raise `BadFileError` unless the file has this MD5, the only hash that its publisher provides."""
     digest = hashlib.md5(usedforsecurity=False)
     with path.open("rb") as file:
         while piece := file.read(2**20):

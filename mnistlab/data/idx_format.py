@@ -1,4 +1,4 @@
-"""The IDX format of LeCun's MNIST files, plain or gzip-compressed, read with every length bounded by the header.
+"""The IDX format of LeCun's MNIST files, plain or gzip-compressed; the header limits every length that is read.
 
 Layout (http://yann.lecun.com/exdb/mnist/): two zero bytes, a type byte (8 = unsigned byte), the number of dimensions,
 each dimension as a big-endian 32-bit number, then the values, the last dimension fastest.
@@ -18,8 +18,8 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-LARGEST = 640 * 2**20  # bytes of an array; a header that claims more is refused. The largest published, EMNIST byclass
-# (697,932 x 28 x 28 = 522 MiB), fits, and whatever is refused late is so within a gigabyte of memory.
+LARGEST = 640 * 2**20  # bytes of an array; a header that declares more is refused. The largest published array, EMNIST
+# byclass (697,932 x 28 x 28 = 522 MiB), fits, and files that are refused late need less than a gigabyte of memory.
 DEFLATE_RATIO = 1032  # no deflate stream expands more than this (zlib's technical notes)
 PIECE = 2**20
 TYPES = {0x08: "unsigned bytes", 0x09: "signed bytes", 0x0B: "16-bit", 0x0C: "32-bit", 0x0D: "float", 0x0E: "double"}
@@ -33,9 +33,9 @@ class BadFileError(ValueError):
 def read(path: Path, dimensions: int, name: str | None = None) -> tuple[np.ndarray, str]:
     """Return the uint8 array of an IDX file and the SHA-256 of its uncompressed content.
 
-    ``dimensions`` is 3 for images and 1 for labels. Never more is decompressed than the header claims and one piece
-    more, and a claim that the file cannot hold is refused before anything is allocated. Raises `BadFileError`, in whose
-    message ``name`` stands for the file, by default the name that it has.
+    ``dimensions`` is 3 for images and 1 for labels. At most one piece more than the header declares is decompressed,
+    and a declared size that the file cannot hold is refused before memory is allocated. Raises `BadFileError`, with
+    ``name`` for the file in the message, by default its own name.
     """
     name = name or path.name
     with _opened(path, name) as raw:
@@ -43,7 +43,7 @@ def read(path: Path, dimensions: int, name: str | None = None) -> tuple[np.ndarr
 
 
 def read_shape(path: Path, dimensions: int) -> tuple[int, ...]:
-    """Return what the header of an IDX file claims, checked as `read` does, without its body."""
+    """Return the shape that the header of an IDX file declares, checked as in `read`, without reading its body."""
     with _opened(path, path.name) as raw:
         return _begin(path.name, raw, dimensions).shape
 
@@ -53,7 +53,7 @@ def read_pair(
 ) -> tuple[np.ndarray, np.ndarray, dict[str, str]]:
     """Return images (n, height, width), labels (n,), both uint8, and the SHA-256 by file name.
 
-    ``check`` sees the labels before the images are read, and may refuse them.
+    ``check`` is called with the labels before the images are read, and may refuse them.
     """
     (n_images, *_), (n_labels, *_) = read_shape(images_path, 3), read_shape(labels_path, 1)  # before any body is read
     if n_images != n_labels:
@@ -93,7 +93,7 @@ def _opened(path: Path, name: str) -> Iterator[BinaryIO]:
 
 
 class _Begun(NamedTuple):
-    """A file whose header is read: what it claims, the header itself, and the bytes that follow, in pieces."""
+    """A file after its header was read: the declared shape, the header itself, and the bytes that follow, in pieces."""
 
     shape: tuple[int, ...]
     head: bytes
@@ -103,7 +103,7 @@ class _Begun(NamedTuple):
 
 def _begin(name: str, raw: BinaryIO, dimensions: int) -> _Begun:
     size = os.fstat(raw.fileno()).st_size
-    packed = raw.read(2) == b"\x1f\x8b"  # the content decides, not the name: browsers unpack a .gz and keep the name
+    packed = raw.read(2) == b"\x1f\x8b"  # the content counts, not the name: browsers unpack a .gz and keep the name
     raw.seek(0)
     pieces = inflate(raw) if packed else iter(lambda: raw.read(PIECE), b"")
     length = 4 + 4 * dimensions
@@ -178,7 +178,7 @@ def _wrong_length(name: str, size: int | None, needed: int) -> str:
 def inflate(raw: BinaryIO) -> Iterator[bytes]:
     """Yield the content of a gzip stream in pieces of at most `PIECE` bytes.
 
-    Raises EOFError where the stream is cut off and zlib.error where it is corrupt (its checksum included).
+    Raises EOFError if the stream is cut off, and zlib.error if it is corrupt (including its checksum).
     """
     inflater = zlib.decompressobj(wbits=31)
     data = b""

@@ -1,4 +1,4 @@
-"""Which files of a folder are images, and in which order they are taken."""
+"""Which files of a folder are images, and in which order they are read."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".pgm", ".
 
 
 def is_image(path: Path) -> bool:
-    """Return whether the name is that of an image, and not of a hidden file."""
+    """Return whether the name is that of an image and not of a hidden file."""
     return path.suffix.lower() in SUFFIXES and path.name[0] != "."
 
 
 def suffixes_text() -> str:
-    """Return the suffixes as messages list them."""
+    """Return the suffixes as a list for messages."""
     return ", ".join(sorted(SUFFIXES))
 
 

@@ -1,4 +1,4 @@
-"""From a source to the three parts of one run."""
+"""From a source to the training, validation and test sets of one run."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ log = logging.getLogger("mnistlab.data")
 
 @dataclass(frozen=True)
 class Outline:
-    """The sizes of a dataset: of its images, its classes, its training and its validation set."""
+    """The sizes of a dataset: image shape, number of classes, training and validation images."""
 
     name: str
     image_shape: tuple[int, int]
@@ -40,8 +40,8 @@ class Outline:
 def load(source: Source, rng: np.random.Generator) -> Dataset:
     """Read ``source`` and cut it into training, validation and test sets.
 
-    ``rng`` decides which rows ``limit`` keeps and which go to validation, and nothing else. Rows keep their order.
-    `RequestError` names the faulty option or file.
+    ``rng`` selects the rows that ``limit`` keeps and those for validation, and nothing else. Rows keep their order.
+    Raises `RequestError` with the invalid option or file.
     """
     pool = source.read()
     for split, part in (("training", pool.train), ("test", pool.test)):
@@ -54,10 +54,10 @@ def load(source: Source, rng: np.random.Generator) -> Dataset:
 
 
 def load_all(source: Source, rng: np.random.Generator) -> tuple[Dataset, Split]:
-    """Return the dataset, and the rows of all its parts together: training and validation sets, then test set.
+    """Return the dataset, and all its rows together: those of the training pool, then the test set.
 
-    A source without a test set of its own is not cut at all where no limit is set, so that a few images of a user's
-    are enough; the dataset then has no test set.
+    Without a limit, no test set is cut from a source that has none of its own, so that a user's few images are enough;
+    the dataset then has no test set.
     """
     source = replace(source, validation=0)
     if isinstance(source, UserSource) and source.limit is None and source.test_limit is None:
@@ -117,7 +117,7 @@ def _cut_training_pool(source: Source, pool: Split, rng: np.random.Generator) ->
 
 
 def outline(source: Source, rng: np.random.Generator) -> Outline:
-    """Return what `load` would give, without its arrays. Own data are read for it, published ones are not."""
+    """Return the sizes of what `load` returns. The user's own data is read for this, published data is not."""
     known = source.published()
     if known is None:
         data = load(source, rng)
@@ -135,13 +135,13 @@ def outline(source: Source, rng: np.random.Generator) -> Outline:
 
 
 def scale_of(scaling: Scaling, images: np.ndarray) -> tuple[float, float]:
-    """Return ``shift, scale`` of the network's input; standardising takes one mean and one deviation of all pixels."""
+    """Return ``shift, scale`` of the network's input; standardising uses the mean and deviation of all pixels."""
     if scaling is Scaling.none:
         return 0.0, 1.0
     if scaling is Scaling.unit:
         return 0.0, 1 / 255
     total, squares = 0.0, 0.0
-    for start in range(0, len(images), 4096):  # in pieces, so that no float copy of the whole is made
+    for start in range(0, len(images), 4096):  # in pieces, so that no float copy of all images is needed
         pixels = images[start : start + 4096].reshape(-1).astype(np.float64)
         total += float(pixels.sum())
         squares += float(pixels @ pixels)  # whole numbers below 2**53: exact in any order
@@ -162,12 +162,12 @@ def _note_absent_classes(pool: Pool, split: str, part: Split) -> None:
 
 
 def _setting(pool: Pool) -> dict[str, str]:
-    """Return the key of errors about a pool, and the value where that is a path."""
+    """Return the key for errors about a pool, and its value if it is a path."""
     return {"key": "path", "value": pool.provenance["path"]} if "path" in pool.provenance else {"key": pool.name}
 
 
 def describe(dataset: Dataset) -> dict[str, Any]:
-    """Return what `mnistlab data show` prints: name, image size, provenance, and the rows of each class and part."""
+    """Return the content of `mnistlab data show`: name, image size, provenance, and rows of each class and set."""
     parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
     counts = {split: np.bincount(part.labels, minlength=len(dataset.class_names)) for split, part in parts.items()}
     height, width = dataset.train.images.shape[1:]

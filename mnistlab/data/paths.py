@@ -1,4 +1,4 @@
-"""Checks of the paths that a user names."""
+"""Checks of paths from the user."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def expanded(value: str | Path) -> Path:
 
 
 def existing(name: str, value: str | None, what: str, folder: bool = False) -> Path:
-    """Return the path that option ``name`` gives; it must be there and be a file (or a folder, if ``folder``)."""
+    """Return the path in the option ``name``; it must exist and be a file (or a folder, if ``folder``)."""
     if not value:
         raise RequestError(f"must be the path of {what}; set {name}", key=name, value=value)
     path = expanded(value)

@@ -1,4 +1,4 @@
-"""Which rows go where: rules on label vectors (n,) that return sorted row numbers."""
+"""Selection of rows: rules on label vectors (n,) that return sorted row numbers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _ranked(labels: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def draw(labels: np.ndarray, count: int, stratify: bool, rng: np.random.Generator) -> np.ndarray:
-    """Return ``count`` rows at random, each class in proportion if ``stratify``."""
+    """Return ``count`` rows at random, with the classes in proportion if ``stratify``."""
     order = rng.permutation(len(labels))
     if not stratify:
         return np.sort(order[:count])
@@ -35,16 +35,16 @@ def draw(labels: np.ndarray, count: int, stratify: bool, rng: np.random.Generato
 
 
 def spread(labels: np.ndarray, count: int, stratify: bool) -> np.ndarray:
-    """Return ``count`` rows evenly spaced over the whole, or over each class in proportion; no chance is involved."""
+    """Return ``count`` evenly spaced rows, over each class in proportion if ``stratify``; nothing is random."""
     groups = labels if stratify else np.zeros_like(labels)
     rows, of, rank, sizes = _ranked(groups, np.arange(len(labels)))
     quota = apportion(sizes, count)[of]
-    # of c rows, q are kept: those at which floor(rank * q / c) is about to step
+    # q of c rows are kept: those before a step of floor(rank * q / c)
     return np.sort(rows[(rank + 1) * quota // sizes[of] > rank * quota // sizes[of]])
 
 
 def last(labels: np.ndarray, count: int) -> np.ndarray:
-    """Return the last rows of each class, ``count`` in all, each class in proportion."""
+    """Return the last rows of each class, ``count`` in total, with the classes in proportion."""
     rows, of, rank, sizes = _ranked(labels, np.arange(len(labels)))
     return np.sort(rows[rank >= (sizes - apportion(sizes, count))[of]])
 

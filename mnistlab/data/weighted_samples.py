@@ -1,4 +1,4 @@
-"""Weighted samples: images, labels and how much each counts."""
+"""Weighted samples: images, labels and weights."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mnistlab.system.errors import RequestError
 
 @dataclass(frozen=True)
 class Samples:
-    """Images (n, height, width), labels (n,) int64, and weights (n,) above zero; None where all count the same."""
+    """Images (n, height, width), labels (n,) int64, and weights (n,) above zero, or None if all are equal."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -23,13 +23,13 @@ class Samples:
         return len(self.images)
 
     def take(self, rows: np.ndarray) -> Samples:
-        """Return the samples of these rows, copied."""
+        """Return a copy of the samples in these rows."""
         return Samples(self.images[rows], self.labels[rows], None if self.weights is None else self.weights[rows])
 
     def merged(self) -> Samples:
         """Return the distinct samples, each with the summed weight of its copies, in an order of their own.
 
-        The order comes from the samples alone: neither copies nor the input order change it.
+        The order depends on the samples alone, not on their copies or their input order.
         """
         first, group = self._groups()
         alike = self.weights is None and len(first) == len(self)
@@ -37,7 +37,7 @@ class Samples:
         return Samples(self.images[first], self.labels[first], weights)
 
     def split(self, fraction: float, rng: np.random.Generator) -> tuple[Samples, Samples]:
-        """Return a training and a validation set, the latter a share of the distinct samples, stratified by class.
+        """Return a training and a validation set, the latter with a fraction of the distinct samples, stratified.
 
         Copies of a sample stay together, so that none is in both the training and the validation set.
         A sample of weight two is equivalent to two samples.

@@ -1,8 +1,8 @@
-"""Labels and probabilities -> metrics: how good the predictions of any model are.
+"""Labels and probabilities -> metrics of the predictions of any model.
 
 Labels are whole numbers ``0 .. k-1`` of shape (n,); probabilities are (n, k), one row per image, each row summing to
-one. They are taken to float64 and normalised again before use, since float32 rows sum to one only within 1e-6 or so.
-The predicted class is the most probable one, the first of equals.
+one. They are converted to float64 and normalised again before use, since float32 rows sum to one only within 1e-6 or
+so. The predicted class is the most probable one; of equally probable classes, the first.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BINS = 15  # of the expected calibration error
-POINTS = 500  # at most, of a saved curve
+POINTS = 500  # the maximum for a saved curve
 AVERAGES = ("micro", "macro")
 
 
@@ -29,17 +29,17 @@ def evaluate(labels: np.ndarray, probabilities: np.ndarray, class_names: Sequenc
 
     - ``loss``: mean of -ln p(truth), in nats; p is held above 2.2e-16 (scikit-learn's ``log_loss``).
     - ``accuracy_interval``: Wilson, 95 %.
-    - ``top2_accuracy``: the truth is one of the two most probable classes, the first of equals.
-    - ``precision`` of a class that is never predicted is 0. ``weighted`` averages weigh a class by its support.
+    - ``top2_accuracy``: the truth is one of the two most probable classes; of equally probable ones, the first count.
+    - ``precision`` of a class that is never predicted is 0. ``weighted`` averages weight a class by its support.
     - ``roc_auc``, ``average_precision``: one class against the rest; micro pools all n k decisions.
     - ``expected_calibration_error``: sum over 15 equal-width bins of confidence of
       (images in the bin / n) |accuracy - mean confidence| (Guo et al. 2017).
     - ``confusion_matrix``: rows are the truth, columns the prediction.
 
-    A class without images has support 0 and None for everything else, and is left out of the macro averages. Where
-    the labels hold one class only there is nothing to rank it against, and its AUC is None as well.
-    No images at all give ``{"n": 0}``.
-    Raises `RequestError` where the shapes or labels do not fit, `RunError` where the rows are no probabilities.
+    A class without images has support 0 and None for everything else, and is left out of the macro averages. If all
+    labels are of one class, there is nothing to rank it against, and its AUC is None too.
+    Without any images the result is ``{"n": 0}``.
+    Raises `RequestError` if the shapes or labels do not fit, and `RunError` if the rows are not probabilities.
     """
     names = _distinct(class_names)
     y, p = _checked(labels, probabilities, len(names))
@@ -51,7 +51,8 @@ def evaluate(labels: np.ndarray, probabilities: np.ndarray, class_names: Sequenc
     predicted = p.argmax(axis=1)
     correct = int((predicted == y).sum())
     precision, recall, f1, support = precision_recall_fscore_support(y, predicted, labels=range(k), zero_division=0)
-    confusion = confusion_matrix(y, predicted, labels=range(k)) if k > 1 else np.array([[n]])  # it warns of one class
+    # scikit-learn warns about a single class
+    confusion = confusion_matrix(y, predicted, labels=range(k)) if k > 1 else np.array([[n]])
     ranking = [_area_and_precision(y == c, p[:, c]) for c in range(k)]
     micro_auc, micro_ap = _area_and_precision(_one_hot(y, k).ravel(), p.ravel())
     scores = [
@@ -81,7 +82,7 @@ def evaluate(labels: np.ndarray, probabilities: np.ndarray, class_names: Sequenc
 
 
 def brief(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
-    """Return the few metrics of a row of a comparison, as `evaluate` computes them."""
+    """Return a few metrics for a row of a comparison, as computed by `evaluate`."""
     y, p = _checked(labels, probabilities)
     correct = int((p.argmax(axis=1) == y).sum())
     low, high = wilson(correct, len(y))
@@ -104,7 +105,7 @@ def wilson(correct: int, n: int, confidence: float = 0.95) -> tuple[float, float
     a = correct / n
     centre, half = a + z * z / (2 * n), z * math.sqrt(a * (1 - a) / n + z * z / (4 * n * n))
     shrink = 1 + z * z / n
-    # at the ends the formula gives 0 and 1 exactly, but for rounding
+    # at the ends the formula gives exactly 0 and 1, except for rounding
     return 0.0 if correct == 0 else (centre - half) / shrink, 1.0 if correct == n else (centre + half) / shrink
 
 
@@ -113,7 +114,7 @@ def roc_curves(labels: np.ndarray, probabilities: np.ndarray, class_names: Seque
 
     ``curve`` is a class (against the rest), ``micro`` (all n k decisions pooled) or ``macro`` (the mean of the class
     curves at equal false positive rate, so that its area is the macro AUC; it has no threshold). Curves without both
-    kinds of image are left out. Corners only, and of those at most 500 a curve, closest together at the upper left.
+    positive and negative images are left out. Each curve has only its corners, at most 500, densest at the upper left.
     """
     from sklearn.metrics import roc_curve
 
@@ -134,7 +135,7 @@ def precision_recall_curves(labels: np.ndarray, probabilities: np.ndarray, class
     """Return the precision-recall curves as one table: curve, recall, precision, threshold.
 
     ``curve`` is a class (against the rest) or ``micro`` (all n k decisions pooled). Recall rises along a curve, from
-    (0, 1), which has no threshold. A class without images has no curve. At most 500 points a curve.
+    (0, 1), which has no threshold. A class without images has no curve. Each curve has at most 500 points.
     """
     from sklearn.metrics import precision_recall_curve
 
@@ -145,14 +146,14 @@ def precision_recall_curves(labels: np.ndarray, probabilities: np.ndarray, class
         if truth.any():
             precision, recall, threshold = precision_recall_curve(truth, score, drop_intermediate=True)
             curves[name] = recall[::-1], precision[::-1], np.append(threshold, np.nan)[::-1]
-    # of recall alone: the precision is noise where the recall is low, and would take most of the points
+    # spaced by recall alone: at low recall, precision is noise and would take most of the points
     return _table(curves, ("recall", "precision", "threshold"), lambda r, _: (np.sqrt(r), np.sqrt(1 - r)))
 
 
 def classification_report(metrics: dict[str, Any]) -> pd.DataFrame:
     """Return scikit-learn's report as a table: class, precision, recall, f1, support, then the averages.
 
-    The row ``accuracy`` holds it in the column f1, as scikit-learn prints it. An empty part gives an empty table.
+    The row ``accuracy`` has its value in the column f1, as in scikit-learn. Without images the table is empty.
     """
     import pandas as pd
 
@@ -169,22 +170,22 @@ def classification_report(metrics: dict[str, Any]) -> pd.DataFrame:
 
 
 def worst_mistakes(labels: np.ndarray, probabilities: np.ndarray, count: int = 25) -> np.ndarray:
-    """Return the row numbers of at most ``count`` wrong predictions, the most confident first, then in order."""
+    """Return the rows of at most ``count`` wrong predictions, the most confident first, of equals in their order."""
     y, p = _checked(labels, probabilities)
     wrong = np.flatnonzero(p.argmax(axis=1) != y)
     return wrong[np.argsort(-p[wrong].max(axis=1), kind="stable")][:count]
 
 
 def accuracy(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Return the share of images whose most probable class is the truth."""
+    """Return the fraction of images whose most probable class is the truth."""
     y, p = _checked(labels, probabilities)
     return float((p.argmax(axis=1) == y).mean())
 
 
 def top2_accuracy(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Return the share of images whose truth is among the two most probable classes, the first of equals.
+    """Return the fraction of images whose truth is among the two most probable classes, of equals the first.
 
-    scikit-learn's ``top_k_accuracy_score`` takes the last of equals, and could so fall below the accuracy.
+    scikit-learn's ``top_k_accuracy_score`` uses the last of equals, and so could be below the accuracy.
     """
     y, p = _checked(labels, probabilities)
     true_probabilities = p[np.arange(len(y)), y][:, None]
@@ -193,7 +194,7 @@ def top2_accuracy(labels: np.ndarray, probabilities: np.ndarray) -> float:
 
 
 def loss(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Return the mean of -ln p(truth), as `evaluate` does."""
+    """Return the mean of -ln p(truth), as in `evaluate`."""
     from sklearn.metrics import log_loss
 
     y, p = _checked(labels, probabilities)
@@ -201,7 +202,7 @@ def loss(labels: np.ndarray, probabilities: np.ndarray) -> float:
 
 
 def f1_macro(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Return the mean F1 of the classes that the labels hold."""
+    """Return the mean F1 of the classes that occur in the labels."""
     from sklearn.metrics import f1_score
 
     y, p = _checked(labels, probabilities)
@@ -209,7 +210,7 @@ def f1_macro(labels: np.ndarray, probabilities: np.ndarray) -> float:
 
 
 def roc_auc_macro(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Return the mean one-against-rest AUC of the classes that the labels hold; `RunError` for fewer than two."""
+    """Return the mean one-against-rest AUC of the classes that occur; `RunError` for fewer than two."""
     y, p = _checked(labels, probabilities)
     mean = _mean([_area_and_precision(y == c, p[:, c])[0] for c in np.unique(y)])
     if mean is None:
@@ -251,7 +252,7 @@ def _checked(labels: np.ndarray, probabilities: np.ndarray, k: int | None = None
 
 
 def _distinct(class_names: Sequence[str]) -> list[str]:
-    """Return unique names: the class number is added to a repeated name and to that of an average."""
+    """Return unique names: the class number is added to a name that is repeated or that of an average."""
     names: list[str] = []
     for c, name in enumerate(map(str, class_names)):
         names.append(f"{name} (class {c})" if name in (*names, *AVERAGES) else name)
@@ -269,7 +270,7 @@ def _decisions(y: np.ndarray, p: np.ndarray, names: list[str]) -> list[tuple[str
 
 
 def _area_and_precision(truth: np.ndarray, score: np.ndarray) -> tuple[float | None, float | None]:
-    """Return ROC AUC and average precision, both from one ranking: the sort is what they cost.
+    """Return ROC AUC and average precision, both from one ranking, since sorting takes most of the time.
 
     With tp and fp the counts above each threshold: AP = sum over thresholds of (rise of recall) tp / (tp + fp).
     """
@@ -312,9 +313,9 @@ def _most_confused(confusion: np.ndarray, names: list[str], most: int = 5) -> li
 
 
 def _mean_curve(curves: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean of step-like curves; each vertical step is kept by taking both its ends."""
+    """Return the mean of step-like curves; both ends of each vertical step are kept."""
     grid = np.unique(np.concatenate([x for x, _ in curves]))
-    # np.interp takes the last of points with equal x: the upper end; mirrored, it takes the lower end
+    # np.interp uses the last of points with equal x, the upper end; mirrored, it uses the lower end
     upper = np.mean([np.interp(grid, x, y) for x, y in curves], axis=0)
     lower = np.mean([np.interp(-grid, -x[::-1], y[::-1]) for x, y in curves], axis=0)
     return np.repeat(grid, 2), np.stack([lower, upper], axis=1).ravel()
@@ -323,9 +324,9 @@ def _mean_curve(curves: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray
 def _table(
     curves: Mapping[str, tuple[np.ndarray, ...]], columns: tuple[str, ...], scale: Callable[..., tuple[np.ndarray, ...]]
 ) -> pd.DataFrame:
-    """Return thinned curves in one table: rates to six digits, thresholds as float32, so that the file stays small.
+    """Return thinned curves in one table, with rates to six digits and thresholds as float32 to keep the file small.
 
-    Thinning takes points at equal steps along the curve, its length measured after ``scale``.
+    Points are chosen at equal steps along the curve, with lengths measured after ``scale``.
     """
     import pandas as pd
 
@@ -338,7 +339,7 @@ def _table(
 
 
 def _thinned(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return at most `POINTS` indices at equal steps of the length |dx| + |dy|, both ends among them."""
+    """Return at most `POINTS` indices at equal steps of the length |dx| + |dy|, including both ends."""
     if len(x) <= POINTS:
         return np.arange(len(x))
     length = np.append(0, np.cumsum(np.abs(np.diff(x)) + np.abs(np.diff(y))))

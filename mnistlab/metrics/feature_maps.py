@@ -1,4 +1,4 @@
-"""Feature maps: what the convolutions and pooling layers of a network make of an image."""
+"""Feature maps: the outputs of the convolution and pooling layers of a network for an image."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from mnistlab.nn.pooling import Pool2D
 def feature_maps(network: Network, images: np.ndarray) -> dict[str, np.ndarray]:
     """Return the maps (n, channels, height, width) of every convolution and pooling layer, by title.
 
-    An activation or a batch normalisation that follows directly belongs to its layer, ``layer 1 conv, relu``: its
-    output is what the next layer sees.
+    An activation or a batch normalisation that follows directly belongs to the layer, ``layer 1 conv, relu``: the maps
+    are the input of the next layer.
     """
     places = [i for i, layer in enumerate(network.layers) if isinstance(layer, (Conv2D, Pool2D))]
     if not places:

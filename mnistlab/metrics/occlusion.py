@@ -1,4 +1,4 @@
-"""Occlusion: by how much the probability of a class falls when a patch covers a part of the image."""
+"""Occlusion: the drop in the probability of a class when a patch covers a part of the image."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-SIDE = 5 / 28  # of the patch, as a share of the image's shorter side; 3 pixels at least
-PLACES = 16  # of the patch, at most, in each direction
-COPIES = 2**24  # pixels of covered images that are predicted at once
+SIDE = 5 / 28  # of the patch, as a fraction of the image's shorter side; at least 3 pixels
+PLACES = 16  # positions of the patch in each direction, at most
+COPIES = 2**24  # pixels of covered images that are classified at once
 
 
 def patch_side(height: int, width: int) -> int:
@@ -21,12 +21,12 @@ def patch_side(height: int, width: int) -> int:
 def occlude(
     predict: Callable[[np.ndarray], np.ndarray], images: np.ndarray, classes: np.ndarray, fill: int
 ) -> np.ndarray:
-    """Return p(class) without a patch less p(class) with it, (n, rows, columns), for images (n, h, w).
+    """Return p(class) without a patch minus p(class) with it, (n, rows, columns), for images (n, h, w).
 
-    Element (r, c) belongs to the patch centred on the part (r, c) of the image, were it cut into rows x columns equal
-    parts; what of a patch would lie outside is left out. ``classes`` holds the class of each image that is watched,
-    ``fill`` is the grey level of the patch. Any model will do: only ``predict`` is asked. Zeiler & Fergus 2014,
-    section 4.2, where the patch is grey and the class the true one.
+    The image is divided into rows x columns equal parts; element (r, c) is for the patch centred on part (r, c),
+    without any of its pixels outside the image. ``classes`` are the classes whose probabilities are measured, one per
+    image; ``fill`` is the grey level of the patch. Any model with ``predict`` works. Zeiler & Fergus 2014, section 4.2,
+    where the patch is grey and the class is the true one.
     """
     _, height, width = images.shape
     side = patch_side(height, width)
@@ -46,6 +46,6 @@ def occlude(
 
 
 def _starts(length: int, side: int) -> list[int]:
-    """Return where the patch starts, at each of its places along one direction; negative for outside the image."""
+    """Return the start of the patch at each of its positions in one direction; negative if outside the image."""
     count = math.ceil(length / math.ceil(length / PLACES))
     return [math.floor((i + 0.5) * length / count - side / 2 + 0.5) for i in range(count)]

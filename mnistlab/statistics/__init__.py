@@ -1,1 +1,1 @@
-"""Intervals, significance tests, corrections for several comparisons, and the seeds that a difference needs."""
+"""Intervals, significance tests, corrections for multiple comparisons, and the required number of seeds."""

@@ -1,4 +1,4 @@
-"""Corrections for several comparisons."""
+"""Corrections for multiple comparisons."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return p-values corrected for their number, so that one false finding among all stays below the level.
+    """Return p-values corrected for their number, which controls the probability of any false rejection.
 
-    Holm 1979: the smallest is multiplied by m, the next by m - 1, and so on, none below the one before it.
+    Holm 1979: the smallest of m p-values is multiplied by m, the next by m - 1, and so on, none below the one before.
     """
     corrected, largest = [math.nan] * len(p_values), 0.0
     known = [i for i, p in enumerate(p_values) if not math.isnan(p)]

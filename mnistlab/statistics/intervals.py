@@ -1,4 +1,4 @@
-"""Means with their intervals."""
+"""Means with confidence intervals."""
 
 from __future__ import annotations
 

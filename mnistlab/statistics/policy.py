@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from mnistlab.statistics import tests
 from mnistlab.statistics.tests import Difference
 
-Values = Mapping[int | None, Sequence[float]]  # of a metric, by seed; runs whose seed is not known under None
+Values = Mapping[int | None, Sequence[float]]  # of a metric, by seed; runs without a recorded seed are under None
 
 
 def difference(first: Values, second: Values) -> Difference | None:
-    """Return how two groups of runs differ, by the test that their runs allow; None where they allow none.
+    """Return how two groups of runs differ, by the test that suits their runs; None if there are too few.
 
-    Pairs by seed are tested where every seed of the smaller group is in the other one too, by the sign-flip test;
-    otherwise two runs or more on each side are independent samples (Welch).
+    If every seed of the smaller group is also in the other one, pairs of runs with the same seed are compared by the
+    sign-flip test; otherwise two or more runs on each side are compared as independent samples (Welch).
     """
     common = sorted(
         seed for seed in first.keys() & second.keys() if seed is not None and len(first[seed]) == len(second[seed]) == 1

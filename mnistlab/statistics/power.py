@@ -1,4 +1,4 @@
-"""How many seeds a difference needs to be seen."""
+"""The number of seeds that are required to detect a difference."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import math
 
 from mnistlab.statistics.tests import LEVEL, Difference
 
-POWER = 0.8  # of the number of seeds that is recommended
+POWER = 0.8  # for the recommended number of seeds
 MOST_SEEDS = 10_000
 
 
 def fewest_pairs(comparisons: int = 1) -> int:
-    """Return how many pairs the sign-flip test needs for any p below the level: 2 / 2^n <= 0.05 / comparisons."""
+    """Return the fewest pairs with which the sign-flip test can be significant: 2 / 2^n <= 0.05 / comparisons."""
     return math.ceil(math.log2(2 * max(1, comparisons) / LEVEL))
 
 
 def seeds_needed(difference: Difference, comparisons: int = 1) -> int | None:
-    """Return how many seeds a difference of this size needs to be found four times out of five, or None if too many.
+    """Return the number of seeds to detect a difference of this size with a power of 80 %, or None if too many.
 
-    By the power of the t-test (noncentral t) at the level divided by the number of comparisons, with the spread that
-    was seen; never fewer than the exact test can use.
+    From the power of the t-test (noncentral t) at the level divided by the number of comparisons, with the observed
+    standard deviation; never fewer than the exact test requires.
     """
     if not (difference.sd > 1e-9 * abs(difference.value) > 0):
         return None

@@ -1,7 +1,7 @@
-"""Is a difference real, or noise? Intervals, exact tests and the number of seeds that would be needed.
+"""Significance tests of differences, with confidence intervals and effect sizes.
 
-Accuracies of runs with other seeds are few and not normal; where the seeds match, the test is an exact one that
-assumes no distribution. All arithmetic that SciPy has is SciPy's.
+Accuracies over seeds are few and not normally distributed; where the seeds match, an exact test is used, which assumes
+no distribution. SciPy does the arithmetic where it can.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ import numpy as np
 from mnistlab.statistics.intervals import mean_of
 
 LEVEL = 0.05  # of every test, after Holm's correction
-EXACT_TO = 14  # pairs: 2^14 sign patterns are enumerated, beyond them 20,000 are drawn
+EXACT_TO = 14  # pairs: up to 2^14 sign patterns are enumerated, for more pairs 20,000 are drawn
 
 
 @dataclass(frozen=True)
 class Difference:
-    """How the values of two groups differ: first minus second.
+    """The difference between two groups of values, first minus second, and its test.
 
-    ``half`` is the half-width of its 95 % confidence interval (t), ``effect`` the standardised difference:
-    d_z = mean / sd of the pairs, or Hedges' g of independent groups. ``p`` is not corrected for other comparisons.
+    ``half`` is the half-width of its 95 % confidence interval (t), ``effect`` is the standardised difference:
+    d_z = mean / sd of the pairs, or Hedges' g of independent groups. ``p`` is not corrected for multiple comparisons.
     """
 
     test: str  # sign-flip, Welch, McNemar
@@ -39,8 +39,8 @@ class Difference:
 def paired(a: Sequence[float], b: Sequence[float]) -> Difference:
     """Compare values of the same seeds by the sign-flip permutation test on their differences, two-sided.
 
-    If nothing distinguishes the groups, each difference might as well have the other sign: p is the share of the 2^n
-    sign patterns whose mean is at least as far from zero (Fisher 1935, section 21).
+    If the groups do not differ, each difference might as well have the other sign: p is the fraction of the 2^n sign
+    patterns whose mean is at least as far from zero (Fisher 1935, section 21).
     """
     from scipy.stats import permutation_test
 
@@ -53,7 +53,7 @@ def paired(a: Sequence[float], b: Sequence[float]) -> Difference:
     else:
         permutation = permutation_test(
             (d,),
-            lambda x, axis: np.mean(x, axis=axis).round(12),  # rounding does not break ties
+            lambda x, axis: np.mean(x, axis=axis).round(12),  # rounding keeps ties equal
             permutation_type="samples",
             vectorized=True,
             n_resamples=2 ** len(d) if len(d) <= EXACT_TO else 20_000,
@@ -72,10 +72,10 @@ def independent(a: Sequence[float], b: Sequence[float]) -> Difference:
     value = float(x.mean() - y.mean())
     n, m = len(x), len(y)
     pooled = math.sqrt(((n - 1) * x.var(ddof=1) + (m - 1) * y.var(ddof=1)) / (n + m - 2))
-    if pooled <= 1e-12 * max(np.abs(x).max(), np.abs(y).max()):  # no spread to hold the difference against
+    if pooled <= 1e-12 * max(np.abs(x).max(), np.abs(y).max()):  # no spread to compare the difference with
         return Difference("Welch", min(n, m), value, math.nan, 1.0 if value == 0 else math.nan, math.nan, 0.0)
     with catch_warnings():
-        simplefilter("ignore", RuntimeWarning)  # of values that are nearly the same: the spread of one group may be 0
+        simplefilter("ignore", RuntimeWarning)  # about nearly identical values: the spread of one group may be 0
         welch = ttest_ind(x, y, equal_var=False)
         low, high = welch.confidence_interval(0.95)
     correction = 1 - 3 / (4 * (n + m) - 9)  # Hedges 1981
@@ -87,8 +87,9 @@ def independent(a: Sequence[float], b: Sequence[float]) -> Difference:
 def mcnemar(first_right: np.ndarray, second_right: np.ndarray) -> Difference:
     """Compare two models on the same images by McNemar's exact test, two-sided.
 
-    Only the images count that one model has right and the other wrong; without a difference each is as likely to
-    favour the one as the other (McNemar 1947). The interval is Wald's, of the difference of two paired shares.
+    Only the discordant images count, which one model classifies correctly and the other does not; if the models do not
+    differ, each is as likely to favour either of them (McNemar 1947). The interval is Wald's for the difference of two
+    paired proportions.
     """
     from scipy.stats import binomtest
 

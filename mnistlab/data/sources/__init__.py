@@ -1,1 +1,1 @@
-"""The sources of images that ``conf/data`` offers, one file a kind."""
+"""The sources of images that ``conf/data`` offers, one module per kind."""

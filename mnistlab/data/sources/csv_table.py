@@ -1,4 +1,4 @@
-"""Comma-separated tables, one image a row: Kaggle's ``label,pixel0,...,pixel783``."""
+"""Comma-separated tables with one image per row: Kaggle's ``label,pixel0,...,pixel783``."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from mnistlab.data.idx_format import PIECE, BadFileError, inflate
 from mnistlab.data.paths import existing
 from mnistlab.system.errors import RequestError, whole
 
-ROWS = 5000  # that pandas parses at a time, so that its 8-byte numbers never exist for the whole file
+ROWS = 5000  # parsed by pandas at a time, so that its 8-byte numbers never exist for the whole file
 LONGEST_CELL = 64  # characters
 MOST_COLUMNS = 2**16 + 2**10  # an image of 256 x 256, its label, and a thousand columns that are ignored
-DENSEST = 40  # times its size that a gzip-compressed table unpacks to; MNIST's unpacks to seven times
-UNPACKED = 2**26  # bytes that any may unpack to
+DENSEST = 40  # largest ratio of unpacked to compressed bytes; MNIST's is seven
+UNPACKED = 2**26  # bytes that every file may unpack to
 
 
 @dataclass
@@ -79,8 +79,8 @@ class CsvSource(UserSource):
 
         def build() -> cache.Parsed:
             table, digest = Table(path, self.label, self.classes), ""
-            with contextlib.suppress(EOFError, zlib.error):  # reading the table names the line
-                digest = _sha256(path)  # unpacks it all within bounds, before anything is parsed
+            with contextlib.suppress(EOFError, zlib.error):  # reading the table reports the line
+                digest = _sha256(path)  # unpacks everything within the limits before anything is parsed
             labels, pixels = table.read()
             images = pixels.reshape(len(labels), *self._image_shape(table))
             where = f"{option}={getattr(self, option)}"
@@ -163,7 +163,7 @@ class Table:
         self.used_at = sorted(place[name] for name in used)
 
     def read(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return labels and pixels; pandas parses, and what it cannot parse is read again cell by cell."""
+        """Return labels and pixels, parsed by pandas, or else cell by cell to find the error."""
         pieces = self._fast()
         if pieces is None:
             pieces = list(self._slow())
@@ -172,13 +172,13 @@ class Table:
         return np.concatenate([labels for labels, _ in pieces]), np.concatenate([pixels for _, pixels in pieces])
 
     def _fast(self) -> list[tuple[np.ndarray, np.ndarray]] | None:
-        """Return the pieces, or nothing if there is any fault in the file."""
+        """Return the pieces, or None if there is any error in the file."""
         import pandas as pd
 
         pieces = []
         try:
             with (
-                np.errstate(invalid="ignore"),  # of a cell that is inf; it is read again, and named
+                np.errstate(invalid="ignore"),  # from a cell that is inf, which the slow reader then reports
                 _Stream(self.path, longest=LONGEST_CELL * (len(self.names) + 1)) as stream,
                 pd.read_csv(
                     stream, chunksize=ROWS, header=0, names=self.names, index_col=None, encoding="utf-8-sig",
@@ -186,7 +186,7 @@ class Table:
                 ) as frames,
             ):  # fmt: skip
                 for frame in frames:
-                    if not isinstance(frame.index, pd.RangeIndex):  # more cells than names: pandas makes them an index
+                    if not isinstance(frame.index, pd.RangeIndex):  # more cells than names: pandas uses them as index
                         return None
                     piece = self._checked(frame.to_numpy() if not self.ignored else self._used(frame))
                     if piece is None:
@@ -285,7 +285,7 @@ def _pixel_columns(names: list[str]) -> tuple[list[str], tuple[int, int] | None]
 
 
 class _Stream(io.RawIOBase):
-    """The bytes of a file, unpacked if it is gzip, that stops at a line longer than ``longest`` bytes."""
+    """The bytes of a file, unpacked if compressed by gzip; a line longer than ``longest`` bytes is an error."""
 
     def __init__(self, path: Path, longest: int | None = None) -> None:
         self.raw = path.open("rb")

@@ -1,4 +1,4 @@
-"""Folders of image files, one folder a class."""
+"""Folders of image files, one folder per class."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mnistlab.data.image_formats import is_image, natural_order, suffixes_text
 from mnistlab.data.paths import existing
 from mnistlab.system.errors import RequestError, whole
 
-NOT_TEXT = r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]"  # control characters, and bytes that are no UTF-8
+NOT_TEXT = r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]"  # control characters, and bytes that are not UTF-8
 MOST_PIXELS = 2**24  # of one image, before it is resized
 
 
@@ -88,7 +88,7 @@ class FolderSource(UserSource):
 
 
 def _classes(folder: Path, source: str | None) -> dict[str, list[Path]]:
-    """Return the image files of each class folder; ``source`` is the value of the option."""
+    """Return the image files of each class folder; ``source`` is the value of the option ``path``."""
     setting = {"key": "path", "value": source}
     try:
         groups = sorted((path for path in folder.iterdir() if path.is_dir() and path.name[0] != "."), key=natural_order)
@@ -170,10 +170,10 @@ def _read_image(file: Path, folder: Path, size: int | None, digest: hashlib._Has
         raise
     except Image.DecompressionBombError:
         raise BadFileError(f"{name} has more than the maximum of {MOST_PIXELS:,} pixels; remove it") from None
-    except Exception as error:  # Pillow's decoders raise many kinds
+    except Exception as error:  # Pillow's decoders raise many kinds of errors
         raise BadFileError(f"{name} cannot be read as an image ({type(error).__name__}); repair or remove it") from None
 
 
 def _grey(wide: np.ndarray) -> np.ndarray:
-    """Return 16-bit grey levels as 8-bit ones; Pillow's own conversion would clip them at 255."""
+    """Return 16-bit grey levels as 8-bit levels; Pillow's own conversion would clip them at 255."""
     return (np.clip(wide, 0, 65535).astype(np.uint16) >> 8).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""The named datasets: looked up in folders of the user, the cache and the system, and fetched if they are nowhere."""
+"""The published datasets: looked up in folders of the user, the cache and the system, or else downloaded."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mnistlab.system.errors import Key, RequestError, choice
 
 log = logging.getLogger("mnistlab.data")
 
-SYSTEM = Path("/usr/share/datasets")  # where Debian's dataset-* packages put theirs
+SYSTEM = Path("/usr/share/datasets")  # the folder of Debian's dataset-* packages
 
 
 @dataclass
@@ -38,7 +38,7 @@ class NamedSource(Source):
         choice("name", self.name, REGISTRY)
 
     def read(self) -> Pool:
-        """Return the dataset as published: its training and its test set."""
+        """Return the dataset as published: its training and test sets."""
         where, folder = self._locate()
         return _read(self.name, folder, where, self.root)
 
@@ -79,8 +79,8 @@ def locate(name: str) -> tuple[str, Path] | None:
 def fetch(name: str, to: Path | None = None, mirrors: Sequence[str] | None = None) -> Path:
     """Download a dataset into its folder under ``to`` (by default the user's cache) and return that folder.
 
-    Complete files are kept, so an interrupted download continues. ``mirrors`` replaces the
-    registered addresses. Raises `RequestError` that lists each mirror with its reason if none has what is needed.
+    Complete files are kept, so that an interrupted download continues. ``mirrors`` replaces the registered addresses.
+    Raises `RequestError` with the reason for each mirror if none provides the files.
     """
     import filelock
 
@@ -115,7 +115,7 @@ def fetch(name: str, to: Path | None = None, mirrors: Sequence[str] | None = Non
 
 
 def catalogue() -> list[dict[str, Any]]:
-    """Return a row for each dataset that has a name: name, what, train, test, classes, found (or None), download."""
+    """Return a row for each named dataset: name, what, train, test, classes, found (or None), download."""
     from mnistlab.data.sources.bundled import EMBEDDED
 
     rows: list[dict[str, Any]] = [{**facts, "found": "shipped with a package", "download": None} for facts in EMBEDDED]
@@ -186,7 +186,7 @@ def _normal(named: Named, array: np.ndarray) -> np.ndarray:
 
 
 def _as_published(name: str, hashes: dict[str, str], place: str, setting: dict[str, str]) -> bool | None:
-    """Return whether the content is as published, nothing if that is not known; another dataset's is an error."""
+    """Return whether the content is as published, None without a hash; the content of another dataset is an error."""
     images = next(iter(hashes.values()))
     for other, named in REGISTRY.items():
         if other != name and images in named.sha256.values():
@@ -206,7 +206,7 @@ def _as_published(name: str, hashes: dict[str, str], place: str, setting: dict[s
 
 
 def _may_be(name: str, folder: Path) -> bool:
-    """Return whether files that lie in a folder of no dataset's own may be this one's: all have the same names."""
+    """Return whether files in a shared folder may be this dataset's: those of all datasets have the same names."""
     others = {other: named for other, named in REGISTRY.items() if named.folder != REGISTRY[name].folder}
     if folder.name == REGISTRY[name].folder:
         return True
@@ -214,7 +214,7 @@ def _may_be(name: str, folder: Path) -> bool:
     try:
         digest = idx_format.read(labels, 1)[1] if labels else ""
     except idx_format.BadFileError:
-        return True  # reading the whole file reports the error
+        return True  # reading the complete file reports the error
     return folder.name not in {n.folder for n in others.values()} and all(
         digest not in named.sha256.values() for named in others.values()
     )
@@ -240,7 +240,7 @@ def _file(folder: Path, stem: str) -> Path | None:
 
 
 def _complete(name: str, folder: Path) -> bool:
-    """Return whether all four files are there; some of the four are an error, not a reason to look elsewhere."""
+    """Return whether all four files exist; an incomplete folder is an error, not a reason to look elsewhere."""
     named = REGISTRY[name]
     missing = [stem for stem in named.files if _file(folder, stem) is None]
     if 0 < len(missing) < len(named.files) and folder != _cached(name):
@@ -293,7 +293,7 @@ def _fetch_file(named: Named, target: Path, mirrors: Sequence[str]) -> None:
 
 
 def _fetch_archive(named: Named, folder: Path, mirrors: Sequence[str]) -> None:
-    """Take from the archive the files of every dataset that it holds, so that it is fetched once."""
+    """Extract the files of every dataset in the archive, so that it is downloaded only once."""
     archive, md5 = folder / "archive.zip", named.archive_md5
     together = [other for other in REGISTRY.values() if other.archive_md5 == md5]
     download.fetch_file(archive, mirrors, named.download + 2**24, lambda path: download.md5_is(str(md5), path))
