@@ -23,9 +23,9 @@ from mnistlab.system.signals import DEADLY, Terminated, leave_to_the_system, unm
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command and exit: 0 done, 1 a run failed, 2 a wrong request, 129 / 130 / 143 interrupted."""
+    """Run one command and exit: 0 success, 1 a run failed, 2 an invalid request, 129 / 130 / 143 interrupted."""
     for name in ("stdin", "stdout", "stderr"):
-        if getattr(sys, name) is None:  # it was closed by whoever started this
+        if getattr(sys, name) is None:  # the parent process has closed it
             setattr(sys, name, Path(os.devnull).open("r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
@@ -33,24 +33,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     gc.set_threshold(100_000, 20, 20)  # the default collects hundreds of times during the imports, 0.2 s in all
     try:
         status = dispatch(list(sys.argv[1:] if arguments is None else arguments))
-    except KeyboardInterrupt:  # between the end of the work and this line
+    except KeyboardInterrupt:  # it arrived after the work was done
         status = 130
-    leave_to_the_system()  # there is nothing left to write down, and Python's own way out must not be interrupted
+    leave_to_the_system()  # nothing is left to record, and the interpreter's shutdown must not be interrupted
     if status - 128 in DEADLY:
-        # An interruption of C code that runs Python, while a module is imported, stays with the interpreter, which then
-        # ends as if by SIGINT whatever exit() says
+        # If C code that runs Python is interrupted while a module is imported, the interpreter remembers it and exits
+        # as if by SIGINT, whatever status exit() is given
         atexit._run_exitfuncs()
         for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError, ValueError):  # nobody may read it any more
+            with suppress(OSError, ValueError):  # the reader may be gone
                 stream.flush()
         os._exit(status)
-    gc.freeze()  # nothing is left to collect on the way out
+    gc.freeze()  # spares a collection at exit
     sys.exit(status)
 
 
 def _print_any_text(stream: TextIOWrapper) -> None:
-    """Let no name of a class or of a folder end a run because it cannot be printed."""
-    if codecs.lookup(stream.encoding).name == "ascii":  # of the locale C, which says nothing of the terminal
+    """Make a stream print any text: no class or folder name may end a run because it cannot be encoded."""
+    if codecs.lookup(stream.encoding).name == "ascii":  # from the C locale, which does not describe the terminal
         stream.reconfigure(encoding="utf-8", errors=stream.errors)
     elif stream.errors == "strict":
         stream.reconfigure(errors="backslashreplace")
@@ -71,9 +71,9 @@ def dispatch(arguments: list[str]) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    """Parse the words, and run the command that they name; a wrong word is a `RequestError`.
+    """Parse the arguments and run the command; a usage error becomes a `RequestError`.
 
-    This is what click's own ``main`` does, which would take a KeyboardInterrupt and a broken pipe for its own.
+    Like click's own ``main``, which however would handle KeyboardInterrupt and a broken pipe itself.
     """
     if arguments[0] in RUNNING:
         os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting
@@ -87,7 +87,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _in_our_form(error: click.UsageError) -> str:
-    """Return click's message as one that names the word first, or begins in lower case, and says where help is."""
+    """Return click's message in our form: the option first or in lower case, with the command that prints the help."""
     if isinstance(error, click.NoSuchOption):
         known = error.ctx.command.get_params(error.ctx) if error.ctx else []
         names = [name[2:] for each in known for name in each.opts if name.startswith("--")]
@@ -133,5 +133,5 @@ def guarded(command: str, work: Callable[[], int]) -> int:
         return fail(name, f"{error.filename or 'input/output'}: {error.strerror or error}", 1)
     except MemoryError as error:
         return fail(name, f"out of memory ({error}); use a smaller model, or less data with data.limit", 1)
-    except Exception as error:  # a fault of ours
+    except Exception as error:  # a bug in mnistlab
         return fail(name, f"{type(error).__name__}: {error}; HYDRA_FULL_ERROR=1 shows the traceback", 1)

@@ -1,4 +1,4 @@
-"""``mnistlab compare``: what its command line asks for."""
+"""``mnistlab compare``: its command line."""
 
 from __future__ import annotations
 

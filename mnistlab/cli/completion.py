@@ -9,7 +9,7 @@ from click import shell_completion
 
 from mnistlab.cli.parameters import Choice, argument, command
 
-VARIABLE = "_MNISTLAB_COMPLETE"  # set by the script when the shell asks
+VARIABLE = "_MNISTLAB_COMPLETE"  # set by the script when the shell requests completions
 SHELLS = ("bash", "zsh", "fish")
 
 
@@ -35,21 +35,21 @@ def main(shell: str) -> int:
 
 
 def answer(root: click.Command, instruction: str) -> int:
-    """Print what the shell asks for: ``bash_complete`` for instance; return the exit status."""
+    """Print what the shell requests, for example ``bash_complete``; return the exit status."""
     return shell_completion.shell_complete(root, {}, "mnistlab", VARIABLE, instruction)
 
 
 class Bash(shell_completion.BashComplete):
-    """Bash takes an equals sign for the end of a word, and would put a space after ``optimizer.lr=``."""
+    """Completion for bash, which ends a word at an equals sign and would put a space after ``optimizer.lr=``."""
 
     source_template = shell_completion.BashComplete.source_template.replace(
         "            COMPREPLY+=($value)\n",
         "            COMPREPLY+=($value)\n            [[ $value == *[=.] ]] && compopt -o nospace\n",
     )
-    cut = ""  # what stands before the word that bash completes
+    cut = ""  # the part before the word that bash completes
 
     def get_completion_args(self) -> tuple[list[str], str]:
-        """Return the words before, and the one to complete, each with its equals sign."""
+        """Return the preceding words and the one to complete, with words that bash split at an equals sign joined."""
         words, incomplete = super().get_completion_args()
         joined: list[str] = []
         for word in [*words, incomplete]:
@@ -62,12 +62,12 @@ class Bash(shell_completion.BashComplete):
         return words, whole
 
     def format_completion(self, item: shell_completion.CompletionItem[Any]) -> str:
-        """Return the kind and the part of the word that bash replaces."""
+        """Return the type of the completion and the part of it that bash inserts."""
         return f"{item.type},{str(item.value).removeprefix(self.cut)}"
 
 
 class Zsh(shell_completion.ZshComplete):
-    """Zsh would put a space after ``optimizer.lr=``, and look for files of that name."""
+    """Completion for zsh, which would put a space after ``optimizer.lr=`` and look for files of that name."""
 
     source_template = (
         shell_completion.ZshComplete.source_template.replace(

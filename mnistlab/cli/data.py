@@ -1,4 +1,4 @@
-"""``mnistlab data list | fetch | show``: what data there is, getting it, and looking at it."""
+"""``mnistlab data list | fetch | show``: list, download and show datasets."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Words(Overrides):
     """The name of a dataset for `fetch`, overrides for `show`, nothing for `list`."""
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """Return the datasets that can be downloaded, or what Hydra reads."""
+        """Return the datasets that can be downloaded, or completions of overrides."""
         action = ctx.params.get("action")
         if action == "fetch":
             return [CompletionItem(name) for name in downloadable() if name.startswith(incomplete)]

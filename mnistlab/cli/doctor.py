@@ -1,4 +1,4 @@
-"""``mnistlab doctor``: what went wrong in a run, in words."""
+"""``mnistlab doctor``: what went wrong in a run, and what to try."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``mnistlab evaluate``: what its command line asks for."""
+"""``mnistlab evaluate``: its command line."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from mnistlab.system.errors import RequestError, did_you_mean
 
 SPLITS = ("test", "validation", "train", "all")
 SETTABLE = ("data", "seed", "report.plots")
-STRONGEST_NOISE = 10.0  # ten times the span from black to white: nothing is left to see long before
+STRONGEST_NOISE = 10.0  # ten times the range from black to white: images are unrecognisable long before
 
 
 def noise_levels(name: str, text: str) -> list[float]:
@@ -32,7 +32,7 @@ def noise_levels(name: str, text: str) -> list[float]:
 
 
 def angles(name: str, text: str) -> list[float]:
-    """Return degrees."""
+    """Return angles in degrees."""
     return _levels(name, text, -360, 360, "0,15,30")
 
 
@@ -104,7 +104,7 @@ def main(
 
 
 def runs_and_overrides(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return the runs, and the overrides. A word with ``=`` is a run only where there is such a path."""
+    """Return the runs and the overrides. An argument with ``=`` is a run only if such a path exists."""
     runs: list[str] = []
     overrides: list[str] = []
     for word in words:
@@ -129,7 +129,7 @@ def _settable(override: str) -> str:
 
 
 def _levels(option: str, text: str, least: float, most: float, example: str) -> list[float]:
-    """Return the levels of a list, each once, rising."""
+    """Return the levels of a comma-separated list, in ascending order and without duplicates."""
     levels = set()
     for word in text.split(","):
         try:

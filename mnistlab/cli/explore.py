@@ -1,4 +1,4 @@
-"""``mnistlab explore``: what its command line asks for."""
+"""``mnistlab explore``: its command line."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def main(
 
 
 def _check(action: str, words: Sequence[str], models: Sequence[str], split: str | None) -> None:
-    """Refuse what the action does not take."""
+    """Refuse arguments that the action does not accept."""
     if action == "pca":
         for override in words:
             key = override.partition("=")[0].lstrip("+")
@@ -115,7 +115,7 @@ def _check(action: str, words: Sequence[str], models: Sequence[str], split: str 
 
 
 def _models(words: Sequence[str]) -> list[str]:
-    """Return the models of ``model=a,b,c``, each once."""
+    """Return the models of ``model=a,b,c``; each must be named once."""
     if len(words) > 1:
         raise RequestError(
             f"{words[1]}: model is set twice; name several models in one override, as in model=svm_linear,svm_rbf"

@@ -41,7 +41,7 @@ def main(place: str, chosen: str, to: str | None) -> int:
     run = open_run(place)
     folder = Path(to) if to else Path("outputs", "export", display_names([run])[0])
     inside = folder.resolve().is_relative_to(run.directory.resolve())
-    if inside and (run.directory / paths.STATUS).exists():  # a model that was copied alone is in no run
+    if inside and (run.directory / paths.STATUS).exists():  # a model file that was copied on its own belongs to no run
         raise RequestError(
             f"--to {folder}: this is inside the run, and run directories are never changed; choose another"
         )

@@ -1,4 +1,4 @@
-"""``mnistlab gradcheck``: whether the gradients of a configuration's network are right."""
+"""``mnistlab gradcheck``: check the gradients of a configuration's network."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mnistlab.nn.gradcheck import Checked
 
 ELEMENTS, BATCH = 100, 4
-SLOW = 5  # seconds from which on the check says how long it will take
+SLOW = 5  # seconds; a longer check announces its duration
 
 
 @command("gradcheck", examples=("mnistlab gradcheck", "mnistlab gradcheck model=cnn_simple --elements 20"))

@@ -1,4 +1,4 @@
-"""``mnistlab``: its commands by what one does with them. A command's module is imported when it is called."""
+"""``mnistlab``: the command group. A command's module is imported only when the command is called."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mnistlab import __version__
 from mnistlab.cli.parameters import SETTINGS
 from mnistlab.system.errors import RequestError, did_you_mean
 
-SECTIONS = {  # the first sentence of each command's help, so that none is imported for this page
+SECTIONS = {  # the first sentence of each command's help, repeated so that no command is imported for this page
     "Train and sweep": {
         "train": "Train one model, or with -m a sweep of several.",
         "resume": "Resume a run, or the unfinished jobs of a sweep.",
@@ -40,18 +40,18 @@ SECTIONS = {  # the first sentence of each command's help, so that none is impor
     "Shell": {"completion": "Print the shell completion script."},
 }
 COMMANDS = tuple(name for section in SECTIONS.values() for name in section)
-RUNNING = ("train", "resume", "tune", "gridsearch", "reproduce")  # these let Hydra run
+RUNNING = ("train", "resume", "tune", "gridsearch", "reproduce")  # the commands that run Hydra
 
 
 class Group(click.Group):
-    """A group that imports a command when it is asked for."""
+    """A group that imports a command only when it is needed."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return a command, imported now: none waits for the libraries of another."""
+        """Import and return a command, so that no command waits for the libraries of another."""
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = import_module(f"mnistlab.cli.{cmd_name.replace('-', '_')}").main
@@ -60,7 +60,7 @@ class Group(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the command's name, the command, and the words after it."""
+        """Return the command's name, the command, and the arguments after it."""
         if args[0] not in COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
             near = did_you_mean(args[0], COMMANDS)
             raise RequestError(f"{args[0]}: no such command; choose one of {', '.join(COMMANDS)}{near}")

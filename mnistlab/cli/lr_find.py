@@ -1,4 +1,4 @@
-"""``mnistlab lr-find``: what its command line asks for, and what it writes."""
+"""``mnistlab lr-find``: its command line and its output."""
 
 from __future__ import annotations
 

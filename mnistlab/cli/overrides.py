@@ -1,4 +1,4 @@
-"""Hydra's overrides as a type of click's: they pass through unchanged, and the shell can complete them."""
+"""A click parameter type for Hydra's overrides: they pass through unchanged, and the shell can complete them."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from click.shell_completion import CompletionItem
 from mnistlab.config import options
 
 LAUNCHER = "hydra/launcher"
-OTHERS = ("report.", "seed=")  # what a configuration has beside its groups
-PLACES = (".path", ".root", ".dir")  # the ends of keys that name a file or a folder
+OTHERS = ("report.", "seed=")  # the parts of a configuration that are not in a group
+PLACES = (".path", ".root", ".dir")  # endings of keys that name a file or a folder
 
 
 class Overrides(click.ParamType):
-    """group=option, key=value, and what else Hydra reads.
+    """Overrides: group=option, key=value, and everything else that Hydra reads.
 
     Args:
-        only: the groups that the command takes, all if None.
-        paths: whether the word may be a path too.
+        only: the groups that the command accepts, all if None.
+        paths: whether the argument may also be a path.
     """
 
     name = "override"
@@ -42,7 +42,7 @@ class Overrides(click.ParamType):
 
 
 def words_for(incomplete: str, typed: Sequence[str], only: Sequence[str] | None = None) -> list[str]:
-    """Return the words that ``incomplete`` may become, after those that are typed; no configuration is composed."""
+    """Return the completions of ``incomplete``, given the words ``typed`` before it; nothing is composed."""
     plus = "+" * (len(incomplete) - len(incomplete.lstrip("+")))
     key, equals, value = incomplete[len(plus) :].partition("=")
     groups = list(only) if only is not None else [*options.group_names(), LAUNCHER]
@@ -61,9 +61,9 @@ def words_for(incomplete: str, typed: Sequence[str], only: Sequence[str] | None 
 
 
 def values_of(key: str, groups: Sequence[str], typed: Sequence[str]) -> list[str]:
-    """Return the options of a group, or the values of a key that has a choice of names."""
+    """Return the options of a group, or the values of a key that is an enumeration or true or false."""
     if key in groups:
-        return [*options.option_names(key), *(["basic"] if key == LAUNCHER else [])]  # which is Hydra's own
+        return [*options.option_names(key), *(["basic"] if key == LAUNCHER else [])]  # Hydra's own launcher
     group, dot, name = key.partition(".")
     hint = hints_of(group, typed).get(name) if dot and "." not in name else None
     if isinstance(hint, type) and issubclass(hint, Enum):
@@ -72,8 +72,8 @@ def values_of(key: str, groups: Sequence[str], typed: Sequence[str]) -> list[str
 
 
 def hints_of(group: str, typed: Sequence[str]) -> dict[str, Any]:
-    """Return the keys of a group with their types, those of the option that is typed or else of the default one."""
-    from mnistlab.config.schema import schema_of  # which imports NumPy
+    """Return the keys of a group with their types, for the option typed on the command line or else the default."""
+    from mnistlab.config.schema import schema_of  # imported here, since it imports NumPy
 
     chosen = {**dict(defaults()), **dict(word.lstrip("+").split("=", 1) for word in typed if "=" in word)}
     schema = schema_of(group, chosen.get(group, "").partition(",")[0])
@@ -84,6 +84,6 @@ def hints_of(group: str, typed: Sequence[str]) -> dict[str, Any]:
 
 
 def defaults() -> Iterator[tuple[str, str]]:
-    """Yield each group with the option that conf/config.yaml chooses."""
+    """Yield each group with its default option, from conf/config.yaml."""
     text = (options.folder() / "config.yaml").read_text(encoding="utf-8")
     yield from re.findall(r"^  - (\w+): (\w+)$", text, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""What the commands are made of: `Command` on click, arguments and options with help, and the types of their values."""
+"""Building blocks of the commands: `Command`, arguments and options with help, and the types of their values."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from click.shell_completion import CompletionItem
 from mnistlab.system import output
 from mnistlab.system.errors import RequestError, did_you_mean
 
-WORDS = "mnistlab.words"  # under this name a context keeps the command line
+WORDS = "mnistlab.words"  # the key of the command line in a context's ``meta``
 SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100, "show_default": True}
 
 
 class Command(click.Command):
-    """A click command whose help ends with examples; ``--json`` and options that are given twice are its business."""
+    """A click command that handles ``--json``, refuses repeated options, and ends its help with examples."""
 
     def __init__(self, *declared: Any, examples: Sequence[str] = (), **settings: Any) -> None:
         settings["context_settings"] = {**SETTINGS, **settings.get("context_settings", {})}
@@ -25,7 +25,7 @@ class Command(click.Command):
         self.examples = tuple(examples)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Return what is left of the words; without any, a command that needs some prints its help, with status 2."""
+        """Parse the arguments and return the rest. Without any, a command that needs some prints its help, status 2."""
         if ctx.resilient_parsing:
             return super().parse_args(ctx, args)
         if self.no_args_is_help and not args:
@@ -43,7 +43,7 @@ class Command(click.Command):
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> int:
-        """Run the command, with its result as JSON if that was asked for; return the exit status."""
+        """Run the command, with its result as JSON if requested; return the exit status."""
         as_json = ctx.params.pop("as_json", False)
         if not as_json or {*SETTINGS["help_option_names"]} & {*ctx.meta[WORDS]}:
             return super().invoke(ctx) or 0
@@ -55,7 +55,7 @@ class Command(click.Command):
         return [*(piece for each in self.params for piece in each.get_usage_pieces(ctx)), "[options]"]
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write usage, what the command does, arguments, options and examples."""
+        """Write the usage, description, arguments, options and examples."""
         self.format_usage(ctx, formatter)
         self.format_help_text(ctx, formatter)
         parameters = self.get_params(ctx)
@@ -66,21 +66,21 @@ class Command(click.Command):
         self.format_examples(formatter)
 
     def format_examples(self, formatter: click.HelpFormatter) -> None:
-        """Write the examples, a line each."""
+        """Write the examples, one per line."""
         with formatter.section("Examples"):
             for line in self.examples:
                 formatter.write(f"  {line}\n")
 
 
 class Argument(click.Argument):
-    """An argument with a help text, shown in the usage as its metavar says."""
+    """An argument with a help text; the usage line contains its metavar."""
 
     def __init__(self, *declared: Any, help: str = "", **settings: Any) -> None:  # noqa: A002
         super().__init__(*declared, **settings)
         self.help = help
 
     def get_usage_pieces(self, ctx: click.Context) -> list[str]:
-        """Return the metavar, and where several are needed that there may be more."""
+        """Return the metavar, with ``[NAME ...]`` where more than one is allowed."""
         name = self.human_readable_name
         return [f"{name} [{name} ...]" if self.required and self.nargs == -1 else name]
 
@@ -90,17 +90,17 @@ class Argument(click.Argument):
 
 
 class Option(click.Option):
-    """An option whose value is neither missing, nor empty, nor another option."""
+    """An option whose value must not be missing, empty or another option."""
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
-        """Return the names and the help text; a default that is described in words has no parentheses."""
+        """Return the names and the help text; a default described in words has no parentheses."""
         record = super().get_help_record(ctx)
         if record is None or not isinstance(self.show_default, str):
             return record
         return record[0], record[1].replace(f"[default: ({self.show_default})]", f"[default: {self.show_default}]")
 
     def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
-        """Return the value, converted."""
+        """Return the converted value."""
         if not self.is_flag and isinstance(value, str) and (not value or value.startswith("--")):
             raise click.BadOptionUsage(name_of(self), f"Option {name_of(self)!r} requires an argument.", ctx)
         return super().type_cast_value(ctx, value)
@@ -123,7 +123,7 @@ class Choice(click.Choice):
 
 
 class Whole(click.ParamType):
-    """A whole number of ``least`` or more, at most ``most``."""
+    """A whole number from ``least`` to ``most``, or without an upper limit."""
 
     name = "n"
 
@@ -141,7 +141,7 @@ class Whole(click.ParamType):
 
 
 class Parsed(click.ParamType):
-    """What ``parse(option, text)`` returns."""
+    """A value that ``parse(option, text)`` returns."""
 
     name = "text"
 
@@ -149,12 +149,12 @@ class Parsed(click.ParamType):
         self.parse = parse
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the parsed text; a default that is no text is returned as it is."""
+        """Return the parsed value; a default that is not text is returned unchanged."""
         return self.parse(name_of(param), value) if isinstance(value, str) else value
 
 
 class Place(click.ParamType):
-    """A path as text; what must lie there is checked by the command. The shell completes it: ``file`` or ``dir``."""
+    """A path as text, completed by the shell as a ``file`` or ``dir``; the command checks what is there."""
 
     name = "path"
 
@@ -162,7 +162,7 @@ class Place(click.ParamType):
         self.kind = kind
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """Leave the paths to the shell."""
+        """Let the shell complete the path."""
         return [CompletionItem(incomplete, type=self.kind)]
 
 
@@ -176,17 +176,17 @@ def name_of(parameter: click.Parameter | None) -> str:
 
 
 def setting(parameter: click.Parameter | None, value: Any) -> str:
-    """Return what was written on the command line: ``--option VALUE``, or the value of an argument."""
+    """Return the setting as on the command line: ``--option VALUE``, or the value of an argument."""
     return f"{name_of(parameter)} {value}" if isinstance(parameter, click.Option) else str(value)
 
 
 def command(name: str, *, examples: Sequence[str], **settings: Any) -> Callable[[Callable[..., int]], Command]:
-    """Return a decorator that makes a function a command; its docstring is the help."""
+    """Return a decorator that turns a function into a command, with its docstring as the help."""
     return click.command(name, cls=Command, examples=examples, **settings)
 
 
 def command_line() -> list[str]:
-    """Return the line that was called, without ``--json``."""
+    """Return the command line, without ``--json``."""
     context = click.get_current_context()
     return ["mnistlab", str(context.info_name), *context.meta[WORDS]]
 

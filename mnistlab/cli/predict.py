@@ -1,4 +1,4 @@
-"""``mnistlab predict``: the classes of pictures, by a saved model."""
+"""``mnistlab predict``: classify pictures with a saved model."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ INVERT: dict[str, bool | None] = {"auto": None, "yes": True, "no": False}
 
 
 def picture_file(name: str, text: str) -> Path:
-    """Return a place for a PNG."""
+    """Return the path of a PNG to be written."""
     path = Path(text)
     if path.suffix.lower() != ".png":
         raise RequestError(f"{name} {path}: the picture is written as a PNG, so its name must end in .png")

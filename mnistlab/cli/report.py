@@ -1,4 +1,4 @@
-"""``mnistlab report``: the pictures and the page of runs and sweeps again, from the numbers that they saved."""
+"""``mnistlab report``: redraw the plots and pages of runs and sweeps from their saved numbers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def main(words: tuple[str, ...], quiet: bool) -> int:
     The plots and report.html are drawn from the saved numbers; nothing is recomputed.
     """
     places, which = _asked(words)
-    kinds = [kind_of(text) for text in places]  # all are looked at before anything is written
+    kinds = [kind_of(text) for text in places]  # all are checked before anything is written
     console.start("quiet" if quiet else "normal")
     try:
         for text, kind in zip(places, kinds, strict=True):

@@ -1,4 +1,4 @@
-"""``mnistlab reproduce``: run the rows of the papers as far as they are not done, and write what came out."""
+"""``mnistlab reproduce``: run the unfinished rows of the papers, and write the results."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def main(
         if not page:
             with output.part_of_more():
                 status = run(chosen, folder, budget, seeds, extra, quiet)
-    finally:  # also after Ctrl-C: the page of what is there
+    finally:  # also after Ctrl-C: the page of the existing results
         about, text = write(known, chosen, folder, shlex.join(command_line()))
     place = files.shown(folder / paths.PAPERS_PAGE)
     output.show({"page": place, **about}, f"{text}\n\npage  {place}")

@@ -1,4 +1,4 @@
-"""``mnistlab rerun``: repeats a run from what it saved, and says whether the same came out, and if not, why."""
+"""``mnistlab rerun``: repeat a run from its saved configuration, and report what differs and why."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``mnistlab resume``: goes on with a run, or with the jobs of a sweep, after any kind of end."""
+"""``mnistlab resume``: continue a run, or the jobs of a sweep, however it ended."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _sweep_and_launcher(words: Sequence[str]) -> tuple[Path, list[str]]:
 
 
 def _epochs(words: Sequence[str]) -> int | None:
-    """Return how many epochs a run is to have in all, None where nothing is said of it."""
+    """Return the requested total number of epochs, or None."""
     epochs = None
     for word in words:
         key, equals, value = word.partition("=")

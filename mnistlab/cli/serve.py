@@ -39,7 +39,7 @@ def main(run: str, port: int) -> int:
     try:
         print(f"http://{HOST}:{server.server_port}/  (press Ctrl-C to stop)", flush=True)  # noqa: T201
         server.serve_forever()
-    except KeyboardInterrupt:  # the way to stop it, so no failure
+    except KeyboardInterrupt:  # the normal way to stop
         pass
     finally:
         server.server_close()

@@ -1,4 +1,4 @@
-"""``mnistlab train``: one run, or with -m a sweep, of what Hydra composes."""
+"""``mnistlab train``: one run, or with -m a sweep, of the configuration that Hydra composes."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ PASSED: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
 
 
 class Passed(Option):
-    """An option that stays among the overrides, where it stands, for Hydra; help, hints and completion know it."""
+    """An option left in place among the overrides for Hydra, but included in help, suggestions and completion."""
 
     def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
-        """Leave it to Hydra."""
+        """Leave the option to Hydra's parser."""
 
 
 def passed_options(function: Callable[..., int]) -> Callable[..., int]:
@@ -116,13 +116,13 @@ def main(words: tuple[str, ...], fail_fast: bool) -> int:
         outcomes.append(lifecycle.task(cfg))
 
     sys.argv = ["mnistlab", *overrides]
-    # Hydra composes everything once more only to see whether a file says hydra.mode; that is known by now
+    # Hydra would compose everything once more only to see whether a file sets hydra.mode; that is already settled
     Hydra.get_mode = lambda *_, **__: None  # type: ignore[method-assign]
-    if flags.help:  # Hydra lists all options for its own page, which takes it seconds; ours has them already
+    if flags.help:  # Hydra would spend seconds listing all options for its own page; our page has them already
         Hydra.format_config_groups = lambda *_, **__: ""  # type: ignore[method-assign]
     try:
         hydra.main(version_base="1.3", config_path=str(options.folder()), config_name="config")(task)()
-    except BrokenPipeError:  # --help, to a reader who has seen enough
+    except BrokenPipeError:  # --help into a pipe whose reader has closed it
         raise
     except Exception as error:
         if wants_traceback():
@@ -139,7 +139,7 @@ def main(words: tuple[str, ...], fail_fast: bool) -> int:
 
 
 def _page() -> str:
-    """Return the help as a template of Hydra's, which fills in groups, options and keys."""
+    """Return the help as a Hydra template, into which Hydra inserts groups, options and keys."""
     return click.get_current_context().get_help().replace("$", "$$") + "\n" + KEYS
 
 
@@ -171,12 +171,12 @@ def _refuse_used_directory(arguments: Sequence[str]) -> None:
             continue
         if (Path(value) / paths.STATUS).exists():
             raise RequestError(f"{word}: already contains a run; choose another directory, or remove this one")
-        if not Path(value).exists():  # Hydra makes it, and if the request turns out wrong it goes again
+        if not Path(value).exists():  # Hydra creates it; it is removed again if the request turns out to be invalid
             directories.remember(Path(value))
 
 
 def _asks_for_many(overrides: Sequence[str], config_dir: str | None) -> bool:
-    """Return whether an experiment's YAML, or an override, makes a sweep of this without -m."""
+    """Return whether an override, or the YAML of an experiment, requests a sweep without -m."""
     if "hydra.mode=MULTIRUN" in overrides:
         return True
     from mnistlab.config import options, safe_yaml

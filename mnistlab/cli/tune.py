@@ -14,7 +14,7 @@ from mnistlab.sweeps.tune.search import METRICS
 from mnistlab.sweeps.tune.space import FORMS
 from mnistlab.system.errors import RequestError
 
-CHANGEABLE = ("resume", "trials", "jobs", "no_prune", "quiet")  # what may stand beside --resume
+CHANGEABLE = ("resume", "trials", "jobs", "no_prune", "quiet")  # the options allowed with --resume
 
 
 @command(
@@ -74,7 +74,7 @@ def main(
 
 
 def _refuse_changes() -> None:
-    """Refuse what a search that is resumed cannot change."""
+    """Refuse options that a resumed search cannot change."""
     context = click.get_current_context()
     for each in context.command.params:
         name = str(each.name)

@@ -1,4 +1,4 @@
-"""Composition: overrides in, a checked configuration out, by Hydra."""
+"""Composition by Hydra: from overrides to a checked configuration."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from mnistlab.system import directories
 from mnistlab.system.errors import RequestError
 
 PATH_KEYS = ("data.path", "data.test_path", "data.root", "tracking.file", "hydra.run.dir", "hydra.sweep.dir")
-WINDOWS_PATH = re.compile(r"[A-Za-z]:[\\/]|\\\\")  # of a drive, or of a server
+WINDOWS_PATH = re.compile(r"[A-Za-z]:[\\/]|\\\\")  # on a drive or a server
 
 
 def register(claiming: bool = True) -> None:
-    """Register schemas and resolvers with Hydra. With ``claiming`` a run directory is created when its name is."""
+    """Register schemas and resolvers with Hydra. With ``claiming``, composing a run directory's name creates it."""
     hydra_guard.install(folder())
     store_schemas()
     OmegaConf.register_new_resolver("groups", groups_in_lines, replace=True)
@@ -36,7 +36,7 @@ def register(claiming: bool = True) -> None:
     OmegaConf.register_new_resolver("claim", directories.claim if claiming else str, use_cache=True, replace=True)
 
 
-@cache  # Hydra's store is one for the process, and filling it takes a third of a composition
+@cache  # Hydra has one store per process, and filling it takes a third of the time of a composition
 def store_schemas() -> None:
     """Put the schema of every option into Hydra's store."""
     store = ConfigStore.instance()
@@ -47,15 +47,15 @@ def store_schemas() -> None:
 
 
 def quoted(value: Path | str) -> str:
-    """Return a value as quoted text of Hydra's override grammar, in which backslashes escape before a quote only."""
+    """Return a value as quoted text of Hydra's override grammar, where a backslash is special only before a quote."""
     text = re.sub(r"(\\*)'", r"\1\1\\'", str(value))
     return "'" + re.sub(r"(\\+)$", r"\1\1", text) + "'"
 
 
 def with_paths_quoted(overrides: Sequence[str]) -> list[str]:
-    r"""Return the overrides as a shell gives them, with paths of Windows quoted for Hydra.
+    r"""Return the overrides of a command line with Windows paths quoted for Hydra.
 
-    To Hydra the two backslashes of a server's name are one, and a value has neither spaces nor brackets, as in
+    Unquoted, Hydra reads the two backslashes before a server's name as one, and rejects spaces and brackets as in
     C:\data (1). A comma still separates the values of a sweep.
     """
     return [_with_path_quoted(override) for override in overrides]
@@ -65,7 +65,7 @@ def _with_path_quoted(override: str) -> str:
     key, _, value = override.partition("=")
     if key.lstrip("+") not in PATH_KEYS or not WINDOWS_PATH.match(value):
         return override
-    values = [value] if "${" in value else value.split(",")  # a resolver's commas are its own
+    values = [value] if "${" in value else value.split(",")  # the commas belong to a resolver
     return f"{key}={','.join(map(quoted, values))}"
 
 
@@ -85,7 +85,7 @@ def compose(overrides: Sequence[str]) -> DictConfig:
 
 
 def flags_first(arguments: Sequence[str]) -> list[str]:
-    """Return Hydra's flags, each with its value, before the overrides: argparse takes none for it that come after."""
+    """Return Hydra's flags with their values, then the overrides: argparse accepts no flags after the overrides."""
     known = hydra_guard.flags()
     flags, overrides, words = list[str](), list[str](), list(arguments)
     while words:
@@ -101,7 +101,7 @@ def flags_first(arguments: Sequence[str]) -> list[str]:
 
 
 def parse_flags(arguments: Sequence[str]) -> argparse.Namespace:
-    """Return Hydra's command-line flags and the overrides; argparse's usage page becomes a `RequestError`."""
+    """Return Hydra's command-line flags and the overrides; an argparse error becomes a `RequestError`."""
     parser = hydra_guard.get_args_parser()
 
     def refuse(message: str) -> NoReturn:

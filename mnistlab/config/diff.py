@@ -1,4 +1,4 @@
-"""In what a run differs from the defaults: the options that it chose, and the values these do not have themselves."""
+"""How a run differs from the defaults: the options it chose, and the values that are not those of its options."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from mnistlab.config.options import folder
 from mnistlab.config.schema import GROUPS, schema_of
 from mnistlab.system.flatten import as_text
 
-SHARED = ("regularization", "trainer")  # groups with one schema, whose options only set values
+SHARED = ("regularization", "trainer")  # groups with a single schema, whose options only set values
 
 
 class Change(NamedTuple):
-    """One setting that is not the default; ``default`` is None where there is no such setting by default."""
+    """One setting that differs from the default; ``default`` is None if there is no such setting by default."""
 
     key: str
     value: str
@@ -28,8 +28,8 @@ class Change(NamedTuple):
 def changes(settings: Mapping[str, Any], seed: int | None) -> list[Change]:
     """Return the differences from ``conf/config.yaml``; ``settings`` are those of a `Record`.
 
-    A value is compared with the one that its own option has by default: ``model=lenet5`` is one difference, not one a
-    layer. An unknown option, for example of a --config-dir, has no defaults.
+    A value is compared with the default of the chosen option: ``model=lenet5`` is one difference, not one per layer.
+    An unknown option, for example from --config-dir, has no defaults.
     """
     chosen = {key: as_text(value) for key, value in settings.items() if "." not in key and isinstance(value, str)}
     usual = choices()
@@ -48,7 +48,7 @@ def changes(settings: Mapping[str, Any], seed: int | None) -> list[Change]:
 
 
 def _differing(key: str, value: Any, default: Any) -> Iterator[Change]:
-    """Yield what differs; of two lists of equally many layers only the settings that do."""
+    """Yield the differences; for two lists with the same number of layers, only the settings that differ."""
     if value == default:
         return
     if isinstance(value, list) and isinstance(default, list) and len(value) == len(default):
@@ -63,7 +63,7 @@ def _differing(key: str, value: Any, default: Any) -> Iterator[Change]:
 
 @cache
 def choices() -> dict[str, str | None]:
-    """Return the option of each group that is taken where none is named."""
+    """Return the default option of each group."""
     content = _yaml(folder() / "config.yaml")
     lines = [line for line in content.get("defaults", []) if isinstance(line, dict)]
     return {group: option for line in lines for group, option in line.items() if not group.startswith("override ")}
@@ -71,7 +71,7 @@ def choices() -> dict[str, str | None]:
 
 @cache
 def _values(group: str, options: str) -> dict[str, Any]:
-    """Return the values that an option has by itself; of several, ``[l2,dropout]``, those of all."""
+    """Return the default values of an option, or of several, ``[l2,dropout]``."""
     values: dict[str, Any] = {}
     for option in options.strip("[]").split(","):
         schema = schema_of(group, option.strip())

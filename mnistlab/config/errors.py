@@ -1,4 +1,4 @@
-"""Hydra's and OmegaConf's errors in one line that names the key, the value, what it must be and the cure."""
+"""Hydra's and OmegaConf's errors as one line: the key, the value, what it must be, and the cure."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from mnistlab.nn.architectures import LAYERS, LayerList
 from mnistlab.system.errors import RequestError, did_you_mean
 
 TYPES = {"Float": "a number", "Integer": "a whole number", "Boolean": "true or false", "String": "text"}
-EXAMPLES = {"units": "100", "filters": "8", "kernel": "3"}  # of settings that a layer needs
+EXAMPLES = {"units": "100", "filters": "8", "kernel": "3"}  # of the required settings of layers
 
 
 def one_line(error: BaseException, overrides: Sequence[str]) -> str:
-    """Return the message for an error that came out of Hydra under these command-line overrides."""
+    """Return the message for an error that Hydra raised for these command-line overrides."""
     chain = list(_chain(error))
     for cause in chain:
         if isinstance(cause, RequestError):
@@ -72,7 +72,7 @@ def one_line(error: BaseException, overrides: Sequence[str]) -> str:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and what caused it."""
+    """Yield an error and its causes."""
     current: BaseException | None = error
     while current is not None:
         yield current
@@ -134,7 +134,7 @@ def _unknown_option(path: str, text: str) -> str:
 
 
 def _near_options(group: str, option: str) -> list[str]:
-    """Return the options of the folder that an option names, ghimire/..., or those of none and the folders."""
+    """Return the options in the folder of an option, ghimire/..., or else those outside folders, and the folders."""
     options = option_names(group)
     folder = option.partition("/")[0]
     if in_folder := [name for name in options if name.startswith(f"{folder}/")]:
@@ -188,9 +188,9 @@ def _layers_without(override: str, overrides: Sequence[str]) -> list[Any]:
 
 
 def _unknown_setting(override: str, kind: str | None, setting: str | None, there: Any) -> str:
-    """Return the error message for the key of a layer; ``there`` is the current item: a name, or a name with settings.
+    """Return the message for the key of a layer; ``there`` is the current item: a name, or a name with settings.
 
-    Hydra merges a mapping into a mapping and replaces a name; so another kind of layer is named before it is set.
+    Hydra merges a mapping into a mapping and replaces a name, so another kind of layer must be named before it is set.
     """
     key, value = _key(override), override.partition("=")[2]
     place = ".".join(key.split(".")[:3])
@@ -220,7 +220,7 @@ def _unknown_setting(override: str, kind: str | None, setting: str | None, there
 
 
 def _chosen(group: str, overrides: Sequence[str]) -> str:
-    """Return the option that is chosen in a group: the last override of it, or the one of the defaults list."""
+    """Return the option chosen in a group: that of the last override, or of the defaults list."""
     default = re.search(
         rf"^  - {re.escape(group)}: (\w+)", (folder() / "config.yaml").read_text(encoding="utf-8"), re.MULTILINE
     )

@@ -1,9 +1,9 @@
-"""Protection against untrusted YAML files: Hydra would import and call whatever they name.
+"""Protection against untrusted YAML files, since Hydra imports and calls whatever they name.
 
-Two of Hydra's functions are wrapped: the one that every file is loaded by, and the one that composes.
+Two of Hydra's functions are wrapped: the one that loads every file, and the one that composes.
 
-This is also the one module that names what Hydra and OmegaConf keep to themselves (`PRIVATE`), and where to look when a
-new version of theirs breaks something. Others import it from here.
+This is also the only module that uses private names of Hydra and OmegaConf (`PRIVATE`), and the place to look when a
+new version of theirs breaks something. Other modules import those names from here.
 """
 
 from __future__ import annotations
@@ -29,25 +29,25 @@ from mnistlab.config import safe_yaml
 from mnistlab.system import files
 from mnistlab.system.errors import RequestError
 
-# Tried with hydra-core 1.4.0rc3 and omegaconf 2.4.1rc1: the smoke run works, and tests/config find this.
-# - A run is composed by ConfigLoaderImpl._load_configuration, past `_compose_checked`: hydra.callbacks and _target_ of
-#   a file are then not refused. Wrap that method before <1.4 goes from pyproject.toml.
-# - `..` in the name of an option is refused by Hydra itself, in its own words, and a list in a list of options
-#   ends in another error, which config/errors.py would have to know.
-# - OmegaConf.register_new_resolver warns that it is now register_resolver, and also of how `claim` is registered.
+# With hydra-core 1.4.0rc3 and omegaconf 2.4.1rc1 the smoke run works, and tests/config show the following.
+# - A run is composed by ConfigLoaderImpl._load_configuration, bypassing `_compose_checked`, so that hydra.callbacks and
+#   _target_ in a file are not refused. Wrap that method before removing <1.4 from pyproject.toml.
+# - Hydra itself refuses `..` in the name of an option, with its own message, and a list in a list of options raises
+#   another error, which config/errors.py would have to handle.
+# - OmegaConf.register_new_resolver warns that it is now register_resolver, and about how `claim` is registered.
 PRIVATE = {
-    "hydra._internal.callbacks.Callbacks": "run_job, which is public, cannot do without one",
+    "hydra._internal.callbacks.Callbacks": "required by run_job, which is public",
     "hydra._internal.config_loader_impl.ConfigLoaderImpl": "composes: wrapped here, and used for the points of a sweep",
     "hydra._internal.config_repository.ConfigRepository": "loads every file: wrapped here",
-    "hydra._internal.core_plugins.basic_sweeper.BasicSweeper": "the points of a grid, as of any program of Hydra",
-    "hydra._internal.hydra.Hydra": "makes a loader without a run; `train` spares it work that it does not use",
-    "hydra._internal.utils.create_config_search_path": "where such a loader looks",
-    "hydra._internal.utils.get_args_parser": "Hydra's own flags, so that ours are never others",
-    "_actions": "of that parser (argparse): which flags take a value",
-    "_find_object_source": "of a repository: which file a name stands for, to look at it first",
-    "_normalize_file_name": "of a source: that file's name",
-    "_get_value_element_as_str": "of an override: an item of a list as it was written",
-    "_get_node": "of a configuration (OmegaConf): a value that is not resolved, with its type",
+    "hydra._internal.core_plugins.basic_sweeper.BasicSweeper": "the points of a grid, as in any Hydra program",
+    "hydra._internal.hydra.Hydra": "creates a loader without a run; `train` skips work that is not needed",
+    "hydra._internal.utils.create_config_search_path": "the search path of such a loader",
+    "hydra._internal.utils.get_args_parser": "Hydra's own flags, so that ours always match",
+    "_actions": "of that argparse parser: which flags take a value",
+    "_find_object_source": "of a repository: the file of a name, to check it first",
+    "_normalize_file_name": "of a source: the name of that file",
+    "_get_value_element_as_str": "of an override: an item of a list as written",
+    "_get_node": "of an OmegaConf configuration: an unresolved value, with its type",
 }
 
 HYDRAS_CLASSES = ("hydra._internal.core_plugins.", "hydra_plugins.")
@@ -55,7 +55,7 @@ LOGGING = {
     "version": 1,
     "root": None,
     "disable_existing_loggers": False,
-}  # of hydra/job_logging=none: a class a handler
+}  # that of hydra/job_logging=none, since every handler names a class
 AS_SHIPPED: dict[str, Any] = {
     "callbacks": {},
     "output_subdir": None,  # .hydra is written by the run itself
@@ -80,19 +80,19 @@ def install(trusted: Path) -> None:
 
 
 def flags() -> dict[str, int | str | None]:
-    """Return Hydra's flags, each with the number of values that it takes, as argparse has it."""
+    """Return Hydra's flags, each with its number of values in argparse's notation."""
     return {name: action.nargs for action in get_args_parser()._actions for name in action.option_strings}
 
 
 def node_of(config: DictConfig, key: str) -> Any:
-    """Return the node of a key, which knows its type; its value is not resolved."""
+    """Return the node of a key, with its type; its value is not resolved."""
     return config._get_node(key)
 
 
 def _load_checked(self: ConfigRepository, config_path: str) -> ConfigResult | None:
-    """Load a YAML file as Hydra does, after it was found to be safe; it must lie in its own folder of configurations.
+    """Load a YAML file as Hydra does, if it is safe; it must be inside its own folder of configurations.
 
-    Every file passes here: of --config-dir, of hydra.searchpath, of the defaults of other files.
+    Every file is loaded here: those of --config-dir, of hydra.searchpath, and of the defaults lists of other files.
     """
     if ".." in Path(config_path).parts:
         raise RequestError(f"{config_path}: outside the configuration directory; choose an option of a group")
@@ -103,13 +103,13 @@ def _load_checked(self: ConfigRepository, config_path: str) -> ConfigResult | No
     safe_yaml.read(path, mapping=True)
     try:
         return _load_config(self, config_path)
-    except (yaml.YAMLError, ValueError) as error:  # a key that is there twice, or a value that is none
+    except (yaml.YAMLError, ValueError) as error:  # a duplicate key, or an invalid value
         problem = safe_yaml.problem(error) if isinstance(error, yaml.YAMLError) else str(error).splitlines()[0]
         raise RequestError(f"{files.shown(path)}: {problem}") from None
 
 
 def _compose_checked(self: ConfigLoaderImpl, *given: Any, **named: Any) -> DictConfig:
-    """Compose as Hydra does, and refuse what would make it run other code than its own and ours."""
+    """Compose as Hydra does, and refuse settings that would make it run code other than its own and ours."""
     composed = _load_configuration(self, *given, **named)
     hydra = OmegaConf.to_container(composed.hydra, resolve=False)
     for key, shipped in AS_SHIPPED.items():

@@ -1,4 +1,4 @@
-"""The files of ``conf/``: which groups there are, and which options each has."""
+"""The files of ``conf/``: the groups and the options of each."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ def folder() -> Path:
 
 
 def option_names(group: str) -> list[str]:
-    """Return the options of a config group, those of its folders with their folder's name: ghimire/kaiming_42k."""
+    """Return the options of a config group; those in folders include the folder's name: ghimire/kaiming_42k."""
     root = folder() / group
     return sorted(path.relative_to(root).with_suffix("").as_posix() for path in root.rglob("*.yaml"))
 
 
 def group_names() -> list[str]:
-    """Return the config groups a user chooses from."""
+    """Return the config groups that a user can choose from."""
     return sorted(path.name for path in folder().iterdir() if path.is_dir() and path.name != "hydra")
 
 
 def groups_in_lines(sources: Sequence[Mapping[str, str]]) -> str:
-    """Return a line a group, and a folder of one, with its options: what `mnistlab train --help` lists.
+    """Return one line of options for each group and each of its folders, as listed by `mnistlab train --help`.
 
-    ``sources`` are Hydra's folders of configuration, one given with --config-dir among them.
+    ``sources`` are Hydra's configuration folders, including that of --config-dir.
     """
     options_by_group: dict[str, set[str]] = {}
     for source in sources:
@@ -36,5 +36,5 @@ def groups_in_lines(sources: Sequence[Mapping[str, str]]) -> str:
             group = path.parent.relative_to(root).as_posix()
             if group != "." and group != "hydra/help":
                 options_by_group.setdefault(group, set()).add(path.stem)
-    options_by_group["hydra/launcher"].add("basic")  # Hydra's own
+    options_by_group["hydra/launcher"].add("basic")  # shipped with Hydra
     return "\n".join(f"{group}: {', '.join(sorted(options))}" for group, options in sorted(options_by_group.items()))

@@ -1,4 +1,4 @@
-"""The group ``report``: what a run shows of itself. Nothing here changes a number."""
+"""The group ``report``: the plots and the terminal output of a run. It does not affect any result."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""YAML files that anyone may have written, checked before they are read: by Hydra and OmegaConf, or by `load`.
+"""YAML files of unknown origin, checked before Hydra, OmegaConf or `load` read them.
 
-A few lines of aliases can stand for billions of values, and a deep one ends the interpreter's stack; tags name classes.
-Configurations need none of that: what is refused here is refused by its file, its line, and what to do.
+A few lines of aliases can expand to billions of values, deep nesting overflows the interpreter's stack, and tags name
+classes. Configurations need none of that; the error gives the file, the line, and the cure.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from mnistlab.system.errors import RequestError
 from mnistlab.system.readers import NotAFileError, TooLargeError, UnreadableError, read_text, reading
 
 MOST_BYTES = 2**20
-MOST_VALUES = 20_000  # with every alias written out
+MOST_VALUES = 20_000  # with every alias expanded
 DEEPEST = 40
 LONGEST_NUMBER = 400  # characters; more than the largest double has
 TAGS = {f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "seq", "map")} | {None, "!"}
@@ -28,7 +28,7 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 def read(path: Path, mapping: bool = False) -> str:
     """Return the text of a YAML file that is safe to load, or raise a `RequestError` that names the line.
 
-    With ``mapping`` it must hold keys and values, if anything. A FileNotFoundError passes.
+    With ``mapping``, it must be empty or consist of keys and values. A FileNotFoundError is passed on.
     """
     try:
         return _checked(path, mapping)
@@ -39,13 +39,13 @@ def read(path: Path, mapping: bool = False) -> str:
 
 
 def load(path: Path) -> Any:
-    """Return the value of a YAML file that was written here, or raise an `UnreadableError`."""
+    """Return the value of a YAML file written by mnistlab, or raise an `UnreadableError`."""
     with reading(path, MOST_BYTES):
         return yaml.load(_checked(path), Loader=LOADER)
 
 
 def load_or_empty(path: Path, kind: type[Any] = dict) -> Any:
-    """Return the value of a YAML file, an empty one where the file is missing or damaged, or holds no ``kind``."""
+    """Return the value of a YAML file, or an empty one if the file is missing, damaged or not of this ``kind``."""
     try:
         content = load(path)
     except UnreadableError:
@@ -61,7 +61,7 @@ def _checked(path: Path, mapping: bool = False) -> str:
 
 
 def refusal(error: UnreadableError) -> str:
-    """Return why a YAML file is refused, in one line: which file, where, what, and what to do."""
+    """Return why a YAML file is refused, in one line: the file, the place, the problem and the cure."""
     match error.cause:
         case TooLargeError(size=size):
             why = f"{size:,} bytes exceed the maximum of {MOST_BYTES:,}; shorten it"
@@ -79,7 +79,7 @@ def refusal(error: UnreadableError) -> str:
 
 
 def problem(error: yaml.YAMLError) -> str:
-    """Return what is wrong with a YAML file in one line: where, what, and what to do."""
+    """Return what is wrong with a YAML file in one line: the place, the problem and the cure."""
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
     problem = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
@@ -92,7 +92,7 @@ class _NotPlain(yaml.MarkedYAMLError):
 
 
 class _Open:
-    """A list or mapping that has not ended: how many values it holds, and whether a key is next."""
+    """A list or mapping that has not ended: its number of values, and whether a key comes next."""
 
     def __init__(self, event: yaml.CollectionStartEvent) -> None:
         self.anchor, self.values = event.anchor, 1
@@ -105,9 +105,9 @@ class _Open:
 
 
 def _check(events: Iterable[Any], mapping: bool) -> None:
-    """Follow the events of a YAML stream without building anything of it."""
+    """Check the events of a YAML stream without building any values."""
     stack: list[_Open] = []
-    sizes: dict[str, int] = {}  # of what ended with an anchor
+    sizes: dict[str, int] = {}  # of completed nodes that have an anchor
     total = 0
 
     def take(event: yaml.Event, values: int, anchor: str | None = None) -> None:

@@ -1,7 +1,7 @@
-"""Configuration: the root schema, its registration with Hydra, and the way from a composed config to an `Experiment`.
+"""Configuration: the root schema, its registration with Hydra, and the `Experiment` of a composed configuration.
 
-Every component is a dataclass of its hyper-parameters, and that class is the schema of its YAML. Nothing in a
-configuration names code: an option's YAML names a schema, and a schema is a class registered here.
+Every component is a dataclass of its hyperparameters, and that class is the schema of its YAML. A configuration never
+names code: an option's YAML names a schema, and every schema is a class registered here.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ GROUPS: dict[str, Mapping[str, type[Any]]] = {
 }
 
 
-# The keys of other groups that the errors of a group mention, after the names that the engine has for them
+# Keys of other groups that the errors of a group mention, by their names in the engine
 MENTIONED = {
     "schedule": {"epochs": "trainer.epochs", "lr": "optimizer.lr"},
     "trainer": {"validation": "data.validation"},
@@ -53,12 +53,12 @@ MENTIONED = {
 }
 EPOCHS = "trainer.epochs"  # the only key that may differ when a run is resumed
 
-USED_BY_SKLEARN = ("data", "model", "seed")  # a scikit-learn model has its own ways for all else
+USED_BY_SKLEARN = ("data", "model", "seed")  # a scikit-learn model ignores all other groups
 
 
 @dataclass
 class Root:
-    """The root of every configuration. A group with several schemas is Any here and typed by the chosen option."""
+    """The root of every configuration. A group with several schemas is Any here; the chosen option sets its type."""
 
     data: Any = MISSING
     augment: Any = MISSING
@@ -75,7 +75,7 @@ class Root:
 
 @dataclass(frozen=True)
 class Experiment:
-    """One experiment: components that are checked and ready to work."""
+    """One experiment: checked components, ready to use."""
 
     data: Source
     augment: Augment
@@ -91,7 +91,7 @@ class Experiment:
 
     @property
     def components(self) -> Components:
-        """Return what a network is trained with."""
+        """Return the components for training a network."""
         return Components(self.optimizer, self.schedule, self.regularization, self.trainer, self.augment)
 
 
@@ -122,7 +122,7 @@ def experiment(cfg: DictConfig) -> Experiment:
 
 @contextmanager
 def prefixed(group: str) -> Iterator[None]:
-    """Put ``group.`` before the key that a `RequestError` names, and give OmegaConf's errors the same form."""
+    """Put ``group.`` before the key of a `RequestError`, and raise OmegaConf's errors in the same form."""
     try:
         yield
     except RequestError as error:
@@ -134,8 +134,8 @@ def prefixed(group: str) -> Iterator[None]:
 
 
 def reject_unknown_keys(cfg: DictConfig) -> None:
-    """Refuse keys that no schema knows: Hydra's ``+key=value`` adds them silently."""
-    from mnistlab.config.hydra_guard import node_of  # here: who only reads a saved configuration needs no Hydra
+    """Refuse keys that are in no schema, which Hydra's ``+key=value`` adds silently."""
+    from mnistlab.config.hydra_guard import node_of  # imported here: reading a saved configuration does not need Hydra
 
     for key in cfg:
         name = str(key)
@@ -158,9 +158,9 @@ def reject_unknown_keys(cfg: DictConfig) -> None:
 
 
 def config_hash(cfg: DictConfig) -> str:
-    """Return a hash of what decides the numbers: not ``report``, ``tracking``, nor how often a checkpoint is written.
+    """Return a hash of the settings that affect the results: not ``report``, ``tracking`` or ``checkpoint_every``.
 
-    Equal hashes are the same experiment.
+    Equal hashes mean the same experiment.
     """
     content = deciding(cfg)
     if isinstance(cfg.model, DictConfig) and issubclass(OmegaConf.get_type(cfg.model) or object, SklearnModel):
@@ -169,14 +169,14 @@ def config_hash(cfg: DictConfig) -> str:
 
 
 def unused_by_sklearn(overrides: Sequence[str]) -> list[str]:
-    """Return the overrides that change nothing where the model is one of scikit-learn's."""
+    """Return the overrides that have no effect on a scikit-learn model."""
     ours = {each.name for each in fields(Root)} - {*USED_BY_SKLEARN, "tracking", "report"}
     keys = [(override, override.partition("=")[0].lstrip("+~")) for override in overrides]
     return [word for word, key in keys if key.partition(".")[0] in ours and key != "trainer.threads"]
 
 
 def deciding(cfg: DictConfig) -> dict[str, Any]:
-    """Return the part of a configuration that decides the numbers of a network, as plain data."""
+    """Return the part of a configuration that affects the results of a network, as plain data."""
     content = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)
     assert isinstance(content, dict)
     for shown in ("report", "tracking"):
@@ -187,7 +187,7 @@ def deciding(cfg: DictConfig) -> dict[str, Any]:
 
 
 def schemas(experiment: Experiment) -> dict[str, str]:
-    """Return the name of the schema that was chosen in each group."""
+    """Return the name of the chosen schema in each group."""
     return {
         group: next(name for name, schema in named.items() if schema is type(getattr(experiment, group)))
         for group, named in GROUPS.items()

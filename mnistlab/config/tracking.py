@@ -1,4 +1,4 @@
-"""The config group ``tracking``: where the metrics of a run are logged besides its directory."""
+"""The config group ``tracking``: where the metrics of a run are logged in addition to its directory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mnistlab.system.errors import RequestError
 
 @dataclass
 class Tracking:
-    """Base of the group. ``needs`` are packages that must be there, ``extra`` what installs them."""
+    """Base of the group. ``needs`` are the required packages, ``extra`` is the extra that installs them."""
 
     needs: ClassVar[tuple[str, ...]] = ()
     extra: ClassVar[str] = ""

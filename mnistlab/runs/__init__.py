@@ -1,3 +1,3 @@
-"""One run and its directory: the pipeline from configuration to report, the files it writes, and how they are read,
-resumed and repeated.
+"""One run and its directory: the pipeline from configuration to report, its files, and how runs are read, resumed and
+repeated.
 """

@@ -13,7 +13,7 @@ from mnistlab.system.console import LOG
 
 
 def announce(experiment: schema.Experiment, dataset: Dataset, network: Network | None, threads: int) -> None:
-    """Say what an experiment is carried out on, with what, and how."""
+    """Log the data, the model and the training settings of an experiment."""
     height, width = dataset.train.images.shape[1:]
     sizes = " + ".join(
         f"{len(part):,} {name}"

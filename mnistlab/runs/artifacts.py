@@ -1,4 +1,4 @@
-"""Results -> the files of one run directory. `pictures` draws from them afterwards."""
+"""Results -> the files of one run directory, from which `figures` draws afterwards."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LOG = logging.getLogger("mnistlab")
 SAMPLES_PER_CLASS = 10
 MISTAKES = 25
 AUGMENTED_CLASSES, VERSIONS = 10, 9
-COVERED = 6  # mistakes that the occlusion picture shows
+COVERED = 6  # mistakes in the occlusion picture
 
 
 def write_history(run: Path, history: History) -> None:
@@ -41,7 +41,7 @@ def write_history(run: Path, history: History) -> None:
 def write_results(
     run: Path, dataset: Dataset, predictions: dict[str, np.ndarray], summary: dict[str, Any]
 ) -> dict[str, Any]:
-    """Write metrics.json and every table; return the metrics. ``predictions`` are the probabilities of each part."""
+    """Write metrics.json and every table; return the metrics. ``predictions`` are the probabilities of each set."""
     names = dataset.class_names
     parts = {part: getattr(dataset, part) for part in ("train", "validation", "test")}
     scores = {part: classification.evaluate(parts[part].labels, predictions[part], names) for part in parts}
@@ -56,7 +56,7 @@ def write_results(
 def write_predictions(
     folder: Path, part: Split, probabilities: np.ndarray, names: Sequence[str], scores: dict[str, Any]
 ) -> None:
-    """Write the tables of how one part was predicted, and its worst mistakes; ``scores`` are its metrics."""
+    """Write the tables of the predictions on one set, and its worst mistakes; ``scores`` are its metrics."""
     files.write(folder / paths.PREDICTIONS, npz(labels=part.labels, probabilities=probabilities))
     _table(folder / paths.CLASSIFICATION_REPORT, classification.classification_report(scores))
     files.write(folder / paths.CONFUSION_MATRIX, _confusion_csv(scores, names))
@@ -77,7 +77,7 @@ def write_predictions(
 
 
 def write_images(folder: Path, parts: Mapping[str, Split], shown: Split, names: Sequence[str]) -> None:
-    """Write how many images of each class each part has, and the first of each class of ``shown``."""
+    """Write the number of images of each class in each set, and the first images of each class of ``shown``."""
     counts = [[name, *(int((part.labels == i).sum()) for part in parts.values())] for i, name in enumerate(names)]
     files.write(folder / paths.CLASS_DISTRIBUTION, files.csv(("class", *parts), counts))
     rows = _first_of_each_class(shown.labels, len(names))
@@ -85,9 +85,9 @@ def write_images(folder: Path, parts: Mapping[str, Split], shown: Split, names: 
 
 
 def write_maps(run: Path, network: Network, dataset: Dataset, probabilities: np.ndarray, shown: Report) -> None:
-    """Write what is to be drawn of the inside of the network: feature_maps.npz, and with ``all`` occlusion.npz.
+    """Write the data for plots of the network's inside: feature_maps.npz, and with ``all`` occlusion.npz.
 
-    ``probabilities`` are those of the test set; mistakes.npz is there already.
+    ``probabilities`` are those of the test set; mistakes.npz must exist already.
     """
     test = dataset.test
     if shown.plots is Plots.none or not len(test):
@@ -116,14 +116,14 @@ def write_maps(run: Path, network: Network, dataset: Dataset, probabilities: np.
     if shown.plots is not Plots.all:
         return
     kept = {name: array[:COVERED] for name, array in read_arrays(run / paths.MISTAKES).items()}
-    fill = int(np.median(test.images[:1000])) if len(test) else 0  # of MNIST: its background
+    fill = int(np.median(test.images[:1000])) if len(test) else 0  # for MNIST, the background
     drops = occlude(network.predict, kept["images"], kept["predictions"], fill)
     side = patch_side(*network.image_shape)
     files.write(run / paths.OCCLUSION, npz(**kept, drops=drops, patch=np.array(side), fill=np.array(fill)))
 
 
 def write_augmented(folder: Path, part: Split, augment: Augment, rng: np.random.Generator) -> None:
-    """Write augmented.npz: an image of each of the first classes, followed by versions of it as training sees them."""
+    """Write augmented.npz: an image of each of the first classes, followed by augmented versions as in training."""
     _, first = np.unique(part.labels, return_index=True)
     rows = first[:AUGMENTED_CLASSES]
     images = np.repeat(part.images[rows, None], 1 + VERSIONS, axis=1)

@@ -1,4 +1,4 @@
-"""Where a run took place: everything that one needs to repeat it, or to see why it came out differently."""
+"""The environment of a run: everything needed to repeat it, or to find out why the results differ."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ DECIDING = (
     *("cpu", "blas", "simd", "variables", "git_commit", "data"),
 )
 
-# What NumPy, BLAS and OpenMP ask of the environment and may compute otherwise for, and where data is looked for
+# Variables that NumPy, BLAS and OpenMP read and that may change results, and where data is looked for
 VARIABLES = ("BLIS_", "GOTO_", "KMP_", "MKL_", "NPY_", "OMP_", "OPENBLAS_", "VECLIB_", "MNISTLAB_DATA")
 
 
@@ -64,7 +64,7 @@ def environment(seed: int, threads: int, data: dict[str, Any], command: list[str
 
 
 def resumed(path: Path, now: dict[str, Any]) -> dict[str, Any]:
-    """Return environment.json of a resumed run: the original, and the time and differences of each resumption."""
+    """Return environment.json of a resumed run: the original one, with the time and differences of each resumption."""
     was = read_json_or_empty(path)
     if not was:
         return now
@@ -76,7 +76,7 @@ def resumed(path: Path, now: dict[str, Any]) -> dict[str, Any]:
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Return what may make numbers differ between two environments, by dotted key: how it is in each."""
+    """Return the differences between two environments that may change results: dotted key -> both values."""
     was, now = (
         {key: value for key, value in flat(content) if key.partition(".")[0] in DECIDING} for content in (before, after)
     )
@@ -121,7 +121,7 @@ def _simd() -> list[str]:
 
 
 def _git_commit() -> str | None:
-    """Return the commit of the source tree that runs, with ``+`` where files differ from it; None when installed."""
+    """Return the commit of the source tree, with ``+`` if files differ from it; None for an installed package."""
     root = Path(mnistlab.__file__).resolve().parent.parent
     if not (root / ".git").exists():
         return None

@@ -1,4 +1,4 @@
-"""The saved numbers of a run -> its pictures. Nothing is computed here that is not in the files already."""
+"""The saved numbers of a run -> its pictures. Nothing new is computed here."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from mnistlab.system.readers import read_arrays, read_json, read_table
 if TYPE_CHECKING:
     import pandas as pd
 
-Drawing = tuple[str, Callable[[], plots.Picture]]  # the name of a picture, and what draws it
+Drawing = tuple[str, Callable[[], plots.Picture]]  # the name of a picture, and the function that draws it
 
 
 def augmented(folder: Path, names: Sequence[str]) -> plots.Picture:
@@ -47,7 +47,7 @@ def save_pictures(directory: Path, pictures: Iterable[Drawing]) -> list[Path]:
 
 
 def of_run(run: Path, level: Plots) -> Iterator[Drawing]:
-    """Yield name and drawing of each picture, those of ``core`` first."""
+    """Yield the name and drawing of each picture, those of ``core`` first."""
     if level is Plots.none:
         return
     metrics = read_json(run / paths.METRICS)
@@ -95,7 +95,7 @@ def _pictures_of_parts(
 def pictures_of_predictions(
     folder: Path, scores: dict[str, Any], names: Sequence[str], title: str, ranked_by: str = ""
 ) -> Iterator[Drawing]:
-    """Yield the pictures of what `write_predictions` wrote; ``title`` says which part it is, `plots.roc` the rest."""
+    """Yield the pictures of what `write_predictions` wrote; ``title`` is the set; for ``ranked_by`` see `plots.roc`."""
 
     def curves(name: str) -> pd.DataFrame:  # a class may be called "NA"
         return read_table(folder / name, dtype={"curve": str}, keep_default_na=False, na_values={"threshold": [""]})
@@ -111,7 +111,7 @@ def pictures_of_predictions(
 
 
 def normalised_confusion(scores: dict[str, Any], names: Sequence[str], title: str) -> Drawing:
-    """Return the confusion matrix in per cent of each true class."""
+    """Return the drawing of the confusion matrix in per cent of each true class."""
     return "confusion_matrix_normalised", lambda: _confusion(scores, names, True, f"{title}, share of each true class")
 
 

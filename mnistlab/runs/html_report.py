@@ -1,4 +1,4 @@
-"""The page of one run, from the files in its directory: the answer first, then what led to it and where it fails."""
+"""The page of one run, from the files in its directory: the result first, then its training and its errors."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ TITLES = {
     "norms": "Norms of weights and gradients",
     "activations": "Activation functions",
 }
-SECTIONS = {  # anchor, heading, and the pictures whose names begin so, in this order
+SECTIONS = {  # anchor -> heading, and the starts of the pictures' names, in this order
     "curves": ("Training", ("curves", "norms")),
     "confusion": ("Which classes are confused", ("confusion_matrix", "confusion_matrix_normalised")),
     "thresholds": ("ROC and precision-recall", ("roc", "precision_recall")),
@@ -52,17 +52,17 @@ SECTIONS = {  # anchor, heading, and the pictures whose names begin so, in this 
 
 @dataclass(frozen=True)
 class Standing:
-    """The rank of a run in its sweep, once that is completed."""
+    """The rank of a run in its completed sweep."""
 
     place: str  # "2nd of 6 settings by validation.accuracy"
-    against: str  # the verdict on the pair of this and the best other setting
+    against: str  # the verdict on this and the best other setting
     link: str  # to the page of the sweep
 
 
 def write(run: Path, seconds: Mapping[str, float] | None = None, standing: Standing | None = None) -> None:
-    """Write report.html of a run. ``seconds`` are those of a run that is about to be completed.
+    """Write report.html of a run. ``seconds`` are those of a run that is about to complete.
 
-    Raises `RequestError` where metrics.json, environment.json or the model is there but cannot be read.
+    Raises `RequestError` if metrics.json, environment.json or the model exists but cannot be read.
     """
     record, state = read(run), status.read(run)
     metrics = json_object(run / paths.METRICS)
@@ -82,7 +82,7 @@ def write(run: Path, seconds: Mapping[str, float] | None = None, standing: Stand
 
 
 def write_quietly(run: Path, standing: Standing | None = None) -> None:
-    """Write the page of a run that failed, or of many, if it can be written: no other error must be hidden by it."""
+    """Write the page of a failed run, or of one of many runs, if possible: it must not hide another error."""
     try:
         write(run, standing=standing)
     except (OSError, RequestError) as error:
@@ -115,7 +115,7 @@ def _content(run: Path, record: Record, environment: Mapping[str, Any]) -> dict[
 
 
 def settings_of(record: Record) -> dict[str, Any]:
-    """Return the settings that affect the results, also of a failed run, which has no metrics."""
+    """Return the settings that affect the results, also for a failed run, which has no metrics."""
     known = replace(record, metrics={**record.metrics, "learner": _learner(record)})
     return {key: value for key, value in record.settings.items() if known.uses(key) or key == "experiment"}
 
@@ -128,7 +128,7 @@ def _learner(record: Record) -> str:
 
 
 def _answer(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the accuracy of the test set, or of the best part that there is, beside what takes no learning."""
+    """Return the accuracy on the test set, or else on another set, and that of always predicting one class."""
     part = next((part for part in ("test", "validation", "train") if metrics[part]["n"]), "train")
     scores = metrics[part]
     low, high = scores["accuracy_interval"]
@@ -197,7 +197,7 @@ def _belongs(name: str, start: str) -> bool:
 
 
 def _titles(names: list[str]) -> dict[str, str]:
-    """Return the titles of pictures whose names end in a number."""
+    """Return the titles of pictures with numbered names."""
     kinds = {"filters": "Filters of layer", "feature_maps": "Feature maps of test image"}
     parted = ((name, *name.rpartition("_")[::2]) for name in names)
     return {name: f"{kinds[kind]} {number}" for name, kind, number in parted if kind in kinds}
@@ -220,7 +220,7 @@ def _share(value: float | None) -> str:
 
 
 def _layers(run: Path) -> dict[str, Any] | None:
-    """Return the layers of the saved network; a scikit-learn model has none and is not saved."""
+    """Return the table of the saved network's layers; a scikit-learn model is not saved."""
     path = run / paths.MODEL
     if not path.is_file():
         return None
@@ -241,7 +241,7 @@ def _layers(run: Path) -> dict[str, Any] | None:
 
 
 def environment_rows(environment: Mapping[str, Any], seconds: Mapping[str, float]) -> list[tuple[str, str]]:
-    """Return where the run took place, in words."""
+    """Return the rows of the environment table."""
     if not environment:
         return []
     data = environment.get("data", {})
@@ -266,13 +266,13 @@ def environment_rows(environment: Mapping[str, Any], seconds: Mapping[str, float
 
 
 def json_object(path: Path) -> dict[str, Any]:
-    """Return the object of a JSON file, an empty one where there is no file; raise `RequestError` if it is damaged."""
+    """Return the object of a JSON file, or an empty one if there is no file; raise `RequestError` if it is damaged."""
     try:
         content = read_json(path)
     except UnreadableError as error:
         if error.missing:
             return {}
-        if isinstance(error.cause, OSError):  # it may be sound, and only not to be had
+        if isinstance(error.cause, OSError):  # the file may be intact but inaccessible
             raise error.cause from None
         raise RequestError(f"{path}: not readable as JSON ({error.cause}); train the run again") from None
     if not isinstance(content, dict):

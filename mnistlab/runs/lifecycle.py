@@ -24,13 +24,13 @@ from mnistlab.system.errors import Pruned, RequestError, RunError
 from mnistlab.system.locks import held
 from mnistlab.system.signals import UNDIVIDED, Interrupted, unmistaken
 
-# What a run that is resumed writes again before it trains
+# Files that a resumed run writes again before it trains
 REWRITTEN = (paths.STATUS, paths.ENVIRONMENT, paths.CONFIG, paths.OVERRIDES, paths.HYDRA_CONFIG)
 
 
 @dataclass
 class Outcome:
-    """How a run ended: its exit status, and the message where it failed."""
+    """How a run ended: its exit status, and the error message if it failed."""
 
     status: int = 0
     message: str = ""
@@ -38,9 +38,9 @@ class Outcome:
 
 
 def task(cfg: DictConfig, cores: int | None = None, watch: Watch | None = None, resumes: bool = False) -> Outcome:
-    """Carry out one experiment in the directory that Hydra made."""
+    """Run one experiment in the directory that Hydra created."""
     hydra = HydraConfig.get()
-    words = OmegaConf.to_container(hydra.overrides.task, resolve=False)  # a word may be ${nonsense}
+    words = OmegaConf.to_container(hydra.overrides.task, resolve=False)  # an override may be ${nonsense}
     assert isinstance(words, list)
     described = {
         paths.HYDRA_CONFIG: OmegaConf.to_yaml(OmegaConf.masked_copy(HydraConfig.instance().cfg, "hydra")),  # type: ignore[arg-type]
@@ -54,13 +54,13 @@ def task(cfg: DictConfig, cores: int | None = None, watch: Watch | None = None, 
 def carry_out(cfg: DictConfig, context: RunContext) -> Outcome:
     """Run one experiment. Every failure is an `Outcome`, never an exception.
 
-    A request that turns out wrong before training leaves nothing behind; a run that fails later keeps what it wrote.
+    A request that proves invalid before training leaves nothing behind; a run that fails later keeps its files.
     """
     run = context.directory
     with held(run) as ours:
         if not ours and context.resumes:
             return Outcome(2, f"{files.shown(run)}: this run is still running; wait, or interrupt it")
-        if not ours or ((run / paths.STATUS).exists() and not context.resumes):  # nothing of it may be touched
+        if not ours or ((run / paths.STATUS).exists() and not context.resumes):  # that run must not be touched
             return Outcome(2, f"hydra.run.dir={files.shown(run)}: already contains a run; choose another directory")
         outcome = _guarded(cfg, context)
     _remove_empty(run)
@@ -78,13 +78,13 @@ def _guarded(cfg: DictConfig, context: RunContext) -> Outcome:
             _describe(run, cfg, context.described)
             experiment = schema.experiment(cfg)
             if silent:
-                experiment.report.console = report.Console.quiet  # no bars either
+                experiment.report.console = report.Console.quiet  # no progress bars either
             status.config_hash = schema.config_hash(cfg)
             status.write("running")
             console.start("silent" if silent else experiment.report.console.value, run / paths.LOG)
             pipeline.run(experiment, schema.deciding(cfg), context, status)
     except RequestError as error:
-        if context.resumes and before and not silent:  # a wrong request to resume leaves the run as it was
+        if context.resumes and before and not silent:  # an invalid request to resume leaves the run unchanged
             for path, content in before.items():
                 files.write(path, content)
             return Outcome(2, str(error))
@@ -96,7 +96,7 @@ def _guarded(cfg: DictConfig, context: RunContext) -> Outcome:
     except (RunError, OSError, MemoryError) as error:
         return _failed(status, _message(error, run), run)
     except KeyboardInterrupt as stop:
-        UNDIVIDED.waiting = False  # it has arrived
+        UNDIVIDED.waiting = False  # it has been handled
         raise Interrupted(interrupted(status, str(stop) or "interrupted", run)) from None
     except Exception as error:
         LOG.debug("traceback", exc_info=True)
@@ -116,13 +116,13 @@ def _guarded(cfg: DictConfig, context: RunContext) -> Outcome:
 
 
 def _describe(run: Path, cfg: DictConfig, others: Mapping[str, str]) -> None:
-    """Write .hydra as Hydra does, but never half a file, and with nothing left to be resolved."""
+    """Write .hydra as Hydra does, but each file atomically and with everything resolved."""
     (run / paths.HYDRA).mkdir(exist_ok=True)
     try:
         content = OmegaConf.to_yaml(cfg, resolve=True)
-    except OmegaConfBaseException:  # it is refused in a moment
+    except OmegaConfBaseException:  # it is refused below
         content = OmegaConf.to_yaml(cfg)
-    for name, text in {**others, paths.CONFIG: content}.items():  # this last: with it the run can be resumed
+    for name, text in {**others, paths.CONFIG: content}.items():  # config.yaml last: with it, the run can be resumed
         files.write(run / name, text)
 
 
@@ -145,17 +145,17 @@ def _message(error: BaseException, run: Path) -> str:
 
 
 def _forget(run: Path) -> bool:
-    """Remove the directory that was made for this run and in which nothing has happened."""
+    """Remove the directory of this run if it was created for it and contains no results."""
     nothing = {paths.HYDRA, paths.STATUS, paths.LOG, locks.NAME}
     if not directories.is_ours(run) or not {path.name for path in run.iterdir()} <= nothing:
         return False
     console.stop()
-    shutil.rmtree(run, ignore_errors=True)  # where open files stay, so does the lock's until it is let go of
+    shutil.rmtree(run, ignore_errors=True)  # where open files cannot be removed, the lock file remains
     return True
 
 
 def _remove_empty(run: Path) -> None:
-    """Remove what is left of a forgotten run's directory, and then empty folders above."""
+    """Remove what is left of a removed run's directory, and then empty parent folders."""
     if not directories.is_ours(run) or (run.exists() and any(run.iterdir())):
         return
     if run.exists():

@@ -1,6 +1,6 @@
-"""Every file and folder that mnistlab writes, by its name inside the directory of a run, a sweep or a search.
+"""Every file and folder that mnistlab writes, by its name in the directory of a run, a sweep or a search.
 
-Nobody else spells one: what is renamed here is renamed everywhere.
+No other module contains these names: a file renamed here is renamed everywhere.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ OVERRIDES = f"{HYDRA}/overrides.yaml"
 HYDRA_CONFIG = f"{HYDRA}/hydra.yaml"
 LOG = "train.log"
 METRICS = "metrics.json"
-HISTORY = "history.csv"  # a row an epoch
-NORMS = "norms.csv"  # a row an epoch and layer
+HISTORY = "history.csv"  # one row per epoch
+NORMS = "norms.csv"  # one row per epoch and layer
 MODEL = "model.safetensors"
 CHECKPOINT = "checkpoint.safetensors"
-REPORT = "report.html"  # of a sweep too
+REPORT = "report.html"  # also of a sweep
 PLOTS = "plots"  # in every directory that has pictures
-TRACKING = "tracking.json"  # which run of an MLflow store it is
+TRACKING = "tracking.json"  # the run in an MLflow store
 TENSORBOARD = "tensorboard"
 
 # A run or an evaluation
@@ -43,7 +43,7 @@ MEMBERS = "members.csv"  # of an ensemble
 ROBUSTNESS = {"noise": ("noise.csv", "noise.npz"), "rotation": ("rotation.csv", "rotation.npz")}  # rows, examples
 
 # A sweep
-SWEEP = "sweep.json"  # which jobs it has
+SWEEP = "sweep.json"  # the jobs
 MULTIRUN = "multirun.yaml"  # Hydra's own record
 SUMMARY_TABLE = "summary.csv"
 SUMMARY_PAGE = "summary.md"
@@ -54,7 +54,7 @@ STUDY = "study.sqlite3"
 TRIALS = "trials"
 TRIALS_TABLE = "trials.csv"
 CHOSEN = "chosen.json"
-FINAL = "final"  # the sweep that tests what was chosen
+FINAL = "final"  # the sweep that tests the chosen configuration
 TUNE_PAGE = "tune.md"
 
 # A grid search
@@ -87,7 +87,7 @@ def plot(directory: Path, name: str) -> Path:
 
 
 def alt_text(picture: Path) -> Path:
-    """Return the path of the text equivalent of a picture, which lies beside it."""
+    """Return the path of the text equivalent of a picture, in the same folder."""
     return picture.with_suffix(".txt")
 
 

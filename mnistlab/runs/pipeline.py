@@ -1,4 +1,4 @@
-"""One experiment, in a straight line: config -> data -> fit -> predict -> evaluate -> report."""
+"""One experiment: config -> data -> fit -> predict -> evaluate -> report."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from mnistlab.system.signals import deaf
 from mnistlab.training import checkpoint
 from mnistlab.training.loop import History
 
-# What a tracker may store of a run beside its pictures
+# Files of a run that a tracker may store in addition to its pictures
 SHARED = (
     *(paths.METRICS, paths.HISTORY, paths.ENVIRONMENT, paths.CONFIG),
     *(paths.MODEL, paths.CONFUSION_MATRIX, paths.REPORT),
@@ -44,18 +44,18 @@ Predict = Callable[[np.ndarray], np.ndarray]  # images (n, height, width) -> pro
 
 @dataclass(frozen=True)
 class RunContext:
-    """Where and as what an experiment is carried out.
+    """Where and how an experiment is run.
 
-    ``cores`` is the share of a job of a sweep, which prints nothing on the terminal; a single run has all cores.
+    ``cores`` is the share of a sweep's job, which prints nothing on the terminal; None is a single run on all cores.
     ``watch`` is called after every epoch of a trial, and may raise `Pruned`; a trial never uses the test set.
-    ``resumes``: the directory holds an earlier attempt, which is resumed. ``threads`` are those of a run that is
-    repeated.
+    ``resumes``: the directory contains an earlier attempt, which is resumed. ``threads`` is the number of BLAS threads
+    of the run that is repeated.
     """
 
     directory: Path
     command: tuple[str, ...]
     described: Mapping[str, str]  # the files of .hydra beside the configuration, by their paths in the directory
-    started_in: Path  # from where relative paths of the data count
+    started_in: Path  # the base of the data's relative paths
     cores: int | None = None
     watch: Watch | None = None
     resumes: bool = False
@@ -74,7 +74,7 @@ class Prepared:
 
 
 def run(experiment: schema.Experiment, deciding: dict[str, Any], context: RunContext, status: Status) -> None:
-    """Carry out an experiment, from its data to its report, and write everything about it into its directory."""
+    """Run an experiment, from its data to its report, and write everything about it to its directory."""
     run = context.directory
     prepared = _prepare(experiment, deciding, context, status)
     _write_environment(prepared, context, status)
@@ -109,14 +109,14 @@ def run(experiment: schema.Experiment, deciding: dict[str, Any], context: RunCon
 
 
 def interrupted(status: Status, how: str, run: Path) -> str:
-    """Record the interruption of a run, and return the message with the command that continues it."""
+    """Record the interruption of a run; return the message, with the command that continues it."""
     LOG.debug("%s", how)
     status.write_quietly("interrupted", how)
     return f"{how}; `mnistlab resume {files.shown(run)}` continues it"
 
 
 def _prepare(experiment: schema.Experiment, deciding: dict[str, Any], context: RunContext, status: Status) -> Prepared:
-    """Return the experiment with its data and network; a resumed one has the threads that it was begun with."""
+    """Return the experiment with its data and network; a resumed one keeps its number of threads."""
     dispatcher.check(experiment.tracking)
     saved = _saved_checkpoint(experiment, context.directory) if context.resumes else None
     with status.timed("load"), chdir(context.started_in):
@@ -165,7 +165,7 @@ def _learn(
 
     origin, saved = prepared.origin, prepared.saved
     history = training_run.train(experiment, dataset, network, context.directory, origin, saved, on_epoch)
-    listener.on_epoch(history)  # of a run that was over when it was resumed
+    listener.on_epoch(history)  # for a run whose training was over when it was resumed
     return training_run.learned(network, history), network.predict
 
 
@@ -182,7 +182,7 @@ def _fit(experiment: schema.Experiment, dataset: Dataset, threads: int) -> Fitte
 def _evaluate(
     prepared: Prepared, run: Path, predict: Predict, identity: str, learned: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Write the model and how well it predicts each part; return the metrics."""
+    """Write the model and its scores on each set; return the metrics."""
     experiment, dataset, network = prepared.experiment, prepared.dataset, prepared.network
     if network:
         model_file.save_model(run / paths.MODEL, network, dataset.class_names)
@@ -204,7 +204,7 @@ def _evaluate(
 def _write_inside(
     run: Path, experiment: schema.Experiment, dataset: Dataset, network: Network, predicted: np.ndarray
 ) -> None:
-    """Write what the pictures of a network's inside are drawn from."""
+    """Write the data for plots of the network's inside."""
     if not isinstance(experiment.augment, NoAugment):
         artifacts.write_augmented(run, dataset.train, experiment.augment, stream(experiment.seed, "augment"))
     artifacts.write_maps(run, network, dataset, predicted, experiment.report)
@@ -221,7 +221,7 @@ def _facts(experiment: schema.Experiment, context: RunContext) -> base.Facts:
 
 
 def load_data(experiment: schema.Experiment) -> Dataset:
-    """Return the dataset of an experiment, and refuse what does not go with it."""
+    """Return the dataset of an experiment, and refuse settings that do not fit it."""
     with schema.prefixed("data"):
         dataset = load(experiment.data, stream(experiment.seed, "split"))
     height, width = dataset.train.images.shape[1:]
@@ -257,9 +257,9 @@ def build(experiment: schema.Experiment, dataset: Dataset) -> Network:
 
 
 def choose_threads(experiment: schema.Experiment, network: Network | None, n: int, cores: int | None = None) -> int:
-    """Return the number of BLAS threads: what ``trainer.threads`` says, or for auto one unless the layers are large.
+    """Return the number of BLAS threads: ``trainer.threads``, or for auto one unless the layers are large.
 
-    Large layers get as many as there are ``cores``: those of the machine, or a job's share of them.
+    Large layers use all ``cores``: those of the machine, or a job's share of them.
     """
     cores = cores or all_cores()
     threads = experiment.trainer.threads

@@ -1,4 +1,4 @@
-"""What runs left behind, one `Record` each, and which of them belong together."""
+"""The saved results of runs, one `Record` each, and groups of them that differ only in their seeds."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from mnistlab.system.flatten import UNTOLD, UNTOLD_KEYS, as_text, flat, look_up,
 from mnistlab.system.readers import UnreadableError, read_json
 
 PARTS = ("train", "validation", "test")
-OF_ALL = ("data", "model", "seed", "experiment")  # what decides the numbers of a scikit-learn model too
+OF_ALL = ("data", "model", "seed", "experiment")  # settings that also affect a scikit-learn model
 
 
 @dataclass(frozen=True)
 class Record:
-    """One run: its settings, how far it is, and its metrics if it is completed.
+    """One run: its settings, its state, and its metrics if it is completed.
 
-    ``settings`` are all that decide its numbers, except the seed; ``overridden`` the keys that its command line named.
+    ``settings`` are those that affect its results, except the seed; ``overridden`` are the keys on its command line.
     """
 
     directory: Path
@@ -33,37 +33,37 @@ class Record:
     metrics: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def value(self, metric: str) -> float:
-        """Return a metric, ``validation.accuracy`` for instance, or NaN where the run has none."""
+        """Return a metric, for example ``validation.accuracy``, or NaN if the run does not have it."""
         value: Any = self.metrics
         for key in metric.split("."):
             value = value.get(key) if isinstance(value, Mapping) else None
         return float(value) if _is_number(value) else math.nan
 
     def uses(self, key: str) -> bool:
-        """Return whether a setting decides its numbers: a scikit-learn model has no optimizer of ours, nor init."""
+        """Return whether a setting affects the run; a scikit-learn model does not use our optimizer, init, ..."""
         return self.metrics.get("learner", "network") == "network" or key.partition(".")[0] in OF_ALL
 
 
 @dataclass(frozen=True)
 class Group:
-    """Runs that differ by their seed only. ``settings`` are those in which it differs from the other groups."""
+    """Runs that differ only in their seeds. ``settings`` are those that distinguish the group from the others."""
 
     settings: Mapping[str, Any]
     records: tuple[Record, ...] = field(repr=False)
 
     @property
     def name(self) -> str:
-        """Return the settings, as one would type them."""
+        """Return the settings, as typed on a command line."""
         return " ".join(f"{key}={as_text(value)}" for key, value in self.settings.items() if self.uses(key))
 
     def uses(self, key: str) -> bool:
-        """Return whether a setting decides the numbers of these runs."""
+        """Return whether a setting affects these runs."""
         return all(record.uses(key) for record in self.records)
 
     def values(self, metric: str) -> dict[int | None, list[float]]:
-        """Return the metric of every run that has it, by seed.
+        """Return the values of a metric by seed, for every run that has it.
 
-        A seed that is there twice is the same experiment twice, not a second draw: its runs count as one, their mean.
+        Runs with the same seed repeat one experiment and are no independent samples: they count once, as their mean.
         """
         by_seed: dict[int | None, list[float]] = {}
         for record in self.records:
@@ -73,13 +73,13 @@ class Group:
 
     @property
     def repeats(self) -> int:
-        """Return the number of runs whose seed another run of the group has too."""
+        """Return the number of runs that repeat the seed of another run of the group."""
         seeds = [record.seed for record in self.records if record.seed is not None]
         return len(seeds) - len(set(seeds))
 
 
 def read(directory: Path, planned: Mapping[str, Any] | None = None) -> Record:
-    """Return the record of a run directory; of a job that has not begun, with what its sweep ``planned``."""
+    """Return the record of a run directory, or of a job that has not begun, with the settings its sweep ``planned``."""
     state = status.read(directory)
     config, hydra = (safe_yaml.load_or_empty(directory / name) for name in (paths.CONFIG, paths.HYDRA_CONFIG))
     try:
@@ -93,7 +93,7 @@ def read(directory: Path, planned: Mapping[str, Any] | None = None) -> Record:
         metrics, damage = _metrics(directory / paths.METRICS)
         state = replace(state, state="failed", error=damage) if damage else state
     for key, _, value in (text.partition("=") for text in overrides if isinstance(text, str)):
-        if isinstance(config.get(key), Mapping):  # several options of a group at once, which Hydra does not note
+        if isinstance(config.get(key), Mapping):  # several options of one group, which Hydra does not record
             choices.setdefault(key, value)
     settings = told(config, choices)
     seed = config.get("seed")
@@ -106,7 +106,7 @@ def read(directory: Path, planned: Mapping[str, Any] | None = None) -> Record:
 
 
 def as_json(record: Record, place: Path) -> dict[str, Any]:
-    """Return the ``--json`` result of a run, also as a job of a sweep; ``place`` is the path of its directory."""
+    """Return the ``--json`` result of a run or of a job of a sweep; ``place`` is the path of its directory."""
     state = record.state
     return {
         "directory": place,
@@ -120,7 +120,7 @@ def as_json(record: Record, place: Path) -> dict[str, Any]:
 
 
 def grouped(records: Sequence[Record]) -> list[Group]:
-    """Return the runs in groups that differ in more than the seed, in the order of their first runs."""
+    """Return groups of runs with the same settings except the seed, in the order of their first runs."""
     overridden = list(dict.fromkeys(key for record in records for key in record.overridden))
     keys = varying([record.settings for record in records], [key for key in overridden if _decides(key)])
     groups: dict[tuple[tuple[str, str], ...], list[Record]] = {}
@@ -131,7 +131,7 @@ def grouped(records: Sequence[Record]) -> list[Group]:
 
 
 def metrics_of(records: Sequence[Record]) -> list[str]:
-    """Return the names of the metrics that the runs have, ``test.accuracy`` for instance."""
+    """Return the names of the metrics of the runs, for example ``test.accuracy``."""
     parts = [{part: record.metrics.get(part, {}) for part in PARTS} for record in records]
     names = {name: None for scores in parts for name, value in flat(scores) if _is_number(value)}
     counts = {f"{part}.{count}" for part in PARTS for count in ("n", "correct")}
@@ -148,7 +148,7 @@ def _decides(key: str) -> bool:
 
 
 def _metrics(path: Path) -> tuple[dict[str, Any], str]:
-    """Return the content of metrics.json, and what is wrong with it."""
+    """Return the content of metrics.json, and a description of any damage."""
     try:
         content = read_json(path)
     except UnreadableError as error:

@@ -1,4 +1,4 @@
-"""A run repeated from what it saved, and whether the same came out, and if not, why."""
+"""Repeating a run from its saved configuration, and comparing the results and the environments."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ DESCRIBED = (paths.HYDRA_CONFIG, paths.OVERRIDES)
 
 @dataclass(frozen=True)
 class Repetition:
-    """A run, its repetition, and what each left: metrics.json and environment.json."""
+    """A run and its repetition, with metrics.json and environment.json of both."""
 
     run: str  # as the user named it
     directory: Path  # of the repetition
@@ -69,7 +69,7 @@ class Repetition:
 
 
 def repeat(place: str, to: str | None, quiet: bool, command: tuple[str, ...]) -> Repetition:
-    """Run the completed run at ``place`` again, in the new directory ``to`` or one named by the time."""
+    """Repeat the completed run at ``place`` in the new directory ``to``, or in one named after the time."""
     directory = Path(place).absolute()
     if not (directory / paths.STATUS).is_file():
         raise RequestError(f"{place}: not a run directory (no {paths.STATUS})")
@@ -98,7 +98,7 @@ def repeat(place: str, to: str | None, quiet: bool, command: tuple[str, ...]) ->
 
 
 def _changed(was: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Return the metrics that differ, by dotted key: what they were and what they are."""
+    """Return the metrics that differ, by dotted key: the old and the new value."""
     before, after = dict(flat(was)), dict(flat(now))
     keys = {**before, **after}
     return {key: (before.get(key), after.get(key)) for key in keys if before.get(key) != after.get(key)}

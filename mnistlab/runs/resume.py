@@ -22,7 +22,7 @@ KEY = schema.EPOCHS
 
 
 def is_run(directory: Path) -> bool:
-    """Return whether this is the directory of a run, perhaps of one that was cut off before it wrote its status."""
+    """Return whether this is a run directory, perhaps of a run that was killed before it wrote its status."""
     return (directory / paths.STATUS).exists() or (directory / paths.HYDRA).is_dir()
 
 
@@ -34,14 +34,14 @@ def started_in(about: dict[str, Any]) -> Path:
 
 
 def threads_of(about: dict[str, Any]) -> int | None:
-    """Return the BLAS threads of a run, with which the same bits come out."""
+    """Return the number of BLAS threads of a run, with which the results are the same bit for bit."""
     threads = about.get("threads")
     known = isinstance(threads, int) and not isinstance(threads, bool) and 1 <= threads <= MOST_THREADS
     return threads if known else None
 
 
 def conclude(outcome: lifecycle.Outcome) -> None:
-    """Raise the error of a run that did not come to its end."""
+    """Raise the error of a run that did not complete."""
     if outcome.status:
         kept = f" (the files written so far are in {files.shown(outcome.directory)})" if outcome.directory else ""
         raise (RunError if outcome.status == 1 else RequestError)(outcome.message + kept)
@@ -50,7 +50,7 @@ def conclude(outcome: lifecycle.Outcome) -> None:
 def resume(directory: Path, epochs: int | None, quiet: bool, command: tuple[str, ...]) -> bool:
     """Resume a run to its end, or to ``epochs``; return False if it is completed and no epochs were requested.
 
-    Raises `RequestError` or `RunError` where it does not come to its end.
+    Raises `RequestError` or `RunError` if it does not complete.
     """
     place = files.shown(directory)
     state = status.read(directory)
@@ -74,7 +74,7 @@ def resume(directory: Path, epochs: int | None, quiet: bool, command: tuple[str,
 
 
 def _refuse_epochs(epochs: int, cfg: DictConfig, directory: Path, place: Path) -> None:
-    """Refuse another number of epochs where the run would not be what it had been with that number from the start."""
+    """Refuse a number of epochs with which the result would differ from a run with that number from the start."""
     experiment = schema.experiment(cfg)
     if isinstance(experiment.model, SklearnModel):
         raise RequestError(

@@ -1,6 +1,6 @@
-"""The saved configuration of a run, restored with its schemas to what Hydra had composed.
+"""The saved configuration of a run, restored with its schemas to the one that Hydra composed.
 
-The file may come from anyone: names are looked up among the schemas that are registered, nothing in it is resolved.
+The file may come from anyone: names are looked up among the registered schemas, and nothing in it is resolved.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def read(directory: Path) -> DictConfig:
     path = directory / paths.CONFIG
     shown = files.shown(path)
     content = _load(path, shown)
-    names = {"tracking": "none", **_schema_names(directory)}  # a run of a version without this option
+    names = {"tracking": "none", **_schema_names(directory)}  # for runs of versions without this group
     config_tree = OmegaConf.structured(Root)
     config_tree.tracking = OmegaConf.structured(NoTracking)
     for key, value in content.items():
@@ -46,7 +46,7 @@ def read(directory: Path) -> DictConfig:
             if isinstance(error, RequestError):
                 raise
             message = (str(getattr(error, "msg", None) or error) or type(error).__name__).splitlines()[0]
-            inner = str(getattr(error, "full_key", "") or "")  # below the group, or the key itself where it is none
+            inner = str(getattr(error, "full_key", "") or "")  # below the group, or the key itself if it is not a group
             where = key if inner in ("", key) else f"{key}.{inner}"
             raise RequestError(f"{shown}: {where}: {message}") from None
     return config_tree
@@ -63,7 +63,7 @@ def _load(path: Path, shown: Path) -> dict[str, Any]:
         raise RequestError(f"{shown}: not readable ({str(error.cause).splitlines()[0]}); start a new run") from None
     if not isinstance(content, dict):
         raise RequestError(f"{shown}: must be a configuration; start a new run")
-    left: list[Any] = [content]  # with every alias written out, no more than are accepted of any YAML file
+    left: list[Any] = [content]  # bounded, since `safe_yaml` limits the number of values with every alias expanded
     while left:
         node = left.pop()
         if isinstance(node, str) and "${" in node:

@@ -1,4 +1,4 @@
-"""A saved run: its network, and its data according to its files. Nothing is ever written into it."""
+"""A saved run: its network, and its data according to its files. The run directory is never changed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PATH_KEYS = ("path", "test_path", "root", "train_images", "train_labels", "test_
 class SavedRun:
     """The model of one run. Fields that its files do not provide (a copied model file alone) are None."""
 
-    given: str  # as the user named it
+    given: str  # the path as the user typed it
     directory: Path
     network: Network
     class_names: tuple[str, ...]
@@ -50,7 +50,7 @@ class SavedRun:
 
     @property
     def threads(self) -> int:
-        """Return the number of BLAS threads that the run used: with it the same predictions come out, bit by bit."""
+        """Return the number of BLAS threads of the run, with which the predictions are the same bit for bit."""
         threads = self.environment.get("threads")
         return min(threads, os.cpu_count() or 1) if isinstance(threads, int) and threads >= 1 else 1
 
@@ -63,15 +63,15 @@ class SavedRun:
 
 @dataclass(frozen=True)
 class OwnData:
-    """The data of a run, by its configuration."""
+    """The data of a run, according to its configuration."""
 
     option: str  # of the group `data`
     settings: dict[str, Any]
     seed: int
-    where: str  # the file of that entry
+    where: str  # the configuration file
 
     def source(self, **changes: Any) -> Source:
-        """Return the source, checked; ``changes`` are settings that differ."""
+        """Return the checked source; ``changes`` are settings to replace."""
         schema = schema_of("data", self.option)
         blamed = "" if changes else f"{self.where}: "
         if schema is None:
@@ -87,7 +87,7 @@ class OwnData:
 
 
 def open_run(name: str) -> SavedRun:
-    """Return the run that a path names, its directory or the model in it; every fault is a `RequestError`."""
+    """Return the run at a path, its directory or the model in it; every problem is a `RequestError`."""
     path = Path(name)
     try:
         is_directory, is_file = path.is_dir(), path.is_file()
@@ -109,7 +109,7 @@ def open_run(name: str) -> SavedRun:
 
 
 def open_runs(names: Sequence[str]) -> list[SavedRun]:
-    """Return runs that go together as an ensemble: images of one size, the same classes in the same order."""
+    """Return runs that can form an ensemble: the same image size, and the same classes in the same order."""
     runs = [open_run(path) for path in names]
     first, directories = runs[0], set()
     for run in runs:
@@ -132,7 +132,7 @@ def open_runs(names: Sequence[str]) -> list[SavedRun]:
 
 
 def own_data(run: SavedRun) -> OwnData:
-    """Return the data of a run. Relative paths count from where the run was started, if they are still there."""
+    """Return the data of a run. Relative paths start at the directory of its command, if they still exist there."""
     file = run.directory / paths.CONFIG
     saved, choices = _yaml(file), _yaml(run.directory / paths.HYDRA_CONFIG)
     try:
@@ -154,7 +154,7 @@ def own_data(run: SavedRun) -> OwnData:
 
 
 def display_names(runs: Sequence[SavedRun]) -> list[str]:
-    """Return a name for each run: that of its directory, or where two are the same the path that was given."""
+    """Return a name for each run: that of its directory, or the path as typed if two names are the same."""
     names = [run.directory.absolute().name for run in runs]
     return names if len(set(names)) == len(names) else [run.given for run in runs]
 
@@ -184,7 +184,7 @@ def _why_no_model(directory: Path) -> str:
 
 def _near(path: Path) -> str:
     parent = path.parent
-    if path.exists() or not parent.is_dir():  # what exists, a device for instance, is not misspelt
+    if path.exists() or not parent.is_dir():  # an existing path, for example a device, is not misspelt
         return ""
     return did_you_mean(path.name, [other.name for other in parent.iterdir()])
 

@@ -1,4 +1,4 @@
-"""status.json: how far a run or an evaluation is, written atomically at every change, and read by others."""
+"""status.json: the state of a run or an evaluation, written atomically at every change."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mnistlab.system.signals import UNDIVIDED
 
 LOG = logging.getLogger("mnistlab")
 STATES = ("pending", "running", "completed", "failed", "interrupted", "killed", "pruned")
-SILENT = 600.0  # seconds without a sign of life after which a run on another machine is taken for dead
+SILENT = 600.0  # seconds without a changed file after which a run on another machine counts as killed
 
 
 @dataclass
@@ -48,7 +48,7 @@ class Status:
         files.write_json(self.path, content)
 
     def write_quietly(self, state: str, error: str | None = None) -> None:
-        """Write the state if it can be written: an error that is being reported must not be hidden by another."""
+        """Write the state if possible: it must not hide an error that is being reported."""
         try:
             self.write(state, error)
         except OSError:
@@ -56,11 +56,11 @@ class Status:
 
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:
-        """Measure a phase, in addition to what an earlier attempt took for it."""
+        """Add the duration of a phase to that of earlier attempts."""
         started = time.perf_counter()
         try:
             yield
-            with UNDIVIDED:  # an interruption that got lost on the way is found here
+            with UNDIVIDED:  # raises an interruption that was lost
                 pass
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
@@ -87,11 +87,11 @@ class State:
 
 
 def read(directory: Path) -> State:
-    """Return the state of a run; a damaged status.json is a failed run, with the damage as its error."""
+    """Return the state of a run; with a damaged status.json, the run counts as failed, with the damage as its error."""
     state = _read(directory / paths.STATUS)
     if state.state != "running" or _lives(directory, state):
         return state
-    again = _read(directory / paths.STATUS)  # it may have ended between the two looks
+    again = _read(directory / paths.STATUS)  # it may have ended in the meantime
     return again if again.state != "running" else replace(again, state="killed", error="process not running")
 
 

@@ -35,10 +35,10 @@ def train(
     saved: Checkpoint | None = None,
     watch: Watch | None = None,
 ) -> History:
-    """Train to the end, from the start or from the checkpoint that was ``saved``; history is written every epoch.
+    """Train to the end, from the start or from the checkpoint ``saved``; the history is written every epoch.
 
-    A checkpoint is written as often as ``trainer.checkpoint_every`` says, at the end, and when the training is
-    interrupted, which raises `Interrupted`.
+    A checkpoint is written at the interval ``trainer.checkpoint_every``, at the end, and when training is interrupted,
+    which raises `Interrupted`.
     """
     training = training_of(experiment, dataset, network)
     if saved:
@@ -83,7 +83,7 @@ def train(
 
 
 def learn(experiment: schema.Experiment, dataset: Dataset, network: Network) -> None:
-    """Train from start to end, and write nothing: a fold of a grid search, or a panel of decision regions."""
+    """Train from start to end without writing files: for a fold of a grid search, or a panel of decision regions."""
     training = training_of(experiment, dataset, network)
     with _cured():
         training.run()
@@ -92,7 +92,7 @@ def learn(experiment: schema.Experiment, dataset: Dataset, network: Network) -> 
 
 @contextmanager
 def _cured() -> Iterator[None]:
-    """Say of a training that diverges which keys to change."""
+    """Add to the error of a diverged training which keys to change."""
     try:
         yield
     except Diverged as error:
@@ -101,7 +101,7 @@ def _cured() -> Iterator[None]:
 
 
 def learned(network: Network, history: History) -> dict[str, Any]:
-    """Return the entries of metrics.json of a training."""
+    """Return the entries of a training in metrics.json."""
     return {
         "parameters": int(network.theta.size),
         "epochs": len(history.epochs),
@@ -112,7 +112,7 @@ def learned(network: Network, history: History) -> dict[str, Any]:
 
 
 def training_of(experiment: schema.Experiment, dataset: Dataset, network: Network) -> TrainingLoop:
-    """Return the training of an experiment, with the streams of its seed, before its first step."""
+    """Return the training loop of an experiment before its first step, with the random streams of its seed."""
     monitor, score, validation = experiment.trainer.monitor, None, dataset.validation
     if monitor != "loss":
         score = Score(lambda probs: SCORES[monitor](validation.labels, probs), monitor in HIGHER_IS_BETTER)
@@ -121,7 +121,7 @@ def training_of(experiment: schema.Experiment, dataset: Dataset, network: Networ
 
 
 class _Keeper:
-    """Writes the checkpoint of a training when its time has come."""
+    """Writes the checkpoint of a training when it is due."""
 
     def __init__(self, training: TrainingLoop, path: Path, origin: Origin) -> None:
         self.training, self.path, self.origin = training, path, origin
@@ -142,7 +142,7 @@ class _Keeper:
             self.save()
 
     def interrupted(self) -> str:
-        """Write the last state and return the message; a half-done step keeps the previous checkpoint."""
+        """Write the last state and return the message; within a step, the previous checkpoint is kept."""
         epoch, step, steps = self.training.epoch, self.training.step, self.training.steps
         try:
             if self.training.whole:

@@ -1,1 +1,1 @@
-"""What every room may use: errors, files, locks, signals, the console, random streams."""
+"""Shared by all packages: errors, files, locks, signals, the console, random streams."""

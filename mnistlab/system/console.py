@@ -12,18 +12,18 @@ from typing import Any, TextIO
 from mnistlab.system import output
 
 LOG = logging.getLogger("mnistlab")
-SILENT = 100  # above everything: the job of a sweep speaks to its log file only
+SILENT = 100  # above all levels: a job of a sweep writes to its log file only
 LEVELS = {"silent": SILENT, "quiet": logging.WARNING, "normal": logging.INFO, "verbose": logging.DEBUG}
 RESULT = 35  # above WARNING: the result block is printed even when quiet
-HINT = 36  # so is what to do after an interruption
+HINT = 36  # so is the hint after an interruption
 logging.addLevelName(RESULT, "RESULT")
 logging.addLevelName(HINT, "HINT")
 
 
 class _Lines(logging.Handler):
-    """Lines: results and progress on stdout, warnings and errors on stderr.
+    """Prints results and progress on stdout, warnings and errors on stderr.
 
-    A record that looks different on a terminal has ``on_screen``, which gets the terminal's width.
+    A record with another text on a terminal has ``on_screen``, a function of the terminal's width.
     """
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -44,7 +44,7 @@ class _Lines(logging.Handler):
 
 
 def start(verbosity: str, log_file: Path | None = None) -> None:
-    """Send what is logged under ``mnistlab`` to the terminal at this verbosity, and all of it to ``log_file``."""
+    """Send log records of ``mnistlab`` to the terminal at this verbosity, and all of them to ``log_file``."""
     stop()
     LOG.setLevel(logging.DEBUG)
     LOG.propagate = False
@@ -53,7 +53,7 @@ def start(verbosity: str, log_file: Path | None = None) -> None:
     LOG.addHandler(lines)
     if log_file is not None:
         file = logging.FileHandler(log_file, encoding="utf-8")
-        file.handleError = lambda record: None  # type: ignore[method-assign]  # a full disk is found by the next file
+        file.handleError = lambda record: None  # type: ignore[method-assign]  # a full disk is reported by the next file
         file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         LOG.addHandler(file)
 
@@ -66,7 +66,7 @@ def stop() -> None:
 
 
 def is_screen(stream: TextIO) -> bool:
-    """Return whether this is a terminal on which lines can be drawn again."""
+    """Return whether this is a terminal on which lines can be redrawn."""
     return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
@@ -79,7 +79,7 @@ def width_of(stream: TextIO) -> int:
 
 
 def wrapped(text: str, width: int) -> str:
-    """Return a line that is too wide as several, cut between words only: paths and commands stay whole."""
+    """Return a line wrapped to ``width`` between words only: paths and commands stay whole."""
     if len(text) <= width or "\n" in text:
         return text
     return textwrap.fill(text, width, subsequent_indent=" " * 8, break_long_words=False, break_on_hyphens=False)
@@ -99,7 +99,7 @@ def result_block(metrics: dict[str, Any], run: Path) -> str:
 
 
 def score_lines(what: str, scores: dict[str, Any]) -> tuple[str, str]:
-    """Return the accuracy of a part with its interval, and its two weakest classes."""
+    """Return the accuracy on a set with its interval, and its two weakest classes."""
     low, high = scores["accuracy_interval"]
     interval = f"95 % confidence interval {100 * low:.2f} to {100 * high:.2f}"
     images = f"{scores['n']:,} image{'' if scores['n'] == 1 else 's'}"

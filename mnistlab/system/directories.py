@@ -24,7 +24,7 @@ def cache_folder() -> Path:
 
 
 def remember(path: Path) -> None:
-    """Record that this process makes the directory, and may therefore remove it again."""
+    """Record that this process creates the directory, and may therefore remove it again."""
     _created.add(path.absolute())
 
 
@@ -34,9 +34,9 @@ def is_ours(path: Path) -> bool:
 
 
 def claim(path: str) -> str:
-    """Make a directory that did not exist and return its path: ``path``, or ``path-2``, ``path-3``, ...
+    """Create a new directory and return its path: ``path``, or ``path-2``, ``path-3``, ...
 
-    Two runs that start in the same microsecond thus never share one. Raises `OSError` where it cannot be made.
+    Two runs that start in the same microsecond thus never share one. Raises `OSError` if it cannot be created.
     """
     for attempt in range(1, 1000):
         directory = Path(path if attempt == 1 else f"{path}-{attempt}")
@@ -52,7 +52,7 @@ def claim(path: str) -> str:
 
 
 def by_time(folder: str, suffix: str = "", *, separator: str = "_") -> Path:
-    """Make a directory named by the local time and return it; day and time are joined by ``separator``."""
+    """Create a directory named after the local time and return it; ``separator`` joins date and time."""
     now = datetime.now()
     name = f"{now:%Y-%m-%d}{separator}{now:%H-%M-%S-%f}{'_' if suffix else ''}{suffix}"
     try:
@@ -79,19 +79,19 @@ def named(
     marker: str | None = None,
     otherwise: str = ELSEWHERE,
 ) -> Path:
-    """Make the directory that a user names, unless it is there, and return its path.
+    """Create the directory that a user names, unless it exists, and return its path.
 
     Every refusal is a `RequestError` that begins with ``label``, the option or key with its value.
 
     Args:
         path: The directory.
         label: How messages name it: ``--to results``, ``hydra.sweep.dir=results``.
-        exists: Message for a path that exists; None accepts it.
-        not_empty: Message for a directory that is not empty; None accepts it.
-        in_the_way: Message where a file is in place of a directory; None repeats the system's words.
-        marker: An empty file that is created in the directory and must be new: the directory may hold other files, but
-            of two processes only one can have it.
-        otherwise: The cure that follows the system's words.
+        exists: Message if the path exists; None accepts it.
+        not_empty: Message if the directory is not empty; None accepts it.
+        in_the_way: Message if a file is in place of a directory; None uses the system's message.
+        marker: An empty file that is created in the directory and must be new: the directory may contain other files,
+            but only one of two processes can claim it.
+        otherwise: The cure that follows the system's message.
     """
     try:
         try:

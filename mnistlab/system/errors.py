@@ -1,7 +1,7 @@
 """The errors a user meets, and the checks that raise them.
 
 Every message is one line of the form ``key=value: what it must be; the cure``. The key is the bare name of the
-parameter; the caller that knows its group (``optimizer``, ``data``, ...) puts that before it (`RequestError.under`).
+parameter; the caller, which has its group (``optimizer``, ``data``, ...), puts that before it (`RequestError.under`).
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ class Key(str):
 
 
 class RequestError(ValueError):
-    """The request is wrong: nothing was started. Exit status 2.
+    """The request is invalid, and nothing was started. Exit status 2.
 
     Args:
         message: what the value must be, and the cure, in one or more pieces;
             a `Key` among them names another parameter.
-        key: the parameter that is wrong, dotted where it lies inside another one; None where it is none.
-        value: what it was set to; kept as text, so that an error can be pickled whatever the value was.
+        key: the invalid parameter, dotted if it is inside another one; None if the error is about no parameter.
+        value: its value; kept as text, so that the error can be pickled whatever the value was.
     """
 
     def __init__(self, *message: str, key: str | None = None, value: Any = ...) -> None:
@@ -51,7 +51,7 @@ class RequestError(ValueError):
         return self._renamed(key, lambda mentioned: others.get(mentioned, f"{group}.{mentioned}"))
 
     def renamed(self, **names: str) -> RequestError:
-        """Return the error with other names for some keys; what stands after the first dot of a key stays."""
+        """Return the error with other names for some keys; the part after the first dot of a key is kept."""
 
         def rename(key: str) -> str:
             first, dot, rest = key.partition(".")
@@ -71,7 +71,7 @@ class RequestError(ValueError):
 
 
 class RunError(RuntimeError):
-    """The run was started and failed: what it had written stays. Exit status 1."""
+    """The run was started and failed; the files written so far are kept. Exit status 1."""
 
 
 class Pruned(Exception):
@@ -79,12 +79,12 @@ class Pruned(Exception):
 
 
 def needs(package: str, extra: str) -> str:
-    """Return what a message says where a package of one of the optional extras is not installed."""
+    """Return the message for a missing package of an optional extra."""
     return f"the package {package} is not installed; run pip install '.[{extra}]' in a clone of mnistlab"
 
 
 def wants_traceback() -> bool:
-    """Return whether the user set HYDRA_FULL_ERROR=1; the answer is kept, since `train` sets it for Hydra's sake."""
+    """Return whether the user set HYDRA_FULL_ERROR=1; the answer is cached, since `train` sets it for Hydra."""
     return os.environ.setdefault("MNISTLAB_TRACEBACK", os.environ.get("HYDRA_FULL_ERROR", "0")) == "1"
 
 
@@ -137,12 +137,12 @@ def whole(name: str, value: Any, least: int = 1, what: str = "") -> int:
 
 
 def _must(requirement: str, what: str) -> str:
-    """Return "the learning rate must be positive", or "must be positive" where the key says enough."""
+    """Return "the learning rate must be positive", or "must be positive" where the key is clear enough."""
     return f"{what} must {requirement}".lstrip()
 
 
 def _shown(value: Any) -> Any:
-    """Return a value as a message shows it: text other than a word is quoted, since "3" is not 3."""
+    """Return a value as it appears in a message: text other than a word is quoted, since "3" is not 3."""
     return repr(value) if isinstance(value, str) and not value.isalpha() else value
 
 
@@ -155,6 +155,6 @@ def choice(name: str, value: Any, options: Any) -> Any:
 
 
 def did_you_mean(value: Any, options: Any, group: str = "") -> str:
-    """Return ``" (did you mean x?)"`` for a near miss, x with ``group`` before it; otherwise nothing."""
+    """Return ``" (did you mean x?)"`` for a near miss, with ``group`` before x; otherwise an empty string."""
     near = get_close_matches(str(value), [str(option) for option in options], n=1, cutoff=0.6)
     return f" (did you mean {group}{near[0]}?)" if near else ""

@@ -1,4 +1,4 @@
-"""Writing files so that under their final name there is never half of one."""
+"""Atomic writing: a file with its final name is always complete."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def write(path: Path, content: bytes | str) -> None:
     """Write to a temporary name in the same directory, flush, fsync, rename. An OSError names ``path``."""
     data = content.encode() if isinstance(content, str) else content
     try:
-        with delayed():  # or a temporary file would stay
+        with delayed():  # otherwise a temporary file could be left behind
             _write(path, data)
     except OSError as error:
         error.filename, error.filename2 = str(path), None
@@ -41,7 +41,7 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Remove what a process that was killed in `write` has left in a folder of its own, and one level below."""
+    """Remove the temporary files of a process killed in `write` from its own folder and one level below."""
     for path in (*folder.glob(".*"), *folder.glob("*/.*"), *folder.glob(".*/.*")):
         if re.fullmatch(r"\.\w[\w.-]*\.[a-z0-9_]{8}", path.name) and path.is_file() and not path.is_symlink():
             path.unlink()
@@ -53,7 +53,7 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 
 def shown(path: Path) -> Path:
-    """Return the path as a user would type it from here."""
+    """Return the path as a user would type it in the current directory."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
@@ -66,7 +66,7 @@ def csv(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 
 class _Echo:
-    """A file whose `write` returns the text, as then does `writerow`."""
+    """A file whose `write` returns the text, so that `writerow` returns it too."""
 
     def write(self, text: str) -> str:
         return text

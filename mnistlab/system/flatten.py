@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-UNTOLD = ("report", "tracking", "seed")  # to whom a run shows what decides nothing, and seeds are averaged over
+UNTOLD = ("report", "tracking", "seed")  # these do not affect the numbers, or, as seeds, are averaged over
 UNTOLD_KEYS = ("trainer.threads", "trainer.checkpoint_every")
 
 
@@ -20,7 +20,7 @@ def flat(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 
 def told(content: Mapping[str, Any], choices: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of a run that decide its numbers, except its seed: choices by group, then values by key."""
+    """Return the settings of a run that affect its numbers, except its seed: options by group, then values by key."""
     groups = {key: choice for key, choice in choices.items() if not key.startswith("hydra/") and key not in UNTOLD}
     values = {key: value for key, value in flat(content) if key.partition(".")[0] not in UNTOLD}
     values = {key: value for key, value in values.items() if key not in UNTOLD_KEYS}
@@ -28,7 +28,7 @@ def told(content: Mapping[str, Any], choices: Mapping[str, Any]) -> dict[str, An
 
 
 def look_up(settings: Mapping[str, Any], key: str) -> Any:
-    """Return the setting under a key, also one inside a list: model.layers.0.conv.filters; None where there is none."""
+    """Return the setting with this key, also inside a list (model.layers.0.conv.filters); None if there is none."""
     if key in settings:
         return settings[key]
     parts = key.split(".")
@@ -47,9 +47,9 @@ def look_up(settings: Mapping[str, Any], key: str) -> Any:
 def varying(settings: Sequence[Mapping[str, Any]], overridden: Sequence[str] = ()) -> list[str]:
     """Return the smallest set of keys that distinguishes the settings.
 
-    First the keys that were overridden on the command line to different values, then the options chosen in groups,
-    then single values, and of the last two only those that say more than the keys before them: with
-    ``optimizer=sgd,adam`` the learning rates of the two YAML files go without saying.
+    First the keys that were overridden on the command line with different values, then the options chosen in groups,
+    then single values; of the last two only those that distinguish more settings than the keys before them: with
+    ``optimizer=sgd,adam``, the learning rates of the two YAML files are redundant.
     """
     keys = list(dict.fromkeys([*overridden, *(key for setting in settings for key in setting)]))
     differing = [key for key in keys if len({as_text(look_up(setting, key)) for setting in settings}) > 1]

@@ -1,4 +1,4 @@
-"""Locks on directories: being alone in one, and asking whether a living process is."""
+"""Locks on directories: to hold one exclusively, and to find out whether a running process holds one."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-NAME = ".lock"  # the file in a directory that is locked; Windows locks files only
+NAME = ".lock"  # the file that is locked in a directory; Windows can lock files only
 ASKING = 0.05  # seconds
 OPEN_FILES_CAN_GO = os.name != "nt"
-FLAGS = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # whatever lies there by this name
+FLAGS = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # safe for links and pipes too
 
 
 @contextmanager
 def held(directory: Path) -> Iterator[bool]:
-    """Lock a directory for this process, and return whether it is now locked by us: no second process can lock it.
+    """Lock a directory for this process, and yield whether we hold the lock; only one process can.
 
-    The system lets go of it when the process ends, however it ends. The lock's file is removed at the end, so that
-    what a run leaves is the same everywhere; only a process that was killed leaves it behind, and the next holder
-    removes it. A directory in which nothing can be locked, on a file system without locks for instance, everybody has.
+    The system releases the lock when the process ends, however it ends. The lock file is removed at the end, so that
+    every completed run has the same files; only a killed process leaves it behind, and the next holder removes it.
+    Where locking is impossible, for example on a file system without locks, every process gets the directory.
     """
     path = directory / NAME
     ours, descriptor = _acquire(path)
-    if not ours:  # somebody may just be asking, which takes a moment
+    if not ours:  # another process may just be checking, which takes a moment
         time.sleep(ASKING)
         ours, descriptor = _acquire(path)
     try:
@@ -36,7 +36,7 @@ def held(directory: Path) -> Iterator[bool]:
 
 
 def is_held(directory: Path) -> bool:
-    """Return whether a living process of this machine holds a directory. Nothing is made to find out."""
+    """Return whether a running process of this machine holds a directory. No file is created to find out."""
     try:
         descriptor = os.open(directory / NAME, FLAGS)
     except OSError:
@@ -48,29 +48,29 @@ def is_held(directory: Path) -> bool:
 
 
 def _acquire(path: Path) -> tuple[bool, int | None]:
-    """Return whether the directory is ours, and the descriptor that is closed to let go of it."""
+    """Return whether the directory is ours, and the descriptor to close in order to release it."""
     while True:
         try:
             descriptor = os.open(path, FLAGS | os.O_CREAT, 0o666)
         except FileNotFoundError:
             raise
-        except OSError:  # nothing can be written here, which what follows will say
+        except OSError:  # nothing can be written here; the next write reports it
             return True, None
         if not _lock(descriptor):
             os.close(descriptor)
             return False, None
         if os.fstat(descriptor).st_nlink:
             return True, descriptor
-        os.close(descriptor)  # its holder removed it after it was opened here, and another file may be there by now
+        os.close(descriptor)  # the holder removed the file after we opened it, and there may be another one by now
 
 
 def _release(path: Path, descriptor: int) -> None:
-    """Remove the lock's file and let go.
+    """Remove the lock file and release the lock.
 
-    It is removed while it is locked: who has opened it already finds that it has no name when the lock is theirs, and
-    opens again. Where an open file cannot be removed, one that can be is nobody's.
+    The file is removed while it is locked: a process that has already opened it gets a lock on a file without a name,
+    notices that, and opens a new one. Where an open file cannot be removed, a file that can be removed has no holder.
     """
-    if OPEN_FILES_CAN_GO and os.fstat(descriptor).st_nlink:  # it may have gone with its directory
+    if OPEN_FILES_CAN_GO and os.fstat(descriptor).st_nlink:  # it may have been removed with its directory
         with suppress(OSError):
             path.unlink()
     os.close(descriptor)
@@ -80,7 +80,7 @@ def _release(path: Path, descriptor: int) -> None:
 
 
 def _lock(descriptor: int) -> bool:
-    import filelock  # here: few directories that are asked about have a lock at all
+    import filelock  # imported here: few of the directories that are checked have a lock
 
     try:
         return filelock.lock_descriptor(descriptor, blocking=False)

@@ -32,7 +32,7 @@ def asked() -> bool:
 
 
 def give(content: Mapping[str, Any]) -> None:
-    """Make this the result of the command. Without ``--json`` it is for nobody."""
+    """Set the result of the command. Without ``--json`` it is not used."""
     _document.content = content
 
 
@@ -45,9 +45,9 @@ def show(content: Mapping[str, Any], words: str) -> None:
 
 @contextmanager
 def one_document() -> Iterator[None]:
-    """Send standard output, also that of libraries and child processes, to standard error, and end with the document.
+    """Send standard output, including that of libraries and child processes, to standard error; end with the document.
 
-    It is printed whenever there is a result, whatever the exit status.
+    The document is printed whenever there is a result, whatever the exit status.
     """
     before, kept = sys.stdout, os.dup(1)
     before.flush()
@@ -67,7 +67,7 @@ def one_document() -> Iterator[None]:
 
 @contextmanager
 def part_of_more() -> Iterator[None]:
-    """Run a command as a part of another one: what it gives is not the result."""
+    """Run a command as a part of another one, and discard its result."""
     before = _document.content
     try:
         yield
@@ -76,7 +76,7 @@ def part_of_more() -> Iterator[None]:
 
 
 def plain(value: Any) -> Any:
-    """Return a value as JSON has it: NaN and infinity as null, a path as text, NumPy's numbers and arrays as Python's.
+    """Return a value for JSON: NaN and infinity as null, paths as text, NumPy's numbers and arrays as Python's.
 
     Floats keep every digit.
     """

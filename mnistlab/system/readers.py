@@ -1,8 +1,8 @@
-"""Reading files that were written here: one reader for each kind, and one policy for all of them.
+"""Readers for files written by mnistlab: one for each kind of file, and one policy for all.
 
-Since it was written, a file may have been damaged, or put there by anyone. Links are followed. What is not a file (a
-pipe would be waited for, a device need not end) and what is larger than anything written here is refused before a byte
-of it is read. Text is UTF-8. Whatever is wrong is an `UnreadableError`; the caller adds what to do about it.
+A file may have been damaged since, or put there by anyone. Links are followed. Anything that is not a regular file (a
+pipe would block, a device may not end) or is larger than any file mnistlab writes is refused before a byte of it is
+read. Text is UTF-8. Every problem is an `UnreadableError`, to which the caller adds what to do about it.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST_TEXT = 2**24  # bytes
-MOST_TABLE = 2**28  # bytes; a table may have a row an image
+MOST_TABLE = 2**28  # bytes; a table may have one row per image
 MOST_ARRAYS = 2**34  # bytes
-MOST_UNPACKED = 2**31  # bytes of all arrays of an archive, which may take a thousandth of that on disk
+MOST_UNPACKED = 2**31  # bytes of all arrays of an archive, which may need a thousandth of that on disk
 
 
 class NotAFileError(ValueError):
-    """The path is that of a pipe, a device or a socket instead of a file."""
+    """The path is a pipe, a device or a socket instead of a file."""
 
 
 class TooLargeError(ValueError):
-    """A file has more bytes than any that is written here."""
+    """A file has more bytes than any that mnistlab writes."""
 
     def __init__(self, name: str, size: int) -> None:
         super().__init__(name, size)
@@ -65,13 +65,13 @@ class UnreadableError(ValueError):
 
     @property
     def reason(self) -> str:
-        """Return the kind and the words of the cause."""
+        """Return the type and the message of the cause."""
         return f"{type(self.cause).__name__}: {self.cause}"
 
 
 @contextmanager
 def reading(path: Path, most: int) -> Iterator[None]:
-    """Refuse what is not a file or has more than ``most`` bytes; turn errors raised inside into `UnreadableError`."""
+    """Refuse a path that is not a file or has more than ``most`` bytes; raise errors inside as `UnreadableError`."""
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):  # opening a directory fails by itself
@@ -95,7 +95,7 @@ def read_bytes(path: Path, most: int = MOST_TABLE) -> bytes:
 
 
 def read_text(path: Path, most: int = MOST_TEXT) -> str:
-    """Return the text of a file, its ends of lines as they are."""
+    """Return the text of a file, with its line endings unchanged."""
     with reading(path, most):
         return read_bytes(path, most).decode("utf-8")
 
@@ -116,7 +116,7 @@ def read_json_or_empty(path: Path) -> dict[str, Any]:
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
-    """Return the rows of a CSV file, each by the names in its first line; a cell that is missing is empty."""
+    """Return the rows of a CSV file as dictionaries, with the names from its first line; missing cells are empty."""
     with reading(path, MOST_TABLE):
         return list(csv.DictReader(io.StringIO(read_text(path, MOST_TABLE), newline=""), restval=""))
 

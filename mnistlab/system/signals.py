@@ -1,7 +1,7 @@
-"""Ctrl-C and SIGTERM: how a process that runs experiments is interrupted, and can still write down that it was.
+"""Ctrl-C and SIGTERM: how a process that runs experiments is interrupted, and can still record it.
 
-Not every system has every signal and every call. What is missing on Windows is asked for by `hasattr` here, in one
-place, and beside each stands what happens without it.
+Not every system has every signal and every call. This module alone checks with `hasattr` for those missing on Windows,
+and describes what happens without them.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
-GRACE = 5.0  # seconds that an interrupted run has to write down that it was
-PATIENCE = 1.0  # seconds that C code has to come back to Python after an interruption
+GRACE = 5.0  # seconds that an interrupted run has to record the interruption
+PATIENCE = 1.0  # seconds that C code has to return to Python after an interruption
 RAISES_AGAIN = 0.01  # seconds after an interruption that was not handled
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # Windows has no SIGHUP, and only Windows has SIGBREAK
 DEADLY: dict[int, Any] = dict.fromkeys(
@@ -29,9 +29,9 @@ DEADLY: dict[int, Any] = dict.fromkeys(
 
 
 class Undivided:
-    """``with UNDIVIDED:`` around what must not be cut in two: an interruption waits for its end.
+    """``with UNDIVIDED:`` around code that must not be interrupted halfway: an interruption waits for its end.
 
-    So does one that somebody else's code has swallowed, as C code may that asks whether an attribute is there.
+    So does one that third-party code has swallowed, as C code may when it checks whether an attribute exists.
     """
 
     depth, waiting = 0, False
@@ -51,9 +51,9 @@ UNDIVIDED = Undivided()
 
 @contextmanager
 def delayed() -> Iterator[None]:
-    """Let an interruption wait for the end of this; one that came before is known already, and its end being written.
+    """Delay an interruption to the end of the block; an earlier one is already being recorded.
 
-    Python calls handlers in the main thread only, so others are left alone.
+    Python calls signal handlers in the main thread only, so other threads are not affected.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -74,9 +74,9 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Terminated:
-    """The first of the signals in `DEADLY` as a KeyboardInterrupt, so that a run can write down how far it was.
+    """Raises KeyboardInterrupt on the first of the signals in `DEADLY`, so that a run can record its state.
 
-    After it, ``later`` decides how others are handled; by themselves they end the process at once, whatever it does.
+    After it, ``later`` decides how further signals are handled; by default they end the process at once.
     ``status`` is the exit status that goes with the signal.
     """
 
@@ -85,7 +85,7 @@ class Terminated:
 
     @classmethod
     def listen(cls, later: Mapping[int, Any] = DEADLY) -> Terminated:
-        """Install the handlers. A signal that the process ignores, for example under nohup, stays ignored."""
+        """Install the handlers. A signal that the process ignores, for example under nohup, remains ignored."""
         flag = cls()
 
         def handler(signum: int, frame: FrameType | None) -> None:
@@ -110,7 +110,7 @@ def _set(actions: Mapping[int, Any]) -> None:
 
 
 def _lost(unraisable: Any) -> None:
-    """Raise again what Python can only print where it was calling back a weak reference, or a ``__del__``."""
+    """Raise an interruption again that came in a weak-reference callback or ``__del__``, where Python prints it."""
     if not issubclass(unraisable.exc_type, KeyboardInterrupt) or not UNDIVIDED.waiting:
         Terminated.prints_lost(unraisable)
         return
@@ -118,7 +118,7 @@ def _lost(unraisable: Any) -> None:
         signal.signal(signal.SIGALRM, _again)
         signal.setitimer(signal.ITIMER_REAL, RAISES_AGAIN)
         return
-    # A thread sends SIGINT instead, which the main thread hears when it comes back to Python
+    # A thread sends SIGINT instead, which the main thread handles when it returns to Python
     after = signal.getsignal(signal.SIGINT)
 
     def once(signum: int, frame: FrameType | None) -> None:
@@ -136,9 +136,9 @@ def _again(signum: int, frame: FrameType | None) -> None:
 
 @contextmanager
 def unmistaken() -> Iterator[None]:
-    """Within, an error that an interruption brought about is the interruption.
+    """Turn an error that an interruption caused inside the block into the interruption.
 
-    Where it falls into the ``finally`` of somebody else's code, that may fail for want of what was not done yet.
+    If an interruption arrives in the ``finally`` of third-party code, that code may fail because of a missing step.
     """
     try:
         yield
@@ -149,16 +149,16 @@ def unmistaken() -> Iterator[None]:
 
 
 def leave_to_the_system() -> None:
-    """Let signals that are still to come end the process at once."""
+    """Let later signals end the process at once."""
     _set(DEADLY)
 
 
 def end_with(parent: Connection) -> None:
-    """End this worker process on a signal, or when its parent has ended: a resumed sweep runs the job again.
+    """End this worker process on a signal or when its parent has ended; a resumed sweep runs the job again.
 
-    ``parent`` is the reading end of a pipe of which only the parent has the other, and sends nothing. That end is
-    closed by the parent, to end this process, or by the system, when the parent has ended. A SIGTERM from the parent
-    would kill a process at once on Windows, and there `os.getppid` may name a parent that ended long ago.
+    ``parent`` is the reading end of a pipe. Only the parent has the writing end, and sends nothing: it is closed by the
+    parent to end this process, or by the system when the parent has ended. On Windows, a SIGTERM from the parent would
+    kill the process at once, and `os.getppid` may return a parent that ended long ago.
     """
     _set(dict.fromkeys(DEADLY, lambda *_: os._exit(143)))
     if hasattr(signal, "pthread_sigmask"):
@@ -171,11 +171,11 @@ def end_with(parent: Connection) -> None:
         time.sleep(GRACE)
         os._exit(143)
 
-    threading.Thread(target=watch, daemon=True, name="watches the parent").start()
+    threading.Thread(target=watch, daemon=True, name="parent watcher").start()
 
 
 def _terminate() -> None:
-    """Have the main thread handle a SIGTERM; where there is `pthread_kill`, it is also woken from a system call."""
+    """Make the main thread handle a SIGTERM; `pthread_kill`, where available, also wakes it from a system call."""
     main = threading.main_thread().ident
     if hasattr(signal, "pthread_kill") and main is not None:
         signal.pthread_kill(main, signal.SIGTERM)
@@ -187,7 +187,7 @@ def _terminate() -> None:
 def quiet_start() -> Iterator[None]:
     """Start workers that ignore Ctrl-C until `end_with`: during imports each would print a traceback.
 
-    Without `pthread_sigmask`, on Windows, those tracebacks are printed; nothing else comes of them.
+    Without `pthread_sigmask`, on Windows, those tracebacks are printed, with no other effect.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield
@@ -201,10 +201,10 @@ def quiet_start() -> Iterator[None]:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Within a job, turn the signal into a KeyboardInterrupt, so that the job can record it.
+    """Turn signals inside the block into a KeyboardInterrupt, so that a job can record its interruption.
 
-    Ctrl-C reaches a worker twice, from the terminal and as the SIGTERM of its sweep: a SIGTERM that follows is nothing
-    new, a second Ctrl-C is.
+    Ctrl-C reaches a worker twice, from the terminal and as the SIGTERM of its sweep: a SIGTERM that follows is ignored,
+    but not a second Ctrl-C.
     """
     before = {number: signal.getsignal(number) for number in DEADLY}
     Terminated.listen(later={**DEADLY, signal.SIGTERM: signal.SIG_IGN})
@@ -218,18 +218,18 @@ def interruptible() -> Iterator[None]:
 
 @contextmanager
 def deaf(last_words: Callable[[], None]) -> Iterator[None]:
-    """Around C code that may be busy for minutes: an interruption ends the process all the same.
+    """Make an interruption end the process even during C code that may be busy for minutes.
 
-    Python calls the handler of a signal between two of its instructions, and there are none within LIBSVM. So a thread
-    is told of signals by the system itself; where nothing has come of one after a second, or where a second one
-    follows, it calls ``last_words`` and ends the process, with exit status 129, 130 or 143.
+    Python calls a signal handler between two of its instructions, and there are none within LIBSVM. So a thread is
+    notified of signals by the system itself; if a signal has had no effect after a second, or a second one follows, it
+    calls ``last_words`` and ends the process, with exit status 129, 130 or 143.
     """
-    import socket  # here: no command but one that fits a model of scikit-learn needs it
+    import socket  # imported here: only commands that fit a scikit-learn model need it
 
-    if threading.current_thread() is not threading.main_thread():  # no other hears of signals
+    if threading.current_thread() is not threading.main_thread():  # other threads get no signals
         yield
         return
-    reading, writing = socket.socketpair()  # on Windows signals are told of to sockets only
+    reading, writing = socket.socketpair()  # on Windows, signals wake up sockets only
     writing.setblocking(False)
 
     def watch() -> None:
@@ -245,7 +245,7 @@ def deaf(last_words: Callable[[], None]) -> Iterator[None]:
                     os._exit(128 + number[0])
                 return
 
-    thread = threading.Thread(target=watch, daemon=True, name="watches for signals")
+    thread = threading.Thread(target=watch, daemon=True, name="signal watcher")
     thread.start()
     before = signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
     try:

@@ -1,4 +1,4 @@
-"""Arrays with plain JSON in the header, as safetensors. Nothing in such a file is ever executed."""
+"""safetensors files: arrays, with plain JSON in the header. Nothing in such a file is ever executed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     from safetensors import safe_open
 
     try:
-        # safe_open would wait for a pipe, deaf to signals
+        # safe_open would block on a pipe, and ignore signals
         with reading(path, MOST_ARRAYS), safe_open(path, framework="np") as file:
             about = json.loads((file.metadata() or {}).get("mnistlab", "{}"))
             if not isinstance(about, dict):

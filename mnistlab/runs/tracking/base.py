@@ -1,4 +1,4 @@
-"""The interface of trackers, and the facts of a run that they log."""
+"""The interface of trackers, and the facts about a run that they log."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ PARTS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a run before it trains. ``settings`` are its hyper-parameters, the seed among them."""
+    """Facts about a run before it trains. ``settings`` are its hyperparameters, including the seed."""
 
     directory: Path
-    started_in: Path  # from where relative paths count
+    started_in: Path  # the base of relative paths
     settings: Mapping[str, Any]
     sweep: str | None = None  # the name of the sweep that the run is a job of
     resumes: bool = False
 
     @property
     def name(self) -> str:
-        """Return the name of the run, that of a job with its sweep before it."""
+        """Return the name of the run; the name of a job includes its sweep."""
         return "/".join(filter(None, (self.sweep, self.directory.name)))
 
 
 class Tracker(Protocol):
-    """The interface of a tracker. After a call that raised, no further call is made."""
+    """The interface of a tracker. After an exception, it is not called again."""
 
     def epoch(self, number: int, scalars: Mapping[str, float]) -> None:
-        """Hear the scalars of an epoch that has ended."""
+        """Log the scalars of an epoch that has ended."""
 
     def finish(self, scalars: Mapping[str, float], files: Sequence[Path]) -> None:
-        """Hear the final metrics, and take the files of the run, which lie in its directory."""
+        """Log the final metrics, and store the files of the run, which are in its directory."""
 
     def close(self, state: str) -> None:
-        """Hear how it ended, in the words of status.json, and let go of everything."""
+        """Log the final state, as in status.json, and release all resources."""

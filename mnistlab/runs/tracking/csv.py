@@ -1,4 +1,4 @@
-"""``tracking=csv``: one table of all runs, which any number of processes bring up to date."""
+"""``tracking=csv``: one table of all runs, which any number of processes can update."""
 
 from __future__ import annotations
 
@@ -21,10 +21,9 @@ PATIENCE = 30.0  # seconds to wait for the other processes
 
 
 class Table:
-    """The row of one run in the table. ``epoch`` and what follows are those of the last epoch, then final metrics.
+    """The row of one run in the table: facts, values of the last epoch, final metrics, settings.
 
-    A run that is resumed or trained anew in the same directory keeps its row. Every epoch of it stands in the
-    history.csv of its directory.
+    A run that is resumed or trained again in the same directory keeps its row. All its epochs are in its history.csv.
     """
 
     def __init__(self, tracking: CsvTracking, facts: Facts) -> None:
@@ -37,16 +36,16 @@ class Table:
         self._write()
 
     def epoch(self, number: int, scalars: Mapping[str, float]) -> None:
-        """Bring the row up to date."""
+        """Update the row."""
         self.row["epoch"] = str(number)
         self._take(scalars)
 
     def finish(self, scalars: Mapping[str, float], files: Sequence[Path]) -> None:
-        """Add the final metrics; the files stay where they are, in the directory that the row names."""
+        """Add the final metrics; the files remain in the run directory, which is in the row."""
         self._take(scalars)
 
     def close(self, state: str) -> None:
-        """Note how the run ended."""
+        """Record how the run ended."""
         self.row["state"] = state
         self._write()
 
@@ -69,7 +68,7 @@ class Table:
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """Return the rows of a table, none where there is no file; a file that is not such a table is a `RequestError`."""
+    """Return the rows of a table, none if there is no file; raise `RequestError` if it is not such a table."""
     try:
         rows = read_rows(path)
     except UnreadableError as error:

@@ -1,4 +1,4 @@
-"""Calls to the tracker of a run; a failing tracker never fails the run."""
+"""Calls to the tracker of a run; an error of the tracker never ends the run."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ LOG = logging.getLogger("mnistlab")
 
 
 class TrackingDispatcher:
-    """Passes on to a tracker what happens. The first failure is a warning, after which nothing is passed on."""
+    """Forwards events to a tracker. Its first error is logged as a warning, after which nothing is forwarded."""
 
     def __init__(self, tracker: Tracker | None, name: str) -> None:
-        self.tracker, self.name, self.sent = tracker, name, 0  # epochs passed on
+        self.tracker, self.name, self.sent = tracker, name, 0  # epochs forwarded
 
     def on_epoch(self, history: History) -> None:
-        """Log the new epochs; of a resumed run all of them, since one may have been missed."""
+        """Log the new epochs, or for a resumed run all epochs, since one may be missing."""
         rows, self.sent = history.epochs[self.sent :], len(history.epochs)
         for row in rows:
             self._tell(partial(_tell_epoch, row))
 
     def finish(self, metrics: Mapping[str, Any], files: Sequence[Path]) -> None:
-        """Pass on the content of metrics.json, and the files of the run that are there."""
+        """Forward the content of metrics.json, and the files of the run that exist."""
         there = [path for path in files if path.is_file()]
         self._tell(lambda tracker: tracker.finish(final_scalars(metrics), there))
 
     def close(self, state: str) -> None:
-        """Pass on how the run ended."""
+        """Forward the final state."""
         self._tell(lambda tracker: tracker.close(state))
         self.tracker = None
 
@@ -83,13 +83,13 @@ def check(tracking: Tracking) -> None:
 
 
 def epoch_scalars(row: Epoch) -> dict[str, float]:
-    """Return the numbers of an epoch by name; what was not measured is left out."""
+    """Return the numbers of an epoch by name, without those that were not measured."""
     values = {name: float(value) for name, value in asdict(row).items() if name not in ("epoch", "step")}
     return {name: value for name, value in values.items() if math.isfinite(value)}
 
 
 def final_scalars(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """Return the single numbers of metrics.json by name: test.accuracy, train.loss, ... but none of a class."""
+    """Return the scalar metrics of metrics.json by name: test.accuracy, train.loss, ..., without those per class."""
     return {
         key: float(value)
         for key, value in flat(metrics)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-# Before mlflow is imported: it would else report on its use to its makers, and try for minutes to reach a server
+# Set before mlflow is imported: it would otherwise send telemetry, and try for minutes to reach a server
 for name, value in (
     ("MLFLOW_DISABLE_TELEMETRY", "true"),
     ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1"),
@@ -31,17 +31,17 @@ from mnistlab.system.flatten import as_text  # noqa: E402
 from mnistlab.system.readers import read_json  # noqa: E402
 
 SQLITE = "sqlite:///"
-PATIENCE = 60.0  # seconds to wait for the other processes; making a new database takes some fifteen
+PATIENCE = 60.0  # seconds to wait for the other processes; creating a database takes about fifteen
 STATES = {"completed": "FINISHED", "failed": "FAILED", "interrupted": "KILLED", "pruned": "KILLED"}
-LONGEST = 6000  # characters of a parameter, and
-MOST = 100  # parameters at once, that a store takes
+LONGEST = 6000  # maximum characters of a parameter
+MOST = 100  # maximum parameters in one request
 
-for logger in ("mlflow", "alembic"):  # they speak of making tables
+for logger in ("mlflow", "alembic"):  # they log the creation of tables
     logging.getLogger(logger).setLevel(logging.WARNING)
 
 
 class Store:
-    """One run of the store, identified by tracking.json when it is resumed."""
+    """One run of the store; a resumed run is identified by tracking.json."""
 
     def __init__(self, tracking: MLflowTracking, facts: Facts) -> None:
         uri, self.lock = tracking.uri, None
@@ -71,13 +71,13 @@ class Store:
         files_of.write_json(facts.directory / paths.TRACKING, {"uri": uri, "run_id": self.run_id})
 
     def epoch(self, number: int, scalars: Mapping[str, float]) -> None:
-        """Log the scalars of an epoch; an epoch trained again, to the same bits, is known already."""
+        """Log the scalars of an epoch, unless it was logged before an interruption."""
         if number > self.known:
             self._log(number, scalars)
             self.known = number
 
     def finish(self, scalars: Mapping[str, float], files: Sequence[Path]) -> None:
-        """Log the final metrics, and store the files as they lie in the directory."""
+        """Log the final metrics, and store the files with their folders."""
         self._log(self.known, scalars)
         with self._alone():
             for path in files:
@@ -95,7 +95,7 @@ class Store:
             self.client.log_batch(self.run_id, [Metric(key, value, now, step) for key, value in scalars.items()])
 
     def _earlier(self, uri: str) -> str | None:
-        """Return the run of the store that this one was, if it is still there."""
+        """Return the run in the store that an earlier attempt created, if it still exists."""
         try:
             saved = read_json(self.directory / paths.TRACKING)
             if saved["uri"] != uri:
@@ -110,7 +110,7 @@ class Store:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Keep the other jobs of a sweep from the SQLite file: it has one writer, and tables that are made once."""
+        """Lock the SQLite file against other jobs of a sweep: it allows one writer, and its tables are created once."""
         if self.lock is None:
             yield
         else:

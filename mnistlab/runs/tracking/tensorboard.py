@@ -17,7 +17,7 @@ from mnistlab.runs import paths
 from mnistlab.runs.tracking.base import Facts
 from mnistlab.system.flatten import as_text
 
-# Curves of the two parts stand side by side under one heading
+# Training and validation curves are side by side under one heading
 TAGS = {
     "train_loss": "loss/train",
     "val_loss": "loss/validation",
@@ -30,7 +30,7 @@ TAGS = {
 
 
 class Events:
-    """One event file an attempt at the run. The step of a scalar is its epoch."""
+    """One event file per attempt at the run. The step of a scalar is its epoch."""
 
     def __init__(self, facts: Facts) -> None:
         self.resumes, self.last = facts.resumes, 0
@@ -39,7 +39,7 @@ class Events:
 
     def epoch(self, number: int, scalars: Mapping[str, float]) -> None:
         """Write the scalars of an epoch."""
-        if self.resumes:  # what the attempt before wrote counts no more: all of it comes again
+        if self.resumes:  # discards the events of the earlier attempt, which are all logged again
             self._event(step=number, session_log=SessionLog(status=SessionLog.START))
             self.resumes = False
         self.last = number
@@ -56,7 +56,7 @@ class Events:
                 self._add(Summary(value=[Summary.Value(tag=f"{paths.PLOTS}/{path.stem}", image=shown)]), self.last)
 
     def close(self, state: str) -> None:
-        """Flush what is in memory; the status of the run is in its directory."""
+        """Flush the events in memory; the status of the run is in its directory."""
         self.writer.close()
 
     def _scalars(self, step: int, scalars: Mapping[str, float]) -> None:
