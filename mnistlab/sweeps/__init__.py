@@ -1,3 +1,3 @@
-"""Many runs: the grid that a command line asks for, the launchers that run its jobs, the manifest that remembers
-them, and the summary they end in; and two kinds of search, `tune` and `gridsearch`.
+"""Many runs: the grid of a command line, the launchers that run its jobs, the manifest that lists them, and the
+summary of the results; and two kinds of search, `tune` and `gridsearch`.
 """

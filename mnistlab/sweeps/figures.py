@@ -1,4 +1,4 @@
-"""Which pictures a sweep is worth, chosen by what varied in it, and the numbers that they show."""
+"""The pictures that suit a sweep, chosen by the settings that vary, and their numbers."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from mnistlab.statistics.intervals import mean_of
 from mnistlab.system.flatten import as_text
 from mnistlab.system.readers import UnreadableError, read_table
 
-TRAININGS = 10  # lines where the settings have no natural order: the best ones
+TRAININGS = 10  # lines if the settings have no natural order: the best settings
 
 
 def choose(comparison: Comparison) -> Iterator[Drawing]:
-    """Yield the pictures that suit what varied; the ranking is always among them."""
+    """Yield the pictures that suit the settings that vary; the ranking is always included."""
     groups, metric = comparison.groups, comparison.metric
     keys = list(groups[0].settings)
     shown = [metric, *(name for name in ("test.accuracy",) if name != metric and metric.endswith("accuracy"))]
@@ -79,7 +79,7 @@ def _heat_map(groups: Sequence[Group], keys: Sequence[str], metric: str) -> plot
 
 
 def _ordered(values: Sequence[Any]) -> list[str]:
-    """Return the distinct values as text: numbers by size, others in the order in which they were first met."""
+    """Return the distinct values as text: numbers by size, others in the order of their first appearance."""
     if all(_is_number(value) for value in values):
         values = sorted(values)
     return list(dict.fromkeys(map(as_text, values)))
@@ -102,7 +102,7 @@ def _value_name(group: Group, keys: Sequence[str]) -> str:
 
 
 def _history(group: Group) -> dict[str, np.ndarray]:
-    """Return the mean history of the runs of a group, as long as the longest; a run that stopped early is not in it."""
+    """Return the mean history of the runs of a group, as long as the longest; later epochs have fewer runs."""
     tables = []
     for record in group.records:
         try:

@@ -1,4 +1,4 @@
-"""Overrides -> the jobs of a sweep: every point of the grid composed and checked before the first job starts."""
+"""Overrides -> the jobs of a sweep. Every point of the grid is composed and checked before the first job starts."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from mnistlab.sweeps.manifest import Entry, Manifest
 from mnistlab.system import files
 from mnistlab.system.errors import RequestError
 
-MOST_POINTS = 10_000  # of a grid; about a dozen are composed in a second
+MOST_POINTS = 10_000  # of a grid; composing takes about a second per dozen
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be run: the jobs, the sweep's directory, and by which launcher with which settings."""
+    """A planned sweep: its jobs, its directory, and its launcher with settings."""
 
     directory: Path
     jobs: tuple[Job, ...]
@@ -39,10 +39,10 @@ class Plan:
 
 
 def plan(overrides: Sequence[str], config_dir: str | None = None, known: Manifest | None = None) -> Plan:
-    """Compose every job of a new sweep, or of one that is known already.
+    """Compose every job of a new sweep, or of an existing one.
 
-    ``config_dir`` is another folder with YAML files. A grid with a point that does not compose is refused as a whole:
-    a `RequestError`.
+    ``config_dir`` is another folder with YAML files. If a point does not compose, the whole grid is refused with a
+    `RequestError`.
     """
     overrides = compose.with_paths_quoted(overrides)
     points = [entry.overrides for entry in known.entries] if known else []
@@ -70,7 +70,7 @@ def plan(overrides: Sequence[str], config_dir: str | None = None, known: Manifes
     for number, (point, config) in enumerate(zip(points, composed, strict=True)):
         _complete(config, number, [text for text in point if text.partition("=")[0] in varying], directory)
         place = known.entries[number].directory if known else str(config.hydra.sweep.subdir)
-        _set(config, "hydra.sweep.subdir", place)  # once and for all: a worker resolves nothing
+        _set(config, "hydra.sweep.subdir", place)  # resolved here, since a worker resolves nothing
     _set(master, "hydra.sweep.dir", str(directory))
     jobs = tuple(
         _job(i, point, config, directory, varying)
@@ -97,10 +97,10 @@ def _loader(config_dir: str | None) -> ConfigLoaderImpl:
 
 
 def _master(loader: ConfigLoaderImpl, overrides: Sequence[str]) -> DictConfig:
-    """Return the configuration of the sweep itself, which chooses nothing of what is swept.
+    """Return the configuration of the sweep itself, without the swept values.
 
-    It has the default option of a group that is swept, and so may lack keys that all the swept options have, as in
-    ``model=svm_poly,svm_rbf model.gamma=auto``. Such overrides then wait for the points.
+    It has the default option of a swept group, and so may lack keys that all swept options have, as in
+    ``model=svm_poly,svm_rbf model.gamma=auto``. Such overrides are applied only to the points.
     """
     try:
         return loader.load_configuration("config", [*overrides], RunMode.MULTIRUN)
@@ -118,12 +118,12 @@ def _master(loader: ConfigLoaderImpl, overrides: Sequence[str]) -> DictConfig:
 
 def _is_inside(key: str, groups: set[str]) -> bool:
     group, dot, _ = key.partition(".")
-    chosen = group in groups or ("experiment" in groups and group != "hydra")  # an experiment chooses in other groups
+    chosen = group in groups or ("experiment" in groups and group != "hydra")  # an experiment also sets other groups
     return bool(dot) and chosen
 
 
 def _grid(master: DictConfig) -> list[tuple[str, ...]]:
-    """Return the points: the product of all lists, ranges and globs, those of hydra.sweeper.params first."""
+    """Return the points: the product of all lists, ranges and globs, with those of hydra.sweeper.params first."""
     params = master.hydra.sweeper.get("params") or {}
     texts = [*(f"{key}={value}" for key, value in params.items()), *master.hydra.overrides.task]
     parser, count = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader()), 1
@@ -153,14 +153,14 @@ def _count(override: Override) -> int:
 
 
 def _varying(points: Sequence[Sequence[str]]) -> list[str]:
-    """Return the keys of the overrides that are not the same at every point, in their order."""
+    """Return the keys of the overrides that differ between points, in their order."""
     keys = dict.fromkeys(text.partition("=")[0] for point in points for text in point)
     chosen = {key: {next((t for t in point if t.partition("=")[0] == key), None) for point in points} for key in keys}
     return [key for key in keys if len(chosen[key]) > 1]
 
 
 def _complete(config: DictConfig, number: int, shown: Sequence[str], sweep: Path) -> None:
-    """Set what Hydra's launchers would set. What is the same everywhere would only make the directory's name longer."""
+    """Set what Hydra's launchers would set; the override_dirname contains only the overrides ``shown``, which vary."""
     _set(config, "hydra.mode", RunMode.MULTIRUN)
     _set(config, "hydra.job.num", number)
     _set(config, "hydra.job.id", f"{config.hydra.job.name}_{number}")
@@ -170,7 +170,7 @@ def _complete(config: DictConfig, number: int, shown: Sequence[str], sweep: Path
 
 def _set(config: DictConfig, key: str, value: Any) -> None:
     with read_write(config.hydra):
-        OmegaConf.update(config, key, value, force_add=True)  # a merge would resolve the old value
+        OmegaConf.update(config, key, value, force_add=True)  # merging would resolve the old value
 
 
 def _job(number: int, point: Sequence[str], config: DictConfig, sweep: Path, varying: Sequence[str]) -> Job:
@@ -188,7 +188,7 @@ def _setting(cfg: DictConfig, choices: Mapping[str, Any], key: str, override: st
     if key in choices:
         return choices[key]
     if override is not None and OmegaConf.is_dict(OmegaConf.select(cfg, key)):
-        return override  # several options of a group at once, which Hydra does not note
+        return override  # several options of one group, which Hydra does not record
     value = OmegaConf.select(cfg, key)
     return (
         OmegaConf.to_container(value, enum_to_str=True) if OmegaConf.is_config(value) else getattr(value, "name", value)

@@ -1,4 +1,4 @@
-"""The page of a sweep: the picture that answers its question, the ranking, what is real, and every job."""
+"""The page of a sweep: the main plot, the ranking, the significance tests, and every job."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from mnistlab.system.errors import RequestError
 from mnistlab.system.flatten import as_text
 
 TITLES = {"ranking": "All settings", "heat_map": "Every pair of settings", "training": "Training, side by side"}
-VERDICTS = 20  # lines that are open from the start
-ROWS = 1000  # of a table: summary.csv has them all
-PICTURES = 1_200_000  # bytes: tables of so many rows need the rest of two million
+VERDICTS = 20  # lines that are visible without opening the rest
+ROWS = 1000  # of a table; summary.csv has all rows
+PICTURES = 1_200_000  # bytes; tables of so many rows need the rest of two million
 
 
 def write(
     manifest: Manifest, records: Sequence[Record], comparison: Comparison | None, with_pictures: bool = True
 ) -> None:
-    """Write report.html of a sweep, with the pictures that `summary.write` drew."""
+    """Write report.html of a sweep, with the pictures drawn by `summary.write`."""
     drawn = [name for name, _ in choose(comparison)] if comparison and with_pictures else []
     names = sorted(drawn, key=_by_question)
     titles = TITLES | {
@@ -69,7 +69,7 @@ def write(
 
 
 def write_all(manifest: Manifest, records: Sequence[Record], comparison: Comparison | None) -> None:
-    """Rewrite the pages of the completed jobs with their rank, then write that of the sweep."""
+    """Rewrite the pages of the completed jobs with their ranks, then write the page of the sweep."""
     for entry, record in zip(manifest.entries, records, strict=True):
         if comparison and record.state.state == "completed":
             html_report.write_quietly(record.directory, standing(entry, record, comparison))
@@ -77,7 +77,7 @@ def write_all(manifest: Manifest, records: Sequence[Record], comparison: Compari
 
 
 def standing_of(run: Path) -> Standing | None:
-    """Return the rank of a run in its sweep, or None if it is in none or not completed."""
+    """Return the rank of a run in its sweep, or None if it is not part of a sweep or not completed."""
     run = run.absolute()
     for above in list(run.parents)[:4]:
         if (above / paths.SWEEP).is_file():
@@ -91,7 +91,7 @@ def standing_of(run: Path) -> Standing | None:
 
 
 def standing(entry: Entry, record: Record, comparison: Comparison) -> Standing | None:
-    """Return the place of a run's setting, and the verdict on it and the best other one."""
+    """Return the rank of a run's setting, and the verdict on it and the best other setting."""
     metric, groups = comparison.metric, comparison.groups
     mine = next(
         (
@@ -115,7 +115,7 @@ def standing(entry: Entry, record: Record, comparison: Comparison) -> Standing |
 
 
 def _title(manifest: Manifest) -> str:
-    """Return what varies; seeds are what is averaged over."""
+    """Return the keys that vary, and the number of seeds."""
     keys = [key for key in summary.keys(manifest) if key != "seed"]
     seeds = len({as_text(entry.settings["seed"]) for entry in manifest.entries if "seed" in entry.settings})
     if not keys:
@@ -124,7 +124,7 @@ def _title(manifest: Manifest) -> str:
 
 
 def _answer(comparison: Comparison) -> dict[str, Any]:
-    """Return the best setting, with the verdict on it and the next, and on it and the best that is no network."""
+    """Return the best setting, with the verdicts on it and the next, and on it and the best scikit-learn model."""
     metric, groups = comparison.metric, comparison.groups
     best = groups[0]
     against = []
@@ -150,7 +150,7 @@ def _answer(comparison: Comparison) -> dict[str, Any]:
 
 
 def _interval(best: Group, metric: str, mean: Mean) -> str:
-    """Return the interval of the mean over the seeds, of a single run that of its accuracy on so many images."""
+    """Return the interval of the mean over the seeds, or for a single run that of its accuracy on the images."""
     low, high = mean.mean - mean.half, mean.mean + mean.half
     over = f"over {mean.n} seeds"
     if math.isnan(mean.half):
@@ -158,7 +158,7 @@ def _interval(best: Group, metric: str, mean: Mean) -> str:
         scores = best.records[0].metrics.get(part, {}) if metric.endswith(".accuracy") else {}
         low, high = scores.get("accuracy_interval", (math.nan, math.nan))
         over = f"of one run on {scores.get('n', 0):,} images"
-    if points(metric):  # few seeds make intervals that are wider than what a share can be
+    if points(metric):  # with few seeds, an interval may exceed 0 to 100 %
         low, high = max(low, 0.0), min(high, 1.0)
     return "" if math.isnan(low) else f"95 % confidence interval {shown(metric, low)} to {shown(metric, high)} {over}"
 
@@ -179,7 +179,7 @@ def _verdicts(comparison: Comparison) -> list[tuple[bool, str]]:
 
 
 def _by_question(name: str) -> tuple[int, str]:
-    """Order pictures: against a number or over two, then the ranking, then how it came about."""
+    """Return the sort key of pictures: against a number or over two settings, then the ranking, then training."""
     order = ("against_", "heat_map", "ranking", "training")
     return next((i for i, start in enumerate(order) if name.startswith(start)), len(order)), name
 
@@ -214,16 +214,16 @@ def _link(manifest: Manifest, entry: Entry) -> str | None:
 
 
 def _shared(records: Sequence[Record]) -> list[diff.Change]:
-    """Return what all jobs have in common that is not the default."""
+    """Return the settings of all jobs that differ from the defaults."""
     known = [record for record in records if record.state.state == "completed"] or records
     first, *others = [diff.changes(html_report.settings_of(record), record.seed) for record in known]
     return [change for change in first if all(change in changes for changes in others)]
 
 
 def _environment(records: Sequence[Record]) -> list[tuple[str, str]]:
-    """Return where the first completed job took place."""
+    """Return the environment of the first completed job."""
     for record in records:
         if record.state.state == "completed":
-            with suppress(RequestError):  # it is damaged; another job knows as well
+            with suppress(RequestError):  # if it is damaged, another job's is used
                 return html_report.environment_rows(html_report.json_object(record.directory / paths.ENVIRONMENT), {})
     return []

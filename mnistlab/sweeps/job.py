@@ -1,4 +1,4 @@
-"""One job of a sweep, and what a worker does with it. A job is composed once, and all launchers run the same."""
+"""One job of a sweep, and how a worker runs it. Jobs are composed once and are the same for all launchers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Job:
-    """One point of the grid: its entry in the manifest, its place, and its configuration with Hydra's part."""
+    """One point of the grid: its entry in the manifest, its directory, and its configuration including Hydra's."""
 
     entry: Entry
     directory: Path
@@ -37,12 +37,12 @@ class Job:
 
 
 def perform(job: Job, cores: int, watch: Callable[[History], None] | None = None) -> None:
-    """Run one job on so many cores, in its directory: on from the checkpoint of an earlier attempt, if there is one.
+    """Run one job on so many cores, from the checkpoint of an earlier attempt in its directory if there is one.
 
-    How it ended is in its status.json. Raises `RunError` where not even that could be written. ``watch`` makes it a
-    trial of a search, as `run.task` has it.
+    Its final state is in its status.json. Raises `RunError` if not even that could be written. With ``watch`` the job
+    is a trial of a search (see `pipeline.RunContext`).
     """
-    from mnistlab.runs import lifecycle  # here: the process that only watches needs no engine
+    from mnistlab.runs import lifecycle  # imported here: the process that only waits for jobs does not need the engine
 
     version.setbase("1.3")
     try:
@@ -60,15 +60,15 @@ def perform(job: Job, cores: int, watch: Callable[[History], None] | None = None
 
 
 def in_worker(job: Job, cores: int, watch: Callable[[History], None] | None = None) -> None:
-    """Run one job in a process that has nothing else to do."""
+    """Run one job in a worker process."""
     with interruptible():
         perform(job, cores, watch)
 
 
 def can_resume(job: Job) -> bool:
-    """Return whether an earlier attempt at this job has left a checkpoint to resume from.
+    """Return whether an earlier attempt at this job has a checkpoint to resume from.
 
-    The attempt must have the same configuration, or differ in the number of epochs only and have trained fewer.
+    The attempt must have the same configuration, or differ only in the number of epochs and have trained fewer.
     """
     from mnistlab.training import checkpoint
 
@@ -84,7 +84,7 @@ def can_resume(job: Job) -> bool:
 
 
 def _goes_on(saved: Checkpoint, job: Job, completed: bool) -> bool:
-    """Return whether training on from a checkpoint comes to what this job's epochs from the start would have."""
+    """Return whether training on from a checkpoint gives the same result as this job from the start."""
     from mnistlab.config import schema
     from mnistlab.training import checkpoint
 
@@ -104,13 +104,13 @@ def task_part(config: DictConfig) -> DictConfig:
 
 
 def clear(directory: Path) -> None:
-    """Empty the directory of an earlier attempt: what that left would mix with what this one writes."""
+    """Empty the directory of an earlier attempt, so that its files do not mix with those of this one."""
     if (directory / paths.STATUS).exists() or (directory / paths.HYDRA).exists():
         for path in {*directory.iterdir()} - {directory / locks.NAME}:  # another process may hold it
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def start_worker() -> None:
-    """Import in a new worker all that a job needs, before there is one."""
+    """Import everything that a job needs into a new worker before its first job."""
     for name in ("mnistlab.runs.lifecycle", "matplotlib.backends.backend_agg", "pandas", "sklearn.metrics", "jinja2"):
         import_module(name)

@@ -1,6 +1,6 @@
-"""sweep.json: which jobs a sweep has and where they lie. It is written before the first job starts, and then only read.
+"""sweep.json: the jobs of a sweep and their directories, written before the first job starts and then only read.
 
-The status of a job is in its own directory, written by the job itself, so that nothing can contradict it.
+The status of a job is in its own directory, written by the job itself, so that there is only one record of it.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Entry:
-    """One job, as the manifest knows it."""
+    """One job in the manifest."""
 
     number: int
     directory: str  # inside that of the sweep
     overrides: tuple[str, ...]
     config_hash: str
-    settings: Mapping[str, Any]  # what varies in the sweep
+    settings: Mapping[str, Any]  # the settings that vary in the sweep
 
     @property
     def title(self) -> str:
-        """Return the settings that vary, as the user would type them."""
+        """Return the settings that vary, as typed on a command line."""
         return " ".join(f"{key}={as_text(value)}" for key, value in self.settings.items()) or self.directory
 
 
@@ -42,7 +42,7 @@ class Manifest:
     directory: Path
     overrides: tuple[str, ...]
     config_dir: str | None
-    started_in: str  # the working directory, from which relative paths count
+    started_in: str  # the working directory, the base of relative paths
     entries: tuple[Entry, ...] = field(repr=False)
 
     def write(self) -> None:
@@ -71,7 +71,7 @@ class Manifest:
 
 
 def read(directory: Path) -> Manifest:
-    """Return the manifest of a sweep; raises `RequestError` if it is missing, damaged or leads elsewhere."""
+    """Return the manifest of a sweep; raises `RequestError` if it is missing, damaged, or has outside paths."""
     path = directory / paths.SWEEP
     try:
         content = read_json(path)

@@ -1,4 +1,4 @@
-"""The records of many runs: of the jobs of a sweep, and of the runs and sweeps that a user names."""
+"""The records of many runs: the jobs of a sweep, or the runs and sweeps that a user names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mnistlab.system.errors import RequestError, did_you_mean
 
 
 def of_sweep(directory: Path) -> list[Record]:
-    """Return a record for every job of a sweep, in their order."""
+    """Return a record for every job of a sweep, in order."""
     written = manifest.read(directory)
     return [read(written.place(entry), entry.settings) for entry in written.entries]
 

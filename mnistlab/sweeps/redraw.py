@@ -1,4 +1,4 @@
-"""Pictures and pages of runs and sweeps again, from the numbers that they saved."""
+"""Redrawing the pictures and pages of runs and sweeps from their saved numbers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mnistlab.sweeps import manifest, records, summary
 from mnistlab.system.errors import RequestError, did_you_mean
 from mnistlab.system.readers import UnreadableError
 
-SAVED_IN = {  # the file that a picture is drawn from; the others are from metrics.json
+SAVED_IN = {  # the file from which a picture is drawn; the others are drawn from metrics.json
     "curves": paths.HISTORY,
     "roc": paths.ROC,
     "precision_recall": paths.PRECISION_RECALL,
@@ -31,7 +31,7 @@ DAMAGE = (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, 
 
 
 def kind_of(text: str) -> str:
-    """Return run or sweep: which of the two a directory is, if its pages can be redrawn."""
+    """Return whether a directory is a "run" or a "sweep", or raise `RequestError` if it cannot be redrawn."""
     path = Path(text)
     if not path.is_dir():
         others = path.parent.iterdir() if path.parent.is_dir() and not path.exists() else ()
@@ -49,7 +49,7 @@ def kind_of(text: str) -> str:
 
 
 def redraw_run(run: Path, level: Plots | None) -> None:
-    """Draw the pictures of a run that has metrics, then its page; of a failed run only the page."""
+    """Redraw the pictures of a run, if it has metrics, and its page."""
     if (run / paths.METRICS).exists():
         name = ""
         try:
@@ -68,13 +68,13 @@ def redraw_run(run: Path, level: Plots | None) -> None:
 
 
 def redraw_sweep(directory: Path) -> None:
-    """Write table, pictures and page of a sweep, and the pages of its completed jobs."""
+    """Write the table, pictures and page of a sweep, and the pages of its completed jobs."""
     known, records_of_jobs = manifest.read(directory), records.of_sweep(directory)
     sweep_page.write_all(known, records_of_jobs, summary.write(known, records_of_jobs))
 
 
 def _saved_choice(run: Path) -> Plots:
-    """Return the plots that the run configured, or the default."""
+    """Return the run's own setting of report.plots, or the default."""
     try:
         return Plots[safe_yaml.load(run / paths.CONFIG)["report"]["plots"]]
     except (ValueError, KeyError, TypeError):

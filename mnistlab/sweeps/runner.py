@@ -1,4 +1,4 @@
-"""``mnistlab train -m`` and ``mnistlab resume``: launch what is not done yet, watch, and end with one table."""
+"""``mnistlab train -m`` and ``mnistlab resume``: launch the unfinished jobs, log their progress, write the summary."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ from mnistlab.system.errors import RequestError, did_you_mean, needs
 from mnistlab.system.locks import held
 
 LOG = logging.getLogger("mnistlab")
-TABLE_EVERY = 2.0  # seconds at least between two versions of summary.csv while jobs run
-WAITS_FOR = 5.0  # seconds for the jobs of a sweep that has just been killed to notice it
+TABLE_EVERY = 2.0  # minimum seconds between two versions of summary.csv while jobs run
+WAITS_FOR = 5.0  # seconds for the jobs of a killed sweep to end
 
 SHOWN = 20  # rows on the terminal; all are in summary.md
 
@@ -69,8 +69,8 @@ def resume(
     fail_fast: bool = False,
     quiet: bool = False,
 ) -> int:
-    """Run what a sweep has not completed; return the exit status. ``overrides`` are of its launcher."""
-    known, place = manifest.read(directory), files.shown(directory)  # as it is called from here
+    """Run the jobs that a sweep has not completed; return the exit status. ``overrides`` are those of its launcher."""
+    known, place = manifest.read(directory), files.shown(directory)  # relative to the current directory
     if Path(known.started_in).is_dir():
         os.chdir(known.started_in)
     with held(directory) as ours:
@@ -83,7 +83,7 @@ def resume(
 
 
 def check_launcher(planned: Plan) -> None:
-    """Refuse a launcher that is not known here, or whose package is not installed."""
+    """Refuse an unknown launcher, or one whose package is not installed."""
     name = planned.launcher
     if name not in LAUNCHERS:
         raise RequestError(
@@ -109,7 +109,7 @@ class Sweep:
         self.bar: Any = None
 
     def left(self, jobs: Sequence[Job], failed_only: bool) -> list[Job]:
-        """Return the jobs that are to be run: not completed, or completed with another configuration."""
+        """Return the jobs to run: those not completed, or completed with another configuration."""
         self._wait_for_orphans()
         chosen = []
         for job, record in zip(jobs, self.records, strict=True):
@@ -126,7 +126,7 @@ class Sweep:
         return chosen
 
     def _wait_for_orphans(self) -> None:
-        """Wait for jobs whose sweep was killed a moment ago: they end by themselves as soon as they notice it."""
+        """Wait for jobs whose sweep was killed a moment ago, which end as soon as they notice it."""
         until = time.monotonic() + WAITS_FOR
         while any(record.state.state == "running" for record in self.records) and time.monotonic() < until:
             time.sleep(0.2)
@@ -141,7 +141,7 @@ class Sweep:
                 self._watch(jobs, fail_fast)
             finally:
                 self._close_bar()
-                summary.write_table(self.manifest, self.records)  # first, so that it exists whatever happens next
+                summary.write_table(self.manifest, self.records)  # first, so that it exists in any case
             return self._conclude()
         except KeyboardInterrupt:
             console.start(self.verbosity)
@@ -180,7 +180,7 @@ class Sweep:
     def _watch(self, jobs: Sequence[Job], fail_fast: bool) -> None:
         if not jobs:
             return
-        ready = Thread(target=_import_what_the_end_needs)  # this process has nothing to do while others work
+        ready = Thread(target=_import_what_the_end_needs)  # this process is idle while others work
         ready.start()
         launcher = LAUNCHERS[self.planned.launcher](jobs, self.planned.launcher_settings, len(self.planned.jobs))
         finished = 0
@@ -188,7 +188,7 @@ class Sweep:
             with closing(launcher):
                 for job, lost in launcher:
                     finished += 1
-                    console.start(self.verbosity)  # a job of this process has taken its own log file away, and all else
+                    console.start(self.verbosity)  # a job in this process has replaced the log handlers
                     record = self._take(job, lost)
                     self._say(job, record, finished, len(jobs))
                     if time.monotonic() - self.table_at > TABLE_EVERY:
@@ -205,7 +205,7 @@ class Sweep:
             ]
 
     def _take(self, job: Job, lost: str | None) -> Record:
-        """Return the record of a job that is over; what it could not write itself is written for it."""
+        """Return the record of a job that has ended; if it could not write its own status, write it."""
         state = status.read(job.directory)
         if state.state in ("pending", "running", "killed"):
             job.directory.mkdir(parents=True, exist_ok=True)
@@ -236,7 +236,7 @@ class Sweep:
         LOG.info("%s", line)
 
     def _best(self) -> str:
-        """Return the best result so far, by the validation set: the test set chooses nothing."""
+        """Return the best result so far, by validation accuracy: the test set is not used for selection."""
         values = [(record.value("validation.accuracy"), i) for i, record in enumerate(self.records)]
         known = [(value, i) for value, i in values if not math.isnan(value)]
         if not known:

@@ -1,4 +1,4 @@
-"""The table of a sweep: summary.csv with a row a job, summary.md with the verdicts, and pictures. Always written."""
+"""The summary of a sweep: summary.csv with one row per job, summary.md with the verdicts, and pictures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mnistlab.system import files
 from mnistlab.system.flatten import as_text
 from mnistlab.system.readers import read_text
 
-COLUMNS = {  # the rest of the columns, after the settings that vary, and the metrics they show
+COLUMNS = {  # the columns after the settings that vary, with their metrics
     "parameters": "parameters",
     "epochs": "epochs",
     "kept_epoch": "kept_epoch",
@@ -33,7 +33,7 @@ WHOLE = ("parameters", "epochs", "kept_epoch")
 
 
 def write_table(manifest: Manifest, records: Sequence[Record]) -> None:
-    """Write summary.csv: the settings that vary, and the state, metrics, seconds, error and directory of each job."""
+    """Write summary.csv: for each job the settings that vary, state, metrics, seconds, error and directory."""
     varied = keys(manifest)
     header = ["job", *varied, "state", *COLUMNS, "train_seconds", "seconds", "error", "directory"]
     rows = [
@@ -53,7 +53,7 @@ def write_table(manifest: Manifest, records: Sequence[Record]) -> None:
 
 
 def write(manifest: Manifest, records: Sequence[Record], with_pictures: bool = True) -> Comparison | None:
-    """Write summary.csv, summary.md and the pictures; return the comparison, or None where no job is completed."""
+    """Write summary.csv, summary.md and the pictures; return the comparison, or None if no job is completed."""
     write_table(manifest, records)
     comparison = None
     drawn: list[Path] = []
@@ -107,7 +107,7 @@ def keys(manifest: Manifest) -> list[str]:
 
 
 def setting(entry: Entry, record: Record, key: str) -> str:
-    """Return a setting of a job as text, nothing where it decides nothing of it."""
+    """Return a setting of a job as text, empty if the job does not use it."""
     return as_text(entry.settings.get(key)) if record.uses(key) else ""
 
 
@@ -116,12 +116,12 @@ def _cell(name: str, value: float) -> Any:
 
 
 def went_wrong(record: Record) -> bool:
-    """Return whether a job was begun and came to no good end."""
+    """Return whether a job ended without completing."""
     return record.state.state in ("failed", "interrupted", "killed")
 
 
 def one_line(text: str | None) -> str:
-    """Return the reason of a failure as one line."""
+    """Return the reason for a failure as one line."""
     return " ".join((text or "unknown reason").split())
 
 

@@ -1,1 +1,1 @@
-"""Grid search: every cell of a grid scored by cross-validation on the training pool, the best one tested once."""
+"""Grid search: score every cell of a grid by cross-validation on the training pool, then test the best one once."""

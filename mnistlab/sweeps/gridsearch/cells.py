@@ -1,4 +1,4 @@
-"""Overrides -> the cells of a grid, each composed and checked, equal ones once."""
+"""Overrides -> the cells of a grid, each composed and checked, without duplicates."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mnistlab.sweeps.grid import plan
 from mnistlab.system.errors import RequestError
 from mnistlab.system.flatten import as_text
 
-FIXED = ("data", "seed", "report")  # all cells are scored on the same folds, and pictures are of the winner only
+FIXED = ("data", "seed", "report")  # all cells are scored on the same folds, and only the best cell has pictures
 
 
 @dataclass(frozen=True)
@@ -33,29 +33,29 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """Return the settings as one would type them."""
+        """Return the settings as typed on a command line."""
         return " ".join(f"{key}={as_text(value)}" for key, value in self.settings.items())
 
     def experiment(self) -> Experiment:
-        """Return a fresh experiment: optimizers and schedules carry state, so that none is fitted twice."""
+        """Return a new experiment: optimizers and schedules have state and must not be used twice."""
         return experiment(self.composed)
 
 
 @dataclass(frozen=True)
 class Grid:
-    """The cells in the order of the product, the first key slowest; ``axes`` are the keys with several values."""
+    """The cells in the order of the product, with the first key varying slowest; ``axes`` are the keys and values."""
 
     fixed: tuple[str, ...]
     axes: Mapping[str, tuple[str, ...]]
     cells: tuple[Cell, ...]
-    repeated: int  # points that are equal to an earlier one
+    repeated: int  # number of points that are equal to an earlier one
 
 
 def grid(overrides: Sequence[str]) -> Grid:
-    """Return the grid of these overrides, every cell composed and checked; anything wrong is a `RequestError`.
+    """Return the grid of these overrides, with every cell composed and checked; any problem is a `RequestError`.
 
-    A key with several values is an axis: ``key=a,b``, ``range(...)``, ``choice(...)``, or a list ``key=[a,b]`` where
-    the setting itself takes none. Where it does, as in ``model.hidden=[128,64]``, the list is one value.
+    A key with several values is an axis: ``key=a,b``, ``range(...)``, ``choice(...)``, or a list ``key=[a,b]`` if the
+    setting itself is not a list. If it is, as in ``model.hidden=[128,64]``, the list is one value.
     """
     fixed, varied = read_axes(overrides)
     axes = {key: tuple(_distinct(values)) for key, values in varied.items()}
@@ -83,7 +83,7 @@ def grid(overrides: Sequence[str]) -> Grid:
 
 
 def read_axes(overrides: Sequence[str]) -> tuple[list[str], dict[str, tuple[str, ...]]]:
-    """Return the overrides that are the same for every cell, and the axes: a key and its values as text."""
+    """Return the overrides that are the same for every cell, and the axes: each key with its values as text."""
     parser = OverridesParser.create()
     parsed: list[Override] = []
     for text in compose.with_paths_quoted(overrides):
@@ -110,7 +110,7 @@ def read_axes(overrides: Sequence[str]) -> tuple[list[str], dict[str, tuple[str,
         elif _is_list(override):
             values = [hydra_guard.value_as_text(value) for value in override.value()]  # type: ignore[union-attr]
             if (refused := _refusal([*plain, text])) is None:
-                fixed.append(text)  # the setting takes lists
+                fixed.append(text)  # the setting is a list
                 continue
             if not values or _refusal([*plain, f"{key}={values[0]}"]):
                 raise refused
@@ -139,7 +139,7 @@ def _refusal(overrides: Sequence[str]) -> RequestError | None:
 
 
 def _distinct(values: Sequence[str]) -> list[str]:
-    """Return the values without repetitions: 1, 1.0 and 1e0 are one number."""
+    """Return the values without repetitions: 1, 1.0 and 1e0 are the same number."""
     kept: dict[str | float, str] = {}
     for value in values:
         try:

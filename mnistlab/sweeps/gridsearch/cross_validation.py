@@ -24,7 +24,7 @@ from mnistlab.system.random import stream
 
 @dataclass(frozen=True)
 class Score:
-    """What one cell scored on one fold; NaN with the reason where it failed."""
+    """The score of one cell on one fold; NaN with the reason if it failed."""
 
     cell: int
     fold: int
@@ -34,13 +34,13 @@ class Score:
 
 
 def read_pool(experiment: schema.Experiment) -> Dataset:
-    """Return the data with everything but the test set as its training set, and without the test set."""
+    """Return the data with the whole training pool as its training set, and without the test set."""
     with schema.prefixed("data"):
         return load(replace(experiment.data, validation=0), stream(experiment.seed, "split")).without_test()
 
 
 def cut(dataset: Dataset, count: int, stratify: bool, seed: int) -> list[np.ndarray]:
-    """Return the rows of each fold: disjoint, of nearly equal size, each class in proportion if ``stratify``."""
+    """Return the rows of each fold: disjoint, of nearly equal size, with classes in proportion if ``stratify``."""
     from sklearn.model_selection import KFold, StratifiedKFold
 
     labels = dataset.train.labels
@@ -58,16 +58,16 @@ def cut(dataset: Dataset, count: int, stratify: bool, seed: int) -> list[np.ndar
 
 
 def watches(experiment: schema.Experiment) -> bool:
-    """Return whether a network is to stop, or to be chosen among its epochs, by a validation set."""
+    """Return whether a network needs a validation set for early stopping or for selecting an epoch."""
     trainer = experiment.trainer
     return not isinstance(experiment.model, SklearnModel) and (trainer.keep_best or trainer.patience is not None)
 
 
 def of_fold(experiment: schema.Experiment, dataset: Dataset, held: np.ndarray) -> Dataset:
-    """Return the data of one fold: its ``held`` rows are the test set, and nothing else has seen them.
+    """Return the data of one fold, with its ``held`` rows as the test set, which are used for nothing else.
 
-    A network that watches a validation set gets its own share of the remaining rows for it. Where pixels are
-    standardised with the mean and deviation of the training rows.
+    A network that needs a validation set gets its fraction of the remaining rows. Standardised pixels use the mean and
+    deviation of the training rows.
     """
     rows = splitting.others(held, len(dataset.train))
     validation = dataset.train.take(slice(0, 0))
@@ -85,7 +85,7 @@ def of_fold(experiment: schema.Experiment, dataset: Dataset, held: np.ndarray) -
 
 
 def check(experiment: schema.Experiment, data: Dataset) -> None:
-    """Refuse what does not go with the data of a fold."""
+    """Refuse settings that do not fit the data of a fold."""
     if isinstance(experiment.model, SklearnModel):
         with schema.prefixed("model"):
             experiment.model.check(data.train.labels, int(np.prod(data.train.images.shape[1:])))
@@ -111,7 +111,7 @@ def learn(experiment: schema.Experiment, data: Dataset, cores: int) -> Callable[
 
 def score(cell: Cell, fold: int, pool: Dataset, held: np.ndarray, metric: str, cores: int) -> Score:
     """Fit one cell on one fold and score it; an error is recorded in the score, and the other cells continue."""
-    import sklearn.metrics  # noqa: F401  # in a new process, before the clock
+    import sklearn.metrics  # noqa: F401  # imported before the time is measured, in a new process
 
     started = time.perf_counter()
     value, error = math.nan, ""

@@ -1,4 +1,4 @@
-"""The scores of all cells -> their means, the best of them, and the files of a grid search."""
+"""The scores of all cells -> their means, their ranking, and the files of a grid search."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ BARS = "dots: single folds; bars: mean +/- 2 standard deviations over the folds"
 
 @dataclass(frozen=True)
 class Row:
-    """A cell with the scores of its folds; ``sd`` is over the folds, with division by their number."""
+    """A cell with the scores of its folds; ``sd`` is over the folds, divided by their number."""
 
     cell: Cell
     scores: tuple[Score, ...]
@@ -57,7 +57,7 @@ class Row:
 
 
 def rows(grid: Grid, scores: Sequence[Score]) -> list[Row]:
-    """Return a row a cell, in the order of the grid."""
+    """Return one row per cell, in the order of the grid."""
     scores_by_cell: dict[int, list[Score]] = {cell.number: [] for cell in grid.cells}
     for score in sorted(scores, key=lambda score: score.fold):
         scores_by_cell[score.cell].append(score)
@@ -65,10 +65,10 @@ def rows(grid: Grid, scores: Sequence[Score]) -> list[Row]:
 
 
 def ranked(table: Sequence[Row], metric: str) -> list[Row]:
-    """Return the rows that have a mean, the best first; of equal means the steadiest, then the first in the grid."""
+    """Return the rows with a mean, the best first; of equal means that with the smallest sd, then the first."""
     sign = -1 if metric in HIGHER_IS_BETTER else 1
     known = [row for row in table if math.isfinite(row.mean)]
-    # means of the same hits may differ in their last bit
+    # rounded, since means of the same hits may differ in their last bit
     return sorted(known, key=lambda row: (round(sign * row.mean, 12), round(row.sd, 12), row.cell.number))
 
 
@@ -92,7 +92,7 @@ def write_folds(directory: Path, scores: Sequence[Score]) -> None:
 
 
 def read_folds(directory: Path) -> list[Score]:
-    """Return what an interrupted search had scored; raises `ValueError` where the file is damaged."""
+    """Return the scores of an interrupted search; raises `ValueError` if the file is damaged."""
     if not (directory / paths.FOLDS_TABLE).exists():
         return []
     return [

@@ -1,4 +1,4 @@
-"""A grid search: every cell scored on the same folds, then the best one fitted again and tested once."""
+"""A grid search: score every cell on the same folds, then fit the best one again and test it once."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LOG = logging.getLogger("mnistlab")
 
 @dataclass(frozen=True)
 class Asked:
-    """What the command line asks for."""
+    """The options of the command line."""
 
     overrides: tuple[str, ...]
     cv: int
@@ -42,7 +42,7 @@ class Asked:
     quiet: bool
 
     def request(self) -> dict[str, Any]:
-        """Return what decides the scores."""
+        """Return the settings that affect the scores."""
         return {"overrides": list(self.overrides), "cv": self.cv, "metric": self.metric}
 
 
@@ -54,7 +54,7 @@ def search(request: Asked) -> int:
         first = cells.cells[0].experiment()
         pool = cross_validation.read_pool(first)
         cut = cross_validation.cut(pool, request.cv, first.data.stratify, first.seed)
-        for cell in cells.cells:  # what does not go with the data is found before the first fit
+        for cell in cells.cells:  # settings that do not fit the data are found before the first fit
             experiment = cell.experiment()
             cross_validation.check(experiment, cross_validation.of_fold(experiment, pool, cut[0]))
         directory = _place(request)
@@ -149,7 +149,7 @@ def _scored(
 
 
 class _Progress:
-    """A line a cell, or a bar on a terminal."""
+    """One line per cell, or a progress bar on a terminal."""
 
     def __init__(self, cells: int, done: int) -> None:
         self.cells, self.done = cells, done
@@ -160,7 +160,7 @@ class _Progress:
             self.bar = tqdm(total=cells, initial=done, unit="cell")
 
     def say(self, row: result.Row, metric: str) -> None:
-        """Report a cell whose folds are all scored."""
+        """Log a cell after its last fold."""
         self.done += 1
         if self.bar is not None:
             self.bar.update(1)
@@ -239,6 +239,6 @@ def _refit(request: Asked, cells: Grid, best: Cell, directory: Path) -> Path:
 
 
 def _values(cells: Grid, best: Cell) -> list[str]:
-    """Return the overrides of a cell; an axis with one value is not among those that Hydra varied."""
+    """Return the overrides of a cell, including axes with one value, which are not among those that Hydra varied."""
     keys = {text.partition("=")[0] for text in best.overrides}
     return [*best.overrides, *(f"{key}={values[0]}" for key, values in cells.axes.items() if key not in keys)]

@@ -1,1 +1,1 @@
-"""The launchers: how the jobs of a sweep are run, one file each."""
+"""The launchers, which run the jobs of a sweep, one module each."""

@@ -1,4 +1,4 @@
-"""Several jobs at a time on this machine, each in a process of joblib's (loky)."""
+"""Several jobs at a time on this machine, each in a joblib process (loky)."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from mnistlab.system.signals import GRACE, end_with, quiet_start
 
 
 def joblib(jobs: Sequence[Job], settings: Mapping[str, Any], of: int) -> Launcher:
-    """Run ``n_jobs`` at a time, each in a process of joblib's (loky), on an equal share of the cores.
+    """Run ``n_jobs`` jobs at a time, each in a joblib process (loky), on an equal share of the cores.
 
-    Every process is a pool of its own: in a common one, a job that is killed takes its neighbours with it and what
-    had not begun is never run. A process is used again for the next job, so that imports are paid once.
+    Every process is a pool of its own: in a shared pool, a killed job would also end the other running jobs, and the
+    waiting ones would never run. A process is reused for the next job, so that it imports everything only once.
     """
     n_jobs, cores = shares(settings, of)
     n_jobs = min(n_jobs, len(jobs))
@@ -48,10 +48,10 @@ def joblib(jobs: Sequence[Job], settings: Mapping[str, Any], of: int) -> Launche
 
 
 def shares(settings: Mapping[str, Any], jobs: int) -> tuple[int, int]:
-    """Return how many of a sweep's jobs run at once, and the cores of each. ``n_jobs``: -1 all cores, -2 all but one.
+    """Return the number of jobs at a time and the cores of each. ``n_jobs``: -1 all cores, -2 all but one.
 
-    The share of a job is that of the whole sweep, also when only some of it is resumed: with other threads other last
-    bits would come out.
+    The cores of a job depend on the whole sweep, even when only some jobs are resumed: with another number of threads,
+    results would differ in their last bits.
     """
     n_jobs = settings.get("n_jobs", -1)
     if isinstance(n_jobs, bool) or not isinstance(n_jobs, int) or n_jobs == 0:
@@ -61,7 +61,7 @@ def shares(settings: Mapping[str, Any], jobs: int) -> tuple[int, int]:
 
 
 class Worker:
-    """One process of joblib's, restarted when it was killed."""
+    """One joblib process, restarted after it was killed."""
 
     def __init__(self) -> None:
         self._open()
@@ -99,14 +99,14 @@ class Worker:
         return None
 
     def interrupt(self) -> None:
-        """Let the job write down that it was interrupted; a process that has not begun it simply ends."""
+        """Let the job record its interruption; a process that has not begun its job simply ends."""
         if not self.ready.done() or self.ready.exception():
             self.close()
             return
         self.ours.close()  # see `end_with`
 
     def close(self, wait: bool = True) -> None:
-        """End the process, whatever it does."""
+        """End the process, whatever it is doing."""
         self.pool.shutdown(wait=wait, kill_workers=True)
         self.ours.close()
         self.theirs.close()

@@ -12,10 +12,10 @@ from mnistlab.system.signals import GRACE
 
 
 def ray(jobs: Sequence[Job], settings: Mapping[str, Any], of: int) -> Launcher:
-    """Run the jobs as Ray tasks: on this machine, or on the cluster that ``ray.init.address`` names.
+    """Run the jobs as Ray tasks, on this machine or on the cluster at ``ray.init.address``.
 
-    ``ray.init`` and ``ray.remote`` are passed on as they are. A task has one core unless ``num_cpus`` says otherwise,
-    and is not run again when its process dies: the manifest says so, and `mnistlab resume` is there for it.
+    ``ray.init`` and ``ray.remote`` are passed on unchanged. A task has one core unless ``num_cpus`` is set, and is not
+    retried when its process dies: its job counts as failed, and `mnistlab resume` runs it again.
     """
     import ray as library
     from ray.exceptions import RayError, RayTaskError

@@ -1,4 +1,4 @@
-"""The launchers by the name that ``hydra/launcher`` gives them."""
+"""The launchers by their names in ``hydra/launcher``."""
 
 from __future__ import annotations
 

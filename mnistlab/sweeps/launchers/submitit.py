@@ -1,4 +1,4 @@
-"""Jobs by submitit: processes of this machine, or jobs of Slurm."""
+"""Jobs run by submitit, as processes of this machine or as Slurm jobs."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from mnistlab.sweeps.job import Job, perform
 from mnistlab.sweeps.launchers.base import Launcher, one_line
 from mnistlab.system.errors import RequestError, whole
 
-POLL = 0.5  # seconds between two looks at jobs on other machines
+POLL = 0.5  # seconds between two checks of the jobs
 
 
 def submitit(jobs: Sequence[Job], settings: Mapping[str, Any], of: int) -> Launcher:
-    """Run each job as a submitit job: a process of this machine, or a job of Slurm.
+    """Run each job as a submitit job: a process of this machine, or a Slurm job.
 
-    All settings but ``cluster`` and ``folder`` go to submitit's ``update_parameters``. Slurm queues for itself; on
-    this machine as many run at once as there are cores for.
+    All settings except ``cluster`` and ``folder`` are passed to submitit's ``update_parameters``. Slurm has its own
+    queue; on this machine, as many jobs run at a time as there are cores for.
     """
     import submitit as library
 

@@ -1,1 +1,1 @@
-"""Hyper-parameter search with Optuna: the search space, the trials, and the report."""
+"""Hyperparameter search with Optuna: the search space, the trials, and the report."""

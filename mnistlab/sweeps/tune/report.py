@@ -1,4 +1,4 @@
-"""The files of a search: trials.csv, tune.md and pictures of its history and of what mattered."""
+"""The files of a search: trials.csv, tune.md, and pictures of its history and of the importance of its keys."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 SHOWN = 10  # of the best trials, in tune.md
-ENOUGH = 4  # completed trials that an estimate of importance needs
+ENOUGH = 4  # completed trials required for an estimate of importance
 
 
 def write(search: Search, study: Study) -> None:
@@ -79,7 +79,7 @@ def _completed(trials: list[FrozenTrial]) -> list[FrozenTrial]:
 
 
 def _value(trial: FrozenTrial, key: str) -> object:
-    """Return what was tried under a key, as it was written in the override."""
+    """Return the value of a key in a trial, as written in the override."""
     tried = dict(text.partition("=")[::2] for text in trial.user_attrs.get("overrides", []))
     return tried.get(key, "")
 

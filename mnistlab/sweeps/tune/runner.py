@@ -1,4 +1,4 @@
-"""A search from request to tested choice: started or resumed, run, and concluded."""
+"""A search: start or resume it, run the trials, and test the chosen configuration."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("mnistlab")
 
 
-TRIALS, SEEDS = 40, 5  # unless asked otherwise
+TRIALS, SEEDS = 40, 5  # the defaults
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def _new(request: Request) -> Search:
             "seed: must not be searched; --seeds sets the number of seeds for testing the chosen configuration"
         )
     tried = [base]
-    for dimension in space:  # a wrong key, or a wrong end of an interval, is found before the first trial
+    for dimension in space:  # an invalid key or end of an interval is found before the first trial
         tried += [schema.experiment(compose.compose([*fixed, f"{dimension.key}={end}"])) for end in dimension.ends()]
     for experiment in tried:
         if not experiment.data.validation:
@@ -90,7 +90,7 @@ def _new(request: Request) -> Search:
 
 
 def _place(to: Path | None) -> Path:
-    """Return the directory of a new search, made if need be."""
+    """Return the directory of a new search, created if necessary."""
     if to is None:
         return directories.by_time("outputs/tune").absolute()
     label = f"--to {files.shown(to)}"
@@ -172,7 +172,7 @@ def _search(search: Search, n_jobs: int) -> Study:
 
 
 def best_of(study: Study) -> FrozenTrial | None:
-    """Return the completed trial with the best metric; the first of equals."""
+    """Return the completed trial with the best metric, of equals the first."""
     known = [t for t in counted(study) if t.state.name == "COMPLETE" and t.value is not None and math.isfinite(t.value)]
     sign = 1 if study.direction.name == "MINIMIZE" else -1
     return min(known, key=lambda t: (sign * (t.value or 0.0), t.number)) if known else None
@@ -199,7 +199,7 @@ def _finish(search: Search, study: Study, seeds: int, quiet: bool) -> int:
     settled = _chosen_before(search)
     if (
         final / paths.SWEEP
-    ).exists() and settled != chosen:  # more trials found a better one: the old test is not its test
+    ).exists() and settled != chosen:  # more trials found a better configuration, which the old sweep did not test
         final.rename(_free(final))
     settled_on = {"trial": best.number, "value": best.value, "overrides": chosen}
     files.write_json(search.directory / paths.CHOSEN, settled_on)
@@ -246,7 +246,7 @@ def _finish(search: Search, study: Study, seeds: int, quiet: bool) -> int:
 
 
 def _chosen_before(search: Search) -> list[str] | None:
-    """Return the overrides that were chosen before; None where nothing was, or the file is damaged."""
+    """Return the overrides chosen before, or None if there are none or the file is damaged."""
     try:
         chosen: list[str] = read_json(search.directory / paths.CHOSEN)["overrides"]
     except (UnreadableError, KeyError, TypeError):

@@ -1,4 +1,4 @@
-"""The search itself: a study in SQLite, trials that are runs without a test set, pruned by their validation."""
+"""The search: a study in SQLite, and trials, which are runs without a test set, pruned by their validation metric."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
     from mnistlab.training.loop import History
 
-NAME = "mnistlab"  # of the study in its database
+NAME = "mnistlab"  # the name of the study in its database
 METRICS = {"validation.accuracy": ("val_accuracy", "maximize"), "validation.loss": ("val_loss", "minimize")}
-LOST = "lost"  # marks the trial of a process that was killed: it is no evidence about its settings
+LOST = "lost"  # marks the trial of a killed process, which does not count
 
 
 @dataclass(frozen=True)
 class Search:
-    """What is searched, where, and how long."""
+    """A search: its space, its directory and its number of trials."""
 
     directory: Path
     fixed: tuple[str, ...]
@@ -43,10 +43,10 @@ class Search:
     seed: int
 
     def study(self) -> Study:
-        """Return the study, created if there is none.
+        """Return the study, created if necessary.
 
-        Proposals: tree-structured Parzen estimator (Bergstra et al. 2011), all keys at once. Pruning: a trial stops
-        when its metric is below the median of the others after as many epochs (Golovin et al. 2017).
+        Proposals: tree-structured Parzen estimator (Bergstra et al. 2011), each key independently. Pruning: a trial
+        stops if its metric is worse than the median of the others after as many epochs (Golovin et al. 2017).
         """
         import optuna
         from sqlalchemy import URL
@@ -67,7 +67,7 @@ class Search:
 
 @contextmanager
 def sound_study(directory: Path) -> Iterator[None]:
-    """Say of a database that cannot be read, or holds something else, that it is this."""
+    """Raise `RequestError` for a database that cannot be read or is not that of a search."""
     from optuna.exceptions import StorageInternalError
     from sqlalchemy.exc import DatabaseError
 
@@ -87,11 +87,11 @@ class Watch:
 
     search: Search
     trial_id: int
-    epochs: int  # that a trial has: after the last there is nothing to save
-    trial: Trial | None = None  # opened in the worker, once
+    epochs: int  # of a trial; pruning after the last one would save nothing
+    trial: Trial | None = None  # opened once, in the worker
 
     def __call__(self, history: History) -> None:
-        """Report the metric of the last epoch; raise `Pruned` where others were better."""
+        """Report the metric of the last epoch; raise `Pruned` if it is worse than the median of the others."""
         import optuna
 
         trial = self.trial = self.trial or optuna.trial.Trial(self.search.study(), self.trial_id)
@@ -105,18 +105,18 @@ class Watch:
 
 
 def state_of(trial: FrozenTrial) -> str:
-    """Return how far a trial is, in the words of status.json."""
+    """Return the state of a trial, as in status.json."""
     return {"COMPLETE": "completed", "FAIL": "failed"}.get(trial.state.name, trial.state.name.lower())
 
 
 def counted(study: Study) -> list[FrozenTrial]:
-    """Return the trials that have begun and count: all but those whose process was killed."""
+    """Return the trials that count: those that have begun, except those whose process was killed."""
     trials = study.get_trials(deepcopy=False)
     return [trial for trial in trials if LOST not in trial.user_attrs and trial.state.name != "WAITING"]
 
 
 def give_back(study: Study) -> int:
-    """Put what the trials of killed processes were to try in the queue again; return their number."""
+    """Enqueue the parameters of the trials of killed processes again; return their number."""
     from optuna.trial import Trial, TrialState
 
     lost = [trial for trial in counted(study) if trial.state is TrialState.RUNNING]
@@ -195,7 +195,7 @@ def _tell(search: Search, study: Study, trial: Trial, directory: Path, lost: str
 def value_of(directory: Path, metric: str) -> float:
     """Return the metric of the epoch whose weights a run kept."""
     metrics = read_json(directory / paths.METRICS)
-    if "kept_epoch" not in metrics:  # a model that is fitted at once
+    if "kept_epoch" not in metrics:  # a scikit-learn model has no epochs
         part, _, name = metric.partition(".")
         return float(metrics[part][name])
     kept = metrics["kept_epoch"]

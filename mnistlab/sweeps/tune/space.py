@@ -1,4 +1,4 @@
-"""The space of a search: overrides such as ``optimizer.lr=log(1e-4,1)`` -> what Optuna may propose for each key."""
+"""The search space: overrides such as ``optimizer.lr=log(1e-4,1)`` -> the values that Optuna may propose."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FORMS = "log(a,b), interval(a,b), int(interval(a,b)), range(a,b), choice(a,b,...
 
 @dataclass(frozen=True)
 class Dimension:
-    """One key and its values: a list of them as text, or an interval of numbers."""
+    """One key with its values: a list of choices as text, or an interval of numbers."""
 
     key: str
     choices: tuple[str, ...] = ()
@@ -33,13 +33,13 @@ class Dimension:
     whole: bool = False
 
     def ends(self) -> list[str]:
-        """Return every choice, or the two ends of the interval, as one would write them in an override."""
+        """Return every choice, or the two ends of the interval, as written in an override."""
         if self.choices:
             return list(self.choices)
         return [str(int(end)) if self.whole else f"{end:.6g}" for end in (self.low, self.high)]
 
     def propose(self, trial: Trial) -> str:
-        """Return the value that Optuna proposes, as one would write it in an override."""
+        """Return the value that Optuna proposes, as written in an override."""
         if self.choices:
             return str(trial.suggest_categorical(self.key, self.choices))
         if self.whole:
@@ -51,7 +51,7 @@ class Dimension:
 
 
 def parse(overrides: Sequence[str]) -> tuple[list[str], list[Dimension]]:
-    """Return the overrides that are the same for every trial, and the space of the others."""
+    """Return the overrides that are the same for every trial, and the search space of the others."""
     fixed, space = [], []
     parser = OverridesParser.create()
     for text in with_paths_quoted(overrides):
@@ -73,7 +73,7 @@ def parse(overrides: Sequence[str]) -> tuple[list[str], list[Dimension]]:
 
 
 def _with_hydras_log(text: str) -> str:
-    """Return the override with ``log(a,b)`` in Hydra's words, ``tag(log,interval(a,b))``."""
+    """Return the override with ``log(a,b)`` in Hydra's grammar, ``tag(log,interval(a,b))``."""
     return re.sub(
         r"=\s*(int\()?log\(([^()]*)\)(\))?\s*$", lambda m: f"=tag(log,{m[1] or ''}interval({m[2]}){m[3] or ''})", text
     )
