@@ -1,3 +1,3 @@
-"""Questions about runs, models and data: which setting is better, what went wrong in a run, which learning
-rate to take, how a saved model does on other images.
+"""Analyses of runs, models and data: which setting is better, what went wrong in a run, which learning rate to use,
+how a saved model performs on other images.
 """

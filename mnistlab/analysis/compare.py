@@ -1,4 +1,4 @@
-"""Runs -> a table with intervals, and a verdict on every difference."""
+"""Runs -> a table of means with intervals, and a verdict on every difference."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from mnistlab.system.flatten import as_text
 from mnistlab.system.readers import read_arrays
 
 SHOWN = ("validation.accuracy", "test.accuracy")  # columns of every table
-MOST_COMPARISONS = 200  # verdicts on more would neither be read nor survive the correction
+MOST_COMPARISONS = 200  # more verdicts would neither be read nor be significant after the correction
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The comparison of one pair of groups. ``p`` is corrected for all comparisons."""
+    """The comparison of one pair of groups. ``p`` is corrected for the number of comparisons."""
 
     first: str
     second: str
     metric: str
-    difference: Difference | None  # None where the runs cannot be compared
+    difference: Difference | None  # None if the runs cannot be compared
     p: float
     distinguishable: bool
     seeds_needed: int | None
@@ -41,7 +41,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The groups in the order of the metric, their means, and a verdict on each pair."""
+    """The groups, best first, their means, and a verdict on each pair."""
 
     metric: str
     groups: tuple[Group, ...]
@@ -54,8 +54,8 @@ class Comparison:
 def compare(records: Sequence[Record], metric: str | None = None, baseline: str | None = None) -> Comparison:
     """Group the completed runs and compare every pair of groups, or each with the baseline.
 
-    ``metric`` is validation.accuracy if not given, or test.accuracy where there is no validation set. Raises
-    `RequestError` where nothing is completed, or the metric or the baseline does not exist.
+    ``metric`` is validation.accuracy by default, or test.accuracy without a validation set. Raises `RequestError` if no
+    run is completed, or the metric or the baseline does not exist.
     """
     completed = [record for record in records if record.state.state == "completed"]
     left_out = tuple(record for record in records if record.state.state != "completed")
@@ -76,17 +76,17 @@ def compare(records: Sequence[Record], metric: str | None = None, baseline: str 
 
 
 def points(metric: str) -> bool:
-    """Return whether a metric is a share, and is shown in per cent."""
+    """Return whether a metric is a proportion, which is printed in per cent."""
     return higher_is_better(metric) or metric.endswith("expected_calibration_error")
 
 
 def higher_is_better(metric: str) -> bool:
-    """Return the direction of a metric: losses, errors and numbers of parameters are better when they are small."""
+    """Return whether higher values of a metric are better: not for losses, errors and numbers of parameters."""
     return not metric.endswith(("loss", "error", "parameters"))
 
 
 def shown(metric: str, value: float, digits: int = 2) -> str:
-    """Return a value as text: shares in per cent without the sign, others with four digits."""
+    """Return a value as text: proportions in per cent without the sign, others with four digits."""
     if math.isnan(value):
         return "-"
     if metric == "parameters":
@@ -143,7 +143,7 @@ def _verdicts(pairs: Sequence[tuple[Group, Group]], metric: str) -> tuple[Verdic
 
 
 def _difference(a: Group, b: Group, metric: str) -> Difference | None:
-    """Compare two groups by what their runs allow: by seeds, or single models by the images that they classify."""
+    """Compare two groups by their seeds, or two single runs by the images that they classify correctly."""
     x, y = a.values(metric), b.values(metric)
     if difference := policy.difference(x, y):
         return difference
@@ -152,7 +152,7 @@ def _difference(a: Group, b: Group, metric: str) -> Difference | None:
 
 
 def _same_images(first: Sequence[Record], second: Sequence[Record], metric: str) -> Difference | None:
-    # where a group has several runs of its one seed, they are the same experiment: any of them will do
+    # several runs of a group's only seed are the same experiment, so any of them will do
     a, b = (next(one for one in of if math.isfinite(one.value(metric))) for of in (first, second))
     if a.metrics.get("data_sha256") != b.metrics.get("data_sha256"):
         return None
@@ -163,7 +163,7 @@ def _same_images(first: Sequence[Record], second: Sequence[Record], metric: str)
 
 
 def _right(run: Path) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return the test labels of a run, and which of them it predicted."""
+    """Return the test labels of a run, and which of them it predicted correctly."""
     try:
         saved = read_arrays(run / paths.PREDICTIONS)
         return saved["labels"], saved["probabilities"].argmax(axis=1) == saved["labels"]
@@ -186,9 +186,9 @@ def _verdict(a: Group, b: Group, metric: str, d: Difference | None, p: float, te
 
 
 def _names(a: Group, b: Group) -> tuple[str, str, str]:
-    """Return what to call two groups, by the settings in which they differ, and where they are the same.
+    """Return names for two groups, from the settings in which they differ, and a note on those that they share.
 
-    The option of a group stands for itself: kaiming, lenet5. A value has its key: optimizer.lr=0.1, and so has none.
+    An option needs no key: kaiming, lenet5. A value has its key, optimizer.lr=0.1, and so has the option none.
     """
     differ = [key for key in a.settings if as_text(a.settings[key]) != as_text(b.settings.get(key))]
     shared = [f"{key}={as_text(a.settings[key])}" for key in a.settings if key not in differ and a.uses(key)]
@@ -201,7 +201,7 @@ def _names(a: Group, b: Group) -> tuple[str, str, str]:
 
 def _name(key: str, value: Any) -> str:
     text = as_text(value)
-    unclear = text in ("none", "null", "true", "false")  # "none beats dropout" would say the opposite
+    unclear = text in ("none", "null", "true", "false")  # "none beats dropout" would mean the opposite
     return f"{key}={text}" if "." in key or unclear else text
 
 

@@ -1,4 +1,4 @@
-"""A comparison as a table: for the terminal, as Markdown, as CSV."""
+"""A comparison as a table for the terminal, in Markdown, or as CSV."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from mnistlab.statistics.intervals import Mean
 from mnistlab.system import files
 from mnistlab.system.flatten import as_text
 
-VERDICTS = 10  # pairs that are not distinguishable, of many, on the terminal
-ONLY = "(all runs)"  # the name of a single group, which no setting distinguishes from others
+VERDICTS = 10  # most pairs on the terminal that are not distinguishable
+ONLY = "(all runs)"  # the name of a single group, which no setting distinguishes
 
 
 def table(comparison: Comparison) -> tables.Table:
-    """Return header and rows: the settings that differ, the number of runs, and each metric with its interval."""
+    """Return the header and rows: the settings that differ, the number of runs, and each metric with its interval."""
     metrics = list(comparison.means[0])
     keys = list(comparison.groups[0].settings) or [ONLY]
     header = [*keys, "runs", *(f"{name}{' (%)' if points(name) else ''}" for name in metrics)]
@@ -28,7 +28,7 @@ def table(comparison: Comparison) -> tables.Table:
 
 
 def with_interval(metric: str, mean: Mean) -> str:
-    """Return ``97.71 +/- 0.08``: the mean and the half-width of its 95 % confidence interval, if there is one."""
+    """Return ``97.71 +/- 0.08``: the mean and, if there is one, the half-width of its 95 % confidence interval."""
     if mean.n == 0:
         return "-"
     half = "" if math.isnan(mean.half) else f" +/- {shown(metric, mean.half)}"
@@ -36,13 +36,13 @@ def with_interval(metric: str, mean: Mean) -> str:
 
 
 def legend(comparison: Comparison) -> str:
-    """Return what the amounts of the table are; nothing where every setting has one run."""
+    """Return a description of the values of the table; empty if every setting has only one run."""
     several = any(mean.n > 1 for means in comparison.means for mean in means.values())
     return "Means over the seeds with 95 % confidence intervals" if several else ""
 
 
 def text(comparison: Comparison, most: int = 40) -> str:
-    """Return table, verdicts and warnings for the terminal; of many verdicts first those that found something."""
+    """Return the table, verdicts and warnings for the terminal, with the significant verdicts first."""
     header, rows = table(comparison)
     more = f"... {len(rows) - most:,} more" if len(rows) > most else ""
     parts = [tables.text((header, rows[:most])) + ("\n" + more if more else ""), *_notes(comparison)]
@@ -50,7 +50,7 @@ def text(comparison: Comparison, most: int = 40) -> str:
 
 
 def markdown(comparison: Comparison) -> str:
-    """Return table, verdicts and warnings in Markdown."""
+    """Return the table, verdicts and warnings in Markdown."""
     verdicts = "\n".join(f"- {v.text}" for v in comparison.verdicts)
     warnings = "\n".join(f"> {warning}" for warning in comparison.warnings)
     title = f"{legend(comparison)}."
@@ -59,7 +59,7 @@ def markdown(comparison: Comparison) -> str:
 
 
 def csv(comparison: Comparison) -> str:
-    """Return the groups as CSV, with plain numbers: mean, sd and half the interval of each metric."""
+    """Return the groups as CSV with plain numbers: the mean, sd and half-width of each metric."""
     keys = list(comparison.groups[0].settings)
     metrics = list(comparison.means[0])
     header = [*keys, "runs", *(f"{name}.{statistic}" for name in metrics for statistic in ("mean", "sd", "half"))]

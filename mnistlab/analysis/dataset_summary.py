@@ -1,4 +1,4 @@
-"""What a dataset consists of: where it comes from, how many images each class has, and what they look like."""
+"""A summary of a dataset: its provenance, the number of images of each class, and sample images."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ PARTS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class DatasetSummary:
-    """The description of a dataset, and the pictures that were drawn of it."""
+    """The description of a dataset, and the paths of its pictures."""
 
-    about: Mapping[str, Any]  # what `describe` returns
+    about: Mapping[str, Any]  # the result of `describe`
     pictures: Sequence[Path]
 
     def text(self) -> str:
-        """Return the summary in words."""
+        """Return the summary as text."""
         about = self.about
         lines = [f"{about['name']}: {about['height']} x {about['width']} pixels, {len(about['classes'])} classes"]
         for key, value in about["provenance"].items():
             if key not in ("name",) and value is not None:
                 lines.append(f"  {key:18}{_text(value)}")
-        header = ("class", "  train", "validation", "  test")  # as wide as 99,999 and 9,999 images need
+        header = ("class", "  train", "validation", "  test")  # wide enough for 99,999 and 9,999 images
         classes = [*about["classes"], {"class": "all", **about["rows"]}]
         rows = [(row["class"], *(f"{row[part]:,}" for part in PARTS)) for row in classes]
         counts = textwrap.indent(tables.text((header, rows), right=(1, 2, 3)), "  ")
@@ -40,7 +40,7 @@ class DatasetSummary:
 
 
 def of(overrides: Sequence[str], folder: Path | None = None) -> DatasetSummary:
-    """Return the summary of a configuration's data, and draw it into ``folder``, or into one named after the data."""
+    """Return the summary of a configuration's data; draw it in ``folder``, or one named after the data."""
     experiment = schema.experiment(compose.compose(overrides))
     with schema.prefixed("data"):
         dataset = load(experiment.data, stream(experiment.seed, "split"))

@@ -1,4 +1,4 @@
-"""One evaluation, in a straight line: predict -> average -> metrics -> harder images -> pictures."""
+"""One evaluation: predict -> average -> metrics -> corrupted images -> pictures."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ Row = dict[str, Any]
 
 
 def refuse_place(to: str | None, runs: Sequence[SavedRun]) -> None:
-    """Refuse a directory that holds a run or an evaluation, or lies in one of these runs."""
+    """Refuse a directory that contains a run or an evaluation, or is inside one of these runs."""
     if to is None:
         return
     place = Path(to)
@@ -55,7 +55,7 @@ def refuse_place(to: str | None, runs: Sequence[SavedRun]) -> None:
 
 
 def claim(to: str | None, runs: Sequence[SavedRun]) -> Path:
-    """Make the directory of the evaluation, ``to`` or one named by time and run; no other process can have it too."""
+    """Create the directory of the evaluation, ``to`` or one named after time and run, for this process alone."""
     if to is not None:
         return directories.named(Path(to), f"--to {to}", marker=paths.STATUS)
     names = display_names(runs)
@@ -66,9 +66,9 @@ def claim(to: str | None, runs: Sequence[SavedRun]) -> Path:
 def evaluate(
     runs: Sequence[SavedRun], scored: Scored, levels: Mapping[str, Sequence[float]], folder: Path, command: list[str]
 ) -> None:
-    """Score the runs, an ensemble if they are several, and write everything about it into ``folder``.
+    """Score the runs, as an ensemble if there are several, and write all results to ``folder``.
 
-    ``levels`` says how much noise and rotation the images are scored under as well.
+    ``levels`` are the levels of noise and rotation at which the images are also scored.
     """
     names, part = display_names(runs), scored.part
     summary = _summary(runs, names, scored)
@@ -160,7 +160,7 @@ def _announce(runs: Sequence[SavedRun], scored: Scored, threads: int) -> None:
 
 
 def _predict(runs: Sequence[SavedRun], images: np.ndarray) -> list[np.ndarray]:
-    """Return the probabilities of each run, predicted with as many threads as it had."""
+    """Return the probabilities of each run, predicted with its own number of threads."""
     members = []
     for run in runs:
         with threadpool_limits(run.threads):
@@ -174,7 +174,7 @@ def _predict(runs: Sequence[SavedRun], images: np.ndarray) -> list[np.ndarray]:
 def _member_rows(
     runs: Sequence[SavedRun], names: Sequence[str], labels: np.ndarray, members: Sequence[np.ndarray], mean: np.ndarray
 ) -> list[Row]:
-    """Return a row a member and one of the ensemble; disagreement is with the other members, and over all pairs."""
+    """Return one row per member and one for the ensemble, with the disagreement with the others, or over all pairs."""
     per_member, overall = mean_disagreement(disagreement(members))
     rows = [
         {"run": name, "seed": run.seed, **brief(labels, probabilities), "disagreement": share}
@@ -186,7 +186,7 @@ def _member_rows(
 def _sweep(
     corruption: str, levels: Sequence[float], runs: Sequence[SavedRun], names: Sequence[str], scored: Scored
 ) -> tuple[list[Row], list[np.ndarray]]:
-    """Return a row a level, and the first image at each level."""
+    """Return one row per level, and the first image at each level."""
     labels, rows, examples = scored.part.labels, [], []
     for level in levels:
         images = scored.part.images

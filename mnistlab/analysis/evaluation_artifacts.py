@@ -1,4 +1,4 @@
-"""The files of an evaluation: the tables of one part, the members of an ensemble, accuracy on harder images."""
+"""The files of an evaluation: tables of one set, members of an ensemble, accuracy on corrupted images."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SWEEPS = {"noise": "standard deviation; black is 0, white 1", "rotation": "degre
 def write_results(
     folder: Path, split: str, part: Split, probabilities: np.ndarray, names: Sequence[str], summary: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Write metrics.json and the tables of a run, for one part only; return the metrics of that part."""
+    """Write metrics.json and the tables of a run for one set only; return its metrics."""
     scores = classification.evaluate(part.labels, probabilities, names)
     files.write_json(folder / paths.METRICS, {**summary, "class_names": list(names), split: scores})
     artifacts.write_predictions(folder, part, probabilities, names, scores)
@@ -33,13 +33,13 @@ def write_results(
 
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows of the same columns as CSV; None is an empty cell."""
+    """Write rows with the same columns as CSV; None is an empty cell."""
     cells = [["" if cell is None else cell for cell in row.values()] for row in rows]
     files.write(path, files.csv(list(rows[0]), cells))
 
 
 def write_sweep(folder: Path, name: str, rows: Sequence[Mapping[str, Any]], examples: Sequence[np.ndarray]) -> None:
-    """Write the rows of a sweep, and one image at each of its levels."""
+    """Write the rows of a sweep over levels, and one image at each level."""
     table, pictures = paths.ROBUSTNESS[name]
     write_rows(folder / table, rows)
     levels = np.array([row["level"] for row in rows])

@@ -1,4 +1,4 @@
-"""Which images saved models are scored on: a part of their runs' own data or of other data, in the model's classes."""
+"""The images on which saved models are scored: a set of their runs' own data or of other data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mnistlab.system.console import LOG
 from mnistlab.system.errors import RequestError, whole
 from mnistlab.system.random import stream
 
-# settings of a source that do not decide which images a part holds; of the other two parts only the scaling is one
+# settings of a source that do not affect which images are in a set; for training and validation only the scaling
 INDIFFERENT = {
     "test": {"scaling", "validation", "validation_from", "limit"},
     "all": {"scaling", "validation", "validation_from"},
@@ -39,7 +39,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Scored:
-    """The images of one part, with labels in the classes of the model, and which pictures to draw."""
+    """The images of one set, with labels in the classes of the model, and which pictures to draw."""
 
     split: str
     part: Split
@@ -49,7 +49,7 @@ class Scored:
 
 
 def choose_images(choice: Choice, runs: Sequence[SavedRun]) -> Scored:
-    """Return the images to score, checked against the models: the request cannot turn out wrong after this."""
+    """Return the images to score, checked against the models, so that the request is valid after this."""
     source, seed, shown = _resolve(choice, runs)
     dataset, part = _load(choice.split, source, seed)
     _check_size(dataset, source, runs[0])
@@ -81,7 +81,7 @@ def _resolve(choice: Choice, runs: Sequence[SavedRun]) -> tuple[Source, int, Plo
 
 
 def _common_data(choice: Choice, runs: Sequence[SavedRun]) -> OwnData:
-    """Return the data that all runs were trained on, as far as it decides the images of the part."""
+    """Return the data on which all runs were trained; settings that affect the images of the set must be equal."""
     own_data_of_runs = [own_data(run) for run in runs]
     first = own_data_of_runs[0]
     ignored = INDIFFERENT.get(choice.split, {"scaling"}) | {key.removeprefix("data.") for key in choice.keys}
@@ -145,7 +145,7 @@ def _check_size(dataset: Dataset, source: Source, run: SavedRun) -> None:
 
 
 def _warn(choice: Choice, runs: Sequence[SavedRun], source: Source, dataset: Dataset, seed: int) -> None:
-    """Log warnings where a result may be misread."""
+    """Log a warning if a result may be misunderstood."""
     digest = dataset.provenance.get("sha256")
     same = [run for run in runs if digest is not None and run.data_sha256 == digest]
     moved = choice.split == "validation" and any(run.seed != seed for run in same)

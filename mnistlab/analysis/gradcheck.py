@@ -15,7 +15,7 @@ from mnistlab.system.errors import RequestError
 def noise_batch(network: Network, data: Outline, batch: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Draw the parameters, and return images (1, height, width, batch) of noise with labels (batch,).
 
-    There is noise in biases and images, so that no two values of a pooling window are equal.
+    Biases and images are random, so that no two values of a pooling window are equal.
     """
     if batch * network.per_image > MOST:
         possible = max(1, MOST // network.per_image)
@@ -31,7 +31,7 @@ def noise_batch(network: Network, data: Outline, batch: int, seed: int) -> tuple
 
 
 def seconds_of(network: Network, x: np.ndarray, labels: np.ndarray, most: int) -> tuple[int, float]:
-    """Return how many losses the check of at most so many elements a block takes, and the seconds for them."""
+    """Return the number of losses for a check of at most ``most`` elements per block, and the estimated seconds."""
     network.forward(x.copy(), np.random.default_rng(0))
     started = time.perf_counter()
     network.loss.forward(network.forward(x.copy(), np.random.default_rng(0)), labels)

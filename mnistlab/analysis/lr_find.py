@@ -1,4 +1,4 @@
-"""The range test of an experiment: measured, judged and written."""
+"""The learning-rate range test of an experiment: run it, find the suggestion, write the results."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LEAST, MOST, STEPS = 1e-6, 10.0, 200  # the first and the last rate, and the num
 
 @dataclass(frozen=True)
 class Request:
-    """What the command line asks for."""
+    """The options of the command line."""
 
     overrides: list[str]
     least: float
@@ -36,18 +36,18 @@ class Request:
 
 @dataclass(frozen=True)
 class RangeTest:
-    """What a range test has written where: the smoothed losses, and the suggestion if there is one."""
+    """The result of a range test: its folder, the losses, and the suggestion if there is one."""
 
     folder: Path
     rates: np.ndarray
-    losses: np.ndarray  # as many as are finite
+    losses: np.ndarray  # up to the first that is not finite
     smoothed: np.ndarray
     suggestion: Suggestion | None
     about: Mapping[str, Any]  # the content of lr_find.json
 
 
 def find(request: Request) -> RangeTest:
-    """Run the range test of an experiment, and write its numbers and its picture."""
+    """Run the range test of an experiment, and write its numbers and its picture; raises `RunError` without a loss."""
     experiment = schema.experiment(compose.compose(request.overrides))
     if not isinstance(experiment.model, Model):
         kind = type(experiment.model).__name__

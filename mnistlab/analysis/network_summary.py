@@ -1,4 +1,4 @@
-"""The network of a configuration before it is trained: its layers, parameters, operations and memory."""
+"""The untrained network of a configuration: its layers, parameters, operations and memory."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def summary_of(data: Outline, network: Network, batch: int) -> dict[str, Any]:
 
 
 def table(about: dict[str, Any]) -> str:
-    """Return a summary as a table with what its columns mean."""
+    """Return a summary as a table with an explanation of its columns."""
     data = about["data"]
     header = ("", "layer", "output", "parameters", "MFLOP", "output, bytes")
     rows = []

@@ -1,1 +1,1 @@
-"""Diagnostics: the problems of a run, each with a number, the reason, and an override to try."""
+"""Diagnostics: the problems of a run, each with a measurement, the reason, and overrides to try."""

@@ -1,7 +1,7 @@
-"""What is found in a chart, each with its number, why it matters, and the override to try.
+"""Checks of a run: each problem with its measurement, the likely reason, and the overrides to try.
 
-Thresholds with a source are marked; the others were set so that broken runs are detected and the default runs of every
-network of conf/model are not (tests/test_doctor.py).
+Thresholds with a source are marked; the others were set so that broken runs are detected, but not the default runs of
+any network in conf/model (tests/analysis/test_doctor.py).
 """
 
 from __future__ import annotations
@@ -15,28 +15,28 @@ from mnistlab.analysis.doctor.snapshot import RunSnapshot
 from mnistlab.nn.activations import HardSigmoid, ReLU, Sigmoid, Tanh
 
 DEAD = (
-    0.40  # share of a layer's ReLU units; cs231n's notes warn of 40 %; behind convolutions 20 % is usual and harmless
+    0.40  # fraction of a layer's ReLU units; cs231n's notes warn of 40 %; after convolutions 20 % is usual and harmless
 )
 DEAD_SERIOUS = 0.80
-FLAT = 0.05  # of the steepest slope of the function: an output there passes hardly any gradient (Glorot, Bengio 2010)
-SATURATED = 0.50  # share of a layer's outputs
-UPDATE_LOW, UPDATE_HIGH = 1e-5, 3e-2  # of the weights, a step; cs231n: about 1e-3 is healthy
-VANISHING = 1e-3  # the first layer's gradient relative to its weights, against the last layer's
+FLAT = 0.05  # of the steepest slope of the function; below, hardly any gradient passes (Glorot, Bengio 2010)
+SATURATED = 0.50  # fraction of a layer's outputs
+UPDATE_LOW, UPDATE_HIGH = 1e-5, 3e-2  # relative change of the weights in one step; cs231n: about 1e-3 is healthy
+VANISHING = 1e-3  # ratio of the first layer's gradient, relative to its weights, to the last layer's
 AT_CHANCE = 0.97  # of log(classes), the loss of guessing
-FAR_ABOVE = 3.0  # times log(classes): no network that guesses has such a loss, only one that is sure and wrong
-RISE = 1.5  # the last training loss against the smallest
-OVERFIT_LOSS = 1.5  # the last validation loss against the smallest
+FAR_ABOVE = 3.0  # times log(classes): only a network that is confident and wrong has such a loss, not one that guesses
+RISE = 1.5  # ratio of the last training loss to the smallest
+OVERFIT_LOSS = 1.5  # ratio of the last validation loss to the smallest
 OVERFIT_GAP = 0.10  # training minus validation accuracy
-STILL_FALLING = 0.05  # of the training loss in the last epoch
+STILL_FALLING = 0.05  # relative decrease of the training loss in the last epoch
 UNDERFIT = 0.5  # of log(classes)
-IMBALANCE = 3.0  # the largest class against the smallest; from about here plain accuracy misleads
+IMBALANCE = 3.0  # ratio of the largest class to the smallest; from here on, plain accuracy misleads
 
 ORDER = ("serious", "warning", "note")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """``what`` is the problem with its number, ``why`` its cause; ``try_`` holds overrides of `mnistlab train`."""
+    """``what`` is the problem with its measurement, ``why`` its cause; ``try_`` are overrides of `mnistlab train`."""
 
     severity: str
     sign: str
@@ -52,7 +52,7 @@ def examine(chart: RunSnapshot) -> list[Finding]:
     for look in (_diverged, _rate, _fit, _gradients, _classes):
         findings += look(chart)
     findings += _units(chart)
-    if any(finding.sign.startswith(("lr", "nothing")) for finding in findings):  # the cause; the other is its effect
+    if any(finding.sign.startswith(("lr", "nothing")) for finding in findings):  # underfitting is then only the effect
         findings = [finding for finding in findings if finding.sign != "underfitting"]
     return sorted(findings, key=lambda finding: ORDER.index(finding.severity))
 
@@ -114,9 +114,9 @@ LR_FIND = "`mnistlab lr-find` with the same overrides"
 
 
 def _update_sizes(chart: RunSnapshot) -> tuple[float, float]:
-    """Return the smallest and largest step relative to the weights over the layers, 0 for rules that adapt.
+    """Return the smallest and largest step of all layers relative to their weights, 0 for adaptive optimizers.
 
-    Only for gradient descent with or without momentum is a step lr / (1 - momentum) times the gradient.
+    Only in gradient descent, with or without momentum, a step is lr / (1 - momentum) times the gradient.
     """
     settings = chart.setting("optimizer")
     if not isinstance(settings, dict) or not set(settings) <= {"lr", "momentum", "dampening"}:
@@ -136,7 +136,7 @@ def _fit(chart: RunSnapshot) -> list[Finding]:
         return []
     gap = _gap(chart)
     kept = chart.metrics.get("kept_epoch")
-    stopped = isinstance(kept, int) and 0 < kept < len(val)  # the best epoch's weights were kept: the harm was undone
+    stopped = isinstance(kept, int) and 0 < kept < len(val)  # the best epoch's weights were kept, so there is no harm
     rose = float(val[-1] / val.min()) if val.min() > 0 else 1.0
     falls = len(train) > 1 and train[-1] < train[int(val.argmin())]
     if gap > OVERFIT_GAP or (gap > 0.02 and rose > OVERFIT_LOSS and falls and not stopped):
@@ -251,5 +251,5 @@ def _flat(layer: Sigmoid | Tanh | HardSigmoid, y: np.ndarray) -> float:
 
 
 def _activation(chart: RunSnapshot, name: str) -> tuple[str, ...]:
-    """Return the override of the activation where the model has one key for all of its layers."""
+    """Return the override of the activation, if the model has one key for all layers."""
     return (f"model.activation={name}",) if isinstance(chart.setting("model.activation"), str) else ()

@@ -16,14 +16,14 @@ from mnistlab.runs import paths
 from mnistlab.system.errors import RequestError
 from mnistlab.system.readers import UnreadableError, read_json_or_empty, read_rows
 
-IMAGES = 512  # of the training set, evenly spread, that go through the network
+IMAGES = 512  # of the training set, evenly spaced, for the activations
 
 Row = dict[str, float]
 
 
 @dataclass(frozen=True)
 class RunSnapshot:
-    """``history`` has a row an epoch, ``norms`` a row a layer of the last epoch; ``unseen`` lists what is missing."""
+    """``history``: one row per epoch; ``norms``: one row per layer in the last epoch; ``unseen``: what is missing."""
 
     state: str
     error: str
@@ -38,14 +38,14 @@ class RunSnapshot:
     unseen: list[str] = field(default_factory=list)
 
     def setting(self, key: str) -> Any:
-        """Return a setting, ``optimizer.lr`` for instance, or None."""
+        """Return a setting, for example ``optimizer.lr``, or None."""
         value: Any = self.settings
         for part in key.split("."):
             value = value.get(part) if isinstance(value, Mapping) else None
         return value
 
     def last(self, key: str) -> float:
-        """Return a column of the last epoch, NaN where there is none."""
+        """Return a column of the last epoch, NaN if there is none."""
         return self.history[-1].get(key, math.nan) if self.history else math.nan
 
     def column(self, key: str) -> np.ndarray:
@@ -54,14 +54,14 @@ class RunSnapshot:
 
 
 def read(argument: str) -> RunSnapshot:
-    """Return the chart of a run directory or of a model alone."""
+    """Return the snapshot of a run directory, or of a model file alone."""
     from mnistlab.runs.saved_run import SavedRun, open_run
 
     path = Path(argument)
     directory = path if path.is_dir() else path.parent
     status = read_json_or_empty(directory / paths.STATUS)
     if not path.exists() or not (status or path.is_file() or (path / paths.MODEL).is_file()):
-        open_run(argument)  # says what is wrong
+        open_run(argument)  # raises an error with the reason
     metrics = read_json_or_empty(directory / paths.METRICS)
     if metrics.get("learner") == "scikit-learn":
         raise RequestError(f"{argument}: this is a scikit-learn model; it has no history and no weights to examine")
@@ -99,7 +99,7 @@ def read(argument: str) -> RunSnapshot:
 
 
 def history_rows(table: Mapping[str, Row]) -> list[Row]:
-    """Return the epochs in their order."""
+    """Return the epochs in order."""
     return sorted(table.values(), key=lambda row: row["epoch"])
 
 
@@ -116,7 +116,7 @@ def _training_images(run: Any) -> np.ndarray:
 
 
 def _table(path: Path, key: str = "epoch") -> dict[str, Row]:
-    """Return the rows of a table by their key, the last one where several have the same; numbers as floats."""
+    """Return the rows of a table by key, the last one of those with the same key; numbers are floats."""
     if not path.is_file():
         return {}
     try:

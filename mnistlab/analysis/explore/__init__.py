@@ -1,1 +1,1 @@
-"""Principal components of a dataset, and the decision regions of models in their plane."""
+"""Principal components of a dataset, and decision regions of models in the plane of the first two."""

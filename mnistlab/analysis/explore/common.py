@@ -1,4 +1,4 @@
-"""The common options of `mnistlab explore`: the data, the number of points in a plot, and the output directory."""
+"""Shared code of `mnistlab explore`: the data, the points in a plot, and the output directory."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ EPOCHS = 100
 
 @dataclass(frozen=True)
 class Request:
-    """What the command line asks for."""
+    """The options of the command line."""
 
     action: str
     overrides: list[str]
@@ -49,8 +49,8 @@ class Request:
     def experiment(self, *more: str) -> Experiment:
         """Return the experiment of the overrides.
 
-        By default nothing is held out for validation, and a network is trained for 100 epochs: so few
-        points make few steps an epoch.
+        By default nothing is held out for validation, and a network is trained for 100 epochs, since few points mean
+        few steps per epoch.
         """
         composed = schema.experiment(compose.compose([*more, *self.overrides]))
         if not self.sets("data.validation"):
@@ -61,7 +61,7 @@ class Request:
 
 
 def read_data(experiment: Experiment, split: str) -> tuple[Dataset, Split]:
-    """Return the dataset, and the part of it that is explored: ``train``, ``test`` or ``all``."""
+    """Return the dataset and the set to explore: ``train``, ``test`` or ``all``."""
     with schema.prefixed("data"):
         if split == "all":
             return load_all(experiment.data, stream(experiment.seed, "split"))
@@ -70,7 +70,7 @@ def read_data(experiment: Experiment, split: str) -> tuple[Dataset, Split]:
 
 
 def draw_points(count: int | None, labels: np.ndarray, seed: int, otherwise: int) -> np.ndarray:
-    """Return the rows of the points, each class in proportion: as many as requested, or at most ``otherwise``."""
+    """Return the rows of the points, with classes in proportion: ``count``, or by default at most ``otherwise``."""
     if count is not None:
         classes = len(np.unique(labels))
         if count > len(labels):
@@ -81,7 +81,7 @@ def draw_points(count: int | None, labels: np.ndarray, seed: int, otherwise: int
 
 
 def components_of(dataset: Dataset, part: Split, threads: int) -> Components:
-    """Return the principal components of a split; an error names the data option."""
+    """Return the principal components of a set; an error contains the data option."""
     try:
         with threadpool_limits(threads):
             return principal_components(part.images)
@@ -90,7 +90,7 @@ def components_of(dataset: Dataset, part: Split, threads: int) -> Components:
 
 
 def refuse_place(to: str | None) -> None:
-    """Refuse a place that is not an empty directory: nothing is ever overwritten."""
+    """Refuse a path that is neither new nor an empty directory: nothing is ever overwritten."""
     if to is not None:
         cure = "name a directory that is new or empty"
         not_empty, in_the_way = f"already contains files; {cure}", f"a file is in the way; {cure}"
@@ -98,7 +98,7 @@ def refuse_place(to: str | None) -> None:
 
 
 def claim(request: Request, name: str) -> Path:
-    """Make the directory of the results, ``--to`` or one named by the time, and return it."""
+    """Create the directory of the results, ``--to`` or one named after the time, and return it."""
     refuse_place(request.to)
     if request.to is not None:
         return directories.named(Path(request.to), f"--to {request.to}")
@@ -108,7 +108,7 @@ def claim(request: Request, name: str) -> Path:
 def write_about(
     folder: Path, request: Request, experiment: Experiment, dataset: Dataset, threads: int, summary: dict[str, Any]
 ) -> None:
-    """Write summary.json, the same bytes for the same seed, and environment.json, where it took place."""
+    """Write summary.json, which is the same for the same seed, and environment.json."""
     summary = {"action": request.action, "data": dataset.name, "seed": experiment.seed, **summary}
     files.write_json(folder / paths.SUMMARY, summary)
     identity = hashlib.sha256(json.dumps(summary, sort_keys=True).encode()).hexdigest()[:16]
@@ -123,7 +123,7 @@ def write_components(folder: Path, components: Components, most: int, scale: flo
 
 
 def announce(dataset: Dataset, images: np.ndarray, description: str) -> None:
-    """Say what is explored."""
+    """Log the data and what is explored."""
     height, width = images.shape[1:]
     classes = len(dataset.class_names)
     LOG.info("data    %s, %d x %d pixels, %d classes: %s", dataset.name, height, width, classes, description)
@@ -131,7 +131,7 @@ def announce(dataset: Dataset, images: np.ndarray, description: str) -> None:
 
 
 def finish(folder: Path, drawn: Sequence[Path]) -> str:
-    """Log the plots, and return the line that names the directory."""
+    """Log the plots, and return the line with the directory."""
     for path in drawn:
         LOG.debug("wrote %s", path)
     return f"explore directory    {files.shown(folder)}"

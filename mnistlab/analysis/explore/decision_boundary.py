@@ -1,4 +1,4 @@
-"""``mnistlab explore boundary``: which class models see where in the plane of the first two principal components."""
+"""``mnistlab explore boundary``: the decision regions of models in the plane of the first two components."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ MOST_MODELS = 9
 
 
 def explore(request: Request) -> Path:
-    """Fit the models on two components, write the numbers, draw the picture, print the accuracies; return where."""
+    """Fit the models on two components, write the numbers, draw the picture, and return the directory."""
     common.refuse_place(request.to)
     experiments = {name: request.experiment(f"model={name}") for name in request.models}
     experiment = experiments[request.models[0]]
@@ -89,7 +89,7 @@ def explore(request: Request) -> Path:
 
 
 def _check(name: str, experiment: Experiment) -> None:
-    """Refuse what takes images rather than two numbers."""
+    """Refuse models and augmentation that need images rather than two numbers."""
     if isinstance(experiment.model, SklearnModel):
         return
     row = experiment.model.row(2, experiment.regularization)
@@ -105,7 +105,7 @@ def _check(name: str, experiment: Experiment) -> None:
 
 
 def _in_the_plane(dataset: Dataset, part: Split, components: Components) -> Dataset:
-    """Return the points as a dataset of images of 1 x 2 pixels, of type float64, that need no scaling."""
+    """Return the points as a dataset of float64 images of 1 x 2 pixels, without scaling."""
     train, validation = (
         Split(components.project(of.images, 2, dataset.scale)[:, None], of.labels) for of in (part, dataset.validation)
     )
@@ -164,7 +164,7 @@ def _line(row: dict[str, Any]) -> str:
 
 
 def _pictures(folder: Path) -> Iterator[figures.Drawing]:
-    """Yield name and drawing of the picture, from the files in the folder."""
+    """Yield the name and drawing of the picture, from the files in the folder."""
     about = read_json(folder / paths.SUMMARY)
     names = about["class_names"]
     points = read_table(folder / paths.POINTS, dtype=str, keep_default_na=False)

@@ -1,4 +1,4 @@
-"""Decision regions: which class a model predicts where in a plane, how surely, and where to write its name."""
+"""Decision regions: the class that a model predicts in a plane, its probability, and the places for class names."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-MESH = 240  # places along each side of the plane
-MARGIN = 0.05  # of the plane around the points, as a share of their extent
-LEAST_INSIDE = 0.03  # of the mesh's side: a region that is nowhere this far from its edge has no room for a name
+MESH = 240  # points along each side of the plane
+MARGIN = 0.05  # around the points, as a fraction of their extent
+LEAST_INSIDE = 0.03  # of the mesh's side: a region that never extends this far from its edge has no room for a name
 
 Predict = Callable[[np.ndarray], np.ndarray]  # points (n, 2) -> probabilities (n, classes)
 
 
 @dataclass(frozen=True)
 class Regions:
-    """The predicted class and its probability on a mesh, (len(y), len(x)), and a place for the name of each region."""
+    """The predicted class and its probability on a mesh, (len(y), len(x)), and places for the names of regions."""
 
     x: np.ndarray
     y: np.ndarray
@@ -26,7 +26,7 @@ class Regions:
 
 
 def mesh_around(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return x and y of the places at which the plane is looked at: all points, and a margin around them."""
+    """Return x and y of a mesh over all points, with a margin around them."""
     low, high = scores.min(axis=0), scores.max(axis=0)
     margin = MARGIN * np.where(high > low, high - low, 1.0)
     x, y = np.linspace(low - margin, high + margin, MESH).T
@@ -34,7 +34,7 @@ def mesh_around(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def regions_of(predict: Predict, x: np.ndarray, y: np.ndarray) -> Regions:
-    """Return what a model predicts at every place of the mesh."""
+    """Return the predictions of a model at every point of the mesh."""
     places = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
     probabilities = predict(places)
     classes = probabilities.argmax(axis=1).reshape(len(y), len(x))

@@ -1,4 +1,4 @@
-"""``mnistlab explore pca``: how much of the variance so many principal components explain, and what they look like."""
+"""``mnistlab explore pca``: the variance that principal components explain, and the components as images."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from mnistlab.system.readers import read_arrays, read_json, read_table
 COUNTS = (2, 3, 10, 50, 100)  # numbers of components whose share of the variance is printed
 SHARES = (0.8, 0.9, 0.95, 0.99)  # shares of the variance; the number of components that explain each is printed
 KEPT = 100  # axes in components.npz
-DRAWN = 3  # scores of a point
+DRAWN = 3  # scores per point
 
 WORDS = {"train": "training images", "test": "test images", "all": "images, training and test sets together"}
 
 
 def explore(request: Request) -> Path:
-    """Find the components, write the numbers, draw the pictures, print the shares; return the directory."""
+    """Compute the components, write the numbers, draw the pictures, and return the directory."""
     common.refuse_place(request.to)
     experiment = request.experiment()
     dataset, part = common.read_data(experiment, request.split)
@@ -77,7 +77,7 @@ def _said(components: Components, summary: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _pictures(folder: Path) -> Iterator[figures.Drawing]:
-    """Yield name and drawing of each picture, from the files in the folder."""
+    """Yield the name and drawing of each picture, from the files in the folder."""
     about = read_json(folder / paths.SUMMARY)
     variance = read_table(folder / paths.VARIANCE)
     points = read_table(folder / paths.POINTS, dtype={"class": str}, keep_default_na=False)

@@ -1,4 +1,4 @@
-"""Principal components of images: the directions of the largest variance, and the images' places along them."""
+"""Principal components of images: the directions of the largest variance, and the scores of images along them."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import numpy as np
 
 from mnistlab.system.errors import RequestError
 
-CHUNK = 4096  # images that are turned into float64 at once
-MOST = 4096  # rows of the matrix whose eigenvectors are sought: its time grows with their cube
+CHUNK = 4096  # images that are converted to float64 at once
+MOST = 4096  # rows of the matrix whose eigenvectors are computed, in a time that grows with their cube
 
 
 @dataclass(frozen=True)
 class Components:
-    """The ``mean`` image (pixels,), the ``axes`` (components, pixels) and the ``variances`` (components,), falling.
+    """The ``mean`` image (pixels,), ``axes`` (components, pixels) and ``variances`` (components,) in descending order.
 
-    Axes are orthonormal. The sign of an axis means nothing; it is chosen so that its largest element in absolute
+    Axes are orthonormal. The sign of an axis is arbitrary; it is chosen so that the element with the largest absolute
     value is positive. Variances have the denominator n - 1.
     """
 
@@ -27,16 +27,16 @@ class Components:
 
     @property
     def shares(self) -> np.ndarray:
-        """Return the share of the whole variance that each component explains."""
+        """Return the fraction of the total variance that each component explains."""
         return self.variances / self.total
 
     @property
     def cumulative(self) -> np.ndarray:
-        """Return the share that the first 1, 2, ... components explain together."""
+        """Return the fraction of the variance that the first 1, 2, ... components explain together."""
         return np.minimum(np.cumsum(self.shares), 1.0)
 
     def needed(self, share: float) -> int:
-        """Return how many components explain this share at least."""
+        """Return the number of components that explain at least this fraction of the variance."""
         return min(int(np.searchsorted(self.cumulative, share - 1e-12)) + 1, len(self.variances))
 
     def project(self, images: np.ndarray, count: int, scale: float) -> np.ndarray:
@@ -53,10 +53,10 @@ def principal_components(images: np.ndarray) -> Components:
 
     The axes are the eigenvectors of the covariance matrix S = 1/(n-1) sum_i (x_i - m)(x_i - m)^T, the variances its
     eigenvalues (Pearson 1901; Hotelling 1933). The sums of pixels and of their products are whole numbers below 2^53
-    and so exact in float64, in whatever order they are added. With fewer images than pixels the singular values of
-    the centred images are taken instead, whose squares are (n-1) times the eigenvalues that are not zero.
+    and so exact in float64, in any order of addition. With fewer images than pixels, the singular values of the centred
+    images are used instead, whose squares are (n-1) times the nonzero eigenvalues.
 
-    Raises `RequestError` where there is no variance, or where the matrix would be too large.
+    Raises `RequestError` if there is no variance, or if the matrix would be too large.
     """
     rows = images.reshape(len(images), -1)
     n, pixels = rows.shape

@@ -45,7 +45,7 @@ class Search:
     def study(self) -> Study:
         """Return the study, created if necessary.
 
-        Proposals: tree-structured Parzen estimator (Bergstra et al. 2011), each key independently. Pruning: a trial
+        Proposals: tree-structured Parzen estimator (Bergstra et al. 2011), all keys jointly. Pruning: a trial
         stops if its metric is worse than the median of the others after as many epochs (Golovin et al. 2017).
         """
         import optuna
