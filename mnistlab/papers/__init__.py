@@ -1,3 +1,3 @@
-"""Five published coursework papers: their figures and claims as data, runs of ours held against them, and the page that
-says how they compare.
+"""Five published coursework papers: their figures and claims as data, our runs of their experiments, and the page that
+compares them.
 """

@@ -1,7 +1,7 @@
-"""A claim of a paper tested on our runs: holds, does not hold, or not distinguishable, with the numbers.
+"""Tests of a paper's claims on our runs: holds, does not hold, or not distinguishable, with the numbers.
 
-A claim of several pairs holds where every pair is found to differ as claimed, and does not hold where one is found to
-differ the other way. All p are Holm's, corrected for the pairs of the claim.
+A claim about several pairs holds if every pair differs significantly as claimed, and does not hold if one differs
+significantly in the other direction. All p-values are corrected for the number of pairs by Holm's method.
 """
 
 from __future__ import annotations
@@ -27,30 +27,30 @@ from mnistlab.statistics.tests import LEVEL, Difference
 from mnistlab.system.readers import read_table
 
 HOLDS, FAILS, OPEN, UNRUN = "holds", "does not hold", "not distinguishable", "not run"
-UNEQUAL = "not judged"  # rows that were cut short to different lengths
+UNEQUAL = "not judged"  # rows that were shortened differently
 Results = Mapping[str, Result]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """The verdict on a claim, and the numbers it rests on."""
+    """The verdict on a claim, and the numbers behind it."""
 
     claim: Claim
     verdict: str
     numbers: str
-    cut: bool = False  # some of its rows were not run in full
-    single: bool = False  # some of its rows were run once, so that it is about these trained models only
+    cut: bool = False  # some of its rows were shortened
+    single: bool = False  # some of its rows were run once, so that the verdict is about these trained models only
 
     @property
     def label(self) -> str:
-        """Return the verdict, and what it rests on where that is less than it should be."""
+        """Return the verdict, with notes on its limitations."""
         notes = [note for note, applies in (("one seed", self.single), ("cut short", self.cut)) if applies]
         return f"{self.verdict} ({', '.join(notes)})" if notes else self.verdict
 
 
 @dataclass(frozen=True)
 class Side:
-    """The runs on one side of a comparison: a row, or the part of a swept row with a setting."""
+    """The runs on one side of a comparison: those of a row, or of a swept row with one setting."""
 
     name: str
     values: dict[int, float]  # by seed
@@ -79,7 +79,7 @@ def judge(claim: Claim, results: Results) -> Finding:
 
 
 def _fewest(claim: Claim, results: Results) -> int:
-    """Return the number of runs on the side of a claim that has the fewest."""
+    """Return the smallest number of runs on any side of a claim."""
     if claim.form not in ("beats", "within"):
         return min(len(results[row].completed) for row in claim.rows)
     metric = claim.settings["metric"]
@@ -87,7 +87,7 @@ def _fewest(claim: Claim, results: Results) -> int:
 
 
 def beats(claim_settings: Mapping[str, Any], results: Results) -> tuple[str, str]:
-    """Each pair's first against its second, at the metric: higher, or with ``lower`` lower."""
+    """Test whether the first of each pair has a higher metric than the second, or with ``lower`` a lower one."""
     metric, sign = claim_settings["metric"], -1 if claim_settings.get("lower") else 1
     pairs = [tuple(_side(text, metric, results) for text in pair) for pair in claim_settings["beats"]]
     differences = [_difference(a, b, metric, len(pairs)) for a, b in pairs]
@@ -106,7 +106,7 @@ def beats(claim_settings: Mapping[str, Any], results: Results) -> tuple[str, str
 
 
 def within(claim_settings: Mapping[str, Any], results: Results) -> tuple[str, str]:
-    """Each pair differs by no more than the margin: its whole 95 % confidence interval lies within, or beyond."""
+    """Test whether each pair differs by at most the margin: its 95 % confidence interval is all within or beyond it."""
     metric, margin = claim_settings["metric"], float(claim_settings["margin"])
     texts, inside, outside = [], [], []
     for pair in claim_settings["within"]:
@@ -124,7 +124,7 @@ def within(claim_settings: Mapping[str, Any], results: Results) -> tuple[str, st
 
 
 def above(claim_settings: Mapping[str, Any], results: Results) -> tuple[str, str]:
-    """The metric is above the figure: the 95 % confidence interval of its mean is, or Wilson's of a single run."""
+    """Test whether the 95 % confidence interval of the mean, or Wilson's of a single run, is above the figure."""
     result, metric, figure = results[claim_settings["row"]], claim_settings["metric"], float(claim_settings["above"])
     mean = result.mean(metric)
     if mean.n >= 2:
@@ -139,7 +139,7 @@ def above(claim_settings: Mapping[str, Any], results: Results) -> tuple[str, str
 
 
 def weakest(claim_settings: Mapping[str, Any], results: Results) -> tuple[str, str]:
-    """These classes have the lowest recall: of every run, their best recall is below the worst of the others."""
+    """Test whether these classes have the lowest recall: in each run, their best is below the worst of the others."""
     runs = [metrics.recalls(record) for record in results[claim_settings["row"]].completed]
     named = {str(name) for name in claim_settings["weakest"]}
     best_named = [max(run[name] for name in named) for run in runs]
@@ -158,7 +158,7 @@ def weakest(claim_settings: Mapping[str, Any], results: Results) -> tuple[str, s
 
 
 def mistaken(claim_settings: Mapping[str, Any], results: Results) -> tuple[str, str]:
-    """The first class is taken for the second more often, on the test set, than any class for another."""
+    """Test whether the first class is predicted as the second more often than any other confusion on the test set."""
     runs = [metrics.mistakes(record) for record in results[claim_settings["row"]].completed]
     truth, prediction = map(str, claim_settings["mistaken"])
     claimed = truth, prediction
@@ -177,7 +177,7 @@ def mistaken(claim_settings: Mapping[str, Any], results: Results) -> tuple[str, 
 
 
 def falls(claim_settings: Mapping[str, Any], results: Results) -> tuple[str, str]:
-    """The validation accuracy of the ten epochs up to ``after`` is higher than that of the last ten."""
+    """Test whether the validation accuracy of the ten epochs up to ``after`` is higher than that of the last ten."""
     after, early, late = int(claim_settings["after"]), [], []
     for record in results[claim_settings["falls"]].completed:
         column = read_table(record.directory / paths.HISTORY)["val_accuracy"].to_numpy(dtype=float)
@@ -202,7 +202,7 @@ def _side(text: str, metric: str, results: Results) -> Side:
 
 
 def _difference(a: Side, b: Side, metric: str, tests: int) -> Difference | None:
-    """Compare by what the runs allow: pairs of a seed, independent runs, or one run each on the same test images."""
+    """Compare pairs with the same seed, independent runs, or one run each on the same images, as the runs allow."""
     x, y = a.values, b.values
     common = sorted(x.keys() & y.keys())
     if min(len(x), len(y)) >= 2:
@@ -217,12 +217,12 @@ def _difference(a: Side, b: Side, metric: str, tests: int) -> Difference | None:
 
 
 def _common_seed(a: Side, b: Side) -> int | None:
-    """Return the first seed of which both have a run."""
+    """Return the first seed for which both sides have a run."""
     return min(a.runs.keys() & b.runs.keys(), default=None)
 
 
 def _tested(a: Sequence[float], b: Sequence[float]) -> Difference:
-    """Compare values of the same runs: by the exact test, or with too few of them by Welch's."""
+    """Compare values of the same runs by the exact test, or with too few runs by Welch's."""
     return statistics.paired(a, b) if len(a) >= power.fewest_pairs() else statistics.independent(a, b)
 
 

@@ -1,4 +1,4 @@
-"""Rows that another command makes: principal components, decision regions, a grid. A directory a seed."""
+"""Rows that are run by another command: principal components, decision regions, a grid. One directory per seed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ EXPLORE = {"pca": pca.explore, "boundary": decision_boundary.explore}
 
 
 def run(row: Row, place: Path, budget: str, seeds: int | None, extra: Sequence[str], quiet: bool) -> int:
-    """Do what the row's command does for every seed that has no result yet; return the exit status."""
+    """Run the row's command for every seed that has no result yet; return the exit status."""
     name, *words = shlex.split(row.command)[1:]
     arguments = [*words, *row.overrides[budget], *(word for word in extra if word.startswith("data"))]
     status = 0
@@ -32,7 +32,7 @@ def run(row: Row, place: Path, budget: str, seeds: int | None, extra: Sequence[s
         directory = place / f"seed={seed}"
         if _metrics(directory):
             continue
-        if name == "explore" and directory.exists():  # cut short; a grid search continues where it stopped
+        if name == "explore" and directory.exists():  # incomplete; a grid search instead continues where it stopped
             shutil.rmtree(directory)
         words = [*arguments, f"seed={seed}"]
         status = max(
@@ -84,7 +84,7 @@ def pictures(directory: Path) -> dict[str, tuple[Path, str]]:
 
 
 def _metrics(directory: Path) -> dict[str, Any]:
-    """Return the figures of a result, or nothing where there is none, or only a part of one."""
+    """Return the metrics of a result, empty if there is none or it is incomplete."""
     try:
         if (directory / paths.GRIDSEARCH).exists():
             return _of_grid(directory)
@@ -97,14 +97,14 @@ def _metrics(directory: Path) -> dict[str, Any]:
 
 
 def _explained(path: Path) -> dict[str, float]:
-    """Return the share of the variance of each component, and of the first so many together."""
+    """Return the fraction of the variance of each component, and of the first n components together."""
     rows = read_rows(path)
     alone = {row["component"]: float(row["share"]) for row in rows}
     return alone | {f"{row['component']}_together": float(row["cumulative"]) for row in rows}
 
 
 def _of_grid(directory: Path) -> dict[str, Any]:
-    """Return the best cell, its settings by their last word, and what its refit scored on the test set."""
+    """Return the best cell, its settings by the last part of their keys, and the test scores of its refit."""
     tested = read_json(directory / paths.REFIT / paths.METRICS)
     best = next(row for row in read_rows(directory / paths.GRID_TABLE) if row["rank"] == "1")
     metric = read_json(directory / paths.GRIDSEARCH)["metric"]

@@ -1,4 +1,4 @@
-"""Tables of a paper's own: swept settings, exchanged columns, the ranking, layers, and what a choice gains."""
+"""Additional tables of a paper: swept settings, exchanged columns, the ranking, layers, and selection bias."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Section = tuple[str, str, Table | None]  # title, text, table
 
 
 def of(paper: Paper, results: Mapping[str, Result]) -> list[Section]:
-    """Return the sections of a paper, as far as there are runs."""
+    """Return the sections of a paper for which there are runs."""
     makers = (_swept, _exchanged, _ranking, _structures, _bias)
     return [section for make in makers for section in make(paper, results)]
 
@@ -55,7 +55,7 @@ def _number(value: object) -> float:
 
 
 def _exchanged(paper: Paper, results: Mapping[str, Result]) -> list[Section]:
-    """Return precision and recall as they are, and as the paper has them, with truth and prediction exchanged."""
+    """Return precision and recall as computed, and as in the paper, with truth and prediction exchanged."""
     if paper.exchanged is None or not results[paper.exchanged].completed:
         return []
     scores = results[paper.exchanged].completed[0].metrics["test"]
@@ -73,7 +73,7 @@ def _exchanged(paper: Paper, results: Mapping[str, Result]) -> list[Section]:
 
 
 def _ranking(paper: Paper, results: Mapping[str, Result]) -> list[Section]:
-    """Return the order of the models by their test accuracy, ours and the paper's; what cannot be compared has none."""
+    """Return the ranking of the models by test accuracy, ours and the paper's; incomparable rows have no rank."""
     ran = [results[name] for name in paper.ranking if results[name].completed]
     if not ran:
         return []
@@ -113,14 +113,14 @@ def _structures(paper: Paper, results: Mapping[str, Result]) -> list[Section]:
 
 
 def _bias(paper: Paper, results: Mapping[str, Result]) -> list[Section]:
-    """Return what choosing on the reported images gains: among the models, and among the epochs."""
+    """Return the gain from choosing on the reported images: among the models, and among the epochs."""
     ran = {
         result.row.name: result.completed[0].directory for result in comparable(results[name] for name in paper.bias)
     }
     right = selection_bias.right_of(list(ran.values()))
     if right is None:
         return []
-    gain = round(100 * selection_bias.of_models(right, stream(0, "order")), 2) + 0.0  # points; no minus before nothing
+    gain = round(100 * selection_bias.of_models(right, stream(0, "order")), 2) + 0.0  # points; + 0.0: no -0
     lines = []
     for name, run in ran.items():
         column = read_table(run / paths.HISTORY)["val_accuracy"].to_numpy(dtype=float)

@@ -22,19 +22,19 @@ from mnistlab.sweeps.figures import choose
 from mnistlab.system import files
 from mnistlab.system.readers import read_bytes, read_json
 
-TABLE = "confusion_table"  # of a row's pictures: it becomes a PDF
+TABLE = "confusion_table"  # the picture of a row that becomes a PDF
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A file of the page, and what it shows in words."""
+    """A picture file of the page, and its text equivalent."""
 
     path: Path
     alt: str
 
 
 def draw(paper: Paper, results: Mapping[str, Result], folder: Path) -> list[Drawn]:
-    """Draw a paper's pictures into the folder, as far as there are runs; return them in their order."""
+    """Draw the pictures of a paper for which there are runs; return them in order."""
     folder.mkdir(parents=True, exist_ok=True)
     drawn = []
     for name, make in _drawings(paper, results):
@@ -44,13 +44,13 @@ def draw(paper: Paper, results: Mapping[str, Result], folder: Path) -> list[Draw
             plots.save_pdf(picture, path)
         else:
             plots.save(picture, path)
-            paths.alt_text(path).unlink()  # the page has its text
+            paths.alt_text(path).unlink()  # the text equivalent is on the page
         drawn.append(Drawn(path, picture.alt))
     return drawn + _copied(paper, results, folder)
 
 
 def _copied(paper: Paper, results: Mapping[str, Result], folder: Path) -> list[Drawn]:
-    """Copy the pictures that another command has drawn for its row."""
+    """Copy the pictures of rows that are run by another command."""
     copied = []
     for row in paper.rows:
         if row.kind == "train" or not results[row.id].completed:
@@ -74,7 +74,7 @@ def _drawings(paper: Paper, results: Mapping[str, Result]) -> Iterator[Drawing]:
 
 
 def _of_rows(picture: Mapping[str, Any], results: Mapping[str, Result]) -> Iterator[Drawing]:
-    """Yield a picture of a swept row, over the epochs or against its setting, or one of several rows."""
+    """Yield a picture of a swept row, over the epochs or against its setting, or a ranking of several rows."""
     kind = next(kind for kind in ("training", "against", "ranking") if kind in picture)
     if kind == "ranking":
         rows = [results[name] for name in picture["ranking"] if results[name].completed]
@@ -93,8 +93,8 @@ def _of_rows(picture: Mapping[str, Any], results: Mapping[str, Result]) -> Itera
 
 def _ranking(rows: Sequence[Result], metrics: Sequence[str]) -> plots.Picture:
     ranked = sorted(comparable(rows), key=lambda result: -result.mean(metrics[0]).mean)
-    rows = [*ranked, *(result for result in rows if result not in ranked)]  # cut short: marked, without a rank
-    series, share = [], "auc" not in metrics[0]  # areas are shown as they are
+    rows = [*ranked, *(result for result in rows if result not in ranked)]  # shortened rows are marked and come last
+    series, share = [], "auc" not in metrics[0]  # areas are not in per cent
     for metric in metrics:
         runs = [[(100 if share else 1) * value for value in result.values(metric).values()] for result in rows]
         means = [mean_of(values) for values in runs]

@@ -62,7 +62,7 @@ def _verdicts(claims: Sequence[Finding]) -> list[str]:
 
 
 def _why(paper: Paper, near: Mapping[str, Result]) -> str:
-    """Return with which other settings rows come near the paper's figure, rows of the same in one line."""
+    """Return the other settings with which rows come close to the paper's figure, one line per setting."""
     names: dict[tuple[str, str], list[str]] = {}
     for row in paper.rows:
         if row.near and row.id in near and near[row.id].completed:
@@ -82,5 +82,5 @@ def _table(table: tables.Table) -> str:
 
 
 def safe(text: str) -> str:
-    """Return text escaped for Markdown: no tags, no line breaks."""
+    """Return text escaped for Markdown, without tags and line breaks."""
     return " ".join(text.replace("&", "&amp;").replace("<", "&lt;").split())

@@ -1,4 +1,4 @@
-"""What the papers measured and a run's metrics.json does not name, computed from what it holds."""
+"""Metrics of the papers that are not in metrics.json, computed from its content."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from mnistlab.analysis.compare import shown
 from mnistlab.runs.record import Record
 
 GAP, ONE_HOT_AUC = "gap", "one_hot_auc"
-SETTINGS = ("best.C", "best.gamma")  # that a grid search chose
+SETTINGS = ("best.C", "best.gamma")  # chosen by a grid search
 
 
 def value(record: Record, metric: str) -> float:
     """Return a metric of a run, or NaN: one of metrics.json, ``<part>.one_hot_auc``, or ``gap``.
 
-    The gap is |training - test accuracy|: one that is negative already is not closed by becoming more so.
+    The gap is |training - test accuracy|, since a negative gap does not shrink by becoming more negative.
     """
     if metric == GAP:
         return abs(record.value("train.accuracy") - record.value("test.accuracy"))
@@ -29,7 +29,7 @@ def value(record: Record, metric: str) -> float:
 
 
 def amount(metric: str, amount: float) -> str:
-    """Return a value as the page has it: accuracies in per cent, areas under curves as they are, with four digits."""
+    """Return a value as on the page: accuracies in per cent, areas under curves with four digits."""
     if metric in SETTINGS:
         return f"{amount:g}"
     return f"{amount:.4f}" if "auc" in metric else shown(metric, amount)
@@ -38,9 +38,9 @@ def amount(metric: str, amount: float) -> str:
 def one_hot_auc(confusion: np.ndarray) -> float:
     """Return the macro AUC of one-hot predictions, from the confusion matrix (k, k), rows the truth.
 
-    A score of 0 or 1 makes a ROC curve of one corner, (1 - specificity, recall), and the area below it is
-    (recall + specificity) / 2; the macro average is over the classes that occur. It is what scikit-learn's
-    ``roc_auc_score`` gives for one-hot truth and one-hot prediction.
+    With scores of 0 and 1 the ROC curve has a single corner, (1 - specificity, recall), and the area below it is
+    (recall + specificity) / 2; the macro average is over the classes that occur. It equals scikit-learn's
+    ``roc_auc_score`` for one-hot truth and one-hot prediction.
     """
     counts = np.asarray(confusion, dtype=float)
     right, truth, predicted, n = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0), counts.sum()
@@ -57,7 +57,7 @@ def recalls(record: Record) -> dict[str, float]:
 
 
 def mistakes(record: Record) -> dict[tuple[str, str], int]:
-    """Return how often each class was taken for each other one, (truth, prediction), on the test set."""
+    """Return the counts of each confusion (truth, prediction) on the test set."""
     test = record.metrics.get("test", {})
     names = [row["class"] for row in test.get("per_class", [])]
     matrix: list[list[int]] = test.get("confusion_matrix", [])

@@ -1,4 +1,4 @@
-"""Rows of papers run as far as they are not done, and what came out written down."""
+"""Run the unfinished rows of papers, and write the results."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ PICTURES = Path("images/papers")  # in the folder of the page
 
 
 def run(rows: Sequence[Row], folder: Path, budget: str, seeds: int | None, extra: Sequence[str], quiet: bool) -> int:
-    """Run what is not done of these rows, the shortest first, each also as it comes near; return the status."""
+    """Run the unfinished runs of these rows, the shortest row first, also with near settings; return the status."""
     ordered = sorted(rows, key=lambda row: row.minutes)
-    both = budget == "full"  # a quick run explains no figure
+    both = budget == "full"  # near settings are not run with the budget quick
     plans = [(row, near) for row in ordered for near in ((False, True) if both and row.near else (False,))]
     plans = [(row, near) for row, near in plans if seeds or row.seeds[budget]]
     status = 0
@@ -37,8 +37,8 @@ def run(rows: Sequence[Row], folder: Path, budget: str, seeds: int | None, extra
 
 
 def write(known: Figures, chosen: Sequence[Row], folder: Path, command: str) -> tuple[dict[str, Any], str]:
-    """Write papers.md, papers.csv and the pictures; return the rows that were chosen and what was found of their
-    papers' claims, as plain values, and the tables of these papers.
+    """Write papers.md, papers.csv and the pictures; return the chosen rows and the verdicts on their papers' claims as
+    plain values, and the tables of these papers as text.
     """
     results_by_row = {row.id: results.read(row, folder) for row in known.rows.values()}
     near = {row.id: results.read(row, folder, near=True) for row in known.rows.values() if row.near}
@@ -69,7 +69,7 @@ def write(known: Figures, chosen: Sequence[Row], folder: Path, command: str) -> 
 
 
 def listed(known: Figures) -> str:
-    """Return the papers and their rows."""
+    """Return the list of the papers and their rows as text."""
     lines = []
     for paper in known.papers:
         lines += [f"{paper.name}: {paper.title}"]

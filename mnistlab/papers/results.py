@@ -1,4 +1,4 @@
-"""The results of a row's runs, and whether the paper's figure lies in their prediction interval."""
+"""The results of a row's runs, and whether the paper's figure is in their prediction interval."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from mnistlab.system.flatten import as_text, look_up
 AS_REPORTED, HIGHER, LOWER, REACHED, MISSED = "as reported", "higher", "lower", "reached", "not reached"
 TOO_WIDE = "too wide to tell"
 NOT_RUN, NO_FIGURE, NO_SPREAD, OPEN = "not run", "", "one run", "not distinguishable"
-WIDE = 0.10  # an interval of single runs beyond these points agrees with too much to say that it agrees
+WIDE = 0.10  # a prediction interval wider than this agrees with almost any figure
 
 
 @dataclass(frozen=True)
 class Result:
-    """The runs of a row, or of a row with the settings that come near the paper's figure."""
+    """The runs of a row, or of its near settings, with which it comes close to the paper's figure."""
 
     row: Row
     records: tuple[Record, ...] = field(repr=False)  # of all jobs, completed or not
@@ -35,12 +35,12 @@ class Result:
 
     @property
     def completed(self) -> list[Record]:
-        """Return the runs that are done."""
+        """Return the completed runs."""
         return [record for record in self.records if record.state.state == "completed"]
 
     @property
     def epochs(self) -> tuple[int, int] | None:
-        """Return how many epochs were run at least, and how many the row has, where these are not the same."""
+        """Return the fewest epochs of a run and the epochs of the row, or None if they are the same."""
         overrides = [
             item for item in (self.row.near.overrides if self.near and self.row.near else ()) if "epochs=" in item
         ]
@@ -53,7 +53,7 @@ class Result:
 
     @property
     def limit(self) -> int | None:
-        """Return data.limit where it is not that of the row: fewer images than it has."""
+        """Return data.limit if the runs have fewer images than the row."""
         own = runner.asked(self.row, "data", "limit")
         runs = self.completed if self.row.kind == "train" else []
         limits = {look_up(record.settings, "data.limit") for record in runs} - {own, None}
@@ -61,19 +61,19 @@ class Result:
 
     @property
     def shortened(self) -> str:
-        """Return what was left out of the row, in brackets: epochs, images."""
+        """Return a note in parentheses on how the runs were shortened: fewer epochs or images."""
         notes = [f"{self.epochs[0]} of {self.epochs[1]} epochs"] if self.epochs else []
         notes += [f"{self.limit:,} images"] if self.limit else []
         return f" ({', '.join(notes)})" if notes else ""
 
     @property
     def missing(self) -> int:
-        """Return how many of the row's runs are not there."""
+        """Return the number of the row's runs that are missing."""
         planned = self.row.seeds["full"] * math.prod(runner.grid(self.row).values())
         return max(0, planned - len(self.completed))
 
     def values(self, metric: str, where: Mapping[str, str] | None = None) -> dict[int, float]:
-        """Return the metric by seed, of the runs with these settings."""
+        """Return the metric by seed for the runs with these settings."""
         return {seed: metrics.value(record, metric) for seed, record in self.runs(metric, where).items()}
 
     def runs(self, metric: str, where: Mapping[str, str] | None = None) -> dict[int, Record]:
@@ -94,7 +94,7 @@ class Result:
 
 
 def read(row: Row, folder: Path, near: bool = False) -> Result:
-    """Return the result of a row, of no run where none was started."""
+    """Return the result of a row, without runs if none was started."""
     place = runner.directory(folder, row, near)
     if row.kind != "train":
         return Result(row, tuple(external_rows.read(place)), near)
@@ -103,7 +103,7 @@ def read(row: Row, folder: Path, near: bool = False) -> Result:
 
 
 def comparable(results: Iterable[Result]) -> list[Result]:
-    """Return those with runs that may be held against each other: those in full, or all if all were cut alike."""
+    """Return the results that can be compared: those of complete runs, or all if all were shortened alike."""
     ran = [result for result in results if result.completed]
     cut = {(result.epochs and result.epochs[0], result.limit) for result in ran if result.shortened}
     if len(cut) == 1 and all(result.shortened for result in ran):
@@ -112,10 +112,10 @@ def comparable(results: Iterable[Result]) -> list[Result]:
 
 
 def spread_of_one(result: Result, metric: str) -> tuple[float, float] | None:
-    """Return the interval in which 95 % of single runs are expected, the paper's being one.
+    """Return the prediction interval, in which 95 % of single runs, such as the paper's, are expected.
 
-    Over n seeds mean +/- t(0.975, n - 1) sd sqrt(1 + 1/n); of one run the Wilson interval of an accuracy, and none
-    of anything else.
+    For n seeds mean +/- t(0.975, n - 1) sd sqrt(1 + 1/n); for one run the Wilson interval of an accuracy, None for
+    other metrics.
     """
     mean = result.mean(metric)
     if mean.n >= 2:
@@ -131,7 +131,7 @@ def spread_of_one(result: Result, metric: str) -> tuple[float, float] | None:
 
 
 def judge(result: Result, metric: str) -> str:
-    """Return whether the paper's figure lies in that interval, widened by its own rounding, or on which side of it."""
+    """Return whether the paper's figure is in the prediction interval, widened by its rounding, or on which side."""
     row, mean = result.row, result.mean(metric)
     if mean.n == 0:
         return NOT_RUN
@@ -141,7 +141,7 @@ def judge(result: Result, metric: str) -> str:
     if metric == "parameters":
         return AS_REPORTED if mean.mean == figure else HIGHER if mean.mean > figure else LOWER
     interval = spread_of_one(result, metric)
-    if row.kind == "explore":  # of all images, without chance
+    if row.kind == "explore":  # computed from all images, without randomness
         interval = mean.mean, mean.mean
     if interval is None:
         return NO_SPREAD
@@ -151,7 +151,7 @@ def judge(result: Result, metric: str) -> str:
     half = row.rounding(metric)
     if low - half <= figure <= high + half:
         return TOO_WIDE if points(metric) and high - low > WIDE else AS_REPORTED
-    alone = mean.n == 1 and row.kind == "train"  # another seed would be elsewhere, and nobody knows how far
+    alone = mean.n == 1 and row.kind == "train"  # the spread over seeds is unknown
     return NO_SPREAD if alone else HIGHER if mean.mean > figure else LOWER
 
 

@@ -1,4 +1,4 @@
-"""A row as a sweep over seeds: planned, run where incomplete, and read."""
+"""A row as a sweep over seeds: its overrides, its directory, and its unfinished runs."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from mnistlab.system.readers import UnreadableError, read_text
 
 
 def directory(folder: Path, row: Row, near: bool = False) -> Path:
-    """Return the directory of a row's sweep, or of that with the settings which come near the paper's figure."""
+    """Return the directory of a row's sweep, or of the sweep of its near settings."""
     return folder / row.paper / (f"{row.name}{NEAR}" if near else row.name)
 
 
 def overrides(row: Row, budget: str, seeds: int | None, near: bool = False, extra: Sequence[str] = ()) -> list[str]:
-    """Return what makes a sweep of a row. A job's directory is called by what varies, so that more seeds add to it."""
+    """Return the overrides of a row's sweep. A job's directory contains what varies, so that seeds can be added."""
     keys = [*grid(row), "seed"]
     subdir = ",".join(f"{key}=${{{key}}}" for key in keys)
     return [
@@ -40,7 +40,7 @@ def overrides(row: Row, budget: str, seeds: int | None, near: bool = False, extr
 
 
 def grid(row: Row) -> dict[str, int]:
-    """Return the keys that the experiment itself sweeps over, each with its number of values."""
+    """Return the keys that the experiment itself sweeps, each with its number of values."""
     if row.kind != "train":
         return {}
     path = options.folder() / "experiment" / f"{row.id}.yaml"
@@ -55,10 +55,10 @@ def grid(row: Row) -> dict[str, int]:
 
 
 def run(row: Row, place: Path, overrides: Sequence[str], quiet: bool) -> int:
-    """Run what is not done of a row; return the exit status.
+    """Run the unfinished runs of a row; return the exit status.
 
-    A job that is completed with the same configuration is kept, whatever was asked for when it was run. With more
-    epochs than it had it is trained on.
+    A job that is completed with the same configuration is kept, even if it was started by another request. With more
+    epochs than before, its training continues.
     """
     planned = plan([*overrides, f"hydra.sweep.dir={compose.quoted(place)}"])
     place.mkdir(parents=True, exist_ok=True)
@@ -85,18 +85,18 @@ def run(row: Row, place: Path, overrides: Sequence[str], quiet: bool) -> int:
 
 
 def started(place: Path) -> bool:
-    """Return whether the directory holds a sweep."""
+    """Return whether the directory contains a sweep."""
     return (place / paths.SWEEP).exists()
 
 
 def asked_epochs(row: Row) -> int | None:
-    """Return the epochs of the row's experiment, without composing it; None where it has none of its own."""
+    """Return the epochs of the row's experiment, without composing it; None if it does not set them."""
     epochs = asked(row, "trainer", "epochs") or asked(row, "model", "epochs")
     return epochs if isinstance(epochs, int) else None
 
 
 def asked(row: Row, group: str, key: str) -> Any:
-    """Return what the row's experiment, or one that it is based on, sets for a key; None where none does."""
+    """Return the value of a key in the row's experiment, or in one that it is based on; None if it is not set."""
     names, visited = [row.id] if row.kind == "train" else [], set()
     while names:
         name = names.pop(0)

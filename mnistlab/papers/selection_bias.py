@@ -1,4 +1,4 @@
-"""How much a figure gains when it is measured on the images that it was chosen on."""
+"""Selection bias: how much better a figure appears on the images on which it was chosen."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ LAST = 10  # epochs at the end of a curve
 
 
 def of_models(right: np.ndarray, rng: np.random.Generator, halvings: int = HALVINGS) -> float:
-    """Return by how much the best of several models looks better on the images it was chosen on than on others.
+    """Return how much better the best of several models appears on the images on which it was chosen than on others.
 
-    ``right`` (models, images) is True where a model classifies an image correctly. The images are cut into random
+    ``right`` (models, images) is True where a model classifies an image correctly. The images are split into random
     halves; the model that is best on one half is measured on both, and the difference averaged over the halvings.
-    Both halves have the same distribution, so that the difference is due to the choice alone.
+    Both halves have the same distribution, so the difference is due to the choice alone.
     """
     n = right.shape[1]
     gains = np.empty(halvings)
@@ -32,16 +32,16 @@ def of_models(right: np.ndarray, rng: np.random.Generator, halvings: int = HALVI
 
 
 def of_epochs(accuracy: Sequence[float] | np.ndarray, last: int = LAST) -> float:
-    """Return the difference of the best epoch of a validation curve and the mean of its last epochs.
+    """Return the difference between the best epoch of a validation curve and the mean of its last epochs.
 
-    It is the most that choosing the epoch on the reported images can have gained over not choosing one.
+    It is an upper bound of the gain from choosing the epoch on the reported images.
     """
     values = np.asarray(accuracy, dtype=float)
     return float(values.max() - values[-last:].mean())
 
 
 def right_of(runs: Sequence[Path]) -> np.ndarray | None:
-    """Return which test images each run predicted rightly, or None where they were not tested on the same."""
+    """Return which test images each run predicted correctly, or None if they were not tested on the same images."""
     correct, labels = [], []
     for run in runs:
         saved = read_arrays(run / paths.PREDICTIONS)

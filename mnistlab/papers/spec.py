@@ -1,4 +1,4 @@
-"""conf/papers.yaml: the rows of the papers with the figures they report, and their claims."""
+"""conf/papers.yaml: the rows of the papers with the reported figures, and their claims."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from mnistlab.system.readers import UnreadableError
 BUDGETS = ("full", "quick")
 FORMS = ("beats", "within", "above", "weakest", "mistaken", "falls")
 KINDS = ("train", "explore", "grid")
-NEAR = ".near"  # what a row's other settings are called: oxford/svm_rbf.near
+NEAR = ".near"  # the suffix of a row's near settings: oxford/svm_rbf.near
 
 
 @dataclass(frozen=True)
 class Near:
-    """Other settings of a row, with which our figure comes to the paper's."""
+    """Near settings: other settings of a row, with which our figure comes close to the paper's."""
 
     overrides: tuple[str, ...]
     why: str
@@ -29,8 +29,8 @@ class Near:
 class Row:
     """One row of a paper. ``reported`` are its figures as printed, by metric.
 
-    A row of another kind than train is made by ``command``, and not by a sweep of its experiment. ``seeds`` and
-    ``overrides`` have one entry a budget.
+    A row of another kind than train is run by ``command`` instead of a sweep of its experiment. ``seeds`` and
+    ``overrides`` have one entry per budget.
     """
 
     paper: str
@@ -49,23 +49,23 @@ class Row:
 
     @property
     def id(self) -> str:
-        """Return paper/name, which is the experiment too."""
+        """Return paper/name, which is also the name of the experiment."""
         return f"{self.paper}/{self.name}"
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Return the metrics that the page shows."""
+        """Return the metrics on the page."""
         return tuple(dict.fromkeys([*self.reported, *self.also])) or ("test.accuracy",)
 
     def rounding(self, metric: str) -> float:
-        """Return by how much a figure may differ from what was measured, because it was rounded."""
+        """Return how much a figure may differ from the measured value because of rounding."""
         digits = len(self.reported[metric].partition(".")[2])
         return 0.05 if self.about else 0.5 * 10.0**-digits
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim of a paper about its rows. ``settings`` are those of its form, as conf/papers.yaml explains them."""
+    """A claim of a paper about its rows. ``settings`` are those of its form, as explained in conf/papers.yaml."""
 
     paper: str
     text: str
@@ -74,19 +74,19 @@ class Claim:
 
     @property
     def rows(self) -> tuple[str, ...]:
-        """Return the rows whose runs decide it."""
+        """Return the rows whose runs decide the claim."""
         settings = self.settings
         named = (
             [row for pair in settings.get(self.form, ()) for row in pair] if self.form in ("beats", "within") else []
         )
         if self.form not in ("beats", "within"):
             named = [settings["falls"] if self.form == "falls" else settings["row"]]
-        return tuple(dict.fromkeys(row.split()[0] for row in named))  # with .near: a row's other settings
+        return tuple(dict.fromkeys(row.split()[0] for row in named))  # with .near for a row's near settings
 
 
 @dataclass(frozen=True)
 class Paper:
-    """A paper: its title, what is to be known of its protocol, its rows, and the pictures and tables of its own."""
+    """A paper: its title, notes on its protocol, its rows, and its own pictures and tables."""
 
     name: str
     title: str
@@ -101,7 +101,7 @@ class Paper:
 
 @dataclass(frozen=True)
 class Figures:
-    """The whole file."""
+    """The content of conf/papers.yaml."""
 
     papers: tuple[Paper, ...]
     claims: tuple[Claim, ...]
@@ -112,7 +112,7 @@ class Figures:
         return {row.id: row for paper in self.papers for row in paper.rows}
 
     def choose(self, words: Sequence[str]) -> list[Row]:
-        """Return the rows that papers and rows name, each once, in the order of the file."""
+        """Return the rows with these names, or of papers with these names, each once, in the order of the file."""
         known = self.rows
         names = [*(paper.name for paper in self.papers), *known]
         for word in words:
@@ -125,7 +125,7 @@ class Figures:
 
 
 def read(path: Path | None = None) -> Figures:
-    """Return conf/papers.yaml, or another file of its form; what is wrong in it is a `RequestError`."""
+    """Return the content of conf/papers.yaml, or of another such file; any problem is a `RequestError`."""
     path = path or options.folder() / "papers.yaml"
     try:
         content = safe_yaml.load(path)

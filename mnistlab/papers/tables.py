@@ -1,4 +1,4 @@
-"""What came out, as tables: for the terminal, for the page, and papers.csv."""
+"""Tables of the results: for the terminal, for the page, and papers.csv."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CSV = [
 
 
 def rows_of(paper: Paper, results_by_row: Mapping[str, Result], near: Mapping[str, Result]) -> tables.Table:
-    """Return the table of a paper: a line a row and metric, below it the settings that come near the figure."""
+    """Return the table of a paper: one line per row and metric, followed by those of the row's near settings."""
     lines = []
     for row in paper.rows:
         for result in (results_by_row[row.id], near.get(row.id)):
@@ -60,13 +60,13 @@ def _line(row: Row, result: Result, metric: str, first: bool) -> list[str]:
 
 
 def _runs(result: Result) -> str:
-    """Return the number of runs, and of how many where some are not there."""
+    """Return the number of runs, as in "2 of 6" if some are missing."""
     n = len(result.completed)
     return f"{n} of {n + result.missing}" if result.missing else str(n)
 
 
 def reported(row: Row, metric: str) -> str:
-    """Return the paper's figure as it prints it, an accuracy in per cent."""
+    """Return the paper's figure as printed, with accuracies in per cent."""
     if metric not in row.reported:
         return ""
     figure = row.reported[metric]
@@ -79,7 +79,7 @@ def reported(row: Row, metric: str) -> str:
 
 
 def with_interval(metric: str, mean: Mean) -> str:
-    """Return mean and half the width of its 95 % confidence interval, which one run does not have."""
+    """Return the mean and, for several runs, the half-width of its 95 % confidence interval."""
     half = "" if math.isnan(mean.half) else f" +/- {amount(metric, mean.half)}"
     return amount(metric, mean.mean) + half if mean.n else "-"
 
@@ -87,7 +87,7 @@ def with_interval(metric: str, mean: Mean) -> str:
 def told(
     figures: Figures, results_by_row: Mapping[str, Result], near: Mapping[str, Result], claims: Sequence[Finding]
 ) -> str:
-    """Return the tables and verdicts for the terminal, of the papers that have a row among the results."""
+    """Return the tables and verdicts of these papers for the terminal."""
     parts = []
     for paper in figures.papers:
         header, lines = rows_of(paper, results_by_row, near)
@@ -101,7 +101,7 @@ def told(
 
 
 def csv(figures: Figures, results_by_row: Mapping[str, Result], near: Mapping[str, Result]) -> str:
-    """Return a line for every row, metric and kind of settings, with plain numbers."""
+    """Return papers.csv: one line for every row, metric and kind of settings, with plain numbers."""
     return files.csv(CSV, lines_of(figures.rows.values(), results_by_row, near))
 
 

@@ -1,4 +1,4 @@
-"""Pages: one self-contained HTML file each, with the pictures inside, no script, and nothing fetched from anywhere."""
+"""Pages: self-contained HTML files with embedded pictures, no scripts and no external resources."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from mnistlab.system.readers import UnreadableError, read_bytes, read_text
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-MOST = 1_900_000  # bytes of a page: what it says besides its pictures is far below the rest of two million
+MOST = 1_900_000  # bytes of a page's pictures; its text needs far less than the rest of two million
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture of a page; ``data`` is None where it would make the page too large, and it is linked instead."""
+    """A picture of a page; ``data`` is None if it would make the page too large and is linked instead."""
 
     name: str
     title: str
@@ -35,7 +35,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a page: its heading, with the anchor to it, and its pictures."""
+    """A section of a page: its anchor, its heading and its pictures."""
 
     anchor: str
     heading: str
@@ -43,7 +43,7 @@ class Section:
 
 
 def write(path: Path, template: str, **content: Any) -> None:
-    """Write a page from its template and content; every text is escaped."""
+    """Write a page from its template and content; all text is escaped."""
     page = _environment().get_template(template).render(content)
     files.write(path, page.encode("utf-8", errors="replace"))
 
@@ -51,8 +51,8 @@ def write(path: Path, template: str, **content: Any) -> None:
 def figures(pictures: Path, names: Sequence[str], titles: dict[str, str], most: int = MOST) -> dict[str, Figure]:
     """Return the pictures of these names, with their text equivalents, in a folder beside the page.
 
-    The largest are left out, and linked, until all together take no more than ``most`` bytes of a page. A picture
-    that is missing or no PNG is passed over.
+    The largest are linked instead of embedded until the others need at most ``most`` bytes. A picture that is missing
+    or not a PNG is skipped.
     """
     read = {name: content for name in names if (content := _png(pictures / f"{name}.png"))}
     sizes = {name: 4 * -(-len(content) // 3) for name, content in read.items()}
@@ -71,12 +71,12 @@ def figures(pictures: Path, names: Sequence[str], titles: dict[str, str], most: 
 
 
 def href(path: str | PurePosixPath) -> str:
-    """Return a path beside the page as a relative address: what looks like a scheme in it is none."""
+    """Return a path relative to the page as an address; a colon in it cannot be mistaken for a scheme."""
     return "./" + quote(str(path), safe="/", errors="surrogateescape")
 
 
 def readable(text: str) -> str:
-    """Return a text without what could not be read: control characters, and those that turn the direction of others."""
+    """Return a text without unprintable characters, such as control characters and those that reverse the direction."""
     if text.isprintable():
         return text
     return "".join(
@@ -85,7 +85,7 @@ def readable(text: str) -> str:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> dict[str, Any]:
-    """Return a table for the templates; a column of numbers only is aligned to the right."""
+    """Return a table for the templates; columns that contain only numbers are right-aligned."""
     listed = [list(row) for row in rows]
     numeric = [bool(listed) and all(_is_figure(row[i]) for row in listed) for i in range(len(header))]
     return {"header": list(header), "rows": listed, "numeric": numeric}
@@ -138,5 +138,5 @@ def _environment() -> Environment:
 
 
 def _shown(value: Any) -> Any:
-    """Return the output of a template expression: markup unchanged, all else as readable text."""
+    """Return the output of a template expression: markup unchanged, everything else as readable text."""
     return value if hasattr(value, "__html__") else readable(str(value))

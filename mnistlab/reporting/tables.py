@@ -1,4 +1,4 @@
-"""Tables of text: aligned for a terminal, in Markdown and in LaTeX."""
+"""Text tables: aligned for a terminal, in Markdown and in LaTeX."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ MARKDOWN = TableFormat(
 
 
 def text(table: Table, right: Collection[int] = ()) -> str:
-    """Return a table with its columns aligned; those numbered in ``right`` end, the others begin, at the same place."""
+    """Return a table with aligned columns: those with indices in ``right`` to the right, the others to the left."""
     header, rows = table
-    # As a row among the others the header does not widen its column
+    # The header is passed as a row: as a header, it would widen its column
     return tabulate(
         [header, *rows],
         tablefmt=ALIGNED,
@@ -35,13 +35,13 @@ def text(table: Table, right: Collection[int] = ()) -> str:
 
 
 def markdown(table: Table) -> str:
-    """Return a table in Markdown, a vertical line in a cell escaped."""
+    """Return a table in Markdown, with vertical lines in cells escaped."""
     header, *rows = ([cell.replace("|", "\\|") for cell in row] for row in (table[0], *table[1]))
     return tabulate(rows, header, tablefmt=MARKDOWN, disable_numparse=True, preserve_whitespace=True, stralign=None)
 
 
 def latex(table: Table, right: Collection[int] = ()) -> str:
-    """Return a table in LaTeX with the rules of the package booktabs; what LaTeX would read as a command is escaped."""
+    """Return a table in LaTeX with the rules of the package booktabs; special characters are escaped."""
     header, rows = table
     return tabulate(rows, header, tablefmt="latex_booktabs", disable_numparse=True, colalign=_alignment(header, right))
 

@@ -1,7 +1,7 @@
-"""Arrays -> figures, no computation: every plot is drawn from what a run directory holds.
+"""Arrays -> figures, without computation: every plot is drawn from the files of a run directory.
 
 Each function returns a `Picture`, a matplotlib figure with its text equivalent; `save` writes both. matplotlib is
-imported on the first call, without pyplot, so that nothing global changes.
+imported on the first call, without pyplot, so that no global state changes.
 """
 
 from mnistlab.reporting.plots.comparison import Series, TrainingCurve, against, heat_map, side_by_side

@@ -1,4 +1,4 @@
-"""What a sweep shows: a metric against a parameter, a heat map over two, the order of all, training in one picture."""
+"""Plots of a sweep: a metric against a parameter, a heat map over two, a ranking of all, training side by side."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from mnistlab.reporting.plots.style import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-LINES = len(COLOURS) * len(DASHES)  # that can be distinguished
+LINES = len(COLOURS) * len(DASHES)  # number of lines that can be distinguished
 ROWS = 40  # of a ranking
-CELLS, LARGEST = 16, 8.0  # more rows or columns than so many share so many inches, without numbers
+CELLS, LARGEST = 16, 8.0  # with more rows or columns, a heat map has this many inches and no numbers
 RUN: Any = {"ls": "", "marker": "o", "ms": 3, "mfc": "none", "mew": 0.7, "alpha": 0.6}
 BARS = "dots: single runs; bars: 95 % confidence interval of the mean over the seeds"
 
 
 class Series(NamedTuple):
-    """Values of one quantity per x or row: mean, half-width of its 95 % confidence interval (NaN: one run), runs."""
+    """Values of one quantity per x or row: mean, half-width of the 95 % confidence interval (NaN: one run), runs."""
 
     name: str
     means: Sequence[float]
@@ -46,7 +46,7 @@ class Series(NamedTuple):
 
 
 class TrainingCurve(NamedTuple):
-    """How one setting was trained: means over its seeds, one value an epoch."""
+    """The training of one setting: means over its seeds, one value per epoch."""
 
     name: str
     loss: np.ndarray
@@ -57,7 +57,7 @@ class TrainingCurve(NamedTuple):
 def against(
     parameter: str, x: Sequence[float], series: Sequence[Series], unit: str, geometric: bool, bars: str = BARS
 ) -> Picture:
-    """Draw quantities against a parameter: each run as a dot, means joined by a line, with what ``bars`` says."""
+    """Draw quantities against a parameter: runs as dots, means as a line, with error bars described by ``bars``."""
     figure = new_figure(6.4, 4.0)
     axes = place(figure, 0.75, 0.6, 5.4, 2.95)
     sentences = [f"{plain(unit)} against {plain(parameter)}."]
@@ -65,7 +65,7 @@ def against(
     for i, (measure, colour, marker) in enumerate(zip(series, (BLUE, VERMILION), ("o", "s"), strict=False)):
         at = (
             np.asarray(x, dtype=float) * (1.02**i if geometric else 1) + i * shift
-        )  # side by side, not one on the other
+        )  # side by side, so that they do not overlap
         for place_x, runs in zip(at, measure.runs, strict=True):
             axes.plot([place_x] * len(runs), runs, color=colour, **RUN)
         halves = np.nan_to_num(np.asarray(measure.halves, dtype=float))
@@ -111,9 +111,9 @@ def heat_map(
     better_high: bool,
     spreads: np.ndarray | None = None,
 ) -> Picture:
-    """Draw the mean of a metric over two settings, its value in every cell; a cell without a run stays empty.
+    """Draw the mean of a metric over two settings, with its value in every cell; a cell without runs is empty.
 
-    ``spreads``, where given, stand below the means as +/- so much.
+    ``spreads``, if any, are printed below the means as +/-.
     """
     (row_key, row_names), (column_key, column_names) = rows, columns
     row_labels, column_labels = [label(n, 20) for n in row_names], [label(n, 20) for n in column_names]
@@ -152,7 +152,7 @@ def heat_map(
 
 @styled
 def ranking(names: Sequence[str], series: Sequence[Series], unit: str, bars: str = BARS) -> Picture:
-    """Draw one row a setting, the best first: each run as a dot, the mean with what ``bars`` says."""
+    """Draw one row per setting, the best first: runs as dots, the mean with error bars described by ``bars``."""
     if not names:
         return empty("No run was completed.")
     shown = names[:ROWS]
@@ -200,7 +200,7 @@ def ranking(names: Sequence[str], series: Sequence[Series], unit: str, bars: str
 
 @styled
 def side_by_side(trainings: Sequence[TrainingCurve], grouping: str, part: str) -> Picture:
-    """Draw training loss and accuracy against the epoch, one line a setting (means over the seeds)."""
+    """Draw training loss and accuracy against the epoch, one line per setting (means over the seeds)."""
     shown = [curve for curve in trainings if len(curve.loss)][:LINES]
     if not shown:
         return empty("No run was completed.")
@@ -245,18 +245,18 @@ def side_by_side(trainings: Sequence[TrainingCurve], grouping: str, part: str) -
 
 
 def _several(series: Sequence[Series]) -> bool:
-    """Return whether anything has more than one run: otherwise there are no bars to explain."""
+    """Return whether any setting has more than one run; otherwise there are no error bars to explain."""
     return any(len(runs) > 1 for measure in series for runs in measure.runs)
 
 
 def _within(unit: str, limits: tuple[float, float]) -> tuple[float, float]:
-    """Return the limits of an axis; there is nothing below 0 % or above 100 %, where an interval may reach."""
+    """Return the limits of an axis without the range below 0 % or above 100 %, which an interval may reach."""
     low, high = limits
     return (max(low, -1.0), min(high, 101.0)) if unit.endswith("(%)") else limits
 
 
 def _apart(x: Sequence[float]) -> list[float]:
-    """Return the values that can carry a label on a logarithmic axis: neighbours too close to another have none."""
+    """Return the values to label on a logarithmic axis, without those too close to their neighbours."""
     kept: list[float] = []
     span = np.log(max(x) / min(x)) or 1.0
     apart = (width_of([f"{value:g}" for value in x], 9) + 0.06) / 5.4

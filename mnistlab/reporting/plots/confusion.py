@@ -24,7 +24,7 @@ from mnistlab.reporting.plots.style import (
 if TYPE_CHECKING:
     import pandas as pd
 
-NUMBERED = 20  # classes whose cells and bars can hold a number
+NUMBERED = 20  # the most classes for which cells and bars have numbers
 
 
 @styled
@@ -33,9 +33,9 @@ def confusion(
 ) -> Picture:
     """Draw a confusion matrix of counts (k, k): rows are the truth, columns the prediction.
 
-    ``normalised`` shows each cell as per cent of its row. Errors have a colour scale of their own, white to red, so
-    that the diagonal, in blue by recall, does not wash them out. Empty cells are blank; of more than 20 classes only
-    the colours are drawn.
+    ``normalised`` draws each cell in per cent of its row. Errors have their own colour scale, white to red, so that the
+    diagonal, in blue by recall, does not wash them out. Empty cells are blank; for more than 20 classes there are only
+    colours.
     """
     from matplotlib.cm import ScalarMappable
     from matplotlib.collections import LineCollection
@@ -85,7 +85,7 @@ def confusion(
 
 
 def _in_words(counts: np.ndarray, share: np.ndarray, class_names: Sequence[str], normalised: bool) -> str:
-    """Return what the matrix shows: how many images are right, and the three most frequent errors."""
+    """Return the matrix in words: the number of correct images, and the three most frequent errors."""
     k, total, right = len(class_names), int(counts.sum()), int(np.trace(counts))
     wrong = counts - np.diag(np.diag(counts))
     order = np.argsort(-wrong, axis=None, kind="stable")[:3]
@@ -107,7 +107,7 @@ def _amount(wrong: np.ndarray, share: np.ndarray, truth: int, predicted: int, no
 def class_distribution(
     counts: pd.DataFrame | Mapping[str, Sequence[int] | np.ndarray], class_names: Sequence[str]
 ) -> Picture:
-    """Draw how many images of each class each part has, from part -> counts per class; a panel and a scale per part."""
+    """Draw the number of images of each class from set -> counts per class, with one panel and scale per set."""
     parts = {str(part): np.asarray(class_counts) for part, class_counts in counts.items()}
     if not parts:
         return empty("There are no images to count.")

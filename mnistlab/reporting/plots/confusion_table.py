@@ -1,4 +1,4 @@
-"""A table as a picture, for a PDF."""
+"""The confusion matrix as a table, for a PDF."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def confusion_table(matrix: np.ndarray | Sequence[Sequence[int]], class_names: S
 
 
 def save_pdf(picture: Picture, path: Path) -> None:
-    """Write a picture as PDF: the same picture gives the same bytes."""
+    """Write a picture as PDF; the same picture always gives the same bytes."""
     from matplotlib import rc_context
 
     buffer = BytesIO()

@@ -1,4 +1,4 @@
-"""Lines over epochs, and the activation functions."""
+"""Curves over epochs, and the activation functions."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-MARKED = 30  # up to so many epochs each has a dot, and a single one is seen at all
+MARKED = 30  # up to this number of epochs each has a dot, without which a single epoch would be invisible
 
 
 @styled
@@ -98,7 +98,7 @@ def norms(table: pd.DataFrame) -> Picture:
         axes = _over_epochs(place(figure, left, 0.5, 3.2, 2.6), table["epoch"].to_numpy(), name)
         for i, (layer, rows) in enumerate(table.groupby("layer", sort=False)):
             values = _finite(rows, column)
-            values[values <= 0] = np.nan  # a logarithm cannot show it
+            values[values <= 0] = np.nan  # not possible on a logarithmic axis
             colour, dash = COLOURS[i % len(COLOURS)], DASHES[i // len(COLOURS) % len(DASHES)]
             _line(axes, rows["epoch"].to_numpy(), values, colour, dash, label(layer, 24))
             first, last = rows[column].iloc[0], rows[column].iloc[-1]

@@ -1,4 +1,4 @@
-"""Decision regions: the class that a model predicts everywhere in a plane, and the points it was fitted on."""
+"""Decision regions: the class that a model predicts in a plane, and the points on which it was fitted."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from mnistlab.reporting.plots.style import GREY, INK, Picture, empty, label, new
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SCALE = 1.3  # inches of the scale of probability
+SCALE = 1.3  # inches of the probability scale
 SIDE = 3.9  # inches of a panel; a single one is larger
-PALEST, STRONGEST = 0.06, 0.62  # share of the class's colour at the probability of a guess, and at one
+PALEST, STRONGEST = 0.06, 0.62  # fraction of the class's colour at the probability of a guess, and at one
 RIGHT, WRONG = "right", "wrong"
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One model: its regions on a mesh, places for the names of classes, and its predictions of the points.
+    """One model: its regions on a mesh, places for the names of classes, and its predictions for the points.
 
     ``classes`` and ``probabilities`` are (len(y), len(x)); a row of ``named`` is a class and the place of its name.
     """
@@ -46,10 +46,10 @@ def decision_regions(
     class_names: Sequence[str],
     shares: Sequence[float],
 ) -> Picture:
-    """Draw a panel a model: the predicted class as colour, its probability as saturation, and points (n, 2) over it.
+    """Draw one panel per model: the predicted class as colour, its probability as saturation, with points (n, 2).
 
-    A point has the colour of its true class: a disc where the model is right, a cross where it is wrong. All panels
-    have one scale of probability, from that of a guess, 1 / classes, to one.
+    A point has the colour of its true class: a disc if the prediction is right, a cross if it is wrong. All panels have
+    the same probability scale, from that of a guess, 1 / classes, to one.
     """
     from matplotlib.lines import Line2D
 
@@ -111,7 +111,7 @@ def _names(axes: Any, panel: Panel, class_names: Sequence[str], side: float) -> 
 
 
 def _scale(figure: Figure, at: tuple[float, float], guess: float) -> None:
-    """Draw the scale of saturation at this place in inches: from the probability of a guess to one."""
+    """Draw the scale of saturation at this place in inches, from the probability of a guess to one."""
     axes = place(figure, *at, 0.16, SCALE)
     share = np.linspace(PALEST, STRONGEST, 64)[:, None, None]
     axes.imshow(1 - share * (1 - np.full(3, 0.25)), extent=(0, 1, guess, 1), origin="lower", aspect="auto")
@@ -128,7 +128,7 @@ def _edges(centres: np.ndarray) -> tuple[float, float]:
 
 
 def _shaded(panel: Panel, classes: int) -> np.ndarray:
-    """Return the regions as colours (rows, columns, 3): white mixed with the class's by its probability."""
+    """Return the regions as colours (rows, columns, 3): white mixed with the class's colour by its probability."""
     from matplotlib.colors import to_rgb
 
     rgb = np.array([to_rgb(colour_of(c)) for c in range(classes)])[panel.classes]
@@ -139,7 +139,7 @@ def _shaded(panel: Panel, classes: int) -> np.ndarray:
 
 
 def _borders(axes: Any, panel: Panel) -> None:
-    """Draw the lines at which regions meet."""
+    """Draw the borders of the regions."""
     classes = np.unique(panel.classes)
     for c in classes if len(classes) > 1 else ():
         axes.contour(panel.x, panel.y, panel.classes == c, levels=[0.5], colors=GREY, linewidths=0.7, zorder=1)

@@ -30,20 +30,20 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
 
-MOST_FILTERS = 64  # of one channel, as tiles of a grid
-MOST_ROWS, MOST_CHANNELS = 16, 16  # of several channels: a filter is a row, its channels side by side
-MOST_LAYERS, ACROSS, MOST_ROWS_OF_MAPS = 10, 16, 4  # 64 maps of a layer, and of more than six layers fewer
+MOST_FILTERS = 64  # filters of one channel, as tiles of a grid
+MOST_ROWS, MOST_CHANNELS = 16, 16  # filters of several channels: one row per filter, its channels side by side
+MOST_LAYERS, ACROSS, MOST_ROWS_OF_MAPS = 10, 16, 4  # 64 maps per layer, or fewer if there are more than six layers
 ROWS_OF_A_PAGE = 24
 EDGE = "#C4C4C4"
-PAGE = 8.0  # inches that a row of maps may take
+PAGE = 8.0  # inches of a row of maps
 
 
 @styled
 def filters(w: np.ndarray, layer: str) -> Picture:
-    """Draw the filters (n, height, width, channels) of a layer: blue is negative, white zero, red positive.
+    """Draw the filters (n, height, width, channels) of a layer: blue is negative, white is zero, red is positive.
 
-    Filters of one channel are tiles of a grid, at most 64. Filters of several channels are a row each, channel by
-    channel, at most 16 by 16. One scale for all.
+    Filters of one channel are tiles of a grid, at most 64. Filters of several channels are rows of channels, at most 16
+    by 16. All have the same scale.
     """
     n, h, wide, channels = w.shape
     single = channels == 1
@@ -92,10 +92,10 @@ def feature_maps(
     class_names: Sequence[str],
     name: str,
 ) -> Picture:
-    """Draw an image and the maps (channels, height, width) that each layer makes of it, layer by layer.
+    """Draw an image and its maps (channels, height, width) in each layer.
 
-    Each layer has a scale of its own, with white at zero, red above, blue below. Of more than 64 maps (32 where
-    there are many layers), or 10 layers, the first are drawn.
+    Each layer has its own scale, with white at zero, red above and blue below. At most the first 64 maps (fewer if
+    there are more than 6 layers) of the first 10 layers are drawn.
     """
     if not layers:
         return empty("The network has no layer with feature maps.")
@@ -139,7 +139,7 @@ def feature_maps(
 
 
 class _Block:
-    """The maps of one layer as a grid: how many are shown, how large, on which scale."""
+    """The maps of one layer as a grid: their number, size and scale."""
 
     def __init__(self, title: str, maps: np.ndarray, most: int) -> None:
         n, h, w = maps.shape
@@ -170,10 +170,10 @@ def occlusion(
     patch: int,
     class_names: Sequence[str],
 ) -> Picture:
-    """Draw images (n, h, w) and, over each, by how much a patch at each place lowers p(predicted class).
+    """Draw images (n, h, w) and, over each, how much a patch at each place lowers p(predicted class).
 
-    ``drops`` are (n, rows, columns): the probability of the prediction without the patch less that with it. Red marks
-    what the prediction rests on, blue what speaks against it. One scale for all.
+    ``drops`` are (n, rows, columns): the probability of the prediction without the patch minus that with it. Red places
+    support the prediction, blue places count against it. All images have the same scale.
     """
     n = len(images)
     if n == 0:
@@ -211,7 +211,7 @@ def occlusion(
 
 
 def _covered(left: Axes, right: Axes, image: np.ndarray, drops: np.ndarray, patch: int, largest: float) -> AxesImage:
-    """Draw an image with the patch, and beside it the drops over the image; return these for the colour bar."""
+    """Draw an image with the patch, and beside it the drops over the image; return the latter for the colour bar."""
     from matplotlib.patches import Rectangle
 
     h, w = image.shape
@@ -238,13 +238,13 @@ def _some(shown: int, of: int, noun: str) -> str:
 
 
 def _enlarged(tiles: np.ndarray) -> np.ndarray:
-    """Return small tiles with every pixel repeated, so that the gaps between them, which are whole pixels, are thin."""
+    """Return small tiles with every pixel repeated, so that the gaps between them, in whole pixels, are thin."""
     times = max(1, 28 // max(tiles.shape[1:]))
     return tiles.repeat(times, axis=1).repeat(times, axis=2)
 
 
 def _grid(axes: Axes, tiles: np.ndarray, across: int, low: float, high: float) -> AxesImage:
-    """Draw tiles (n, h, w), ``across`` in a row, with grey lines between them and nothing where the last row ends."""
+    """Draw tiles (n, h, w), ``across`` per row, with grey lines between them and none after the end of the last row."""
     from matplotlib.patches import Rectangle
 
     drawn = axes.imshow(tiled(tiles, across), cmap=_blue_to_red(low), vmin=low, vmax=high, aspect="auto")
@@ -256,7 +256,7 @@ def _grid(axes: Axes, tiles: np.ndarray, across: int, low: float, high: float) -
 
 
 def _blue_to_red(low: float = -1.0) -> Colormap:
-    """Return blue - white - red, or white - red where nothing is negative; gaps between tiles are grey."""
+    """Return the colour map blue - white - red, or white - red if nothing is negative; gaps between tiles are grey."""
     from matplotlib.colors import LinearSegmentedColormap
 
     colours = BLUE_TO_RED if low < 0 else BLUE_TO_RED[len(BLUE_TO_RED) // 2 :]
@@ -264,7 +264,7 @@ def _blue_to_red(low: float = -1.0) -> Colormap:
 
 
 def _bar(figure: Figure, drawn: Any, at: tuple[float, float, float, float], unit: str) -> None:
-    """Draw the colour bar at this place in inches, with few ticks."""
+    """Draw the colour bar at this place in inches, with a few ticks."""
     from matplotlib.ticker import MaxNLocator
 
     bar = figure.colorbar(drawn, cax=place(figure, *at), ticks=MaxNLocator(4 if at[3] < 1.2 else 6))

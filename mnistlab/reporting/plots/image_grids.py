@@ -1,4 +1,4 @@
-"""Grids of images: mistakes, samples, augmentation, first-layer weights. A grid is one array: axes are slow."""
+"""Grids of images: mistakes, samples, augmentation, first-layer weights. A grid is one array, since axes are slow."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mnistlab.reporting.plots.style import (
 )
 
 MOST_WEIGHTS = 64
-BLOCK = 16  # classes below one another; more stand in further columns
+BLOCK = 16  # classes per column; more classes need further columns
 BLUE_TO_RED = ("#053061", "#4393C3", "#F7F7F7", "#D6604D", "#67001F")
 
 
@@ -32,9 +32,9 @@ def mistakes(
     probabilities: Sequence[float] | np.ndarray,
     class_names: Sequence[str],
 ) -> Picture:
-    """Draw wrongly classified images (n, h, w) of uint8, in the order given.
+    """Draw misclassified images (n, h, w) of uint8, in their order.
 
-    Above each its true class, below the predicted class and the probability that was given to the prediction.
+    The true class is above each image, the predicted class and its probability are below.
     """
     n = len(images)
     if n == 0:
@@ -78,9 +78,9 @@ def mistakes(
 
 @styled
 def weights(w: np.ndarray) -> Picture:
-    """Draw first-layer weights (units, h, w) as images: blue is negative, white zero, red positive, one scale for all.
+    """Draw first-layer weights (units, h, w) as images: blue is negative, white is zero, red is positive.
 
-    Of more than 64 units the first 64 are drawn.
+    All images have the same scale. Of more than 64 units, the first 64 are drawn.
     """
     from matplotlib.colors import LinearSegmentedColormap
 
@@ -108,7 +108,7 @@ def weights(w: np.ndarray) -> Picture:
 
 @styled
 def samples(images: np.ndarray, labels: np.ndarray, class_names: Sequence[str], per_class: int = 10) -> Picture:
-    """Draw the first ``per_class`` images of each class, a row per class; of more than 16 classes at most 5 each."""
+    """Draw the first ``per_class`` images of each class, one row per class; for more than 16 classes at most 5 each."""
     if len(images) == 0:
         return empty("There are no images to draw.")
     count = len(class_names)
@@ -142,7 +142,7 @@ def samples(images: np.ndarray, labels: np.ndarray, class_names: Sequence[str], 
 
 @styled
 def augmented(images: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) -> Picture:
-    """Draw images (n, 1 + versions, h, w), a row each: the original at the left, then its versions."""
+    """Draw images (n, 1 + versions, h, w), one per row: the original on the left, then its augmented versions."""
     if len(images) == 0:
         return empty("There are no images to draw.")
     rows, across, h, w = images.shape
@@ -175,12 +175,12 @@ def augmented(images: np.ndarray, labels: np.ndarray, class_names: Sequence[str]
 
 
 def gap_of(h: int, w: int) -> int:
-    """Return the pixels between two tiles."""
+    """Return the number of pixels between two tiles."""
     return max(1, round(max(h, w) / 14))
 
 
 def tiled(images: np.ndarray, across: int) -> np.ndarray:
-    """Return images (n, h, w) as one array, ``across`` in a row, with gaps of NaN, which is drawn as nothing."""
+    """Return images (n, h, w) as one array, ``across`` per row, with gaps of NaN, which are not drawn."""
     n, h, w = images.shape
     gap, down = gap_of(h, w), -(-n // across)
     page = np.full((down, h + gap, across, w + gap), np.nan)

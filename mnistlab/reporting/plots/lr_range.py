@@ -1,4 +1,4 @@
-"""The loss against a learning rate that grows."""
+"""The loss against an increasing learning rate."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mnistlab.reporting.plots.style import BLUE, GREY, VERMILION, Picture, empty
 
 @styled
 def range_test(rates: np.ndarray, losses: np.ndarray, smooth: np.ndarray, suggested: float | None) -> Picture:
-    """Draw the loss of every mini-batch and the smoothed loss against the learning rate, and the rate suggested."""
+    """Draw the loss of every mini-batch and the smoothed loss against the learning rate, and the suggested rate."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     if not len(losses):
@@ -28,7 +28,7 @@ def range_test(rates: np.ndarray, losses: np.ndarray, smooth: np.ndarray, sugges
     axes.set_ylabel("loss (mean per image)")
     axes.grid(axis="y")
     high = float(smooth.max())
-    # how far the loss explodes in the end is of no interest, and would press the curve to the floor
+    # the exploding loss at the end is of no interest, and would flatten the curve
     axes.set_ylim(0, 1.5 * min(high, float(smooth[0])) or 1)
     figure.legend(*axes.get_legend_handles_labels(), loc="upper left", bbox_to_anchor=(0.1, 0.925), ncols=3)
     suggestion = f" The suggested rate is {suggested:g}." if suggested is not None else " No rate is suggested."

@@ -1,4 +1,4 @@
-"""Markers of points of many classes: a colour and a shape each, the class's own character where it has one."""
+"""Markers for points of many classes: a colour and a shape for each, or its name if that is one character."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from mnistlab.reporting.plots.style import COLOURS, FONT, INK, label, width_of
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# ten that stay apart under simulated deuteranopia, protanopia and tritanopia (Machado et al. 2009): CIE76 13 or more
+# ten distinct colours under simulated deuteranopia, protanopia and tritanopia (Machado et al. 2009): CIE76 13 or more
 CLASS_COLOURS = (*COLOURS, "#999933", "#882255", "#332288", INK)
 SHAPES = ("o", "s", "^", "v", "D", "P", "X", "<", ">", "p")
 ROWS_OF_A_LEGEND = 24
 
 
 def colour_of(c: int) -> str:
-    """Return the colour of class c; ten classes have one of their own, more share them."""
+    """Return the colour of class c; there are ten colours, which more classes share."""
     return CLASS_COLOURS[c % len(CLASS_COLOURS)]
 
 
 def markers(class_names: Sequence[str]) -> list[Any]:
-    """Return a marker a class: its character if all names are one character, otherwise a shape.
+    """Return a marker for each class: its name if all names are one character, otherwise a shape.
 
     Classes that share a colour have different shapes.
     """
@@ -32,12 +32,12 @@ def markers(class_names: Sequence[str]) -> list[Any]:
 
 
 def are_characters(class_names: Sequence[str]) -> bool:
-    """Return whether every class can be drawn as its own character."""
+    """Return whether every class name is a single character, which can be its marker."""
     return all(len(label(name).strip()) == 1 for name in class_names)
 
 
 def _glyph(character: str) -> Any:
-    """Return a character as a marker, centred. It is drawn as a shape: a class may be called ``$``."""
+    """Return a character as a centred marker. It is drawn as a path, since a class may be called ``$``."""
     from matplotlib.font_manager import FontProperties
     from matplotlib.path import Path
     from matplotlib.textpath import TextPath
@@ -51,7 +51,7 @@ def _glyph(character: str) -> Any:
 def legend(
     figure: Figure, class_names: Sequence[str], shapes: Sequence[Any], at: tuple[float, float], more: Sequence[Any] = ()
 ) -> None:
-    """Draw the classes with their marks, the upper left corner at this place in inches; ``more`` are further marks."""
+    """Draw the legend of the classes with its upper left corner at this place in inches; ``more`` are further items."""
     from matplotlib.lines import Line2D
 
     width, height = figure.get_size_inches()
@@ -73,7 +73,7 @@ def legend(
 
 
 def width_of_legend(class_names: Sequence[str], more: Sequence[str] = ()) -> float:
-    """Return the width of `legend` in inches, ``more`` being the names of its further marks."""
+    """Return the width of `legend` in inches; ``more`` are the names of its further markers."""
     widest = width_of([*(label(name, 14) for name in class_names), *more], 8.5)
     return _columns(len(class_names) + len(more)) * (widest + 0.4) + 0.1
 
@@ -88,7 +88,7 @@ def _columns(entries: int) -> int:
 
 
 def paths_of(shapes: Sequence[Any]) -> list[Any]:
-    """Return markers as paths of one size, for points of many classes in one collection."""
+    """Return markers as paths of the same size, for points of many classes in one collection."""
     from matplotlib.markers import MarkerStyle
 
     styles = [MarkerStyle(shape) for shape in shapes]

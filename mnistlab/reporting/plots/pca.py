@@ -1,4 +1,4 @@
-"""Principal components: how much each explains, the images as points in their plane and space, and they as images."""
+"""Principal components: explained variance, the images in their plane and space, and the components as images."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 MOST_BARS, NUMBERED_BARS = 30, 5
 MOST_IMAGES, ACROSS = 19, 5
 MOST_CENTRES = 20  # classes whose mean is named in the plane
-SLABS = 8  # of points by their depth in space: nearer ones are drawn later
+SLABS = 8  # groups of points by depth: nearer ones are drawn later
 VIEWS = ((20, -60), (20, 30))  # elevation and azimuth in degrees: two sides of the same space
 
 
 @styled
 def scree(shares: np.ndarray) -> Picture:
-    """Draw the share of the variance that each of the first 30 components explains."""
+    """Draw the fraction of the variance that each of the first 30 components explains."""
     first = 100 * np.asarray(shares[:MOST_BARS], dtype=float)
     n = len(first)
     if not n:
@@ -58,9 +58,9 @@ def scree(shares: np.ndarray) -> Picture:
 
 @styled
 def cumulative(shares: np.ndarray, needed: Mapping[float, int]) -> Picture:
-    """Draw the share of the variance that the first n components explain together, against n.
+    """Draw the fraction of the variance that the first n components explain together, against n.
 
-    ``needed`` are marked: share -> how many components explain it.
+    ``needed`` are marked: fraction -> number of components that explain it.
     """
     n = len(shares)
     if not n:
@@ -93,8 +93,8 @@ def scatter(
 ) -> Picture:
     """Draw points (n, 2 or more) in the plane of the first two components, by class, and the mean of each class.
 
-    Classes with names of one character are drawn as it; others have a colour and a shape. ``centres`` are the means
-    over all ``images``, of which the points are some.
+    If all class names are single characters, these are the markers; otherwise classes have a colour and a shape.
+    ``centres`` are the means over all ``images``, of which the points are a sample.
     """
     from matplotlib.patheffects import withStroke
 
@@ -109,7 +109,7 @@ def scatter(
     means = ", and the mean of each class in bold" if len(centres) <= MOST_CENTRES else ""
     _note(figure, f"{len(scores):,} of {images:,} images{means}")
     axes = place(figure, 0.65, 0.5, side, up)
-    mixed = np.argsort(np.arange(len(scores)) * 0.6180339887 % 1)  # so that no class lies over all others
+    mixed = np.argsort(np.arange(len(scores)) * 0.6180339887 % 1)  # so that no class covers all others
     colours = [colour_of(int(c)) for c in labels[mixed]]
     x, y = scores[mixed, :2].T
     drawn: Any = axes.scatter(x, y, s=26 if characters else 16, c=colours, lw=0, alpha=0.8)
@@ -169,7 +169,7 @@ def scatter_3d(
 def eigenimages(mean: np.ndarray, axes: np.ndarray, shares: np.ndarray) -> Picture:
     """Draw the mean image (h, w) and the first 19 components (n, h, w) as images, with their shares of the variance.
 
-    Each component has a scale of its own, with white at zero; its sign means nothing.
+    Each component has its own scale, with white at zero; its sign is arbitrary.
     """
     from matplotlib.colors import LinearSegmentedColormap
 
@@ -201,7 +201,7 @@ def eigenimages(mean: np.ndarray, axes: np.ndarray, shares: np.ndarray) -> Pictu
 def _figure_with_legend(
     wide: float, high: float, title: str, class_names: Sequence[str], shapes: Sequence[Any]
 ) -> Figure:
-    """Return a figure with the legend of the classes right of ``wide`` inches."""
+    """Return a figure with the legend of the classes to the right of ``wide`` inches."""
     figure = new_figure(wide + 0.3 + width_of_legend(class_names), high, title)
     shown = ["o"] * len(shapes) if are_characters(class_names) else shapes
     legend(figure, class_names, shown, (wide + 0.15, high - 0.75))
@@ -215,7 +215,7 @@ def _note(figure: Figure, words: str) -> None:
 
 
 def _slabs(scores: np.ndarray, elevation: float, azimuth: float) -> list[np.ndarray]:
-    """Return rows in slabs of equal number from the farthest to the nearest, seen from these angles in degrees."""
+    """Return rows in groups of equal size from the farthest to the nearest, seen from these angles in degrees."""
     up, around = np.radians(elevation), np.radians(azimuth)
     towards = np.array([np.cos(up) * np.cos(around), np.cos(up) * np.sin(around), np.sin(up)])
     span = np.ptp(scores[:, :3], axis=0)

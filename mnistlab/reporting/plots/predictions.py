@@ -1,4 +1,4 @@
-"""Pictures that were predicted: the input, what the network saw of it, and the likeliest classes."""
+"""Classified pictures: the picture, the network's input, and the most probable classes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-DETAILED = 30  # pictures that are drawn with bars; of more, each is a tile
+DETAILED = 30  # the most pictures that are drawn with bars; more are drawn as tiles
 MOST = 400
 ACROSS, BARS = 3, 3
 
@@ -38,8 +38,8 @@ def predicted(
 ) -> Picture:
     """Draw ``inputs`` (h, w) uint8 of any size, ``network_inputs`` (n, h, w), and the most probable classes.
 
-    ``tops`` has for each the classes with their probabilities, the likeliest first. More than 30 pictures become a grid
-    of what was seen, each under its likeliest class, and of more than 400 the first 400 are drawn.
+    ``tops`` are the classes of each with their probabilities, the most probable first. More than 30 pictures become a
+    grid of network inputs with their most probable classes; of more than 400, the first 400 are drawn.
     """
     n = len(names)
     if n == 0:

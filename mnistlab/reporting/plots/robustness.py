@@ -11,25 +11,25 @@ from mnistlab.reporting.plots.style import BLUE, GREY, ORANGE, Picture, empty, n
 if TYPE_CHECKING:
     import pandas as pd
 
-MEMBER = "accuracy_"  # what the columns of an ensemble's members begin with
+MEMBER = "accuracy_"  # the prefix of the columns of an ensemble's members
 MOST_EXAMPLES = 8
 MOST_SAID = 12
 
 
 @styled
 def robustness(table: pd.DataFrame, quantity: str, unit: str, examples: np.ndarray) -> Picture:
-    """Draw accuracy against the level of ``quantity`` with a band of 95 % confidence intervals, and an image per level.
+    """Draw accuracy against the level of ``quantity`` with a band of 95 % confidence intervals, and images at levels.
 
-    ``table`` has the columns level (rising), n, accuracy, low and high, and for an ensemble one of accuracies for each
-    member, ``accuracy_<name>``, drawn as thin lines. ``examples`` are (levels, h, w) of uint8, the same image at
-    every level; of more than 8 levels some are shown, evenly spaced.
+    ``table`` has the columns level (ascending), n, accuracy, low and high, and for an ensemble ``accuracy_<name>`` for
+    each member, drawn as thin lines. ``examples`` are (levels, h, w) of uint8, the same image at every level; of more
+    than 8 levels, 8 evenly spaced ones have an image.
     """
     if not len(table):
         return empty("No level was measured.")
     levels = table["level"].to_numpy(dtype=float)
     accuracy, low, high = (100 * table[column].to_numpy(dtype=float) for column in ("accuracy", "low", "high"))
     members = [column for column in table.columns if column.startswith(MEMBER)]
-    alone = len(levels) == 1  # a line and a band have no length then
+    alone = len(levels) == 1  # a line and a band would have no length
     figure = new_figure(6.6, 4.9, f"Accuracy against {quantity}")
     axes = place(figure, 0.7, 1.65, 5.7, 2.55)
     for i, column in enumerate(members):

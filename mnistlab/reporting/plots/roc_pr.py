@@ -1,4 +1,4 @@
-"""ROC and precision-recall curves: one drawing for both."""
+"""ROC and precision-recall curves, drawn by the same code."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-ALL = 12  # classes that one figure can show distinctly
-WORST = 8  # of more classes, so many are drawn
-GOOD = 0.95  # above it all curves lie in one corner, which is enlarged
+ALL = 12  # classes that can be distinguished in one figure
+WORST = 8  # of more classes, this many are drawn
+GOOD = 0.95  # above this score all curves are in one corner, which is enlarged
 
 
 class _Kind(NamedTuple):
@@ -35,12 +35,12 @@ class _Kind(NamedTuple):
     y: str
     x_label: str
     y_label: str
-    corner: tuple[float, float, float, float]  # x and y limits of what the inset enlarges
+    corner: tuple[float, float, float, float]  # x and y limits of the inset
     drawstyle: str
 
 
 ROC = _Kind("ROC curves", "AUC", "fpr", "tpr", "false positive rate", "true positive rate", (0, 0.1, 0.9, 1), "default")
-# precision holds until the next recall is reached; between the two nothing can be interpolated
+# precision is constant up to the next recall; there is no interpolation in between
 PR = _Kind("Precision-recall curves", "AP", "recall", "precision", "recall", "precision", (0.9, 1, 0.9, 1), "steps-pre")
 
 
@@ -48,8 +48,8 @@ PR = _Kind("Precision-recall curves", "AP", "recall", "precision", "recall", "pr
 def roc(curves: pd.DataFrame, auc: Mapping[str, float | None], ranked_by: str = "") -> Picture:
     """Draw the ROC curve of each class against the rest, with the micro and macro averages.
 
-    ``curves`` has the columns curve, fpr, tpr; ``auc`` maps a curve to its area. Of more than 12 classes the 8 with
-    the lowest area are drawn. ``ranked_by`` says what ranks the images, where it is not the model's own probability.
+    ``curves`` has the columns curve, fpr, tpr; ``auc`` maps a curve to its area. Of more than 12 classes, the 8 with
+    the lowest area are drawn. ``ranked_by`` is the score that ranks the images if it is not the model's probability.
     """
     return _draw(ROC, curves, auc, ranked_by)
 
@@ -60,8 +60,8 @@ def precision_recall(
 ) -> Picture:
     """Draw the precision-recall curve of each class against the rest, with the micro average.
 
-    ``curves`` has the columns curve, recall, precision; ``average_precision`` maps a curve to its score, and may hold
-    a macro average, which has no curve. Of more than 12 classes the 8 with the lowest score are drawn.
+    ``curves`` has the columns curve, recall, precision; ``average_precision`` maps a curve to its score, and may
+    contain a macro average, which has no curve. Of more than 12 classes, the 8 with the lowest score are drawn.
     """
     return _draw(PR, curves, average_precision, ranked_by)
 

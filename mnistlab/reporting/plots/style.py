@@ -1,4 +1,4 @@
-"""What all pictures share: the style, the places of axes in inches, text that always renders, and saving."""
+"""Shared by all pictures: the style, axes placed in inches, text that always renders, and saving."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.ft2font import FT2Font
 
-# Okabe & Ito 2008: distinguishable with every kind of colour vision; the yellow is too pale for a line on white
+# Okabe & Ito 2008: distinguishable with all kinds of colour vision; the yellow is too pale for lines on white
 BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
 INK, GREY, PALE = "#222222", "#6E6E6E", "#E4E4E4"
 COLOURS = (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY)
 DASHES = ("-", "--", ":")
 
-FONT = "DejaVu Sans"  # comes with matplotlib: the same picture on every machine
+FONT = "DejaVu Sans"  # shipped with matplotlib, so that pictures are the same on every machine
 DPI = 110
-STYLE: Any = {  # Any: the keys that matplotlib's stubs list differ between its versions
+STYLE: Any = {  # Any: the keys in matplotlib's stubs differ between its versions
     "font.family": [FONT],
     "font.size": 9.0,
     "text.color": INK,
@@ -71,9 +71,9 @@ class Picture:
 
 
 def save(picture: Picture, path_png: Path | str) -> None:
-    """Write the PNG, and beside it the text equivalent as ``<name>.txt``; each is there whole or not at all.
+    """Write the PNG, and the text equivalent as ``<name>.txt`` in the same folder, each atomically.
 
-    The same picture gives the same bytes. Raises `OSError` as the file system does.
+    The same picture always gives the same bytes. Raises `OSError`.
     """
     from matplotlib import rc_context
 
@@ -84,12 +84,12 @@ def save(picture: Picture, path_png: Path | str) -> None:
             buffer, format="png", dpi=DPI, metadata={"Software": None}, pil_kwargs={"compress_level": 3}
         )
     files.write(path, buffer.getvalue())
-    # a class named after a folder may hold bytes that are no text
+    # a class named after a folder may contain bytes that are not text
     files.write(path.with_suffix(".txt"), (picture.alt + "\n").encode("utf-8", errors="replace"))
 
 
 def styled(plot: Callable[Arguments, Picture]) -> Callable[Arguments, Picture]:
-    """Draw inside `STYLE`, and leave matplotlib's settings as they were."""
+    """Draw with `STYLE`, without changing matplotlib's global settings."""
 
     @wraps(plot)
     def inside(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Picture:
@@ -102,7 +102,7 @@ def styled(plot: Callable[Arguments, Picture]) -> Callable[Arguments, Picture]:
 
 
 def new_figure(width: float, height: float, title: str = "") -> Figure:
-    """Return an empty figure of this size in inches, its title at the upper left."""
+    """Return an empty figure of this size in inches, with its title at the upper left."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -114,7 +114,7 @@ def new_figure(width: float, height: float, title: str = "") -> Figure:
 
 
 def place(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
-    """Return axes at this place in inches: nothing has to be measured, as automatic layouts do, at every draw."""
+    """Return axes at this place in inches, which needs no measuring at every draw, unlike automatic layouts."""
     across, up = figure.get_size_inches()
     return figure.add_axes((left / across, bottom / up, width / across, height / up))
 
@@ -134,7 +134,7 @@ def whole_numbers(axis: Axis) -> None:
 
 
 def log_axis(axes: Axes) -> None:
-    """Make y logarithmic with plain labels (0.001, 1e-05): matplotlib's own are math text, which is switched off."""
+    """Make the y axis logarithmic with plain labels (0.001, 1e-05): matplotlib's are math text, which is disabled."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     axes.set_yscale("log")
@@ -162,16 +162,16 @@ def _glyphs() -> frozenset[int]:
 
 
 def label(name: object, most: int = 16) -> str:
-    """Return a name as one line of at most ``most`` characters that the font has: others become a box."""
+    """Return a name as one line of at most ``most`` characters; those missing in the font become a box."""
     text = plain(name, most)
     drawable = "".join(c if ord(c) in _glyphs() else "□" for c in text)
-    return f" {drawable}" if drawable.startswith("_") else drawable  # a legend leaves out what starts with _
+    return f" {drawable}" if drawable.startswith("_") else drawable  # a legend omits labels that start with _
 
 
 def plain(name: object, most: int = 60) -> str:
     """Return a name as one line of at most ``most`` characters, for the text equivalent."""
     text = " ".join("".join(c if c.isprintable() else " " for c in str(name)).split()) or "(no name)"
-    tail = (most - 1) // 3  # names often differ at the end: class 12, class 13
+    tail = (most - 1) // 3  # names often differ at the end, as in class 12 and class 13
     return text if len(text) <= most else text[: most - 1 - tail].rstrip() + "…" + text[-tail:].lstrip()
 
 

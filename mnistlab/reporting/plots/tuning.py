@@ -1,4 +1,4 @@
-"""What a search shows: how the best metric grew, and which settings mattered."""
+"""Plots of a search: its history, and the importance of its settings."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from mnistlab.reporting.plots.style import (
 
 @styled
 def search_history(trials: Sequence[tuple[int, float, str]], metric: str, maximised: bool) -> Picture:
-    """Draw the metric of each trial (number, value, completed or pruned) and the best of those completed so far."""
+    """Draw the metric of each trial (number, value, completed or pruned) and the best completed trial so far."""
     known = [(number, value, state) for number, value, state in trials if np.isfinite(value)]
     completed = [(number, value) for number, value, state in known if state == "completed"]
     if not completed:
@@ -55,7 +55,7 @@ def search_history(trials: Sequence[tuple[int, float, str]], metric: str, maximi
 
 @styled
 def importance(shares: Mapping[str, float], metric: str) -> Picture:
-    """Draw how much of the variation of the metric each setting explains (fANOVA, Hutter et al. 2014)."""
+    """Draw the fraction of the metric's variation that each setting explains (fANOVA, Hutter et al. 2014)."""
     if not shares:
         return empty("There are too few completed trials to estimate importance.")
     names = [label(name, 40) for name in shares]
