@@ -1,1 +1,1 @@
-"""A saved model in use: predictions for pictures of any size, a page to draw on, export to other programs."""
+"""Using a saved model: predictions for pictures of any size, a page to draw on, export to other formats."""

@@ -1,1 +1,1 @@
-"""What learns, behind ``predict``: the estimator, scikit-learn's models, ensembles, and the file of a saved network."""
+"""Models with ``predict``: the estimator, scikit-learn models, ensembles, and the file of a saved network."""

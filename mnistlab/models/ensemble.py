@@ -1,4 +1,4 @@
-"""Several models as one: the arithmetic mean of their probabilities, and how far they agree."""
+"""Ensembles: the arithmetic mean of several models' probabilities, and their disagreement."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 
 
 def mean_probabilities(members: Sequence[np.ndarray]) -> np.ndarray:
-    """Return p = (p_1 + ... + p_m) / m of m arrays (n, classes): summed in float64, kept in the members' type.
+    """Return p = (p_1 + ... + p_m) / m of m arrays (n, classes), summed in float64, in the members' type.
 
-    The mean of one is that one, bit by bit.
+    The mean of one array is that array, bit for bit.
     """
     total = np.zeros(members[0].shape, np.float64)
     for probabilities in members:
@@ -19,16 +19,16 @@ def mean_probabilities(members: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def disagreement(members: Sequence[np.ndarray]) -> np.ndarray:
-    """Return (m, m): the share of images for which two members' most probable classes differ.
+    """Return (m, m): the fraction of images for which two members predict different classes.
 
-    Members that err alike gain nothing from one another, however many they are.
+    Members that make the same errors do not improve the ensemble, however many there are.
     """
     predicted = np.stack([probabilities.argmax(axis=1) for probabilities in members])
     return np.array([(predicted != row).mean(axis=1) for row in predicted])
 
 
 def mean_disagreement(pairs: np.ndarray) -> tuple[list[float], float]:
-    """Return, of `disagreement`'s matrix, each member's mean over the others, and the mean over all pairs."""
+    """Return, from the matrix of `disagreement`, each member's mean over the others and the mean over all pairs."""
     others = len(pairs) - 1
     per_member = pairs.sum(axis=1) / others
     return per_member.tolist(), float(per_member.mean())

@@ -1,4 +1,4 @@
-"""The NumPy networks as an estimator of scikit-learn's."""
+"""The networks as a scikit-learn estimator."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ from mnistlab.training.loop import Diverged, History, TrainingLoop
 
 @cache
 def _blas() -> Any:
-    """Return the control of BLAS threads; to find the libraries takes longer than a small `partial_fit`."""
+    """Return the controller of BLAS threads; finding the libraries takes longer than a small `partial_fit`."""
     return ThreadpoolController().select(user_api="blas")
 
 
 def _goes_by_epochs(estimator: NetworkClassifier) -> bool:
-    """Return True if a single epoch can be trained by itself, or raise an error."""
+    """Return True if a single epoch can be trained on its own, or raise an error."""
     for name, value, needed in (
         ("early_stopping", estimator.early_stopping, False),
         ("schedule", "constant" if estimator.schedule == Constant() else estimator.schedule, "constant"),
@@ -54,45 +54,45 @@ def _goes_by_epochs(estimator: NetworkClassifier) -> bool:
 
 
 class NetworkClassifier(ClassifierMixin, BaseEstimator):
-    """A neural network as a classifier for scikit-learn's pipelines, searches and scores.
+    """A neural-network classifier for scikit-learn's pipelines, searches and scores.
 
-    Parameters that `MLPClassifier` has too mean the same here, so that one can be swapped for the other; what differs
-    is said below. They are checked in `fit`: a wrong one is a `RequestError`, which is a ``ValueError``.
+    Parameters that `MLPClassifier` also has mean the same here, so that one can replace the other, except for the
+    differences below. They are checked in `fit`: an invalid one raises a `RequestError`, which is a ``ValueError``.
 
     Args:
-        hidden_layer_sizes: units of each hidden layer; a number is one layer.
-        activation: one name for all hidden layers or a list of one a layer: relu, sigmoid (or logistic), tanh,
+        hidden_layer_sizes: units of each hidden layer; a number means one layer.
+        activation: one name for all hidden layers or a list with one per layer: relu, sigmoid (or logistic), tanh,
             leaky_relu, elu, gelu, ..., or with settings ``{"leaky_relu": {"slope": 0.1}}``.
         layers: the hidden layers as in conf/model, ``[{"conv": {"filters": 6, "kernel": 5}}, "relu", "flatten"]``,
             instead of ``hidden_layer_sizes`` and ``activation``; the output layer is added.
-        image_shape: (height, width) where a row of X is an image, for ``layers`` that take maps.
+        image_shape: (height, width) if a row of X is an image, for ``layers`` that need images.
         optimizer: a name (sgd, momentum, nesterov, adagrad, rmsprop, adam, adamw) or an object of `mnistlab.nn`.
-        learning_rate_init: None takes that of the optimizer: 0.001 for Adam, 0.1 for sgd, as in `mnistlab train`.
-        schedule: a name (constant, step, exponential, cosine, one_cycle, plateau) or an object; over ``max_iter``.
+        learning_rate_init: None means that of the optimizer: 0.001 for Adam, 0.1 for sgd, as in `mnistlab train`.
+        schedule: a name (constant, step, exponential, cosine, one_cycle, plateau) or an object, over ``max_iter``.
         init: a name (kaiming, xavier, scaled, orthogonal, ...) or an object; biases start at zero.
-        alpha: L2 penalty alpha / (2 n) sum w^2 on the weights, n being the total weight of the samples of a batch.
+        alpha: L2 penalty alpha / (2 n) sum w^2 on the weights, where n is the total weight of the samples of a batch.
         l1, l2: l1 sum |w| + l2/2 sum w^2, added to the mean loss of a batch whatever its size, as in mnistlab's YAML.
-        dropout: the rate after each hidden dense layer, or a list of one a layer, the input's first if there is one
-            more.
+        dropout: the rate after each hidden dense layer, or a list with one per layer, preceded by that of the input if
+            there is one more.
         max_norm: the largest norm of the incoming weights of a unit.
-        label_smoothing: the share of a target that is spread evenly over all classes.
-        batch_size: at most so many samples; ``auto`` is min(200, n).
-        max_iter: epochs, at most.
-        shuffle: whether every epoch draws a new order.
+        label_smoothing: the fraction of a target that is spread evenly over all classes.
+        batch_size: the maximum number of samples in a batch; ``auto`` is min(200, n).
+        max_iter: the maximum number of epochs.
+        shuffle: whether every epoch has a new random order.
         tol: without early stopping, training ends when the training loss has not fallen by ``tol`` for more than
-            ``n_iter_no_change`` epochs, and `ConvergenceWarning` says when ``max_iter`` came first. None always trains
-            for ``max_iter`` epochs and never warns.
+            ``n_iter_no_change`` epochs; if ``max_iter`` comes first, there is a `ConvergenceWarning`. With None,
+            training always lasts ``max_iter`` epochs, without a warning.
         early_stopping: hold out ``validation_fraction`` of the distinct samples, stratified; end when their accuracy
             has not risen by ``tol`` for more than ``n_iter_no_change`` epochs; keep the weights of the best epoch.
         validation_fraction: above 0 and below 1.
-        n_iter_no_change: epochs without progress.
+        n_iter_no_change: the number of epochs without progress.
         warm_start: `fit` continues from the last one: weights, the state of the optimizer, random streams.
         random_state: seeds independent streams for the initial weights, the order, dropout and the validation set.
         verbose: print the loss of every epoch.
 
-    X is dense; float32 is trained in float32, everything else in float64. A sample that weighs 2 is two samples, one
-    that weighs 0 is none: up to rounding where all samples make one batch, where copies share their dropout mask, and
-    up to the drawing of batches otherwise. Batch normalisation does not see weights.
+    X is dense; float32 is trained in float32, everything else in float64. A sample of weight 2 is equivalent to two
+    samples, one of weight 0 to none: up to rounding if all samples are in one batch, where copies share their dropout
+    mask, and otherwise up to the random batches. Batch normalisation ignores weights.
 
     Attributes: ``classes_``, ``n_features_in_``, ``feature_names_in_``, ``n_iter_`` (epochs of the latest `fit`),
     ``loss_``, ``best_loss_`` and ``loss_curve_`` (mean loss of each epoch's batches, without penalties),
@@ -162,7 +162,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> NetworkClassifier:
         """Train on X (n, features) and labels y (n,); ``sample_weight`` (n,) are zero or more.
 
-        A loss that is no longer finite is a `mnistlab.training.loop.Diverged`.
+        Raises `mnistlab.training.loop.Diverged` if the loss is no longer finite.
         """
         settings = Settings.of(self.get_params(deep=False))
         fresh = not (self.warm_start and hasattr(self, "_training"))
@@ -177,10 +177,10 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
 
     @available_if(_goes_by_epochs)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> NetworkClassifier:
-        """Train for one epoch on these samples; the first call must name all ``classes`` there will be.
+        """Train for one epoch on these samples; the first call must name all ``classes`` that will occur.
 
-        k calls with the same samples leave the same weights as `fit` with ``max_iter=k`` and ``tol=None``. There is no
-        such method with early stopping or a schedule, which must know the whole training.
+        k calls with the same samples give the same weights as `fit` with ``max_iter=k`` and ``tol=None``. The method
+        is not available with early stopping or a schedule, which depend on the whole training.
         """
         settings = replace(Settings.of(self.get_params(deep=False)), tol=None)
         fresh = not hasattr(self, "_training")
@@ -195,7 +195,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         return self.classes_[probabilities.argmax(axis=1)]
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """Return probabilities (n, classes) in the order of ``classes_``, of the dtype that was trained in."""
+        """Return probabilities (n, classes) in the order of ``classes_``, in the dtype of the training."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=(np.float64, np.float32), order="C", reset=False)
         return self.network_.predict(X.reshape(len(X), *self.network_.image_shape))
@@ -224,7 +224,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         return [layer.params["b"] for layer in self.network_.layers if isinstance(layer, Dense)]
 
     def _samples(self, X: Any, y: Any, sample_weight: Any, classes: Any, settings: Settings, fresh: bool) -> Samples:
-        """Return the checked samples of positive weight; make the network if ``fresh``."""
+        """Return the checked samples of positive weight; create the network if ``fresh``."""
         X, y = validate_data(self, X, y, dtype=(np.float64, np.float32), order="C", reset=fresh)
         check_classification_targets(y)
         weights = None
@@ -302,7 +302,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
             try:
                 training.run(on_epoch=on_epoch)
             except Diverged as error:
-                error.lr = settings.optimizer.lr  # the parameter, whatever the schedule made of it
+                error.lr = settings.optimizer.lr  # the parameter, not the value of the schedule
                 raise
         if validation is not None:
             best.restore_weights(network)
@@ -315,10 +315,10 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
             )
 
     def _batches(self, samples: Samples, settings: Settings) -> tuple[Samples, int]:
-        """Return the samples as they are trained on, and the size of a batch."""
+        """Return the samples for training, and the size of a batch."""
         batch = min(len(samples), settings.batch_size)
         if batch == len(samples) and any(isinstance(layer, Dropout) for layer in self.network_.layers):
-            samples = samples.merged()  # copies share a mask, so that a weight of two is the sample twice
+            samples = samples.merged()  # copies share a dropout mask, so that a weight of two equals two copies
             batch = len(samples)
         if layer := self.network_.too_small_for(batch):
             raise RequestError(
@@ -330,13 +330,13 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         return samples, batch
 
     def _best_value(self, validation: Samples | None) -> float:
-        """Return the best value of the epochs before this training; minus infinity where there were none."""
+        """Return the best value of the epochs before this training; minus infinity if there were none."""
         if validation is None:
             return -self.best_loss_
         return -math.inf if self.best_validation_score_ is None else self.best_validation_score_
 
     def _value(self, validation: Samples | None) -> float:
-        """Record how good the latest epoch was, and return it: the validation accuracy, or minus the training loss."""
+        """Record and return the value of the latest epoch: the validation accuracy, or minus the training loss."""
         if validation is None:
             self.best_loss_ = min(self.loss_, self.best_loss_)
             return -self.loss_

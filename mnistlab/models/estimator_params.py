@@ -24,7 +24,7 @@ from mnistlab.training.loop import Diverged
 
 @contextmanager
 def parameter_names() -> Iterator[None]:
-    """Give the errors of the engine the names that its parameters have in the estimator."""
+    """Rename parameters in errors of the engine to their names in the estimator."""
     try:
         yield
     except RequestError as error:
@@ -40,7 +40,7 @@ def parameter_names() -> Iterator[None]:
 
 @dataclass
 class Settings:
-    """The parameters, checked, and the components that they name; ``network_params`` are those of the network."""
+    """The checked parameters and the components that they name; ``network_params`` are those of the network."""
 
     network_params: dict[str, Any]
     optimizer: Optimizer
@@ -56,7 +56,7 @@ class Settings:
 
     @classmethod
     def of(cls, parameters: Mapping[str, Any]) -> Settings:
-        """Return the settings of an estimator's parameters, or raise `RequestError`."""
+        """Return the settings for an estimator's parameters, or raise `RequestError`."""
         plain = {name: _plain(value) for name, value in parameters.items()}
         optimizer = _component("optimizer", plain["optimizer"], OPTIMIZERS, Optimizer)
         if (lr := plain["learning_rate_init"]) is not None:
@@ -84,13 +84,13 @@ class Settings:
 
     @property
     def stopping(self) -> StoppingRule:
-        """Return when training ends: after more than ``n_iter_no_change`` epochs without a gain of ``tol``."""
+        """Return the stopping rule: more than ``n_iter_no_change`` epochs without an improvement of ``tol``."""
         patience = None if self.tol is None else self.n_iter_no_change + 1
         return StoppingRule(patience, self.tol or 0.0, inclusive=True, from_best=True)
 
     @parameter_names()
     def network(self, features: int, classes: int, dtype: Any) -> Network:
-        """Return the network for so many features and classes, its parameters all zero."""
+        """Return the network for so many features and classes, with all parameters zero."""
         params, model = self.network_params, Model()
         layers, shape = params["layers"], params["image_shape"]
         if layers is None:
@@ -142,7 +142,7 @@ def _seed(random_state: Any) -> int:
 
 
 def _plain(value: Any) -> Any:
-    """Return NumPy's numbers and arrays, which searches over parameters give, as Python's; tuples as lists."""
+    """Return NumPy's numbers and arrays, which parameter searches pass, as Python values; tuples as lists."""
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
     if isinstance(value, list | tuple):

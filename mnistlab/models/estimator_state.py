@@ -1,4 +1,4 @@
-"""What a fitted estimator holds, and how it is pickled."""
+"""The state of a fitted estimator, and how it is pickled."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from mnistlab.training.components import RandomStreams
 
 
 class EstimatorState:
-    """A network with its optimizer and its random streams, as they are between two trainings.
+    """A network with its optimizer and its random streams, in their state between two trainings.
 
-    Its pickle holds the architecture, plain arrays and numbers, no working memory; a restored estimator
-    continues exactly where it was.
+    Its pickle contains the architecture, plain arrays and numbers, but no working memory; a restored estimator
+    continues exactly where the original stopped.
     """
 
     def __init__(self, network: Network, seed: int) -> None:
@@ -27,7 +27,7 @@ class EstimatorState:
         self.optimizer: Optimizer | None = None
 
     def take_over(self, optimizer: Optimizer) -> None:
-        """Keep an optimizer that is bound to the network, and give it the state of the one before, if of its class."""
+        """Keep an optimizer bound to the network, with the state of the previous one if that is of the same class."""
         before, self.optimizer = self.optimizer, optimizer
         if before is not None and type(before) is type(optimizer):
             optimizer.restore(before.steps, before.state)

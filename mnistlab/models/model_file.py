@@ -1,4 +1,4 @@
-"""Models as safetensors: arrays, and plain JSON in the header. Nothing in them is ever executed."""
+"""Model files in the safetensors format: arrays, with plain JSON in the header. Nothing in them is ever executed."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def save_model(path: Path, network: Network, class_names: tuple[str, ...]) -> No
 
 
 def model_bytes(network: Network, class_names: tuple[str, ...]) -> bytes:
-    """Return what `save_model` writes."""
+    """Return the content of the file that `save_model` writes."""
     about = {"format": MODEL, "architecture": network.spec(), "class_names": class_names}
     return tensors_file.as_bytes(network.tensors(), about)
 
 
 def load_model(path: Path) -> tuple[Network, tuple[str, ...]]:
-    """Return the network of a saved model and its class names. Whatever is wrong with the file is a `RequestError`."""
+    """Return the network of a saved model and its class names. Any problem with the file is a `RequestError`."""
     about, tensors = tensors_file.read(path)
     if about.get("format") != MODEL:
         format_name = about.get("format")

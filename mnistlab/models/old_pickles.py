@@ -1,7 +1,7 @@
-"""The modules that an estimator pickled by version 0.1 names, with the classes that pickle looks for there.
+"""The module names in estimators pickled by version 0.1, with the classes that pickle looks for there.
 
-`mnistlab` imports this when one of those names is imported, and never else. It loads such pickles for one release and
-to be removed in version 0.3: what was loaded can be pickled again under the names of today.
+`mnistlab` imports this module only when one of those names is imported. It is to be removed in version 0.3; pickling a
+loaded estimator again stores the current names.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ CLASSES: dict[str, dict[str, Any]] = {
 
 
 class _Loader(Loader):
-    """Fills a module with its classes."""
+    """Adds the classes to a module."""
 
     def create_module(self, spec: ModuleSpec) -> None:
-        """Let the module be created as usual."""
+        """Return None, so that the module is created as usual."""
 
     def exec_module(self, module: ModuleType) -> None:
         """Add the classes."""

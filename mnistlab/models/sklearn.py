@@ -1,4 +1,4 @@
-"""Models of scikit-learn behind the same `predict` as the networks: images in, probabilities out."""
+"""scikit-learn models with the same `predict` as the networks: images in, probabilities out."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from mnistlab.data.dataset import Dataset
 from mnistlab.system.errors import Key, RequestError, RunError, choice, fraction, not_negative, number, positive, whole
 
 FOLDS = 5  # of the calibration
-SLOW_FROM = 10_000  # training images of a support vector machine, whose time grows with their square
-SECONDS = 3e-9  # of a support vector machine, times images^2 and features: seen for digits, within a factor of three
+SLOW_FROM = 10_000  # training images of a support vector machine, whose training time grows with their square
+SECONDS = 3e-9  # of a support vector machine, times images^2 and features: for digits, within a factor of three
 
 
 class Probabilities(Enum):
-    """Where the probabilities of a support vector machine come from."""
+    """The source of a support vector machine's probabilities."""
 
     scores = "scores"  # softmax of the decision values, which ranks the classes but is not calibrated
     calibrated = "calibrated"  # Platt scaling with five-fold cross-validation, which takes five times as long
@@ -66,7 +66,7 @@ class SklearnModel:
         return make_pipeline(*front, self.estimator(seed, threads))
 
     def check(self, labels: np.ndarray, features: int) -> None:
-        """Refuse what does not go with the training set: its labels (n,), and so many pixels an image."""
+        """Refuse settings that do not fit the training set with these labels (n,) and so many pixels per image."""
         most = min(len(labels), features)
         if isinstance(self.pca, int) and self.pca > most:
             message = f"{len(labels):,} images of {features} pixels have at most {most:,} components; use fewer"
@@ -75,15 +75,15 @@ class SklearnModel:
             raise RequestError("the training set has only one class; at least two are needed")
 
     def adapt(self, pipeline: Any, images: int) -> None:
-        """Change what depends on the number of training images."""
+        """Adapt the pipeline to the number of training images."""
 
     def guess(self, images: int, features: int) -> str:
-        """Return a line about the time it will take, where that is long."""
+        """Return an estimate of the time as one line, or an empty string if it is short."""
         return ""
 
     @property
     def kind_of_probabilities(self) -> str:
-        """What `predict` gives, where it is not simply the model's own probabilities."""
+        """What `predict` returns, if that is not simply the model's own probabilities."""
         return ""
 
 
@@ -93,7 +93,7 @@ def features(images: np.ndarray, shift: float, scale: float) -> np.ndarray:
 
 
 class Fitted:
-    """A fitted model: ``predict(images)`` gives probabilities (n, classes), a class that it never saw gets 0."""
+    """A fitted model; ``predict(images)`` returns probabilities (n, classes), 0 for classes without training images."""
 
     def __init__(self, model: SklearnModel, dataset: Dataset, seed: int, threads: int) -> None:
         from sklearn.exceptions import ConvergenceWarning
@@ -107,7 +107,7 @@ class Fitted:
             simplefilter("always")
             try:
                 self.pipeline.fit(x, dataset.train.labels)
-            except (ValueError, ArithmeticError) as error:  # of scikit-learn and LAPACK
+            except (ValueError, ArithmeticError) as error:  # from scikit-learn and LAPACK
                 raise RunError(f"{self.name} could not be fitted: {' '.join(str(error).split())}") from None
         self.converged = not any(issubclass(warning.category, ConvergenceWarning) for warning in warned)
         others = [warning for warning in warned if not issubclass(warning.category, ConvergenceWarning)]
@@ -138,7 +138,7 @@ class Fitted:
 
     @property
     def learned(self) -> dict[str, Any]:
-        """Return what may be counted of it, support vectors or components, and what its probabilities are."""
+        """Return facts about the fitted model: support vectors, parameters, components, the kind of probabilities."""
         last = self.pipeline[-1]
         facts: dict[str, Any] = {"probabilities": self.kind} if self.kind else {}
         iterations: Any = getattr(last, "n_iter_", None)
@@ -317,7 +317,7 @@ class GradientBoosting(SklearnModel):
             learning_rate=self.lr,
             max_leaf_nodes=self.leaves,
             random_state=seed,
-            early_stopping=False,  # trained on all images, for the configured number of iterations
+            early_stopping=False,  # train on all images for the configured number of iterations
         )
 
 

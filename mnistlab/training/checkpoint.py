@@ -1,13 +1,13 @@
-"""A checkpoint: the training state in one file, written between two steps and checked when it is read.
+"""Checkpoints: the state of a training in one file, written between two steps and checked when it is read.
 
-The file holds the latest state and the best weights together, so that they always belong together. The
-header has the architecture, the configuration, and plain values; the arrays are
+One file contains both the latest state and the best weights, so that they always match. The header has the
+architecture, the configuration, and plain values; the arrays are
 
     theta, buffers            parameters and statistics of layers
     optimizer.0, ...          the optimizer's vectors
-    best.theta, best.buffers  those of the best epoch, where there is a validation set
+    best.theta, best.buffers  those of the best epoch, if there is a validation set
     history, norms            the rows of history.csv and norms.csv, as float64
-    norm_samples, norm_totals gradient norms of the epoch that has begun
+    norm_samples, norm_totals gradient norms of the current epoch
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ CURE = "remove it; `mnistlab resume` then trains from the start"
 
 @dataclass(frozen=True)
 class Origin:
-    """What a training belongs to: the configuration that decides it, the hash of its data, and the BLAS threads."""
+    """The origin of a checkpoint: the configuration, the hash of the data, and the number of BLAS threads."""
 
     config: Mapping[str, Any]
     data_sha256: str | None
@@ -42,7 +42,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The content of a file: format and origin are checked, the state is not yet."""
+    """The content of a file, with its format and origin checked, but not yet its state."""
 
     path: Path
     origin: Origin
@@ -52,7 +52,7 @@ class Checkpoint:
 
 
 def save(path: Path, training: TrainingLoop, origin: Origin) -> None:
-    """Write the state of a training, whole or not at all."""
+    """Write the state of a training atomically."""
     values, arrays = training.state()
     about = {
         "format": FORMAT,
@@ -80,10 +80,10 @@ def load(path: Path) -> Checkpoint:
 
 
 def restore(saved: Checkpoint, training: TrainingLoop, origin: Origin, epochs: str = "epochs") -> None:
-    """Put a training into the state of a checkpoint. Everything is checked before anything is touched.
+    """Put a training into the state of a checkpoint. Everything is checked before anything is changed.
 
-    ``epochs`` is the key of the number of epochs in the configuration, the only one that may differ: a training may go
-    on for longer.
+    ``epochs`` is the key of the number of epochs in the configuration, the only one that may differ, since a training
+    may be continued for longer.
     """
     shown = files.shown(saved.path)
     _refuse_another_run(shown, saved, training, origin, epochs)
@@ -121,7 +121,7 @@ def _refuse_another_run(shown: Path, saved: Checkpoint, training: TrainingLoop, 
 
 
 def _check(values: Any, arrays: Mapping[str, np.ndarray], training: TrainingLoop, epochs: str) -> None:
-    """Raise an error unless these are a state that this training could have been in."""
+    """Raise an error unless these values and arrays are a possible state of this training."""
     if not isinstance(values, dict) or set(values) != set(training.state()[0]):
         raise ValueError("state: has missing or unknown entries")
     epoch, step = whole("epoch", values["epoch"], 1), whole("step", values["step"], 0)
@@ -164,7 +164,7 @@ def _check_best(best: Any, done: int, watched: bool) -> None:
 
 
 def _check_streams(states: Any, own: Mapping[str, Any]) -> None:
-    """Every state must be one of SFC64, NumPy's generator that all streams here are of: four words, and half a one."""
+    """Check that every state is one of SFC64, the generator of all streams: four words, and half of one."""
     if not isinstance(states, dict) or set(states) != set(own):
         raise ValueError(f"streams: must hold {', '.join(own)}")
     for name, state in states.items():
@@ -195,7 +195,7 @@ def _check_arrays(arrays: Mapping[str, np.ndarray], training: TrainingLoop, done
         array = arrays[name]
         if array.shape != shape or array.dtype != dtype:
             raise ValueError(f"the array {name} is {array.dtype} {array.shape}, must be {dtype} {shape}")
-        if name.startswith("optimizer.") and np.isnan(array).any():  # a second moment may overflow and do no harm
+        if name.startswith("optimizer.") and np.isnan(array).any():  # an overflow in a second moment is harmless
             raise ValueError(f"the array {name} contains values that are not numbers")
         if not name.startswith("optimizer.") and name != "history" and not np.isfinite(array).all():
             raise ValueError(f"the array {name} contains values that are not finite")

@@ -1,4 +1,4 @@
-"""The components of a training, and its streams of random numbers."""
+"""The components of a training, and its random streams."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mnistlab.training.config import TrainerConfig
 
 @dataclass(frozen=True)
 class Components:
-    """How a network is trained."""
+    """The components that determine how a network is trained."""
 
     optimizer: Optimizer
     schedule: Schedule = field(default_factory=Constant)
@@ -29,7 +29,7 @@ class Components:
 
 @dataclass(frozen=True)
 class RandomStreams:
-    """A stream a purpose: the ``order`` of the samples, ``dropout``, and what augmentation draws, if there is any."""
+    """One stream per purpose: the ``order`` of the samples, ``dropout``, and augmentation, if any."""
 
     order: np.random.Generator
     dropout: np.random.Generator
@@ -37,14 +37,14 @@ class RandomStreams:
 
     @classmethod
     def from_seed(cls, seed: int) -> RandomStreams:
-        """Return the streams of a seed, each at its start."""
+        """Return the streams of a seed in their initial states."""
         return cls(*(stream(seed, name) for name in cls.__dataclass_fields__))
 
     def state(self) -> dict[str, Any]:
-        """Return the state of each stream that there is, by name."""
+        """Return the state of each existing stream by name."""
         return {name: rng.bit_generator.state for name, rng in vars(self).items() if rng is not None}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go back to what `state` returned."""
+        """Restore the state that `state` returned."""
         for name, position in state.items():
             getattr(self, name).bit_generator.state = position

@@ -1,4 +1,4 @@
-"""How a network is trained, as far as one may choose: length, batches, early stopping, clipping, checkpoints."""
+"""The settings of training: length, batches, early stopping, clipping, checkpoints."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class TrainerConfig:
         _ = self.checkpoint_seconds
 
     def check(self, train_size: int, validation_size: int) -> None:
-        """Refuse what does not go with the data."""
+        """Refuse settings that do not fit the data."""
         if self.batch_of(train_size) > train_size:
             raise RequestError(
                 f"the training set has only {train_size:,} images; use fewer, or full",
@@ -97,7 +97,7 @@ class TrainerConfig:
 
     @property
     def checkpoint_seconds(self) -> float | None:
-        """The seconds between two checkpoints, or None where ``checkpoint_every`` counts epochs."""
+        """The seconds between two checkpoints, or None if ``checkpoint_every`` is a number of epochs."""
         every = self.checkpoint_every
         if isinstance(every, int) and not isinstance(every, bool) and every >= 1:
             return None

@@ -23,7 +23,7 @@ class Select(Enum):
 
 @dataclass(frozen=True)
 class Score:
-    """The metric that selects: ``measure(probabilities)`` on the validation set, and its better direction."""
+    """The metric for selection: ``measure(probabilities)`` on the validation set, and whether higher is better."""
 
     measure: Callable[[np.ndarray], float]
     higher_is_better: bool
@@ -35,12 +35,12 @@ class Score:
 
 @dataclass(frozen=True)
 class StoppingRule:
-    """When training stops: after ``patience`` epochs in a row that did not improve a value of which more is better.
+    """The stopping rule: ``patience`` consecutive epochs without an improvement of a value of which more is better.
 
-    An epoch improves if it raises the value above a reference by more than ``min_delta`` or, if ``inclusive``, by
-    ``min_delta`` or more. The reference is the value of the last improvement, so that small gains add up to one; with
-    ``from_best`` it is the best value so far, as in scikit-learn, where they do not. Without ``patience`` it never
-    stops.
+    An epoch is an improvement if its value is above a reference by more than ``min_delta`` or, if ``inclusive``, by
+    ``min_delta`` or more. The reference is the value of the last improvement, so that small gains can add up to one;
+    with ``from_best`` it is the best value so far, as in scikit-learn, where they cannot. Without ``patience``,
+    training never stops early.
     """
 
     patience: int | None
@@ -56,7 +56,7 @@ class StoppingRule:
 
 
 class EarlyStopping:
-    """The best epoch so far by the monitored value, its weights and statistics, and whether training is to stop."""
+    """The best epoch so far by the monitored value, its weights and statistics, and whether to stop."""
 
     def __init__(self, rule: StoppingRule) -> None:
         self.rule = rule
@@ -66,7 +66,7 @@ class EarlyStopping:
         self.theta = self.buffers = np.empty(0)
 
     def take(self, epoch: int, value: float, network: Network | None) -> None:
-        """Take the value of an epoch and, if it is the best so far, a copy of the network's weights (None: of none)."""
+        """Record the value of an epoch and, if it is the best so far, a copy of the network's weights, unless None."""
         first = self.epoch is None
         if first or self.rule.improves(value, self.reference):
             self.reference, self.waiting_since = value, epoch
@@ -82,11 +82,11 @@ class EarlyStopping:
         return self.rule.patience is not None and epoch - self.waiting_since >= self.rule.patience
 
     def restore_weights(self, network: Network) -> None:
-        """Give the network the weights and statistics of the best epoch."""
+        """Restore the weights and statistics of the best epoch in the network."""
         network.theta[:], network.buffers[:] = self.theta, self.buffers
 
     def state(self) -> dict[str, Any]:
-        """Return what `restore` takes, beside the weights and statistics."""
+        """Return the state for `restore`, without the weights and statistics."""
         state: dict[str, Any] = {"epoch": self.epoch, "waiting_since": self.waiting_since}
         if self.epoch is not None:  # a metric may be undefined, and JSON has no NaN
             for name, value in (("value", self.value), ("reference", self.reference)):
@@ -94,7 +94,7 @@ class EarlyStopping:
         return state
 
     def restore(self, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-        """Go back to what `state` returned; ``arrays`` holds best.theta and best.buffers if there is a best epoch."""
+        """Restore the state that `state` returned, with best.theta and best.buffers if there is a best epoch."""
         self.epoch, self.waiting_since = state["epoch"], state["waiting_since"]
         if self.epoch is not None:
             value, reference = state["value"], state["reference"]

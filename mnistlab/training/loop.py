@@ -49,7 +49,7 @@ class Epoch:
 
 @dataclass
 class History:
-    """What happened: a row an epoch, norms per layer and epoch, and which epoch's weights were kept."""
+    """The history of a training: one row per epoch, norms per layer and epoch, and the epoch of the kept weights."""
 
     epochs: list[Epoch] = field(default_factory=list)
     norms: list[tuple[int, str, float, float]] = field(default_factory=list)  # epoch, layer, weights, gradient
@@ -59,9 +59,9 @@ class History:
 
 
 class Diverged(RunError):
-    """The loss is no longer a finite number: ``where`` overflowed first, with the learning rate at ``lr``.
+    """The loss is no longer finite: ``where`` overflowed first, at the learning rate ``lr``.
 
-    The caller, which knows the key of the learning rate, adds what to try.
+    The caller, which has the key of the learning rate, adds what to try.
     """
 
     def __init__(self, message: str, where: str = "", lr: float = math.nan) -> None:
@@ -72,15 +72,15 @@ class Diverged(RunError):
 class TrainingLoop:
     """A network in training: its complete state, and the training loop.
 
-    ``epoch`` and ``step`` name the step that comes next. The state between two steps is whole, and the way from one to
-    the next is either gone to its end or, where an interruption (KeyboardInterrupt) cuts the gradient short, not begun:
-    `state` then still says where the step set out. The order of an epoch and what augmentation draws for it are drawn
-    again from the streams as they were when it began, so a checkpoint inside an epoch holds neither.
+    ``epoch`` and ``step`` are those of the next step. The state between two steps is consistent: a step is either
+    completed or, if an interruption (KeyboardInterrupt) cuts its gradient short, not begun, and `state` then still
+    returns the state before the step. The order of an epoch and the random numbers of augmentation are drawn again from
+    the streams in their state at its start, so a checkpoint within an epoch contains neither.
 
     Augmentation warps the images of every batch: running metrics are those of the warped images, exact and validation
-    metrics those of the images as they are. Without ``validation``, which may be empty too, nothing is measured after
-    an epoch, and the last one's weights are kept. ``score`` replaces the validation loss as the metric to select by.
-    ``weights`` (n,) say how much each training image counts. Without ``records_norms`` the history has no norms.
+    metrics those of the original images. Without ``validation``, or if it is empty, nothing is measured after an epoch,
+    and the weights of the last one are kept. ``score`` replaces the validation loss as the metric for selection.
+    ``weights`` (n,) are the weights of the training images. Without ``records_norms``, the history has no norms.
     """
 
     step: int
@@ -88,7 +88,7 @@ class TrainingLoop:
     weight_sum: float
     hits: int
     seconds: float
-    since: float  # when the epoch began, less the seconds it had taken before
+    since: float  # start of the epoch, minus the seconds spent on it before
     norms: Norms
     buffers: np.ndarray
     stream_states: dict[str, Any]
@@ -124,16 +124,16 @@ class TrainingLoop:
 
     @property
     def is_over(self) -> bool:
-        """Whether no step is left."""
+        """Whether training has no steps left."""
         done = self.epoch - 1
         return done >= self.trainer.epochs or self.best.stops_after(done)
 
-    @np.errstate(over="ignore", invalid="ignore", divide="ignore")  # what is not finite is found, and said, below
+    @np.errstate(over="ignore", invalid="ignore", divide="ignore")  # values that are not finite are detected below
     def run(self, on_step: OnStep | None = None, on_epoch: OnEpoch | None = None) -> History:
-        """Train to the end and return the history. Raises `Diverged` at the step whose loss is not finite.
+        """Train to the end and return the history. Raises `Diverged` at the first step whose loss is not finite.
 
         ``on_step(step, steps, loss)`` is called after every step of an epoch, ``on_epoch(history)`` after every epoch;
-        training ends early where one of them returns True.
+        training ends early if one of them returns True.
         """
         network, train, weights = self.network, self.train, self.weights
         self._rewind()
@@ -161,7 +161,7 @@ class TrainingLoop:
         return self.history
 
     def keep_best(self) -> None:
-        """Give the network the weights of the best epoch, if that is the one to be kept; the training is then over."""
+        """Restore the weights of the best epoch if those are to be kept, after which training must not continue."""
         if self.trainer.keep_best and self.best.epoch is not None:
             self.best.restore_weights(self.network)
             self.history.kept_epoch = self.best.epoch
@@ -194,7 +194,7 @@ class TrainingLoop:
         return values, arrays
 
     def restore(self, values: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-        """Go back to what `state` returned, of this network and this data; the caller has checked it."""
+        """Restore the state that `state` returned for this network and data; the caller must have checked it."""
         np.copyto(self.network.theta, arrays["theta"])
         np.copyto(self.buffers, arrays["buffers"])
         slots = [arrays[f"optimizer.{i}"] for i in range(self.optimizer.slots)]
@@ -218,11 +218,11 @@ class TrainingLoop:
         self.step, self.loss_sum, self.weight_sum, self.hits, self.seconds = 0, 0.0, 0.0, 0, 0.0
         self.since = time.perf_counter()
         self.norms = Norms(self.network, self.steps)
-        self.buffers = self.network.buffers.copy()  # as they were before the step that comes next
+        self.buffers = self.network.buffers.copy()  # their values before the next step
         self.stream_states = self.streams.state()
 
     def _factor(self, step: int) -> float:
-        """Return the schedule's factor in a step of this epoch, counted from 0."""
+        """Return the schedule's factor for a step of this epoch, counted from 0."""
         return self.schedule.factor((self.epoch - 1) * self.steps + step)
 
     def _take_step(self, loss: float, hits: int, batch_weight: float) -> None:
@@ -237,7 +237,7 @@ class TrainingLoop:
         self.whole = True
 
     def _measure(self) -> tuple[Epoch, float]:
-        """Return the row of the epoch whose steps are done, and the value that selects."""
+        """Return the history row of the completed epoch, and its value for selection."""
         network, train, validation, nothing = self.network, self.train, self.validation, math.nan
         step, lr = self.epoch * self.steps, self.optimizer.rate(self._factor(self.steps - 1))
         loss, accuracy = self.loss_sum / self.weight_sum, self.hits / self.n
@@ -273,12 +273,12 @@ class TrainingLoop:
         history.stopped_early = self.best.stops_after(done) and done < self.trainer.epochs
 
     def _rewind(self) -> None:
-        """Put statistics and random streams back to where the step that comes next sets out."""
+        """Reset statistics and random streams to their state before the next step."""
         np.copyto(self.network.buffers, self.buffers)
         self.streams.restore(self.stream_states)
 
     def _diverged(self, images: np.ndarray, rows: np.ndarray | None, step: int) -> Diverged:
-        """Return the error with the place and the learning rate."""
+        """Return the error, with the layer and the learning rate."""
         where = self.network.first_not_finite(images, rows) or "the loss"
         lr = self.optimizer.rate(self._factor(step))
         return Diverged(
@@ -299,10 +299,10 @@ def fit(
     on_step: OnStep | None = None,
     on_epoch: OnEpoch | None = None,
 ) -> History:
-    """Train ``network`` in place from start to end and return the history: a `TrainingLoop` that nothing interrupts.
+    """Train ``network`` in place from start to end with a `TrainingLoop` and return the history.
 
-    ``on_step`` and ``on_epoch`` are those of `TrainingLoop.run`. Losses are those of the data, without the L1 and L2
-    penalties. Raises `Diverged` at the step whose loss is not finite.
+    ``on_step`` and ``on_epoch`` are those of `TrainingLoop.run`. Losses do not include the L1 and L2
+    penalties. Raises `Diverged` at the first step whose loss is not finite.
     """
     training = TrainingLoop(network, train, validation, components, streams, score)
     training.run(on_step, on_epoch)
@@ -311,9 +311,9 @@ def fit(
 
 
 def batches(n: int, batch: int, order: np.random.Generator | None) -> Iterator[np.ndarray | None]:
-    """Yield the rows of each mini-batch of one epoch: a permutation cut in pieces, the last one shorter.
+    """Yield the rows of each mini-batch of one epoch: pieces of a permutation, of which the last may be shorter.
 
-    ``None`` stands for all rows: a full batch needs no order.
+    ``None`` means all rows: a full batch needs no order.
     """
     if batch == n:
         yield None

@@ -1,14 +1,15 @@
 """The learning-rate range test.
 
-Smith 2017 (arXiv:1506.01186, section 3.3) trains for a few epochs at a rate that grows and looks where the loss falls
-and where it ceases to. Gugger 2018 ("How do you find a good learning rate") lets it grow exponentially, a step a
-mini-batch, smooths the losses and stops at four times the smallest. Two rules are in use: a tenth of the rate of the
-smallest loss (Gugger), and the rate at which the loss falls fastest (fastai's "steep"). The second is taken here. Its
-known fault, that it follows the noise, comes from smoothing with a running mean; losses are smoothed with a Gaussian
-window over the logarithm of the rate, which is even on both sides and does not shift the curve to the right. On the
-embedded digits, five epochs of the default network, it gives the lower validation loss with every optimizer tried:
-Adam 0.239 against 0.291, SGD 0.270 against 0.541, momentum 0.238 against 0.280, RMSprop 0.250 against 0.331. Where the
-descent is steepest right before the loss explodes, a third of the rate of the smallest loss is taken: a margin.
+Smith 2017 (arXiv:1506.01186, section 3.3) trains for a few epochs with an increasing learning rate, and looks for the
+rates at which the loss starts and stops falling. Gugger 2018 ("How do you find a good learning rate") increases it
+exponentially with every mini-batch, smooths the losses and stops at four times the smallest. Two rules are common: a
+tenth of the rate with the smallest loss (Gugger), and the rate at which the loss falls fastest (fastai's "steep"). The
+second is used here. Its known weakness, following the noise, comes from smoothing with a running mean; here losses are
+smoothed with a Gaussian window over the logarithm of the rate, which is symmetric and does not shift the curve to the
+right. On the embedded digits, after five epochs of the default network, it gives the lower validation loss with every
+optimizer tried: Adam 0.239 against 0.291, SGD 0.270 against 0.541, momentum 0.238 against 0.280, RMSprop 0.250 against
+0.331. If the descent is steepest just before the loss explodes, a third of the rate with the smallest loss is suggested
+as a safety margin.
 """
 
 from __future__ import annotations
@@ -28,24 +29,24 @@ from mnistlab.training.loop import Diverged, LabelledImages, TrainingLoop
 
 STOP_AT = 4.0  # times the smallest smoothed loss
 RUNNING = 0.9  # weight of the past in the running mean that decides when to stop
-WINDOW = 1 / 50  # the standard deviation of the Gaussian window, in ranges from the least to the largest rate
-MARGIN = 3.0  # the suggestion is at most the rate of the smallest loss divided by this
-LEAST_FALL = 0.05  # of the first loss: below, nothing was learnt
+WINDOW = 1 / 50  # the standard deviation of the Gaussian window, as a fraction of the logarithmic range of rates
+MARGIN = 3.0  # the suggestion is at most the rate with the smallest loss divided by this
+LEAST_FALL = 0.05  # of the first loss: with a smaller decrease, nothing was learnt
 
 
 @dataclass(frozen=True)
 class Suggestion:
-    """The rate to try, that at which the smoothed loss falls fastest, and that at which it is smallest."""
+    """The suggested rate, the rate at which the smoothed loss falls fastest, and that at which it is smallest."""
 
     lr: float
     steepest: float
     smallest: float
-    still_falling: bool  # the smallest loss is that of the last rate: there may be better ones beyond
+    still_falling: bool  # the smallest loss is at the last rate, so there may be better rates beyond
 
 
 @dataclass
 class _Rates(Schedule):
-    """factor = the rate of the step: for an optimizer whose own learning rate is 1."""
+    """factor = the rate of the step, for an optimizer whose own learning rate is 1."""
 
     rates: np.ndarray = field(default_factory=lambda: np.empty(0))
 
@@ -56,9 +57,9 @@ class _Rates(Schedule):
 def losses(
     network: Network, train: LabelledImages, components: Components, streams: RandomStreams, rates: np.ndarray
 ) -> np.ndarray:
-    """Return the loss of each mini-batch before the update at its rate; fewer than there are rates if it exploded.
+    """Return the loss of each mini-batch before the update at its rate; fewer than the rates if the loss exploded.
 
-    The schedule of the components, and the learning rate of their optimizer, do not count.
+    The schedule of the components and the learning rate of their optimizer are ignored.
     """
     n, trainer = len(train.images), components.trainer
     steps = math.ceil(n / trainer.batch_of(n))
@@ -86,14 +87,14 @@ def losses(
 
 
 def smoothed(losses: np.ndarray, steps: int) -> np.ndarray:
-    """Return the losses under the Gaussian window, of a range test of so many ``steps``; at the ends a part of it."""
+    """Return the losses of a range test of ``steps`` steps, smoothed with the Gaussian window, cut off at the ends."""
     places = np.arange(len(losses))
     weights = np.exp(-0.5 * ((places[:, None] - places) / max(1.0, WINDOW * steps)) ** 2)
     return np.asarray(weights @ losses / weights.sum(axis=1))
 
 
 def suggest(rates: np.ndarray, smooth: np.ndarray) -> Suggestion | None:
-    """Return the suggestion, or None where the loss never fell."""
+    """Return the suggestion, or None if the loss never fell."""
     if len(smooth) < 3:
         return None
     lowest = int(np.argmin(smooth))

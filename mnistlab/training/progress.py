@@ -1,4 +1,4 @@
-"""Progress of training: a line per epoch, or on a terminal a table with a progress bar and the curve so far."""
+"""Progress of training: one line per epoch, or on a terminal a table with a progress bar and the loss curve."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from mnistlab.system.console import LOG, best, is_screen, width_of
 from mnistlab.training.loop import Epoch, History
 
 BLOCKS = "▁▂▃▄▅▆▇█"
-ASCII = "_.-:=+*#"  # where the terminal's encoding has no blocks
-WIDEST = 20  # epochs of the curve
-NARROW = 60  # columns, below which the bar has less beside it
-DROPPED = ("accuracy", "lr", "val loss", "seconds")  # of the table, the first first, where it is too wide
+ASCII = "_.-:=+*#"  # if the terminal's encoding has no blocks
+WIDEST = 20  # epochs in the curve
+NARROW = 60  # columns; a narrower terminal has a shorter progress line
+DROPPED = ("accuracy", "lr", "val loss", "seconds")  # columns to leave out of a table that is too wide, in this order
 WIDE_BAR = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
 NARROW_BAR = "{desc} {percentage:3.0f}%|{bar}|"
 
 
 def curve(values: Sequence[float], signs: str = BLOCKS, most: int = WIDEST) -> str:
-    """Return the last values as a row of blocks from the lowest to the highest; nothing where there is no curve yet."""
+    """Return the last values as a row of blocks from the lowest to the highest; empty for fewer than two values."""
     kept = [value for value in values[-most:] if math.isfinite(value)]
     if len(kept) < 2:
         return ""
@@ -29,7 +29,7 @@ def curve(values: Sequence[float], signs: str = BLOCKS, most: int = WIDEST) -> s
 
 
 def columns(row: Epoch, epochs: int, validation: bool) -> dict[str, str]:
-    """Return the cells of an epoch's row in the table, by heading, each as wide as all of its column."""
+    """Return the cells of an epoch's row in the table by heading, each with the width of its column."""
     cells = {
         "epoch": f"{row.epoch}/{epochs}".rjust(2 * len(str(epochs)) + 1),
         "loss": _number(row.train_loss).rjust(8),
@@ -47,9 +47,9 @@ def _number(loss: float) -> str:
 
 
 def table(history: History, epochs: int, validation: bool, width: int, first: bool) -> str:
-    """Return the row of the last epoch, no wider than ``width``; before the first one also the headings.
+    """Return the row of the last epoch, at most ``width`` wide, with the headings if it is the ``first``.
 
-    Where the epoch is the best so far its validation accuracy is marked.
+    If the epoch is the best so far, its validation accuracy is marked.
     """
     row = history.epochs[-1]
     cells = columns(row, epochs, validation)
@@ -64,9 +64,9 @@ def table(history: History, epochs: int, validation: bool, width: int, first: bo
 
 
 class Progress:
-    """A line an epoch; on a terminal a row of a table, and a tqdm bar within each epoch beside the curve of the loss.
+    """One line per epoch; on a terminal one table row, and during each epoch a tqdm bar with the loss curve.
 
-    The loss is that of the validation set, if there is one.
+    The curve is that of the validation loss if there is a validation set.
     """
 
     def __init__(self, epochs: int, validation: bool, verbosity: str, done: int = 0) -> None:
@@ -80,14 +80,14 @@ class Progress:
 
     @property
     def on_step(self) -> Callable[[int, int, float], None] | None:
-        """Return what `fit` calls after every step, or None where there is no terminal to draw on."""
+        """Return the function that `fit` calls after every step, or None without a terminal to draw on."""
         return self._step if self.live else None
 
     def _step(self, step: int, steps: int, loss: float) -> None:
         if self.bar is None:
             self.bar = self._new_bar(steps)
             self.bar.update(step - 1)
-        self.bar.update(1)  # draws ten times a second at most
+        self.bar.update(1)  # draws at most ten times a second
         if step % 32 == 0:
             self.bar.set_postfix_str(f"loss {_number(loss)}", refresh=False)
 
@@ -104,7 +104,7 @@ class Progress:
         return tqdm(total=steps, desc=desc, leave=False, ncols=width, bar_format=form)
 
     def on_epoch(self, history: History) -> None:
-        """Say how the epoch went that has ended."""
+        """Log the results of the epoch that has ended."""
         self.close()
         row = history.epochs[-1]
         self.losses = [epoch.val_loss if self.validation else epoch.train_loss for epoch in history.epochs]
@@ -118,9 +118,9 @@ class Progress:
         LOG.info("%s  lr %.3g  gradient %.3g  %.2f s", line, row.lr, row.grad_norm, row.seconds, extra=on_screen)
 
     def close(self) -> None:
-        """Remove the bar, and leave the cursor at the beginning of an empty line."""
+        """Remove the bar, with the cursor at the beginning of an empty line."""
         if self.bar is not None:
             self.bar.close()
-        elif self.drawn:  # an interruption came before tqdm had it ready
+        elif self.drawn:  # interrupted before tqdm had created the bar
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)  # noqa: T201
         self.bar, self.drawn = None, False

@@ -1,4 +1,4 @@
-"""What happens to the parameters after a gradient, and what is measured of both."""
+"""The update of the parameters after a gradient, and the norms of both."""
 
 from __future__ import annotations
 
@@ -26,12 +26,15 @@ class Update:
         weights = [block for block in network.blocks if block.is_weight]
         self.weights = [network.theta[block.part].reshape(block.shape) for block in weights]
         self.grads = [network.grad[block.part].reshape(block.shape) for block in weights]
+        self.fused = network.engine.update(optimizer) if network.engine else None
 
     def __call__(self, factor: float, batch_weight: float) -> None:
-        """Update at the optimizer's learning rate times ``factor``, after the gradient of a batch of this weight."""
+        """Update with the optimizer's learning rate times ``factor``, after the gradient of a batch of this weight."""
         self.regularization.start_step(batch_weight)
-        if self.clip_norm is None:
-            # the penalty is added chunk by chunk, while the chunk is in the cache
+        if self.fused:
+            self.fused(factor, self.regularization, self.clip_norm)
+        elif self.clip_norm is None:
+            # the penalty is added chunk by chunk while each chunk is in the cache
             self.optimizer.step(factor, self.penalty)
         else:
             self._clip(self.clip_norm)
@@ -57,18 +60,18 @@ class Norms:
         self.totals: list[float] = []
 
     def look(self, i: int) -> None:
-        """Measure the gradient of step i if its turn has come."""
+        """Measure the gradient of step i, if it is one of the sampled steps."""
         if i % self.every == 0:
             self.samples.append([grad for _, _, grad in self.network.norms()])
             self.totals.append(float(np.sqrt(np.vdot(self.network.grad, self.network.grad))))
 
     @property
     def total(self) -> float:
-        """Return the mean norm of the whole gradient; NaN where none was measured."""
+        """Return the mean norm of the whole gradient; NaN if none was measured."""
         return float(np.mean(self.totals)) if self.totals else math.nan
 
     def rows(self, epoch: int) -> list[tuple[int, str, float, float]]:
-        """Return (epoch, layer, weight norm, mean gradient norm) rows; none where no gradient was measured."""
+        """Return (epoch, layer, weight norm, mean gradient norm) rows; none if no gradient was measured."""
         if not self.samples:
             return []
         means = np.mean(self.samples, axis=0)

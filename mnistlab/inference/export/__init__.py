@@ -1,1 +1,1 @@
-"""A saved model written for other programs: ONNX, NPZ, or Python that needs NumPy only."""
+"""Export of a saved model: ONNX, NPZ, safetensors, or Python code that needs only NumPy."""

@@ -1,4 +1,4 @@
-"""The formats of `mnistlab export`: what files each is, and how they are written."""
+"""The formats of `mnistlab export`, and how their files are written."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from mnistlab.system.errors import RequestError, needs
 if TYPE_CHECKING:
     from mnistlab.nn.network import Network
 
-Contents = dict[str, bytes]  # of files, by name
+Contents = dict[str, bytes]  # file name -> content
 
 
 def write(folder: Path, contents: Contents) -> None:
-    """Write the files; one that is there already and holds something else is left alone, and so are all."""
+    """Write the files; if one exists already with other content, refuse and write none."""
     cure = "choose another folder with --to"
     directories.named(folder, str(folder), otherwise=cure)
     try:

@@ -1,4 +1,4 @@
-"""The arrays of a network by name, with what makes a network of them as JSON."""
+"""The arrays of a network by name, with its architecture as JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Inference of every layer in plain NumPy, batch first. `numpy_source` copies those that a network needs."""
+"""Inference of every layer in plain NumPy, batch first. `numpy_source` copies the functions that a network needs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def flatten(x):  # type: ignore[no-untyped-def]
 def conv(x, W, b, stride, pads):  # type: ignore[no-untyped-def]
     """Cross-correlate (n, channels, height, width) with W (filters, kernel, kernel, channels).
 
-    ``pads`` are the zeros above, below, on the left and on the right.
+    ``pads`` are the numbers of zeros above, below, on the left and on the right.
     """
     above, below, left, right = pads
     x = np.pad(x, ((0, 0), (0, 0), (above, below), (left, right)))
@@ -27,13 +27,13 @@ def conv(x, W, b, stride, pads):  # type: ignore[no-untyped-def]
 
 
 def maxpool(x, size, stride):  # type: ignore[no-untyped-def]
-    """Take the largest element of each window; an edge that no whole window covers is left out."""
+    """Return the largest element of each window; an edge not covered by a full window is ignored."""
     windows = np.lib.stride_tricks.sliding_window_view(x, (size, size), axis=(2, 3))[:, :, ::stride, ::stride]
     return windows.max(axis=(4, 5))
 
 
 def avgpool(x, size, stride):  # type: ignore[no-untyped-def]
-    """Take the mean of each window; an edge that no whole window covers is left out."""
+    """Return the mean of each window; an edge not covered by a full window is ignored."""
     windows = np.lib.stride_tricks.sliding_window_view(x, (size, size), axis=(2, 3))[:, :, ::stride, ::stride]
     return windows.mean(axis=(4, 5))
 

@@ -1,6 +1,6 @@
-"""A network written out as one Python file that needs NumPy and nothing of this package.
+"""A network as one Python file that needs NumPy but not this package.
 
-Only numbers and names that are fixed here go into the text; class names stay in the file of weights, as data.
+The text contains only numbers and fixed names; class names are data in the file of weights.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def source(network: Network) -> str:
     calls, used = [], []
     for i, (layer, shape) in enumerate(zip(network.layers, network.shapes, strict=True)):
         if isinstance(layer, (Dropout, Identity)):
-            continue  # neither does anything in inference
+            continue  # no effect in inference
         name = layer_name(type(layer))
         arrays = [f'ARRAYS["{i + 1}.{name}.{array}"]' for array in (*layer.params, *layer.buffers)]
         settings = [f"{key}={value!r}" for key, value in _settings(layer).items()]
@@ -99,7 +99,7 @@ def source(network: Network) -> str:
 
 
 def _settings(layer: Layer) -> dict[str, Any]:
-    """Return what the function of a layer takes beside x and its arrays; numbers only."""
+    """Return the numeric arguments of a layer's function, after x and its arrays."""
     if isinstance(layer, Conv2D):
         (_, height, width), (_, padded_height, padded_width) = layer.in_shape, layer.padded
         pads = layer.top, padded_height - height - layer.top, layer.left, padded_width - width - layer.left

@@ -1,8 +1,8 @@
 """A network as an ONNX graph.
 
-Input ``images``: uint8 (n, height, width), as in training; the graph shifts and scales. Output ``probabilities``:
-float32 (n, classes). Opset 17 and IR version 8 are of 2022, and every later runtime reads them. Only operators of the
-standard domain are used; GELU, which came with opset 20, is written out.
+Input ``images``: uint8 (n, height, width), as in training; the graph shifts and scales them. Output ``probabilities``:
+float32 (n, classes). Opset 17 and IR version 8 are from 2022, and all later runtimes support them. Only operators of
+the standard domain are used; GELU, which was added in opset 20, is composed of other operators.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ INPUT, OUTPUT = "images", "probabilities"
 
 
 def model(network: Network, class_names: tuple[str, ...]) -> bytes:
-    """Return the file, checked by the package onnx."""
+    """Return the content of the file, checked by the package onnx."""
     graph = Graph()
     x = graph.add("Cast", [INPUT], to=TensorProto.FLOAT)
     x = graph.add("Sub", [x, graph.constant("shift", network.shift)])
@@ -62,7 +62,7 @@ def model(network: Network, class_names: tuple[str, ...]) -> bytes:
 
 
 class Graph:
-    """Nodes and constants, named by the layer that they belong to."""
+    """Nodes and constants, named after their layers."""
 
     def __init__(self) -> None:
         self.nodes: list[Any] = []

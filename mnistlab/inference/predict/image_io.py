@@ -1,4 +1,4 @@
-"""Picture files of any kind, size and depth as grey levels, dark 0 to light 255."""
+"""Picture files of any format, size and depth as grey levels from 0 (dark) to 255 (light)."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ if TYPE_CHECKING:
     from PIL import Image
 
 STDIN = "-"
-MOST_PIXELS = 2**26  # an A4 page scanned at 600 dpi has 35 million, the largest telephones take 50 million
+MOST_PIXELS = 2**26  # an A4 page scanned at 600 dpi has 35 million pixels, photographs of phones up to 50 million
 MOST_BYTES = 2**28  # of a file
-FRUGAL = {"PNG", "JPEG", "MPO", "BMP", "GIF", "TIFF", "PPM"}  # unpacked once; WebP and others keep copies meanwhile
+FRUGAL = {"PNG", "JPEG", "MPO", "BMP", "GIF", "TIFF", "PPM"}  # unpacked once; WebP and others need further copies
 WORKING_SIDE = 640  # larger pictures are averaged down to between this and twice this: strokes stay pixels wide
-STRIP = 256  # rows that are made grey at a time
+STRIP = 256  # rows that are converted to grey at a time
 TURN = 0x0112  # the EXIF tag of the camera's orientation
 
 
 class UnreadableError(Exception):
-    """A picture that cannot be read or is blank; the message gives the reason without the name."""
+    """A picture that cannot be read or is blank; the message is the reason without the name of the file."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """Grey levels (height, width) uint8, at most twice `WORKING_SIDE` a side, and the size that the file had."""
+    """Grey levels (height, width) uint8, at most twice `WORKING_SIDE` per side, and the original size."""
 
     grey: np.ndarray
     width: int
@@ -68,8 +68,8 @@ def _is_folder(path: Path) -> bool:
 def read(name: str) -> Picture:
     """Return the picture of a file, or of standard input for ``-``; `UnreadableError` gives the reason.
 
-    The camera's turn (EXIF) is undone. Colours become grey as ITU-R 601 weighs them, 16 and 32 bits become 8. What is
-    transparent is white, or black where the picture has white only and would vanish. Of frames the first counts.
+    The camera's rotation (EXIF) is undone. Colours become grey by ITU-R 601, 16 and 32 bits become 8. Transparent
+    pixels become white, or black if the picture would otherwise be blank. Of several frames, the first is used.
     """
     from PIL import Image
 
@@ -104,7 +104,7 @@ def _bytes(name: str) -> bytes:
                 raise UnreadableError("no such file" if not Path(name).exists() else "not a file")
             with Path(name).open("rb") as file:
                 content = file.read(MOST_BYTES + 1)
-    except (OSError, ValueError) as error:  # a name with a null byte is a ValueError
+    except (OSError, ValueError) as error:  # a null byte in a name raises ValueError
         raise UnreadableError(f"cannot be read ({getattr(error, 'strerror', None) or error})") from None
     if not content:
         raise UnreadableError("the file is empty")
@@ -117,7 +117,7 @@ def _decoded(image: Image.Image) -> Picture:
     from PIL import ImageOps
 
     width, height = image.size
-    image.draft("L", (WORKING_SIDE, WORKING_SIDE))  # JPEG can be unpacked at a half, a quarter, an eighth of its size
+    image.draft("L", (WORKING_SIDE, WORKING_SIDE))  # JPEG can be unpacked at a half, a quarter or an eighth of its size
     grey = _grey(image)
     turn = image.getexif().get(TURN, 1)
     image.close()
@@ -151,7 +151,7 @@ def _grey(image: Image.Image) -> Image.Image:
 
 
 def _strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
-    """Yield pieces of a picture from its top to its bottom, each with its first row."""
+    """Yield strips of a picture from top to bottom, each with the number of its first row."""
     for top in range(0, image.height, STRIP):
         yield top, image.crop((0, top, image.width, min(top + STRIP, image.height)))
 

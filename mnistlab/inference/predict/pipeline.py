@@ -1,4 +1,4 @@
-"""Files of pictures -> the classes that a saved model sees in them."""
+"""Picture files -> the classes that a saved model predicts."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from mnistlab.inference.predict import image_io, preprocessing, results
 from mnistlab.runs.saved_run import SavedRun
 from mnistlab.system.errors import RunError
 
-BATCH = 256  # pictures that are predicted at once
+BATCH = 256  # pictures that are classified at once
 
 
 def predict(
     run: SavedRun, files: Sequence[str], style: preprocessing.Style, dark: bool | None
 ) -> tuple[list[results.Predicted], list[results.Failed]]:
-    """Return what the model sees in each file, and the files that could not be read, which are named on stderr."""
+    """Return the predictions, and the files that could not be read, which are also reported on stderr."""
     predicted: list[results.Predicted] = []
     failed: list[results.Failed] = []
     for batch in _batches(_prepared(run, files, style, dark, failed)):
@@ -69,7 +69,7 @@ def _predict(
 
 
 def _thumbnail(grey: np.ndarray) -> np.ndarray:
-    """Return a small version for the picture of all, so that hundreds of inputs are not kept."""
+    """Return a small version for the overview picture, so that hundreds of large inputs are not kept in memory."""
     from PIL import Image
 
     image = Image.fromarray(grey)

@@ -1,11 +1,12 @@
 """Preprocessing of pictures as in the dataset that a network was trained on.
 
-``digit`` as for MNIST (LeCun et al. 1998, section III-A): size-normalised to fit a 20 x 20 box with its aspect ratio
-kept and grey levels from antialiasing, then put by its centre of mass in 28 x 28. Measured on MNIST itself: the longer
-side is 20 in every image, and the centre of mass lies at pixel 14.0 after whole-pixel shifts. EMNIST has a box of 24,
-centred (Cohen et al. 2017). scikit-learn's digits are all 8 high, and three in four of them 6 wide: ink is stretched to
-that. ``object`` as for Fashion-MNIST (Xiao et al. 2017, section 2): plain margins trimmed, the longer side as long as
-the network's, light on dark, centred; grey levels stay. ``raw``: the picture as it is, resized.
+``digit``, as in MNIST (LeCun et al. 1998, section III-A): size-normalised to fit a 20 x 20 box with its aspect ratio
+kept and grey levels from antialiasing, then placed in 28 x 28 by its centre of mass. Measured on MNIST itself: the
+longer side is 20 in every image, and the centre of mass is at pixel 14.0 after whole-pixel shifts. EMNIST has a box of
+24, centred (Cohen et al. 2017). scikit-learn's digits are all 8 high, and three in four of them 6 wide: ink is
+stretched to that size. ``object``, as in Fashion-MNIST (Xiao et al. 2017, section 2): uniform margins are trimmed, the
+longer side becomes that of the network, light on dark, centred; grey levels are kept. ``raw``: the picture is only
+resized.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ from mnistlab.inference.predict import segmentation
 from mnistlab.inference.predict.image_io import Picture, UnreadableError
 from mnistlab.runs.saved_run import SavedRun
 
-DARK_RIM = 16  # the median of the outermost pixels up to which a small picture counts as light on dark already
-THIN = 2.0  # pixels in a box of 20: MNIST's strokes have about 3, and thinner ones than this become faint dots
-THIN_ON = 28  # pixels of the network's side from which strokes are looked at
-MARGIN_LEVELS = 13  # 5 % of the levels: Fashion-MNIST's margins are those within 5 % of the corner's colour
+DARK_RIM = 16  # the largest median of the border pixels for which a small picture counts as already light on dark
+THIN = 2.0  # pixels in a box of 20: MNIST's strokes have about 3, and strokes thinner than this become faint dots
+THIN_ON = 28  # pixels of the network's side from which on the width of strokes is checked
+MARGIN_LEVELS = 13  # 5 % of the levels: Fashion-MNIST trimmed margins within 5 % of the corner's colour
 
 
 class Way(Enum):
@@ -35,12 +36,12 @@ class Way(Enum):
 
 @dataclass(frozen=True)
 class Style:
-    """The preprocessing of a dataset: its kind, the box of ``side`` that the ink fits, and what is centred."""
+    """The preprocessing of a dataset: its kind, the size of the box for the ink, and how it is centred."""
 
     way: Way
     box: float = 20 / 28  # of the network's side
     by_mass: bool = True
-    width: float | None = None  # of the network's side, where ink is stretched to it and to the box's height
+    width: float | None = None  # of the network's side, if ink is stretched to this width and the box's height
 
 
 MNIST = Style(Way.digit)
@@ -61,16 +62,16 @@ DIGITS = tuple("0123456789")
 
 @dataclass(frozen=True)
 class Prepared:
-    """What the network sees, (h, w) uint8, and in words what was done."""
+    """The input of the network, (h, w) uint8, and a description of the preprocessing."""
 
     image: np.ndarray
     done: str
 
 
 def style_of(dataset: str | None, class_names: tuple[str, ...], shape: tuple[int, int]) -> Style:
-    """Return the style of a dataset; of a model alone that of MNIST, if it classifies ten digits of 28 x 28 pixels.
+    """Return the style of a dataset; for a model file alone that of MNIST, if it takes ten digits of 28 x 28 pixels.
 
-    A user's own data were only resized, and so are the pictures.
+    The user's own data was only resized, and so are pictures for it.
     """
     if dataset is None and class_names == DIGITS and shape == (28, 28):
         return MNIST
@@ -78,7 +79,7 @@ def style_of(dataset: str | None, class_names: tuple[str, ...], shape: tuple[int
 
 
 def prepare(picture: Picture, shape: tuple[int, int], style: Style, dark: bool | None) -> Prepared:
-    """Return what a network for images of ``shape`` sees of a picture; ``dark`` as in `ink.find`.
+    """Return a picture as input for a network with images of ``shape``; ``dark`` as in `segmentation.find`.
 
     A picture that has the network's size and a dark rim is used unchanged, unless ``dark`` is set.
     """
@@ -122,7 +123,7 @@ def _digit(grey: np.ndarray, shape: tuple[int, int], style: Style, dark: bool | 
 def _object(grey: np.ndarray, shape: tuple[int, int], style: Style, dark: bool | None) -> Prepared:
     rim = float(np.median(_rim(grey)))
     if dark is None:
-        dark = rim > 127  # the object is then taken to be darker than its background, which becomes black
+        dark = rim > 127  # the object is then assumed to be darker than its background, which becomes black
     levels = 255.0 - grey if dark else grey.astype(np.float64)
     background = 255 - rim if dark else rim
     levels = np.clip(levels - background, 0, None) * (255 / max(255 - background, 1))
@@ -135,10 +136,10 @@ def _object(grey: np.ndarray, shape: tuple[int, int], style: Style, dark: bool |
 
 
 def _missing(mask: np.ndarray, pixel: float) -> int:
-    """Return by how many pixels on each side strokes must grow to be `THIN` wide, where one of 20 is ``pixel`` wide."""
+    """Return how many pixels strokes must grow on each side to be `THIN` wide; ``pixel`` is a twentieth of the box."""
     from scipy import ndimage
 
-    # over a stroke of width w the distance to paper has the mean (w + 1) / 4 about
+    # in a stroke of width w, the mean distance to paper is about (w + 1) / 4
     width = 4 * float(ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1][mask].mean()) - 1
     return int((THIN * pixel - width) / 2 + 0.5)
 
@@ -152,7 +153,7 @@ def _thickened(amount: np.ndarray, more: int) -> np.ndarray:
 
 
 def _span(mask: np.ndarray) -> tuple[slice, slice]:
-    """Return the rows and columns of the smallest box around what is true."""
+    """Return the rows and columns of the bounding box of the true elements."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
@@ -163,7 +164,7 @@ def _fitted(shape: tuple[int, ...], side: int) -> tuple[int, int]:
 
 
 def _resized(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Return the image in this size; Pillow's bilinear filter averages over all pixels when it makes one smaller."""
+    """Return the image in this size; when reducing, Pillow's bilinear filter averages over all pixels."""
     from PIL import Image
 
     return np.asarray(Image.fromarray(image).resize(shape[::-1], Image.Resampling.BILINEAR))
@@ -178,9 +179,9 @@ def _centre_of_mass(image: np.ndarray) -> tuple[float, float]:
 
 
 def _placed(image: np.ndarray, shape: tuple[int, int], centre: tuple[float, float] | None) -> np.ndarray:
-    """Return ``image`` in a black one of ``shape``: its centre of mass at the pixel (h/2, w/2), or else in the middle.
+    """Return ``image`` in a black one of ``shape``, with ``centre`` at the pixel (h/2, w/2), or else in the middle.
 
-    Shifts are whole pixels, as MNIST's are, and none puts ink out of the frame.
+    Shifts are whole pixels, as in MNIST, and never move ink out of the frame.
     """
     out = np.zeros(shape, np.float64)
     starts = []
@@ -197,7 +198,7 @@ def _rim(grey: np.ndarray) -> np.ndarray:
 
 
 def style_of_run(run: SavedRun, way: str) -> Style:
-    """Return the preprocessing of pictures: that of the run's dataset, or the requested one."""
+    """Return the preprocessing of pictures, that of the run's dataset or the requested one."""
     data = run.environment.get("data")
     name = data.get("name") if isinstance(data, dict) else None
     style = style_of(name if isinstance(name, str) else None, run.class_names, run.network.image_shape)

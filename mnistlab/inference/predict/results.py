@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Predicted:
-    """One picture: its probabilities (classes,), what the network saw of it, and its size (height, width)."""
+    """One picture: its probabilities (classes,), the network's input, and its size (height, width)."""
 
     file: str
     probabilities: np.ndarray
@@ -26,21 +26,21 @@ class Predicted:
     thumbnail: np.ndarray
 
     def ranked(self, most: int) -> list[tuple[int, float]]:
-        """Return the likeliest classes with their probabilities, the likeliest first."""
+        """Return the most probable classes with their probabilities, the most probable first."""
         order = np.argsort(-self.probabilities, kind="stable")[:most]
         return [(int(k), float(self.probabilities[k])) for k in order]
 
 
 @dataclass(frozen=True)
 class Failed:
-    """A picture that could not be predicted, and why."""
+    """A picture that could not be classified, and the reason."""
 
     file: str
     reason: str
 
 
 def table(predictions: Sequence[Predicted], class_names: Sequence[str]) -> str:
-    """Return a row a picture: the two likeliest classes with their probabilities, and what was done to the picture."""
+    """Return a table with one row per picture: the two most probable classes, and the preprocessing."""
     if not predictions:
         return ""
     rows = []
@@ -54,7 +54,7 @@ def table(predictions: Sequence[Predicted], class_names: Sequence[str]) -> str:
 
 
 def as_json(run: SavedRun, style: Style, predictions: Sequence[Predicted], failed: Sequence[Failed]) -> dict[str, Any]:
-    """Return everything, as plain values."""
+    """Return all results as plain values."""
     rows = []
     for prediction in predictions:
         ((first, p),) = prediction.ranked(1)
@@ -73,5 +73,5 @@ def as_json(run: SavedRun, style: Style, predictions: Sequence[Predicted], faile
 
 
 def plain(name: str) -> str:
-    """Return a name on one line, in characters that every terminal takes."""
+    """Return a name on one line, without unprintable characters."""
     return "".join(c if c.isprintable() else "?" for c in name)

@@ -1,8 +1,8 @@
-"""Ink on paper: whether it is the darker or the lighter, the paper's own light without it, and where it lies.
+"""Segmentation of ink and paper: whether ink is darker or lighter, the brightness of the paper, and where ink is.
 
-Grey levels vary over a photograph, by shadow and by the fall of light, often by more than faint ink differs from paper.
-So the paper is estimated first, as a quadratic surface through the rim and then as a morphological opening of what is
-left (Serra 1982), and one threshold (Otsu 1979) is found on the difference.
+Grey levels vary over a photograph with shadows and lighting, often more than faint ink differs from paper. So the paper
+is estimated first, as a quadratic surface through the rim and then a morphological opening of the remainder (Serra
+1982), and a single threshold (Otsu 1979) is applied to the difference.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ import numpy as np
 from mnistlab.inference.predict.image_io import UnreadableError
 
 COARSE = 96  # pixels of the longer side on which the paper is estimated
-RIM = 0.08  # of the shorter side: there is mostly paper
-LEAST_CONTRAST = 12.0  # grey levels between ink and paper; less is the grain of the paper
+RIM = 0.08  # of the shorter side; the rim is mostly paper
+LEAST_CONTRAST = 12.0  # grey levels between ink and paper; less is only the grain of the paper
 LEAST_SEPARATION = 4.0  # the same in standard deviations of the paper's noise
 LEAST_PART = 0.04  # of the largest connected part: smaller ones are specks
-LEAST_FREE = 0.05  # likewise: so large a part that is free of the edge makes those at the edge a frame or a shadow
+LEAST_FREE = 0.05  # likewise: with such a part away from the edge, those at the edge are taken for a frame or a shadow
 NO_INK = "no ink: all grey levels are about equal"
 
 
 @dataclass(frozen=True)
 class Ink:
-    """``amount`` (h, w) is 0 on paper and 1 in ink, ``mask`` says where ink is, ``dark`` whether it was the darker."""
+    """``amount`` (h, w) is 0 on paper and 1 in ink, ``mask`` is true in ink, ``dark`` if ink was darker than paper."""
 
     amount: np.ndarray
     mask: np.ndarray
@@ -32,9 +32,9 @@ class Ink:
 
 
 def find(grey: np.ndarray, dark: bool | None = None) -> Ink:
-    """Return the ink of a picture (h, w) uint8; ``dark`` is whether it is darker than paper, None to detect it.
+    """Return the ink of a picture (h, w) uint8; ``dark``: whether ink is darker than paper, None to detect it.
 
-    A picture without ink is an `UnreadableError`.
+    Raises `UnreadableError` for a picture without ink.
     """
     from scipy import ndimage
 
@@ -42,7 +42,7 @@ def find(grey: np.ndarray, dark: bool | None = None) -> Ink:
     coarse = _coarse(levels)
     surface = _surface(coarse)
     if dark is None:
-        # ink is the lesser part of a picture and far from the rest: the third power of the difference tells its side
+        # ink is a small part of a picture and far from the rest: the sum of cubed differences has its sign
         dark = float(((coarse - surface) ** 3).sum()) < 0
     signed = (levels - _enlarged(surface, levels.shape)) * (-1 if dark else 1)
     coarse = _coarse(signed)
@@ -59,7 +59,7 @@ def find(grey: np.ndarray, dark: bool | None = None) -> Ink:
         raise UnreadableError(NO_INK)
     mask = _parts(smooth > threshold)
     base = float(np.median(paper_only))
-    # from half way between paper and threshold to the same beyond it: the paper's grain falls below, ink saturates
+    # from halfway between paper and threshold to as far beyond it: the paper's grain is below, ink saturates
     reach = threshold - base
     amount = np.clip((amount - base - 0.5 * reach) / reach, 0, 1)
     near = ndimage.binary_dilation(mask, iterations=max(1, round(max(levels.shape) / 300)))
@@ -67,7 +67,7 @@ def find(grey: np.ndarray, dark: bool | None = None) -> Ink:
 
 
 def otsu(values: np.ndarray) -> tuple[float, float]:
-    """Return the threshold that maximises the variance between the two classes it makes, and their means' distance."""
+    """Return the threshold that maximises the variance between the two classes, and the difference of their means."""
     counts, edges = np.histogram(values, 256)
     centres = (edges[1:] + edges[:-1]) / 2
     below = np.cumsum(counts)[:-1].astype(float)
@@ -81,7 +81,7 @@ def otsu(values: np.ndarray) -> tuple[float, float]:
 
 
 def _surface(coarse: np.ndarray) -> np.ndarray:
-    """Return the quadratic surface through the rim, without what stands out of it."""
+    """Return the quadratic surface through the rim, fitted without outliers."""
     h, w = coarse.shape
     y, x = (axis.ravel() for axis in np.meshgrid(np.linspace(-1, 1, h), np.linspace(-1, 1, w), indexing="ij"))
     terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=1)
@@ -95,12 +95,12 @@ def _surface(coarse: np.ndarray) -> np.ndarray:
         kept = away <= max(4.0, 2.5 * 1.4826 * float(np.median(away)))
         solution, *_ = np.linalg.lstsq(at_rim[kept], values[kept], rcond=None)
         fitted = at_rim @ solution
-    # outside the levels there are, a surface that rests on few points means nothing
+    # a surface through few points is meaningless beyond the range of the levels
     return np.clip(terms @ solution, coarse.min(), coarse.max()).reshape(h, w)
 
 
 def _parts(mask: np.ndarray) -> np.ndarray:
-    """Return the connected parts that are the digit: no specks, and not what comes in from the edge, if other is."""
+    """Return the connected parts of the digit, without specks, and without parts at the edge if there are others."""
     from scipy import ndimage
 
     labels, count = ndimage.label(mask, np.ones((3, 3)))
@@ -114,7 +114,7 @@ def _parts(mask: np.ndarray) -> np.ndarray:
 
 
 def _coarse(levels: np.ndarray) -> np.ndarray:
-    """Return the picture averaged down to at most `COARSE` pixels a side."""
+    """Return the picture averaged down to at most `COARSE` pixels per side."""
     from PIL import Image
 
     h, w = levels.shape

@@ -1,7 +1,7 @@
-"""The page and its one question, over HTTP on this machine only.
+"""The page and its request, over HTTP on this machine only.
 
-A page of another site that is open in the same browser must get nothing: a request has to name this very host and port
-(which also ends DNS rebinding), come from the page itself if it says where from, and be small.
+Pages of other sites in the same browser must get no access: a request must have this host and port (which also prevents
+DNS rebinding), this origin if it has one, and be small.
 """
 
 from __future__ import annotations
@@ -25,42 +25,42 @@ from mnistlab.inference.serve.session import SIDE, Watched
 from mnistlab.system.errors import RequestError
 
 MOST_BYTES = 64 * 1024  # of a request; a drawing has 19,600
-MOST_UNREAD = 2**20  # bytes of a refused request that are still taken off the line
+MOST_UNREAD = 2**20  # bytes of a refused request that are still read
 PATIENCE = 10.0  # seconds for a request to arrive
-BINARY = "application/octet-stream"  # no form of another site can send it unasked
+BINARY = "application/octet-stream"  # a form of another site cannot send it without a preflight request
 
 
 class Server(ThreadingMixIn, WSGIServer):
-    """A thread a request, none of which keeps the process alive."""
+    """One thread per request; none keeps the process alive."""
 
     daemon_threads = True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Log nothing: a browser that closes the connection is no error."""
+        """Log nothing: a browser that closes the connection is not an error."""
 
 
 class Handler(WSGIRequestHandler):
-    """Waits for nobody for ever, and keeps no log."""
+    """A handler with a timeout and without a log."""
 
     timeout = PATIENCE
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
     def address_string(self) -> str:
-        """Return the address without asking for its name."""
+        """Return the address without looking up its host name."""
         return str(self.client_address[0])
 
 
 def listen(watched: Watched, host: str, port: int) -> Server:
-    """Return a server that listens already; port 0 takes a free one."""
+    """Return a listening server; port 0 chooses a free one."""
     server = Server((host, port), Handler)
     server.set_app(guarded(application(watched), server.server_port))
     return server
 
 
 def application(watched: Watched) -> bottle.Bottle:
-    """Return what answers: the page at ``/``, and ``POST /see`` with SIDE x SIDE grey levels."""
+    """Return the application: the page at ``/``, and ``POST /see`` with SIDE x SIDE grey levels."""
     app = bottle.Bottle()
     text = page(watched)
     policy = content_policy(text)
@@ -80,7 +80,7 @@ def application(watched: Watched) -> bottle.Bottle:
             return refused(400, f"the body must be {SIDE} x {SIDE} grey levels, one byte each")
         try:
             return watched.see(np.frombuffer(body, np.uint8).reshape(SIDE, SIDE))
-        except UnreadableError as error:  # a first touch of the pen is no fault
+        except UnreadableError as error:  # the first touch of the pen is not an error
             return {"nothing": str(error)}
         except RequestError as error:
             return refused(422, str(error))
@@ -90,13 +90,13 @@ def application(watched: Watched) -> bottle.Bottle:
 
 
 def refused(status: int, reason: str) -> bottle.HTTPResponse | str:
-    """Answer with a status and one line."""
+    """Return a response with a status and a one-line reason."""
     headers = {"Content-Type": "application/json"}
     return bottle.HTTPResponse(json.dumps({"error": reason}), status, headers)
 
 
 def guarded(app: Callable[..., Iterable[bytes]], port: int) -> Callable[..., Iterable[bytes]]:
-    """Return the application behind the checks that no request comes around."""
+    """Return the application with checks of every request."""
     hosts = {f"127.0.0.1:{port}", f"localhost:{port}"}
     if port == 80:
         hosts |= {"127.0.0.1", "localhost"}
@@ -118,7 +118,7 @@ def guarded(app: Callable[..., Iterable[bytes]], port: int) -> Callable[..., Ite
             status = "413 Content Too Large"
         if status:
             if length.isascii() and length.isdecimal() and len(length) <= 9 and int(length) <= MOST_UNREAD:
-                environ["wsgi.input"].read(int(length))  # or the refusal would be lost in a connection reset
+                environ["wsgi.input"].read(int(length))  # otherwise the refusal would be lost in a connection reset
             start(status, [("Content-Type", "text/plain; charset=utf-8")])
             return [f"{status}\n".encode()]
 
@@ -137,15 +137,15 @@ def guarded(app: Callable[..., Iterable[bytes]], port: int) -> Callable[..., Ite
 
 
 def page(watched: Watched) -> str:
-    """Return the page, with what it has to know of the network."""
+    """Return the page, with the facts about the network."""
     about = {"name": watched.name, "classes": watched.class_names, "side": SIDE}
-    known = json.dumps(about).replace("<", "\\u003c")  # or a class named </script> would end it
+    known = json.dumps(about).replace("<", "\\u003c")  # otherwise a class named </script> would end the script
     text = Path(str(files("mnistlab.inference.serve") / "page.html")).read_text(encoding="utf-8")
     return text.replace("{{about}}", known)
 
 
 def content_policy(text: str) -> str:
-    """Return the policy under which the page's own script and style work, and nothing else."""
+    """Return the policy that allows only the page's own script and style."""
     (script,) = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
     (style,) = re.findall(r"<style>(.*?)</style>", text, re.DOTALL)
     return (

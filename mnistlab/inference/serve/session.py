@@ -1,4 +1,4 @@
-"""A drawing -> what a saved network sees of it, its probabilities, and the maps of its layers."""
+"""A drawing -> the input of a saved network, its probabilities, and the maps of its layers."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from mnistlab.runs.saved_run import SavedRun
 from mnistlab.system.errors import RequestError
 
 SIDE = 140  # pixels of a drawing
-MOST_MAPS = 32  # of one layer that are shown
+MOST_MAPS = 32  # maps of one layer that are drawn
 
 
 class Watched:
-    """A saved network to draw for. Requests come in threads, and a network has one set of buffers: one at a time."""
+    """A saved network for drawings. Requests come in threads, but a network has one set of buffers: one at a time."""
 
     def __init__(self, run: SavedRun) -> None:
         self.network, self.class_names, self.threads = run.network, run.class_names, run.threads
@@ -32,9 +32,9 @@ class Watched:
         self.lock = threading.Lock()
 
     def see(self, drawing: np.ndarray) -> dict[str, Any]:
-        """Return the answer for a drawing (SIDE, SIDE) uint8, light on dark, as plain values.
+        """Return the response for a drawing (SIDE, SIDE) uint8, light on dark, as plain values.
 
-        Raises `UnreadableError` where the drawing is blank.
+        Raises `UnreadableError` if the drawing is blank.
         """
         image = prepare(Picture(drawing, SIDE, SIDE), self.network.image_shape, self.style, dark=False).image
         with self.lock, threadpool_limits(self.threads):
@@ -50,7 +50,7 @@ class Watched:
 
 
 def layer_maps(network: Network, images: np.ndarray) -> dict[str, np.ndarray]:
-    """Return (channels, height, width) by title: feature maps, or without any the hidden units laid out in squares."""
+    """Return (channels, height, width) by title: feature maps, or if there are none, the hidden units as squares."""
     if maps_by_title := feature_maps(network, images):
         return {
             title if len(maps[0]) <= MOST_MAPS else f"{title}: {MOST_MAPS} of {len(maps[0])} maps": maps[0, :MOST_MAPS]
@@ -68,12 +68,12 @@ def layer_maps(network: Network, images: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def shown(maps: np.ndarray) -> np.ndarray:
-    """Return maps as grey levels, 0 the smallest value of the layer and 255 the largest."""
+    """Return maps as grey levels from 0, the smallest value of the layer, to 255, the largest."""
     maps = np.nan_to_num(maps.astype(np.float64), posinf=0.0, neginf=0.0)
     low, high = maps.min(), maps.max()
     return np.rint(255 * (maps - low) / (high - low or 1)).astype(np.uint8)
 
 
 def packed(maps: np.ndarray) -> dict[str, Any]:
-    """Return grey levels (n, height, width) uint8 as JSON can carry them."""
+    """Return grey levels (n, height, width) uint8 as values for JSON."""
     return {"shape": list(maps.shape), "grey": base64.b64encode(np.ascontiguousarray(maps).tobytes()).decode()}
