@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from mnistlab.nn.losses import Loss, probabilities
 from mnistlab.nn.normalization import BatchNorm
 from mnistlab.nn.pooling import Pool2D
 from mnistlab.system.errors import Key, RequestError
+
+if TYPE_CHECKING:
+    from mnistlab.nn.kernels.engine import Engine
 
 CHUNK = 4096  # images that go through the layers at once: larger batches are summed over such chunks
 BUFFER = 2048  # elements: NumPy takes three such buffers for operations on parts of maps; 8,192 by itself
@@ -81,6 +84,16 @@ class Network:
         self._first = min((block.layer for block in self.blocks), default=0)
         self._inputs: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
         self._total: np.ndarray | None = None
+        self.engine: Engine | None = None
+
+    def use_kernels(self, threads: int) -> None:
+        """Compute gradients and predictions by compiled kernels, on so many threads, instead of by the layers.
+
+        Raises `RequestError` where they cannot be used.
+        """
+        from mnistlab.nn import kernels
+
+        self.engine = kernels.compiled_for(self, threads)
 
     def initialise(self, init: Init, rng: np.random.Generator) -> None:
         """Draw all weights; biases and statistics become their constants.
@@ -323,6 +336,9 @@ class Network:
         rng: np.random.Generator | None,
         weights: np.ndarray | None,
     ) -> tuple[float, int]:
+        if self.engine:
+            places = np.arange(part.start, part.stop) if rows is None else rows[part]
+            return self.engine.gradient(images, labels, places, rng, weights)
         x = self._load(images, rows, part)
         if rows is None:
             batch_labels = labels[part]
@@ -339,11 +355,14 @@ class Network:
 
     def _logits(self, images: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
         for part in self._chunks(len(images)):
-            yield part, self.forward(self._load(images, None, part))
+            if self.engine:
+                yield part, self.engine.logits(images, np.arange(part.start, part.stop))
+            else:
+                yield part, self.forward(self._load(images, None, part))
 
     @property
     def _chunk(self) -> int:
-        return min(CHUNK, max(1, ELEMENTS // self._largest))
+        return self.engine.chunk if self.engine else min(CHUNK, max(1, ELEMENTS // self._largest))
 
     def _chunks(self, n: int) -> Iterator[slice]:
         return (slice(start, min(start + self._chunk, n)) for start in range(0, n, self._chunk))

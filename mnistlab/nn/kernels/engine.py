@@ -1,0 +1,135 @@
+"""A network whose training steps and forward passes are computed by kernels.
+
+It stands in for the layers of a `Network`: parameters and gradients stay where they are, in the network's flat vectors.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mnistlab.nn.kernels.groups import address
+from mnistlab.nn.kernels.jit import bits
+from mnistlab.nn.kernels.memory import Memory
+from mnistlab.nn.kernels.optimizer import RULES, FusedUpdate
+from mnistlab.nn.kernels.plan import Plan, Stretch
+from mnistlab.nn.optimizers import Optimizer
+
+if TYPE_CHECKING:
+    from mnistlab.nn.network import Network
+
+MOST_IMAGES = 1024  # of a chunk
+MOST_PLANS = 8  # sizes of a batch that are kept
+ELEMENTS = 2**22  # of the largest map of a chunk: more images at once would leave the caches
+
+
+class Engine:
+    """Kernels for the layers of one network, on ``threads`` threads."""
+
+    def __init__(self, network: Network, threads: int) -> None:
+        self.network, self.threads = network, threads
+        self.layers, self.loss = network.layers, network.loss
+        self.shapes = [(1, *network.image_shape), *network.shapes]
+        self.first = next((i for i, layer in enumerate(self.layers) if layer.weights() or layer.biases()), 0)
+        self.memory = Memory()
+        self._plans: dict[tuple[int, bool, bool], Plan] = {}
+        largest = max(int(np.prod(shape)) for shape in self.shapes)
+        self.chunk = int(min(MOST_IMAGES, max(16, ELEMENTS // largest)))
+
+    def update(self, optimizer: Optimizer) -> FusedUpdate | None:
+        """Return the compiled update of an optimizer that is bound to the network; None where no kernel does it."""
+        if type(optimizer) not in RULES:
+            return None
+        network = self.network
+        return FusedUpdate(optimizer, network.theta, network.grad, network.n_weights, self.threads)
+
+    def gradient(
+        self, images: np.ndarray, labels: np.ndarray, rows: np.ndarray, rng: np.random.Generator | None,
+        weights: np.ndarray | None,
+    ) -> tuple[float, int]:  # fmt: skip
+        """Write the gradient of the mean loss over ``rows``; return the mean loss and the hits."""
+        plan = self._plan(len(rows), training=True, dropout=rng is not None)
+        if plan.drops and rng is not None:
+            plan.drops[0].key[0] = rng.integers(-(2**63), 2**63, dtype=np.int64)
+        total = len(rows) if weights is None else float(np.add.reduce(weights))
+        if plan.loss_row is not None:
+            last = plan.pieces[-1]
+            assert isinstance(last, Stretch)
+            row = last.ahead.table[plan.loss_row]
+            row[3:6] = address(labels), address(rows), 0 if weights is None else address(weights)
+            row[11] = bits(1 / total)
+        z = self._ahead(plan, images, rows, rng)
+        if plan.loss_row is not None:
+            parts = plan.result.reshape(-1, 2)
+            loss, hits = float(parts[:, 0].sum()) / total, int(parts[:, 1].sum())
+            if not plan.is_one_program:
+                self._back(plan, None)
+            return loss, hits
+        loss, hits = self.loss.forward(z, labels[rows], weights)
+        self._back(plan, self.loss.backward())
+        return loss, hits
+
+    def logits(self, images: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Return the logits (classes, batch) of these images in inference."""
+        return self._ahead(self._plan(len(rows), training=False, dropout=False), images, rows, None)
+
+    def _plan(self, images: int, training: bool, dropout: bool) -> Plan:
+        key = images, training, dropout
+        plan = self._plans.get(key)
+        if plan is None:
+            if len(self._plans) >= MOST_PLANS:
+                self._plans.clear()
+            before = self.memory.grown
+            plan = Plan(self.layers, self.shapes, self.loss, self.memory, images, training, dropout)
+            if self.memory.grown != before:
+                self._plans.clear()
+            self._plans[key] = plan
+        return plan
+
+    def _ahead(self, plan: Plan, images: np.ndarray, rows: np.ndarray, rng: np.random.Generator | None) -> Any:
+        x: np.ndarray | None = None
+        for n, piece in enumerate(plan.pieces):
+            if isinstance(piece, Stretch):
+                if n == 0:
+                    self._point_at(plan, piece, images, rows)
+                else:
+                    plan.write(piece, x)  # type: ignore[arg-type]
+                piece.ahead.run(self.threads)
+                is_last = n == len(plan.pieces) - 1
+                x = None if is_last and plan.loss_row is not None else plan.columns(piece)
+            else:
+                x = piece.forward(self._pixels(images, rows) if x is None else x, rng)
+        return x
+
+    def _back(self, plan: Plan, dz: np.ndarray | None) -> None:
+        gradient = dz
+        first = self.first
+        for n in range(len(plan.pieces) - 1, -1, -1):
+            piece = plan.pieces[n]
+            if isinstance(piece, Stretch):
+                if gradient is not None:
+                    plan.write_gradient(piece, gradient)
+                piece.back.run(self.threads)
+                if n == 0 or piece.groups[0].first <= first:
+                    return
+                gradient = plan.gradient_columns(piece)
+            else:
+                i = next(i for i, layer in enumerate(self.layers) if layer is piece)
+                if i < first:
+                    return
+                assert gradient is not None
+                gradient = piece.backward(gradient, need_dx=i > first)
+
+    def _point_at(self, plan: Plan, stretch: Stretch, images: np.ndarray, rows: np.ndarray) -> None:
+        row = stretch.ahead.table[plan.gather_row]
+        if images.dtype not in (np.uint8, np.float32) or not images.flags.c_contiguous:
+            images, rows = np.ascontiguousarray(images[rows], np.float32), plan.where
+        plan.held = images, rows  # type: ignore[attr-defined]  # their addresses must stay true while the program runs
+        row[1:3] = address(images), address(rows)
+        row[9:12] = images.dtype == np.uint8, bits(self.network.shift), bits(self.network.scale)
+
+    def _pixels(self, images: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        x = images[rows].reshape(len(rows), -1).astype(np.float32)
+        x = (x - np.float32(self.network.shift)) * np.float32(self.network.scale)
+        return np.ascontiguousarray(x.T).reshape(*self.shapes[0], len(rows))

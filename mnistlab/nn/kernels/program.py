@@ -1,0 +1,90 @@
+"""A table of calls to kernels, and what runs it: one compiled call, with no Python between the layers.
+
+Row i of the table is (address of the kernel, arguments...). Every row is done in PARTS parts, one after the other or
+shared among threads, and is complete before the next begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from mnistlab.nn.kernels import vector_ir as vir
+from mnistlab.nn.kernels.jit import OPTIONS, PARTS, Kernel, kept
+
+COLUMNS = 40
+
+
+@intrinsic
+def _call(context: Any, function: Any, arguments: Any, part: Any) -> Any:
+    """Call the kernel at an address."""
+
+    def generate(context: Any, b: Any, _signature: Any, values: Sequence[Any]) -> Any:
+        function, arguments, part = values
+        kind = ir.FunctionType(ir.VoidType(), [vir.INT.as_pointer(), vir.INT])
+        b.call(b.inttoptr(function, kind.as_pointer()), [vir.pointer(b, arguments, vir.INT), part])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64), generate
+
+
+def _serial(table: Any, first: int) -> None:
+    for i in range(len(table)):
+        for part in range(PARTS):
+            _call(table[i, 0], first + 8 * (i * COLUMNS + 1), part)
+
+
+def _parallel(table: Any, first: int) -> None:
+    for i in range(len(table)):
+        for part in numba.prange(PARTS):
+            _call(table[i, 0], first + 8 * (i * COLUMNS + 1), part)
+
+
+SIGNATURE = types.void(types.Array(types.int64, 2, "C"), types.int64)
+_runners: dict[bool, Any] = {}
+
+
+def runner(threads: int) -> Any:
+    """Return what runs a table, on one thread or more."""
+    several = threads > 1
+    if several not in _runners:
+        with kept():
+            function, more = (_parallel, {"parallel": True}) if several else (_serial, {})
+            _runners[several] = numba.njit(SIGNATURE, cache=True, **OPTIONS, **more)(function)
+    return _runners[several]
+
+
+class Program:
+    """Calls to kernels in order, each with its integers."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Kernel, tuple[int, ...]]] = []
+        self._table: np.ndarray | None = None
+
+    def add(self, kernel: Kernel, *arguments: int) -> int:
+        """Append a call and return its row."""
+        self.calls.append((kernel, tuple(int(argument) for argument in arguments)))
+        return len(self.calls) - 1
+
+    @property
+    def table(self) -> np.ndarray:
+        """The table (calls, COLUMNS) of int64; its elements may be written, for what changes from step to step."""
+        if self._table is None:
+            self._table = np.zeros((len(self.calls), COLUMNS), np.int64)
+            for row, (kernel, arguments) in zip(self._table, self.calls, strict=True):
+                row[0] = kernel.address
+                row[1 : 1 + len(arguments)] = arguments
+        return self._table
+
+    def run(self, threads: int) -> None:
+        """Run all calls."""
+        table = self.table
+        if threads > 1:
+            numba.set_num_threads(min(threads, PARTS, numba.config.NUMBA_NUM_THREADS))
+        runner(threads)(table, table.ctypes.data)

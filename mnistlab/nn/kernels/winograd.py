@@ -1,0 +1,223 @@
+"""Winograd's convolution F(2 x 2, 3 x 3), stride 1, channels last (Lavin & Gray 2016, arXiv:1509.09308, section 4.1).
+
+A tile of 2 x 2 outputs depends on 4 x 4 inputs d. With the 1-D transforms B^T, G and A^T below, along both axes,
+
+    U = G g G^T        V = B^T d B        Y = A^T (sum over channels of U * V) A
+
+which takes 16 products a tile instead of 36. For each of the 16 places k the sum over channels is a matrix product
+M_k (tiles x filters) = V_k (tiles x channels) U_k (channels x filters). The backward pass is the exact adjoint:
+
+    Z = A dY A^T    dU_k = V_k^T Z_k    dg = G^T dU G    dV_k = Z_k U_k^T    dx += B dV B^T
+
+Rows of tiles go through all of it in blocks that stay in the second cache; V is computed again in the backward pass.
+"""
+
+from __future__ import annotations
+
+from mnistlab.nn.kernels.jit import PARTS, floats_at, helper, kernel, share
+from mnistlab.nn.kernels.maps import POOLED, finish_row, spread_row
+from mnistlab.nn.kernels.product import multiply
+from mnistlab.nn.kernels.vector_ir import LANES, Value, transform
+
+PLACES = 16
+
+
+def b_transposed(d: list[Value]) -> list[Value]:
+    """B^T: four inputs."""
+    return [d[0] - d[2], d[1] + d[2], d[2] - d[1], d[1] - d[3]]
+
+
+def b_matrix(v: list[Value]) -> list[Value]:
+    """B: the adjoint of `b_transposed`."""
+    return [v[0], v[1] - v[2] + v[3], v[1] + v[2] - v[0], v[3] * -1]
+
+
+def a_transposed(m: list[Value]) -> list[Value]:
+    """A^T: four products to two outputs."""
+    return [m[0] + m[1] + m[2], m[1] - m[2] - m[3]]
+
+
+def a_matrix(y: list[Value]) -> list[Value]:
+    """A: the adjoint of `a_transposed`."""
+    return [y[0], y[0] + y[1], y[0] - y[1], y[1] * -1]
+
+
+def g_matrix(g: list[Value]) -> list[Value]:
+    """G: three weights."""
+    even, odd = (g[0] + g[2]) * 0.5, g[1] * 0.5
+    return [g[0], even + odd, even - odd, g[2]]
+
+
+def g_transposed(u: list[Value]) -> list[Value]:
+    """G^T: the adjoint of `g_matrix`."""
+    even, odd = (u[1] + u[2]) * 0.5, (u[1] - u[2]) * 0.5
+    return [u[0] + even, odd, u[3] + even]
+
+
+to_u = transform(g_matrix, 3, 4)
+to_dg = transform(g_transposed, 4, 3)
+to_v = transform(b_transposed, 4, 4)
+to_y = transform(a_transposed, 4, 2)
+to_z = transform(a_matrix, 2, 4)
+to_dx = transform(b_matrix, 4, 4, add=True)
+
+
+@kernel
+def weights_to_u(args, part):  # type: ignore[no-untyped-def]
+    """Write U = G g G^T (16, rows, columns) for g (3, 3, rows, columns); rows and columns are channels and filters."""
+    g, u, rows, columns = args[0], args[1], args[2], args[3]
+    square = rows * columns
+    start, stop = share(square // LANES, part, PARTS)
+    for n in range(start * LANES, stop * LANES, LANES):
+        to_u(g + 4 * n, 3 * square, square, u + 4 * n, 4 * square, square)
+
+
+@kernel
+def u_to_weights(args, part):  # type: ignore[no-untyped-def]
+    """Add the parts of dU (parts, 16, rows, columns), and write dg = G^T dU G (3, 3, rows, columns)."""
+    du, dg, rows, columns = args[0], args[1], args[2], args[3]
+    square = rows * columns
+    sums = floats_at(du)
+    start, stop = share(square // LANES, part, PARTS)
+    for k in range(PLACES):
+        for n in range(k * square + start * LANES, k * square + stop * LANES):
+            total = sums[n]
+            for other in range(1, PARTS):
+                total += sums[other * PLACES * square + n]
+            sums[n] = total
+    for n in range(start * LANES, stop * LANES, LANES):
+        to_dg(du + 4 * n, 4 * square, square, dg + 4 * n, 3 * square, square)
+
+
+@kernel
+def winograd(args, part):  # type: ignore[no-untyped-def]
+    """Convolve a part of the images."""
+    product, x, u, bias, y, out, code = args[0], args[1], args[2], args[3], args[4], args[5], args[6]
+    images, x_image, x_row, channels, filters = args[7], args[8], args[9], args[10], args[11]
+    down, right, height, width, mode = args[12], args[13], args[14], args[15], args[16]  # tiles, outputs
+    out_image, out_row, block = args[17], args[18], args[19]
+    v, m, one_of, channel_of, filter_of = args[20], args[21], args[22], args[23], args[24]
+    v += 4 * part * PLACES * block * right * channels
+    m += 4 * part * PLACES * block * right * filters
+    y_row = 2 * right * filters
+    y += 4 * part * 2 * y_row
+    first, last = share(images, part, PARTS)
+    for start in range(first * down, last * down, block):
+        stop = min(start + block, last * down)
+        tiles = (stop - start) * right
+        for row in range(start, stop):
+            strip = x + 4 * (row // down * x_image + 2 * (row % down) * x_row)
+            for t in range(right):
+                at = 4 * ((row - start) * right + t) * channels
+                for c in range(0, channels, LANES):
+                    to_v(
+                        strip + 4 * (2 * t * channels + c), x_row, channels,
+                        v + at + 4 * c, 4 * tiles * channels, tiles * channels,
+                    )  # fmt: skip
+        for k in range(PLACES):
+            multiply(
+                product, v + 4 * k * tiles * channels, channel_of, tiles, one_of, u + 4 * k * channels * filters,
+                filter_of, channels, m + 4 * k * tiles * filters, filters, filters, 0,
+            )  # fmt: skip
+        for row in range(start, stop):
+            image, strip = row // down, row % down
+            for t in range(right):
+                at = 4 * ((row - start) * right + t) * filters
+                for f in range(0, filters, LANES):
+                    to_y(
+                        m + at + 4 * f, 4 * tiles * filters, tiles * filters,
+                        y + 4 * (2 * t * filters + f), y_row, filters,
+                    )  # fmt: skip
+            if mode >= POOLED:
+                if strip < height:
+                    place, where = out + 4 * (image * out_image + strip * out_row), (image * height + strip) * width * filters
+                    finish_row(mode, y, y_row, width, filters, bias, place, code + where)
+            else:
+                for h in range(2):
+                    p = 2 * strip + h
+                    if p < height:
+                        place = out + 4 * (image * out_image + p * out_row)
+                        finish_row(mode, y + 4 * h * y_row, y_row, width, filters, bias, place, code)
+
+
+@kernel
+def winograd_back(args, part):  # type: ignore[no-untyped-def]
+    """Write the gradients of a part of the images: dU and db of the part, and dx (padded as x) unless its address is 0."""
+    product, x, turned, out, code, g = args[0], args[1], args[2], args[3], args[4], args[5]
+    y, du, db, dx = args[6], args[7], args[8], args[9]
+    images, x_image, x_row, channels, filters = args[10], args[11], args[12], args[13], args[14]
+    down, right, height, width, mode = args[15], args[16], args[17], args[18], args[19]
+    out_image, out_row, g_image, g_row, block = args[20], args[21], args[22], args[23], args[24]
+    v, m, one_of, channel_of, filter_of = args[25], args[26], args[27], args[28], args[29]
+    v += 4 * part * PLACES * block * right * channels
+    m += 4 * part * PLACES * block * right * filters
+    du += 4 * part * PLACES * channels * filters
+    db += 4 * part * filters
+    y_row = 2 * right * filters
+    y += 4 * part * 2 * y_row
+    first, last = share(images, part, PARTS)
+    sums, bias_sums = floats_at(du), floats_at(db)
+    for k in range(PLACES * channels * filters):
+        sums[k] = 0
+    for k in range(filters):
+        bias_sums[k] = 0
+    if dx != 0:
+        pixels = floats_at(dx)
+        for k in range(first * x_image, last * x_image):
+            pixels[k] = 0
+    for start in range(first * down, last * down, block):
+        stop = min(start + block, last * down)
+        tiles = (stop - start) * right
+        for row in range(start, stop):
+            image, strip = row // down, row % down
+            band = x + 4 * (image * x_image + 2 * strip * x_row)
+            if mode >= POOLED:
+                if strip < height:
+                    grad, place = g + 4 * (image * g_image + strip * g_row), out + 4 * (image * out_image + strip * out_row)
+                    where = code + (image * height + strip) * width * filters
+                    spread_row(mode, grad, place, where, y, y_row, width, filters, db)
+                else:
+                    _clear(y, 2 * y_row)
+            else:
+                for h in range(2):
+                    p = 2 * strip + h
+                    if p < height:
+                        grad, place = g + 4 * (image * g_image + p * g_row), out + 4 * (image * out_image + p * out_row)
+                        spread_row(mode, grad, place, code, y + 4 * h * y_row, y_row, width, filters, db)
+                    else:
+                        _clear(y + 4 * h * y_row, y_row)
+            for t in range(right):
+                at = (row - start) * right + t
+                for c in range(0, channels, LANES):
+                    to_v(
+                        band + 4 * (2 * t * channels + c), x_row, channels,
+                        v + 4 * (at * channels + c), 4 * tiles * channels, tiles * channels,
+                    )  # fmt: skip
+                for f in range(0, filters, LANES):
+                    to_z(
+                        y + 4 * (2 * t * filters + f), y_row, filters,
+                        m + 4 * (at * filters + f), 4 * tiles * filters, tiles * filters,
+                    )  # fmt: skip
+        for k in range(PLACES):
+            vk, zk = v + 4 * k * tiles * channels, m + 4 * k * tiles * filters
+            uk, duk = turned + 4 * k * channels * filters, du + 4 * k * channels * filters
+            multiply(product, vk, one_of, channels, channel_of, zk, filter_of, tiles, duk, filters, filters, 1)
+            if dx != 0:
+                multiply(product, zk, filter_of, tiles, one_of, uk, channel_of, filters, vk, channels, channels, 0)
+        if dx != 0:
+            for row in range(start, stop):
+                band = dx + 4 * (row // down * x_image + 2 * (row % down) * x_row)
+                for t in range(right):
+                    at = (row - start) * right + t
+                    for c in range(0, channels, LANES):
+                        to_dx(
+                            v + 4 * (at * channels + c), 4 * tiles * channels, tiles * channels,
+                            band + 4 * (2 * t * channels + c), x_row, channels,
+                        )  # fmt: skip
+
+
+@helper
+def _clear(address, size):  # type: ignore[no-untyped-def]
+    values = floats_at(address)
+    for n in range(size):
+        values[n] = 0
