@@ -24,7 +24,7 @@ def __getattr__(name: str) -> Any:
 
 
 class _OldPickles:
-    """Finds the modules that an estimator pickled by version 0.1 names; to be removed in version 0.3."""
+    """Resolves the module names in estimators pickled by version 0.1; to be removed in version 0.3."""
 
     NAMES = (
         *("mnistlab.estimator", "mnistlab.weighted_training"),

@@ -21,7 +21,7 @@ from mnistlab.system.errors import RequestError, did_you_mean
 from mnistlab.system.flatten import as_text
 from mnistlab.system.readers import read_arrays
 
-SHOWN = ("validation.accuracy", "test.accuracy")  # columns of every table
+METRICS = ("validation.accuracy", "test.accuracy")  # columns of every table
 MOST_COMPARISONS = 200  # more verdicts would neither be read nor be significant after the correction
 
 
@@ -68,8 +68,8 @@ def compare(records: Sequence[Record], metric: str | None = None, baseline: str 
         raise RequestError(f"none of the {len(records)} runs is completed ({counts}); {cure}")
     metric = _metric(completed, metric)
     groups = sorted(grouped(completed), key=lambda group: _rank(group, metric))
-    shown = list(dict.fromkeys([metric, *SHOWN]))
-    means = tuple({name: intervals.mean_of(_all(group, name)) for name in shown} for group in groups)
+    columns = list(dict.fromkeys([metric, *METRICS]))
+    means = tuple({name: intervals.mean_of(_all(group, name)) for name in columns} for group in groups)
     pairs = _pairs(groups, baseline)
     verdicts = _verdicts(pairs, metric)
     return Comparison(metric, tuple(groups), means, verdicts, tuple(_warnings(groups, metric, verdicts)), left_out)
@@ -85,7 +85,7 @@ def higher_is_better(metric: str) -> bool:
     return not metric.endswith(("loss", "error", "parameters"))
 
 
-def shown(metric: str, value: float, digits: int = 2) -> str:
+def value_text(metric: str, value: float, digits: int = 2) -> str:
     """Return a value as text: proportions in per cent without the sign, others with four digits."""
     if math.isnan(value):
         return "-"
@@ -95,14 +95,14 @@ def shown(metric: str, value: float, digits: int = 2) -> str:
 
 
 def _metric(records: Sequence[Record], metric: str | None) -> str:
-    known = metrics_of(records)
+    available = metrics_of(records)
     if metric is None:
-        return SHOWN[0] if all(math.isfinite(record.value(SHOWN[0])) for record in records) else SHOWN[1]
-    if metric not in known:
-        names = dict.fromkeys(name.partition(".")[2] for name in known if "." in name)
+        return METRICS[0] if all(math.isfinite(record.value(METRICS[0])) for record in records) else METRICS[1]
+    if metric not in available:
+        names = dict.fromkeys(name.partition(".")[2] for name in available if "." in name)
         raise RequestError(
             f"--metric {metric}: must be train, validation or test with one of {', '.join(names)}, as in "
-            f"test.accuracy; or parameters{did_you_mean(metric, known)}"
+            f"test.accuracy; or parameters{did_you_mean(metric, available)}"
         )
     return metric
 
@@ -217,8 +217,8 @@ def _text(
     better, worse, shared = names
     images = d.test == "McNemar"
     unit = " points" if points(metric) else ""
-    half = "" if math.isnan(d.half) else f" +/- {shown(metric, d.half)}"
-    amount = f"{shown(metric, abs(d.value))}{half}{unit}"
+    half = "" if math.isnan(d.half) else f" +/- {value_text(metric, d.half)}"
+    amount = f"{value_text(metric, abs(d.value))}{half}{unit}"
     alike = {"McNemar": f"{d.n:,} discordant image{'s' if d.n != 1 else ''}", "sign-flip": f"{d.n} seeds"}
     runs = alike.get(d.test, f"{d.n} runs or more each")
     p_value = f"p = {p_in_words(p)}" + (f" after Holm for {tests}" if tests > 1 else "")
@@ -229,9 +229,9 @@ def _text(
     if d.test == "sign-flip" and d.n < fewest:
         text += f"; the exact test needs at least {fewest} seeds"
         if needed is not None and needed > fewest:
-            text += f", and about {needed} to detect {shown(metric, abs(d.value))}"
+            text += f", and about {needed} to detect {value_text(metric, abs(d.value))}"
     elif needed is not None and d.value and not images:
-        text += f"; about {needed:,} seeds would be needed to detect {shown(metric, abs(d.value))}"
+        text += f"; about {needed:,} seeds would be needed to detect {value_text(metric, abs(d.value))}"
     return text
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from mnistlab.analysis.compare import Comparison, points, shown
+from mnistlab.analysis.compare import Comparison, points, value_text
 from mnistlab.reporting import tables
 from mnistlab.statistics.intervals import Mean
 from mnistlab.system import files
@@ -31,8 +31,8 @@ def with_interval(metric: str, mean: Mean) -> str:
     """Return ``97.71 +/- 0.08``: the mean and, if there is one, the half-width of its 95 % confidence interval."""
     if mean.n == 0:
         return "-"
-    half = "" if math.isnan(mean.half) else f" +/- {shown(metric, mean.half)}"
-    return shown(metric, mean.mean) + half
+    half = "" if math.isnan(mean.half) else f" +/- {value_text(metric, mean.half)}"
+    return value_text(metric, mean.mean) + half
 
 
 def legend(comparison: Comparison) -> str:

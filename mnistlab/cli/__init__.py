@@ -89,8 +89,8 @@ def _run(arguments: list[str]) -> int:
 def _in_our_form(error: click.UsageError) -> str:
     """Return click's message in our form: the option first or in lower case, with the command that prints the help."""
     if isinstance(error, click.NoSuchOption):
-        known = error.ctx.command.get_params(error.ctx) if error.ctx else []
-        names = [name[2:] for each in known for name in each.opts if name.startswith("--")]
+        parameters = error.ctx.command.get_params(error.ctx) if error.ctx else []
+        names = [name[2:] for each in parameters for name in each.opts if name.startswith("--")]
         message = f"{error.option_name}: no such option{did_you_mean(error.option_name.lstrip('-'), names, '--')}"
     elif isinstance(error, click.MissingParameter) and error.param:
         is_option = isinstance(error.param, click.Option)

@@ -43,7 +43,7 @@ def main(paths: tuple[str, ...], metric: str | None, baseline: str | None, form:
     all with Holm's correction. It also works on a sweep that is still running. --json is the same as --format
     json.
     """
-    if output.asked() and form not in (None, "json"):
+    if output.is_json() and form not in (None, "json"):
         raise RequestError(f"--format {form}: conflicts with --json; leave out one of them")
 
     from mnistlab.analysis import comparison_table

@@ -28,9 +28,11 @@ def main(shell: str) -> int:
     Completes commands, options, and Hydra's groups, options and keys. For bash (4.4 or later) and zsh evaluate
     it in ~/.bashrc or ~/.zshrc (in zsh after compinit), for fish in ~/.config/fish/config.fish.
     """
-    completes = shell_completion.get_completion_class(shell)
-    assert completes is not None
-    click.echo(completes(click.get_current_context().find_root().command, {}, "mnistlab", VARIABLE).source(), nl=False)
+    completion_class = shell_completion.get_completion_class(shell)
+    assert completion_class is not None
+    click.echo(
+        completion_class(click.get_current_context().find_root().command, {}, "mnistlab", VARIABLE).source(), nl=False
+    )
     return 0
 
 

@@ -13,7 +13,7 @@ from mnistlab.cli.parameters import DIRECTORY, Choice, argument, command, json_o
 from mnistlab.system import output
 from mnistlab.system.errors import RequestError, did_you_mean
 
-OVERRIDDEN = ("data", "augment")  # the groups that matter to `show`
+SHOW_GROUPS = ("data", "augment")  # the groups that matter to `show`
 
 
 class Words(Overrides):
@@ -77,8 +77,8 @@ def show_dataset(words: Sequence[str], to: str | None) -> int:
     from mnistlab.system import console
 
     console.start("normal")
-    shown = dataset_summary.of(list(words), Path(to) if to else None)
-    output.show({**shown.about, "pictures": shown.pictures}, shown.text())
+    summary = dataset_summary.of(list(words), Path(to) if to else None)
+    output.show({**summary.about, "pictures": summary.pictures}, summary.text())
     return 0
 
 
@@ -114,7 +114,7 @@ ACTIONS: dict[str, Callable[[Sequence[str], str | None], int]] = {
     "words",
     metavar="[NAME | data=NAME key=value ...]",
     nargs=-1,
-    type=Words(OVERRIDDEN),
+    type=Words(SHOW_GROUPS),
     help="For fetch, the name of a dataset; for show, overrides as for `mnistlab train`.",
 )
 @option("--to", metavar="FOLDER", type=DIRECTORY, help="Where fetch and show write their files.")

@@ -25,12 +25,12 @@ def main(overrides: tuple[str, ...]) -> int:
     Prints every layer with its settings, output shape, parameters, forward operations for one image (a
     multiplication and an addition are two) and output size. Published datasets need not be downloaded for this.
     """
-    made, data, network = network_of(list(overrides), np.float32)
+    experiment, data, network = network_of(list(overrides), np.float32)
     from mnistlab.config import schema
 
     with schema.prefixed("trainer"):
-        made.trainer.check(data.train, data.validation)
-        made.trainer.check_network(network, data.train)
-    about = summary_of(data, network, made.trainer.batch_of(data.train))
+        experiment.trainer.check(data.train, data.validation)
+        experiment.trainer.check_network(network, data.train)
+    about = summary_of(data, network, experiment.trainer.batch_of(data.train))
     output.show(about, table(about))
     return 0

@@ -121,11 +121,11 @@ def _models(words: Sequence[str]) -> list[str]:
             f"{words[1]}: model is set twice; name several models in one override, as in model=svm_linear,svm_rbf"
         )
     names = words[0].removeprefix("model=").split(",") if words else []
-    known = options.option_names("model")
+    available = options.option_names("model")
     for name in names:
-        if name not in known:
-            near = did_you_mean(name, known)
-            raise RequestError(f"model={name}: no such option; choose one of {', '.join(known)}{near}")
+        if name not in available:
+            near = did_you_mean(name, available)
+            raise RequestError(f"model={name}: no such option; choose one of {', '.join(available)}{near}")
         if names.count(name) > 1:
             raise RequestError(f"{words[0]}: {name} is named twice; name each model once")
     if len(names) > decision_boundary.MOST_MODELS:

@@ -19,7 +19,7 @@ from mnistlab.system.errors import RequestError
 @argument("place", metavar="RUN", type=RUN, help="A run directory, or the model.safetensors in it.")
 @option(
     "--format",
-    "chosen",
+    "form",
     metavar="FORMAT",
     type=Choice([*FORMATS]),
     required=True,
@@ -30,7 +30,7 @@ from mnistlab.system.errors import RequestError
 )
 @option("--to", metavar="FOLDER", type=DIRECTORY, help="Where to write.", show_default="outputs/export/<run>")
 @json_option
-def main(place: str, chosen: str, to: str | None) -> int:
+def main(place: str, form: str, to: str | None) -> int:
     """Export a saved model: ONNX, NPZ, safetensors, or plain NumPy code.
 
     Exports the model of a run, or a model.safetensors. In every format the input is uint8 images (n, height,
@@ -45,11 +45,11 @@ def main(place: str, chosen: str, to: str | None) -> int:
         raise RequestError(
             f"--to {folder}: this is inside the run, and run directories are never changed; choose another"
         )
-    contents = FORMATS[chosen](run.network, run.class_names)
+    contents = FORMATS[form](run.network, run.class_names)
     write(folder, contents)
     sizes = ", ".join(f"{folder / name} ({len(content):,} bytes)" for name, content in contents.items())
     parameters = int(run.network.theta.size)
     written = [{"path": folder / name, "bytes": len(content)} for name, content in contents.items()]
-    about = {"run": place, "format": chosen, "parameters": parameters, "files": written}
+    about = {"run": place, "format": form, "parameters": parameters, "files": written}
     output.show(about, f"{parameters:,} parameters in {sizes}")
     return 0

@@ -39,13 +39,13 @@ def main(overrides: tuple[str, ...], elements: int, batch: int) -> int:
     input, with the layers, loss and regularisation of the configuration, on random images and Kaiming weights.
     The exit status is 1 if the largest relative error of a block exceeds 1e-6.
     """
-    made, data, network = network_of(list(overrides), np.float64)
+    experiment, data, network = network_of(list(overrides), np.float64)
     from threadpoolctl import threadpool_limits
 
     from mnistlab.analysis.gradcheck import noise_batch, seconds_of
     from mnistlab.nn.gradcheck import TOLERANCE, check
 
-    x, labels = noise_batch(network, data, batch, made.seed)
+    x, labels = noise_batch(network, data, batch, experiment.seed)
     height, width = data.image_shape
     _say(
         f"{height} x {width} pixels, {data.classes} classes; a batch of {batch}, float64, {elements} elements per block"
@@ -61,7 +61,7 @@ def main(overrides: tuple[str, ...], elements: int, batch: int) -> int:
                 f"about {seconds:,.0f} s for {evaluations:,} loss evaluations; use a smaller --elements for fewer"
             )
             print(expected, file=sys.stderr, flush=True)  # noqa: T201
-        for block in check(network, x, labels, made.regularization, most=elements, seed=made.seed):
+        for block in check(network, x, labels, experiment.regularization, most=elements, seed=experiment.seed):
             blocks.append(block)
             mark = "" if block.agrees else "  wrong"
             _say(f"  {block.name:{wide}}  {block.checked:>9,} of {block.size:>9,}  {block.error:.1e}{mark}")

@@ -8,7 +8,7 @@ from mnistlab.cli.overrides import Overrides
 from mnistlab.cli.parameters import DIRECTORY, Choice, Whole, argument, command, json_option, option, quiet_option
 from mnistlab.metrics.classification import SCORES
 from mnistlab.runs.environment import all_cores
-from mnistlab.sweeps.gridsearch.search import Asked, search
+from mnistlab.sweeps.gridsearch.search import Request, search
 
 
 @command(
@@ -50,4 +50,4 @@ def main(overrides: tuple[str, ...], cv: int, metric: str, jobs: int | None, to:
     scikit-learn models. A cell that fails is listed with its reason; the search fails if no cell is scored.
     """
     directory = Path(to).absolute() if to is not None else None
-    return search(Asked(overrides, cv, metric, jobs or all_cores(), directory, quiet))
+    return search(Request(overrides, cv, metric, jobs or all_cores(), directory, quiet))

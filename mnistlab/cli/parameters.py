@@ -19,9 +19,9 @@ SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_
 class Command(click.Command):
     """A click command that handles ``--json``, refuses repeated options, and ends its help with examples."""
 
-    def __init__(self, *declared: Any, examples: Sequence[str] = (), **settings: Any) -> None:
+    def __init__(self, *declarations: Any, examples: Sequence[str] = (), **settings: Any) -> None:
         settings["context_settings"] = {**SETTINGS, **settings.get("context_settings", {})}
-        super().__init__(*declared, **settings)
+        super().__init__(*declarations, **settings)
         self.examples = tuple(examples)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

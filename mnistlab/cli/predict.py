@@ -95,11 +95,11 @@ def main(place: str, pictures: tuple[str, ...], way: str, invert: str, show: Pat
     return 0
 
 
-def _show(path: Path, run: SavedRun, found: Sequence[results.Predicted]) -> None:
+def _show(path: Path, run: SavedRun, predictions: Sequence[results.Predicted]) -> None:
     from mnistlab.reporting import plots
 
-    best = [one.ranked(3) for one in found]
+    best = [one.ranked(3) for one in predictions]
     tops = [[(run.class_names[k], p) for k, p in three] for three in best]
-    inputs, seen = [one.thumbnail for one in found], np.stack([one.prepared.image for one in found])
-    plots.save(plots.predicted([Path(one.file).name for one in found], inputs, seen, tops), path)
+    inputs, prepared = [one.thumbnail for one in predictions], np.stack([one.prepared.image for one in predictions])
+    plots.save(plots.predicted([Path(one.file).name for one in predictions], inputs, prepared, tops), path)
     print(f"picture: {path}", file=sys.stderr)  # noqa: T201

@@ -35,7 +35,7 @@ def main(words: tuple[str, ...], quiet: bool) -> int:
 
     The plots and report.html are drawn from the saved numbers; nothing is recomputed.
     """
-    places, which = _asked(words)
+    places, which = _parse(words)
     kinds = [kind_of(text) for text in places]  # all are checked before anything is written
     console.start("quiet" if quiet else "normal")
     try:
@@ -49,7 +49,7 @@ def main(words: tuple[str, ...], quiet: bool) -> int:
     return 0
 
 
-def _asked(words: Sequence[str]) -> tuple[list[str], Plots | None]:
+def _parse(words: Sequence[str]) -> tuple[list[str], Plots | None]:
     places, which = [], None
     for word in words:
         key, equals, value = word.partition("=")

@@ -19,7 +19,7 @@ from mnistlab.cli.parameters import (
     quiet_option,
 )
 from mnistlab.papers import spec
-from mnistlab.papers.reproduce import _listed, listed, run, write
+from mnistlab.papers.reproduce import listing, row_listing, run, write
 from mnistlab.papers.spec import BUDGETS
 from mnistlab.runs import paths
 from mnistlab.system import files, output
@@ -78,14 +78,15 @@ def main(
     figure with our own, and tests every claim. Finished runs are not repeated, so the same command continues an
     interrupted one. The page, papers.md, lists all rows, including those that have not been run.
     """
-    known = spec.read()
+    figures = spec.read()
     if lists:
         papers = [
-            {"name": one.name, "title": one.title, "rows": [_listed(row) for row in one.rows]} for one in known.papers
+            {"name": one.name, "title": one.title, "rows": [row_listing(row) for row in one.rows]}
+            for one in figures.papers
         ]
-        output.show({"papers": papers}, listed(known))
+        output.show({"papers": papers}, listing(figures))
         return 0
-    chosen, extra = _chosen(known, words, everything)
+    chosen, extra = _choose(figures, words, everything)
     folder = Path(to or f"outputs/papers/{budget}")
     status = 0
     try:
@@ -93,16 +94,16 @@ def main(
             with output.part_of_more():
                 status = run(chosen, folder, budget, seeds, extra, quiet)
     finally:  # also after Ctrl-C: the page of the existing results
-        about, text = write(known, chosen, folder, shlex.join(command_line()))
+        about, text = write(figures, chosen, folder, shlex.join(command_line()))
     place = files.shown(folder / paths.PAPERS_PAGE)
     output.show({"page": place, **about}, f"{text}\n\npage  {place}")
     return status
 
 
-def _chosen(known: spec.Figures, words: Sequence[str], everything: bool) -> tuple[list[spec.Row], list[str]]:
+def _choose(figures: spec.Figures, words: Sequence[str], everything: bool) -> tuple[list[spec.Row], list[str]]:
     """Return the rows, and the overrides."""
     names = [word for word in words if "=" not in word]
     if everything == bool(names):
         raise RequestError("name papers or rows, or use --all; `mnistlab reproduce --list` lists them")
-    rows = list(known.rows.values()) if everything else known.choose(names)
+    rows = list(figures.rows.values()) if everything else figures.choose(names)
     return rows, [word for word in words if "=" in word]

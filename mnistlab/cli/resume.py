@@ -52,8 +52,8 @@ def main(words: tuple[str, ...], failed_only: bool, fail_fast: bool, quiet: bool
     if len(directories) != 1 or (directories[0] / paths.SWEEP).exists() or not is_run(directories[0]):
         directory, overrides = _sweep_and_launcher(words)
         return runner.resume(directory, overrides, failed_only=failed_only, fail_fast=fail_fast, quiet=quiet)
-    for name, chosen in (("--failed-only", failed_only), ("--fail-fast", fail_fast)):
-        if chosen:
+    for name, is_set in (("--failed-only", failed_only), ("--fail-fast", fail_fast)):
+        if is_set:
             raise RequestError(f"{name}: this option is for sweeps, and {files.shown(directories[0])} is a run")
     return _run(directories[0].absolute(), [word for word in words if Path(word) != directories[0]], quiet)
 

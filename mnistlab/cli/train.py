@@ -23,7 +23,7 @@ ${groups:${hydra.runtime.config_sources}}
 == Configuration: key=value, for the chosen options (with schedule=step, the keys of step are listed) ==
 
 $CONFIG"""
-PASSED: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
+HYDRA_OPTIONS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
     (("-m", "--multirun"), {"help": "Start a sweep: one run for each combination of values."}),
     (("-q", "--quiet"), {"help": "Print the result only."}),
     (("-v", "--verbose"), {"help": "Also print which files are found and written."}),
@@ -43,18 +43,18 @@ PASSED: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
 )
 
 
-class Passed(Option):
+class HydraOption(Option):
     """An option left in place among the overrides for Hydra, but included in help, suggestions and completion."""
 
     def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
         """Leave the option to Hydra's parser."""
 
 
-def passed_options(function: Callable[..., int]) -> Callable[..., int]:
+def hydra_options(function: Callable[..., int]) -> Callable[..., int]:
     """Add Hydra's options, and those that stand for an override."""
-    for names, settings in reversed(PASSED):
+    for names, settings in reversed(HYDRA_OPTIONS):
         flag = {} if {"metavar", "type"} & {*settings} else {"is_flag": True}
-        function = option(*names, cls=Passed, expose_value=False, **flag, **settings)(function)
+        function = option(*names, cls=HydraOption, expose_value=False, **flag, **settings)(function)
     return function
 
 
@@ -80,7 +80,7 @@ def passed_options(function: Callable[..., int]) -> Callable[..., int]:
 )
 @option("--fail-fast", is_flag=True, help="Stop a sweep at the first job that fails.")
 @json_option
-@passed_options
+@hydra_options
 def main(words: tuple[str, ...], fail_fast: bool) -> int:
     """Train one model, or with -m a sweep of several.
 
@@ -98,13 +98,13 @@ def main(words: tuple[str, ...], fail_fast: bool) -> int:
     overrides = compose.flags_first(compose.with_paths_quoted([_verbosity(word) for word in words]))
     flags = compose.parse_flags(overrides)
     shows = flags.cfg or flags.help or flags.hydra_help or flags.info or flags.shell_completion
-    if shows and output.asked():
+    if shows and output.is_json():
         raise RequestError("--json: this option is for results, and a configuration is printed as YAML; leave it out")
     if flags.help:
         overrides.append(f"hydra.help.template={compose.quoted(_page())}")
     _refuse_used_directory(flags.overrides)
     compose.register(claiming=not shows)
-    if not shows and (flags.multirun or _asks_for_many(flags.overrides, flags.config_dir)):
+    if not shows and (flags.multirun or _requests_sweep(flags.overrides, flags.config_dir)):
         from mnistlab.sweeps import runner
 
         return runner.train(flags.overrides, flags.config_dir, fail_fast)
@@ -130,8 +130,8 @@ def main(words: tuple[str, ...], fail_fast: bool) -> int:
         raise RequestError(errors.one_line(error, flags.overrides)) from None
     failed = [outcome for outcome in outcomes if outcome.status]
     for outcome in failed:
-        kept = f" (the files written so far are in {outcome.directory})" if outcome.directory else ""
-        fail("mnistlab train", outcome.message + kept)
+        note = f" (the files written so far are in {outcome.directory})" if outcome.directory else ""
+        fail("mnistlab train", outcome.message + note)
     for outcome in outcomes:
         if outcome.directory and not outcome.status:
             output.give(record.as_json(record.read(outcome.directory), files.shown(outcome.directory)))
@@ -145,10 +145,10 @@ def _page() -> str:
 
 def _refuse_unknown_options(words: Sequence[str]) -> None:
     context = click.get_current_context()
-    known = {name for each in context.command.params for name in each.opts}
+    names = {name for each in context.command.params for name in each.opts}
     for word in words:
         name = word.partition("=")[0]
-        if name.startswith("-") and name not in known:
+        if name.startswith("-") and name not in names:
             raise click.NoSuchOption(name, ctx=context)
 
 
@@ -175,7 +175,7 @@ def _refuse_used_directory(arguments: Sequence[str]) -> None:
             directories.remember(Path(value))
 
 
-def _asks_for_many(overrides: Sequence[str], config_dir: str | None) -> bool:
+def _requests_sweep(overrides: Sequence[str], config_dir: str | None) -> bool:
     """Return whether an override, or the YAML of an experiment, requests a sweep without -m."""
     if "hydra.mode=MULTIRUN" in overrides:
         return True

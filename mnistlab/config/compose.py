@@ -86,7 +86,7 @@ def compose(overrides: Sequence[str]) -> DictConfig:
 
 def flags_first(arguments: Sequence[str]) -> list[str]:
     """Return Hydra's flags with their values, then the overrides: argparse accepts no flags after the overrides."""
-    known = hydra_guard.flags()
+    value_counts = hydra_guard.flags()
     flags, overrides, words = list[str](), list[str](), list(arguments)
     while words:
         word = words.pop(0)
@@ -94,7 +94,7 @@ def flags_first(arguments: Sequence[str]) -> list[str]:
             overrides.append(word)
             continue
         flags.append(word)
-        takes = known.get(word, 0)
+        takes = value_counts.get(word, 0)
         if words and (takes is None or (takes == "?" and "=" not in words[0])):
             flags.append(words.pop(0))
     return flags + overrides

@@ -31,19 +31,19 @@ def changes(settings: Mapping[str, Any], seed: int | None) -> list[Change]:
     A value is compared with the default of the chosen option: ``model=lenet5`` is one difference, not one per layer.
     An unknown option, for example from --config-dir, has no defaults.
     """
-    chosen = {key: as_text(value) for key, value in settings.items() if "." not in key and isinstance(value, str)}
+    options = {key: as_text(value) for key, value in settings.items() if "." not in key and isinstance(value, str)}
     usual = choices()
     changed = [
         Change(key, option, usual.get(key) or "none")
-        for key, option in chosen.items()
+        for key, option in options.items()
         if key in (*GROUPS, *SHARED, "experiment") and option != (usual.get(key) or "null")
     ]
     for key, value in settings.items():
         group, dot, inner = key.partition(".")
         if not dot:
             continue
-        known = _values(group, chosen.get(group, usual.get(group) or ""))
-        changed += _differing(key, value, known[inner]) if inner in known else [Change(key, as_text(value), None)]
+        defaults = _values(group, options.get(group, usual.get(group) or ""))
+        changed += _differing(key, value, defaults[inner]) if inner in defaults else [Change(key, as_text(value), None)]
     return changed if seed in (0, None) else [*changed, Change("seed", str(seed), "0")]
 
 

@@ -149,7 +149,7 @@ def _unknown_key(key: str, text: str, overrides: Sequence[str]) -> str:
     if "already at" in text:
         return f"+{key}: the key already exists; write {key}=... without the plus"
     group, _, rest = key.partition(".")
-    chosen = _chosen(group, overrides)
+    chosen = _chosen_option(group, overrides)
     if layer_key := re.fullmatch(r"model\.layers\.(\d+)(?:\.(\w+))?(?:\.(\w+))?", key):
         override = next((candidate for candidate in overrides if _key(candidate) == key), key)
         layers = _layers_without(override, overrides)
@@ -161,13 +161,13 @@ def _unknown_key(key: str, text: str, overrides: Sequence[str]) -> str:
     if rest and schema is not None:
         if rest in {f.name for f in fields(schema)}:
             return f"+{key}: the key already exists; write {key}=... without the plus"
-        known = [f.name for f in fields(schema)]
-        near = did_you_mean(rest, known, f"{group}.")
+        names = [f.name for f in fields(schema)]
+        near = did_you_mean(rest, names, f"{group}.")
         where = f"{group}={chosen}" if group in GROUPS else group
-        return f"{key}: unknown key; {where} has {', '.join(known) or 'no keys'}{near}"
+        return f"{key}: unknown key; {where} has {', '.join(names) or 'no keys'}{near}"
     candidates = [*group_names(), *Root.__dataclass_fields__]
     for name in candidates:
-        schema = schema_of(name, _chosen(name, overrides))
+        schema = schema_of(name, _chosen_option(name, overrides))
         if schema is not None and rest:
             candidates = [*candidates, *(f"{name}.{f.name}" for f in fields(schema))]
     return f"{key}: unknown key{did_you_mean(key, candidates) or '; see `mnistlab train --help`'}"
@@ -202,10 +202,10 @@ def _unknown_setting(override: str, kind: str | None, setting: str | None, there
         value = value.strip(" {}")
     if kind not in LAYERS:
         return f"{key}: no such layer; {place} is {stands}{did_you_mean(kind, [stands, *LAYERS])}"
-    known = [f.name for f in fields(LAYERS[kind])]
-    if setting is not None and setting not in known:
-        takes = f"takes {', '.join(known)}" if known else "takes no settings"
-        return f"{key}: unknown setting; {kind} {takes}{did_you_mean(setting, known)}"
+    names = [f.name for f in fields(LAYERS[kind])]
+    if setting is not None and setting not in names:
+        takes = f"takes {', '.join(names)}" if names else "takes no settings"
+        return f"{key}: unknown setting; {kind} {takes}{did_you_mean(setting, names)}"
     if kind == stands and not isinstance(there, str):
         if setting is None:
             return f"{override}: {place} does not have all of these settings; write ++{override}"
@@ -219,7 +219,7 @@ def _unknown_setting(override: str, kind: str | None, setting: str | None, there
     return f"{key}: {place} is {stands} and has no such key; write {named}{described}".rstrip()
 
 
-def _chosen(group: str, overrides: Sequence[str]) -> str:
+def _chosen_option(group: str, overrides: Sequence[str]) -> str:
     """Return the option chosen in a group: that of the last override, or of the defaults list."""
     default = re.search(
         rf"^  - {re.escape(group)}: (\w+)", (folder() / "config.yaml").read_text(encoding="utf-8"), re.MULTILINE
@@ -236,27 +236,27 @@ def _value_error(error: OmegaConfBaseException, text: str, overrides: Sequence[s
     message = (getattr(error, "msg", None) or str(error)).splitlines()[0]
     override = re.search(r"Error merging override (\S+)", text)
     full_key = re.sub(r"\[(\d+)\]", r".\1", str(getattr(error, "full_key", "") or ""))  # as on the command line
-    shown = override[1] if override else full_key
+    override_text = override[1] if override else full_key
     for candidate in overrides:
         if _key(candidate) == full_key or (override and candidate.startswith(override[1])):
-            shown = candidate
+            override_text = candidate
     if "does not support deletion" in message:
-        return f"{shown}: a key cannot be deleted; set another value, {shown.lstrip('~')}=..."
+        return f"{override_text}: a key cannot be deleted; set another value, {override_text.lstrip('~')}=..."
     if match := re.search(r"could not be converted to (\w+)", message):
-        return f"{shown}: must be {TYPES.get(match[1], match[1])}"
+        return f"{override_text}: must be {TYPES.get(match[1], match[1])}"
     if re.search("is not Optional|cannot be assigned None|Incompatible value 'None'", message):
-        return f"{shown}: must have a value; leave out the key to use its default"
+        return f"{override_text}: must have a value; leave out the key to use its default"
     if "list index out of range" in message:
-        return f"{shown}: no such item; items are numbered from 0 (`mnistlab train --cfg job` prints the list)"
+        return f"{override_text}: no such item; items are numbered from 0 (`mnistlab train --cfg job` prints the list)"
     if "is not a valid bool" in message:
-        return f"{shown}: must be true or false"
+        return f"{override_text}: must be true or false"
     if "is not a ListConfig, list or tuple" in message:
-        key, _, value = shown.partition("=")
-        return f"{shown}: must be a list, for example {key}=[{value or '...'}]"
+        key, _, value = override_text.partition("=")
+        return f"{override_text}: must be a list, for example {key}=[{value or '...'}]"
     if "incompatible with type hint 'Union[int, str]'" in message:
-        return f"{shown}: must be a whole number or a name"
+        return f"{override_text}: must be a whole number or a name"
     if match := re.search(r"Invalid value '.*?', expected one of \[(.*)\]", message):
-        value = shown.partition("=")[2]
+        value = override_text.partition("=")[2]
         options = match[1].split(", ")
-        return f"{shown}: choose one of {match[1]}{did_you_mean(value, options)}"
-    return f"{shown}: {message}" if shown else message
+        return f"{override_text}: choose one of {match[1]}{did_you_mean(value, options)}"
+    return f"{override_text}: {message}" if override_text else message

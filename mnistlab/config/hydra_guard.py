@@ -108,9 +108,9 @@ def _load_checked(self: ConfigRepository, config_path: str) -> ConfigResult | No
         raise RequestError(f"{files.shown(path)}: {problem}") from None
 
 
-def _compose_checked(self: ConfigLoaderImpl, *given: Any, **named: Any) -> DictConfig:
+def _compose_checked(self: ConfigLoaderImpl, *arguments: Any, **options: Any) -> DictConfig:
     """Compose as Hydra does, and refuse settings that would make it run code other than its own and ours."""
-    composed = _load_configuration(self, *given, **named)
+    composed = _load_configuration(self, *arguments, **options)
     hydra = OmegaConf.to_container(composed.hydra, resolve=False)
     for key, shipped in AS_SHIPPED.items():
         node: Any = hydra

@@ -139,10 +139,10 @@ def reject_unknown_keys(cfg: DictConfig) -> None:
 
     for key in cfg:
         name = str(key)
-        known = list(Root.__dataclass_fields__)
-        if name not in known:
+        names = list(Root.__dataclass_fields__)
+        if name not in names:
             raise RequestError(
-                f"unknown key; the configuration has {', '.join(known)}{did_you_mean(name, known)}", key=name
+                f"unknown key; the configuration has {', '.join(names)}{did_you_mean(name, names)}", key=name
             )
         node = node_of(cfg, name)
         if not isinstance(node, DictConfig):
@@ -150,10 +150,10 @@ def reject_unknown_keys(cfg: DictConfig) -> None:
         schema = OmegaConf.get_type(node)
         if schema is None or not is_dataclass(schema):
             continue
-        known = [f.name for f in fields(schema)]
+        names = [f.name for f in fields(schema)]
         for inner in map(str, node):
-            if inner not in known:
-                has = f"{name} has {', '.join(known)}{did_you_mean(inner, known)}"
+            if inner not in names:
+                has = f"{name} has {', '.join(names)}{did_you_mean(inner, names)}"
                 raise RequestError(f"unknown key; {has}", key=f"{name}.{inner}")
 
 

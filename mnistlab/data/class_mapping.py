@@ -20,12 +20,12 @@ def relabel(part: Split, names: Sequence[str], wanted: Sequence[str]) -> Split:
     """
     if tuple(names) == tuple(wanted):
         return part
-    there = np.unique(part.labels)
+    present = np.unique(part.labels)
     numbers = np.full(len(names), -1, np.int64)
-    for c, number in zip(there, _matched([names[c] for c in there], wanted), strict=True):
+    for c, number in zip(present, _matched([names[c] for c in present], wanted), strict=True):
         if number is None:
             raise RequestError(
-                f"the class {names[c]!r} is not one of the model's ({_listed(wanted)}); classes are matched by name"
+                f"the class {names[c]!r} is not one of the model's ({_list_text(wanted)}); classes are matched by name"
             )
         numbers[c] = number
     return Split(part.images, numbers[part.labels])
@@ -46,5 +46,5 @@ def _folded(name: str) -> str:
     return "".join(c for c in name.casefold() if c.isalnum())
 
 
-def _listed(names: Sequence[str], most: int = 12) -> str:
+def _list_text(names: Sequence[str], most: int = 12) -> str:
     return ", ".join(names[:most]) + (f", ... ({len(names)} in all)" if len(names) > most else "")

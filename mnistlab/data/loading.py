@@ -118,20 +118,20 @@ def _cut_training_pool(source: Source, pool: Split, rng: np.random.Generator) ->
 
 def outline(source: Source, rng: np.random.Generator) -> Outline:
     """Return the sizes of what `load` returns. The user's own data is read for this, published data is not."""
-    known = source.published()
-    if known is None:
+    facts = source.published()
+    if facts is None:
         data = load(source, rng)
         height, width = data.train.images.shape[1:]
         return Outline(data.name, (height, width), len(data.class_names), len(data.train), len(data.validation))
-    pool = known.train if source.limit is None else source.limit
-    if pool > known.train:
+    pool = facts.train if source.limit is None else source.limit
+    if pool > facts.train:
         raise RequestError(
-            f"the training pool has only {known.train:,} rows; use fewer or leave limit out",
+            f"the training pool has only {facts.train:,} rows; use fewer or leave limit out",
             key="limit",
             value=pool,
         )
     held_out = rows_of_share("validation", source.validation, pool, "the training pool")
-    return Outline(known.name, known.image_shape, known.classes, pool - held_out, held_out)
+    return Outline(facts.name, facts.image_shape, facts.classes, pool - held_out, held_out)
 
 
 def scale_of(scaling: Scaling, images: np.ndarray) -> tuple[float, float]:

@@ -288,8 +288,8 @@ def _area_and_precision(truth: np.ndarray, score: np.ndarray) -> tuple[float | N
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return math.fsum(known) / len(known) if known else None
+    defined = [value for value in values if value is not None]
+    return math.fsum(defined) / len(defined) if defined else None
 
 
 def _ranked(values: Sequence[float | None], micro: float | None, names: list[str]) -> dict[str, Any]:

@@ -235,13 +235,13 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
             counted = weights > 0
             if not counted.all():
                 X, y, weights = X[counted], y[counted], weights[counted]
-        known = None if fresh else self.classes_
+        earlier = None if fresh else self.classes_
         if fresh or classes is not None:
             self.classes_ = np.unique(y if classes is None else np.asarray(classes))
-        if known is not None and not np.array_equal(known, self.classes_):
-            previous, self.classes_ = self.classes_, known
+        if earlier is not None and not np.array_equal(earlier, self.classes_):
+            previous, self.classes_ = self.classes_, earlier
             raise RequestError(
-                f"differ from those of the first call, {known.tolist()}", key="classes", value=previous.tolist()
+                f"differ from those of the first call, {earlier.tolist()}", key="classes", value=previous.tolist()
             )
         labels = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
         if (unknown := self.classes_[labels] != y).any():

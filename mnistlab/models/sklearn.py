@@ -126,14 +126,14 @@ class Fitted:
         if not len(images):
             return probs
         x = features(images, self.shift, self.scale)
-        known = self.pipeline.classes_
+        classes = self.pipeline.classes_
         if hasattr(self.pipeline, "predict_proba"):
-            probs[:, known] = self.pipeline.predict_proba(x)
+            probs[:, classes] = self.pipeline.predict_proba(x)
             return probs
         scores = self.pipeline.decision_function(x)
         scores = np.column_stack([-scores, scores]) if scores.ndim == 1 else scores
         shares = np.exp(scores - scores.max(axis=1, keepdims=True))
-        probs[:, known] = shares / shares.sum(axis=1, keepdims=True)
+        probs[:, classes] = shares / shares.sum(axis=1, keepdims=True)
         return probs
 
     @property

@@ -60,7 +60,7 @@ def _explore(words: Sequence[str], directory: Path, quiet: bool) -> int:
 def _search(words: Sequence[str], directory: Path, quiet: bool) -> int:
     at = words.index("--cv")
     overrides = (*words[:at], *words[at + 2 :])
-    request = search.Asked(overrides, int(words[at + 1]), "accuracy", all_cores(), directory.absolute(), quiet)
+    request = search.Request(overrides, int(words[at + 1]), "accuracy", all_cores(), directory.absolute(), quiet)
     return search.search(request)
 
 

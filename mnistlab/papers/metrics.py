@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mnistlab.analysis.compare import shown
+from mnistlab.analysis.compare import value_text
 from mnistlab.runs.record import Record
 
 GAP, ONE_HOT_AUC = "gap", "one_hot_auc"
@@ -32,7 +32,7 @@ def amount(metric: str, amount: float) -> str:
     """Return a value as on the page: accuracies in per cent, areas under curves with four digits."""
     if metric in SETTINGS:
         return f"{amount:g}"
-    return f"{amount:.4f}" if "auc" in metric else shown(metric, amount)
+    return f"{amount:.4f}" if "auc" in metric else value_text(metric, amount)
 
 
 def one_hot_auc(confusion: np.ndarray) -> float:
@@ -44,10 +44,10 @@ def one_hot_auc(confusion: np.ndarray) -> float:
     """
     counts = np.asarray(confusion, dtype=float)
     right, truth, predicted, n = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0), counts.sum()
-    known = (truth > 0) & (truth < n)
-    recall = right[known] / truth[known]
-    specificity = 1 - (predicted - right)[known] / (n - truth[known])
-    return float(((recall + specificity) / 2).mean()) if known.any() else math.nan
+    present = (truth > 0) & (truth < n)
+    recall = right[present] / truth[present]
+    specificity = 1 - (predicted - right)[present] / (n - truth[present])
+    return float(((recall + specificity) / 2).mean()) if present.any() else math.nan
 
 
 def recalls(record: Record) -> dict[str, float]:

@@ -36,21 +36,21 @@ def run(rows: Sequence[Row], folder: Path, budget: str, seeds: int | None, extra
     return status
 
 
-def write(known: Figures, chosen: Sequence[Row], folder: Path, command: str) -> tuple[dict[str, Any], str]:
+def write(figures: Figures, chosen: Sequence[Row], folder: Path, command: str) -> tuple[dict[str, Any], str]:
     """Write papers.md, papers.csv and the pictures; return the chosen rows and the verdicts on their papers' claims as
     plain values, and the tables of these papers as text.
     """
-    results_by_row = {row.id: results.read(row, folder) for row in known.rows.values()}
-    near = {row.id: results.read(row, folder, near=True) for row in known.rows.values() if row.near}
+    results_by_row = {row.id: results.read(row, folder) for row in figures.rows.values()}
+    near = {row.id: results.read(row, folder, near=True) for row in figures.rows.values() if row.near}
     both = results_by_row | {f"{name}{spec.NEAR}": result for name, result in near.items()}
-    claims = [judge(claim, both) for claim in known.claims]
+    claims = [judge(claim, both) for claim in figures.claims]
     folder.mkdir(parents=True, exist_ok=True)
-    files.write(folder / paths.PAPERS_TABLE, tables.csv(known, results_by_row, near))
-    drawn = {paper.name: draw(paper, results_by_row, folder / PICTURES) for paper in known.papers}
+    files.write(folder / paths.PAPERS_TABLE, tables.csv(figures, results_by_row, near))
+    drawn = {paper.name: draw(paper, results_by_row, folder / PICTURES) for paper in figures.papers}
     files.write(
-        folder / paths.PAPERS_PAGE, markdown.markdown(known, results_by_row, near, claims, drawn, folder, command)
+        folder / paths.PAPERS_PAGE, markdown.markdown(figures, results_by_row, near, claims, drawn, folder, command)
     )
-    of = _of(known, chosen)
+    of = _of(figures, chosen)
     rows = [dict(zip(tables.CSV, line, strict=True)) for line in tables.lines_of(chosen, results_by_row, near)]
     papers = {paper.name for paper in of.papers}
     judged = [
@@ -65,13 +65,13 @@ def write(known: Figures, chosen: Sequence[Row], folder: Path, command: str) -> 
         for finding in claims
         if finding.claim.paper in papers
     ]
-    return {"rows": rows, "claims": judged}, tables.told(of, results_by_row, near, claims)
+    return {"rows": rows, "claims": judged}, tables.as_text(of, results_by_row, near, claims)
 
 
-def listed(known: Figures) -> str:
+def listing(figures: Figures) -> str:
     """Return the list of the papers and their rows as text."""
     lines = []
-    for paper in known.papers:
+    for paper in figures.papers:
         lines += [f"{paper.name}: {paper.title}"]
         lines += [
             f"  {row.id:32} {row.minutes:5.0f} min  {row.seeds['full']} seed{'s' if row.seeds['full'] > 1 else ' '}"
@@ -81,7 +81,8 @@ def listed(known: Figures) -> str:
     return "\n".join(lines)
 
 
-def _listed(row: Row) -> dict[str, Any]:
+def row_listing(row: Row) -> dict[str, Any]:
+    """Return a row of the list of papers as plain values."""
     return {
         "row": row.id,
         "kind": row.kind,
@@ -97,5 +98,7 @@ def _figures(row: Row) -> str:
     return reported if row.kind == "train" else f"{reported}{'; ' if reported else ''}{row.command}"
 
 
-def _of(known: Figures, rows: Sequence[Row]) -> Figures:
-    return Figures(tuple(paper for paper in known.papers if any(row.paper == paper.name for row in rows)), known.claims)
+def _of(figures: Figures, rows: Sequence[Row]) -> Figures:
+    return Figures(
+        tuple(paper for paper in figures.papers if any(row.paper == paper.name for row in rows)), figures.claims
+    )

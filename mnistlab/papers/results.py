@@ -44,7 +44,7 @@ class Result:
         overrides = [
             item for item in (self.row.near.overrides if self.near and self.row.near else ()) if "epochs=" in item
         ]
-        full = int(overrides[0].partition("=")[2]) if overrides else runner.asked_epochs(self.row)
+        full = int(overrides[0].partition("=")[2]) if overrides else runner.experiment_epochs(self.row)
         swept = "trainer.epochs" in runner.grid(self.row)
         trained = {
             int(value) for value in (record.value("epochs") for record in self.completed) if math.isfinite(value)
@@ -54,7 +54,7 @@ class Result:
     @property
     def limit(self) -> int | None:
         """Return data.limit if the runs have fewer images than the row."""
-        own = runner.asked(self.row, "data", "limit")
+        own = runner.experiment_setting(self.row, "data", "limit")
         runs = self.completed if self.row.kind == "train" else []
         limits = {look_up(record.settings, "data.limit") for record in runs} - {own, None}
         return min(limits) if limits else None

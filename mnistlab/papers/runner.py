@@ -63,14 +63,14 @@ def run(row: Row, place: Path, overrides: Sequence[str], quiet: bool) -> int:
     planned = plan([*overrides, f"hydra.sweep.dir={compose.quoted(place)}"])
     place.mkdir(parents=True, exist_ok=True)
     entries = tuple(job.entry for job in planned.jobs)
-    written = Manifest(planned.directory, tuple(overrides), None, str(Path.cwd()), entries)
+    manifest = Manifest(planned.directory, tuple(overrides), None, str(Path.cwd()), entries)
     with held(place) as ours:
         if not ours:
             raise RequestError(
                 f"{files.shown(place)}: this row is already running; wait for it to end, or choose another --to DIR"
             )
-        written.write()
-        sweep = Sweep(written, planned, "reproduce", quiet, files.shown(planned.directory))
+        manifest.write()
+        sweep = Sweep(manifest, planned, "reproduce", quiet, files.shown(planned.directory))
         sweep.verbosity = "silent" if quiet else "normal"
         left = sweep.left(planned.jobs, failed_only=False)
         if not left:
@@ -89,13 +89,13 @@ def started(place: Path) -> bool:
     return (place / paths.SWEEP).exists()
 
 
-def asked_epochs(row: Row) -> int | None:
+def experiment_epochs(row: Row) -> int | None:
     """Return the epochs of the row's experiment, without composing it; None if it does not set them."""
-    epochs = asked(row, "trainer", "epochs") or asked(row, "model", "epochs")
+    epochs = experiment_setting(row, "trainer", "epochs") or experiment_setting(row, "model", "epochs")
     return epochs if isinstance(epochs, int) else None
 
 
-def asked(row: Row, group: str, key: str) -> Any:
+def experiment_setting(row: Row, group: str, key: str) -> Any:
     """Return the value of a key in the row's experiment, or in one that it is based on; None if it is not set."""
     names, visited = [row.id] if row.kind == "train" else [], set()
     while names:

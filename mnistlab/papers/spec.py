@@ -113,15 +113,15 @@ class Figures:
 
     def choose(self, words: Sequence[str]) -> list[Row]:
         """Return the rows with these names, or of papers with these names, each once, in the order of the file."""
-        known = self.rows
-        names = [*(paper.name for paper in self.papers), *known]
+        rows = self.rows
+        names = [*(paper.name for paper in self.papers), *rows]
         for word in words:
             if word not in names:
                 raise RequestError(
                     f"{word}: neither a paper ({', '.join(paper.name for paper in self.papers)}) nor a row of one; "
                     f"`mnistlab reproduce --list` lists them{did_you_mean(word, names)}"
                 )
-        return [row for row in known.values() if row.paper in words or row.id in words]
+        return [row for row in rows.values() if row.paper in words or row.id in words]
 
 
 def read(path: Path | None = None) -> Figures:

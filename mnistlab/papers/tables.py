@@ -84,7 +84,7 @@ def with_interval(metric: str, mean: Mean) -> str:
     return amount(metric, mean.mean) + half if mean.n else "-"
 
 
-def told(
+def as_text(
     figures: Figures, results_by_row: Mapping[str, Result], near: Mapping[str, Result], claims: Sequence[Finding]
 ) -> str:
     """Return the tables and verdicts of these papers for the terminal."""

@@ -129,7 +129,7 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=_shown,
+        finalize=_finalize,
         auto_reload=False,
     )
     environment.filters["percent"] = lambda value: f"{100 * value:.2f} %"
@@ -137,6 +137,6 @@ def _environment() -> Environment:
     return environment
 
 
-def _shown(value: Any) -> Any:
+def _finalize(value: Any) -> Any:
     """Return the output of a template expression: markup unchanged, everything else as readable text."""
     return value if hasattr(value, "__html__") else readable(str(value))

@@ -116,8 +116,8 @@ def _content(run: Path, record: Record, environment: Mapping[str, Any]) -> dict[
 
 def settings_of(record: Record) -> dict[str, Any]:
     """Return the settings that affect the results, also for a failed run, which has no metrics."""
-    known = replace(record, metrics={**record.metrics, "learner": _learner(record)})
-    return {key: value for key, value in record.settings.items() if known.uses(key) or key == "experiment"}
+    full_record = replace(record, metrics={**record.metrics, "learner": _learner(record)})
+    return {key: value for key, value in record.settings.items() if full_record.uses(key) or key == "experiment"}
 
 
 def _learner(record: Record) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from mnistlab.config import safe_yaml
 from mnistlab.runs import paths, status
 from mnistlab.runs.status import State
-from mnistlab.system.flatten import UNTOLD, UNTOLD_KEYS, as_text, flat, look_up, told, varying
+from mnistlab.system.flatten import IGNORED_GROUPS, IGNORED_KEYS, as_text, deciding_settings, flat, look_up, varying
 from mnistlab.system.readers import UnreadableError, read_json
 
 PARTS = ("train", "validation", "test")
@@ -95,7 +95,7 @@ def read(directory: Path, planned: Mapping[str, Any] | None = None) -> Record:
     for key, _, value in (text.partition("=") for text in overrides if isinstance(text, str)):
         if isinstance(config.get(key), Mapping):  # several options of one group, which Hydra does not record
             choices.setdefault(key, value)
-    settings = told(config, choices)
+    settings = deciding_settings(config, choices)
     seed = config.get("seed")
     if planned is not None:
         settings = settings or {key: value for key, value in planned.items() if _decides(key)}
@@ -144,7 +144,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _decides(key: str) -> bool:
-    return key.partition(".")[0] not in UNTOLD and key not in UNTOLD_KEYS and not key.startswith("hydra")
+    return key.partition(".")[0] not in IGNORED_GROUPS and key not in IGNORED_KEYS and not key.startswith("hydra")
 
 
 def _metrics(path: Path) -> tuple[dict[str, Any], str]:

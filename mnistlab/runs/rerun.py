@@ -19,7 +19,7 @@ from mnistlab.system.errors import RequestError
 from mnistlab.system.flatten import as_text, flat
 from mnistlab.system.readers import UnreadableError, read_bytes, read_json, read_json_or_empty, read_text
 
-SHOWN = 10  # metrics that differ
+MOST_CHANGES = 10  # metrics that differ
 
 
 DESCRIBED = (paths.HYDRA_CONFIG, paths.OVERRIDES)
@@ -59,8 +59,8 @@ class Repetition:
         changed = _changed(self.metrics_before, self.metrics)
         number = len({**dict(flat(self.metrics_before)), **dict(flat(self.metrics))})
         lines = [f"different: {len(changed)} of {number} metrics differ from those of {self.run}"]
-        lines += [_change(key, *both) for key, both in list(changed.items())[:SHOWN]]
-        lines += [f"  and {len(changed) - SHOWN} more"] if len(changed) > SHOWN else []
+        lines += [_change(key, *both) for key, both in list(changed.items())[:MOST_CHANGES]]
+        lines += [f"  and {len(changed) - MOST_CHANGES} more"] if len(changed) > MOST_CHANGES else []
         if not changed:
             lines.append("  the values are equal, but the bytes differ: the file is formatted differently")
         if not differing:

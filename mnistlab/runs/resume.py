@@ -29,22 +29,22 @@ def is_run(directory: Path) -> bool:
 def started_in(about: dict[str, Any]) -> Path:
     """Return the directory in which a run was started, the base of its relative paths, or the current one."""
     place = about.get("directory")
-    known = isinstance(place, str) and "\0" not in place and Path(place).is_dir()
-    return Path(place) if known else Path.cwd()  # type: ignore[arg-type]
+    valid = isinstance(place, str) and "\0" not in place and Path(place).is_dir()
+    return Path(place) if valid else Path.cwd()  # type: ignore[arg-type]
 
 
 def threads_of(about: dict[str, Any]) -> int | None:
     """Return the number of BLAS threads of a run, with which the results are the same bit for bit."""
     threads = about.get("threads")
-    known = isinstance(threads, int) and not isinstance(threads, bool) and 1 <= threads <= MOST_THREADS
-    return threads if known else None
+    valid = isinstance(threads, int) and not isinstance(threads, bool) and 1 <= threads <= MOST_THREADS
+    return threads if valid else None
 
 
 def conclude(outcome: lifecycle.Outcome) -> None:
     """Raise the error of a run that did not complete."""
     if outcome.status:
-        kept = f" (the files written so far are in {files.shown(outcome.directory)})" if outcome.directory else ""
-        raise (RunError if outcome.status == 1 else RequestError)(outcome.message + kept)
+        note = f" (the files written so far are in {files.shown(outcome.directory)})" if outcome.directory else ""
+        raise (RunError if outcome.status == 1 else RequestError)(outcome.message + note)
 
 
 def resume(directory: Path, epochs: int | None, quiet: bool, command: tuple[str, ...]) -> bool:

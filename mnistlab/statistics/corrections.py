@@ -12,8 +12,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
     Holm 1979: the smallest of m p-values is multiplied by m, the next by m - 1, and so on, none below the one before.
     """
     corrected, largest = [math.nan] * len(p_values), 0.0
-    known = [i for i, p in enumerate(p_values) if not math.isnan(p)]
-    for rank, i in enumerate(sorted(known, key=lambda i: p_values[i])):
-        largest = max(largest, min(1.0, (len(known) - rank) * p_values[i]))
+    defined = [i for i, p in enumerate(p_values) if not math.isnan(p)]
+    for rank, i in enumerate(sorted(defined, key=lambda i: p_values[i])):
+        largest = max(largest, min(1.0, (len(defined) - rank) * p_values[i]))
         corrected[i] = largest
     return corrected

@@ -95,9 +95,9 @@ def mcnemar(first_right: np.ndarray, second_right: np.ndarray) -> Difference:
 
     only_first = int((first_right & ~second_right).sum())
     only_second = int((second_right & ~first_right).sum())
-    told_apart, images = only_first + only_second, len(first_right)
+    discordant, images = only_first + only_second, len(first_right)
     value = (only_first - only_second) / images
-    p = float(binomtest(only_first, told_apart).pvalue) if told_apart else 1.0
-    half = 1.959964 * math.sqrt(max(told_apart / images - value**2, 0.0) / images)
-    effect = (only_first - only_second) / told_apart if told_apart else 0.0
-    return Difference("McNemar", told_apart, value, half, p, effect, math.nan)
+    p = float(binomtest(only_first, discordant).pvalue) if discordant else 1.0
+    half = 1.959964 * math.sqrt(max(discordant / images - value**2, 0.0) / images)
+    effect = (only_first - only_second) / discordant if discordant else 0.0
+    return Difference("McNemar", discordant, value, half, p, effect, math.nan)

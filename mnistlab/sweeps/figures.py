@@ -118,9 +118,9 @@ def _history(group: Group) -> dict[str, np.ndarray]:
         padded = np.full((len(tables), longest), np.nan)
         for i, table in enumerate(tables):
             padded[i, : len(table)] = table[name].to_numpy(dtype=float)
-        known = (~np.isnan(padded)).any(axis=0)
+        covered = (~np.isnan(padded)).any(axis=0)
         last_columns[name] = np.full(longest, np.nan)
-        last_columns[name][known] = np.nanmean(padded[:, known], axis=0)
+        last_columns[name][covered] = np.nanmean(padded[:, covered], axis=0)
     return last_columns
 
 

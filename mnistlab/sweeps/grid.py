@@ -38,14 +38,14 @@ class Plan:
     config: DictConfig = field(repr=False)  # of the sweep itself, for multirun.yaml
 
 
-def plan(overrides: Sequence[str], config_dir: str | None = None, known: Manifest | None = None) -> Plan:
+def plan(overrides: Sequence[str], config_dir: str | None = None, manifest: Manifest | None = None) -> Plan:
     """Compose every job of a new sweep, or of an existing one.
 
     ``config_dir`` is another folder with YAML files. If a point does not compose, the whole grid is refused with a
     `RequestError`.
     """
     overrides = compose.with_paths_quoted(overrides)
-    points = [entry.overrides for entry in known.entries] if known else []
+    points = [entry.overrides for entry in manifest.entries] if manifest else []
     point: tuple[str, ...] = ()
     composed: list[DictConfig] = []
     try:
@@ -61,7 +61,7 @@ def plan(overrides: Sequence[str], config_dir: str | None = None, known: Manifes
         point = ()
         if str(master.hydra.sweep.dir) in ("", "."):
             raise RequestError("hydra.sweep.dir=: must be a directory of its own, for example outputs/grid")
-        directory = known.directory if known else Path(str(master.hydra.sweep.dir)).absolute()
+        directory = manifest.directory if manifest else Path(str(master.hydra.sweep.dir)).absolute()
     except Exception as error:
         raise RequestError(errors.one_line(error, [*overrides, *point])) from None
     finally:
@@ -69,7 +69,7 @@ def plan(overrides: Sequence[str], config_dir: str | None = None, known: Manifes
     varying = _varying(points)
     for number, (point, config) in enumerate(zip(points, composed, strict=True)):
         _complete(config, number, [text for text in point if text.partition("=")[0] in varying], directory)
-        place = known.entries[number].directory if known else str(config.hydra.sweep.subdir)
+        place = manifest.entries[number].directory if manifest else str(config.hydra.sweep.subdir)
         _set(config, "hydra.sweep.subdir", place)  # resolved here, since a worker resolves nothing
     _set(master, "hydra.sweep.dir", str(directory))
     jobs = tuple(

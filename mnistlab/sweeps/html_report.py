@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mnistlab.analysis import comparison_table
-from mnistlab.analysis.compare import Comparison, compare, points, shown
+from mnistlab.analysis.compare import Comparison, compare, points, value_text
 from mnistlab.config import diff
 from mnistlab.reporting import html
 from mnistlab.runs import html_report, paths
@@ -81,8 +81,8 @@ def standing_of(run: Path) -> Standing | None:
     run = run.absolute()
     for above in list(run.parents)[:4]:
         if (above / paths.SWEEP).is_file():
-            known = read_manifest(above)
-            entry = next((candidate for candidate in known.entries if known.place(candidate) == run), None)
+            manifest = read_manifest(above)
+            entry = next((candidate for candidate in manifest.entries if manifest.place(candidate) == run), None)
             records = of_sweep(above)
             if entry is None or records[entry.number].state.state != "completed":
                 return None
@@ -105,8 +105,10 @@ def standing(entry: Entry, record: Record, comparison: Comparison) -> Standing |
         return None
     link = html.href("/".join([".."] * len(PurePosixPath(entry.directory).parts) + [paths.REPORT]))
     mean, n = comparison.means[mine][metric], len(groups[mine].records)
-    mean_over_runs = f" +/- {shown(metric, mean.half)} over {n} runs" if n > 1 and not math.isnan(mean.half) else ""
-    value = f"{metric} {shown(metric, mean.mean)}{mean_over_runs}"
+    mean_over_runs = (
+        f" +/- {value_text(metric, mean.half)} over {n} runs" if n > 1 and not math.isnan(mean.half) else ""
+    )
+    value = f"{metric} {value_text(metric, mean.mean)}{mean_over_runs}"
     if len(groups) == 1:
         return Standing(f"all jobs of the sweep have these settings, {value}", "", link)
     other = groups[1] if mine == 0 else groups[0]
@@ -138,7 +140,7 @@ def _answer(comparison: Comparison) -> dict[str, Any]:
         "name": best.name or comparison_table.ONLY,
         "alone": len(groups) == 1,
         "metric": metric,
-        "value": shown(metric, comparison.means[0][metric].mean) + (" %" if points(metric) else ""),
+        "value": value_text(metric, comparison.means[0][metric].mean) + (" %" if points(metric) else ""),
         "interval": _interval(best, metric, comparison.means[0][metric]),
         "runs": len(best.records),
         "against": against,
@@ -160,7 +162,11 @@ def _interval(best: Group, metric: str, mean: Mean) -> str:
         over = f"of one run on {scores.get('n', 0):,} images"
     if points(metric):  # with few seeds, an interval may exceed 0 to 100 %
         low, high = max(low, 0.0), min(high, 1.0)
-    return "" if math.isnan(low) else f"95 % confidence interval {shown(metric, low)} to {shown(metric, high)} {over}"
+    return (
+        ""
+        if math.isnan(low)
+        else f"95 % confidence interval {value_text(metric, low)} to {value_text(metric, high)} {over}"
+    )
 
 
 def _verdict(comparison: Comparison, group: Group, other: Group) -> str:
@@ -215,8 +221,8 @@ def _link(manifest: Manifest, entry: Entry) -> str | None:
 
 def _shared(records: Sequence[Record]) -> list[diff.Change]:
     """Return the settings of all jobs that differ from the defaults."""
-    known = [record for record in records if record.state.state == "completed"] or records
-    first, *others = [diff.changes(html_report.settings_of(record), record.seed) for record in known]
+    sources = [record for record in records if record.state.state == "completed"] or records
+    first, *others = [diff.changes(html_report.settings_of(record), record.seed) for record in sources]
     return [change for change in first if all(change in changes for changes in others)]
 
 

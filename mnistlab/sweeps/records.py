@@ -13,8 +13,8 @@ from mnistlab.system.errors import RequestError, did_you_mean
 
 def of_sweep(directory: Path) -> list[Record]:
     """Return a record for every job of a sweep, in order."""
-    written = manifest.read(directory)
-    return [read(written.place(entry), entry.settings) for entry in written.entries]
+    sweep = manifest.read(directory)
+    return [read(sweep.place(entry), entry.settings) for entry in sweep.entries]
 
 
 def of_paths(places: Sequence[str]) -> list[Record]:

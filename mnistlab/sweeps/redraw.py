@@ -69,8 +69,8 @@ def redraw_run(run: Path, level: Plots | None) -> None:
 
 def redraw_sweep(directory: Path) -> None:
     """Write the table, pictures and page of a sweep, and the pages of its completed jobs."""
-    known, records_of_jobs = manifest.read(directory), records.of_sweep(directory)
-    sweep_page.write_all(known, records_of_jobs, summary.write(known, records_of_jobs))
+    sweep, records_of_jobs = manifest.read(directory), records.of_sweep(directory)
+    sweep_page.write_all(sweep, records_of_jobs, summary.write(sweep, records_of_jobs))
 
 
 def _saved_choice(run: Path) -> Plots:

@@ -37,7 +37,7 @@ LOG = logging.getLogger("mnistlab")
 TABLE_EVERY = 2.0  # minimum seconds between two versions of summary.csv while jobs run
 WAITS_FOR = 5.0  # seconds for the jobs of a killed sweep to end
 
-SHOWN = 20  # rows on the terminal; all are in summary.md
+MOST_ROWS = 20  # rows on the terminal; all are in summary.md
 
 
 def train(overrides: Sequence[str], config_dir: str | None, fail_fast: bool) -> int:
@@ -54,11 +54,11 @@ def train(overrides: Sequence[str], config_dir: str | None, fail_fast: bool) -> 
         if job.directory.exists():
             raise RequestError(f"{label}: {job.entry.directory} already exists; choose another")
     entries = tuple(job.entry for job in planned.jobs)
-    written = Manifest(directory, tuple(overrides), config_dir, str(Path.cwd()), entries)
+    sweep = Manifest(directory, tuple(overrides), config_dir, str(Path.cwd()), entries)
     with held(directory):
-        written.write()
+        sweep.write()
         write_multirun(planned)
-        return Sweep(written, planned, "train", _is_quiet(overrides), place).run(planned.jobs, fail_fast)
+        return Sweep(sweep, planned, "train", _is_quiet(overrides), place).run(planned.jobs, fail_fast)
 
 
 def resume(
@@ -70,15 +70,15 @@ def resume(
     quiet: bool = False,
 ) -> int:
     """Run the jobs that a sweep has not completed; return the exit status. ``overrides`` are those of its launcher."""
-    known, place = manifest.read(directory), files.shown(directory)  # relative to the current directory
-    if Path(known.started_in).is_dir():
-        os.chdir(known.started_in)
+    saved, place = manifest.read(directory), files.shown(directory)  # relative to the current directory
+    if Path(saved.started_in).is_dir():
+        os.chdir(saved.started_in)
     with held(directory) as ours:
         if not ours:
             raise RequestError(f"{place}: this sweep is already running; `mnistlab compare` shows its progress")
-        planned = plan([*known.overrides, *overrides], known.config_dir, known)
+        planned = plan([*saved.overrides, *overrides], saved.config_dir, saved)
         check_launcher(planned)
-        sweep = Sweep(known, planned, "resume", quiet, place)
+        sweep = Sweep(saved, planned, "resume", quiet, place)
         return sweep.run(sweep.left(planned.jobs, failed_only), fail_fast)
 
 
@@ -99,11 +99,13 @@ def check_launcher(planned: Plan) -> None:
 class Sweep:
     """The jobs of a running sweep: their records, log lines and tables."""
 
-    def __init__(self, known: Manifest, planned: Plan, command: str, quiet: bool, place: Path) -> None:
-        self.manifest, self.planned = known, planned
+    def __init__(self, sweep_manifest: Manifest, planned: Plan, command: str, quiet: bool, place: Path) -> None:
+        self.manifest, self.planned = sweep_manifest, planned
         self.command, self.quiet = command, quiet
         self.verbosity = "quiet" if quiet else "normal"
-        self.records = records.of_sweep(known.directory) if (known.directory / paths.SWEEP).exists() else []
+        self.records = (
+            records.of_sweep(sweep_manifest.directory) if (sweep_manifest.directory / paths.SWEEP).exists() else []
+        )
         self.place = place
         self.table_at = 0.0
         self.bar: Any = None
@@ -238,10 +240,10 @@ class Sweep:
     def _best(self) -> str:
         """Return the best result so far, by validation accuracy: the test set is not used for selection."""
         values = [(record.value("validation.accuracy"), i) for i, record in enumerate(self.records)]
-        known = [(value, i) for value, i in values if not math.isnan(value)]
-        if not known:
+        finite = [(value, i) for value, i in values if not math.isnan(value)]
+        if not finite:
             return ""
-        value, i = max(known)
+        value, i = max(finite)
         return f"best {100 * value:.2f} %: {self.manifest.entries[i].title}"
 
     def _close_bar(self) -> None:
@@ -253,7 +255,7 @@ class Sweep:
         comparison = summary.write(self.manifest, self.records)
         html_report.write_all(self.manifest, self.records, comparison)
         if comparison:
-            LOG.log(RESULT, "\n%s\n", comparison_table.text(replace(comparison, left_out=()), SHOWN))
+            LOG.log(RESULT, "\n%s\n", comparison_table.text(replace(comparison, left_out=()), MOST_ROWS))
         LOG.log(RESULT, "%s", f"{len(self.records)} jobs: {summary.counts(self.records)}")
         LOG.log(RESULT, "%s", f"sweep directory      {self.place}")
         output.give(self._document(comparison))

@@ -27,7 +27,7 @@ class _Lines(logging.Handler):
     """
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.levelno == RESULT and output.asked():
+        if record.levelno == RESULT and output.is_json():
             return
         to = sys.stderr if logging.WARNING <= record.levelno < RESULT or record.levelno >= logging.ERROR else sys.stdout
         prefix = "warning: " if record.levelno == logging.WARNING else ""

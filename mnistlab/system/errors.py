@@ -97,7 +97,7 @@ def fail(name: str, message: str, status: int = 2) -> int:
 def number(name: str, value: Any) -> float:
     """Return ``value`` as a finite float, or raise a `RequestError` that names it."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise RequestError("must be a number", key=name, value=_shown(value))
+        raise RequestError("must be a number", key=name, value=_display_value(value))
     return float(value)
 
 
@@ -132,7 +132,7 @@ def between(name: str, value: Any, low: float, high: float, what: str = "") -> f
 def whole(name: str, value: Any, least: int = 1, what: str = "") -> int:
     """Return a whole number of ``least`` or more."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise RequestError(_must(f"be a whole number of {least} or more", what), key=name, value=_shown(value))
+        raise RequestError(_must(f"be a whole number of {least} or more", what), key=name, value=_display_value(value))
     return value
 
 
@@ -141,7 +141,7 @@ def _must(requirement: str, what: str) -> str:
     return f"{what} must {requirement}".lstrip()
 
 
-def _shown(value: Any) -> Any:
+def _display_value(value: Any) -> Any:
     """Return a value as it appears in a message: text other than a word is quoted, since "3" is not 3."""
     return repr(value) if isinstance(value, str) and not value.isalpha() else value
 

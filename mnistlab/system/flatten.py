@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-UNTOLD = ("report", "tracking", "seed")  # these do not affect the numbers, or, as seeds, are averaged over
-UNTOLD_KEYS = ("trainer.threads", "trainer.checkpoint_every")
+IGNORED_GROUPS = ("report", "tracking", "seed")  # these do not affect the numbers, or, as seeds, are averaged over
+IGNORED_KEYS = ("trainer.threads", "trainer.checkpoint_every")
 
 
 def flat(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -19,11 +19,13 @@ def flat(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
             yield f"{prefix}{key}", value
 
 
-def told(content: Mapping[str, Any], choices: Mapping[str, Any]) -> dict[str, Any]:
+def deciding_settings(content: Mapping[str, Any], choices: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of a run that affect its numbers, except its seed: options by group, then values by key."""
-    groups = {key: choice for key, choice in choices.items() if not key.startswith("hydra/") and key not in UNTOLD}
-    values = {key: value for key, value in flat(content) if key.partition(".")[0] not in UNTOLD}
-    values = {key: value for key, value in values.items() if key not in UNTOLD_KEYS}
+    groups = {
+        key: choice for key, choice in choices.items() if not key.startswith("hydra/") and key not in IGNORED_GROUPS
+    }
+    values = {key: value for key, value in flat(content) if key.partition(".")[0] not in IGNORED_GROUPS}
+    values = {key: value for key, value in values.items() if key not in IGNORED_KEYS}
     return {**groups, **{key: value for key, value in values.items() if key not in groups}}
 
 
@@ -59,9 +61,9 @@ def varying(settings: Sequence[Mapping[str, Any]], overridden: Sequence[str] = (
     }
     kept = [key for key in differing if len(settings_of_keys.get(key, ())) > 1]
     for key in sorted((key for key in differing if key not in kept), key=lambda key: "." in key):
-        known = [tuple(as_text(look_up(setting, other)) for other in kept) for setting in settings]
-        more = [(*before, as_text(setting.get(key))) for before, setting in zip(known, settings, strict=True)]
-        if len(set(more)) > len(set(known)):
+        values_before = [tuple(as_text(look_up(setting, other)) for other in kept) for setting in settings]
+        more = [(*before, as_text(setting.get(key))) for before, setting in zip(values_before, settings, strict=True)]
+        if len(set(more)) > len(set(values_before)):
             kept.append(key)
     return kept
 

@@ -19,16 +19,16 @@ WITHOUT_RESULT = ("serve", "completion")  # all other commands have it
 class _Document:
     """Whether JSON was requested, and the result to print."""
 
-    asked: bool = False
+    as_json: bool = False
     content: Mapping[str, Any] | None = None
 
 
 _document = _Document()
 
 
-def asked() -> bool:
+def is_json() -> bool:
     """Return whether the result is to be printed as JSON instead of text."""
-    return _document.asked
+    return _document.as_json
 
 
 def give(content: Mapping[str, Any]) -> None:
@@ -39,7 +39,7 @@ def give(content: Mapping[str, Any]) -> None:
 def show(content: Mapping[str, Any], words: str) -> None:
     """Set the result of the command, and print it as text unless JSON was requested."""
     give(content)
-    if words and not asked():
+    if words and not is_json():
         print(words, flush=True)  # noqa: T201
 
 
@@ -53,11 +53,11 @@ def one_document() -> Iterator[None]:
     before.flush()
     os.dup2(2, 1)
     sys.stdout = sys.stderr
-    _document.asked, _document.content = True, None
+    _document.as_json, _document.content = True, None
     try:
         yield
     finally:
-        content, _document.asked, _document.content = _document.content, False, None
+        content, _document.as_json, _document.content = _document.content, False, None
         sys.stdout = before
         os.dup2(kept, 1)
         os.close(kept)

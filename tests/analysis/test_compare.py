@@ -13,7 +13,7 @@ from helpers.runs import KAIMING, RANDOM, group, kaiming_and_random, record, wri
 from scipy import stats
 
 from mnistlab.analysis import comparison_table
-from mnistlab.analysis.compare import as_json, compare, higher_is_better, points, shown
+from mnistlab.analysis.compare import as_json, compare, higher_is_better, points, value_text
 from mnistlab.statistics.corrections import holm
 from mnistlab.statistics.tests import paired
 from mnistlab.sweeps.records import of_paths
@@ -248,8 +248,8 @@ def test_a_loss_is_better_when_it_is_small_and_has_no_per_cent():
     ],
 )
 def test_the_direction_and_unit_of_metrics(metric, higher, per_cent, text):
-    assert (higher_is_better(metric), points(metric), shown(metric, 0.12341)) == (higher, per_cent, text)
-    assert shown(metric, math.nan) == "-"
+    assert (higher_is_better(metric), points(metric), value_text(metric, 0.12341)) == (higher, per_cent, text)
+    assert value_text(metric, math.nan) == "-"
 
 
 def test_without_a_validation_part_the_test_part_is_compared_with_a_warning():

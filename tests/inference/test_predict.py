@@ -342,7 +342,7 @@ def test_a_picture_that_claims_too_many_pixels_is_never_unpacked() -> None:
         header[16:24] = size.to_bytes(4, "big") * 2
         header[29:33] = zlib.crc32(header[12:29]).to_bytes(4, "big")
         Path("bomb.png").write_bytes(header)
-        with pytest.raises(UnreadableError, match=r"more than the maximum of 67,108,864 pixels"):
+        with pytest.raises(UnreadableError, match=r"more than the maximum of 67,108,864"):
             image_io.read("bomb.png")
     save(Path("a.webp"), Image.new("L", (5800, 5800)), lossless=True, quality=0, method=0)
     with pytest.raises(UnreadableError, match=r"5,800 x 5,800 pixels are more than the maximum of 33,554,432"):

@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mnistlab.system.flatten import as_text, flat, told, varying
+from mnistlab.system.flatten import as_text, deciding_settings, flat, varying
 
 
 def test_a_nested_configuration_is_flattened_and_lists_are_values():
@@ -30,7 +30,7 @@ def test_what_a_run_is_told_is_its_choices_then_its_values_without_seed_report_t
         "optimizer": {"lr": 0.1},
     }
     choices = {"optimizer": "sgd", "report": "default", "hydra/launcher": "joblib"}
-    found = told(content, choices)
+    found = deciding_settings(content, choices)
     assert list(found.items()) == [("optimizer", "sgd"), ("trainer.epochs", 2), ("optimizer.lr", 0.1)]
 
 

@@ -21,8 +21,8 @@ from mnistlab.system.readers import read_arrays, read_json, read_table
 
 COUNTS = (2, 3, 10, 50, 100)  # numbers of components whose share of the variance is printed
 SHARES = (0.8, 0.9, 0.95, 0.99)  # shares of the variance; the number of components that explain each is printed
-KEPT = 100  # axes in components.npz
-DRAWN = 3  # scores per point
+MOST_AXES = 100  # axes in components.npz
+MOST_SCORES = 3  # scores per point
 
 WORDS = {"train": "training images", "test": "test images", "all": "images, training and test sets together"}
 
@@ -36,7 +36,7 @@ def explore(request: Request) -> Path:
     threads = choose_threads(experiment, None, len(part))
     common.announce(dataset, part.images, f"{len(part):,} {WORDS[request.split]}")
     components = common.components_of(dataset, part, threads)
-    count = min(DRAWN, len(components.variances))
+    count = min(MOST_SCORES, len(components.variances))
     scores = components.project(part.images, count, dataset.scale)
     present = np.unique(part.labels)
     centres = np.stack([scores[part.labels == c].mean(axis=0) for c in present])
@@ -60,13 +60,13 @@ def explore(request: Request) -> Path:
     names = dataset.class_names
     points = [[int(row), names[part.labels[row]], *map(float, scores[row])] for row in rows]
     files.write(folder / paths.POINTS, files.csv(columns, points))
-    common.write_components(folder, components, KEPT, dataset.scale, centres=centres, centre_classes=present)
+    common.write_components(folder, components, MOST_AXES, dataset.scale, centres=centres, centre_classes=present)
     drawn = [] if experiment.report.plots is Plots.none else figures.save_pictures(folder, _pictures(folder))
-    LOG.log(RESULT, "%s", "\n".join([*_said(components, summary), common.finish(folder, drawn)]))
+    LOG.log(RESULT, "%s", "\n".join([*_lines(components, summary), common.finish(folder, drawn)]))
     return folder
 
 
-def _said(components: Components, summary: Mapping[str, Any]) -> Iterator[str]:
+def _lines(components: Components, summary: Mapping[str, Any]) -> Iterator[str]:
     first = " + ".join(f"{100 * share:.6f}" for share in components.shares[:2])
     for count, share in summary["explained"].items():
         first_two = f"  ({first})" if count == "2" else ""

@@ -48,7 +48,7 @@ class NamedSource(Source):
 
     def _locate(self) -> tuple[str, Path]:
         if self.root is not None:
-            return "root", _under_given("root", self.root, self.name)
+            return "root", _under_root("root", self.root, self.name)
         if (place := locate(self.name)) is not None:
             return place
         log.warning(
@@ -195,10 +195,10 @@ def _as_published(name: str, hashes: dict[str, str], place: str, setting: dict[s
                 f" and {REGISTRY[name].folder}",
                 **setting,
             )
-    known = REGISTRY[name].sha256
-    if not known:
+    hashes_expected = REGISTRY[name].sha256
+    if not hashes_expected:
         return None
-    if set(hashes.values()) == set(known.values()):
+    if set(hashes.values()) == set(hashes_expected.values()):
         return True
     where = f"{setting['key']}={setting['value']}: {place}"
     log.warning("%sthe content differs from the published files (SHA-256); using it anyway", where)
@@ -253,7 +253,7 @@ def _complete(name: str, folder: Path) -> bool:
     return not missing
 
 
-def _under_given(option: str, value: str, name: str) -> Path:
+def _under_root(option: str, value: str, name: str) -> Path:
     named = REGISTRY[name]
     root = existing(option, value, f"{name}'s files", folder=True)
     folders = (root / named.folder, root)

@@ -78,7 +78,7 @@ class Graph:
     def constant(self, name: str, value: Any, dtype: Any = np.float32) -> str:
         """Add a constant and return its name."""
         full = f"{self.prefix}{name}"
-        if all(known.name != full for known in self.constants):
+        if all(existing.name != full for existing in self.constants):
             self.constants.append(numpy_helper.from_array(np.ascontiguousarray(np.asarray(value, dtype)), full))
         return full
 

@@ -139,9 +139,9 @@ def guarded(app: Callable[..., Iterable[bytes]], port: int) -> Callable[..., Ite
 def page(watched: Watched) -> str:
     """Return the page, with the facts about the network."""
     about = {"name": watched.name, "classes": watched.class_names, "side": SIDE}
-    known = json.dumps(about).replace("<", "\\u003c")  # otherwise a class named </script> would end the script
+    facts = json.dumps(about).replace("<", "\\u003c")  # otherwise a class named </script> would end the script
     text = Path(str(files("mnistlab.inference.serve") / "page.html")).read_text(encoding="utf-8")
-    return text.replace("{{about}}", known)
+    return text.replace("{{about}}", facts)
 
 
 def content_policy(text: str) -> str:

@@ -45,7 +45,7 @@ class Watched:
         return {
             "probabilities": [round(float(p), 6) for p in probabilities],
             "seen": packed(image[None]),
-            "layers": [{"title": title, **packed(shown(layer))} for title, layer in maps.items()],
+            "layers": [{"title": title, **packed(grey_levels(layer))} for title, layer in maps.items()],
         }
 
 
@@ -67,7 +67,7 @@ def layer_maps(network: Network, images: np.ndarray) -> dict[str, np.ndarray]:
     return units
 
 
-def shown(maps: np.ndarray) -> np.ndarray:
+def grey_levels(maps: np.ndarray) -> np.ndarray:
     """Return maps as grey levels from 0, the smallest value of the layer, to 255, the largest."""
     maps = np.nan_to_num(maps.astype(np.float64), posinf=0.0, neginf=0.0)
     low, high = maps.min(), maps.max()

@@ -11,22 +11,23 @@ adds the parts.
 
 from __future__ import annotations
 
-from mnistlab.nn.kernels.jit import PARTS, floats_at, kernel, share
+from mnistlab.nn.kernels.jit import PARTS, floats_at, helper, kernel, share
 from mnistlab.nn.kernels.maps import POOLED, finish_row, spread_row
 from mnistlab.nn.kernels.product import multiply
 
 
 @kernel
 def pack_direct(args, part):  # type: ignore[no-untyped-def]
-    """Write W (filters, taps, channels) as (taps, rows, padded filters) and as (taps, turned rows, padded channels).
+    """Write W (filters, taps, channels) as (taps, rows, padded filters), and turned, with the channels padded and last.
 
-    rows >= channels and turned_rows >= filters; what is beyond stays 0. The bias is padded too.
+    Tap t of filter f begins at t tap_step + f filter_step. What is beyond filters and channels stays 0. The bias is
+    padded too.
     """
     w, packed, turned, b, bias = (
         floats_at(args[0]), floats_at(args[1]), floats_at(args[2]), floats_at(args[3]), floats_at(args[4])
     )  # fmt: skip
     filters, taps, channels = args[5], args[6], args[7]
-    rows, wide_filters, turned_rows, wide_channels = args[8], args[9], args[10], args[11]
+    rows, wide_filters, tap_step, filter_step = args[8], args[9], args[10], args[11]
     start, stop = share(filters, part, PARTS)
     for f in range(start, stop):
         bias[f] = b[f]
@@ -34,7 +35,7 @@ def pack_direct(args, part):  # type: ignore[no-untyped-def]
             for c in range(channels):
                 value = w[(f * taps + t) * channels + c]
                 packed[(t * rows + c) * wide_filters + f] = value
-                turned[(t * turned_rows + f) * wide_channels + c] = value
+                turned[t * tap_step + f * filter_step + c] = value
 
 
 @kernel
@@ -61,7 +62,11 @@ def convolve(args, part):  # type: ignore[no-untyped-def]
 
 @kernel
 def convolve_back(args, part):  # type: ignore[no-untyped-def]
-    """Write the gradients of a part of the images: dW and db of the part, and dx unless its address is 0."""
+    """Write the gradients of a part of the images: dW and db of the part, and dx unless its address is 0.
+
+    dx is gathered, a product for each of its rows; or, where the map is so small that most of those sums would run over
+    the margin, it is scattered: the products of a row of dy with all taps are added where they belong.
+    """
     product, x, w, out, code, g = args[0], args[1], args[2], args[3], args[4], args[5]
     dy, dw, db, dx = args[6], args[7], args[8], args[9]
     images, x_image, x_row = args[10], args[11], args[12]
@@ -71,7 +76,9 @@ def convolve_back(args, part):  # type: ignore[no-untyped-def]
     dy_size, dy_row, dy_first = args[26], args[27], args[28]  # dy_first: the first pixel within the margin
     column_of, tap_of, weight_of, terms = args[29], args[30], args[31], args[32]
     dx_image, dx_row, dx_height, dx_width, channels = args[33], args[34], args[35], args[36], args[37]
+    columns, size, kernel_size = args[38], args[39], args[40]  # columns: 0 where dx is gathered
     deep = 2 if mode >= POOLED else 1
+    columns += 4 * part * width * deep * size if columns != 0 else 0
     dy += 4 * part * dy_size
     dw += 4 * part * rows * filters
     db += 4 * part * filters
@@ -89,10 +96,29 @@ def convolve_back(args, part):  # type: ignore[no-untyped-def]
             spread_row(mode, grad, place, where, inner + 4 * p * deep * dy_row, dy_row, width, filters, db)
         image = x + 4 * i * x_image
         multiply(product, image, row_of, rows, pixel_of, inner, dy_of, pixels, dw, filters, filters, 1)
-        if dx != 0:
+        if dx != 0 and columns != 0:
+            pixels_of = floats_at(dx + 4 * i * dx_image)
+            for n in range(dx_height * dx_row):
+                pixels_of[n] = 0
+            for p in range(height * deep):
+                row = inner + 4 * p * dy_row
+                multiply(product, row, column_of, width * deep, tap_of, w, weight_of, terms, columns, size, size, 0)
+                _scatter(columns, dx + 4 * (i * dx_image + p * dx_row), width * deep, kernel_size, size, dx_row, channels)
+        elif dx != 0:
             for r in range(dx_height):
                 strip, row = dx + 4 * (i * dx_image + r * dx_row), dy + 4 * r * dy_row
                 multiply(product, row, column_of, dx_width, tap_of, w, weight_of, terms, strip, channels, channels, 0)
+
+
+@helper
+def _scatter(columns, dx, width, kernel_size, size, dx_row, channels):  # type: ignore[no-untyped-def]
+    """Add columns (width, kernel, kernel, channels) to the pixels of dx under the kernel."""
+    for q in range(width):
+        for i in range(kernel_size):
+            values = floats_at(columns + 4 * (q * size + i * kernel_size * channels))
+            pixels = floats_at(dx + 4 * (i * dx_row + q * channels))
+            for n in range(kernel_size * channels):
+                pixels[n] += values[n]
 
 
 @kernel

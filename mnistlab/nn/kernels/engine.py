@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mnistlab.nn.kernels.groups import address
-from mnistlab.nn.kernels.jit import bits
 from mnistlab.nn.kernels.memory import Memory
 from mnistlab.nn.kernels.optimizer import RULES, FusedUpdate
 from mnistlab.nn.kernels.plan import Plan, Stretch
@@ -52,23 +50,17 @@ class Engine:
         plan = self._plan(len(rows), training=True, dropout=rng is not None)
         if plan.drops and rng is not None:
             plan.drops[0].key[0] = rng.integers(-(2**63), 2**63, dtype=np.int64)
-        total = len(rows) if weights is None else float(np.add.reduce(weights))
-        if plan.loss_row is not None:
-            last = plan.pieces[-1]
-            assert isinstance(last, Stretch)
-            row = last.ahead.table[plan.loss_row]
-            row[3:6] = address(labels), address(rows), 0 if weights is None else address(weights)
-            row[11] = bits(1 / total)
-        z = self._ahead(plan, images, rows, rng)
-        if plan.loss_row is not None:
-            parts = plan.result.reshape(-1, 2)
-            loss, hits = float(parts[:, 0].sum()) / total, int(parts[:, 1].sum())
-            if not plan.is_one_program:
-                self._back(plan, None)
+        if plan.loss_row is None:
+            loss, hits = self.loss.forward(self._ahead(plan, images, rows, rng), labels[rows], weights)
+            self._back(plan, self.loss.backward())
             return loss, hits
-        loss, hits = self.loss.forward(z, labels[rows], weights)
-        self._back(plan, self.loss.backward())
-        return loss, hits
+        total = len(rows) if weights is None else float(np.add.reduce(weights))
+        plan.point_loss_at(labels, rows, weights, 1 / total)
+        self._ahead(plan, images, rows, rng)
+        loss, hits = plan.result_of_parts()
+        if not plan.is_one_program:
+            self._back(plan, None)
+        return loss / total, hits
 
     def logits(self, images: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Return the logits (classes, batch) of these images in inference."""
@@ -92,7 +84,7 @@ class Engine:
         for n, piece in enumerate(plan.pieces):
             if isinstance(piece, Stretch):
                 if n == 0:
-                    self._point_at(plan, piece, images, rows)
+                    plan.point_at(images, rows, self.network.shift, self.network.scale)
                 else:
                     plan.write(piece, x)  # type: ignore[arg-type]
                 piece.ahead.run(self.threads)
@@ -120,14 +112,6 @@ class Engine:
                     return
                 assert gradient is not None
                 gradient = piece.backward(gradient, need_dx=i > first)
-
-    def _point_at(self, plan: Plan, stretch: Stretch, images: np.ndarray, rows: np.ndarray) -> None:
-        row = stretch.ahead.table[plan.gather_row]
-        if images.dtype not in (np.uint8, np.float32) or not images.flags.c_contiguous:
-            images, rows = np.ascontiguousarray(images[rows], np.float32), plan.where
-        plan.held = images, rows  # type: ignore[attr-defined]  # their addresses must stay true while the program runs
-        row[1:3] = address(images), address(rows)
-        row[9:12] = images.dtype == np.uint8, bits(self.network.shift), bits(self.network.scale)
 
     def _pixels(self, images: np.ndarray, rows: np.ndarray) -> np.ndarray:
         x = images[rows].reshape(len(rows), -1).astype(np.float32)

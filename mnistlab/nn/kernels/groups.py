@@ -22,6 +22,7 @@ from mnistlab.nn.layers import Dense, Dropout, Flatten, Layer
 from mnistlab.nn.pooling import AvgPool2D, MaxPool2D, Pool2D
 
 WINOGRAD_FROM = 16  # channels and filters: below, the transforms cost more than they save
+SCATTER_FROM = 1.4  # pixels of the input per pixel of the output: below, gathering dx costs less
 BLOCK_BYTES = 2**17  # of transformed tiles that are in work at a time: a part of the second cache
 KINDS: dict[type[Layer], int] = {
     Identity: functions.IDENTITY,
@@ -34,7 +35,7 @@ KINDS: dict[type[Layer], int] = {
 
 def address(array: np.ndarray) -> int:
     """Return the address of an array's first element."""
-    return int(array.ctypes.data)
+    return int(array.__array_interface__["data"][0])  # a third of the time of array.ctypes.data
 
 
 @dataclass
@@ -78,6 +79,14 @@ class ConvGroup(Group):
     def uses_winograd(self) -> bool:
         """Whether the map is convolved by Winograd's algorithm."""
         return self.conv.kernel == 3 and min(self.conv.in_shape[0], self.conv.filters) >= WINOGRAD_FROM
+
+    @property
+    def scatters(self) -> bool:
+        """Whether the direct convolution scatters its gradient dx: without padding, and where that is less work."""
+        _, height, width = self.conv.in_shape
+        outputs = self.conv.out_shape[1] * self.conv.out_shape[2]
+        unpadded = self.conv.padded == self.conv.in_shape
+        return not self.uses_winograd and unpadded and height * width >= SCATTER_FROM * outputs
 
     @property
     def output(self) -> tuple[int, int]:
@@ -178,7 +187,7 @@ class ConvGroup(Group):
         program.add(
             direct.pack_direct, address(conv.params["W"]), address(self.packed), address(self.turned),
             address(conv.params["b"]), address(self.bias), filters, taps, channels,
-            rows, self.wide, turned_rows, turned_wide,
+            rows, self.wide, *((turned_wide, taps * turned_wide) if self.scatters else (turned_rows * turned_wide, turned_wide)),
         )  # fmt: skip
         if not self.uses_winograd:
             return
@@ -208,17 +217,26 @@ class ConvGroup(Group):
         dy = self.memory.array(f"{self.name} dy", PARTS * dy_size)
         dw = self.memory.array(f"{self.name} dw", PARTS * k * k * channels * self.wide)
         taps, p, q = np.arange(k), np.arange(height * deep), np.arange(width * deep)
-        dx = x.gradient
+        dx, size, columns = x.gradient, k * k * x.gradient.wide, 0
+        if self.scatters:
+            columns = address(self.memory.array(f"{self.name} columns", PARTS * len(q) * size))
+            gathering = (
+                self.table(q * self.wide), self.table(np.arange(conv.filters)),
+                self.table(np.arange(conv.filters) * size), conv.filters,
+            )  # fmt: skip
+        else:
+            gathering = (
+                self.table(np.arange(broad) * self.wide),
+                self.table((k - 1 - taps) * dy_row, (k - 1 - taps) * self.wide, np.arange(conv.filters)),
+                self.table(np.arange(k * k * conv.filters) * padded(channels, LANES)), k * k * conv.filters,
+            )  # fmt: skip
         program.add(
             direct.convolve_back, product.address, address(x.array), address(self.turned), y.address, shared[0],
             g.address, address(dy), address(dw), shared[1], dx.address if need_dx else 0, images, x.image, x.row,
             self.table(taps * x.row, taps * x.wide, np.arange(channels)), self.table(p * x.row, q * x.wide),
             self.table(p * dy_row, q * self.wide), k * k * channels, len(p) * len(q),
             height, width, self.wide, self.mode, y.image, y.row, g.image, g.row, dy_size, dy_row, dy_first,
-            self.table(np.arange(broad) * self.wide),
-            self.table((k - 1 - taps) * dy_row, (k - 1 - taps) * self.wide, np.arange(conv.filters)),
-            self.table(np.arange(k * k * conv.filters) * padded(channels, LANES)), k * k * conv.filters,
-            dx.image, dx.row, tall, broad, dx.wide,
+            *gathering, dx.image, dx.row, tall, broad, dx.wide, columns, size, k,
         )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -82,6 +83,7 @@ class Plan:
         for group in self.drops:
             group.key = self.drops[0].key
         self.loss_row: int | None = None
+        self._images = self._labels = self._rows = np.zeros(0)
         for n, piece in enumerate(self.pieces):
             if isinstance(piece, Stretch):
                 self._link(piece, is_first=n == 0, is_last=n == len(self.pieces) - 1)
@@ -96,7 +98,7 @@ class Plan:
         stretch.values = [group.input(images) for group in stretch.groups]
         stretch.values.append(self._output(stretch.groups[-1]))
         if is_first:
-            self._gather(program, stretch)
+            self._add_gather(program, stretch)
         for i, group in enumerate(stretch.groups):
             y = stretch.values[i + 1]
             group.forward(program, stretch.values[i], y, images)
@@ -129,7 +131,7 @@ class Plan:
         dy = Map(gradient, height, width, channels, wide, 0, row, image)
         return Map(array, height, width, channels, wide, 0, row, image, dy)
 
-    def _gather(self, program: Program, stretch: Stretch) -> None:
+    def _add_gather(self, program: Program, stretch: Stretch) -> None:
         _, height, width = self.shapes[0]
         x = stretch.x
         if isinstance(x, Vector):
@@ -146,6 +148,43 @@ class Plan:
             losses.loss, address(y.panels), address(y.gradient), 0, 0, 0, self.images, y.units, y.wide, kind,
             bits(self.loss.label_smoothing), bits(1 / self.images), address(self.result),
         )  # fmt: skip
+
+    def point_at(self, images: np.ndarray, rows: np.ndarray, shift: float, scale: float) -> None:
+        """Make the program read these rows of the images."""
+        if images.dtype not in (np.uint8, np.float32) or not images.flags.c_contiguous:
+            images, rows = np.ascontiguousarray(images[rows], np.float32), self.where
+        if images is not self._images:  # its address must stay true while the program runs
+            self._images = images
+            self._gather[9:12] = images.dtype == np.uint8, bits(shift), bits(scale)
+            self._gather[1] = address(images)
+        self._rows = rows
+        self._gather[2] = address(rows)
+
+    def point_loss_at(self, labels: np.ndarray, rows: np.ndarray, weights: np.ndarray | None, share: float) -> None:
+        """Make the loss read these rows of the labels, and these weights; ``share`` is 1 / their sum."""
+        row = self._loss
+        if labels is not self._labels:
+            self._labels = labels
+            row[3] = address(labels)
+        row[4], row[11] = address(rows), bits(share)
+        row[5] = 0 if weights is None else address(weights)
+
+    def result_of_parts(self) -> tuple[float, int]:
+        """Return the summed loss and the hits of the latest step."""
+        sums = self.result.tolist()
+        return sum(sums[0::2]), int(sum(sums[1::2]))
+
+    @cached_property
+    def _gather(self) -> np.ndarray:
+        first = self.pieces[0]
+        assert isinstance(first, Stretch)
+        return first.ahead.table[self.gather_row]
+
+    @cached_property
+    def _loss(self) -> np.ndarray:
+        last = self.pieces[-1]
+        assert isinstance(last, Stretch)
+        return last.ahead.table[self.loss_row]
 
     def columns(self, stretch: Stretch) -> np.ndarray:
         """Return what a stretch has written, in the layout of the NumPy layers."""

@@ -7,6 +7,7 @@ shared among threads, and is complete before the next begins.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numba
@@ -16,9 +17,9 @@ from numba import types
 from numba.extending import intrinsic
 
 from mnistlab.nn.kernels import vector_ir as vir
-from mnistlab.nn.kernels.jit import OPTIONS, PARTS, Kernel, kept
+from mnistlab.nn.kernels.jit import OPTIONS, PARTS, Kernel, ints_at, kept
 
-COLUMNS = 40
+COLUMNS = 48
 
 
 @intrinsic
@@ -34,29 +35,33 @@ def _call(context: Any, function: Any, arguments: Any, part: Any) -> Any:
     return types.void(types.int64, types.int64, types.int64), generate
 
 
-def _serial(table: Any, first: int) -> None:
-    for i in range(len(table)):
+def _serial(first: int, calls: int) -> None:
+    for i in range(calls):
+        row = first + 8 * i * COLUMNS
         for part in range(PARTS):
-            _call(table[i, 0], first + 8 * (i * COLUMNS + 1), part)
+            _call(ints_at(row)[0], row + 8, part)
 
 
-def _parallel(table: Any, first: int) -> None:
-    for i in range(len(table)):
+def _parallel(first: int, calls: int) -> None:
+    for i in range(calls):
+        row = first + 8 * i * COLUMNS
         for part in numba.prange(PARTS):
-            _call(table[i, 0], first + 8 * (i * COLUMNS + 1), part)
+            _call(ints_at(row)[0], row + 8, part)
 
 
-SIGNATURE = types.void(types.Array(types.int64, 2, "C"), types.int64)
+SIGNATURE = types.void(types.int64, types.int64)
 _runners: dict[bool, Any] = {}
 
 
 def runner(threads: int) -> Any:
-    """Return what runs a table, on one thread or more."""
+    """Return what runs a table at an address, on one thread or more."""
     several = threads > 1
     if several not in _runners:
         with kept():
             function, more = (_parallel, {"parallel": True}) if several else (_serial, {})
             _runners[several] = numba.njit(SIGNATURE, cache=True, **OPTIONS, **more)(function)
+    if several:
+        numba.set_num_threads(min(threads, PARTS, numba.config.NUMBA_NUM_THREADS))
     return _runners[several]
 
 
@@ -65,26 +70,23 @@ class Program:
 
     def __init__(self) -> None:
         self.calls: list[tuple[Kernel, tuple[int, ...]]] = []
-        self._table: np.ndarray | None = None
 
     def add(self, kernel: Kernel, *arguments: int) -> int:
         """Append a call and return its row."""
         self.calls.append((kernel, tuple(int(argument) for argument in arguments)))
         return len(self.calls) - 1
 
-    @property
+    @cached_property
     def table(self) -> np.ndarray:
         """The table (calls, COLUMNS) of int64; its elements may be written, for what changes from step to step."""
-        if self._table is None:
-            self._table = np.zeros((len(self.calls), COLUMNS), np.int64)
-            for row, (kernel, arguments) in zip(self._table, self.calls, strict=True):
-                row[0] = kernel.address
-                row[1 : 1 + len(arguments)] = arguments
-        return self._table
+        table = np.zeros((len(self.calls), COLUMNS), np.int64)
+        for row, (kernel, arguments) in zip(table, self.calls, strict=True):
+            row[0] = kernel.address
+            row[1 : 1 + len(arguments)] = arguments
+        self._first = int(table.ctypes.data)
+        return table
 
     def run(self, threads: int) -> None:
         """Run all calls."""
-        table = self.table
-        if threads > 1:
-            numba.set_num_threads(min(threads, PARTS, numba.config.NUMBA_NUM_THREADS))
-        runner(threads)(table, table.ctypes.data)
+        calls = len(self.table)
+        runner(threads)(self._first, calls)

@@ -57,9 +57,9 @@ def curves(history: pd.DataFrame, best_epoch: int | None = None) -> Picture:
                 continue
             drawn.append(values)
             _line(axes, epoch, values, colour, dash, part)
-            known = values[~np.isnan(values)]
+            finite = values[~np.isnan(values)]
             unit = " %" if scale == 100 else ""
-            sentences.append(f"{part.capitalize()} {quantity} from {known[0]:.4g}{unit} to {known[-1]:.4g}{unit}.")
+            sentences.append(f"{part.capitalize()} {quantity} from {finite[0]:.4g}{unit} to {finite[-1]:.4g}{unit}.")
         if quantity == "loss" and drawn and _spans(np.concatenate(drawn), 30):
             log_axis(axes)
         if best_epoch is not None:

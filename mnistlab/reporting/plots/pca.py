@@ -126,7 +126,7 @@ def scatter(
     axes.set(xlim=(low[0] - margin, high[0] + margin), ylim=(low[1] - margin, high[1] + margin))
     axes.set_aspect("equal", adjustable="datalim")
     axes.grid()
-    description = f"{_said(len(scores), images, 'plane', 2, shares)} Means of the classes: "
+    description = f"{_caption(len(scores), images, 'plane', 2, shares)} Means of the classes: "
     listed = [f"{plain(class_names[c])} ({m[0]:.2f}, {m[1]:.2f})" for c, m in list(centres.items())[:MOST_CENTRES]]
     return Picture(figure, f"{description}{', '.join(listed)}{', ...' if len(centres) > MOST_CENTRES else ''}.")
 
@@ -162,7 +162,7 @@ def scatter_3d(
         axes.tick_params(labelsize=7, pad=-2)
         for pane in (axes.xaxis, axes.yaxis, axes.zaxis):
             pane.set_pane_color((1, 1, 1, 0))
-    return Picture(figure, _said(len(scores), images, "space", 3, shares))
+    return Picture(figure, _caption(len(scores), images, "space", 3, shares))
 
 
 @styled
@@ -230,6 +230,6 @@ def _of(shown: int, of: int) -> str:
     return f"{shown} of {of:,}" if shown < of else f"all {of:,}"
 
 
-def _said(points: int, images: int, space: str, count: int, shares: np.ndarray) -> str:
+def _caption(points: int, images: int, space: str, count: int, shares: np.ndarray) -> str:
     explained = f"{100 * float(np.sum(shares[:count])):.2f} % of the variance"
     return f"{points:,} of {images:,} images in the {space} of the first {count} components, which explain {explained}."

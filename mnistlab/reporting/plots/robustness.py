@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 MEMBER = "accuracy_"  # the prefix of the columns of an ensemble's members
 MOST_EXAMPLES = 8
-MOST_SAID = 12
+MOST_IN_TEXT = 12
 
 
 @styled
@@ -59,7 +59,7 @@ def robustness(table: pd.DataFrame, quantity: str, unit: str, examples: np.ndarr
 
     sentences = [
         f"{accuracy[i]:.2f} % at {levels[i]:g} (95 % confidence interval {low[i]:.2f} to {high[i]:.2f})"
-        for i in np.unique(np.linspace(0, len(levels) - 1, min(len(levels), MOST_SAID)).round().astype(int))
+        for i in np.unique(np.linspace(0, len(levels) - 1, min(len(levels), MOST_IN_TEXT)).round().astype(int))
     ]
     text = f"Accuracy against {quantity} ({unit}), {int(table['n'].iloc[0]):,} images: " + "; ".join(sentences) + "."
     if members:

@@ -71,8 +71,8 @@ def _draw(kind: _Kind, curves: pd.DataFrame, scores: Mapping[str, float | None],
     classes = [name for name in points if name not in ("micro", "macro")]
     if not points:
         return empty(f"{kind.name}: the labels hold one class only, so no curve is defined.")
-    known = {name: score for name in classes if (score := scores.get(name)) is not None}
-    ranked = sorted(known, key=lambda name: known[name])
+    defined = {name: score for name in classes if (score := scores.get(name)) is not None}
+    ranked = sorted(defined, key=lambda name: defined[name])
     shown = classes if len(classes) <= ALL else [name for name in classes if name in ranked[:WORST]]
     title = kind.name + ("" if shown == classes else f": the {len(shown)} worst of {len(classes)} classes")
 
@@ -88,7 +88,7 @@ def _draw(kind: _Kind, curves: pd.DataFrame, scores: Mapping[str, float | None],
     axes.legend(
         loc="upper left", bbox_to_anchor=(1.03, 1.0), borderaxespad=0, title=f"curve ({kind.score})", alignment="left"
     )
-    if known and min(known.values()) > GOOD:
+    if defined and min(defined.values()) > GOOD:
         left, right, bottom, top = kind.corner
         inset = axes.inset_axes((0.36 if kind is ROC else 0.1, 0.12, 0.58, 0.58))
         _lines(inset, kind, points, shown, scores)
@@ -103,8 +103,8 @@ def _draw(kind: _Kind, curves: pd.DataFrame, scores: Mapping[str, float | None],
     description = f"{kind.name}, each class against the rest; {kind.score}: " + ", ".join(averages) + "."
     description += f" Images are ranked by {plain(ranked_by)}." if ranked_by else ""
     if ranked:
-        lowest = ", ".join(f"{plain(name)} {_score(known[name])}" for name in ranked[:3])
-        description += f" Lowest: {lowest}. Highest: {plain(ranked[-1])} {_score(known[ranked[-1]])}."
+        lowest = ", ".join(f"{plain(name)} {_score(defined[name])}" for name in ranked[:3])
+        description += f" Lowest: {lowest}. Highest: {plain(ranked[-1])} {_score(defined[ranked[-1]])}."
     return Picture(figure, description)
 
 

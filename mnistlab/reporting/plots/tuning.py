@@ -25,20 +25,20 @@ from mnistlab.reporting.plots.style import (
 @styled
 def search_history(trials: Sequence[tuple[int, float, str]], metric: str, maximised: bool) -> Picture:
     """Draw the metric of each trial (number, value, completed or pruned) and the best completed trial so far."""
-    known = [(number, value, state) for number, value, state in trials if np.isfinite(value)]
-    completed = [(number, value) for number, value, state in known if state == "completed"]
+    finite = [(number, value, state) for number, value, state in trials if np.isfinite(value)]
+    completed = [(number, value) for number, value, state in finite if state == "completed"]
     if not completed:
         return empty("No trial was completed.")
     figure = new_figure(6.6, 3.7)
     axes = place(figure, 0.75, 0.5, 5.6, 2.6)
-    stopped = [(number, value) for number, value, state in known if state != "completed"]
+    stopped = [(number, value) for number, value, state in finite if state != "completed"]
     if stopped:
         axes.plot(*zip(*stopped, strict=True), ls="", marker="x", ms=4, color=GREY, label="stopped early")
     numbers, values = (np.asarray(column) for column in zip(*completed, strict=True))
     axes.plot(numbers, values, ls="", marker="o", ms=4, color=BLUE, label="completed")
     best = np.maximum.accumulate(values) if maximised else np.minimum.accumulate(values)
     axes.step(
-        np.append(numbers, known[-1][0]), np.append(best, best[-1]), where="post", color=VERMILION, label="best so far"
+        np.append(numbers, finite[-1][0]), np.append(best, best[-1]), where="post", color=VERMILION, label="best so far"
     )
     axes.set(xlabel="trial")
     axes.set_title(label(metric.replace(".", " "), 40))

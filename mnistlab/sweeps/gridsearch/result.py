@@ -24,7 +24,7 @@ from mnistlab.system import files
 from mnistlab.system.flatten import as_text
 from mnistlab.system.readers import read_rows, read_text
 
-SHOWN = 10  # of the best cells
+MOST_ROWS = 10  # of the best cells
 BARS = "dots: single folds; bars: mean +/- 2 standard deviations over the folds"
 
 
@@ -67,9 +67,9 @@ def rows(grid: Grid, scores: Sequence[Score]) -> list[Row]:
 def ranked(table: Sequence[Row], metric: str) -> list[Row]:
     """Return the rows with a mean, the best first; of equal means that with the smallest sd, then the first."""
     sign = -1 if metric in HIGHER_IS_BETTER else 1
-    known = [row for row in table if math.isfinite(row.mean)]
+    scored = [row for row in table if math.isfinite(row.mean)]
     # rounded, since means of the same hits may differ in their last bit
-    return sorted(known, key=lambda row: (round(sign * row.mean, 12), round(row.sd, 12), row.cell.number))
+    return sorted(scored, key=lambda row: (round(sign * row.mean, 12), round(row.sd, 12), row.cell.number))
 
 
 def as_good(order: Sequence[Row]) -> list[Row]:
@@ -128,7 +128,7 @@ def write(directory: Path, grid: Grid, table: Sequence[Row], metric: str) -> Non
     ]
     files.write(directory / paths.GRID_TABLE, files.csv(header, lines))
     drawn = save_pictures(directory, _pictures(grid, order, metric)) if order else []
-    best = [[*_cells(row), spread(metric, row)] for row in order[:SHOWN]]
+    best = [[*_cells(row), spread(metric, row)] for row in order[:MOST_ROWS]]
     failed = [row for row in table if row.error]
     parts = [
         f"# Grid {directory.name}",

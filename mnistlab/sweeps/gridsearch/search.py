@@ -31,7 +31,7 @@ LOG = logging.getLogger("mnistlab")
 
 
 @dataclass(frozen=True)
-class Asked:
+class Request:
     """The options of the command line."""
 
     overrides: tuple[str, ...]
@@ -41,12 +41,12 @@ class Asked:
     to: Path | None
     quiet: bool
 
-    def request(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, Any]:
         """Return the settings that affect the scores."""
         return {"overrides": list(self.overrides), "cv": self.cv, "metric": self.metric}
 
 
-def search(request: Asked) -> int:
+def search(request: Request) -> int:
     """Run the search; return the exit status."""
     console.start("quiet" if request.quiet else "normal")
     try:
@@ -68,7 +68,7 @@ def search(request: Asked) -> int:
         console.stop()
 
 
-def _place(request: Asked) -> Path:
+def _place(request: Request) -> Path:
     """Return the directory of the search, created if needed, with the request in it."""
     if request.to is None:
         directory = directories.by_time("outputs/gridsearch").absolute()
@@ -80,7 +80,7 @@ def _place(request: Asked) -> Path:
     if not path.exists() and any(directory.iterdir()):
         raise RequestError(f"--to {shown}: not empty; choose a new directory")
     if path.exists():
-        if read_json_or_empty(path) != request.request():
+        if read_json_or_empty(path) != request.settings():
             raise RequestError(f"--to {shown}: contains another search; choose another directory, or remove this one")
         if (directory / paths.REFIT / paths.STATUS).exists() and status.read(
             directory / paths.REFIT
@@ -88,28 +88,28 @@ def _place(request: Asked) -> Path:
             raise RequestError(
                 f"--to {shown}: this search is complete; the result is in {shown}/{paths.GRIDSEARCH_PAGE}"
             )
-    files.write_json(path, request.request())
+    files.write_json(path, request.settings())
     return directory
 
 
-def _search(request: Asked, cells: Grid, pool: Dataset, cut: list[np.ndarray], directory: Path) -> int:
+def _search(request: Request, cells: Grid, pool: Dataset, cut: list[np.ndarray], directory: Path) -> int:
     try:
-        known = [
+        earlier = [
             score for score in result.read_folds(directory) if score.cell < len(cells.cells) and score.fold < request.cv
         ]
-        known = [score for score in known if not score.error.startswith("MemoryError")]
+        earlier = [score for score in earlier if not score.error.startswith("MemoryError")]
     except (ValueError, KeyError) as error:
         why = error.cause if isinstance(error, UnreadableError) else error
         raise RequestError(f"{files.shown(directory / paths.FOLDS_TABLE)}: not readable ({why}); remove it") from None
-    counted = {(score.cell, score.fold) for score in known}
+    counted = {(score.cell, score.fold) for score in earlier}
     tasks = [(cell, i) for cell in cells.cells for i in range(request.cv) if (cell.number, i) not in counted]
     n_jobs = max(1, min(request.jobs, len(tasks)))
     _announce(cells, pool, request, n_jobs, directory)
-    scores = list(known)
+    scores = list(earlier)
     left = {cell.number: sum(task is cell for task, _ in tasks) for cell in cells.cells}
     progress = _Progress(len(cells.cells), len(cells.cells) - sum(map(bool, left.values())))
     try:
-        for score in _scored(tasks, pool, cut, request.metric, n_jobs):
+        for score in _run_tasks(tasks, pool, cut, request.metric, n_jobs):
             scores.append(score)
             left[score.cell] -= 1
             if not left[score.cell]:
@@ -124,7 +124,7 @@ def _search(request: Asked, cells: Grid, pool: Dataset, cut: list[np.ndarray], d
     return _finish(request, cells, result.rows(cells, scores), directory)
 
 
-def _scored(
+def _run_tasks(
     tasks: Sequence[tuple[Cell, int]], pool: Dataset, cut: list[np.ndarray], metric: str, n_jobs: int
 ) -> Iterator[Score]:
     cores = max(1, all_cores() // n_jobs)
@@ -174,7 +174,7 @@ class _Progress:
             self.bar.close()
 
 
-def _announce(cells: Grid, pool: Dataset, request: Asked, n_jobs: int, directory: Path) -> None:
+def _announce(cells: Grid, pool: Dataset, request: Request, n_jobs: int, directory: Path) -> None:
     LOG.info("data    %s: %s images in %d folds", pool.name, f"{len(pool.train):,}", request.cv)
     equal = f" ({cells.repeated} more are duplicates)" if cells.repeated else ""
     LOG.info("grid    %d cells over %s%s", len(cells.cells), ", ".join(cells.axes), equal)
@@ -186,7 +186,7 @@ def _announce(cells: Grid, pool: Dataset, request: Asked, n_jobs: int, directory
         LOG.warning("%s; there are %d fits", guess, len(cells.cells) * request.cv)
 
 
-def _finish(request: Asked, cells: Grid, table: list[result.Row], directory: Path) -> int:
+def _finish(request: Request, cells: Grid, table: list[result.Row], directory: Path) -> int:
     order = result.ranked(table, request.metric)
     result.write(directory, cells, table, request.metric)
     place = files.shown(directory)
@@ -220,12 +220,12 @@ def _finish(request: Asked, cells: Grid, table: list[result.Row], directory: Pat
     return 0
 
 
-def _refit(request: Asked, cells: Grid, best: Cell, directory: Path) -> Path:
+def _refit(request: Request, cells: Grid, best: Cell, directory: Path) -> Path:
     """Fit the best cell to the whole pool, as an ordinary run, print its test accuracy, and return the run."""
     all_of_it = [] if cross_validation.watches(best.experiment()) else ["data.validation=0"]
-    known = [text for text in cells.fixed if not (all_of_it and text.startswith("data.validation="))]
+    fixed = [text for text in cells.fixed if not (all_of_it and text.startswith("data.validation="))]
     where = [f"hydra.sweep.dir={compose.quoted(directory)}", f"hydra.sweep.subdir={paths.REFIT}"]
-    chosen = [*known, *_values(cells, best), *all_of_it]
+    chosen = [*fixed, *_values(cells, best), *all_of_it]
     (job,) = plan([*chosen, "report.console=quiet", *where]).jobs
     perform(job, all_cores())
     console.start("quiet" if request.quiet else "normal")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from optuna import Study
     from optuna.trial import FrozenTrial
 
-SHOWN = 10  # of the best trials, in tune.md
+MOST_ROWS = 10  # of the best trials, in tune.md
 ENOUGH = 4  # completed trials required for an estimate of importance
 
 
@@ -30,7 +30,9 @@ def write(search: Search, study: Study) -> None:
     header = ["trial", *keys, "state", search.metric, "epochs", "seconds", "error"]
     files.write(search.directory / paths.TRIALS_TABLE, files.csv(header, [list(row.values()) for row in lines]))
     drawn = save_pictures(search.directory, _pictures(search, study, trials))
-    ranked = sorted(_completed(trials), key=lambda t: (t.value or 0.0) * (-1 if _is_maximised(search) else 1))[:SHOWN]
+    ranked = sorted(_completed(trials), key=lambda t: (t.value or 0.0) * (-1 if _is_maximised(search) else 1))[
+        :MOST_ROWS
+    ]
     table = [[str(t.number), *(str(_value(t, key)) for key in keys), f"{t.value:.4f}"] for t in ranked]
     parts = [
         f"# Search {search.directory.name}",
@@ -80,8 +82,8 @@ def _completed(trials: list[FrozenTrial]) -> list[FrozenTrial]:
 
 def _value(trial: FrozenTrial, key: str) -> object:
     """Return the value of a key in a trial, as written in the override."""
-    tried = dict(text.partition("=")[::2] for text in trial.user_attrs.get("overrides", []))
-    return tried.get(key, "")
+    values = dict(text.partition("=")[::2] for text in trial.user_attrs.get("overrides", []))
+    return values.get(key, "")
 
 
 def _counts(trials: list[FrozenTrial]) -> str:

@@ -77,10 +77,12 @@ def _new(request: Request) -> Search:
         raise RequestError(
             "seed: must not be searched; --seeds sets the number of seeds for testing the chosen configuration"
         )
-    tried = [base]
+    experiments = [base]
     for dimension in space:  # an invalid key or end of an interval is found before the first trial
-        tried += [schema.experiment(compose.compose([*fixed, f"{dimension.key}={end}"])) for end in dimension.ends()]
-    for experiment in tried:
+        experiments += [
+            schema.experiment(compose.compose([*fixed, f"{dimension.key}={end}"])) for end in dimension.ends()
+        ]
+    for experiment in experiments:
         if not experiment.data.validation:
             raise RequestError(
                 f"data.validation={experiment.data.validation}: a search needs a validation set; set 0.1, for example"
@@ -173,9 +175,11 @@ def _search(search: Search, n_jobs: int) -> Study:
 
 def best_of(study: Study) -> FrozenTrial | None:
     """Return the completed trial with the best metric, of equals the first."""
-    known = [t for t in counted(study) if t.state.name == "COMPLETE" and t.value is not None and math.isfinite(t.value)]
+    finished = [
+        t for t in counted(study) if t.state.name == "COMPLETE" and t.value is not None and math.isfinite(t.value)
+    ]
     sign = 1 if study.direction.name == "MINIMIZE" else -1
-    return min(known, key=lambda t: (sign * (t.value or 0.0), t.number)) if known else None
+    return min(finished, key=lambda t: (sign * (t.value or 0.0), t.number)) if finished else None
 
 
 def _settings(trial: FrozenTrial) -> str:
@@ -193,8 +197,8 @@ def _finish(search: Search, study: Study, seeds: int, quiet: bool) -> int:
             f"none of the {len(counted(study))} trials was completed; the reasons are in {place}/{paths.TRIALS_TABLE}"
         )
     final = search.directory / paths.FINAL
-    known = [text for text in search.fixed if text.partition("=")[0] != "seed"]
-    chosen = [*known, *best.user_attrs["overrides"]]
+    fixed = [text for text in search.fixed if text.partition("=")[0] != "seed"]
+    chosen = [*fixed, *best.user_attrs["overrides"]]
     overrides = [*chosen, f"seed=range({seeds})", f"hydra.sweep.dir={compose.quoted(final)}"]
     settled = _chosen_before(search)
     if (

@@ -198,6 +198,6 @@ def value_of(directory: Path, metric: str) -> float:
     if "kept_epoch" not in metrics:  # a scikit-learn model has no epochs
         part, _, name = metric.partition(".")
         return float(metrics[part][name])
-    kept = metrics["kept_epoch"]
-    (row,) = (row for row in read_rows(directory / paths.HISTORY) if int(row["epoch"]) == kept)
+    kept_epoch = metrics["kept_epoch"]
+    (row,) = (row for row in read_rows(directory / paths.HISTORY) if int(row["epoch"]) == kept_epoch)
     return float(row[METRICS[metric][0]])
