@@ -94,7 +94,7 @@ def expected(row: Row, lines: Sequence[Mapping[str, str]]) -> str:
     if swept > 1:
         return f"{runs} runs, see docs/papers.md; {time}"
     scores = ", ".join(_score(line) for line in lines if line["metric"] != "parameters")
-    full, epochs = runner.asked_epochs(row), lines[0]["epochs"]
+    full, epochs = runner.experiment_epochs(row), lines[0]["epochs"]
     cut = f", cut short: {epochs} of {full} epochs" if full and epochs and epochs != str(full) else ""
     return f"{scores} ({runs} seed{'s' if runs > 1 else ''}{cut}); {time}"
 

@@ -122,9 +122,9 @@ def test_a_network_without_maps_shows_its_hidden_units(trained: Path) -> None:
 
 
 def test_grey_levels_span_the_values_of_a_layer() -> None:
-    found = session.shown(np.array([[[-1.0, 0.0], [1.0, np.nan]]]))
+    found = session.grey_levels(np.array([[[-1.0, 0.0], [1.0, np.nan]]]))
     assert found.tolist() == [[[0, 128], [255, 128]]]
-    assert session.shown(np.zeros((1, 2, 2))).tolist() == [[[0, 0], [0, 0]]]
+    assert session.grey_levels(np.zeros((1, 2, 2))).tolist() == [[[0, 0], [0, 0]]]
 
 
 def test_the_page_holds_all_it_needs_and_may_do_nothing_else(server: site.Server) -> None:

@@ -76,7 +76,7 @@ def test_the_epochs_of_a_row_are_found_through_what_it_is_based_on() -> None:
     for row in TRAINED:
         made = schema.experiment(compose.compose([f"experiment={row.id}"]))
         own = made.model.epochs if row.name == "mlpclassifier" else made.trainer.epochs
-        assert runner.asked_epochs(row) == (None if "svm" in row.name else own)
+        assert runner.experiment_epochs(row) == (None if "svm" in row.name else own)
 
 
 def test_a_directory_is_called_by_what_varies_so_that_more_seeds_add_to_it() -> None:

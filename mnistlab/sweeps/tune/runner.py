@@ -200,13 +200,11 @@ def _finish(search: Search, study: Study, seeds: int, quiet: bool) -> int:
     fixed = [text for text in search.fixed if text.partition("=")[0] != "seed"]
     chosen = [*fixed, *best.user_attrs["overrides"]]
     overrides = [*chosen, f"seed=range({seeds})", f"hydra.sweep.dir={compose.quoted(final)}"]
-    settled = _chosen_before(search)
-    if (
-        final / paths.SWEEP
-    ).exists() and settled != chosen:  # more trials found a better configuration, which the old sweep did not test
+    # after more trials the best configuration may be one that the old sweep did not test
+    if (final / paths.SWEEP).exists() and _chosen_before(search) != chosen:
         final.rename(_free(final))
-    settled_on = {"trial": best.number, "value": best.value, "overrides": chosen}
-    files.write_json(search.directory / paths.CHOSEN, settled_on)
+    choice = {"trial": best.number, "value": best.value, "overrides": chosen}
+    files.write_json(search.directory / paths.CHOSEN, choice)
     with output.part_of_more():
         status = (
             runner.resume(final, quiet=True)
@@ -240,7 +238,7 @@ def _finish(search: Search, study: Study, seeds: int, quiet: bool) -> int:
                 "directory": place,
                 "metric": search.metric,
                 "trials": report.rows(search, study),
-                "chosen": settled_on,
+                "chosen": choice,
                 "test": {"sweep": files.shown(final), "accuracy": asdict(mean)},
             }
         )
