@@ -50,7 +50,7 @@ class Scored:
 
 def choose_images(choice: Choice, runs: Sequence[SavedRun]) -> Scored:
     """Return the images to score, checked against the models, so that the request is valid after this."""
-    source, seed, shown = _resolve(choice, runs)
+    source, seed, plots = _resolve(choice, runs)
     dataset, part = _load(choice.split, source, seed)
     _check_size(dataset, source, runs[0])
     try:
@@ -61,7 +61,7 @@ def choose_images(choice: Choice, runs: Sequence[SavedRun]) -> Scored:
             cure = "; if they are the model's classes, name them alike with data.class_names=[...]"
         raise RequestError(f"data={dataset.name}: {error}{cure}") from None
     _warn(choice, runs, source, dataset, seed)
-    return Scored(choice.split, part, dataset, seed, shown)
+    return Scored(choice.split, part, dataset, seed, plots)
 
 
 def _resolve(choice: Choice, runs: Sequence[SavedRun]) -> tuple[Source, int, Plots]:

@@ -166,8 +166,8 @@ def mistaken(claim_settings: Mapping[str, Any], results: Results) -> tuple[str, 
     most_others = [float(max((n for pair, n in run.items() if pair != claimed), default=0)) for run in runs]
     means = {pair: float(np.mean([run.get(pair, 0) for run in runs])) for pair in {claimed}.union(*runs)}
     worst = sorted(means, key=lambda pair: -means[pair])[:3]
-    shown = dict.fromkeys([*worst, claimed])
-    numbers = "mean number of images: " + ", ".join(f"{a} for {b} {means[a, b]:.0f}" for a, b in shown)
+    pairs = dict.fromkeys([*worst, claimed])
+    numbers = "mean number of images: " + ", ".join(f"{a} for {b} {means[a, b]:.0f}" for a, b in pairs)
     if len(runs) < 2:
         return OPEN, f"{numbers} (one run)"
     d = _tested(claimed_counts, most_others)

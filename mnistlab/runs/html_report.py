@@ -93,7 +93,7 @@ def _content(run: Path, record: Record, environment: Mapping[str, Any]) -> dict[
     metrics, seconds = record.metrics, record.state.seconds
     settings = settings_of(record)
     model, data = (as_text(record.settings.get(group, "")) for group in ("model", "data"))
-    shown = _figures(run, with_inside=_learner(record) == "network")
+    sections = _figures(run, with_inside=_learner(record) == "network")
     return {
         "name": run.absolute().name,
         "title": f"{model} on {data}" if model and data else run.absolute().name,
@@ -106,7 +106,7 @@ def _content(run: Path, record: Record, environment: Mapping[str, Any]) -> dict[
         "threads": environment.get("threads", "?"),
         "changes": diff.changes(settings, record.seed),
         "settings": [(key, as_text(value)) for key, value in settings.items()] + [("seed", as_text(record.seed))],
-        "sections": {section.anchor: section for section in shown if section.figures},
+        "sections": {section.anchor: section for section in sections if section.figures},
         "classes": _classes(metrics),
         "confusions": metrics["test"]["most_confused"][:CONFUSIONS] if metrics and metrics["test"]["n"] else [],
         "layers": _layers(run),

@@ -100,12 +100,12 @@ def _guarded(cfg: DictConfig, context: RunContext) -> Outcome:
         raise Interrupted(interrupted(status, str(stop) or "interrupted", run)) from None
     except Exception as error:
         LOG.debug("traceback", exc_info=True)
-        shown = (
+        whereabouts = (
             f"is in {files.shown(run / paths.LOG)}"
             if (run / paths.LOG).exists()
             else "is printed with HYDRA_FULL_ERROR=1"
         )
-        message = f"{type(error).__name__}: {error}; the traceback {shown}"
+        message = f"{type(error).__name__}: {error}; the traceback {whereabouts}"
         outcome = _failed(status, message, run)
         if os.environ.get("MNISTLAB_TRACEBACK") == "1":
             raise

@@ -83,15 +83,15 @@ def repeat(place: str, to: str | None, quiet: bool, command: tuple[str, ...]) ->
     if quiet:
         cfg.report.console = "quiet"
     new = _claim(to)
-    shown = files.shown(new)
+    new_place = files.shown(new)
     context = RunContext(new, command, described, started_in(about), threads=threads_of(about))
     conclude(lifecycle.carry_out(cfg, context))
     return Repetition(
         place,
-        shown,
+        new_place,
         read_bytes(new / paths.METRICS) == read_bytes(directory / paths.METRICS),
         metrics_before,
-        _json(new / paths.METRICS, str(shown)),
+        _json(new / paths.METRICS, str(new_place)),
         about,
         read_json_or_empty(new / paths.ENVIRONMENT),
     )

@@ -25,20 +25,20 @@ PLAIN = ("regularization", "trainer", "report")
 def read(directory: Path) -> DictConfig:
     """Return the configuration of the run in a directory; raises `RequestError` if it is invalid."""
     path = directory / paths.CONFIG
-    shown = files.shown(path)
-    content = _load(path, shown)
+    place = files.shown(path)
+    content = _load(path, place)
     names = {"tracking": "none", **_schema_names(directory)}  # for runs of versions without this group
     config_tree = OmegaConf.structured(Root)
     config_tree.tracking = OmegaConf.structured(NoTracking)
     for key, value in content.items():
         if key not in Root.__dataclass_fields__:
-            raise RequestError(f"{shown}: unknown key {key}")
+            raise RequestError(f"{place}: unknown key {key}")
         try:
             if key in GROUPS or key in PLAIN:
                 schema = schema_of(key, "") if key in PLAIN else GROUPS[key].get(names.get(key, ""))
                 if schema is None:
                     raise RequestError(
-                        f"{shown}: {directory.name} does not record the option of {key}; start a new run"
+                        f"{place}: {directory.name} does not record the option of {key}; start a new run"
                     )
                 value = OmegaConf.merge(OmegaConf.structured(schema), value)
             config_tree[key] = value
@@ -48,26 +48,26 @@ def read(directory: Path) -> DictConfig:
             message = (str(getattr(error, "msg", None) or error) or type(error).__name__).splitlines()[0]
             inner = str(getattr(error, "full_key", "") or "")  # below the group, or the key itself if it is not a group
             where = key if inner in ("", key) else f"{key}.{inner}"
-            raise RequestError(f"{shown}: {where}: {message}") from None
+            raise RequestError(f"{place}: {where}: {message}") from None
     return config_tree
 
 
-def _load(path: Path, shown: Path) -> dict[str, Any]:
+def _load(path: Path, place: Path) -> dict[str, Any]:
     try:
         content = safe_yaml.load(path)
     except UnreadableError as error:
         if error.missing:
             raise RequestError(
-                f"{shown}: no such file, so the configuration of the run is unknown; start a new run"
+                f"{place}: no such file, so the configuration of the run is unknown; start a new run"
             ) from None
-        raise RequestError(f"{shown}: not readable ({str(error.cause).splitlines()[0]}); start a new run") from None
+        raise RequestError(f"{place}: not readable ({str(error.cause).splitlines()[0]}); start a new run") from None
     if not isinstance(content, dict):
-        raise RequestError(f"{shown}: must be a configuration; start a new run")
+        raise RequestError(f"{place}: must be a configuration; start a new run")
     left: list[Any] = [content]  # bounded, since `safe_yaml` limits the number of values with every alias expanded
     while left:
         node = left.pop()
         if isinstance(node, str) and "${" in node:
-            raise RequestError(f"{shown}: {node!r} is an interpolation, which a saved configuration must not contain")
+            raise RequestError(f"{place}: {node!r} is an interpolation, which a saved configuration must not contain")
         left += [*node, *node.values()] if isinstance(node, dict) else node if isinstance(node, list) else []
     return content
 

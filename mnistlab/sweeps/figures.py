@@ -27,15 +27,15 @@ def choose(comparison: Comparison) -> Iterator[Drawing]:
     """Yield the pictures that suit the settings that vary; the ranking is always included."""
     groups, metric = comparison.groups, comparison.metric
     keys = list(groups[0].settings)
-    shown = [metric, *(name for name in ("test.accuracy",) if name != metric and metric.endswith("accuracy"))]
-    unit = _unit(metric) if len(shown) == 1 else "accuracy (%)"
-    series = [_series(groups, name) for name in shown]
+    metrics = [metric, *(name for name in ("test.accuracy",) if name != metric and metric.endswith("accuracy"))]
+    unit = _unit(metric) if len(metrics) == 1 else "accuracy (%)"
+    series = [_series(groups, name) for name in metrics]
     yield "ranking", partial(plots.ranking_of_settings, [group.name for group in groups], series, unit)
     numeric = [key for key in keys if all(_is_number(group.settings[key]) for group in groups)]
     if len(keys) == 1 and numeric:
         ordered = sorted(groups, key=lambda group: group.settings[keys[0]])
         x = [float(group.settings[keys[0]]) for group in ordered]
-        lines = [_series(ordered, name) for name in shown]
+        lines = [_series(ordered, name) for name in metrics]
         yield f"against_{compose.slug(keys[0])}", partial(plots.against, keys[0], x, lines, unit, is_geometric(x))
     if len(keys) == 2:
         yield "heat_map", partial(_heat_map, groups, keys, metric)

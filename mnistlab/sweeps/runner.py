@@ -229,8 +229,8 @@ class Sweep:
             self._print(f"{line}: {state.error}")
         elif self.bar is None:
             value = record.value("validation.accuracy")
-            shown = "" if math.isnan(value) else f"  validation accuracy {100 * value:.2f} %"
-            self._print(line + shown + (f"  ({best})" if best else ""))
+            accuracy = "" if math.isnan(value) else f"  validation accuracy {100 * value:.2f} %"
+            self._print(line + accuracy + (f"  ({best})" if best else ""))
 
     def _print(self, line: str) -> None:
         if self.bar is not None:

@@ -94,9 +94,9 @@ def _markdown(
     for entry, record in zip(manifest.entries, records, strict=True):
         accuracies = [record.value(COLUMNS[name]) for name in names[1:]]
         spent = sum(record.state.seconds.values())
-        shown = ["-" if math.isnan(value) else f"{100 * value:.2f} %" for value in accuracies]
+        percentages = ["-" if math.isnan(value) else f"{100 * value:.2f} %" for value in accuracies]
         settings = [setting(entry, record, key) for key in varied]
-        rows.append([str(entry.number), *settings, record.state.state, *shown, f"{spent:.1f}" if spent else "-"])
+        rows.append([str(entry.number), *settings, record.state.state, *percentages, f"{spent:.1f}" if spent else "-"])
     parts += ["## Jobs", tables.markdown((header, rows))]
     return "\n\n".join(part for part in parts if part) + "\n"
 

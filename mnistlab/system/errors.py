@@ -33,8 +33,8 @@ class RequestError(ValueError):
     def __init__(self, *message: str, key: str | None = None, value: Any = ...) -> None:
         self.pieces, self.key = message, key
         self.value = None if value is ... else f"{value}"
-        shown = "" if self.value is None else f"={self.value}"
-        super().__init__(self.message if key is None else f"{key}{shown}: {self.message}")
+        value_text = "" if self.value is None else f"={self.value}"
+        super().__init__(self.message if key is None else f"{key}{value_text}: {self.message}")
 
     @property
     def message(self) -> str:

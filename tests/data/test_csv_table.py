@@ -105,14 +105,14 @@ BAD = {
     "no pixels": ("label,a,b\n1,2,3\n", "line 1 has no pixel columns"),
     "a pixel missing": (line(1, HEADER.replace("pixel4", "other")), "has the column pixel8 but not pixel4; add"),
     "a column twice": (line(1, HEADER.replace("pixel4", "pixel3")), "names the column 'pixel3' twice"),
-    "a word": (cell(3, "abc"), "line 5, column pixel2: 'abc' is not a whole number of 0 to 255"),
+    "a word": (cell(3, "abc"), "line 5, column pixel2: 'abc' is not a whole number from 0 to 255"),
     "no value": (cell(3, ""), "line 5, column pixel2: '' is not a whole number"),
     "not a number": (cell(3, "nan"), "line 5, column pixel2: 'nan'"),
-    "a fraction": (cell(3, "0.5"), "line 5, column pixel2: '0.5' is not a whole number of 0 to 255"),
-    "too bright": (cell(3, "256"), "line 5, column pixel2: '256' is not a whole number of 0 to 255"),
+    "a fraction": (cell(3, "0.5"), "line 5, column pixel2: '0.5' is not a whole number from 0 to 255"),
+    "too bright": (cell(3, "256"), "line 5, column pixel2: '256' is not a whole number from 0 to 255"),
     "negative": (cell(3, "-1"), "line 5, column pixel2: '-1'"),
     "enormous": (cell(3, "9" * 30), "line 5, column pixel2: '" + "9" * 30 + "'"),
-    "a label too high": (cell(0, "10"), "line 5, column label: '10' is not a whole number of 0 to 9; set classes"),
+    "a label too high": (cell(0, "10"), "line 5, column label: '10' is not a whole number from 0 to 9; set classes"),
     "a label below zero": (cell(0, "-1"), "line 5, column label: '-1'"),
     "a short row": (line(5, "1,2,3"), "line 5 has 3 cells, but the header has 10"),
     "a long row": (line(5, ROWS[3] + ",7"), "line 5 has 11 cells, but the header has 10"),
@@ -231,6 +231,6 @@ def test_what_unpacks_to_far_more_than_images_do_is_refused_before_it_is_parsed(
 
 def test_an_infinite_cell_is_named_and_warns_of_nothing(read):
     with pytest.raises(
-        RequestError, match=r"line 2, column pixel8: 'inf' is not a whole number of 0 to 255; repair it"
+        RequestError, match=r"line 2, column pixel8: 'inf' is not a whole number from 0 to 255; repair it"
     ):
         read(f"{HEADER}\n1,0,0,0,0,0,0,0,0,inf\n")

@@ -257,8 +257,8 @@ def _cell(line: int, column: str, text: str, most: int, cure: str) -> int:
     except ValueError:
         value = math.nan
     if not (value.is_integer() and 0 <= value <= most):
-        shown = text if len(text) <= 40 else text[:37] + "..."
-        raise BadFileError(f"line {line}, column {column}: {shown!r} is not a whole number of 0 to {most}; {cure}")
+        excerpt = text if len(text) <= 40 else text[:37] + "..."
+        raise BadFileError(f"line {line}, column {column}: {excerpt!r} is not a whole number from 0 to {most}; {cure}")
     return int(value)
 
 

@@ -203,8 +203,8 @@ def _figure_with_legend(
 ) -> Figure:
     """Return a figure with the legend of the classes to the right of ``wide`` inches."""
     figure = new_figure(wide + 0.3 + width_of_legend(class_names), high, title)
-    shown = ["o"] * len(shapes) if are_characters(class_names) else shapes
-    legend(figure, class_names, shown, (wide + 0.15, high - 0.75))
+    markers = ["o"] * len(shapes) if are_characters(class_names) else shapes
+    legend(figure, class_names, markers, (wide + 0.15, high - 0.75))
     return figure
 
 

@@ -47,14 +47,14 @@ def robustness(table: pd.DataFrame, quantity: str, unit: str, examples: np.ndarr
     handles, names = axes.get_legend_handles_labels()
     figure.legend(handles[::-1], names[::-1], loc="upper left", bbox_to_anchor=(0.085, 0.945), ncols=3)
 
-    shown = np.unique(np.linspace(0, len(levels) - 1, min(len(levels), MOST_EXAMPLES)).round().astype(int))
-    tile, step = 0.58, 5.7 / len(shown)
-    for i, index in enumerate(shown):
+    indices = np.unique(np.linspace(0, len(levels) - 1, min(len(levels), MOST_EXAMPLES)).round().astype(int))
+    tile, step = 0.58, 5.7 / len(indices)
+    for i, index in enumerate(indices):
         small = place(figure, 0.7 + step * (i + 0.5) - tile / 2, 0.32, tile, tile)
         small.imshow(examples[index], cmap="gray", vmin=0, vmax=255)
         small.set_axis_off()
         figure.text((0.7 + step * (i + 0.5)) / 6.6, 0.26 / 4.9, f"{levels[index]:g}", size=8, ha="center", va="top")
-    which_levels = "each level" if len(shown) == len(levels) else "some of the levels"
+    which_levels = "each level" if len(indices) == len(levels) else "some of the levels"
     figure.text(0.7 / 6.6, 0.98 / 4.9, f"one image at {which_levels}:", size=8, color=GREY)
 
     sentences = [

@@ -28,9 +28,9 @@ class Table:
 
     def __init__(self, tracking: CsvTracking, facts: Facts) -> None:
         self.path = (facts.started_in / tracking.file).absolute()
-        place = facts.directory.absolute()
-        shown = place.relative_to(facts.started_in) if place.is_relative_to(facts.started_in) else place
-        self.row = {KEY: str(shown), "sweep": facts.sweep or "", "state": "running"}
+        directory = facts.directory.absolute()
+        key = directory.relative_to(facts.started_in) if directory.is_relative_to(facts.started_in) else directory
+        self.row = {KEY: str(key), "sweep": facts.sweep or "", "state": "running"}
         self.settings = {key: as_text(value) for key, value in facts.settings.items()}
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._write()

@@ -67,18 +67,18 @@ class Store:
                 for start in range(0, len(params), MOST):
                     self.client.log_batch(self.run_id, params=params[start : start + MOST])
             history = self.client.get_metric_history(self.run_id, "train_loss")
-            self.known = max((metric.step for metric in history), default=0)
+            self.last_step = max((metric.step for metric in history), default=0)
         files_of.write_json(facts.directory / paths.TRACKING, {"uri": uri, "run_id": self.run_id})
 
     def epoch(self, number: int, scalars: Mapping[str, float]) -> None:
         """Log the scalars of an epoch, unless it was logged before an interruption."""
-        if number > self.known:
+        if number > self.last_step:
             self._log(number, scalars)
-            self.known = number
+            self.last_step = number
 
     def finish(self, scalars: Mapping[str, float], files: Sequence[Path]) -> None:
         """Log the final metrics, and store the files with their folders."""
-        self._log(self.known, scalars)
+        self._log(self.last_step, scalars)
         with self._alone():
             for path in files:
                 folder = path.relative_to(self.directory).parent.as_posix()

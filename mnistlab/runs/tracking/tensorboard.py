@@ -52,8 +52,10 @@ class Events:
             if path.suffix == ".png":
                 with Image.open(path) as image:
                     width, height = image.size
-                shown = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=path.read_bytes())
-                self._add(Summary(value=[Summary.Value(tag=f"{paths.PLOTS}/{path.stem}", image=shown)]), self.last)
+                summary = Summary.Image(
+                    height=height, width=width, colorspace=3, encoded_image_string=path.read_bytes()
+                )
+                self._add(Summary(value=[Summary.Value(tag=f"{paths.PLOTS}/{path.stem}", image=summary)]), self.last)
 
     def close(self, state: str) -> None:
         """Flush the events in memory; the status of the run is in its directory."""

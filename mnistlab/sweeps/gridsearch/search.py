@@ -75,18 +75,18 @@ def _place(request: Request) -> Path:
     else:
         label, cure = f"--to {files.shown(request.to)}", "choose another directory"
         directory = directories.named(request.to, label, in_the_way=directories.IN_THE_WAY, otherwise=cure)
-    shown = files.shown(directory)
+    place = files.shown(directory)
     path = directory / paths.GRIDSEARCH
     if not path.exists() and any(directory.iterdir()):
-        raise RequestError(f"--to {shown}: not empty; choose a new directory")
+        raise RequestError(f"--to {place}: not empty; choose a new directory")
     if path.exists():
         if read_json_or_empty(path) != request.settings():
-            raise RequestError(f"--to {shown}: contains another search; choose another directory, or remove this one")
+            raise RequestError(f"--to {place}: contains another search; choose another directory, or remove this one")
         if (directory / paths.REFIT / paths.STATUS).exists() and status.read(
             directory / paths.REFIT
         ).state == "completed":
             raise RequestError(
-                f"--to {shown}: this search is complete; the result is in {shown}/{paths.GRIDSEARCH_PAGE}"
+                f"--to {place}: this search is complete; the result is in {place}/{paths.GRIDSEARCH_PAGE}"
             )
     files.write_json(path, request.settings())
     return directory

@@ -123,8 +123,8 @@ def _resumed(request: Request, directory: Path) -> tuple[Search, int]:
             raise ValueError("the metric is unknown or the search space is empty")
     except UnreadableError as error:
         if error.missing:
-            shown = files.shown(directory)
-            raise RequestError(f"--resume {shown}: not a search directory (no {paths.TUNE})") from None
+            place = files.shown(directory)
+            raise RequestError(f"--resume {place}: not a search directory (no {paths.TUNE})") from None
         raise RequestError(f"{files.shown(path)}: not readable ({error.cause}); start the search again") from None
     except (ValueError, KeyError, TypeError) as error:
         raise RequestError(f"{files.shown(path)}: not readable ({error}); start the search again") from None
@@ -149,10 +149,10 @@ def _search(search: Search, n_jobs: int) -> Study:
 
     def say(study: Study, trial: FrozenTrial) -> None:
         best = best_of(study)
-        shown = f"best {best.value:.4f}: {_settings(best)}" if best else ""
+        best_so_far = f"best {best.value:.4f}: {_settings(best)}" if best else ""
         if bar is not None:
             bar.n = sum(counted_trial.state.is_finished() for counted_trial in counted(study))
-            bar.set_postfix_str(shown)
+            bar.set_postfix_str(best_so_far)
             return
         value = "" if trial.value is None or trial.state.name != "COMPLETE" else f"  {search.metric} {trial.value:.4f}"
         error = f"  {trial.user_attrs['error']}" if "error" in trial.user_attrs else ""
@@ -163,7 +163,7 @@ def _search(search: Search, n_jobs: int) -> Study:
             _settings(trial),
             value,
             error,
-            shown,
+            best_so_far,
         )
 
     try:

@@ -71,14 +71,14 @@ def sound_study(directory: Path) -> Iterator[None]:
     from optuna.exceptions import StorageInternalError
     from sqlalchemy.exc import DatabaseError
 
-    shown = files.shown(directory / paths.STUDY)
+    place = files.shown(directory / paths.STUDY)
     if (directory / paths.STUDY).exists() and not (directory / paths.STUDY).is_file():
-        raise RequestError(f"{shown}: not a file; must be the database of a search")
+        raise RequestError(f"{place}: not a file; must be the database of a search")
     try:
         yield
     except (DatabaseError, StorageInternalError) as error:
         cause = getattr(error.__cause__, "orig", None) or getattr(error, "orig", None) or error
-        raise RequestError(f"{shown}: not readable ({cause}); start a new search in another directory") from None
+        raise RequestError(f"{place}: not readable ({cause}); start a new search in another directory") from None
 
 
 @dataclass
