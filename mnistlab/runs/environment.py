@@ -29,12 +29,11 @@ PACKAGES = (
     "mlxtend",
     "pillow",
     "threadpoolctl",
-    "numba",
 )
 
 
 DECIDING = (
-    *("mnistlab", "seed", "threads", "kernels", "python", "packages", "platform"),
+    *("mnistlab", "seed", "threads", "python", "packages", "platform"),
     *("cpu", "blas", "simd", "variables", "git_commit", "data"),
 )
 
@@ -42,9 +41,7 @@ DECIDING = (
 VARIABLES = ("BLIS_", "GOTO_", "KMP_", "MKL_", "NPY_", "OMP_", "OPENBLAS_", "VECLIB_", "MNISTLAB_DATA")
 
 
-def environment(
-    seed: int, threads: int, kernels: str, data: dict[str, Any], command: list[str], config_hash: str
-) -> dict[str, Any]:
+def environment(seed: int, threads: int, data: dict[str, Any], command: list[str], config_hash: str) -> dict[str, Any]:
     """Return the content of environment.json."""
     return {
         "mnistlab": mnistlab.__version__,
@@ -52,7 +49,6 @@ def environment(
         "directory": str(Path.cwd()),
         "seed": seed,
         "threads": threads,
-        "kernels": kernels,
         "config_hash": config_hash,
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
