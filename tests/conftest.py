@@ -21,6 +21,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the backgrou
 gc.set_threshold(100_000, 20, 20)  # as the command does; a sixth of the time goes into collecting otherwise
 
 
+KERNELS = Path(__file__).parent.parent / ".pytest_cache"
+
+
 @pytest.fixture(scope="session")
 def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
@@ -30,6 +33,7 @@ def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def own_place(shared_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Work in an empty folder, never in the user's cache, and leave the environment as it was."""
     monkeypatch.setenv("MNISTLAB_CACHE", str(shared_cache))
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(KERNELS))  # compiled once for all processes, and until a kernel changes
     monkeypatch.chdir(tmp_path)
     before = dict(os.environ)
     yield

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from mnistlab.analysis import evaluation_artifacts
 from mnistlab.analysis.evaluation_data import Scored
@@ -78,8 +77,9 @@ def evaluate(
     with _recorded(status, folder):
         status.write("running")
         threads = max(run.threads for run in runs)
+        kernels = max(run.compute.kernels for run in runs)
         data = {"name": scored.dataset.name, **scored.dataset.provenance}
-        about = environment(scored.seed, threads, data, command, identity)
+        about = environment(scored.seed, threads, kernels, data, command, identity)
         files.write_json(folder / paths.ENVIRONMENT, about | {"runs": [str(run.directory.absolute()) for run in runs]})
         _announce(runs, scored, threads)
         with status.timed("evaluate"):
@@ -160,10 +160,11 @@ def _announce(runs: Sequence[SavedRun], scored: Scored, threads: int) -> None:
 
 
 def _predict(runs: Sequence[SavedRun], images: np.ndarray) -> list[np.ndarray]:
-    """Return the probabilities of each run, predicted with its own number of threads."""
+    """Return the probabilities of each run, predicted with its own threads and kernels."""
     members = []
     for run in runs:
-        with threadpool_limits(run.threads):
+        run.compute.use_if_possible(run.network, run.given)
+        with run.compute.limits():
             members.append(run.network.predict(images))
         if not np.isfinite(members[-1]).all():
             layer = run.network.first_not_finite(images, None) or "its output"

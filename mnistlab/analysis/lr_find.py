@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from mnistlab.config import compose, schema
 from mnistlab.config.schema import Experiment
 from mnistlab.nn.architectures import Model
 from mnistlab.reporting import plots
 from mnistlab.runs import paths, pipeline
+from mnistlab.runs.compute import choose
 from mnistlab.system import directories, files
 from mnistlab.system.errors import RequestError, RunError
 from mnistlab.training.components import RandomStreams
@@ -70,7 +70,9 @@ def _measure(experiment: Experiment, rates: np.ndarray) -> np.ndarray:
     dataset = pipeline.load_data(experiment).without_test()
     network = pipeline.build(experiment, dataset)
     streams = RandomStreams.from_seed(experiment.seed)
-    with threadpool_limits(pipeline.choose_threads(experiment, network, len(dataset.train))):
+    compute = choose(experiment, network, len(dataset.train), quiet=True)
+    compute.use(network, experiment.trainer.batch_of(len(dataset.train)))
+    with compute.limits():
         return losses(network, dataset.train, experiment.components, streams, rates)
 
 

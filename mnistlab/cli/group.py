@@ -37,7 +37,10 @@ SECTIONS = {  # the first sentence of each command's help, repeated so that no c
         "export": "Export a saved model: ONNX, NPZ, safetensors, or plain NumPy code.",
     },
     "Data": {"data": "List, download or show datasets."},
-    "Shell": {"completion": "Print the shell completion script."},
+    "Set up": {
+        "kernels": "Show which kernels are compiled on this machine, for which processor, and where.",
+        "completion": "Print the shell completion script.",
+    },
 }
 COMMANDS = tuple(name for section in SECTIONS.values() for name in section)
 RUNNING = ("train", "resume", "tune", "gridsearch", "reproduce")  # the commands that run Hydra

@@ -87,10 +87,7 @@ class Network:
         self.engine: Engine | None = None
 
     def use_kernels(self, threads: int) -> None:
-        """Compute gradients and predictions by compiled kernels, on so many threads, instead of by the layers.
-
-        Raises `RequestError` where they cannot be used.
-        """
+        """Compute gradients and predictions by compiled kernels, or raise `RequestError` where they cannot be used."""
         from mnistlab.nn import kernels
 
         self.engine = kernels.compiled_for(self, threads)

@@ -29,11 +29,12 @@ PACKAGES = (
     "mlxtend",
     "pillow",
     "threadpoolctl",
+    "numba",
 )
 
 
 DECIDING = (
-    *("mnistlab", "seed", "threads", "python", "packages", "platform"),
+    *("mnistlab", "seed", "threads", "kernels", "python", "packages", "platform"),
     *("cpu", "blas", "simd", "variables", "git_commit", "data"),
 )
 
@@ -41,7 +42,9 @@ DECIDING = (
 VARIABLES = ("BLIS_", "GOTO_", "KMP_", "MKL_", "NPY_", "OMP_", "OPENBLAS_", "VECLIB_", "MNISTLAB_DATA")
 
 
-def environment(seed: int, threads: int, data: dict[str, Any], command: list[str], config_hash: str) -> dict[str, Any]:
+def environment(
+    seed: int, threads: int, kernels: str, data: dict[str, Any], command: list[str], config_hash: str
+) -> dict[str, Any]:
     """Return the content of environment.json."""
     return {
         "mnistlab": mnistlab.__version__,
@@ -49,6 +52,7 @@ def environment(seed: int, threads: int, data: dict[str, Any], command: list[str
         "directory": str(Path.cwd()),
         "seed": seed,
         "threads": threads,
+        "kernels": kernels,
         "config_hash": config_hash,
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},

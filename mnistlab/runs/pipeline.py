@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from mnistlab.config import schema
 from mnistlab.data.augmentation import NoAugment
@@ -22,7 +21,8 @@ from mnistlab.nn.architectures import Model
 from mnistlab.nn.network import Network
 from mnistlab.runs import artifacts, figures, html_report, paths, record, training_run
 from mnistlab.runs.announcement import announce
-from mnistlab.runs.environment import all_cores, environment, resumed
+from mnistlab.runs.compute import Compute, choose
+from mnistlab.runs.environment import environment, resumed
 from mnistlab.runs.status import Status
 from mnistlab.runs.tracking import base, dispatcher
 from mnistlab.runs.training_run import Watch
@@ -48,8 +48,8 @@ class RunContext:
 
     ``cores`` is the share of a sweep's job, which prints nothing on the terminal; None is a single run on all cores.
     ``watch`` is called after every epoch of a trial, and may raise `Pruned`; a trial never uses the test set.
-    ``resumes``: the directory contains an earlier attempt, which is resumed. ``threads`` is the number of BLAS threads
-    of the run that is repeated.
+    ``resumes``: the directory contains an earlier attempt, which is resumed. ``compute`` is that of the run that is
+    repeated.
     """
 
     directory: Path
@@ -59,7 +59,7 @@ class RunContext:
     cores: int | None = None
     watch: Watch | None = None
     resumes: bool = False
-    threads: int | None = None
+    compute: Compute | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,7 @@ class Prepared:
     experiment: schema.Experiment
     dataset: Dataset
     network: Network | None  # None: a scikit-learn model
+    compute: Compute
     origin: checkpoint.Origin
     saved: checkpoint.Checkpoint | None
 
@@ -78,8 +79,8 @@ def run(experiment: schema.Experiment, deciding: dict[str, Any], context: RunCon
     run = context.directory
     prepared = _prepare(experiment, deciding, context, status)
     _write_environment(prepared, context, status)
-    network, threads = prepared.network, prepared.origin.threads
-    announce(experiment, prepared.dataset, network, threads)
+    network = prepared.network
+    announce(experiment, prepared.dataset, network, prepared.compute)
     if network is None and (unused := schema.unused_by_sklearn(context.command[2:])):
         LOG.warning("%s: a scikit-learn model does not use this setting", ", ".join(unused))
 
@@ -90,7 +91,7 @@ def run(experiment: schema.Experiment, deciding: dict[str, Any], context: RunCon
 
     facts = _facts(experiment, context)
     with (
-        threadpool_limits(threads),
+        prepared.compute.limits(),
         dispatcher.listening(experiment.tracking, facts) as listener,
         nullcontext() if network else deaf(abandon),
     ):
@@ -125,11 +126,13 @@ def _prepare(experiment: schema.Experiment, deciding: dict[str, Any], context: R
             dataset = dataset.without_test()
     network = None if isinstance(experiment.model, SklearnModel) else build(experiment, dataset)
     if saved:
-        threads = saved.origin.threads
+        compute = Compute(saved.origin.threads, saved.origin.kernels)
     else:
-        threads = context.threads or choose_threads(experiment, network, len(dataset.train), context.cores)
-    origin = checkpoint.Origin(deciding, dataset.provenance.get("sha256"), threads)
-    return Prepared(experiment, dataset, network, origin, saved)
+        compute = context.compute or choose(experiment, network, len(dataset.train), context.cores)
+    if network:
+        compute.use(network, experiment.trainer.batch_of(len(dataset.train)))
+    origin = checkpoint.Origin(deciding, dataset.provenance.get("sha256"), compute.threads, compute.kernels)
+    return Prepared(experiment, dataset, network, compute, origin, saved)
 
 
 def _saved_checkpoint(experiment: schema.Experiment, run: Path) -> checkpoint.Checkpoint | None:
@@ -144,7 +147,8 @@ def _write_environment(prepared: Prepared, context: RunContext, status: Status) 
     experiment, dataset = prepared.experiment, prepared.dataset
     data = {"name": dataset.name, **dataset.provenance}
     command, path = list(context.command), context.directory / paths.ENVIRONMENT
-    about = environment(experiment.seed, prepared.origin.threads, data, command, status.config_hash)
+    compute = prepared.compute
+    about = environment(experiment.seed, compute.threads, compute.kernels, data, command, status.config_hash)
     about |= {"directory": str(context.started_in), "schemas": schema.schemas(experiment)}
     files.write_json(path, resumed(path, about) if context.resumes else about)
 
@@ -155,7 +159,7 @@ def _learn(
     """Fit the model or train the network; return its entries of metrics.json, and its ``predict``."""
     experiment, dataset, network = prepared.experiment, prepared.dataset, prepared.network
     if network is None:
-        fitted = _fit(experiment, dataset, prepared.origin.threads)
+        fitted = _fit(experiment, dataset, prepared.compute.threads)
         return fitted.learned, fitted.predict
 
     def on_epoch(history: History) -> None:
@@ -254,17 +258,3 @@ def build(experiment: schema.Experiment, dataset: Dataset) -> Network:
         experiment.trainer.check_network(network, len(dataset.train))
     network.initialise(experiment.init, stream(experiment.seed, "init"))
     return network
-
-
-def choose_threads(experiment: schema.Experiment, network: Network | None, n: int, cores: int | None = None) -> int:
-    """Return the number of BLAS threads: ``trainer.threads``, or for auto one unless the layers are large.
-
-    Large layers use all ``cores``: those of the machine, or a job's share of them.
-    """
-    cores = cores or all_cores()
-    threads = experiment.trainer.threads
-    if threads != "auto":
-        return int(threads)
-    if network is None:
-        return cores
-    return cores if network.gains_from_threads(experiment.trainer.batch_of(n)) else 1

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from mnistlab.config.tracking import NoTracking
 from mnistlab.runs import environment, lifecycle, paths, saved_config, status
 from mnistlab.runs.pipeline import RunContext
-from mnistlab.runs.resume import conclude, started_in, threads_of
+from mnistlab.runs.resume import compute_of, conclude, started_in
 from mnistlab.system import directories, files
 from mnistlab.system.errors import RequestError
 from mnistlab.system.flatten import as_text, flat
@@ -84,7 +84,7 @@ def repeat(place: str, to: str | None, quiet: bool, command: tuple[str, ...]) ->
         cfg.report.console = "quiet"
     new = _claim(to)
     new_place = files.shown(new)
-    context = RunContext(new, command, described, started_in(about), threads=threads_of(about))
+    context = RunContext(new, command, described, started_in(about), compute=compute_of(about))
     conclude(lifecycle.carry_out(cfg, context))
     return Repetition(
         place,

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from mnistlab.config import safe_yaml, schema
 from mnistlab.models.sklearn import SklearnModel
 from mnistlab.runs import lifecycle, paths, saved_config, status
+from mnistlab.runs.compute import Compute
 from mnistlab.runs.pipeline import RunContext
 from mnistlab.system import files
 from mnistlab.system.errors import RequestError, RunError
@@ -33,11 +34,12 @@ def started_in(about: dict[str, Any]) -> Path:
     return Path(place) if valid else Path.cwd()  # type: ignore[arg-type]
 
 
-def threads_of(about: dict[str, Any]) -> int | None:
-    """Return the number of BLAS threads of a run, with which the results are the same bit for bit."""
-    threads = about.get("threads")
-    valid = isinstance(threads, int) and not isinstance(threads, bool) and 1 <= threads <= MOST_THREADS
-    return threads if valid else None
+def compute_of(about: dict[str, Any]) -> Compute | None:
+    """Return the threads and kernels of a run, with which the results are the same bit for bit."""
+    threads, kernels = about.get("threads"), about.get("kernels", "numpy")
+    if not isinstance(threads, int) or isinstance(threads, bool) or not 1 <= threads <= MOST_THREADS:
+        return None
+    return Compute(threads, kernels) if kernels in ("numpy", "numba") else None
 
 
 def conclude(outcome: lifecycle.Outcome) -> None:
@@ -68,7 +70,7 @@ def resume(directory: Path, epochs: int | None, quiet: bool, command: tuple[str,
         return False
     if quiet:
         cfg.report.console = "quiet"
-    context = RunContext(directory, command, described, started_in(about), resumes=True, threads=threads_of(about))
+    context = RunContext(directory, command, described, started_in(about), resumes=True, compute=compute_of(about))
     conclude(lifecycle.carry_out(cfg, context))
     return True
 

@@ -18,6 +18,7 @@ from mnistlab.data.dataset import Source
 from mnistlab.models import model_file
 from mnistlab.nn.network import Network
 from mnistlab.runs import paths
+from mnistlab.runs.compute import Compute
 from mnistlab.system.errors import RequestError, did_you_mean, whole
 from mnistlab.system.readers import MOST_ARRAYS, UnreadableError, read_bytes, read_json_or_empty
 
@@ -53,6 +54,11 @@ class SavedRun:
         """Return the number of BLAS threads of the run, with which the predictions are the same bit for bit."""
         threads = self.environment.get("threads")
         return min(threads, os.cpu_count() or 1) if isinstance(threads, int) and threads >= 1 else 1
+
+    @property
+    def compute(self) -> Compute:
+        """Return the threads and kernels of the run, with which the predictions are the same bit for bit."""
+        return Compute(self.threads, "numba" if self.environment.get("kernels") == "numba" else "numpy")
 
     @property
     def seed(self) -> int | None:

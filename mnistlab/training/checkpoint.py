@@ -38,6 +38,7 @@ class Origin:
     config: Mapping[str, Any]
     data_sha256: str | None
     threads: int
+    kernels: str = "numpy"
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ def save(path: Path, training: TrainingLoop, origin: Origin) -> None:
         "config": origin.config,
         "data_sha256": origin.data_sha256,
         "threads": origin.threads,
+        "kernels": origin.kernels,
         "state": values,
     }
     tensors.write(path, arrays, about)
@@ -76,7 +78,11 @@ def load(path: Path) -> Checkpoint:
         raise RequestError(f"{shown}: its header has no configuration or data hash; {CURE}")
     if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= MOST_THREADS:
         raise RequestError(f"{shown}: threads={threads} is not a number of threads; {CURE}")
-    return Checkpoint(path, Origin(config, sha256, threads), about.get("architecture"), about.get("state"), arrays)
+    kernels = about.get("kernels", "numpy")  # checkpoints of version 0.1 do not say it
+    if kernels not in ("numpy", "numba"):
+        raise RequestError(f"{shown}: kernels={kernels} must be numpy or numba; {CURE}")
+    origin = Origin(config, sha256, threads, kernels)
+    return Checkpoint(path, origin, about.get("architecture"), about.get("state"), arrays)
 
 
 def restore(saved: Checkpoint, training: TrainingLoop, origin: Origin, epochs: str = "epochs") -> None:

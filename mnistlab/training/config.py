@@ -20,6 +20,14 @@ class TrainMetrics(Enum):
     exact = "exact"  # a pass over the training set after each epoch, without dropout or augmentation
 
 
+class Kernels(Enum):
+    """What computes a training step."""
+
+    auto = "auto"  # numba for trainings that take the NumPy layers more than about ten seconds, where it is installed
+    numpy = "numpy"  # the NumPy layers
+    numba = "numba"  # compiled kernels; the extra `fast`
+
+
 @dataclass
 class TrainerConfig:
     """How a network is trained: length, batches, early stopping, clipping.
@@ -42,6 +50,7 @@ class TrainerConfig:
     clip_norm: float | None = None
     train_metrics: TrainMetrics = TrainMetrics.running
     threads: int | str = "auto"
+    kernels: Kernels = Kernels.auto
     checkpoint_every: int | str = "30s"
 
     def __post_init__(self) -> None:

@@ -113,7 +113,8 @@ def write_about(
     files.write_json(folder / paths.SUMMARY, summary)
     identity = hashlib.sha256(json.dumps(summary, sort_keys=True).encode()).hexdigest()[:16]
     data = {"name": dataset.name, **dataset.provenance}
-    files.write_json(folder / paths.ENVIRONMENT, environment(experiment.seed, threads, data, request.command, identity))
+    about = environment(experiment.seed, threads, "numpy", data, request.command, identity)
+    files.write_json(folder / paths.ENVIRONMENT, about)
 
 
 def write_components(folder: Path, components: Components, most: int, scale: float, **more: np.ndarray) -> None:

@@ -25,7 +25,8 @@ from mnistlab.nn.conv import Conv2D
 from mnistlab.nn.pooling import Pool2D
 from mnistlab.reporting import plots
 from mnistlab.runs import artifacts, figures, paths, training_run
-from mnistlab.runs.pipeline import build, choose_threads
+from mnistlab.runs.compute import choose
+from mnistlab.runs.pipeline import build
 from mnistlab.system import files
 from mnistlab.system.console import LOG, RESULT
 from mnistlab.system.errors import RequestError
@@ -46,7 +47,7 @@ def explore(request: Request) -> Path:
     rows = common.draw_points(request.points, pool.labels, experiment.seed, otherwise)
     part = pool.take(rows)
     common.announce(dataset, part.images, f"{len(part):,} of {len(pool):,} training images")
-    threads = choose_threads(experiment, None, len(part))
+    threads = choose(experiment, None, len(part)).threads
     components = common.components_of(dataset, part, threads)
     if len(components.variances) < 2:
         raise RequestError(f"data={dataset.name}: the images have only one component, but boundary needs two")
@@ -121,7 +122,7 @@ def _learn(experiment: Experiment, plane: Dataset) -> Predict:
             experiment.model.check(plane.train.labels, 2)
             if guess := experiment.model.guess(n, 2):
                 LOG.warning("%s", guess)
-            threads = choose_threads(experiment, None, n)
+            threads = choose(experiment, None, n).threads
             with threadpool_limits(threads):
                 fitted = Fitted(experiment.model, plane, experiment.seed, threads)
             for warning in fitted.warnings:
@@ -139,7 +140,9 @@ def _learn(experiment: Experiment, plane: Dataset) -> Predict:
     with schema.prefixed("schedule"):
         experiment.schedule.start(experiment.trainer.epochs, 1)
     network = build(experiment, standardised)
-    with threadpool_limits(choose_threads(experiment, network, n)):
+    compute = choose(experiment, network, n, quiet=True)
+    compute.use(network, experiment.trainer.batch_of(n))
+    with compute.limits():
         training_run.learn(experiment, standardised, network)
     return lambda points: network.predict((points / deviations[0])[:, None])
 

@@ -14,7 +14,7 @@ from mnistlab.analysis.explore.principal_components import Components
 from mnistlab.config.report import Plots
 from mnistlab.reporting import plots
 from mnistlab.runs import figures, paths
-from mnistlab.runs.pipeline import choose_threads
+from mnistlab.runs.compute import choose
 from mnistlab.system import files
 from mnistlab.system.console import LOG, RESULT
 from mnistlab.system.readers import read_arrays, read_json, read_table
@@ -33,7 +33,7 @@ def explore(request: Request) -> Path:
     experiment = request.experiment()
     dataset, part = common.read_data(experiment, request.split)
     rows = common.draw_points(request.points, part.labels, experiment.seed, common.POINTS)
-    threads = choose_threads(experiment, None, len(part))
+    threads = choose(experiment, None, len(part)).threads
     common.announce(dataset, part.images, f"{len(part):,} {WORDS[request.split]}")
     components = common.components_of(dataset, part, threads)
     count = min(MOST_SCORES, len(components.variances))

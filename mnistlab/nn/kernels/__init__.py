@@ -8,9 +8,12 @@ calls), `groups` (layers to calls), `plan` (a step) and `engine` (in the place o
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import platform
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from mnistlab.system.errors import RequestError
 
@@ -20,28 +23,39 @@ if TYPE_CHECKING:
 
 INSTALL = "pip install '.[fast]'"
 MACHINES = ("x86_64", "AMD64")
+THREADS_PAY_FROM = 10_000_000  # operations of a forward pass: 0.3 ms a step on one core
 
 
+@functools.cache
 def unavailable() -> str | None:
-    """Return why kernels cannot be used here, without importing numba; None where they can."""
+    """Return why kernels cannot be used here, None where they can."""
     if platform.machine() not in MACHINES:
         return f"kernels are for x86-64 processors so far, and this one is {platform.machine()}"
     if importlib.util.find_spec("numba") is None:
         return f"numba is not installed; {INSTALL}"
-    return None
+    try:
+        from mnistlab.nn.kernels.vector_ir import FEATURES
+    except ImportError as error:
+        return f"numba cannot be imported ({error}); {INSTALL}"
+    return None if FEATURES.get("avx2") and FEATURES.get("fma") else "this processor has no AVX2"
+
+
+def check() -> None:
+    """Raise a `RequestError` where kernels cannot be used."""
+    if reason := unavailable():
+        raise RequestError(f"{reason}, or use numpy", key="kernels", value="numba")
 
 
 def compiled_for(network: Network, threads: int) -> Engine:
-    """Return the kernels of a network, or say as a `RequestError` why there are none."""
-    reason = unavailable()
-    if reason is None:
-        try:
-            from mnistlab.nn.kernels import engine
-            from mnistlab.nn.kernels.vector_ir import FEATURES
-        except ImportError as error:
-            reason = f"numba cannot be imported ({error}); {INSTALL}"
-        else:
-            if FEATURES.get("avx2") and FEATURES.get("fma"):
-                return engine.Engine(network, threads)
-            reason = "this processor has no AVX2"
-    raise RequestError(f"{reason}; or use numpy", key="kernels", value="numba")
+    """Return the kernels of a network; raise `RequestError` where there are none."""
+    check()
+    if network.dtype != np.float32:
+        raise RequestError(f"kernels compute in float32, not {np.dtype(network.dtype)}", key="kernels", value="numba")
+    from mnistlab.nn.kernels.engine import Engine
+
+    return Engine(network, threads)
+
+
+def gains_from_threads(network: Network, batch: int) -> bool:
+    """Return whether a step of the kernels is so long that several threads pay."""
+    return sum(layer.flops() for layer in network.layers) * batch >= THREADS_PAY_FROM

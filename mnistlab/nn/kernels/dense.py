@@ -37,7 +37,7 @@ d_relu, d_sigmoid, d_tangent, d_leaky = (
 
 
 @helper
-def _activate(kind, y, bias, slope):  # type: ignore[no-untyped-def]
+def _activate(kind, y, bias, slope):
     for at in range(y, y + 4 * PANEL, 4 * LANES):
         if kind == RELU:
             relu(at, bias, slope)
@@ -52,7 +52,7 @@ def _activate(kind, y, bias, slope):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def dense(args, part):  # type: ignore[no-untyped-def]
+def dense(args, part):
     """Write y = f(W x + b) in panels for a part of the units."""
     product, w, bias, x, y, kind, slope = args[0], args[1], args[2], args[3], args[4], args[5], args[6]
     panels, units, fan_in, x_units, y_units = args[7], args[8], args[9], args[10], args[11]
@@ -71,7 +71,7 @@ def dense(args, part):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def activation_back(args, part):  # type: ignore[no-untyped-def]
+def activation_back(args, part):
     """Write dz = dy f'(x) in panels, and db = its sum over the images, for a part of the units. dz may be dy."""
     dy, y, dz, db, kind, slope, panels, units, wide = (
         args[0], args[1], args[2], args[3], args[4], args[5], args[6], args[7], args[8]
@@ -98,11 +98,11 @@ def activation_back(args, part):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def dense_weights(args, part):  # type: ignore[no-untyped-def]
+def dense_weights(args, part):
     """Write dW = dz x^T for a part of the units, from dz in panels and x as rows."""
     product, dz, x, dw = args[0], args[1], args[2], args[3]
-    images, units, fan_in, x_units = args[4], args[5], args[6], args[7]
-    unit_of, image_of, row_of, scratch = args[8], args[9], args[10], args[11]
+    images, units, fan_in = args[4], args[5], args[6]
+    unit_of, image_of, row_of, scratch = args[7], args[8], args[9], args[10]
     start, stop = share(units, part, PARTS)
     if fan_in >= LANES:
         multiply(
@@ -121,7 +121,7 @@ def dense_weights(args, part):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def dense_back(args, part):  # type: ignore[no-untyped-def]
+def dense_back(args, part):
     """Write dx = W^T dz in panels, for a part of the inputs."""
     product, w, dz, dx = args[0], args[1], args[2], args[3]
     panels, units, fan_in, dz_units, x_units = args[4], args[5], args[6], args[7], args[8]
@@ -137,26 +137,24 @@ def dense_back(args, part):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def to_panels(args, part):  # type: ignore[no-untyped-def]
+def to_panels(args, part):
     """Write rows (images, units) in panels, for a part of the units."""
     rows, panels, count, wide = args[0], args[1], args[2], args[3]
     start, stop = share(wide // LANES, part, PARTS)
     for n in range(count):
         for u in range(start * LANES, stop * LANES, LANES):
             for half in range(0, PANEL, LANES):
-                transposed(
-                    rows + 4 * ((n * PANEL + half) * wide + u), wide, panels + 4 * ((n * wide + u) * PANEL + half), PANEL
-                )
+                row, column = rows + 4 * ((n * PANEL + half) * wide + u), panels + 4 * ((n * wide + u) * PANEL + half)
+                transposed(row, wide, column, PANEL)
 
 
 @kernel
-def to_rows(args, part):  # type: ignore[no-untyped-def]
+def to_rows(args, part):
     """Write panels as rows (images, units), for a part of the units: the inverse of `to_panels`."""
     panels, rows, count, wide = args[0], args[1], args[2], args[3]
     start, stop = share(wide // LANES, part, PARTS)
     for n in range(count):
         for u in range(start * LANES, stop * LANES, LANES):
             for half in range(0, PANEL, LANES):
-                transposed(
-                    panels + 4 * ((n * wide + u) * PANEL + half), PANEL, rows + 4 * ((n * PANEL + half) * wide + u), wide
-                )
+                row, column = rows + 4 * ((n * PANEL + half) * wide + u), panels + 4 * ((n * wide + u) * PANEL + half)
+                transposed(column, PANEL, row, wide)

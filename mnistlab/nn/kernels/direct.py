@@ -4,9 +4,8 @@
     dW[i, j, c, f] = sum over images, p, q of x[p + i, q + j, c] dy[p, q, f]
     dx[r, s, c] = sum over i, j, f of dy[r + pad - i, s + pad - j, f] W[i, j, c, f]
 
-x is padded with zeros when it is written, dy lies within a margin of zeros. All three are products of the same kind, with
-rows and terms of the sums found through tables of offsets. Every part of the images sums its own dW, and `reduce_direct`
-adds the parts.
+x is padded with zeros when it is written, and dy has a margin of zeros. All three are products of the same kind, with
+rows and terms found through tables of offsets. Every part of the images sums its own dW, and `reduce_direct` adds them.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from mnistlab.nn.kernels.product import multiply
 
 
 @kernel
-def pack_direct(args, part):  # type: ignore[no-untyped-def]
+def pack_direct(args, part):
     """Write W (filters, taps, channels) as (taps, rows, padded filters), and turned, with the channels padded and last.
 
     Tap t of filter f begins at t tap_step + f filter_step. What is beyond filters and channels stays 0. The bias is
@@ -39,7 +38,7 @@ def pack_direct(args, part):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def convolve(args, part):  # type: ignore[no-untyped-def]
+def convolve(args, part):
     """Convolve a part of the images, and finish each row while it is in the first cache."""
     product, x, w, bias, y, out, code = args[0], args[1], args[2], args[3], args[4], args[5], args[6]
     images, x_image, x_row = args[7], args[8], args[9]
@@ -61,7 +60,7 @@ def convolve(args, part):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def convolve_back(args, part):  # type: ignore[no-untyped-def]
+def convolve_back(args, part):
     """Write the gradients of a part of the images: dW and db of the part, and dx unless its address is 0.
 
     dx is gathered, a product for each of its rows; or, where the map is so small that most of those sums would run over
@@ -69,14 +68,14 @@ def convolve_back(args, part):  # type: ignore[no-untyped-def]
     """
     product, x, w, out, code, g = args[0], args[1], args[2], args[3], args[4], args[5]
     dy, dw, db, dx = args[6], args[7], args[8], args[9]
-    images, x_image, x_row = args[10], args[11], args[12]
-    row_of, pixel_of, dy_of, rows, pixels = args[13], args[14], args[15], args[16], args[17]
-    height, width, filters, mode = args[18], args[19], args[20], args[21]
-    out_image, out_row, g_image, g_row = args[22], args[23], args[24], args[25]
-    dy_size, dy_row, dy_first = args[26], args[27], args[28]  # dy_first: the first pixel within the margin
-    column_of, tap_of, weight_of, terms = args[29], args[30], args[31], args[32]
-    dx_image, dx_row, dx_height, dx_width, channels = args[33], args[34], args[35], args[36], args[37]
-    columns, size, kernel_size = args[38], args[39], args[40]  # columns: 0 where dx is gathered
+    images, x_image = args[10], args[11]
+    row_of, pixel_of, dy_of, rows, pixels = args[12], args[13], args[14], args[15], args[16]
+    height, width, filters, mode = args[17], args[18], args[19], args[20]
+    out_image, out_row, g_image, g_row = args[21], args[22], args[23], args[24]
+    dy_size, dy_row, dy_first = args[25], args[26], args[27]  # dy_first: the first pixel within the margin
+    column_of, tap_of, weight_of, terms = args[28], args[29], args[30], args[31]
+    dx_image, dx_row, dx_height, dx_width, channels = args[32], args[33], args[34], args[35], args[36]
+    columns, size, kernel_size = args[37], args[38], args[39]  # columns: 0 where dx is gathered
     deep = 2 if mode >= POOLED else 1
     columns += 4 * part * width * deep * size if columns != 0 else 0
     dy += 4 * part * dy_size
@@ -103,7 +102,8 @@ def convolve_back(args, part):  # type: ignore[no-untyped-def]
             for p in range(height * deep):
                 row = inner + 4 * p * dy_row
                 multiply(product, row, column_of, width * deep, tap_of, w, weight_of, terms, columns, size, size, 0)
-                _scatter(columns, dx + 4 * (i * dx_image + p * dx_row), width * deep, kernel_size, size, dx_row, channels)
+                place = dx + 4 * (i * dx_image + p * dx_row)
+                _scatter(columns, place, width * deep, kernel_size, size, dx_row, channels)
         elif dx != 0:
             for r in range(dx_height):
                 strip, row = dx + 4 * (i * dx_image + r * dx_row), dy + 4 * r * dy_row
@@ -111,7 +111,7 @@ def convolve_back(args, part):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _scatter(columns, dx, width, kernel_size, size, dx_row, channels):  # type: ignore[no-untyped-def]
+def _scatter(columns, dx, width, kernel_size, size, dx_row, channels):
     """Add columns (width, kernel, kernel, channels) to the pixels of dx under the kernel."""
     for q in range(width):
         for i in range(kernel_size):
@@ -122,7 +122,7 @@ def _scatter(columns, dx, width, kernel_size, size, dx_row, channels):  # type: 
 
 
 @kernel
-def reduce_direct(args, part):  # type: ignore[no-untyped-def]
+def reduce_direct(args, part):
     """Write the gradients of W (filters, taps, channels) and b, given dW (parts, taps, rows, padded filters) and db.
 
     ``parts`` of dW and PARTS of db are summed; of the rows the first ``channels`` count.

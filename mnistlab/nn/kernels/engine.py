@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mnistlab.nn.kernels.jit import Kernel
 from mnistlab.nn.kernels.memory import Memory
 from mnistlab.nn.kernels.optimizer import RULES, FusedUpdate
 from mnistlab.nn.kernels.plan import Plan, Stretch
+from mnistlab.nn.kernels.product import product
 from mnistlab.nn.optimizers import Optimizer
 
 if TYPE_CHECKING:
@@ -34,6 +36,12 @@ class Engine:
         self._plans: dict[tuple[int, bool, bool], Plan] = {}
         largest = max(int(np.prod(shape)) for shape in self.shapes)
         self.chunk = int(min(MOST_IMAGES, max(16, ELEMENTS // largest)))
+
+    def kernels(self, batch: int) -> list[Kernel]:
+        """Return the kernels of a training step with batches of this size, and of a forward pass."""
+        plans = [self._plan(min(batch, self.chunk), True, True), self._plan(min(batch, self.chunk), False, False)]
+        programs = [program for plan in plans for program in plan.programs]
+        return list(dict.fromkeys([product, *(kernel for program in programs for kernel, _ in program.calls)]))
 
     def update(self, optimizer: Optimizer) -> FusedUpdate | None:
         """Return the compiled update of an optimizer that is bound to the network; None where no kernel does it."""

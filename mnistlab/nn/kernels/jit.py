@@ -1,27 +1,31 @@
 """How kernels are compiled, kept and called.
 
-A *kernel* is a C function ``void kernel(const int64 *arguments, int64 part)``. It is compiled when its address is first
-asked for, on its own, and kept in a folder of this machine, so that a network costs only the kernels that it uses, once.
+A *kernel* is a C function ``void kernel(const int64 *arguments, int64 part)``. It is compiled on its own when
+its address is first needed, and cached on disk, so that a network costs only the kernels that it uses, and only once.
 Kernels get addresses and sizes, never arrays: a whole training step is then a table of integers (`program`).
 """
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import hashlib
+import logging
 import os
 import struct
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numba
 from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
+from numba import extending, types
 
 from mnistlab.nn.kernels import vector_ir as vir
 from mnistlab.system.directories import cache_folder
+
+log = logging.getLogger("mnistlab.nn")
+intrinsic: Any = extending.intrinsic
 
 PARTS = 4  # a step is cut into so many parts, whatever the number of threads, so that its bits do not depend on it
 OPTIONS: dict[str, Any] = {
@@ -33,7 +37,7 @@ OPTIONS: dict[str, Any] = {
 
 
 def source_hash() -> str:
-    """Return a hash of the kernels' source: numba itself would not see a change in a function that another one calls."""
+    """Return a hash of the kernels' source: numba's own cache misses a change in a function that another one calls."""
     digest = hashlib.sha256()
     for path in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(path.read_bytes())
@@ -43,20 +47,54 @@ def source_hash() -> str:
 def folder() -> Path:
     """Return the folder of the compiled kernels: below NUMBA_CACHE_DIR, MNISTLAB_CACHE or the user's cache folder."""
 
-
     root = os.environ.get("NUMBA_CACHE_DIR")
     return (Path(root) if root else cache_folder()) / "kernels" / source_hash()
 
 
-@contextlib.contextmanager
-def kept() -> Iterator[None]:
-    """Let numba keep what is declared meanwhile in `folder`; it decides where when a function is declared."""
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(folder())
+@functools.cache
+def writable() -> bool:
+    """Return whether compiled kernels can be kept in `folder`; if not, every process compiles them anew."""
+    place = folder()
     try:
-        yield
+        place.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=place):
+            return True
+    except OSError as error:
+        log.warning(
+            "%s: cannot be written (%s), so kernels are compiled anew each time; set MNISTLAB_CACHE to another folder",
+            place,
+            error.strerror or error,
+        )
+        return False
+
+
+def compiled(name: str, compile_function: Callable[[bool], Any]) -> Any:
+    """Return what ``compile_function(cache)`` returns, with the cache if there is one.
+
+    A damaged file of the cache is removed and written again. Processes that need the same kernel at once compile it
+    one after the other, which is once.
+    """
+    if not writable():
+        return compile_function(False)
+    import filelock
+
+    config: Any = numba.config
+    before, config.CACHE_DIR = config.CACHE_DIR, str(folder())  # where a function is kept is decided at its declaration
+    try:
+        with filelock.FileLock(folder() / f"{name}.lock"):
+            try:
+                return compile_function(True)
+            except Exception:  # numba reads its files with pickle, which may fail in any way
+                for path in files_of(name):
+                    path.unlink(missing_ok=True)
+                return compile_function(True)
     finally:
-        numba.config.CACHE_DIR = before
+        config.CACHE_DIR = before
+
+
+def files_of(name: str) -> list[Path]:
+    """Return the files of a kernel in the cache: an index and the machine code; none if it is not compiled."""
+    return sorted(path for kind in ("nbi", "nbc") for path in folder().glob(f"*/*.{name}-*.{kind}"))
 
 
 def helper(function: Callable[..., Any]) -> Any:
@@ -73,11 +111,17 @@ class Kernel:
         self._compiled: Any = None
 
     @property
+    def is_compiled(self) -> bool:
+        """Whether the machine code exists, in this process or in the cache."""
+        return self._compiled is not None or bool(files_of(self.name))
+
+    @property
     def address(self) -> int:
         """The address of the machine code."""
         if self._compiled is None:
-            with kept():
-                self._compiled = numba.cfunc(self.signature, cache=True, **OPTIONS)(self.function)
+            self._compiled = compiled(
+                self.name, lambda cache: numba.cfunc(self.signature, cache=cache, **OPTIONS)(self.function)
+            )
         return int(self._compiled.address)
 
 

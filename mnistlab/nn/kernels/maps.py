@@ -67,7 +67,8 @@ def _largest(relu: bool) -> Any:
             best, place = other.where(larger, best), b.select(larger, _word(i), place)
         value = best + _read(b, pointer(b, bias))
         if relu:
-            place = b.select(b.fcmp_ordered("<=", value.register, ir.Constant(vir.VECTOR, [0.0] * LANES)), _word(DEAD), place)
+            dead = b.fcmp_ordered("<=", value.register, ir.Constant(vir.VECTOR, [0.0] * LANES))
+            place = b.select(dead, _word(DEAD), place)
             value = value.relu()
         vir.store(b, value.register, pointer(b, out), number(0))
         _write_code(b, place, code)
@@ -160,8 +161,8 @@ d_mean, d_mean_relu = _gradient_of_mean(positive=False), _gradient_of_mean(posit
 
 
 @helper
-def finish_row(mode, y, y_row, width, channels, bias, out, code):  # type: ignore[no-untyped-def]
-    """Write one row of ``width`` outputs, from one row of y, or of two where the mode pools; y_row is their distance."""
+def finish_row(mode, y, y_row, width, channels, bias, out, code):
+    """Write one row of ``width`` outputs, from one row of y or, where the mode pools, from two that are y_row apart."""
     for q in range(width):
         for f in range(0, channels, LANES):
             b, o, c = bias + 4 * f, out + 4 * (q * channels + f), code + q * channels + f
@@ -183,13 +184,13 @@ def finish_row(mode, y, y_row, width, channels, bias, out, code):  # type: ignor
 
 
 @helper
-def spread_row(mode, g, out, code, y, y_row, width, channels, db):  # type: ignore[no-untyped-def]
-    """The adjoint of `finish_row`: write dL/dy for a row of dL/dout in ``g``, and add it to the gradient of the bias."""
+def spread_row(mode, g, out, code, y, y_row, width, channels, db):
+    """The adjoint of `finish_row`: write dL/dy for a row of dL/dout in ``g``, and add it to that of the bias."""
     for q in range(width):
         for f in range(0, channels, LANES):
             s, o, c = g + 4 * (q * channels + f), out + 4 * (q * channels + f), code + q * channels + f
             one, window, b = y + 4 * (q * channels + f), y + 4 * (2 * q * channels + f), db + 4 * f
-            if mode == RELU_MAX or mode == MAX:
+            if mode in (RELU_MAX, MAX):
                 d_largest(s, c, window, channels, y_row, b)
             elif mode == RELU_MEAN:
                 d_relu_mean(s, c, window, channels, y_row, b)

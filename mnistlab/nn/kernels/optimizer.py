@@ -7,8 +7,8 @@ import math
 import numpy as np
 
 from mnistlab.nn.kernels import updates
-from mnistlab.nn.kernels.groups import address
 from mnistlab.nn.kernels.jit import PARTS, Kernel, bits
+from mnistlab.nn.kernels.memory import address
 from mnistlab.nn.kernels.program import Program
 from mnistlab.nn.optimizers import SGD, AdaGrad, Adam, AdamW, Momentum, Nesterov, Optimizer, RMSprop
 from mnistlab.nn.regularization import Regularization

@@ -1,7 +1,8 @@
 """One training step, or one forward pass, of a network for a fixed number of images.
 
-A plan is a list of *stretches*: runs of groups, which are one program each for the way forward and back, and plain layers
-in between, which are called one by one. Most networks are a single stretch, and a step is then one compiled call.
+A plan is a list of *stretches*, groups that follow each other and have one program for the way forward and one for the
+way back, and of plain layers in between, which are called one by one. Most networks are a single
+stretch, and a step is then one compiled call.
 """
 
 from __future__ import annotations
@@ -15,13 +16,15 @@ import numpy as np
 
 from mnistlab.nn.kernels import dense, losses, transport
 from mnistlab.nn.kernels.dense import PANEL
-from mnistlab.nn.kernels.groups import DenseGroup, DropoutGroup, FlattenGroup, Group, address, groups
+from mnistlab.nn.kernels.group import Group
+from mnistlab.nn.kernels.groups import groups
 from mnistlab.nn.kernels.jit import PARTS, bits
-from mnistlab.nn.kernels.memory import Memory, padded
+from mnistlab.nn.kernels.memory import Memory, address, padded
 from mnistlab.nn.kernels.program import Program
 from mnistlab.nn.kernels.values import Map, Vector, from_columns, to_columns, vector
+from mnistlab.nn.kernels.vector_groups import DenseGroup, DropoutGroup, FlattenGroup
 from mnistlab.nn.kernels.vector_ir import LANES
-from mnistlab.nn.layers import Flatten, Layer
+from mnistlab.nn.layers import Layer
 from mnistlab.nn.losses import BinaryCrossEntropy, CrossEntropy, Loss, MeanSquaredError
 
 
@@ -79,7 +82,7 @@ class Plan:
                 self.pieces.append(each)
         self.reads_images = isinstance(self.pieces[0], Stretch)
         self.result, self.where = np.zeros(2 * PARTS), np.arange(images)
-        self.drops = [group for piece in self.pieces if isinstance(piece, Stretch) for group in piece.groups if isinstance(group, DropoutGroup)]
+        self.drops = [each for each in found if isinstance(each, DropoutGroup)]
         for group in self.drops:
             group.key = self.drops[0].key
         self.loss_row: int | None = None
@@ -87,6 +90,11 @@ class Plan:
         for n, piece in enumerate(self.pieces):
             if isinstance(piece, Stretch):
                 self._link(piece, is_first=n == 0, is_last=n == len(self.pieces) - 1)
+
+    @property
+    def programs(self) -> list[Program]:
+        """The programs of all stretches."""
+        return [program for piece in self.pieces if isinstance(piece, Stretch) for program in (piece.ahead, piece.back)]
 
     @property
     def is_one_program(self) -> bool:

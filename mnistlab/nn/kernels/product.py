@@ -12,7 +12,7 @@ one1, one2, one3, one4, one5, one6, one7, one8 = (vir.tile(rows, 1) for rows in 
 
 
 @helper
-def _two(rows, a, row_of, a_of, b, b_of, depth, y, y_row, add):  # type: ignore[no-untyped-def]
+def _two(rows, a, row_of, a_of, b, b_of, depth, y, y_row, add):
     if rows == 6:
         two6(a, row_of, a_of, b, b_of, depth, y, y_row, add)
     elif rows == 5:
@@ -32,7 +32,7 @@ def _two(rows, a, row_of, a_of, b, b_of, depth, y, y_row, add):  # type: ignore[
 
 
 @helper
-def _one(rows, a, row_of, a_of, b, b_of, depth, y, y_row, add):  # type: ignore[no-untyped-def]
+def _one(rows, a, row_of, a_of, b, b_of, depth, y, y_row, add):
     if rows == 8:
         one8(a, row_of, a_of, b, b_of, depth, y, y_row, add)
     elif rows == 7:
@@ -52,12 +52,12 @@ def _one(rows, a, row_of, a_of, b, b_of, depth, y, y_row, add):  # type: ignore[
 
 
 @subroutine(11)
-def product(a, row_of, rows, a_of, b, b_of, depth, y, y_row, columns, add):  # type: ignore[no-untyped-def]
+def product(a, row_of, rows, a_of, b, b_of, depth, y, y_row, columns, add):
     """Write Y[r y_row + n] (+)= sum over k < depth of A[row_of[r] + a_of[k]] B[b_of[k] + n], r < rows, n < columns.
 
-    Rows are shared out evenly among tiles, so that none is much slower than the others. Where ``columns`` is no multiple
-    of LANES, the last vector overlaps the one before it and the same sums are written twice: then add must be 0 and
-    columns at least LANES. depth is at least 1.
+    Rows are shared out evenly among tiles, so that none is much slower than the others. Where ``columns`` is not a
+    multiple of LANES, the last vector overlaps the one before it, and the same sums are written twice: then add must
+    be 0 and columns at least LANES. depth is at least 1.
     """
     lanes = vir.LANES
     n = 0

@@ -6,6 +6,7 @@ shared among threads, and is complete before the next begins.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
@@ -14,11 +15,16 @@ import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
 
 from mnistlab.nn.kernels import vector_ir as vir
-from mnistlab.nn.kernels.jit import OPTIONS, PARTS, Kernel, ints_at, kept
+from mnistlab.nn.kernels.jit import OPTIONS, PARTS, Kernel, compiled, intrinsic, ints_at
 
+# Threads of libgomp that wait for work spin; beside another busy process that stalls every step. Asleep they cost a few
+# microseconds. It is read when numba starts its threads.
+os.environ.setdefault("GOMP_SPINCOUNT", "0")
+
+njit: Any = numba.njit
+config: Any = numba.config
 COLUMNS = 48
 
 
@@ -50,6 +56,7 @@ def _parallel(first: int, calls: int) -> None:
 
 
 SIGNATURE = types.void(types.int64, types.int64)
+RUNNERS = {False: _serial, True: _parallel}  # by whether there are several threads
 _runners: dict[bool, Any] = {}
 
 
@@ -57,11 +64,11 @@ def runner(threads: int) -> Any:
     """Return what runs a table at an address, on one thread or more."""
     several = threads > 1
     if several not in _runners:
-        with kept():
-            function, more = (_parallel, {"parallel": True}) if several else (_serial, {})
-            _runners[several] = numba.njit(SIGNATURE, cache=True, **OPTIONS, **more)(function)
+        function = RUNNERS[several]
+        options = {**OPTIONS, "parallel": several}
+        _runners[several] = compiled(function.__name__, lambda cache: njit(SIGNATURE, cache=cache, **options)(function))
     if several:
-        numba.set_num_threads(min(threads, PARTS, numba.config.NUMBA_NUM_THREADS))
+        numba.set_num_threads(min(threads, PARTS, config.NUMBA_NUM_THREADS))
     return _runners[several]
 
 

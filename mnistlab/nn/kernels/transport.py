@@ -1,7 +1,7 @@
 """What moves values between layouts: pixels into a network, maps into vectors and back; and dropout.
 
-Dropout's mask comes from Philox 4x32-10 (Salmon et al. 2011): a counter-based generator, so that any part of the mask can
-be computed alone. Its key is one draw of the run's dropout stream a step; the counter is the element and the layer.
+Dropout's mask comes from Philox 4x32-10 (Salmon et al. 2011), a counter-based generator: any part of it can be computed
+alone. Its key is one draw of the run's dropout stream a step; the counter is the element and the layer.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ROUNDS = 10
 
 
 @kernel
-def gather(args, part):  # type: ignore[no-untyped-def]
+def gather(args, part):
     """Write (pixel - shift) scale for a part of the images, which are uint8 (bytes = 1) or float32.
 
     Pixel (r, s) of image i goes to out[i out_image + r out_row + s]. ``rows`` are int64 places of the images.
@@ -44,7 +44,7 @@ def gather(args, part):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def flatten(args, part):  # type: ignore[no-untyped-def]
+def flatten(args, part):
     """Write maps as rows of their elements, for a part of the images.
 
     Element (r, s, c) goes to c height width + r width + s as in the NumPy layers, or to (r width + s) channels + c.
@@ -66,7 +66,7 @@ def flatten(args, part):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def unflatten(args, part):  # type: ignore[no-untyped-def]
+def unflatten(args, part):
     """The inverse of `flatten`."""
     rows, maps, count, height, width, channels = args[0], args[1], args[2], args[3], args[4], args[5]
     image, row, wide_channels, wide, channels_last = args[6], args[7], args[8], args[9], args[10]
@@ -85,7 +85,7 @@ def unflatten(args, part):  # type: ignore[no-untyped-def]
 
 
 @helper
-def philox(c0, c1, k0, k1):  # type: ignore[no-untyped-def]
+def philox(c0, c1, k0, k1):
     """Return four words of 32 bits for the counter (c0, c1, 0, 0) and the key (k0, k1), all as uint64."""
     c2 = c3 = np.uint64(0)
     for _ in range(ROUNDS):
@@ -97,7 +97,7 @@ def philox(c0, c1, k0, k1):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def drop(args, part):  # type: ignore[no-untyped-def]
+def drop(args, part):
     """Draw the mask for a part of the elements, 0 or 1 / (1 - rate), and multiply the elements by it.
 
     ``key`` is the address of 64 random bits; ``threshold`` is (1 - rate) 2^32.
@@ -116,7 +116,7 @@ def drop(args, part):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def scale_by(args, part):  # type: ignore[no-untyped-def]
+def scale_by(args, part):
     """Multiply a part of the values by another array: the gradient by the mask of `drop`."""
     values, factors, size = floats_at(args[0]), floats_at(args[1]), args[2]
     start, stop = share(size, part, PARTS)

@@ -1,6 +1,6 @@
 """Every optimizer's rule in one pass over the parameters, with the L1 and L2 penalties and the factor of clipping.
 
-The formulas are those of `nn.optimizers`. Moments below TINY become 0 within the pass, so that nothing is ever denormal.
+The formulas are those of `nn.optimizers`. Moments below TINY become 0 within the pass: none is ever denormal.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ CHUNK = 16  # elements: parts begin on cache lines
 
 
 @helper
-def _penalised(g, p, l1, l2, factor):  # type: ignore[no-untyped-def]
+def _penalised(g, p, l1, l2, factor):
     """Return the gradient with the derivatives of l1 |p| and l2 p^2 / 2, times the factor of clipping."""
     sign = l1 if p > ZERO else (-l1 if p < ZERO else ZERO)
     return (g + l2 * p + sign) * factor
 
 
 @helper
-def _flushed(moment):  # type: ignore[no-untyped-def]
+def _flushed(moment):
     return moment if abs(moment) > TINY or moment != moment else ZERO
 
 
 @helper
-def _span(args, part, weights):  # type: ignore[no-untyped-def]
+def _span(args, part, weights):
     """Return start and stop of a part of the weights, or of the biases."""
     n_weights, size = args[2], args[3]
     low, high = (0, n_weights) if weights else (n_weights, size)
@@ -35,11 +35,12 @@ def _span(args, part, weights):  # type: ignore[no-untyped-def]
     return low + start * CHUNK, min(low + stop * CHUNK, high)
 
 
-# The arguments of every rule: theta, gradient, weights, size, l1, l2, factor, lr, first slot, second slot, then its own.
+# The arguments of a rule: theta, gradient, weights, size, l1, l2, factor, lr, first slot, second slot, then its own.
 
 
 @kernel
-def sgd(args, part):  # type: ignore[no-untyped-def]
+def sgd(args, part):
+    """Gradient descent."""
     p, g = floats_at(args[0]), floats_at(args[1])
     factor, lr = np.float32(real(args[6])), np.float32(real(args[7]))
     for weights in range(2):
@@ -50,7 +51,8 @@ def sgd(args, part):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def momentum(args, part):  # type: ignore[no-untyped-def]
+def momentum(args, part):
+    """Momentum."""
     p, g, v = floats_at(args[0]), floats_at(args[1]), floats_at(args[8])
     factor, lr, decay = np.float32(real(args[6])), np.float32(real(args[7])), np.float32(real(args[10]))
     for weights in range(2):
@@ -63,7 +65,8 @@ def momentum(args, part):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def nesterov(args, part):  # type: ignore[no-untyped-def]
+def nesterov(args, part):
+    """Nesterov's momentum."""
     p, g, v = floats_at(args[0]), floats_at(args[1]), floats_at(args[8])
     factor, lr, decay = np.float32(real(args[6])), np.float32(real(args[7])), np.float32(real(args[10]))
     for weights in range(2):
@@ -77,7 +80,7 @@ def nesterov(args, part):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def rmsprop(args, part):  # type: ignore[no-untyped-def]
+def rmsprop(args, part):
     """s <- rho s + share g^2: RMSprop with share = 1 - rho, AdaGrad with rho = share = 1."""
     p, g, s = floats_at(args[0]), floats_at(args[1]), floats_at(args[8])
     factor, lr = np.float32(real(args[6])), np.float32(real(args[7]))
@@ -93,8 +96,8 @@ def rmsprop(args, part):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def adam(args, part):  # type: ignore[no-untyped-def]
-    """Adam on m / (1 - b1) and v / (1 - b2), as in `nn.optimizers`; weights are first multiplied by ``kept`` (AdamW)."""
+def adam(args, part):
+    """Adam on m / (1 - b1) and v / (1 - b2), as in `nn.optimizers`. AdamW first multiplies weights by ``kept``."""
     p, g, m, v = floats_at(args[0]), floats_at(args[1]), floats_at(args[8]), floats_at(args[9])
     factor, step = np.float32(real(args[6])), np.float32(real(args[7]))
     b1, b2, eps = np.float32(real(args[10])), np.float32(real(args[11])), np.float32(real(args[12]))
@@ -111,7 +114,7 @@ def adam(args, part):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def squares(args, part):  # type: ignore[no-untyped-def]
+def squares(args, part):
     """Write the sum of squares of a part of the penalised gradient to ``result[part]`` (float64): for clipping."""
     p, g = floats_at(args[0]), floats_at(args[1])
     total = 0.0

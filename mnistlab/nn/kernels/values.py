@@ -35,12 +35,11 @@ class Map:
 
     def view(self, images: int) -> np.ndarray:
         """Return the map as (channels, height, width, images), the layout of the NumPy layers."""
-        whole = np.lib.stride_tricks.as_strided(
+        return np.lib.stride_tricks.as_strided(
             self.array[self.first :],
             (self.channels, self.height, self.width, images),
             (4, 4 * self.row, 4 * self.wide, 4 * self.image),
         )
-        return whole
 
 
 @dataclass

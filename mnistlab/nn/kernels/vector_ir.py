@@ -4,8 +4,8 @@ LLVM vectorises innermost loops only. A matrix product is fast where a *tile* of
 sum over k runs, and that needs vectors in the two loops outside of k; the transforms of Winograd's convolution and the
 pooling of maps need them too. The functions below are numba intrinsics: each call becomes exactly these instructions.
 
-All operands are *addresses* (int64, of float32 unless said otherwise) and all strides count elements. Nothing is checked:
-the caller owns the memory and has padded it to whole vectors. A vector has LANES elements.
+All operands are *addresses* (int64, of float32 unless said otherwise), and all strides count elements. Nothing is
+checked: the caller owns the memory and has padded it to whole vectors. A vector has LANES elements.
 
 The register tile of R rows and S vectors, one step of k (docs/explanation/kernels.md has the picture):
 
@@ -127,9 +127,8 @@ def tile(rows: int, vectors: int) -> Any:
     """
     cells = [(r, s) for r in range(rows) for s in range(vectors)]
 
-    def emit(
-        b: Any, a: Any, row_of: Any, a_of: Any, b_: Any, b_of: Any, k_end: Any, y: Any, y_row: Any, add: Any
-    ) -> None:
+    def emit(b: Any, *operands: Any) -> None:
+        a, row_of, a_of, b_, b_of, k_end, y, y_row, add = operands
         a, b_, y = (pointer(b, address) for address in (a, b_, y))
         row_of, a_of, b_of = (pointer(b, address, INT) for address in (row_of, a_of, b_of))
         starts = [b.gep(a, [b.load(b.gep(row_of, [number(r)]))]) for r in range(rows)]

@@ -63,7 +63,7 @@ to_dx = transform(b_matrix, 4, 4, add=True)
 
 
 @kernel
-def weights_to_u(args, part):  # type: ignore[no-untyped-def]
+def weights_to_u(args, part):
     """Write U = G g G^T (16, rows, columns) for g (3, 3, rows, columns); rows and columns are channels and filters."""
     g, u, rows, columns = args[0], args[1], args[2], args[3]
     square = rows * columns
@@ -73,7 +73,7 @@ def weights_to_u(args, part):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def u_to_weights(args, part):  # type: ignore[no-untyped-def]
+def u_to_weights(args, part):
     """Add the parts of dU (parts, 16, rows, columns), and write dg = G^T dU G (3, 3, rows, columns)."""
     du, dg, rows, columns = args[0], args[1], args[2], args[3]
     square = rows * columns
@@ -89,8 +89,43 @@ def u_to_weights(args, part):  # type: ignore[no-untyped-def]
         to_dg(du + 4 * n, 4 * square, square, dg + 4 * n, 3 * square, square)
 
 
+@helper
+def _clear(address, size):
+    values = floats_at(address)
+    for n in range(size):
+        values[n] = 0
+
+
+@helper
+def _tiles_to_v(strip, x_row, channels, right, v, place, step):
+    """Write V of a row of tiles; the first is tile ``place``, and the places k of V are ``step`` apart."""
+    for t in range(right):
+        for c in range(0, channels, LANES):
+            at = v + 4 * ((place + t) * channels + c)
+            to_v(strip + 4 * (2 * t * channels + c), x_row, channels, at, 4 * step, step)
+
+
+@helper
+def _band_back(mode, strip, height, width, filters, g, g_row, out, out_row, code, y, y_row, db):
+    """Write dY of a row of tiles, two rows of pixels; rows beyond the map are zero."""
+    if mode >= POOLED:
+        if strip < height:
+            grad, place, where = g + 4 * strip * g_row, out + 4 * strip * out_row, code + strip * width * filters
+            spread_row(mode, grad, place, where, y, y_row, width, filters, db)
+        else:
+            _clear(y, 2 * y_row)
+        return
+    for h in range(2):
+        p = 2 * strip + h
+        if p < height:
+            grad, place = g + 4 * p * g_row, out + 4 * p * out_row
+            spread_row(mode, grad, place, code, y + 4 * h * y_row, y_row, width, filters, db)
+        else:
+            _clear(y + 4 * h * y_row, y_row)
+
+
 @kernel
-def winograd(args, part):  # type: ignore[no-untyped-def]
+def winograd(args, part):
     """Convolve a part of the images."""
     product, x, u, bias, y, out, code = args[0], args[1], args[2], args[3], args[4], args[5], args[6]
     images, x_image, x_row, channels, filters = args[7], args[8], args[9], args[10], args[11]
@@ -107,13 +142,7 @@ def winograd(args, part):  # type: ignore[no-untyped-def]
         tiles = (stop - start) * right
         for row in range(start, stop):
             strip = x + 4 * (row // down * x_image + 2 * (row % down) * x_row)
-            for t in range(right):
-                at = 4 * ((row - start) * right + t) * channels
-                for c in range(0, channels, LANES):
-                    to_v(
-                        strip + 4 * (2 * t * channels + c), x_row, channels,
-                        v + at + 4 * c, 4 * tiles * channels, tiles * channels,
-                    )  # fmt: skip
+            _tiles_to_v(strip, x_row, channels, right, v, (row - start) * right, tiles * channels)
         for k in range(PLACES):
             multiply(
                 product, v + 4 * k * tiles * channels, channel_of, tiles, one_of, u + 4 * k * channels * filters,
@@ -130,8 +159,8 @@ def winograd(args, part):  # type: ignore[no-untyped-def]
                     )  # fmt: skip
             if mode >= POOLED:
                 if strip < height:
-                    place, where = out + 4 * (image * out_image + strip * out_row), (image * height + strip) * width * filters
-                    finish_row(mode, y, y_row, width, filters, bias, place, code + where)
+                    place, where = out + 4 * (image * out_image + strip * out_row), image * height + strip
+                    finish_row(mode, y, y_row, width, filters, bias, place, code + where * width * filters)
             else:
                 for h in range(2):
                     p = 2 * strip + h
@@ -141,8 +170,8 @@ def winograd(args, part):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def winograd_back(args, part):  # type: ignore[no-untyped-def]
-    """Write the gradients of a part of the images: dU and db of the part, and dx (padded as x) unless its address is 0."""
+def winograd_back(args, part):
+    """Write the gradients of a part of the images: dU and db, and dx (padded as x) unless its address is 0."""
     product, x, turned, out, code, g = args[0], args[1], args[2], args[3], args[4], args[5]
     y, du, db, dx = args[6], args[7], args[8], args[9]
     images, x_image, x_row, channels, filters = args[10], args[11], args[12], args[13], args[14]
@@ -171,28 +200,13 @@ def winograd_back(args, part):  # type: ignore[no-untyped-def]
         for row in range(start, stop):
             image, strip = row // down, row % down
             band = x + 4 * (image * x_image + 2 * strip * x_row)
-            if mode >= POOLED:
-                if strip < height:
-                    grad, place = g + 4 * (image * g_image + strip * g_row), out + 4 * (image * out_image + strip * out_row)
-                    where = code + (image * height + strip) * width * filters
-                    spread_row(mode, grad, place, where, y, y_row, width, filters, db)
-                else:
-                    _clear(y, 2 * y_row)
-            else:
-                for h in range(2):
-                    p = 2 * strip + h
-                    if p < height:
-                        grad, place = g + 4 * (image * g_image + p * g_row), out + 4 * (image * out_image + p * out_row)
-                        spread_row(mode, grad, place, code, y + 4 * h * y_row, y_row, width, filters, db)
-                    else:
-                        _clear(y + 4 * h * y_row, y_row)
+            _tiles_to_v(band, x_row, channels, right, v, (row - start) * right, tiles * channels)
+            _band_back(
+                mode, strip, height, width, filters, g + 4 * image * g_image, g_row, out + 4 * image * out_image,
+                out_row, code + image * height * width * filters, y, y_row, db,
+            )  # fmt: skip
             for t in range(right):
                 at = (row - start) * right + t
-                for c in range(0, channels, LANES):
-                    to_v(
-                        band + 4 * (2 * t * channels + c), x_row, channels,
-                        v + 4 * (at * channels + c), 4 * tiles * channels, tiles * channels,
-                    )  # fmt: skip
                 for f in range(0, filters, LANES):
                     to_z(
                         y + 4 * (2 * t * filters + f), y_row, filters,
@@ -214,10 +228,3 @@ def winograd_back(args, part):  # type: ignore[no-untyped-def]
                             v + 4 * (at * channels + c), 4 * tiles * channels, tiles * channels,
                             band + 4 * (2 * t * channels + c), x_row, channels,
                         )  # fmt: skip
-
-
-@helper
-def _clear(address, size):  # type: ignore[no-untyped-def]
-    values = floats_at(address)
-    for n in range(size):
-        values[n] = 0

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from mnistlab.config import schema
 from mnistlab.data import splitting
@@ -17,6 +16,7 @@ from mnistlab.data.loading import load, scale_of
 from mnistlab.metrics.classification import SCORES
 from mnistlab.models.sklearn import Fitted, SklearnModel
 from mnistlab.runs import pipeline, training_run
+from mnistlab.runs.compute import choose
 from mnistlab.sweeps.gridsearch.cells import Cell
 from mnistlab.system.errors import RequestError, RunError
 from mnistlab.system.random import stream
@@ -99,11 +99,13 @@ def check(experiment: schema.Experiment, data: Dataset) -> None:
 def learn(experiment: schema.Experiment, data: Dataset, cores: int) -> Callable[[np.ndarray], np.ndarray]:
     """Fit the experiment's model on the training set and return its ``predict``; nothing is written."""
     network = None if isinstance(experiment.model, SklearnModel) else pipeline.build(experiment, data)
-    threads = pipeline.choose_threads(experiment, network, len(data.train), cores)
-    with threadpool_limits(threads):
+    compute = choose(experiment, network, len(data.train), cores, quiet=True)
+    if network:
+        compute.use(network, experiment.trainer.batch_of(len(data.train)))
+    with compute.limits():
         if isinstance(experiment.model, SklearnModel):
             with schema.prefixed("model"):
-                return Fitted(experiment.model, data, experiment.seed, threads).predict
+                return Fitted(experiment.model, data, experiment.seed, compute.threads).predict
         assert network is not None
         training_run.learn(experiment, data, network)
         return network.predict
