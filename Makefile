@@ -56,7 +56,7 @@ $(BIN)/python:
 
 $(VENV)/.installed: $(BIN)/python pyproject.toml constraints.txt
 	@echo "installing into $(VENV), which takes about a minute" >&2
-	$(PIP) --editable .
+	$(PIP) --only-binary numba,llvmlite --editable ".[fast]" 2>/dev/null || $(PIP) --editable . # numba where it has a wheel
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.installed

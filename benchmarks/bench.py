@@ -191,7 +191,7 @@ def peer_threads() -> list[int]:
 
 def describe_machine(options: argparse.Namespace) -> list[str]:
     """Return lines about the machine, the versions and how it was measured."""
-    here = environment(0, 0, {}, [], "")
+    here = environment(0, 0, "numpy", {}, [], "")
     blas = "; ".join(f"{b['internal_api']} {b['version']} {b['architecture']}" for b in here["blas"])
     packages = {name: here["packages"][name] for name in ("numpy", "scikit-learn")}
     packages["torch"] = importlib.metadata.version("torch") if "torch" in options.peers else "not installed"

@@ -14,6 +14,7 @@ import argparse
 import json
 import sys
 import time
+from functools import partial
 from types import ModuleType
 from typing import Any
 from unittest import mock
@@ -22,21 +23,23 @@ import mnistlab.runs.pipeline as run  # isort: skip  # before NumPy, as in the c
 import numpy as np
 import peers
 from load import Watch
-from threadpoolctl import threadpool_limits
 from workloads import WORKLOADS, compose
 
 from mnistlab.config.schema import Experiment
 from mnistlab.data.dataset import Dataset
 from mnistlab.nn import conv, layers
 from mnistlab.nn.network import Network
+from mnistlab.runs.compute import Compute, choose
 from mnistlab.system.errors import RequestError
 from mnistlab.training.components import RandomStreams
 from mnistlab.training.loop import fit
 
 
-def ours(made: Experiment, dataset: Dataset, network: Network, threads: int) -> list[float]:
+def ours(made: Experiment, dataset: Dataset, network: Network, threads: int, kernels: str = "numpy") -> list[float]:
     """Train as `mnistlab train` does and return the seconds of each epoch from its history."""
-    with threadpool_limits(threads):
+    compute = Compute(threads, kernels)
+    compute.use(network, made.trainer.batch_of(len(dataset.train)))
+    with compute.limits():
         streams = RandomStreams.from_seed(made.seed)
         history = fit(network, dataset.train, dataset.validation, made.components, streams)
     return [epoch.seconds for epoch in history.epochs]
@@ -71,14 +74,22 @@ def measure(arguments: argparse.Namespace) -> dict[str, object]:
     made = compose(WORKLOADS[arguments.workload], arguments.epochs, arguments.overrides)
     dataset = run.load_data(made)
     network = run.build(made, dataset)
-    work = (made, dataset, network, arguments.threads or run.choose_threads(made, network, len(dataset.train)))
+    chosen = choose(made, network, len(dataset.train))
+    work = (made, dataset, network, arguments.threads or chosen.threads)
     result: dict[str, object] = {"peer": arguments.peer, "workload": arguments.workload, "threads": work[3]}
+    if arguments.peer == "ours":
+        result["kernels"] = "numpy" if arguments.gemm else chosen.kernels
     if arguments.peer == "channels_last":
         result |= {"peer": "torch", "layout": "channels_last"}
     watch = Watch()
     if arguments.gemm:
         return {**result, "gemm_share": gemm_share(*work), "foreign": watch.foreign()}
-    train = {"ours": ours, "torch": peers.torch, "channels_last": peers.torch_channels_last, "sklearn": peers.sklearn}
+    train = {
+        "ours": partial(ours, kernels=chosen.kernels),
+        "torch": peers.torch,
+        "channels_last": peers.torch_channels_last,
+        "sklearn": peers.sklearn,
+    }
     seconds = train[arguments.peer](*work)
     if arguments.peer == "sklearn":
         result["left_out"] = peers.sklearn_activation(network)[1]

@@ -61,6 +61,8 @@ class Command(click.Command):
         parameters = self.get_params(ctx)
         for title, kind in (("Arguments", click.Argument), ("Options", click.Option)):
             records = [each.get_help_record(ctx) for each in parameters if isinstance(each, kind)]
+            if not records:
+                continue
             with formatter.section(title):
                 formatter.write_dl([record for record in records if record])
         self.format_examples(formatter)

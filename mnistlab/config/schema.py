@@ -183,6 +183,8 @@ def deciding(cfg: DictConfig) -> dict[str, Any]:
         content.pop(shown, None)
     if isinstance(trainer := content.get("trainer"), dict):
         trainer.pop("checkpoint_every", None)
+        if trainer.get("kernels") == "auto":  # as in version 0.1, which had no kernels: the same experiment
+            trainer.pop("kernels")
     return {str(key): value for key, value in content.items()}
 
 

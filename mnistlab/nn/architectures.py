@@ -191,7 +191,7 @@ class LayerList(Model):
     """Any ``layers``, each a name or a name with settings: ``[{conv: {filters: 6, kernel: 5}}, relu, flatten]``.
 
     Sizes are inferred. After the list comes the output layer, dense with one unit per class, unless ``output_layer`` is
-    false; the list must then itself end with one output per class. regularization.dropout acts after the activation
+    false; the list must then itself end with one output per class. Dropout by regularisation acts after the activation
     of each hidden dense layer, as in the other models, and cannot be combined with dropout layers in the list.
     """
 

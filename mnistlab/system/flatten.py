@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 IGNORED_GROUPS = ("report", "tracking", "seed")  # these do not affect the numbers, or, as seeds, are averaged over
-IGNORED_KEYS = ("trainer.threads", "trainer.checkpoint_every")
+IGNORED_KEYS = ("trainer.threads", "trainer.kernels", "trainer.checkpoint_every")
 
 
 def flat(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -73,6 +73,7 @@ FIELDS = {  # what each of these lines prints; `one` and `many` are a run and a 
         ),
     ],
     "data list": ["datasets"],
+    "kernels": ["folder", "processor", "lanes", "kernels"],
     "data show data=digits": [
         *("name", "height", "width", "rows", "classes", "shift", "scale", "provenance", "pictures")
     ],

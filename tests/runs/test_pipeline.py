@@ -22,7 +22,7 @@ from mnistlab.config.schema import experiment
 from mnistlab.models.model_file import load_model
 from mnistlab.nn.network import Network
 from mnistlab.nn.optimizers import SGD
-from mnistlab.runs import figures, pipeline
+from mnistlab.runs import compute, figures, pipeline
 from mnistlab.system.tensors import read
 from mnistlab.training.config import TrainerConfig
 
@@ -102,7 +102,7 @@ def test_what_stands_in_the_files(train: Train) -> None:
     assert environment["seed"] == 7
     assert environment["command"][:2] == ["mnistlab", "train"]
     assert "seed=7" in environment["command"]
-    assert environment["threads"] == 1
+    assert (environment["threads"], environment["kernels"]) == (1, "numpy")
     assert environment["packages"]["numpy"] == np.__version__
     assert len(environment["data"]["sha256"]) == 64
     assert environment["config_hash"] == status["config_hash"]
@@ -142,7 +142,7 @@ def test_the_saved_model_predicts_what_was_saved(train: Train) -> None:
 
 def test_the_checkpoint_holds_the_whole_state(train: Train) -> None:
     about, arrays = read(train("optimizer=adam") / "checkpoint.safetensors")
-    assert set(about) == {"format", "architecture", "config", "data_sha256", "threads", "state"}
+    assert set(about) == {"format", "architecture", "config", "data_sha256", "threads", "kernels", "state"}
     state = about["state"]
     assert (state["epoch"], state["step"], state["optimizer_steps"]) == (3, 0, 58)  # the next one, after the last
     assert set(state["streams"]) == {"order", "dropout", "augment"}
@@ -275,7 +275,7 @@ def test_threads_are_one_for_small_networks_and_as_asked_otherwise() -> None:
     ):
         made = experiment(compose.compose(["experiment=smoke", *overrides]))
         network = pipeline.build(made, pipeline.load_data(made))
-        assert pipeline.choose_threads(made, network, 900) == expected
+        assert compute.choose(made, network, 900) == compute.Compute(expected, "numpy")
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import os
 import platform
 from typing import TYPE_CHECKING
 
@@ -22,8 +23,11 @@ if TYPE_CHECKING:
     from mnistlab.nn.network import Network
 
 INSTALL = "pip install '.[fast]'"
+# With colours in its own messages, numba would end every process on a terminal with an escape sequence
+os.environ.setdefault("NUMBA_DISABLE_ERROR_MESSAGE_HIGHLIGHTING", "1")
+
 MACHINES = ("x86_64", "AMD64")
-THREADS_PAY_FROM = 10_000_000  # operations of a forward pass: 0.3 ms a step on one core
+THREADS_PAY_FROM = 20_000_000  # operations of a forward pass: below, a step takes half a millisecond on one core
 
 
 @functools.cache

@@ -19,9 +19,9 @@ from numba import types
 from mnistlab.nn.kernels import vector_ir as vir
 from mnistlab.nn.kernels.jit import OPTIONS, PARTS, Kernel, compiled, intrinsic, ints_at
 
-# Threads of libgomp that wait for work spin; beside another busy process that stalls every step. Asleep they cost a few
-# microseconds. It is read when numba starts its threads.
-os.environ.setdefault("GOMP_SPINCOUNT", "0")
+# Threads of libgomp that wait for work spin for milliseconds, which beside another busy process stalls every step. Some
+# microseconds span the pause between two calls. It is read when numba starts its threads.
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 njit: Any = numba.njit
 config: Any = numba.config
