@@ -82,7 +82,7 @@ def run(options: argparse.Namespace, data: list[str]) -> None:
 def measure_workload(name: str, options: argparse.Namespace, data: list[str]) -> list[tables.Measurement]:
     """Return the measurements of one workload: all rounds, then the share of GEMM."""
     found: list[tables.Measurement] = []
-    runners: list[tuple[str, int | None]] = [("ours", options.threads)]
+    runners: list[tuple[str, int | None]] = [("ours", options.threads), ("numpy", options.threads)]
     runners += [(peer, threads) for peer in peers_of(name, options.peers) for threads in peer_threads()]
     for i in range(options.rounds):
         this_round = [{"round": i + 1, **measure(peer, name, threads, options, data)} for peer, threads in runners]
@@ -219,7 +219,8 @@ def page(name: str, machine: list[str], rows: list[dict[str, Any]], processes: l
             "",
             "Seconds per epoch of complete training steps: median of the rounds (minimum..maximum). Each",
             "measurement is the fastest epoch, not counting the first. Ratios are taken round by round; above 1,",
-            "ours is faster. GEMM is the share of our time inside np.matmul, from a separate run that times these",
+            "ours is faster. Ours has compiled kernels (where numba is missing, NumPy layers), NumPy layers none.",
+            "GEMM is the share of our time inside np.matmul, from a separate run that times these",
             "calls. A tilde marks a peer that cannot express the network and trains the most similar one.\n",
             tables.dense_markdown(rows),
             *notes,

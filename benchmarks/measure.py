@@ -2,7 +2,8 @@
 
     python benchmarks/measure.py PEER WORKLOAD --epochs N [--threads N] [--gemm] [key=value ...]
 
-PEER is ours, torch, channels_last (PyTorch's other memory layout) or sklearn.
+PEER is ours (with kernels if numba is installed), numpy (ours without kernels), torch, channels_last (PyTorch's other
+memory layout) or sklearn.
 
 The seconds of an epoch are those of whole training steps (gather, forward, backward, update) over all batches in a
 fresh order. Of a measurement the best epoch after the first counts.
@@ -27,17 +28,18 @@ from workloads import WORKLOADS, compose
 
 from mnistlab.config.schema import Experiment
 from mnistlab.data.dataset import Dataset
-from mnistlab.nn import conv, layers
+from mnistlab.nn import conv, kernels, layers
 from mnistlab.nn.network import Network
 from mnistlab.runs.compute import Compute, choose
 from mnistlab.system.errors import RequestError
 from mnistlab.training.components import RandomStreams
+from mnistlab.training.config import Kernels
 from mnistlab.training.loop import fit
 
 
-def ours(made: Experiment, dataset: Dataset, network: Network, threads: int, kernels: str = "numpy") -> list[float]:
+def ours(made: Experiment, dataset: Dataset, network: Network, threads: int, kind: str = "numpy") -> list[float]:
     """Train as `mnistlab train` does and return the seconds of each epoch from its history."""
-    compute = Compute(threads, kernels)
+    compute = Compute(threads, kind)
     compute.use(network, made.trainer.batch_of(len(dataset.train)))
     with compute.limits():
         streams = RandomStreams.from_seed(made.seed)
@@ -74,18 +76,21 @@ def measure(arguments: argparse.Namespace) -> dict[str, object]:
     made = compose(WORKLOADS[arguments.workload], arguments.epochs, arguments.overrides)
     dataset = run.load_data(made)
     network = run.build(made, dataset)
+    wanted = "numba" if arguments.peer == "ours" and not arguments.gemm and not kernels.unavailable() else "numpy"
+    made.trainer.kernels = Kernels(wanted)
     chosen = choose(made, network, len(dataset.train))
     work = (made, dataset, network, arguments.threads or chosen.threads)
     result: dict[str, object] = {"peer": arguments.peer, "workload": arguments.workload, "threads": work[3]}
-    if arguments.peer == "ours":
-        result["kernels"] = "numpy" if arguments.gemm else chosen.kernels
+    if arguments.peer in ("ours", "numpy"):
+        result["kernels"] = wanted
     if arguments.peer == "channels_last":
         result |= {"peer": "torch", "layout": "channels_last"}
     watch = Watch()
     if arguments.gemm:
         return {**result, "gemm_share": gemm_share(*work), "foreign": watch.foreign()}
     train = {
-        "ours": partial(ours, kernels=chosen.kernels),
+        "ours": partial(ours, kind=wanted),
+        "numpy": ours,
         "torch": peers.torch,
         "channels_last": peers.torch_channels_last,
         "sklearn": peers.sklearn,
@@ -99,7 +104,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, object]:
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("peer", choices=("ours", "torch", "channels_last", "sklearn"))
+    parser.add_argument("peer", choices=("ours", "numpy", "torch", "channels_last", "sklearn"))
     parser.add_argument("workload", choices=WORKLOADS)
     parser.add_argument("--epochs", type=int, default=2, help="the first one only warms up")
     parser.add_argument("--threads", type=int, help="of BLAS; by default what trainer.threads=auto chooses")

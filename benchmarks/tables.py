@@ -22,7 +22,7 @@ def row(workload: str, measurements: Sequence[Measurement]) -> dict[str, Any]:
     rounds = {m["round"]: m["seconds"] for m in mine if m["peer"] == "ours" and "seconds" in m}
     threads = next(m["threads"] for m in mine if m["peer"] == "ours")
     cells: dict[str, Any] = {"workload": workload, "threads": threads, **_spread("ours", rounds.values())}
-    for peer in ("torch", "sklearn"):
+    for peer in ("numpy", "torch", "sklearn"):
         best = best_choice(peer, mine, len(rounds))
         times = {m["round"]: m["seconds"] for m in mine if m["peer"] == peer and choice_of(m) == best}
         threads, layout = best or (None, "")
@@ -57,8 +57,8 @@ def best_choice(peer: str, measurements: Iterable[Measurement], rounds: int) -> 
 def dense_markdown(rows: Iterable[Mapping[str, Any]]) -> str:
     """Return the table of workloads for people."""
     head = (
-        *("workload", "BLAS threads", "ours, s/epoch", "PyTorch, s/epoch", "scikit-learn, s/epoch"),
-        *("PyTorch / ours", "target", "met", "scikit-learn / ours", "GEMM", "other load"),
+        *("workload", "threads", "ours, s/epoch", "NumPy layers, s/epoch", "PyTorch, s/epoch", "scikit-learn, s/epoch"),
+        *("PyTorch / ours", "target", "met", "NumPy layers / ours", "scikit-learn / ours", "GEMM", "other load"),
     )
     return markdown(
         head,
@@ -67,11 +67,13 @@ def dense_markdown(rows: Iterable[Mapping[str, Any]]) -> str:
                 r["workload"],
                 r["threads"],
                 seconds(r, "ours"),
+                seconds(r, "numpy"),
                 seconds(r, "torch"),
                 seconds(r, "sklearn") + (" ~" if r["left_out"] else ""),
                 ratio(r, "torch_ratio"),
                 f">= {r['bar']:g}",
                 verdict(r["holds"]),
+                ratio(r, "numpy_ratio"),
                 ratio(r, "sklearn_ratio") + (" ~" if r["left_out"] else ""),
                 percent(r["gemm_share"]),
                 percent(r["worst_foreign"]),

@@ -37,26 +37,26 @@ SGD, ADAM = "optimizer=sgd", "optimizer=adam"
 WORKLOADS = {
     workload.name: workload
     for workload in (
-        Workload("macalinao", _mlp("[75]", "sigmoid", 64, SGD, "optimizer.lr=0.9"), 8, 1.8),
-        Workload("macalinao_full", _mlp("[75]", "sigmoid", "full", SGD, "optimizer.lr=0.9"), 10, 1.25),
+        Workload("macalinao", _mlp("[75]", "sigmoid", 64, SGD, "optimizer.lr=0.9"), 8, 2.2),
+        Workload("macalinao_full", _mlp("[75]", "sigmoid", "full", SGD, "optimizer.lr=0.9"), 10, 1.4),
         Workload(
             "ghimire",
             _mlp("[200,20]", "[leaky_relu,tanh]", 128, SGD, "optimizer.lr=0.1", "regularization.l2=1e-4"),
             6,
-            1.3,
+            1.8,
         ),
-        Workload("lin_dense", _mlp("[128,64]", "sigmoid", 32, ADAM), 4, 1.5),
+        Workload("lin_dense", _mlp("[128,64]", "sigmoid", 32, ADAM), 4, 2.6),
         Workload(
             "oxford_dense",
             _mlp("[1200,1200]", "relu", 62, ADAM, "optimizer.lr=5e-4", "regularization.dropout=[0.4,0]"),
             2,
-            0.75,
+            1.1,
         ),
-        Workload("fashion_dense", _mlp("[300,200]", "tanh", 32, ADAM, "regularization.l2=1e-4"), 3, 1.0),
-        Workload("oxford_cnn", _cnn("lenet_dropout", 128, ADAM), 5, 1.5),
-        Workload("lin_simple_cnn", _cnn("cnn_simple", 32, SGD, "optimizer.lr=0.01"), 2, 1.2),
-        Workload("lin_enhanced_cnn", _cnn("cnn_enhanced", 32, ADAM, "data.limit=12000"), 2, 0.6),
-        Workload("fashion_lenet5", _cnn("lenet5", 32, ADAM), 3, 1.4),
+        Workload("fashion_dense", _mlp("[300,200]", "tanh", 32, ADAM, "regularization.l2=1e-4"), 3, 1.6),
+        Workload("oxford_cnn", _cnn("lenet_dropout", 128, ADAM), 5, 3.3),
+        Workload("lin_simple_cnn", _cnn("cnn_simple", 32, SGD, "optimizer.lr=0.01"), 2, 3.0),
+        Workload("lin_enhanced_cnn", _cnn("cnn_enhanced", 32, ADAM, "data.limit=12000"), 2, 1.6),
+        Workload("fashion_lenet5", _cnn("lenet5", 32, ADAM), 3, 3.3),
     )
 }
 

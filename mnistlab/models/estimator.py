@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,6 +22,7 @@ from threadpoolctl import ThreadpoolController
 from mnistlab.data.weighted_samples import Samples
 from mnistlab.models.estimator_params import Settings, parameter_names
 from mnistlab.models.estimator_state import EstimatorState
+from mnistlab.nn import kernels
 from mnistlab.nn.initializers import Init
 from mnistlab.nn.layers import Dense, Dropout
 from mnistlab.nn.network import Network
@@ -89,6 +91,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         warm_start: `fit` continues from the last one: weights, the state of the optimizer, random streams.
         random_state: seeds independent streams for the initial weights, the order, dropout and the validation set.
         verbose: print the loss of every epoch.
+        kernels: what trains: numpy, numba (compiled kernels; float32 only), or auto, which is numba for long trainings
+            in float32 if it is installed.
 
     X is dense; float32 is trained in float32, everything else in float64. A sample of weight 2 is equivalent to two
     samples, one of weight 0 to none: up to rounding if all samples are in one batch, where copies share their dropout
@@ -133,6 +137,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         warm_start: bool = False,
         random_state: Any = None,
         verbose: bool = False,
+        kernels: str = "auto",
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -158,6 +163,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose
+        self.kernels = kernels
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> NetworkClassifier:
         """Train on X (n, features) and labels y (n,); ``sample_weight`` (n,) are zero or more.
@@ -282,6 +288,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
             settings.regularization,
             TrainerConfig(epochs, batch, shuffle=bool(self.shuffle)),
         )
+        threads = self._use_kernels(network, settings, len(samples) * epochs, batch)
         training = TrainingLoop(
             network, samples, None, components, state.streams, weights=samples.weights, records_norms=False
         )
@@ -298,12 +305,14 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
             best.take(self.n_iter_, self._value(validation), kept)
             return best.stops_after(self.n_iter_)
 
-        with _blas().limit(limits=None if network.gains_from_threads(batch) else 1):
+        with _blas().limit(limits=threads):
             try:
                 training.run(on_epoch=on_epoch)
             except Diverged as error:
                 error.lr = settings.optimizer.lr  # the parameter, not the value of the schedule
                 raise
+            finally:
+                network.engine = None  # predictions are those of the NumPy layers, also after unpickling
         if validation is not None:
             best.restore_weights(network)
         elif settings.tol is not None and not best.stops_after(epochs):
@@ -313,6 +322,16 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
                 ConvergenceWarning,
                 stacklevel=3,
             )
+
+    def _use_kernels(self, network: Network, settings: Settings, images: int, batch: int) -> int | None:
+        """Let kernels train, if that is wanted and pays; return the limit of BLAS threads."""
+        wanted = settings.kernels == "numba"
+        if settings.kernels == "auto" and network.dtype == np.float32:
+            wanted = kernels.pay(network, images) and kernels.unavailable() is None
+        if not wanted:
+            return None if network.gains_from_threads(batch) else 1
+        network.use_kernels((os.cpu_count() or 1) if kernels.gains_from_threads(network, batch) else 1)
+        return 1
 
     def _batches(self, samples: Samples, settings: Settings) -> tuple[Samples, int]:
         """Return the samples for training, and the size of a batch."""

@@ -53,6 +53,7 @@ class Settings:
     validation_fraction: float
     n_iter_no_change: int
     seed: int
+    kernels: str
 
     @classmethod
     def of(cls, parameters: Mapping[str, Any]) -> Settings:
@@ -80,6 +81,7 @@ class Settings:
             fraction,
             whole("n_iter_no_change", plain["n_iter_no_change"], 1, "the patience (epochs)"),
             _seed(plain["random_state"]),
+            choice("kernels", plain["kernels"], ("auto", "numpy", "numba")),
         )
 
     @property

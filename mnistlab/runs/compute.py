@@ -17,8 +17,6 @@ from mnistlab.runs.environment import all_cores
 from mnistlab.system.console import HINT, LOG
 from mnistlab.training.config import Kernels
 
-PAY_FROM = 4e11  # floating-point operations of a training: about ten seconds of the NumPy layers
-
 
 @dataclass(frozen=True)
 class Compute:
@@ -84,7 +82,7 @@ def _kernels(experiment: schema.Experiment, network: Network, n: int, quiet: boo
             kernels.check()
     if wanted is not Kernels.auto:
         return wanted.value
-    if 3 * sum(layer.flops() for layer in network.layers) * n * experiment.trainer.epochs < PAY_FROM:
+    if not kernels.pay(network, n * experiment.trainer.epochs):
         return "numpy"
     reason = kernels.unavailable()
     if reason and not quiet:

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from mnistlab.nn import kernels
-from mnistlab.runs import compute
 
 TRAIN = ("train", "model=lenet5", "experiment=smoke", "data.limit=300", "trainer.epochs=2", "report.plots=none")
 needs_kernels = pytest.mark.skipif(kernels.unavailable() is not None, reason="kernels cannot be used here")
@@ -56,14 +55,14 @@ def test_an_interrupted_run_is_resumed_with_its_kernels_to_the_same_bytes(comman
 @needs_kernels
 def test_auto_looks_at_the_work_alone(monkeypatch: pytest.MonkeyPatch, command) -> None:
     assert "kernels numba" not in command(*TRAIN, "hydra.run.dir=short").out
-    monkeypatch.setattr(compute, "PAY_FROM", 1e8)
+    monkeypatch.setattr(kernels, "PAY_FROM", 1e8)
     assert "kernels numba" in command(*TRAIN, "hydra.run.dir=long").out
 
 
 def test_without_numba_a_long_training_says_what_it_would_bring(
     monkeypatch: pytest.MonkeyPatch, without_numba: None, command
 ) -> None:
-    monkeypatch.setattr(compute, "PAY_FROM", 1e8)
+    monkeypatch.setattr(kernels, "PAY_FROM", 1e8)
     said = command(*TRAIN).out
     hint = (
         "compiled kernels would train this network 2 to 3 times faster: numba is not installed; pip install '.[fast]'"

@@ -20,6 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from mnistlab import NetworkClassifier
+from mnistlab.nn import kernels
 from mnistlab.nn.initializers import Xavier
 from mnistlab.nn.network import Network
 from mnistlab.nn.optimizers import Adam, Nesterov
@@ -560,3 +561,27 @@ def test_a_warm_start_keeps_its_layers() -> None:
 def test_an_activation_that_is_nothing_is_named() -> None:
     with pytest.raises(RequestError, match="activation=None: must be a name, "):
         NetworkClassifier((4,), activation=None).fit(np.eye(4), [0, 1, 0, 1])
+
+
+@pytest.mark.skipif(kernels.unavailable() is not None, reason="kernels cannot be used here")
+@pytest.mark.parametrize("weighted", [False, True])
+def test_kernels_train_the_same_model_as_numpy(weighted: bool) -> None:
+    X, y = load_digits(return_X_y=True)
+    X = (X / 16).astype("f4")
+    weights = np.random.default_rng(0).uniform(0.5, 2, len(X)) if weighted else None
+    fitted = [
+        NetworkClassifier((40,), max_iter=5, tol=None, random_state=0, kernels=name).fit(X, y, sample_weight=weights)
+        for name in ("numpy", "numba")
+    ]
+    np.testing.assert_allclose(fitted[1].loss_curve_, fitted[0].loss_curve_, rtol=1e-4)
+    np.testing.assert_allclose(fitted[1].predict_proba(X), fitted[0].predict_proba(X), atol=1e-3)
+    again = pickle.loads(pickle.dumps(fitted[1]))  # noqa: S301
+    assert (again.predict_proba(X) == fitted[1].predict_proba(X)).all()
+
+
+def test_kernels_need_float32_and_a_name_that_exists() -> None:
+    X, y = load_digits(return_X_y=True)
+    with pytest.raises(ValueError, match=r"kernels=numba: kernels compute in float32, not float64; give float32, or"):
+        NetworkClassifier(kernels="numba").fit(X, y)
+    with pytest.raises(ValueError, match="kernels=fast: choose one of auto, numpy, numba"):
+        NetworkClassifier(kernels="fast").fit(X, y)

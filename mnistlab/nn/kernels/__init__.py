@@ -27,6 +27,7 @@ INSTALL = "pip install '.[fast]'"
 os.environ.setdefault("NUMBA_DISABLE_ERROR_MESSAGE_HIGHLIGHTING", "1")
 
 MACHINES = ("x86_64", "AMD64")
+PAY_FROM = 4e11  # floating-point operations of a training: about ten seconds of the NumPy layers
 THREADS_PAY_FROM = 20_000_000  # operations of a forward pass: below, a step takes half a millisecond on one core
 
 
@@ -54,10 +55,19 @@ def compiled_for(network: Network, threads: int) -> Engine:
     """Return the kernels of a network; raise `RequestError` where there are none."""
     check()
     if network.dtype != np.float32:
-        raise RequestError(f"kernels compute in float32, not {np.dtype(network.dtype)}", key="kernels", value="numba")
+        raise RequestError(
+            f"kernels compute in float32, not {np.dtype(network.dtype)}; give float32, or use numpy",
+            key="kernels",
+            value="numba",
+        )
     from mnistlab.nn.kernels.engine import Engine
 
     return Engine(network, threads)
+
+
+def pay(network: Network, images: int) -> bool:
+    """Return whether a training that goes through so many images, epochs included, repays the start of the kernels."""
+    return 3 * sum(layer.flops() for layer in network.layers) * images >= PAY_FROM
 
 
 def gains_from_threads(network: Network, batch: int) -> bool:
