@@ -31,11 +31,15 @@ class Report:
     ``images`` are rows of the test set, counted from 0, whose feature maps are drawn, one plot per image; with
     ``plots=all`` and no rows given, the first image is used. A network without convolution or pooling has no feature
     maps.
+
+    With ``train_ranking``, metrics.json has ``roc_auc`` and ``average_precision`` of the training set too, for which
+    all of its images are sorted once for each class. Those of the other sets are always there.
     """
 
     plots: Plots = Plots.core
     console: Console = Console.normal
     images: list[int] = field(default_factory=list)
+    train_ranking: bool = False
 
     def __post_init__(self) -> None:
         for row in self.images:

@@ -10,28 +10,31 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from mnistlab.metrics import ranking
 from mnistlab.system.errors import RequestError, RunError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 BINS = 15  # of the expected calibration error
 POINTS = 500  # the maximum for a saved curve
 AVERAGES = ("micro", "macro")
 
+Table = dict[str, Sequence[Any]]  # column -> values
 
-def evaluate(labels: np.ndarray, probabilities: np.ndarray, class_names: Sequence[str]) -> dict[str, Any]:
+
+def evaluate(
+    labels: np.ndarray, probabilities: np.ndarray, class_names: Sequence[str], ranked: bool = True
+) -> dict[str, Any]:
     """Return every metric as plain numbers, lists and None, in a fixed order, ready for JSON.
 
     - ``loss``: mean of -ln p(truth), in nats; p is held above 2.2e-16 (scikit-learn's ``log_loss``).
     - ``accuracy_interval``: Wilson, 95 %.
     - ``top2_accuracy``: the truth is one of the two most probable classes; of equally probable ones, the first count.
     - ``precision`` of a class that is never predicted is 0. ``weighted`` averages weight a class by its support.
-    - ``roc_auc``, ``average_precision``: one class against the rest; micro pools all n k decisions.
+    - ``roc_auc``, ``average_precision``: one class against the rest; micro pools all n k decisions. They are left out
+      unless ``ranked``, since sorting all decisions takes longer than everything else here.
     - ``expected_calibration_error``: sum over 15 equal-width bins of confidence of
       (images in the bin / n) |accuracy - mean confidence| (Guo et al. 2017).
     - ``confusion_matrix``: rows are the truth, columns the prediction.
@@ -45,16 +48,11 @@ def evaluate(labels: np.ndarray, probabilities: np.ndarray, class_names: Sequenc
     y, p = _checked(labels, probabilities, len(names))
     if len(y) == 0:
         return {"n": 0}
-    from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support
-
     n, k = p.shape
     predicted = p.argmax(axis=1)
-    correct = int((predicted == y).sum())
-    precision, recall, f1, support = precision_recall_fscore_support(y, predicted, labels=range(k), zero_division=0)
-    # scikit-learn warns about a single class
-    confusion = confusion_matrix(y, predicted, labels=range(k)) if k > 1 else np.array([[n]])
-    ranking = [_area_and_precision(y == c, p[:, c]) for c in range(k)]
-    micro_auc, micro_ap = _area_and_precision(_one_hot(y, k).ravel(), p.ravel())
+    confusion = _confusion(y, predicted, k)
+    support, correct = confusion.sum(axis=1), int(np.trace(confusion))
+    precision, recall, f1 = _class_scores(confusion)
     scores = [
         dict(zip(("precision", "recall", "f1"), map(float, row), strict=True))
         for row in zip(precision, recall, f1, strict=True)
@@ -65,7 +63,7 @@ def evaluate(labels: np.ndarray, probabilities: np.ndarray, class_names: Sequenc
         "accuracy": correct / n,
         "correct": correct,
         "accuracy_interval": list(wilson(correct, n)),
-        "loss": float(log_loss(y, p, labels=range(k))) if k > 1 else 0.0,
+        "loss": _log_loss(y, p),
         "top2_accuracy": top2_accuracy(y, p),
         "per_class": [
             {"class": names[c]} | (scores[c] if support[c] else dict.fromkeys(scores[c])) | {"support": int(support[c])}
@@ -73,8 +71,7 @@ def evaluate(labels: np.ndarray, probabilities: np.ndarray, class_names: Sequenc
         ],
         "macro": {key: _mean([scores[c][key] for c in present]) for key in scores[0]},
         "weighted": {key: float(sum(scores[c][key] * support[c] for c in present) / n) for key in scores[0]},
-        "roc_auc": _ranked([auc for auc, _ in ranking], micro_auc, names),
-        "average_precision": _ranked([ap for _, ap in ranking], micro_ap, names),
+        **(_ranking_scores(y, p, names) if ranked else {}),
         "expected_calibration_error": _calibration_error(p.max(axis=1), predicted == y),
         "confusion_matrix": confusion.tolist(),
         "most_confused": _most_confused(confusion, names),
@@ -109,54 +106,53 @@ def wilson(correct: int, n: int, confidence: float = 0.95) -> tuple[float, float
     return 0.0 if correct == 0 else (centre - half) / shrink, 1.0 if correct == n else (centre + half) / shrink
 
 
-def roc_curves(labels: np.ndarray, probabilities: np.ndarray, class_names: Sequence[str]) -> pd.DataFrame:
+def curves(labels: np.ndarray, probabilities: np.ndarray, class_names: Sequence[str]) -> tuple[Table, Table]:
+    """Return `roc_curves` and `precision_recall_curves`, from one ranking of the images."""
+    names = _distinct(class_names)
+    y, p = _checked(labels, probabilities, len(names))
+    counts = {name: ranking.counts(truth, score) for name, truth, score in _decisions(y, p, names) if truth.any()}
+    return _roc_table(counts, names), _precision_recall_table(counts)
+
+
+def roc_curves(labels: np.ndarray, probabilities: np.ndarray, class_names: Sequence[str]) -> Table:
     """Return the ROC curves as one table: curve, fpr, tpr, threshold.
 
     ``curve`` is a class (against the rest), ``micro`` (all n k decisions pooled) or ``macro`` (the mean of the class
     curves at equal false positive rate, so that its area is the macro AUC; it has no threshold). Curves without both
     positive and negative images are left out. Each curve has only its corners, at most 500, densest at the upper left.
     """
-    from sklearn.metrics import roc_curve
-
-    names = _distinct(class_names)
-    y, p = _checked(labels, probabilities, len(names))
-    curves = {}
-    for name, truth, score in _decisions(y, p, names):
-        if truth.any() and not truth.all():
-            curves[name] = roc_curve(truth, score)
-    class_curves = [curves[name] for name in names if name in curves]
-    if class_curves:
-        fpr, tpr = _mean_curve([(fpr, tpr) for fpr, tpr, _ in class_curves])
-        curves["macro"] = fpr, tpr, np.full(len(fpr), np.nan)
-    return _table(curves, ("fpr", "tpr", "threshold"), lambda fpr, tpr: (np.sqrt(fpr), np.sqrt(1 - tpr)))
+    return curves(labels, probabilities, class_names)[0]
 
 
-def precision_recall_curves(labels: np.ndarray, probabilities: np.ndarray, class_names: Sequence[str]) -> pd.DataFrame:
+def precision_recall_curves(labels: np.ndarray, probabilities: np.ndarray, class_names: Sequence[str]) -> Table:
     """Return the precision-recall curves as one table: curve, recall, precision, threshold.
 
     ``curve`` is a class (against the rest) or ``micro`` (all n k decisions pooled). Recall rises along a curve, from
     (0, 1), which has no threshold. A class without images has no curve. Each curve has at most 500 points.
     """
-    from sklearn.metrics import precision_recall_curve
+    return curves(labels, probabilities, class_names)[1]
 
-    names = _distinct(class_names)
-    y, p = _checked(labels, probabilities, len(names))
-    curves = {}
-    for name, truth, score in _decisions(y, p, names):
-        if truth.any():
-            precision, recall, threshold = precision_recall_curve(truth, score, drop_intermediate=True)
-            curves[name] = recall[::-1], precision[::-1], np.append(threshold, np.nan)[::-1]
+
+def _roc_table(counts: Mapping[str, ranking.Counts], names: list[str]) -> Table:
+    found = {name: ranking.roc(each) for name, each in counts.items() if each.fp[-1]}
+    class_curves = [found[name] for name in names if name in found]
+    if class_curves:
+        fpr, tpr = _mean_curve([(fpr, tpr) for fpr, tpr, _ in class_curves])
+        found["macro"] = fpr, tpr, np.full(len(fpr), np.nan)
+    return _table(found, ("fpr", "tpr", "threshold"), lambda fpr, tpr: (np.sqrt(fpr), np.sqrt(1 - tpr)))
+
+
+def _precision_recall_table(counts: Mapping[str, ranking.Counts]) -> Table:
+    found = {name: ranking.precision_recall(each) for name, each in counts.items()}
     # spaced by recall alone: at low recall, precision is noise and would take most of the points
-    return _table(curves, ("recall", "precision", "threshold"), lambda r, _: (np.sqrt(r), np.sqrt(1 - r)))
+    return _table(found, ("recall", "precision", "threshold"), lambda r, _: (np.sqrt(r), np.sqrt(1 - r)))
 
 
-def classification_report(metrics: dict[str, Any]) -> pd.DataFrame:
+def classification_report(metrics: dict[str, Any]) -> Table:
     """Return scikit-learn's report as a table: class, precision, recall, f1, support, then the averages.
 
     The row ``accuracy`` has its value in the column f1, as in scikit-learn. Without images the table is empty.
     """
-    import pandas as pd
-
     rows = []
     if metrics["n"]:
         rows = [
@@ -165,8 +161,8 @@ def classification_report(metrics: dict[str, Any]) -> pd.DataFrame:
             {"class": "macro avg", **metrics["macro"], "support": metrics["n"]},
             {"class": "weighted avg", **metrics["weighted"], "support": metrics["n"]},
         ]
-    types = {"precision": float, "recall": float, "f1": float, "support": int}
-    return pd.DataFrame(rows, columns=["class", *types]).astype(types)
+    scores = {name: [_or_nan(row.get(name)) for row in rows] for name in ("precision", "recall", "f1")}
+    return {"class": [row["class"] for row in rows], **scores, "support": [row["support"] for row in rows]}
 
 
 def worst_mistakes(labels: np.ndarray, probabilities: np.ndarray, count: int = 25) -> np.ndarray:
@@ -195,18 +191,14 @@ def top2_accuracy(labels: np.ndarray, probabilities: np.ndarray) -> float:
 
 def loss(labels: np.ndarray, probabilities: np.ndarray) -> float:
     """Return the mean of -ln p(truth), as in `evaluate`."""
-    from sklearn.metrics import log_loss
-
-    y, p = _checked(labels, probabilities)
-    return float(log_loss(y, p, labels=range(p.shape[1]))) if p.shape[1] > 1 else 0.0
+    return _log_loss(*_checked(labels, probabilities))
 
 
 def f1_macro(labels: np.ndarray, probabilities: np.ndarray) -> float:
     """Return the mean F1 of the classes that occur in the labels."""
-    from sklearn.metrics import f1_score
-
     y, p = _checked(labels, probabilities)
-    return float(f1_score(y, p.argmax(axis=1), labels=np.unique(y), average="macro", zero_division=0))
+    confusion = _confusion(y, p.argmax(axis=1), p.shape[1])
+    return float(_class_scores(confusion)[2][confusion.any(axis=1)].mean())
 
 
 def roc_auc_macro(labels: np.ndarray, probabilities: np.ndarray) -> float:
@@ -269,22 +261,42 @@ def _decisions(y: np.ndarray, p: np.ndarray, names: list[str]) -> list[tuple[str
     return [(name, truth[:, c], p[:, c]) for c, name in enumerate(names)] + [("micro", truth.ravel(), p.ravel())]
 
 
+def _confusion(y: np.ndarray, predicted: np.ndarray, k: int) -> np.ndarray:
+    return np.bincount(y * k + predicted, minlength=k * k).reshape(k, k)
+
+
+def _class_scores(confusion: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return precision, recall and F1 of each class; what would be 0 / 0 is 0."""
+    right, truth, predicted = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
+    return right / np.maximum(predicted, 1), right / np.maximum(truth, 1), 2 * right / np.maximum(truth + predicted, 1)
+
+
+def _log_loss(y: np.ndarray, p: np.ndarray) -> float:
+    """Return the mean of -ln p(truth), with p held above 2.2e-16; of a single class it is 0."""
+    if p.shape[1] == 1:
+        return 0.0
+    tiny = np.finfo(float).eps
+    true_probabilities = np.clip(p[np.arange(len(y)), y], tiny, 1 - tiny)
+    # math.log and not np.log, whose last bit depends on the processor
+    return float(np.fromiter(map(math.log, true_probabilities.tolist()), float, len(y)).mean() * -1)
+
+
+def _ranking_scores(y: np.ndarray, p: np.ndarray, names: list[str]) -> dict[str, Any]:
+    scores = [_area_and_precision(truth, score) for _, truth, score in _decisions(y, p, names)]
+    areas, precisions = zip(*scores, strict=True)
+    return {
+        "roc_auc": _ranked(areas[:-1], areas[-1], names),
+        "average_precision": _ranked(precisions[:-1], precisions[-1], names),
+    }
+
+
 def _area_and_precision(truth: np.ndarray, score: np.ndarray) -> tuple[float | None, float | None]:
-    """Return ROC AUC and average precision, both from one ranking, since sorting takes most of the time.
+    """Return ROC AUC and average precision, both from one ranking, since sorting takes most of the time."""
+    return ranking.area_and_precision(ranking.counts(truth, score)) if truth.any() else (None, None)
 
-    With tp and fp the counts above each threshold: AP = sum over thresholds of (rise of recall) tp / (tp + fp).
-    """
-    from sklearn.metrics import auc, roc_curve
 
-    positives = int(truth.sum())
-    negatives = len(truth) - positives
-    if positives == 0:
-        return None, None
-    if negatives == 0:
-        return None, 1.0
-    fpr, tpr, _ = roc_curve(truth, score, drop_intermediate=False)
-    tp, fp = tpr[1:] * positives, fpr[1:] * negatives
-    return float(auc(fpr, tpr)), float(np.sum(np.diff(tpr) * tp / (tp + fp)))
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else value
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
@@ -323,19 +335,19 @@ def _mean_curve(curves: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray
 
 def _table(
     curves: Mapping[str, tuple[np.ndarray, ...]], columns: tuple[str, ...], scale: Callable[..., tuple[np.ndarray, ...]]
-) -> pd.DataFrame:
+) -> Table:
     """Return thinned curves in one table, with rates to six digits and thresholds as float32 to keep the file small.
 
     Points are chosen at equal steps along the curve, with lengths measured after ``scale``.
     """
-    import pandas as pd
-
-    parts = []
+    table: dict[str, list[Any]] = {"curve": [], **{name: [] for name in columns}}
     for name, (x, y, threshold) in curves.items():
         keep = _thinned(*scale(x, y))
-        values = (x[keep].round(6), y[keep].round(6), threshold[keep].astype(np.float32))
-        parts.append(pd.DataFrame({"curve": name, **dict(zip(columns, values, strict=True))}))
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["curve", *columns])
+        short = [float(str(value)) for value in threshold[keep].astype(np.float32)]  # 0.7, not 0.699999988079071
+        table["curve"] += [name] * len(keep)
+        for column, values in zip(columns, (x[keep].round(6).tolist(), y[keep].round(6).tolist(), short), strict=True):
+            table[column] += values
+    return {**table}
 
 
 def _thinned(x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -39,12 +39,18 @@ def write_history(run: Path, history: History) -> None:
 
 
 def write_results(
-    run: Path, dataset: Dataset, predictions: dict[str, np.ndarray], summary: dict[str, Any]
+    run: Path, dataset: Dataset, predictions: dict[str, np.ndarray], summary: dict[str, Any], train_ranking: bool
 ) -> dict[str, Any]:
-    """Write metrics.json and every table; return the metrics. ``predictions`` are the probabilities of each set."""
+    """Write metrics.json and every table; return the metrics.
+
+    ``predictions`` are the probabilities of each set; for ``train_ranking`` see `Report`.
+    """
     names = dataset.class_names
     parts = {part: getattr(dataset, part) for part in ("train", "validation", "test")}
-    scores = {part: classification.evaluate(parts[part].labels, predictions[part], names) for part in parts}
+    scores = {
+        name: classification.evaluate(part.labels, predictions[name], names, name != "train" or train_ranking)
+        for name, part in parts.items()
+    }
     metrics = {**summary, "class_names": list(names), **scores}
     files.write_json(run / paths.METRICS, metrics)
     if len(dataset.test):
@@ -60,8 +66,9 @@ def write_predictions(
     files.write(folder / paths.PREDICTIONS, npz(labels=part.labels, probabilities=probabilities))
     _table(folder / paths.CLASSIFICATION_REPORT, classification.classification_report(scores))
     files.write(folder / paths.CONFUSION_MATRIX, _confusion_csv(scores, names))
-    _table(folder / paths.ROC, classification.roc_curves(part.labels, probabilities, names))
-    _table(folder / paths.PRECISION_RECALL, classification.precision_recall_curves(part.labels, probabilities, names))
+    roc, precision_recall = classification.curves(part.labels, probabilities, names)
+    _table(folder / paths.ROC, roc)
+    _table(folder / paths.PRECISION_RECALL, precision_recall)
     worst = classification.worst_mistakes(part.labels, probabilities, MISTAKES)
     predicted = probabilities[worst].argmax(axis=1)
     files.write(
@@ -144,8 +151,8 @@ def _confusion_csv(metrics: dict[str, Any], names: Sequence[str]) -> str:
     )
 
 
-def _table(path: Path, table: Any) -> None:
-    files.write(path, table.to_csv(index=False))
+def _table(path: Path, table: classification.Table) -> None:
+    files.write(path, files.csv(list(table), list(zip(*table.values(), strict=True))))
 
 
 def npz(**arrays: np.ndarray) -> bytes:

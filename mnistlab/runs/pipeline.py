@@ -124,6 +124,8 @@ def _prepare(experiment: schema.Experiment, deciding: dict[str, Any], context: R
         dataset = load_data(experiment)
         if context.watch:
             dataset = dataset.without_test()
+        if isinstance(experiment.model, SklearnModel):
+            import sklearn.base  # noqa: F401  # imported before the time of the training is measured
     network = None if isinstance(experiment.model, SklearnModel) else build(experiment, dataset)
     if saved:
         compute = Compute(saved.origin.threads, saved.origin.kernels)
@@ -199,7 +201,7 @@ def _evaluate(
         "learner": "network" if network else "scikit-learn",
         **learned,
     }
-    metrics = artifacts.write_results(run, dataset, predictions, summary)
+    metrics = artifacts.write_results(run, dataset, predictions, summary, experiment.report.train_ranking)
     if network:
         _write_inside(run, experiment, dataset, network, predictions["test"])
     return metrics

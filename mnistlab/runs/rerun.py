@@ -80,6 +80,8 @@ def repeat(place: str, to: str | None, quiet: bool, command: tuple[str, ...]) ->
     about = read_json_or_empty(directory / paths.ENVIRONMENT)
     described = {name: _text(directory / name) for name in DESCRIBED}
     cfg.tracking = OmegaConf.structured(NoTracking)  # a repetition is a check of the run, not another result
+    # what metrics.json says of the training set is repeated as it is; up to version 0.1 its ranking was always there
+    cfg.report.train_ranking = "roc_auc" in metrics_before.get("train", {})
     if quiet:
         cfg.report.console = "quiet"
     new = _claim(to)

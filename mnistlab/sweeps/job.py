@@ -112,5 +112,5 @@ def clear(directory: Path) -> None:
 
 def start_worker() -> None:
     """Import everything that a job needs into a new worker before its first job."""
-    for name in ("mnistlab.runs.lifecycle", "matplotlib.backends.backend_agg", "pandas", "sklearn.metrics", "jinja2"):
+    for name in ("mnistlab.runs.lifecycle", "matplotlib.backends.backend_agg", "pandas", "jinja2"):
         import_module(name)

@@ -128,6 +128,14 @@ def test_what_stands_in_the_files(train: Train) -> None:
     assert np.trace(matrix) / matrix.sum() == metrics["test"]["accuracy"]
 
 
+@pytest.mark.parametrize("requested", [False, True])
+def test_the_training_set_is_ranked_on_request(train: Train, requested: bool) -> None:
+    directory = train(f"report.train_ranking={str(requested).lower()}", "trainer.epochs=1")
+    metrics = json.loads((directory / "metrics.json").read_text())
+    ranked = {part: {"roc_auc", "average_precision"} <= set(metrics[part]) for part in ("train", "validation", "test")}
+    assert ranked == {"train": requested, "validation": True, "test": True}
+
+
 def test_the_saved_model_predicts_what_was_saved(train: Train) -> None:
     directory = train("data.scaling=standardize", "regularization=dropout")
     network, class_names = load_model(directory / "model.safetensors")

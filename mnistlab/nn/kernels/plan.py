@@ -195,10 +195,10 @@ class Plan:
         return last.ahead.table[self.loss_row]
 
     def columns(self, stretch: Stretch) -> np.ndarray:
-        """Return what a stretch has written, in the layout of the NumPy layers."""
+        """Return what a stretch has written, in the layout of the NumPy layers: a copy, which they may overwrite."""
         y = stretch.y
         if isinstance(y, Map):
-            return np.ascontiguousarray(y.view(self.images))
+            return y.view(self.images).copy()
         return to_columns(y.view(y.panels, self.images), self.images)
 
     def write(self, stretch: Stretch, x: np.ndarray) -> None:
@@ -222,5 +222,5 @@ class Plan:
         x = stretch.x
         if isinstance(x, Map):
             assert x.gradient is not None
-            return np.ascontiguousarray(x.gradient.view(self.images))
+            return x.gradient.view(self.images).copy()
         return to_columns(x.view(x.gradient, self.images), self.images)

@@ -81,4 +81,4 @@ def from_columns(columns: np.ndarray, panels: np.ndarray) -> None:
 
 def to_columns(panels: np.ndarray, images: int) -> np.ndarray:
     """Return the columns (units, images) of a view (panels, units, PANEL), as a copy."""
-    return np.ascontiguousarray(panels.transpose(1, 0, 2).reshape(panels.shape[1], -1)[:, :images])
+    return panels.transpose(1, 0, 2).reshape(panels.shape[1], -1)[:, :images].copy()

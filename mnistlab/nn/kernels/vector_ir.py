@@ -19,11 +19,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numba
 from llvmlite import binding, ir
 from numba import types
 from numba.extending import intrinsic
 
-FEATURES = binding.get_host_cpu_features()
+
+def _features() -> dict[str, bool]:
+    """Return what the processor can do: what NUMBA_CPU_FEATURES says, if it is set, as in all of numba."""
+    config: Any = numba.config
+    if config.CPU_FEATURES:
+        return {word[1:]: word[0] == "+" for word in config.CPU_FEATURES.split(",") if word}
+    return dict(binding.get_host_cpu_features())
+
+
+FEATURES = _features()
 WIDE = bool(FEATURES.get("avx512f"))
 LANES = 16 if WIDE else 8
 FLOAT, INT, BYTE = ir.FloatType(), ir.IntType(64), ir.IntType(8)
