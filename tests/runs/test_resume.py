@@ -370,6 +370,14 @@ def test_a_model_of_scikit_learn_is_repeated(command: Command) -> None:
     assert "identical: " in command("rerun", "r").out
 
 
+def test_a_run_from_before_the_key_train_ranking_is_repeated_with_it(command: Command) -> None:
+    request = ("experiment=smoke", "trainer.epochs=1", "report.plots=none", "report.train_ranking=true")
+    assert command("train", *request, "hydra.run.dir=r").status == 0
+    config = Path("r/.hydra/config.yaml")
+    config.write_text(config.read_text().replace("  train_ranking: true\n", ""))
+    assert "identical: " in command("rerun", "r").out
+
+
 def test_what_differs_is_named_in_numbers_and_in_the_environment(completed: Path, command: Command) -> None:
     metrics = json.loads((completed / "metrics.json").read_text())
     accuracy = metrics["test"]["accuracy"]
