@@ -20,7 +20,7 @@ compared with it. (For one run it is Wilson's interval, which accounts for the s
 seed.) `as reported`: the figure, allowing for its rounding, is in the interval; `too wide to tell`: it is, but the
 interval is wider than 10 points; `higher`, `lower`: ours is higher or lower, and the figure is outside the interval;
 `one run`: the figure is outside, but a single run has no spread. `reached`, `not reached`, `not distinguishable`: the
-confidence interval is above a figure that the paper claims to exceed, below it, or contains it. `2 of 6`: two of six
+prediction interval is above a figure that the paper claims to exceed, below it, or contains it. `2 of 6`: two of six
 planned runs exist. The epochs or images of a shortened row are given beside its number of runs; a claim based on such
 rows is tested on the shortened runs, and is `not judged` where they were shortened differently. `one seed`: single
 trained networks were compared on the same test images (McNemar's test), and another seed may reverse the verdict. A
