@@ -15,6 +15,8 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
+from mnistlab.nn import kernels
+
 SAME = ("model.safetensors", "metrics.json", "predictions.npz", "norms.csv")
 WORDS = ["experiment=smoke", "report.plots=none", "regularization=dropout", "augment=shift", "trainer.threads=1"]
 WORKERS = (1, 2, 4)
@@ -41,11 +43,17 @@ def digest(run: Path, name: str) -> str:
     return hashlib.sha256((run / name).read_bytes()).hexdigest()
 
 
-def repeats(place: Path, seed: int, count: int) -> tuple[Rows, list[str]]:
-    """Run one experiment so many times."""
-    for number in range(count):
-        command(place, *WORDS, f"seed={seed}", f"hydra.run.dir=run{number}")
-    return _counted(f"{count} repeats", [place / f"run{number}" for number in range(count)], threads=1)
+def kinds() -> tuple[str, ...]:
+    """Return the kernels that there are on this machine."""
+    return ("numpy",) if kernels.unavailable() else ("numpy", "numba")
+
+
+def repeats(place: Path, seed: int, count: int, kind: str) -> tuple[Rows, list[str]]:
+    """Run one experiment so many times, with these kernels."""
+    runs = [place / f"{kind}{number}" for number in range(count)]
+    for run in runs:
+        command(place, *WORDS, f"trainer.kernels={kind}", f"seed={seed}", f"hydra.run.dir={run.name}")
+    return _counted(f"{count} repeats with {kind}", runs, threads=1)
 
 
 def workers(place: Path, seed: int, numbers: tuple[int, ...], jobs: int) -> tuple[Rows, list[str]]:
@@ -77,7 +85,11 @@ def _counted(what: str, runs: list[Path], threads: int) -> tuple[Rows, list[str]
 def main(seed: int = 0, short: bool = False) -> tuple[Rows, list[str]]:
     """Return how many different contents each file had, and the faults."""
     with tempfile.TemporaryDirectory() as folder:
-        tried, faults = repeats(Path(folder), seed, 2 if short else 20)
+        tried: Rows = []
+        faults: list[str] = []
+        for kind in kinds():
+            more, found = repeats(Path(folder), seed, 2 if short else 20, kind)
+            tried, faults = tried + more, faults + found
         more, found = workers(Path(folder), seed, (1, 2) if short else WORKERS, 2 if short else 4)
     return tried + more, faults + found
 

@@ -18,6 +18,7 @@ import pytest
 from helpers import processes
 from helpers.processes import wait_until
 
+from mnistlab.nn import kernels
 from mnistlab.system import tensors
 from mnistlab.system.signals import DEADLY, UNDIVIDED, Interrupted, Terminated, delayed, unmistaken
 
@@ -155,11 +156,15 @@ def test_an_interruption_before_training_is_written_down_too(started: Callable[.
 
 @pytest.mark.process
 @pytest.mark.slow
+@pytest.mark.parametrize("kind", ["numpy", "numba"])
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_after_any_end_it_goes_on_to_the_very_same_bytes(
-    sent: signal.Signals, started: Callable[..., subprocess.Popen[str]], command: Callable[..., Any]
+    sent: signal.Signals, kind: str, started: Callable[..., subprocess.Popen[str]], command: Callable[..., Any]
 ) -> None:
+    if kind == "numba" and (reason := kernels.unavailable()):
+        pytest.skip(reason)
     request = ("experiment=smoke", "regularization=dropout", "augment=shift", "report.plots=none", "trainer.epochs=30")
+    request += (f"trainer.kernels={kind}",)
     assert command("train", *request, "hydra.run.dir=whole").status == 0
     process = started("train", *request, "hydra.run.dir=cut", "trainer.checkpoint_every=1")
     wait_until(Path("cut/checkpoint.safetensors").exists)
