@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -114,3 +115,5 @@ def start_worker() -> None:
     """Import everything that a job needs into a new worker before its first job."""
     for name in ("mnistlab.runs.lifecycle", "matplotlib.backends.backend_agg", "pandas", "jinja2"):
         import_module(name)
+    gc.set_threshold(100_000, 20, 20)  # as in `cli.main`; pictures consist of many objects that refer to each other
+    gc.freeze()

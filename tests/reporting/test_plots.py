@@ -538,3 +538,21 @@ unwanted = {"matplotlib.pyplot", "sklearn", "mnistlab.metrics.classification"} &
 sys.exit(", ".join(loaded | unwanted) or 0)
 """
     processes.run([sys.executable, "-c", code], check=True)
+
+
+def test_many_texts_are_the_same_picture_as_each_by_itself():
+    from mnistlab.reporting.plots import style
+
+    each = [(0.2, 0.3, "one", "red"), (0.7, 0.3, "22", "blue"), (0.5, 0.8, "", "red"), (0.5, 0.6, "three", "#222222")]
+    pictures = []
+    for together in (True, False):
+        figure = style.new_figure(2, 2)
+        axes = style.place(figure, 0, 0, 2, 2)
+        if together:
+            style.write(axes, each, size=8, ha="center", va="center")
+        for x, y, text, colour in () if together else each:
+            axes.text(x, y, text, color=colour, size=8, ha="center", va="center")
+        figure.canvas.draw()
+        pictures.append(np.asarray(figure.canvas.buffer_rgba()).copy())
+    assert np.array_equal(*pictures)
+    assert len(np.unique(pictures[0].reshape(-1, 4), axis=0)) > 3

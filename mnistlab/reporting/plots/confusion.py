@@ -19,6 +19,7 @@ from mnistlab.reporting.plots.style import (
     plain,
     styled,
     width_of,
+    write,
 )
 
 if TYPE_CHECKING:
@@ -73,10 +74,17 @@ def confusion(
     axes.set(xlabel="predicted class", ylabel="true class")
     axes.set_title("blue: correct, by recall; red: errors", size=8, color=GREY)
     if k <= NUMBERED:
-        for row, column in zip(*np.nonzero(counts), strict=True):
-            dark = row != column and scale(errors[row, column]) > 0.66
-            cell_text = f"{share[row, column]:.1f}" if normalised else f"{counts[row, column]}"
-            axes.text(column, row, cell_text, size=7.5, ha="center", va="center", color="white" if dark else INK)
+        dark = scale(errors) > 0.66
+        cells = [
+            (
+                column,
+                row,
+                f"{share[row, column]:.1f}" if normalised else f"{counts[row, column]}",
+                "white" if dark[row, column] and row != column else INK,
+            )
+            for row, column in zip(*np.nonzero(counts), strict=True)
+        ]
+        write(axes, cells, size=7.5, ha="center", va="center")
     bar = figure.colorbar(ScalarMappable(scale, reds), cax=place(figure, margin + side + 0.12, below, 0.13, side))
     bar.set_label("errors: % of the true class" if normalised else "errors: images")
     bar.ax.tick_params(labelsize=7.5)
@@ -127,8 +135,8 @@ def class_distribution(
         axes.locator_params(axis="x", nbins=4, integer=True)
         axes.xaxis.set_major_formatter("{x:,.0f}")
         if k <= NUMBERED:
-            for c, count in enumerate(class_counts):
-                axes.text(count, c, f" {count:,}", size=7.5, va="center", color=GREY)
+            numbers = [(count, c, f" {count:,}", GREY) for c, count in enumerate(class_counts)]
+            write(axes, numbers, size=7.5, va="center")
         low, high = int(class_counts.argmin()), int(class_counts.argmax())
         lowest = f"{class_counts[low]:,} ({plain(class_names[low])})"
         spread = f"from {lowest} to {class_counts[high]:,} ({plain(class_names[high])})"

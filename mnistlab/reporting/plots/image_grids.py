@@ -17,6 +17,7 @@ from mnistlab.reporting.plots.style import (
     plain,
     styled,
     width_of,
+    write,
 )
 
 MOST_WEIGHTS = 64
@@ -52,22 +53,16 @@ def mistakes(
     axes.set_axis_off()
     h, w = images.shape[1:]
     half_w, half_h = tile / 2 * min(1, w / h), tile / 2 * min(1, h / w)
+    texts = []
     for i in range(n):
         row, column = divmod(i, across)
         x, y = 0.1 + cell[0] * (column + 0.5), height - head - cell[1] * (row + 0.5)
         box = (x - half_w, x + half_w, y - half_h, y + half_h)
         axes.imshow(images[i], cmap="gray", vmin=0, vmax=255, extent=box, aspect="auto")
-        axes.text(
-            x,
-            y + tile / 2 + 0.05,
-            label(class_names[int(truths[i])], 20),
-            color=BLUE,
-            size=8,
-            ha="center",
-            va="baseline",
-        )
-        title = f"{label(class_names[int(predictions[i])], 13)}  {probabilities[i]:.3f}"
-        axes.text(x, y - tile / 2 - 0.13, title, color=VERMILION, size=8, ha="center", va="baseline")
+        prediction = f"{label(class_names[int(predictions[i])], 13)}  {probabilities[i]:.3f}"
+        texts.append((x, y + tile / 2 + 0.05, label(class_names[int(truths[i])], 20), BLUE))
+        texts.append((x, y - tile / 2 - 0.13, prediction, VERMILION))
+    write(axes, texts, size=8, ha="center", va="baseline")
     axes.set(xlim=(0, width), ylim=(0, height))
     listed = "; ".join(
         f"{plain(class_names[int(t)])} predicted as {plain(class_names[int(q)])} ({p:.3f})"
