@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from mnistlab.analysis.verdict_text import about_networks, about_settings, higher_is_better, names_of
 from mnistlab.runs import paths
 from mnistlab.runs.record import Group, Record, grouped, metrics_of
 from mnistlab.statistics import corrections, intervals, policy, power
@@ -67,31 +68,15 @@ def compare(records: Sequence[Record], metric: str | None = None, baseline: str 
         cure = "wait for one to end" if "running" in states else "`mnistlab resume` runs a sweep's jobs again"
         raise RequestError(f"none of the {len(records)} runs is completed ({counts}); {cure}")
     metric = _metric(completed, metric)
-    groups = sorted(grouped(completed), key=lambda group: _rank(group, metric))
+    groups = grouped(completed)
+    common = policy.common_seeds(*(group.values(metric) for group in groups))
+    seeds = common if len(groups) > 1 and len(common) >= policy.FEWEST else None  # None: all runs
+    groups = sorted(groups, key=lambda group: _rank(group, metric, seeds))
     columns = list(dict.fromkeys([metric, *METRICS]))
-    means = tuple({name: intervals.mean_of(_all(group, name)) for name in columns} for group in groups)
-    pairs = _pairs(groups, baseline)
-    verdicts = _verdicts(pairs, metric)
-    return Comparison(metric, tuple(groups), means, verdicts, tuple(_warnings(groups, metric, verdicts)), left_out)
-
-
-def points(metric: str) -> bool:
-    """Return whether a metric is a proportion, which is printed in per cent."""
-    return higher_is_better(metric) or metric.endswith("expected_calibration_error")
-
-
-def higher_is_better(metric: str) -> bool:
-    """Return whether higher values of a metric are better: not for losses, errors and numbers of parameters."""
-    return not metric.endswith(("loss", "error", "parameters"))
-
-
-def value_text(metric: str, value: float, digits: int = 2) -> str:
-    """Return a value as text: proportions in per cent without the sign, others with four digits."""
-    if math.isnan(value):
-        return "-"
-    if metric == "parameters":
-        return f"{value:,.0f}"
-    return f"{100 * value:.{digits}f}" if points(metric) else f"{value:.4g}"
+    means = tuple({name: intervals.mean_of(_values(group, name, seeds)) for name in columns} for group in groups)
+    verdicts = _verdicts(_pairs(groups, baseline), metric, groups, seeds)
+    warnings = tuple(_warnings(groups, metric, verdicts, seeds))
+    return Comparison(metric, tuple(groups), means, verdicts, warnings, left_out)
 
 
 def _metric(records: Sequence[Record], metric: str | None) -> str:
@@ -107,12 +92,15 @@ def _metric(records: Sequence[Record], metric: str | None) -> str:
     return metric
 
 
-def _all(group: Group, metric: str) -> list[float]:
-    return [value for values in group.values(metric).values() for value in values]
+def _values(group: Group, metric: str, seeds: Sequence[int] | None = None) -> list[float]:
+    """Return the values of a metric, of all runs or of those with these seeds."""
+    return [
+        value for seed, values in group.values(metric).items() if seeds is None or seed in seeds for value in values
+    ]
 
 
-def _rank(group: Group, metric: str) -> float:
-    values = _all(group, metric)
+def _rank(group: Group, metric: str, seeds: Sequence[int] | None) -> float:
+    values = _values(group, metric, seeds)
     if not values:
         return math.inf
     return float(np.mean(values)) * (-1 if higher_is_better(metric) else 1)
@@ -130,24 +118,53 @@ def _pairs(groups: Sequence[Group], baseline: str | None) -> list[tuple[Group, G
     return [(group, matching[0]) for group in groups if group is not matching[0]]
 
 
-def _verdicts(pairs: Sequence[tuple[Group, Group]], metric: str) -> tuple[Verdict, ...]:
+def _verdicts(
+    pairs: Sequence[tuple[Group, Group]], metric: str, order: Sequence[Group], seeds: Sequence[int] | None
+) -> tuple[Verdict, ...]:
+    """Return the verdicts, each on the seeds of its pair; on those common to all groups where the order says otherwise.
+
+    With the same seeds everywhere, the sign of a difference is that of the means, which order the table.
+    """
     if len(pairs) > MOST_COMPARISONS:
         return ()
-    differences = [_difference(a, b, metric) for a, b in pairs]
+    verdicts = _tested(pairs, metric, None)
+    rank = {id(group): place for place, group in enumerate(order)}
+    contradicts = any(
+        v.distinguishable
+        and v.difference is not None
+        and _first_is_better(v.difference, metric) != (rank[id(a)] < rank[id(b)])
+        for (a, b), v in zip(pairs, verdicts, strict=True)
+    )
+    return _tested(pairs, metric, seeds) if contradicts and seeds else verdicts
+
+
+def _tested(pairs: Sequence[tuple[Group, Group]], metric: str, seeds: Sequence[int] | None) -> tuple[Verdict, ...]:
+    values = [tuple(_of_seeds(group, metric, seeds) for group in pair) for pair in pairs]
+    tests = sum(policy.is_comparable(x, y) for x, y in values)
+    differences = [
+        policy.difference(x, y, tests) or _of_single_runs(a, b, metric)
+        for (a, b), (x, y) in zip(pairs, values, strict=True)
+    ]
     corrected = iter(corrections.holm([d.p for d in differences if d]))
-    tests = sum(d is not None and not math.isnan(d.p) for d in differences)
+    count = sum(d is not None and not math.isnan(d.p) for d in differences)
     return tuple(
-        _verdict(a, b, metric, d, next(corrected) if d else math.nan, tests)
+        _verdict(a, b, metric, d, next(corrected) if d else math.nan, count, seeds)
         for (a, b), d in zip(pairs, differences, strict=True)
     )
 
 
-def _difference(a: Group, b: Group, metric: str) -> Difference | None:
-    """Compare two groups by their seeds, or two single runs by the images that they classify correctly."""
-    x, y = a.values(metric), b.values(metric)
-    if difference := policy.difference(x, y):
-        return difference
-    single = len(_all(a, metric)) == len(_all(b, metric)) == 1
+def _first_is_better(d: Difference, metric: str) -> bool:
+    return (d.value > 0) == higher_is_better(metric)
+
+
+def _of_seeds(group: Group, metric: str, seeds: Sequence[int] | None) -> policy.Values:
+    values = group.values(metric)
+    return values if seeds is None else {seed: values[seed] for seed in seeds}
+
+
+def _of_single_runs(a: Group, b: Group, metric: str) -> Difference | None:
+    """Compare two single runs by the images that they classify correctly."""
+    single = len(_values(a, metric)) == len(_values(b, metric)) == 1
     return _same_images(a.records, b.records, metric) if single and metric.endswith(".accuracy") else None
 
 
@@ -171,84 +188,40 @@ def _right(run: Path) -> tuple[np.ndarray, np.ndarray] | None:
         return None
 
 
-def _verdict(a: Group, b: Group, metric: str, d: Difference | None, p: float, tests: int) -> Verdict:
+def _verdict(
+    a: Group, b: Group, metric: str, d: Difference | None, p: float, tests: int, seeds: Sequence[int] | None
+) -> Verdict:
+    x, y = (_of_seeds(group, metric, seeds) for group in (a, b))
     if d is None:
-        first, second, shared = _names(a, b)
-        cure = "too few runs to compare; run each with at least 6 seeds, seed='range(6)'"
-        text = f"{first} against {second}{shared}: {cure}"
+        first, second, shared = names_of(a, b)
+        text = f"{first} against {second}{shared}: {policy.missing(x, y)}"
         return Verdict(a.name, b.name, metric, None, p, False, None, text)
-    metric = "test.accuracy" if d.test == "McNemar" else metric
-    needed = None if d.test == "McNemar" else power.seeds_needed(d, tests)
-    better, worse = (a, b) if (d.value > 0) == higher_is_better(metric) else (b, a)
+    better, worse = (a, b) if _first_is_better(d, metric) else (b, a)
+    if d.test == "McNemar":
+        text = about_networks(names_of(better, worse), d, p, tests)
+        return Verdict(a.name, b.name, "test.accuracy", d, p, False, None, text)
+    needed = power.seeds_needed(d, tests)
     distinguishable = p <= LEVEL  # NaN is not
-    text = _text(_names(better, worse), metric, d, p, distinguishable, needed, tests)
+    text = about_settings(names_of(better, worse), metric, d, p, distinguishable, needed, tests)
+    if unused := policy.left_out(x, y):
+        text += f"; {unused} run{'s' if unused > 1 else ''} without a partner of the same seed left out"
     return Verdict(a.name, b.name, metric, d, p, distinguishable, needed, text)
 
 
-def _names(a: Group, b: Group) -> tuple[str, str, str]:
-    """Return names for two groups, from the settings in which they differ, and a note on those that they share.
-
-    An option needs no key: kaiming, lenet5. A value has its key, optimizer.lr=0.1, and so has the option none.
-    """
-    differ = [key for key in a.settings if as_text(a.settings[key]) != as_text(b.settings.get(key))]
-    shared = [f"{key}={as_text(a.settings[key])}" for key in a.settings if key not in differ and a.uses(key)]
-    first, second = (
-        " ".join(_name(key, group.settings[key]) for key in differ if group.uses(key)) or "the default"
-        for group in (a, b)
-    )
-    return first, second, f" (at {' '.join(shared)})" if shared else ""
-
-
-def _name(key: str, value: Any) -> str:
-    text = as_text(value)
-    unclear = text in ("none", "null", "true", "false")  # "none beats dropout" would mean the opposite
-    return f"{key}={text}" if "." in key or unclear else text
-
-
-def _text(
-    names: tuple[str, str, str],
-    metric: str,
-    d: Difference,
-    p: float,
-    distinguishable: bool,
-    needed: int | None,
-    tests: int,
-) -> str:
-    better, worse, shared = names
-    images = d.test == "McNemar"
-    unit = " points" if points(metric) else ""
-    half = "" if math.isnan(d.half) else f" +/- {value_text(metric, d.half)}"
-    amount = f"{value_text(metric, abs(d.value))}{half}{unit}"
-    alike = {"McNemar": f"{d.n:,} discordant image{'s' if d.n != 1 else ''}", "sign-flip": f"{d.n} seeds"}
-    runs = alike.get(d.test, f"{d.n} runs or more each")
-    p_value = f"p = {p_in_words(p)}" + (f" after Holm for {tests}" if tests > 1 else "")
-    if distinguishable:
-        return f"{better} beats {worse}{shared} by {amount} of {metric} ({runs}, {p_value})"
-    text = f"{better} and {worse}{shared} are not distinguishable with {runs}: {amount} of {metric} ({p_value})"
-    fewest = power.fewest_pairs(tests)
-    if d.test == "sign-flip" and d.n < fewest:
-        text += f"; the exact test needs at least {fewest} seeds"
-        if needed is not None and needed > fewest:
-            text += f", and about {needed} to detect {value_text(metric, abs(d.value))}"
-    elif needed is not None and d.value and not images:
-        text += f"; about {needed:,} seeds would be needed to detect {value_text(metric, abs(d.value))}"
-    return text
-
-
-def p_in_words(p: float) -> str:
-    """Return a p value as text."""
-    if p == 0:
-        return "0 (below 1e-300)"
-    return "undefined" if math.isnan(p) else f"{p:.3f}" if p >= 0.001 else f"{p:.1g}"
-
-
-def _warnings(groups: Sequence[Group], metric: str, verdicts: Sequence[Verdict]) -> list[str]:
+def _warnings(
+    groups: Sequence[Group], metric: str, verdicts: Sequence[Verdict], seeds: Sequence[int] | None
+) -> list[str]:
     warnings = []
+    unused = sum(policy.count(group.values(metric)) - len(seeds) for group in groups) if seeds else 0
+    if unused:
+        warnings.append(
+            f"the table shows the {len(seeds or ())} seeds that all groups have; {unused} other runs do not count there"
+        )
     if any(v.difference and v.difference.test == "McNemar" for v in verdicts):
         ordered = "" if metric.startswith("test.") else ", while the table is ordered by the validation set"
         warnings.append(
-            f"single runs are compared by their test predictions{ordered}; such a verdict is about these trained "
-            "models only, and another seed may reverse it; to compare settings, run seed='range(6)'"
+            f"single runs are compared by their test predictions{ordered}; to compare settings, run at least "
+            f"{policy.FEWEST} seeds, seed='range({policy.FEWEST})'"
         )
     if repeats := sum(group.repeats for group in groups):
         warnings.append(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from mnistlab.analysis.compare import Comparison, points, value_text
+from mnistlab.analysis.compare import Comparison
+from mnistlab.analysis.verdict_text import points, value_text
 from mnistlab.reporting import tables
 from mnistlab.statistics.intervals import Mean
 from mnistlab.system import files

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mnistlab.analysis.compare import value_text
+from mnistlab.analysis.verdict_text import value_text
 from mnistlab.runs.record import Record
 
 GAP, ONE_HOT_AUC = "gap", "one_hot_auc"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mnistlab.papers import external_rows, markdown, results, runner, spec, tables
-from mnistlab.papers.claims import judge
+from mnistlab.papers.claims import SINGLE, judge
 from mnistlab.papers.figures import draw
 from mnistlab.papers.spec import Figures, Row
 from mnistlab.runs import paths
@@ -59,7 +59,7 @@ def write(figures: Figures, chosen: Sequence[Row], folder: Path, command: str) -
             "claim": finding.claim.text,
             "verdict": finding.verdict,
             "cut_short": finding.cut,
-            "one_seed": finding.single,
+            "one_seed": finding.verdict == SINGLE,
             "numbers": finding.numbers,
         }
         for finding in claims

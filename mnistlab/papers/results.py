@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from mnistlab.analysis.compare import points
+from mnistlab.analysis.verdict_text import points
 from mnistlab.metrics.classification import wilson
 from mnistlab.papers import external_rows, metrics, runner
 from mnistlab.papers.spec import Row

@@ -1,25 +1,65 @@
-"""The choice of the significance test."""
+"""The choice of the significance test: one policy for every comparison of settings.
+
+For ``comparisons`` tests at once, whose p-values Holm's method corrects:
+
+1. At least as many common seeds as the exact test needs to be significant: sign-flip permutation test on the pairs.
+2. Fewer, but at least three: paired t-test, which assumes normally distributed differences.
+3. Fewer than three, but three runs or more in each group: Welch's t-test, all runs as independent samples.
+4. Otherwise there is no verdict.
+
+Where there are pairs they alone decide; runs without a partner are left out.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from mnistlab.statistics import tests
+from mnistlab.statistics import power, tests
 from mnistlab.statistics.tests import Difference
 
-Values = Mapping[int | None, Sequence[float]]  # of a metric, by seed; runs without a recorded seed are under None
+FEWEST = 3  # pairs, or runs of each group: with two, a t-test hardly finds anything, and its level depends on normality
+Values = Mapping[Any, Sequence[float]]  # of a metric, by seed; runs without a recorded seed are under None
 
 
-def difference(first: Values, second: Values) -> Difference | None:
-    """Return how two groups of runs differ, by the test that suits their runs; None if there are too few.
+def common_seeds(*groups: Values) -> list[int]:
+    """Return the seeds of which every group has one run."""
+    of_first = (seed for seed in groups[0] if seed is not None)
+    return sorted(seed for seed in of_first if all(len(group.get(seed, ())) == 1 for group in groups))
 
-    If every seed of the smaller group is also in the other one, pairs of runs with the same seed are compared by the
-    sign-flip test; otherwise two or more runs on each side are compared as independent samples (Welch).
-    """
-    common = sorted(
-        seed for seed in first.keys() & second.keys() if seed is not None and len(first[seed]) == len(second[seed]) == 1
+
+def is_comparable(first: Values, second: Values) -> bool:
+    """Return whether there are enough runs for a test."""
+    return len(common_seeds(first, second)) >= FEWEST or min(count(first), count(second)) >= FEWEST
+
+
+def difference(first: Values, second: Values, comparisons: int = 1) -> Difference | None:
+    """Return how two groups of runs differ, first minus second, by the test of the policy; None if there is none."""
+    seeds = common_seeds(first, second)
+    if len(seeds) >= FEWEST:
+        pairs = [first[seed][0] for seed in seeds], [second[seed][0] for seed in seeds]
+        exact = len(seeds) >= power.fewest_pairs(comparisons)
+        return tests.paired(*pairs) if exact else tests.paired_t(*pairs)
+    if min(count(first), count(second)) < FEWEST:
+        return None
+    return tests.independent(*([value for values in group.values() for value in values] for group in (first, second)))
+
+
+def left_out(first: Values, second: Values) -> int:
+    """Return the number of runs that `difference` leaves out because they have no partner."""
+    seeds = common_seeds(first, second)
+    return count(first) + count(second) - 2 * len(seeds) if len(seeds) >= FEWEST else 0
+
+
+def missing(first: Values, second: Values) -> str:
+    """Return what to add so that two groups can be compared."""
+    seeds = len(common_seeds(first, second))
+    have = f"{count(first)} and {count(second)} run{'s' if count(second) != 1 else ''}, {seeds} with a common seed"
+    return (
+        f"too few runs to compare ({have}); add {FEWEST - seeds} with common seeds, for example seed='range({FEWEST})'"
     )
-    if len(common) >= 2 and len(common) == min(len(first), len(second)):
-        return tests.paired([first[seed][0] for seed in common], [second[seed][0] for seed in common])
-    a, b = ([value for values in group.values() for value in values] for group in (first, second))
-    return tests.independent(a, b) if len(a) >= 2 and len(b) >= 2 else None
+
+
+def count(group: Values) -> int:
+    """Return the number of runs."""
+    return sum(len(values) for values in group.values())

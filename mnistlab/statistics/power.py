@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import math
 
-from mnistlab.statistics.tests import LEVEL, Difference
+import numpy as np
+
+from mnistlab.statistics.tests import EXACT_TO, LEVEL, Difference
 
 POWER = 0.8  # for the recommended number of seeds
 MOST_SEEDS = 10_000
+SIMULATED = 4_000  # samples of each size
+PATTERNS = 2**22  # sign patterns times samples that are evaluated at once
 
 
 def fewest_pairs(comparisons: int = 1) -> int:
@@ -18,27 +22,45 @@ def fewest_pairs(comparisons: int = 1) -> int:
 def seeds_needed(difference: Difference, comparisons: int = 1) -> int | None:
     """Return the number of seeds to detect a difference of this size with a power of 80 %, or None if too many.
 
-    From the power of the t-test (noncentral t) at the level divided by the number of comparisons, with the observed
-    standard deviation; never fewer than the exact test requires.
+    It is the power of the test that the policy would use with so many seeds, at the level divided by the number of
+    comparisons, for normal values with the observed standardised difference. It is more than there are already.
     """
     if not (difference.sd > 1e-9 * abs(difference.value) > 0):
         return None
-    groups = 1 if difference.test == "sign-flip" else 2
-    standardised = abs(difference.value) / difference.sd
-
-    def power(n: int) -> float:
-        from scipy.stats import nct, t
-
-        freedom = groups * (n - 1)
-        shift = standardised * math.sqrt(n / groups)
-        limit = t.ppf(1 - LEVEL / comparisons / 2, freedom)
-        return float(nct.sf(limit, freedom, shift))
-
-    least = fewest_pairs(comparisons) if groups == 1 else 2
-    if power(MOST_SEEDS) < POWER:
+    standardised, level = abs(difference.value) / difference.sd, LEVEL / max(1, comparisons)
+    paired = difference.test != "Welch"
+    if t_power(MOST_SEEDS, standardised, level, paired) < POWER:
         return None
-    low, high = least - 1, MOST_SEEDS
+    low, high = 2, MOST_SEEDS  # the t-test needs as many or fewer than the exact one: that is where the search begins
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if power(middle) >= POWER else (middle, high)
-    return high
+        low, high = (low, middle) if t_power(middle, standardised, level, paired) >= POWER else (middle, high)
+    n = max(high, difference.n + 1, 3)
+    fewest = fewest_pairs(comparisons)
+    while paired and fewest <= n <= EXACT_TO and exact_power(n, standardised, level) < POWER:
+        n += 1
+    return n
+
+
+def t_power(n: int, standardised: float, level: float, paired: bool) -> float:
+    """Return the power of the two-sided t-test with n pairs, or n runs in each of two groups (noncentral t)."""
+    from scipy.stats import nct, t
+
+    groups = 1 if paired else 2
+    freedom = groups * (n - 1)
+    limit = t.ppf(1 - level / 2, freedom)
+    return float(nct.sf(limit, freedom, standardised * math.sqrt(n / groups)))
+
+
+def exact_power(n: int, standardised: float, level: float) -> float:
+    """Return the power of the sign-flip test with n pairs, from simulated normal differences with a fixed seed."""
+    differences = np.random.default_rng(0).normal(standardised, 1, (SIMULATED, n))
+    half = np.arange(2 ** (n - 1))[:, None] >> np.arange(n) & 1  # a pattern and its opposite are equally far from zero
+    signs = (1 - 2 * half).astype(float)
+    observed, found = np.abs(differences.sum(axis=1)), 0
+    step = max(1, PATTERNS // len(signs))
+    for start in range(0, SIMULATED, step):
+        sums = np.abs(differences[start : start + step] @ signs.T)
+        p = (sums >= observed[start : start + step, None] - 1e-9).mean(axis=1)
+        found += int((p <= level).sum())
+    return found / SIMULATED

@@ -27,7 +27,7 @@ class Difference:
     d_z = mean / sd of the pairs, or Hedges' g of independent groups. ``p`` is not corrected for multiple comparisons.
     """
 
-    test: str  # sign-flip, Welch, McNemar
+    test: str  # sign-flip, paired t, Welch, McNemar
     n: int  # pairs, or runs of the smaller group, or discordant images
     value: float
     half: float
@@ -62,6 +62,21 @@ def paired(a: Sequence[float], b: Sequence[float]) -> Difference:
         p = float(permutation.pvalue)
     effect = summary.mean / summary.sd if summary.sd > 1e-9 * abs(summary.mean) else math.nan
     return Difference("sign-flip", len(d), summary.mean, summary.half, p, effect, summary.sd)
+
+
+def paired_t(a: Sequence[float], b: Sequence[float]) -> Difference:
+    """Compare values of the same seeds by the paired t-test, which assumes normally distributed differences, two-sided.
+
+    If the differences are all the same number, they have no spread to be compared with, and p is NaN; 1 if it is 0.
+    """
+    from scipy.stats import ttest_rel
+
+    summary = mean_of(np.asarray(a, dtype=float) - np.asarray(b, dtype=float))
+    if not summary.sd > 1e-9 * abs(summary.mean):
+        p = 1.0 if summary.mean == 0 else math.nan
+        return Difference("paired t", summary.n, summary.mean, 0.0, p, math.nan, 0.0)
+    p = float(ttest_rel(a, b).pvalue)
+    return Difference("paired t", summary.n, summary.mean, summary.half, p, summary.mean / summary.sd, summary.sd)
 
 
 def independent(a: Sequence[float], b: Sequence[float]) -> Difference:

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from mnistlab.analysis.compare import Comparison, higher_is_better, points
+from mnistlab.analysis.compare import Comparison
+from mnistlab.analysis.verdict_text import higher_is_better, points
 from mnistlab.config import compose
 from mnistlab.reporting import plots
 from mnistlab.reporting.plots import Series, TrainingCurve

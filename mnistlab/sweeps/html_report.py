@@ -10,7 +10,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mnistlab.analysis import comparison_table
-from mnistlab.analysis.compare import Comparison, compare, points, value_text
+from mnistlab.analysis.compare import Comparison, compare
+from mnistlab.analysis.verdict_text import points, value_text
 from mnistlab.config import diff
 from mnistlab.reporting import html
 from mnistlab.runs import html_report, paths

@@ -13,7 +13,8 @@ from helpers.runs import KAIMING, RANDOM, group, kaiming_and_random, record, wri
 from scipy import stats
 
 from mnistlab.analysis import comparison_table
-from mnistlab.analysis.compare import as_json, compare, higher_is_better, points, value_text
+from mnistlab.analysis.compare import as_json, compare
+from mnistlab.analysis.verdict_text import higher_is_better, points, value_text
 from mnistlab.statistics.corrections import holm
 from mnistlab.statistics.tests import paired
 from mnistlab.sweeps.records import of_paths

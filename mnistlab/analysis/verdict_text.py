@@ -1,0 +1,102 @@
+"""The words of a verdict: what is compared, by how much, by which test, and what would be needed."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from mnistlab.runs.record import Group
+from mnistlab.statistics import power
+from mnistlab.statistics.tests import LEVEL, Difference
+from mnistlab.system.flatten import as_text
+
+
+def points(metric: str) -> bool:
+    """Return whether a metric is a proportion, which is printed in per cent."""
+    return higher_is_better(metric) or metric.endswith("expected_calibration_error")
+
+
+def higher_is_better(metric: str) -> bool:
+    """Return whether higher values of a metric are better: not for losses, errors and numbers of parameters."""
+    return not metric.endswith(("loss", "error", "parameters"))
+
+
+def value_text(metric: str, value: float, digits: int = 2) -> str:
+    """Return a value as text: proportions in per cent without the sign, others with four digits."""
+    if math.isnan(value):
+        return "-"
+    if metric == "parameters":
+        return f"{value:,.0f}"
+    return f"{100 * value:.{digits}f}" if points(metric) else f"{value:.4g}"
+
+
+def names_of(a: Group, b: Group) -> tuple[str, str, str]:
+    """Return names for two groups, from the settings in which they differ, and a note on those that they share.
+
+    An option needs no key: kaiming, lenet5. A value has its key, optimizer.lr=0.1, and so has the option none.
+    """
+    differ = [key for key in a.settings if as_text(a.settings[key]) != as_text(b.settings.get(key))]
+    shared = [f"{key}={as_text(a.settings[key])}" for key in a.settings if key not in differ and a.uses(key)]
+    first, second = (
+        " ".join(_name(key, group.settings[key]) for key in differ if group.uses(key)) or "the default"
+        for group in (a, b)
+    )
+    return first, second, f" (at {' '.join(shared)})" if shared else ""
+
+
+def _name(key: str, value: Any) -> str:
+    text = as_text(value)
+    unclear = text in ("none", "null", "true", "false")  # "none beats dropout" would mean the opposite
+    return f"{key}={text}" if "." in key or unclear else text
+
+
+def about_networks(names: tuple[str, str, str], d: Difference, p: float, tests: int) -> str:
+    """Return the verdict on two single runs: about these trained networks, never about their settings."""
+    better, worse, shared = names
+    images = f"{d.n:,} discordant image{'s' if d.n != 1 else ''}"
+    amount = f"{value_text('test.accuracy', abs(d.value))} +/- {value_text('test.accuracy', d.half)} points"
+    p_value = f"p = {p_in_words(p)}" + (f" after Holm for {tests}" if tests > 1 else "")
+    differ = (
+        f"the network of {better} classifies {amount} more of the test images correctly than that of {worse}"
+        if p <= LEVEL
+        else f"the networks of {better} and {worse} are not distinguishable on the test images: {amount}"
+    )
+    return f"one run each: {differ}{shared} ({images}, McNemar, {p_value}); two seeds of one setting may differ as much"
+
+
+def about_settings(
+    names: tuple[str, str, str],
+    metric: str,
+    d: Difference,
+    p: float,
+    distinguishable: bool,
+    needed: int | None,
+    tests: int,
+) -> str:
+    """Return the verdict on two settings."""
+    better, worse, shared = names
+    unit = " points" if points(metric) else ""
+    size = value_text(metric, abs(d.value))
+    half = "" if math.isnan(d.half) or not d.sd else f" +/- {value_text(metric, d.half)}"
+    amount = f"{size}{half}{unit}"
+    used = {
+        "sign-flip": f"{d.n} seeds, exact test",
+        "paired t": f"{d.n} seeds, paired t test, assumes normal differences",
+    }.get(d.test, f"{d.n} runs or more each, Welch's t test")
+    if math.isnan(p):
+        text = f"{better} is ahead of {worse}{shared} by {amount} of {metric} in each of {d.n} seeds; the differences"
+        return f"{text} do not vary, so no t test applies; {power.fewest_pairs(tests)} seeds allow the exact test"
+    p_value = f"p = {p_in_words(p)}" + (f" after Holm for {tests}" if tests > 1 else "")
+    if distinguishable:
+        return f"{better} beats {worse}{shared} by {amount} of {metric} ({used}, {p_value})"
+    text = f"{better} and {worse}{shared} are not distinguishable: {amount} of {metric} ({used}, {p_value})"
+    if needed is not None and d.value:
+        text += f"; about {needed:,} seeds{'' if d.test != 'Welch' else ' each'} would be needed to detect {size}"
+    return text
+
+
+def p_in_words(p: float) -> str:
+    """Return a p value as text."""
+    if p == 0:
+        return "0 (below 1e-300)"
+    return "undefined" if math.isnan(p) else f"{p:.3f}" if p >= 0.001 else f"{p:.1g}"
