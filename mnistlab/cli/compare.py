@@ -38,9 +38,9 @@ FORMATS = ("table", "csv", "markdown", "json")
 def main(paths: tuple[str, ...], metric: str | None, baseline: str | None, form: str | None, to: str | None) -> int:
     """Compare runs and sweeps: means, intervals, and which differences are significant.
 
-    Runs that differ only by seed form a group, and every pair of groups is tested: with an exact paired test
-    where the seeds match, with Welch's test where they do not, with McNemar's exact test for two single runs,
-    all with Holm's correction. It also works on a sweep that is still running. --json is the same as --format
+    Runs that differ only by seed form a group, and every pair of groups is tested: with an exact paired test where the
+    seeds match, with Welch's test where they do not, and with McNemar's exact test for two single runs. The p values
+    are corrected with Holm's method. This also works on a sweep that is still running. --json is the same as --format
     json.
     """
     if output.is_json() and form not in (None, "json"):

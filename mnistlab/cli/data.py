@@ -117,7 +117,7 @@ ACTIONS: dict[str, Callable[[Sequence[str], str | None], int]] = {
     type=Words(SHOW_GROUPS),
     help="For fetch, the name of a dataset; for show, overrides as for `mnistlab train`.",
 )
-@option("--to", metavar="FOLDER", type=DIRECTORY, help="Where fetch and show write their files.")
+@option("--to", metavar="FOLDER", type=DIRECTORY, help="The folder that fetch and show write to.")
 @json_option
 def main(action: str, words: tuple[str, ...], to: str | None) -> int:
     """List, download or show datasets.
@@ -126,7 +126,7 @@ def main(action: str, words: tuple[str, ...], to: str | None) -> int:
 
     fetch: download a dataset into the user's cache, or into FOLDER (then use data.root=FOLDER).
 
-    show: print the provenance and class balance of a dataset and draw sample images in outputs/data, or in
-    FOLDER; with augment=elastic, for example, also the augmented images.
+    show: print the provenance and class balance of a dataset and save pictures of sample images to
+    outputs/data, or to FOLDER; with augment=elastic, for example, also pictures of the augmented images.
     """
     return ACTIONS[action](words, to)

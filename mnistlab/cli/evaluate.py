@@ -49,24 +49,25 @@ def angles(name: str, text: str) -> list[float]:
     metavar="RUN [RUN ...] [data=NAME] [key=value ...]",
     nargs=-1,
     type=Overrides(("data",), paths=True),
-    help="RUN: a run directory, or the model.safetensors in it. data=NAME: data other than the run's own; classes are "
-    "matched by name. data.KEY=...: a setting of that data, or of the run's own if data=NAME is not given. seed=N: the "
-    "seed of the split and of the noise, instead of the run's. report.plots=all, core or none: which plots to draw.",
+    help="RUN: a run directory, or the model.safetensors in it. data=NAME: evaluate on this dataset instead "
+    "of the run's own; classes are matched by name. data.KEY=...: a setting of that data, or of the run's own if "
+    "data=NAME is not given. seed=N: the seed of the split and of the noise, instead of the run's. "
+    "report.plots=all, core or none: which plots to draw.",
 )
 @option("--split", type=Choice(SPLITS), default="test", help="The part of the data to evaluate; all: every image.")
 @option(
     "--noise",
     metavar="LEVELS",
     type=Parsed(noise_levels),
-    help="Accuracy under Gaussian noise with these standard deviations, for pixels from 0 to 1: 0,0.1,0.2.",
+    help="Accuracy under Gaussian noise with these standard deviations, for pixels from 0 to 1, for example 0,0.1,0.2.",
 )
 @option(
     "--rotate",
     metavar="LEVELS",
     type=Parsed(angles),
-    help="Accuracy under rotation by these angles, in degrees counterclockwise: 0,15,30,45.",
+    help="Accuracy under rotation by these angles, in degrees counterclockwise, for example 0,15,30,45.",
 )
-@option("--to", metavar="DIR", type=DIRECTORY, help="Where to write.", show_default="outputs/evaluate/")
+@option("--to", metavar="DIR", type=DIRECTORY, help="The directory to write to.", show_default="outputs/evaluate/")
 @json_option
 @verbosity_options
 def main(
@@ -77,7 +78,7 @@ def main(
     to: str | None,
     verbosity: str | None,
 ) -> int:
-    """Evaluate saved models, alone or as an ensemble, on their own or other images.
+    """Evaluate saved models, alone or as an ensemble, on their own or other data.
 
     Evaluates the saved model of a run on the test set of its own data and writes the same tables and plots as a
     run. Several runs form an ensemble: their probabilities are averaged. The run directories are not changed.

@@ -22,8 +22,8 @@ from mnistlab.system import output
 def main(overrides: tuple[str, ...]) -> int:
     """Show a network's layers, parameters, operations and memory.
 
-    Prints every layer with its settings, output shape, parameters, forward operations for one image (a
-    multiplication and an addition are two) and output size. Published datasets need not be downloaded for this.
+    Prints every layer with its settings, output shape, number of parameters, output size, and floating-point operations
+    in the forward pass of one image (a multiply-add counts as two). Published datasets need not be downloaded for this.
     """
     experiment, data, network = network_of(list(overrides), np.float32)
     from mnistlab.config import schema

@@ -53,8 +53,8 @@ SETTABLE = ("data", "seed", "report.plots", "trainer.threads")  # of `pca`
     metavar="N",
     type=Whole(2),
     show_default=f"{POINTS:,}, or all if there are fewer",
-    help="Number of points to draw, with the classes in proportion. boundary fits its components and models on these "
-    "points; with data.limit=N, it uses all N images.",
+    help="Number of points to draw, with the class proportions of the data. boundary fits its components and models on "
+    "these points; with data.limit=N, it uses all N images.",
 )
 @option("--split", type=Choice(SPLITS), show_default="train", help="The part of the data, for pca.")
 @option(
@@ -62,21 +62,21 @@ SETTABLE = ("data", "seed", "report.plots", "trainer.threads")  # of `pca`
     metavar="DIR",
     type=DIRECTORY,
     show_default="outputs/explore/",
-    help="Where to write: a new or empty directory.",
+    help="The directory to write to; it must be new or empty.",
 )
 @json_option
 @verbosity_options
 def main(
     action: str, words: tuple[str, ...], points: int | None, split: str | None, to: str | None, verbosity: str | None
 ) -> int:
-    """Show principal components of a dataset, or decision boundaries of models.
+    """Show the principal components of a dataset, or the decision boundaries of models.
 
-    pca: the variance explained by each principal component, how many components are needed for 80, 90, 95 and
-    99 %, scatter plots of the images in two and three dimensions, and the components as images.
+    pca: the variance explained by each principal component, how many components are needed for 80, 90, 95 and 99 % of
+    the variance, scatter plots of the images in two and three dimensions, and the components as images.
 
     boundary: the predictions of models on the first two components, with the predicted class as colour and its
-    probability as saturation, and the points on which the models were fitted. The features are the two components;
-    for a network each is divided by its standard deviation.
+    probability as saturation, and the points on which the models were fitted. The features are the two components; for
+    a network, each of them is divided by its standard deviation.
     """
     models = _models([word for word in words if word.startswith("model=")])
     _check(action, words, models, split)

@@ -25,10 +25,10 @@ from mnistlab.system.errors import RequestError
     required=True,
     help="onnx: model.onnx, opset 17, any number of images, class names in the metadata (needs the package onnx: "
     "pip install '.[onnx]'). numpy: predict.py and weights.npz, the network written out in readable Python that "
-    "needs NumPy only. npz: model.npz, the arrays by name, the architecture and class names as JSON. safetensors: "
-    "model.safetensors, the same, as mnistlab itself saves it.",
+    "needs NumPy only. npz: model.npz, with named arrays, and the architecture and class names as JSON. safetensors: "
+    "model.safetensors, the file that mnistlab itself saves, with the same contents.",
 )
-@option("--to", metavar="FOLDER", type=DIRECTORY, help="Where to write.", show_default="outputs/export/<run>")
+@option("--to", metavar="FOLDER", type=DIRECTORY, help="The folder to write to.", show_default="outputs/export/<run>")
 @json_option
 def main(place: str, form: str, to: str | None) -> int:
     """Export a saved model: ONNX, NPZ, safetensors, or plain NumPy code.

@@ -29,15 +29,15 @@ SLOW = 5  # seconds; a longer check announces its duration
     type=Overrides(),
     help="The configuration, as for `mnistlab train`.",
 )
-@option("--elements", metavar="N", type=Whole(), default=ELEMENTS, help="Elements checked per block, drawn at random.")
+@option("--elements", metavar="N", type=Whole(), default=ELEMENTS, help="Number of random elements to check per block.")
 @option("--batch", metavar="N", type=Whole(), default=BATCH, help="Number of images in the batch.")
 @json_option
 def main(overrides: tuple[str, ...], elements: int, batch: int) -> int:
     """Check the gradients of a network against central differences.
 
-    Compares backpropagation with central differences in float64, for every block of parameters and for the
-    input, with the layers, loss and regularisation of the configuration, on random images and Kaiming weights.
-    The exit status is 1 if the largest relative error of a block exceeds 1e-6.
+    Compares backpropagation with central differences in float64, for every block of parameters and for the input, with
+    the layers, loss and regularisation of the configuration, on random images and Kaiming-initialised weights. The exit
+    status is 1 if the largest relative error of a block exceeds 1e-6.
     """
     experiment, data, network = network_of(list(overrides), np.float64)
     from threadpoolctl import threadpool_limits

@@ -24,30 +24,31 @@ from mnistlab.sweeps.gridsearch.search import Request, search
     metavar="[group=option ...] [key=value ...] KEY=VALUES ...",
     nargs=-1,
     type=Overrides(),
-    help="The configuration, and the grid: a,b,...  [a,b,...]  range(a,b)  choice(a,b). A list that the setting itself "
-    "takes, as in model.hidden=[128,64], is one value; 'model.hidden=[64],[128,64]' are two.",
+    help="The configuration and the grid. VALUES is a,b,..., [a,b,...], range(a,b) or choice(a,b). If the setting "
+    "itself is a list, model.hidden=[128,64] is one value, and 'model.hidden=[64],[128,64]' is two.",
 )
 @option("--cv", metavar="N", type=Whole(2), default=5, help="Number of folds.")
 @option(
     "--metric", metavar="NAME", type=Choice([*SCORES]), default="accuracy", help=f"The metric: {', '.join(SCORES)}."
 )
-@option("--jobs", metavar="N", type=Whole(), show_default="one per core", help="Number of fits at a time.")
+@option("--jobs", metavar="N", type=Whole(), show_default="one per core", help="Number of fits to run at once.")
 @option(
     "--to",
     metavar="DIR",
     type=DIRECTORY,
-    help="Where to write; an interrupted search there is resumed.",
+    help="The directory to write to; an interrupted search in it is resumed.",
     show_default="outputs/gridsearch/<time>",
 )
 @json_option
 @quiet_option
 def main(overrides: tuple[str, ...], cv: int, metric: str, jobs: int | None, to: str | None, quiet: bool) -> int:
-    """Cross-validate every cell of a grid, then test the best one.
+    """Cross-validate every combination in a grid, then test the best one.
 
-    The training pool (everything but the test set) is split into folds, the same for every cell, and each cell is
-    fitted on all folds but one and scored on that one, in turn. Identical cells are run once. The best cell is then
-    fitted to the whole pool and tested; the test set is used only there. Works with networks and with
-    scikit-learn models. A cell that fails is listed with its reason; the search fails if no cell is scored.
+    A cell is one combination of values. The training data (everything except the test set) is split into folds, the
+    same for every cell. Each fold in turn is held out: the cell is fitted on the other folds and scored on this one.
+    Identical cells are run only once. The best cell is then refitted on all training data and evaluated on the test
+    set, which is not used until then. This works for networks and for scikit-learn models. A cell that fails is listed
+    with the reason; the search fails if no cell can be scored.
     """
     directory = Path(to).absolute() if to is not None else None
     return search(Request(overrides, cv, metric, jobs or all_cores(), directory, quiet))

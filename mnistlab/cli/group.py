@@ -12,33 +12,33 @@ from mnistlab.system.errors import RequestError, did_you_mean
 
 SECTIONS = {  # the first sentence of each command's help, repeated so that no command is imported for this page
     "Train and sweep": {
-        "train": "Train one model, or with -m a sweep of several.",
+        "train": "Train one model, or several in a sweep with -m.",
         "resume": "Resume a run, or the unfinished jobs of a sweep.",
         "rerun": "Repeat a run and check that the results are identical.",
         "tune": "Search for hyperparameters, then test the best ones with several seeds.",
-        "gridsearch": "Cross-validate every cell of a grid, then test the best one.",
+        "gridsearch": "Cross-validate every combination in a grid, then test the best one.",
     },
     "Compare and report": {
         "compare": "Compare runs and sweeps: means, intervals, and which differences are significant.",
         "report": "Redraw the plots and the report page of runs and sweeps.",
-        "reproduce": "Repeat the experiments of five papers and check their figures and claims.",
+        "reproduce": "Repeat the experiments of five papers and check the reported figures and claims.",
     },
-    "Look inside": {
+    "Inspect and diagnose": {
         "explain": "Show a network's layers, parameters, operations and memory.",
         "gradcheck": "Check the gradients of a network against central differences.",
-        "lr-find": "Suggest a learning rate by a range test.",
+        "lr-find": "Suggest a learning rate with a range test.",
         "doctor": "Diagnose a run: what went wrong, and which overrides to try.",
-        "explore": "Show principal components of a dataset, or decision boundaries of models.",
+        "explore": "Show the principal components of a dataset, or the decision boundaries of models.",
     },
     "Use a model": {
-        "evaluate": "Evaluate saved models, alone or as an ensemble, on their own or other images.",
+        "evaluate": "Evaluate saved models, alone or as an ensemble, on their own or other data.",
         "predict": "Classify photographs and scans with a saved model.",
-        "serve": "Open a page on this machine to draw a digit and watch the network.",
+        "serve": "Serve a local page where you draw a digit and see how the network responds.",
         "export": "Export a saved model: ONNX, NPZ, safetensors, or plain NumPy code.",
     },
     "Data": {"data": "List, download or show datasets."},
     "Set up": {
-        "kernels": "Show which kernels are compiled on this machine, for which processor, and where.",
+        "kernels": "Show which kernels are compiled, for which processor, and where they are stored.",
         "completion": "Print the shell completion script.",
     },
 }
@@ -94,8 +94,8 @@ class Group(click.Group):
 )  # fmt: skip
 @click.version_option(__version__, message="%(prog)s %(version)s", help="Show the version and exit.")
 def root() -> None:
-    """Classic neural-network experiments on MNIST-like images, one command each.
+    """Run classic neural-network experiments on MNIST-like images.
 
-    `mnistlab COMMAND --help` describes one command. All commands except serve and completion accept --json, which
-    prints the result as one JSON object on standard output and everything else on standard error.
+    For help with a command, use `mnistlab COMMAND --help`. All commands except serve and completion accept --json,
+    which prints the result as one JSON object on standard output and everything else on standard error.
     """

@@ -11,11 +11,16 @@ from mnistlab.system.errors import RequestError, RunError
 
 
 @command("kernels", examples=("mnistlab kernels", "mnistlab kernels --compile", "mnistlab kernels --clear"))
-@option("--compile", "compiles", is_flag=True, help="Compile all kernels now, for CI, images and clusters.")
+@option(
+    "--compile",
+    "compiles",
+    is_flag=True,
+    help="Compile all kernels now, for example for CI, a container image or a cluster.",
+)
 @option("--clear", "clears", is_flag=True, help="Remove all compiled kernels.")
 @json_option
 def main(compiles: bool, clears: bool) -> int:
-    """Show which kernels are compiled on this machine, for which processor, and where.
+    """Show which kernels are compiled, for which processor, and where they are stored.
 
     trainer.kernels=numba trains with compiled kernels. Each is compiled when it is first needed, once per
     machine and version, which takes up to 15 seconds for a network.

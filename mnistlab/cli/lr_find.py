@@ -49,10 +49,10 @@ def rate(name: str, text: str) -> float:
     help="The last learning rate; the test stops earlier if the loss reaches four times its minimum.",
 )
 @option("--steps", metavar="N", type=Whole(20, 100_000), default=STEPS, help="Number of mini-batches.")
-@option("--to", metavar="DIR", type=DIRECTORY, help="Where to write.", show_default="outputs/lr-find/")
+@option("--to", metavar="DIR", type=DIRECTORY, help="The directory to write to.", show_default="outputs/lr-find/")
 @json_option
 def main(overrides: tuple[str, ...], least: float, most: float, steps: int, to: str | None) -> int:
-    """Suggest a learning rate by a range test.
+    """Suggest a learning rate with a range test.
 
     Trains for a few hundred steps while the learning rate increases from very small to too large (Smith 2017),
     plots the loss against the rate, and suggests the rate at which the loss falls fastest, with a safety

@@ -57,7 +57,7 @@ def picture_file(name: str, text: str) -> Path:
     default="auto",
     help="How pictures are prepared. digit: the ink is scaled to MNIST's 20 x 20 box and placed in 28 x 28 by its "
     "centre of mass. object: the margins are trimmed and the rest is scaled to the full side and centred, as for "
-    "Fashion-MNIST. raw: resized only. auto: as the run's dataset requires; raw for your own data.",
+    "Fashion-MNIST. raw: resized only. auto: as for the dataset that the run was trained on; raw for your own data.",
 )
 @option(
     "--invert",
@@ -69,16 +69,16 @@ def picture_file(name: str, text: str) -> Path:
     "--show",
     metavar="FILE",
     type=Parsed(picture_file),
-    help="Draw every input, the network's version of it, and the three most probable classes (.png).",
+    help="Draw every input, what the network receives, and the three most probable classes (.png).",
 )
 @json_option
 def main(place: str, pictures: tuple[str, ...], way: str, invert: str, show: Path | None) -> int:
     """Classify photographs and scans with a saved model.
 
-    Images may have any size, be dark on light or light on dark, unevenly lit, off-centre or rotated by the
-    camera. Each is first prepared like the images that the model was trained on, and should show one digit or
-    object. An image that cannot be read is reported on stderr and the others are predicted; the exit status is
-    then 1.
+    Images may have any size and be dark on light or light on dark, unevenly lit or off-centre; a rotation that the
+    camera recorded (EXIF) is undone. Each is first prepared like the images that the model was trained on, and should
+    show one digit or object. An image that cannot be read is reported on stderr and the others are predicted; the exit
+    status is then 1.
     """
     files = image_io.expand(list(pictures))
 

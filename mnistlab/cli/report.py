@@ -25,8 +25,9 @@ from mnistlab.system.errors import RequestError, did_you_mean
     nargs=-1,
     type=Overrides((), paths=True),
     help="DIR: the directory of a run or of a sweep; it may have been moved or copied. report.plots: which plots "
-    "of a run to draw: all, core, or none (only the page, with the existing plots); the default is the run's own "
-    "setting. Occlusion and feature maps are drawn only if the run saved their data, which needs report.plots=all.",
+    "of a run to draw: all, core, or none (rewrite only the page, with the existing plots); the default is the run's "
+    "own setting. Occlusion and feature maps can be drawn only if the run itself used report.plots=all, which saves "
+    "their data.",
 )
 @json_option
 @option("-q", "--quiet", is_flag=True, help="Print nothing.")

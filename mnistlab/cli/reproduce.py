@@ -54,11 +54,17 @@ from mnistlab.system.errors import RequestError
     "--budget",
     type=Choice(BUDGETS),
     default=BUDGETS[0],
-    help="full: all rows take about 11 hours on one core. quick: fewer seeds, epochs or images where a row is long, as "
-    "the page says; all rows take 15 minutes on two cores.",
+    help="full: all rows take about 11 hours on one core. quick: fewer seeds, epochs or images for long rows, as "
+    "shown on the page; all rows take 15 minutes on two cores.",
 )
 @option("--seeds", metavar="N", type=Whole(), help="Number of seeds for every row.")
-@option("--to", metavar="DIR", type=DIRECTORY, help="Where to write.", show_default="outputs/papers/<budget>")
+@option(
+    "--to",
+    metavar="DIR",
+    type=DIRECTORY,
+    help="The directory to write to.",
+    show_default="outputs/papers/<budget>",
+)
 @option("--page", is_flag=True, help="Run nothing; write the page from the existing runs.")
 @json_option
 @quiet_option
@@ -72,11 +78,12 @@ def main(
     page: bool,
     quiet: bool,
 ) -> int:
-    """Repeat the experiments of five papers and check their figures and claims.
+    """Repeat the experiments of five papers and check the reported figures and claims.
 
-    Runs the rows of the papers, each a sweep over seeds of conf/experiment/PAPER/ROW.yaml, compares every
-    figure with our own, and tests every claim. Finished runs are not repeated, so the same command continues an
-    interrupted one. The page, papers.md, lists all rows, including those that have not been run.
+    A row is one experiment of a paper, run as a sweep over seeds; most rows are defined in
+    conf/experiment/PAPER/ROW.yaml. The command runs rows, compares every figure (a number that the paper reports) with
+    the new results, and tests every claim. Finished runs are not repeated, so if the command is interrupted, run it
+    again to continue. The results page, papers.md, lists all rows, including those that have not been run.
     """
     figures = spec.read()
     if lists:

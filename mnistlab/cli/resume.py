@@ -27,13 +27,14 @@ from mnistlab.system.errors import RequestError, did_you_mean
     metavar="RUN|SWEEP [trainer.epochs=N] [hydra/launcher=...]",
     nargs=-1,
     type=Overrides((LAUNCHER,), paths=True),
-    help="A run directory, where trainer.epochs=N trains it longer; or a sweep, outputs/multirun/..., for which "
-    "hydra/launcher=... and hydra.launcher.key=value choose another launcher.",
+    help="RUN: a run directory; trainer.epochs=N trains it for longer. SWEEP: the directory of a sweep, such as "
+    "outputs/multirun/...; hydra/launcher=... and hydra.launcher.key=value choose another launcher.",
 )
 @option(
     "--failed-only",
     is_flag=True,
-    help="In a sweep, only jobs that failed or were interrupted or killed, not those that have not started.",
+    help="In a sweep, resume only jobs that failed, were interrupted or were killed, and leave out jobs that never "
+    "started.",
 )
 @option("--fail-fast", is_flag=True, help="Stop a sweep at the first job that fails.")
 @json_option
@@ -41,12 +42,12 @@ from mnistlab.system.errors import RequestError, did_you_mean
 def main(words: tuple[str, ...], failed_only: bool, fail_fast: bool, quiet: bool) -> int:
     """Resume a run, or the unfinished jobs of a sweep.
 
-    A run continues from its checkpoint and ends with the same bytes as if it had not been interrupted.
-    trainer.epochs=N trains it longer, even if it is completed, as if N had been set from the start; this is
-    refused with a schedule that depends on the number of epochs (cosine, one_cycle).
+    A run continues from its checkpoint. Its results are identical, byte for byte, to those of an uninterrupted run.
+    trainer.epochs=N trains it for longer, even if it has completed, as if N had been set from the start; this is not
+    possible with a schedule that depends on the number of epochs (cosine, one_cycle).
 
-    In a sweep, unfinished jobs continue from their checkpoints, jobs whose configuration has changed start
-    again, and the table is rewritten.
+    In a sweep, unfinished jobs continue from their checkpoints, jobs whose configuration has changed start again, and
+    the summary and report of the sweep are rewritten.
     """
     directories = [Path(word) for word in words if Path(word).is_dir()]
     if len(directories) != 1 or (directories[0] / paths.SWEEP).exists() or not is_run(directories[0]):

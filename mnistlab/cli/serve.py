@@ -15,12 +15,12 @@ HOST = "127.0.0.1"
 @argument("run", metavar="RUN", type=RUN, help="A run directory, or the model.safetensors in it.")
 @option("--port", metavar="N", type=Whole(0, 65535), default=PORT, help="The port; 0 chooses a free one.")
 def main(run: str, port: int) -> int:
-    """Open a page on this machine to draw a digit and watch the network.
+    """Serve a local page where you draw a digit and see how the network responds.
 
     The page, http://127.0.0.1:8028/, works with mouse, pen or finger. While you draw, it shows the input of the
     network, the probability of every class, and the feature maps of its layers. Drawings are prepared as in
     `mnistlab predict`. The page can be opened on this machine only, stores nothing and loads nothing from
-    elsewhere. Ctrl-C stops the server. It needs bottle: pip install '.[serve]'
+    elsewhere. Ctrl-C stops the server. This command needs bottle: pip install '.[serve]'
     """
     if find_spec("bottle") is None:
         raise RequestError(needs("bottle", "serve"))

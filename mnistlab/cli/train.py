@@ -20,7 +20,7 @@ KEYS = """
 
 ${groups:${hydra.runtime.config_sources}}
 
-== Configuration: key=value, for the chosen options (with schedule=step, the keys of step are listed) ==
+== Configuration: key=value, for the chosen options (add schedule=step to list the keys of step) ==
 
 $CONFIG"""
 HYDRA_OPTIONS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
@@ -30,8 +30,8 @@ HYDRA_OPTIONS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
     (("-c", "--cfg"), {"type": Choice(("job", "hydra", "all")), "help": "Print the composed configuration."}),
     (("--resolve",), {"help": "With --cfg: resolve interpolations."}),
     (("-p", "--package"), {"metavar": "KEY", "help": "With --cfg: print this part only."}),
-    (("-cd", "--config-dir"), {"metavar": "DIR", "type": DIRECTORY, "help": "Look for options in this folder too."}),
-    (("-i", "--info"), {"metavar": "[WHAT]", "help": "Print Hydra's information: all, defaults, searchpath, ..."}),
+    (("-cd", "--config-dir"), {"metavar": "DIR", "type": DIRECTORY, "help": "Also look for options in this folder."}),
+    (("-i", "--info"), {"metavar": "[WHAT]", "help": "Print information from Hydra: all, defaults, searchpath, ..."}),
     (("--hydra-help",), {"help": "Print all of Hydra's flags, including those not listed here."}),
     (("-h", "--help"), {"help": "Show this message, the groups with their options, and the keys, and exit."}),
     (("--version",), {"hidden": True}),
@@ -82,9 +82,9 @@ def hydra_options(function: Callable[..., int]) -> Callable[..., int]:
 @json_option
 @hydra_options
 def main(words: tuple[str, ...], fail_fast: bool) -> int:
-    """Train one model, or with -m a sweep of several.
+    """Train one model, or several in a sweep with -m.
 
-    Everything about a run is written to its directory: metrics, tables, plots, a report, and the model.
+    All results of a run are written to its run directory: metrics, tables, plots, a report, and the model.
     """
     _refuse_unknown_options(words)
 

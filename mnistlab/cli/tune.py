@@ -30,10 +30,10 @@ CHANGEABLE = ("resume", "trials", "jobs", "no_prune", "quiet")  # the options al
     metavar="[group=option ...] [key=value ...] KEY=SPACE ...",
     nargs=-1,
     type=Overrides(),
-    help=f"The configuration and the search space: {FORMS}.",
+    help=f"The configuration and the search space. SPACE is {FORMS} (a list of values).",
 )
 @option("--trials", metavar="N", type=Whole(), help="Number of trials.", show_default="40")
-@option("--jobs", metavar="N", type=Whole(), help="Number of trials at a time.", show_default="one per core")
+@option("--jobs", metavar="N", type=Whole(), help="Number of trials to run at once.", show_default="one per core")
 @option(
     "--seeds", metavar="N", type=Whole(), default=SEEDS, help="Number of seeds for testing the chosen configuration."
 )
@@ -45,7 +45,7 @@ CHANGEABLE = ("resume", "trials", "jobs", "no_prune", "quiet")  # the options al
     help=f"The metric: {' or '.join(METRICS)}.",
 )
 @option("--no-prune", is_flag=True, help="Do not stop trials early.")
-@option("--to", metavar="DIR", type=DIRECTORY, help="Where to write.", show_default="outputs/tune/<time>")
+@option("--to", metavar="DIR", type=DIRECTORY, help="The directory to write to.", show_default="outputs/tune/<time>")
 @option("--resume", metavar="DIR", type=DIRECTORY, help="Resume a search; --trials can increase the number of trials.")
 @json_option
 @quiet_option
@@ -62,10 +62,10 @@ def main(
 ) -> int:
     """Search for hyperparameters, then test the best ones with several seeds.
 
-    Searches for the settings with the best validation metric, with Optuna: TPE proposes trials, and trials
-    below the median are stopped early. No trial uses the test set. At the end only the chosen configuration is
-    trained with several seeds and tested. The study is stored in DIR/study.sqlite3, which Optuna's own tools
-    can open.
+    Uses Optuna to find the settings with the best validation metric: its TPE sampler proposes trials, and trials that
+    are worse than the median are stopped early. No trial uses the test set. At the end, only the chosen configuration
+    is trained with several seeds and evaluated on the test set. The study is stored in DIR/study.sqlite3, which can be
+    opened with Optuna's own tools.
     """
     if resume is not None:
         _refuse_changes()
