@@ -38,7 +38,7 @@ bench: $(VENV)/.bench ## run the benchmarks against PyTorch and scikit-learn (ne
 	$(BIN)/python benchmarks/sweep.py $(SWEEP_ARGS)
 	$(BIN)/python benchmarks/estimator.py $(ESTIMATOR_ARGS)
 
-stress: $(VENV)/.dev ## kill, interrupt and starve runs at random, and count lost results (ARGS="kills --short" for a short run of one part)
+stress: $(VENV)/.dev ## kill and interrupt runs at random, or take their memory and disk space away, and count lost results (ARGS="kills --short" for a short run of one part)
 	$(BIN)/python stress/run.py $(ARGS)
 
 build: $(VENV)/.dev ## build the wheel and the source archive in dist/

@@ -1,4 +1,4 @@
-"""mnistlab: classic neural-network experiments on MNIST-like images, one command each."""
+"""mnistlab: classic neural-network experiments on MNIST-like images from the command line."""
 
 import os
 import sys

@@ -23,7 +23,7 @@ def main(compiles: bool, clears: bool) -> int:
     """Show which kernels are compiled, for which processor, and where they are stored.
 
     trainer.kernels=numba trains with compiled kernels. Each is compiled when it is first needed, once per
-    machine and version, which takes up to 15 seconds for a network.
+    machine and version; all of them together take about ten seconds.
     """
     if compiles and clears:
         raise RequestError("--clear: not together with --compile; call the command twice")

@@ -15,7 +15,7 @@ from mnistlab.system import output
 def main(run: str, to: str | None, quiet: bool) -> int:
     """Repeat a run and check that the results are identical.
 
-    Repeats a completed run in a new directory with its saved configuration, seed and number of BLAS threads.
+    Repeats a completed run in a new directory with its saved configuration, seed, number of threads and kernels.
     Reports whether metrics.json is identical, byte for byte (exit status 0), or which metrics and which parts
     of the environment differ (exit status 1). RUN is not changed.
     """

@@ -28,7 +28,7 @@ os.environ.setdefault("NUMBA_DISABLE_ERROR_MESSAGE_HIGHLIGHTING", "1")
 
 MACHINES = ("x86_64", "AMD64")
 PAY_FROM = 4e11  # floating-point operations of a training: about ten seconds of the NumPy layers
-THREADS_PAY_FROM = 20_000_000  # operations of a forward pass: below, a step takes half a millisecond on one core
+THREADS_PAY_FROM = 15_000_000  # operations of a forward pass: below, a step takes less than half a millisecond
 
 
 @functools.cache

@@ -20,7 +20,7 @@ from mnistlab.nn.kernels.product import multiply
 from mnistlab.nn.kernels.vector_ir import LANES, transposed
 
 PANEL = 2 * LANES
-BLOCK = 48  # rows of a product that go through all panels while they are in the second cache
+BLOCK = 64  # the most rows of a product that go through all panels while they are in the second cache
 identity, relu, sigmoid, tangent, leaky = (
     functions.identity,
     functions.relu,
@@ -58,8 +58,10 @@ def dense(args, part):
     panels, units, fan_in, x_units, y_units = args[7], args[8], args[9], args[10], args[11]
     row_of, input_of, column_of = args[12], args[13], args[14]
     start, stop = share(units, part, PARTS)
-    for first in range(start, stop, BLOCK):
-        rows = min(BLOCK, stop - first)
+    blocks = (stop - start + BLOCK - 1) // BLOCK
+    for block in range(blocks):
+        first, last = share(stop - start, block, blocks)
+        first, rows = start + first, last - first
         for n in range(panels):
             out = y + 4 * (n * y_units + first) * PANEL
             panel = x + 4 * n * x_units * PANEL
@@ -127,8 +129,10 @@ def dense_back(args, part):
     panels, units, fan_in, dz_units, x_units = args[4], args[5], args[6], args[7], args[8]
     next_of, unit_of, column_of = args[9], args[10], args[11]
     start, stop = share(fan_in, part, PARTS)
-    for first in range(start, stop, BLOCK):
-        rows = min(BLOCK, stop - first)
+    blocks = (stop - start + BLOCK - 1) // BLOCK
+    for block in range(blocks):
+        first, last = share(stop - start, block, blocks)
+        first, rows = start + first, last - first
         for n in range(panels):
             multiply(
                 product, w + 4 * first, next_of, rows, unit_of, dz + 4 * n * dz_units * PANEL, column_of, units,
