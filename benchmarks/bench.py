@@ -1,11 +1,12 @@
-"""The training step against PyTorch and scikit-learn, and what a whole process costs. `make bench` runs it.
+"""The training step against PyTorch, JAX and scikit-learn, and what a whole process costs. `make bench` runs it.
 
     python benchmarks/bench.py [--workloads macalinao,ghimire] [--rounds 3] [--out dense] [--quick]
 
 Each measurement is a process of its own; within a round ours and the peers take turns, so that a machine that gets
 slower gets slower for all, and ratios are taken round by round. A measurement during which others used more than 6 %
 of the machine is repeated up to twice; what remained stands in the table. Peers get the better number of
-threads, and PyTorch the better memory layout for convolutions.
+threads, and PyTorch the better memory layout for convolutions. PyTorch is eager, and again with torch.compile; a peer
+that is not installed, or does not work here, is skipped with a note.
 Writes results/OUT.md, OUT.csv, OUT_process.csv and OUT_measurements.csv beside this file.
 """
 
@@ -26,6 +27,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import peers
 import process
 import tables
 from workloads import CONVOLUTIONAL, WORKLOADS
@@ -38,6 +40,7 @@ BUSY = 0.06  # share of the machine that others may use during a measurement
 REPEATS = 2
 HOPELESS = 1.2  # a number of threads this much slower than the best in the first round is not tried again
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+OPTIONAL = {"compiled", "compiled_channels_last", "jax"}  # where they fail, the benchmark goes on without them
 SKLEARN_EPOCHS = 3  # at most: the first warms up, and its epochs are long
 
 
@@ -57,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(options: argparse.Namespace, data: list[str]) -> None:
     """Measure everything, print the tables and write them."""
-    machine = describe_machine(options)
+    machine = [*describe_machine(options), *options.skipped]
     print("\n".join(machine), flush=True)
     measurements: list[tables.Measurement] = []
     for name in options.workloads:
@@ -85,28 +88,43 @@ def measure_workload(name: str, options: argparse.Namespace, data: list[str]) ->
     runners: list[tuple[str, int | None]] = [("ours", options.threads), ("numpy", options.threads)]
     runners += [(peer, threads) for peer in peers_of(name, options.peers) for threads in peer_threads()]
     for i in range(options.rounds):
-        this_round = [{"round": i + 1, **measure(peer, name, threads, options, data)} for peer, threads in runners]
+        this_round = [{"round": i + 1, **attempt(peer, name, threads, options, data)} for peer, threads in runners]
         if i == 0:
             runners = worth_repeating(runners, this_round)
         found += this_round
     return [*found, measure("ours", name, options.threads, options, data, "--gemm")]
 
 
-def peers_of(name: str, peers: list[str]) -> list[str]:
+def peers_of(name: str, wanted: list[str]) -> list[str]:
     """Return the peers that can train a workload: a convolutional network has two layouts of PyTorch's."""
     if name not in CONVOLUTIONAL:
-        return peers
-    return ["torch", "channels_last"] if "torch" in peers else []
+        return wanted
+    layouts = {"torch": ["torch", "channels_last"], "compiled": ["compiled", "compiled_channels_last"], "sklearn": []}
+    return [layout for peer in wanted for layout in layouts.get(peer, [peer])]
 
 
 def worth_repeating(
     runners: list[tuple[str, int | None]], first_round: list[tables.Measurement]
 ) -> list[tuple[str, int | None]]:
-    """Return the runners without those numbers of threads that are hopeless beside the peer's best."""
+    """Return the runners without those numbers of threads that are hopeless beside the peer's best, or failed."""
     best: dict[str, float] = {}
-    for m in first_round:
+    done = [(runner, m) for runner, m in zip(runners, first_round, strict=True) if "seconds" in m]
+    for _, m in done:
         best[m["peer"]] = min(m["seconds"], best.get(m["peer"], m["seconds"]))
-    return [r for r, m in zip(runners, first_round, strict=True) if m["seconds"] <= HOPELESS * best[m["peer"]]]
+    return [runner for runner, m in done if m["seconds"] <= HOPELESS * best[m["peer"]]]
+
+
+def attempt(
+    peer: str, name: str, threads: int | None, options: argparse.Namespace, data: list[str]
+) -> tables.Measurement:
+    """Return one measurement; of a peer that may fail, why there is none."""
+    try:
+        return measure(peer, name, threads, options, data)
+    except RuntimeError as error:
+        if peer not in OPTIONAL:
+            raise
+        print(f"  skipped: {error}", flush=True)
+        return {"workload": name, "peer": peer, "threads": threads, "skipped": str(error)}
 
 
 def measure(
@@ -195,6 +213,8 @@ def describe_machine(options: argparse.Namespace) -> list[str]:
     blas = "; ".join(f"{b['internal_api']} {b['version']} {b['architecture']}" for b in here["blas"])
     packages = {name: here["packages"][name] for name in ("numpy", "scikit-learn")}
     packages["torch"] = importlib.metadata.version("torch") if "torch" in options.peers else "not installed"
+    if "jax" in options.peers:
+        packages["jax"] = importlib.metadata.version("jax")
     versions = ", ".join(f"{name} {version}" for name, version in packages.items())
     data = f"{options.synthetic} random images (a dry run)" if options.synthetic else "MNIST, 60,000 images"
     return [
@@ -212,6 +232,7 @@ def page(name: str, machine: list[str], rows: list[dict[str, Any]], processes: l
     disturbed = [r["workload"] for r in rows if (r["worst_foreign"] or 0) > BUSY]
     disturbed += [r["command"] for r in processes if (r["foreign"] or 0) > BUSY]
     notes = [f"- {r['workload']}: scikit-learn with {r['left_out']}." for r in rows if r["left_out"]]
+    notes += [f"- {r['workload']}: not measured: {r['skipped']}" for r in rows if r["skipped"]]
     return "\n".join(
         [
             f"# Benchmark: {name}\n",
@@ -219,12 +240,17 @@ def page(name: str, machine: list[str], rows: list[dict[str, Any]], processes: l
             "",
             "Seconds per epoch of complete training steps: median of the rounds (minimum..maximum). Each",
             "measurement is the fastest epoch, not counting the first. Ratios are taken round by round; above 1,",
-            "ours is faster. Ours has compiled kernels (where numba is missing, NumPy layers), NumPy layers none.",
-            "GEMM is the share of our time inside np.matmul, from a separate run that times these",
-            "calls. A tilde marks a peer that cannot express the network and trains the most similar one.\n",
+            "ours is faster. PyTorch is eager, unless the column says torch.compile. Ours has compiled kernels",
+            "(where numba is missing, NumPy layers), NumPy layers none. GEMM is the share of our time inside",
+            "np.matmul, from a separate run that times these calls. A tilde marks a peer that cannot express the",
+            "network and trains the most similar one.\n",
             tables.dense_markdown(rows),
             *notes,
             *([""] if notes else []),
+            "Peak memory of the training processes. Each of them holds mnistlab and the images as bytes, and has",
+            "had the last column's peak before training; PyTorch and JAX add their library, and the images as",
+            "float32.\n",
+            tables.memory_markdown(rows),
             "Whole processes, from start to exit:\n",
             tables.process_markdown(processes),
             f"Targets missed: {', '.join(missed) or 'none'}.",
@@ -263,8 +289,21 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
             whole(f"--{name}", getattr(options, name), 1 if name == "threads" else 128)
     options.rounds = 1 if options.quick else options.rounds
     options.times = 1 if options.quick else 5
-    options.peers = ["torch", "sklearn"] if importlib.util.find_spec("torch") else ["sklearn"]
+    options.peers, options.skipped = available()
     return options
+
+
+def available() -> tuple[list[str], list[str]]:
+    """Return the peers that can be measured here, and a line for each that cannot."""
+    missing = {
+        "torch": None if importlib.util.find_spec("torch") else "it is not installed",
+        "compiled": peers.compile_unavailable(),
+        "jax": None if importlib.util.find_spec("jax") else "it is not installed",
+        "sklearn": None,
+    }
+    names = {"torch": "PyTorch", "compiled": "torch.compile", "jax": "JAX"}
+    lines = [f"{names[peer]} was skipped: {reason}" for peer, reason in missing.items() if reason]
+    return [peer for peer, reason in missing.items() if not reason], lines
 
 
 def fail(message: str, status: int) -> None:

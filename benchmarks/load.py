@@ -1,13 +1,15 @@
-"""How much of the machine others use while something is measured."""
+"""How much of the machine others use while something is measured, and how much memory we do."""
 
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 STAT = Path("/proc/stat")
+STATUS = Path("/proc/self/status")
 
 
 class Watch:
@@ -38,3 +40,21 @@ def busy_seconds() -> float | None:
     except (OSError, ValueError, IndexError):
         return None
     return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
+def peak_memory() -> float | None:
+    """Return the most memory that this process ever had, in MiB; None where the system does not tell.
+
+    Linux counts in ru_maxrss also the process that started this one, but not in VmHWM (proc_pid_status(5)).
+    """
+    try:
+        return (
+            next(int(line.split()[1]) for line in STATUS.read_text().splitlines() if line.startswith("VmHWM")) / 2**10
+        )
+    except (OSError, StopIteration):
+        pass
+    try:
+        from resource import RUSAGE_SELF, getrusage
+    except ImportError:
+        return None
+    return getrusage(RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)

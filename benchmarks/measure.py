@@ -3,16 +3,18 @@
     python benchmarks/measure.py PEER WORKLOAD --epochs N [--threads N] [--gemm] [key=value ...]
 
 PEER is ours (with kernels if numba is installed), numpy (ours without kernels), torch, channels_last (PyTorch's other
-memory layout) or sklearn.
+memory layout), compiled or compiled_channels_last (the same with torch.compile), jax or sklearn.
 
 The seconds of an epoch are those of whole training steps (gather, forward, backward, update) over all batches in a
-fresh order. Of a measurement the best epoch after the first counts.
+fresh order. Of a measurement the best epoch after the first counts: in the first one, peers compile. The peak of the
+process's memory is that with the data, mnistlab and the peer's library.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from functools import partial
@@ -21,9 +23,10 @@ from typing import Any
 from unittest import mock
 
 import mnistlab.runs.pipeline as run  # isort: skip  # before NumPy, as in the command: it sets how long OpenBLAS's threads spin
+import jax_peer
 import numpy as np
 import peers
-from load import Watch
+from load import Watch, peak_memory
 from workloads import WORKLOADS, compose
 
 from mnistlab.config.schema import Experiment
@@ -45,6 +48,19 @@ def ours(made: Experiment, dataset: Dataset, network: Network, threads: int, kin
         streams = RandomStreams.from_seed(made.seed)
         history = fit(network, dataset.train, dataset.validation, made.components, streams)
     return [epoch.seconds for epoch in history.epochs]
+
+
+PEERS = {
+    "ours": ours,
+    "numpy": ours,
+    "torch": peers.torch,
+    "channels_last": partial(peers.torch, channels_last=True),
+    "compiled": partial(peers.torch, compiled=True),
+    "compiled_channels_last": partial(peers.torch, compiled=True, channels_last=True),
+    "jax": jax_peer.jax,
+    "sklearn": peers.sklearn,
+}
+LAYOUTS = {"channels_last": "torch", "compiled_channels_last": "compiled"}  # of the peer of this name
 
 
 class Matmul:
@@ -83,28 +99,27 @@ def measure(arguments: argparse.Namespace) -> dict[str, object]:
     result: dict[str, object] = {"peer": arguments.peer, "workload": arguments.workload, "threads": work[3]}
     if arguments.peer in ("ours", "numpy"):
         result["kernels"] = wanted
-    if arguments.peer == "channels_last":
-        result |= {"peer": "torch", "layout": "channels_last"}
-    watch = Watch()
+    if arguments.peer in LAYOUTS:
+        result |= {"peer": LAYOUTS[arguments.peer], "layout": "channels_last"}
+    watch, before = Watch(_with_children), peak_memory()
     if arguments.gemm:
         return {**result, "gemm_share": gemm_share(*work), "foreign": watch.foreign()}
-    train = {
-        "ours": partial(ours, kind=wanted),
-        "numpy": ours,
-        "torch": peers.torch,
-        "channels_last": peers.torch_channels_last,
-        "sklearn": peers.sklearn,
-    }
-    seconds = train[arguments.peer](*work)
+    train = PEERS[arguments.peer]
+    seconds = train(*work, kind=wanted) if arguments.peer == "ours" else train(*work)
     if arguments.peer == "sklearn":
         result["left_out"] = peers.sklearn_activation(network)[1]
+    result |= {"before": before, "peak": peak_memory()}
     return {**result, "seconds": min(seconds[1:]), "epochs": seconds, "foreign": watch.foreign()}
+
+
+def _with_children() -> float:
+    return sum(os.times()[:4])  # of the compilers that it starts, too
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("peer", choices=("ours", "numpy", "torch", "channels_last", "sklearn"))
+    parser.add_argument("peer", choices=PEERS)
     parser.add_argument("workload", choices=WORKLOADS)
     parser.add_argument("--epochs", type=int, default=2, help="the first one only warms up")
     parser.add_argument("--threads", type=int, help="of BLAS; by default what trainer.threads=auto chooses")
@@ -116,5 +131,5 @@ def parser() -> argparse.ArgumentParser:
 if __name__ == "__main__":
     try:
         print(json.dumps(measure(parser().parse_intermixed_args())))
-    except (RequestError, ImportError) as error:
-        sys.exit(f"measure: error: {error}")
+    except (RequestError, ImportError, RuntimeError) as error:
+        sys.exit(f"measure: error: {' '.join(str(error).split())[:300]}")

@@ -1,7 +1,14 @@
-"""The same training work in PyTorch and in scikit-learn, built from the composed experiment. Seconds per epoch."""
+"""The same training work in PyTorch and in scikit-learn, built from the composed experiment. Seconds per epoch.
+
+That in JAX is in `jax_peer`.
+"""
 
 from __future__ import annotations
 
+import importlib.util
+import os
+import shutil
+import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -17,12 +24,19 @@ from mnistlab.nn.network import Network
 
 
 def torch(
-    made: Experiment, dataset: Dataset, network: Network, threads: int, channels_last: bool = False
+    made: Experiment,
+    dataset: Dataset,
+    network: Network,
+    threads: int,
+    channels_last: bool = False,
+    compiled: bool = False,
 ) -> list[float]:
-    """Train in eager PyTorch: fused optimizer, images as float32 tensors in memory, no DataLoader, no denormals.
+    """Train in PyTorch, eager unless ``compiled``, in either memory layout: seconds of each epoch.
 
-    Neither loss nor hits are read, which ours does. Weight decay covers biases too, so that the optimizer stays one
-    fused call. A full batch is not gathered, as in ours.
+    Fused optimizer, images as float32 tensors in memory, no DataLoader, no denormals. Neither loss nor hits are read,
+    which ours does. Weight decay covers biases too, so that the optimizer stays one fused call. A full batch is not
+    gathered, as in ours. `torch.compile` (mode default) gets the model with its loss, and compiles them in the first
+    epoch, also for the last and shorter batch.
     """
     import torch
     from torch.nn import Sequential
@@ -31,8 +45,8 @@ def torch(
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
     torch.manual_seed(made.seed)
-    x, y = torch.from_numpy(_pixels(dataset)), torch.from_numpy(np.array(dataset.train.labels))
-    n, batch = len(x), _batch_size(made, dataset)
+    x, y = torch.from_numpy(pixels(dataset)), torch.from_numpy(np.array(dataset.train.labels))
+    n, batch = len(x), batch_size(made, dataset)
     if any(isinstance(layer, Conv2D) for layer in network.layers):
         x = x.reshape(n, 1, *network.image_shape)
     model = Sequential(*_torch_layers(network, x.shape[1:]))
@@ -40,8 +54,15 @@ def torch(
         model, x = model.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last)
     optimizer = _torch_optimizer(made, model.parameters())
 
+    def loss_of(images: Any, labels: Any) -> Any:
+        return cross_entropy(model(images), labels)
+
+    if compiled:
+        os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"  # no pool of processes, whose work would be that of others
+        loss_of = torch.compile(loss_of, dynamic=False)
+
     def step(images: Any, labels: Any) -> None:
-        loss = cross_entropy(model(images), labels)
+        loss = loss_of(images, labels)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
@@ -55,12 +76,15 @@ def torch(
             step(x[rows], y[rows])
         return None
 
-    return _timed(epoch, made.trainer.epochs)
+    return timed(epoch, made.trainer.epochs)
 
 
-def torch_channels_last(made: Experiment, dataset: Dataset, network: Network, threads: int) -> list[float]:
-    """Train as `torch` does, with images and weights in PyTorch's other memory layout."""
-    return torch(made, dataset, network, threads, channels_last=True)
+def compile_unavailable() -> str | None:
+    """Return why `torch.compile` cannot be measured here, if so: it needs PyTorch and a C++ compiler."""
+    if not importlib.util.find_spec("torch"):
+        return "PyTorch is not installed"
+    compiler = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")
+    return None if shutil.which(compiler) else f"there is no C++ compiler ({compiler})"
 
 
 def sklearn(made: Experiment, dataset: Dataset, network: Network, threads: int) -> list[float]:
@@ -77,13 +101,13 @@ def sklearn(made: Experiment, dataset: Dataset, network: Network, threads: int) 
         learning_rate_init=made.optimizer.lr,
         momentum=0,
         alpha=made.regularization.l2,
-        batch_size=_batch_size(made, dataset),
+        batch_size=batch_size(made, dataset),
         max_iter=1,
         warm_start=True,
         random_state=made.seed,
     )
-    x, y = _pixels(dataset), np.array(dataset.train.labels)
-    return _timed(lambda: model.fit(x, y), made.trainer.epochs)
+    x, y = pixels(dataset), np.array(dataset.train.labels)
+    return timed(lambda: model.fit(x, y), made.trainer.epochs)
 
 
 def sklearn_activation(network: Network) -> tuple[str, str]:
@@ -93,7 +117,7 @@ def sklearn_activation(network: Network) -> tuple[str, str]:
     """
     known = {"sigmoid": "logistic", "tanh": "tanh", "relu": "relu", "leaky_relu": "relu", "identity": "identity"}
     widths = [layer.units for layer in network.layers if isinstance(layer, Dense)][:-1]
-    names = [_name(layer) for layer in network.layers if not isinstance(layer, (Dense, Dropout, Flatten))]
+    names = [layer_name(layer) for layer in network.layers if not isinstance(layer, (Dense, Dropout, Flatten))]
     nearest = known[names[widths.index(max(widths))]]
     left_out = (
         []
@@ -104,7 +128,8 @@ def sklearn_activation(network: Network) -> tuple[str, str]:
     return nearest, "; ".join(left_out)
 
 
-def _timed(epoch: Callable[[], object], epochs: int) -> list[float]:
+def timed(epoch: Callable[[], object], epochs: int) -> list[float]:
+    """Return the seconds of each epoch."""
     seconds = []
     for _ in range(epochs):
         started = time.perf_counter()
@@ -132,7 +157,7 @@ def _torch_layers(network: Network, in_shape: tuple[int, ...]) -> list[Any]:
         elif isinstance(layer, Conv2D):
             layers.append(nn.Conv2d(shape[0], layer.filters, layer.kernel, layer.stride, layer.padding))
         elif not isinstance(layer, Flatten):
-            layers.append(makers[_name(layer)](layer))
+            layers.append(makers[layer_name(layer)](layer))
         elif len(shape) > 1:
             layers.append(nn.Flatten())
         shape = out_shape
@@ -147,13 +172,16 @@ def _torch_optimizer(made: Experiment, parameters: Any) -> Any:
     return rule(parameters, lr=made.optimizer.lr, weight_decay=made.regularization.l2, fused=True)
 
 
-def _pixels(dataset: Dataset) -> np.ndarray:
+def pixels(dataset: Dataset) -> np.ndarray:
+    """Return the training images as float32 rows, scaled as the network scales them."""
     return dataset.train.images.reshape(len(dataset.train), -1).astype(np.float32) * np.float32(dataset.scale)
 
 
-def _batch_size(made: Experiment, dataset: Dataset) -> int:
+def batch_size(made: Experiment, dataset: Dataset) -> int:
+    """Return the images of a batch."""
     return len(dataset.train) if made.trainer.batch_size == "full" else int(made.trainer.batch_size)
 
 
-def _name(layer: Layer) -> str:
+def layer_name(layer: Layer) -> str:
+    """Return the name of a layer in YAML."""
     return next(iter(layer.spec()))

@@ -9,6 +9,7 @@ from typing import Any
 from workloads import WORKLOADS
 
 Measurement = dict[str, Any]
+MEMORY = {"ours": "ours", "numpy": "NumPy layers", "torch": "PyTorch", "jax": "JAX"}  # peers, as people call them
 
 
 def row(workload: str, measurements: Sequence[Measurement]) -> dict[str, Any]:
@@ -22,9 +23,9 @@ def row(workload: str, measurements: Sequence[Measurement]) -> dict[str, Any]:
     rounds = {m["round"]: m["seconds"] for m in mine if m["peer"] == "ours" and "seconds" in m}
     threads = next(m["threads"] for m in mine if m["peer"] == "ours")
     cells: dict[str, Any] = {"workload": workload, "threads": threads, **_spread("ours", rounds.values())}
-    for peer in ("numpy", "torch", "sklearn"):
+    for peer in ("numpy", "torch", "compiled", "jax", "sklearn"):
         best = best_choice(peer, mine, len(rounds))
-        times = {m["round"]: m["seconds"] for m in mine if m["peer"] == peer and choice_of(m) == best}
+        times = {m["round"]: m["seconds"] for m in of_choice(peer, best, mine)}
         threads, layout = best or (None, "")
         cells |= {f"{peer}_threads": threads, f"{peer}_layout": layout, **_spread(peer, times.values())}
         cells |= _spread(f"{peer}_ratio", [times[i] / rounds[i] for i in times if i in rounds])
@@ -34,6 +35,9 @@ def row(workload: str, measurements: Sequence[Measurement]) -> dict[str, Any]:
         "bar": bar,
         "holds": None if ratio is None else ratio >= bar,
         "gemm_share": next((m["gemm_share"] for m in mine if "gemm_share" in m), None),
+        **{f"{peer}_peak": peak(peer, mine, len(rounds)) for peer in MEMORY},
+        "before": min((m["before"] for m in mine if m.get("before")), default=None),
+        "skipped": "; ".join(dict.fromkeys(f"{m['peer']}: {m['skipped']}" for m in mine if "skipped" in m)),
         "left_out": next((m["left_out"] for m in mine if m.get("left_out")), ""),
         "worst_foreign": max(foreign, default=None),
     }
@@ -44,11 +48,22 @@ def choice_of(m: Measurement) -> tuple[int, str]:
     return m["threads"], m.get("layout", "")
 
 
+def of_choice(peer: str, choice: tuple[int, str] | None, measurements: Iterable[Measurement]) -> list[Measurement]:
+    """Return a peer's measurements of seconds with these threads and this layout."""
+    return [m for m in measurements if m["peer"] == peer and "seconds" in m and choice_of(m) == choice]
+
+
+def peak(peer: str, measurements: Sequence[Measurement], rounds: int) -> float | None:
+    """Return the median peak of the memory of a peer's processes, in MiB, with the threads and layout that it gets."""
+    found = of_choice(peer, best_choice(peer, measurements, rounds), measurements)
+    return statistics.median(peaks) if (peaks := [m["peak"] for m in found if m.get("peak")]) else None
+
+
 def best_choice(peer: str, measurements: Iterable[Measurement], rounds: int) -> tuple[int, str] | None:
     """Return the threads and layout with which a peer's median time is the lowest, of those measured in every round."""
     times: dict[tuple[int, str], list[float]] = {}
     for m in measurements:
-        if m["peer"] == peer:
+        if m["peer"] == peer and "seconds" in m:
             times.setdefault(choice_of(m), []).append(m["seconds"])
     complete = {choice: statistics.median(seconds) for choice, seconds in times.items() if len(seconds) == rounds}
     return min(complete, key=lambda choice: complete[choice], default=None)
@@ -58,7 +73,8 @@ def dense_markdown(rows: Iterable[Mapping[str, Any]]) -> str:
     """Return the table of workloads for people."""
     head = (
         *("workload", "threads", "ours, s/epoch", "NumPy layers, s/epoch", "PyTorch, s/epoch", "scikit-learn, s/epoch"),
-        *("PyTorch / ours", "target", "met", "NumPy layers / ours", "scikit-learn / ours", "GEMM", "other load"),
+        *("PyTorch / ours", "target", "met", "torch.compile / ours", "JAX / ours"),
+        *("NumPy layers / ours", "scikit-learn / ours", "GEMM", "other load"),
     )
     return markdown(
         head,
@@ -73,6 +89,8 @@ def dense_markdown(rows: Iterable[Mapping[str, Any]]) -> str:
                 ratio(r, "torch_ratio"),
                 f">= {r['bar']:g}",
                 verdict(r["holds"]),
+                ratio(r, "compiled_ratio"),
+                ratio(r, "jax_ratio"),
                 ratio(r, "numpy_ratio"),
                 ratio(r, "sklearn_ratio") + (" ~" if r["left_out"] else ""),
                 percent(r["gemm_share"]),
@@ -80,6 +98,15 @@ def dense_markdown(rows: Iterable[Mapping[str, Any]]) -> str:
             )
             for r in rows
         ],
+    )
+
+
+def memory_markdown(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Return the table of the peaks of memory for people."""
+    head = ("workload", *(f"{name}, MiB" for name in MEMORY.values()), "of it before training")
+    return markdown(
+        head,
+        [(r["workload"], *(mebibytes(r[f"{peer}_peak"]) for peer in MEMORY), mebibytes(r["before"])) for r in rows],
     )
 
 
@@ -126,6 +153,11 @@ def ratio(r: Mapping[str, Any], what: str) -> str:
 def percent(share: float | None) -> str:
     """Return a share in percent."""
     return "unknown" if share is None else f"{share:.0%}"
+
+
+def mebibytes(size: float | None) -> str:
+    """Return a size of memory without decimals."""
+    return "-" if size is None else f"{size:.0f}"
 
 
 def verdict(holds: bool | None) -> str:

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import sys
 from importlib import import_module
 from importlib.util import find_spec
@@ -13,6 +14,7 @@ import pytest
 from helpers import processes
 
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
+COMPILES = find_spec("torch") and shutil.which(os.environ.get("CXX") or "g++")
 
 
 @pytest.fixture(scope="module")
@@ -121,10 +123,12 @@ def measured(peer, i, seconds, threads=1, **more):
 
 
 CANNED = [
-    *(measured("ours", i, t, foreign=0.01) for i, t in ((1, 1.0), (2, 2.0), (3, 4.0))),
+    *(measured("ours", i, t, foreign=0.01, peak=210.4, before=120.0 + i) for i, t in ((1, 1.0), (2, 2.0), (3, 4.0))),
     *(measured("numpy", i, t, foreign=0.01) for i, t in ((1, 3.0), (2, 5.0), (3, 8.0))),
-    *(measured("torch", i, t, threads=1, foreign=0.02) for i, t in ((1, 2.0), (2, 3.0), (3, 12.0))),
-    *(measured("torch", i, t, threads=2, foreign=0.07) for i, t in ((1, 3.0), (2, 4.0), (3, 4.0))),
+    *(measured("compiled", i, t, threads=2) for i, t in ((1, 2.0), (2, 3.0), (3, 5.0))),
+    *(measured("jax", i, t, peak=400.0) for i, t in ((1, 1.5), (2, 4.0), (3, 16.0))),
+    *(measured("torch", i, t, threads=1, foreign=0.02, peak=300 + i) for i, t in ((1, 2.0), (2, 3.0), (3, 12.0))),
+    *(measured("torch", i, t, threads=2, foreign=0.07, peak=999) for i, t in ((1, 3.0), (2, 4.0), (3, 4.0))),
     measured("sklearn", 1, 0.1, threads=2),  # measured in one round only: not a candidate
     *(measured("sklearn", i, t, left_out="no dropout") for i, t in ((1, 3.0), (2, 8.0), (3, 16.0))),
     {"workload": "macalinao", "peer": "ours", "threads": 1, "gemm_share": 0.625, "foreign": None},
@@ -170,15 +174,65 @@ def test_the_page_shows_figures_spreads_bars_and_notes(tables, bench):
         "2.00 (1.50..3.00)",
         ">= 2.2",
         "**no**",
+        "1.50 (1.25..2.00)",
+        "2.00 (1.50..4.00)",
         "2.50 (2.00..3.00)",
         "4.00 (3.00..4.00) ~",
         "62%",
         "7%",
     ]
     assert "- macalinao: scikit-learn with no dropout." in page
+    lines = [" ".join(line.split()) for line in page.splitlines()]
+    assert "| workload | ours, MiB | NumPy layers, MiB | PyTorch, MiB | JAX, MiB | of it before training |" in lines
+    assert "| macalinao | 210 | - | 302 | 400 | 121 |" in lines  # the median of the threads that the ratio has
     assert "| `mnistlab --help` | all     | 0.150 (0.100..0.200) | <= 0.1 | **no** | 0%" in page
     assert "Targets missed: macalinao, mnistlab --help." in page
     assert "Disturbed by other processes (over 6% of the machine): macalinao." in page
+
+
+def test_a_peer_that_failed_is_a_note_and_has_no_ratio(tables, bench):
+    failed = {"workload": "macalinao", "peer": "jax", "round": 1, "threads": 1, "skipped": "jax macalinao: no memory"}
+    row = tables.row("macalinao", [m for m in CANNED if m["peer"] != "jax"] + [failed, failed | {"threads": 2}])
+    assert (row["jax"], row["jax_ratio"], row["jax_peak"]) == (None, None, None)
+    page = bench.page("dense", ["a machine"], [row], [])
+    assert page.count("- macalinao: not measured: jax: jax macalinao: no memory") == 1
+
+
+def test_only_ours_and_the_usual_peers_may_not_fail(bench, monkeypatch, capsys):
+    def fails(*_):
+        raise RuntimeError("it broke")
+
+    monkeypatch.setattr(bench, "measure", fails)
+    assert bench.attempt("compiled", "macalinao", 2, None, [])["skipped"] == "it broke"
+    assert capsys.readouterr().out == "  skipped: it broke\n"
+    with pytest.raises(RuntimeError, match="it broke"):
+        bench.attempt("torch", "macalinao", 2, None, [])
+    runners = [("ours", None), ("jax", 1), ("jax", 2)]
+    done = [{"peer": "ours", "seconds": 1.0}, {"peer": "jax", "skipped": "it broke"}, {"peer": "jax", "seconds": 9.0}]
+    assert bench.worth_repeating(runners, done) == [("ours", None), ("jax", 2)]
+
+
+def test_what_is_missing_is_skipped_with_one_line_each(bench, monkeypatch):
+    import peers
+
+    installed = {"torch": True, "jax": None}
+    monkeypatch.setattr("importlib.util.find_spec", installed.get)
+    monkeypatch.setattr(peers.shutil, "which", lambda _: None)
+    monkeypatch.setenv("CXX", "c++17")
+    reason = "torch.compile was skipped: there is no C++ compiler (c++17)"
+    assert bench.available() == (["torch", "sklearn"], [reason, "JAX was skipped: it is not installed"])
+    installed["torch"] = None
+    assert bench.available()[1][:2] == [
+        "PyTorch was skipped: it is not installed",
+        "torch.compile was skipped: PyTorch is not installed",
+    ]
+
+
+def test_layouts_of_maps_are_those_of_pytorch(bench):
+    everything = ["torch", "compiled", "jax", "sklearn"]
+    assert bench.peers_of("macalinao", everything) == everything
+    layouts = ["torch", "channels_last", "compiled", "compiled_channels_last", "jax"]
+    assert bench.peers_of("oxford_cnn", everything) == layouts
 
 
 def test_csv_has_a_column_for_every_key(bench, tmp_path):
@@ -224,6 +278,16 @@ def test_where_the_system_does_not_tell_foreign_load_is_unknown(folder, tmp_path
     assert load.Watch().foreign() is None
 
 
+def test_the_peak_of_memory_is_in_mebibytes(folder, tmp_path, monkeypatch):
+    import load
+
+    monkeypatch.setattr(load, "STATUS", tmp_path / "status")
+    by_rusage = load.peak_memory()
+    assert by_rusage is None or 10 < by_rusage < 2**20
+    load.STATUS.write_text("Name:\tpython\nVmHWM:\t  2048 kB\nVmRSS:\t  1024 kB\n")
+    assert load.peak_memory() == 2
+
+
 def refused(bench, capsys, *arguments):
     with pytest.raises(SystemExit) as stopped:
         bench.main(arguments)
@@ -263,6 +327,8 @@ def measurement(small, *arguments):
         "ours",
         "sklearn",
         pytest.param("torch", marks=pytest.mark.skipif(not find_spec("torch"), reason="torch is not installed")),
+        pytest.param("compiled", marks=pytest.mark.skipif(not COMPILES, reason="torch.compile does not work here")),
+        pytest.param("jax", marks=pytest.mark.skipif(not find_spec("jax"), reason="jax is not installed")),
     ],
 )
 def test_a_tiny_measurement_runs(peer, small):
@@ -270,6 +336,7 @@ def test_a_tiny_measurement_runs(peer, small):
     assert (found["peer"], found["workload"], found["threads"]) == (peer, "ghimire", 1)
     assert len(found["epochs"]) == 3
     assert found["seconds"] == min(found["epochs"][1:]) > 0
+    assert 0 < found["before"] <= found["peak"] < 4096
 
 
 @pytest.mark.process
