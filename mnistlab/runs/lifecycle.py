@@ -7,22 +7,25 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mnistlab.config import report, schema
-from mnistlab.runs import html_report, paths, pipeline
-from mnistlab.runs.pipeline import RunContext, interrupted
+from mnistlab.runs import paths
+from mnistlab.runs.context import RunContext, interrupted
 from mnistlab.runs.status import Status
 from mnistlab.runs.status import read as read_status
-from mnistlab.runs.training_run import Watch
 from mnistlab.system import console, directories, files, locks
 from mnistlab.system.console import LOG
 from mnistlab.system.errors import Pruned, RequestError, RunError
 from mnistlab.system.locks import held
 from mnistlab.system.signals import UNDIVIDED, Interrupted, unmistaken
+
+if TYPE_CHECKING:
+    from mnistlab.runs.training_run import Watch
 
 # Files that a resumed run writes again before it trains
 REWRITTEN = (paths.STATUS, paths.ENVIRONMENT, paths.CONFIG, paths.OVERRIDES, paths.HYDRA_CONFIG)
@@ -77,6 +80,8 @@ def _guarded(cfg: DictConfig, context: RunContext) -> Outcome:
         with unmistaken():
             _describe(run, cfg, context.described)
             experiment = schema.experiment(cfg)
+            from mnistlab.runs import pipeline  # imported here: an invalid request need not wait for the engine
+
             if silent:
                 experiment.report.console = report.Console.quiet  # no progress bars either
             status.config_hash = schema.config_hash(cfg)
@@ -129,6 +134,8 @@ def _describe(run: Path, cfg: DictConfig, others: Mapping[str, str]) -> None:
 def _failed(status: Status, message: str, run: Path) -> Outcome:
     LOG.debug("failed: %s", message)
     status.write_quietly("failed", message)
+    from mnistlab.runs import html_report
+
     html_report.write_quietly(run)
     return Outcome(1, message, run)
 

@@ -22,10 +22,10 @@ from mnistlab.nn.network import Network
 from mnistlab.runs import artifacts, figures, html_report, paths, record, training_run
 from mnistlab.runs.announcement import announce
 from mnistlab.runs.compute import Compute, choose
+from mnistlab.runs.context import RunContext, interrupted
 from mnistlab.runs.environment import environment, resumed
 from mnistlab.runs.status import Status
 from mnistlab.runs.tracking import base, dispatcher
-from mnistlab.runs.training_run import Watch
 from mnistlab.system import console, files
 from mnistlab.system.console import LOG, RESULT
 from mnistlab.system.random import stream
@@ -40,26 +40,6 @@ SHARED = (
 )
 
 Predict = Callable[[np.ndarray], np.ndarray]  # images (n, height, width) -> probabilities (n, classes)
-
-
-@dataclass(frozen=True)
-class RunContext:
-    """Where and how an experiment is run.
-
-    ``cores`` is the share of a sweep's job, which prints nothing on the terminal; None is a single run on all cores.
-    ``watch`` is called after every epoch of a trial, and may raise `Pruned`; a trial never uses the test set.
-    ``resumes``: the directory contains an earlier attempt, which is resumed. ``compute`` is that of the run that is
-    repeated.
-    """
-
-    directory: Path
-    command: tuple[str, ...]
-    described: Mapping[str, str]  # the files of .hydra beside the configuration, by their paths in the directory
-    started_in: Path  # the base of the data's relative paths
-    cores: int | None = None
-    watch: Watch | None = None
-    resumes: bool = False
-    compute: Compute | None = None
 
 
 @dataclass(frozen=True)
@@ -107,13 +87,6 @@ def run(experiment: schema.Experiment, deciding: dict[str, Any], context: RunCon
         LOG.debug("wrote %s", path)
     status.write("completed")
     LOG.log(RESULT, "%s", console.result_block(metrics, files.shown(run)))
-
-
-def interrupted(status: Status, how: str, run: Path) -> str:
-    """Record the interruption of a run; return the message, with the command that continues it."""
-    LOG.debug("%s", how)
-    status.write_quietly("interrupted", how)
-    return f"{how}; `mnistlab resume {files.shown(run)}` continues it"
 
 
 def _prepare(experiment: schema.Experiment, deciding: dict[str, Any], context: RunContext, status: Status) -> Prepared:

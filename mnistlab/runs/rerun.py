@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 
 from mnistlab.config.tracking import NoTracking
 from mnistlab.runs import environment, lifecycle, paths, saved_config, status
-from mnistlab.runs.pipeline import RunContext
+from mnistlab.runs.context import RunContext
 from mnistlab.runs.resume import compute_of, conclude, started_in
 from mnistlab.system import directories, files
 from mnistlab.system.errors import RequestError

@@ -12,7 +12,7 @@ from mnistlab.config import safe_yaml, schema
 from mnistlab.models.sklearn import SklearnModel
 from mnistlab.runs import lifecycle, paths, saved_config, status
 from mnistlab.runs.compute import Compute
-from mnistlab.runs.pipeline import RunContext
+from mnistlab.runs.context import RunContext
 from mnistlab.system import files
 from mnistlab.system.errors import RequestError, RunError
 from mnistlab.system.readers import read_json_or_empty

@@ -41,7 +41,7 @@ def perform(job: Job, cores: int, watch: Callable[[History], None] | None = None
     """Run one job on so many cores, from the checkpoint of an earlier attempt in its directory if there is one.
 
     Its final state is in its status.json. Raises `RunError` if not even that could be written. With ``watch`` the job
-    is a trial of a search (see `pipeline.RunContext`).
+    is a trial of a search (see `context.RunContext`).
     """
     from mnistlab.runs import lifecycle  # imported here: the process that only waits for jobs does not need the engine
 
@@ -113,7 +113,13 @@ def clear(directory: Path) -> None:
 
 def start_worker() -> None:
     """Import everything that a job needs into a new worker before its first job."""
-    for name in ("mnistlab.runs.lifecycle", "matplotlib.backends.backend_agg", "pandas", "jinja2"):
+    for name in (
+        "mnistlab.runs.lifecycle",
+        "mnistlab.runs.pipeline",
+        "matplotlib.backends.backend_agg",
+        "pandas",
+        "jinja2",
+    ):
         import_module(name)
     gc.set_threshold(100_000, 20, 20)  # as in `cli.main`; pictures consist of many objects that refer to each other
     gc.freeze()

@@ -10,7 +10,6 @@ import math
 import os
 import sys
 from collections.abc import Callable
-from difflib import get_close_matches
 from typing import Any
 
 
@@ -156,5 +155,7 @@ def choice(name: str, value: Any, options: Any) -> Any:
 
 def did_you_mean(value: Any, options: Any, group: str = "") -> str:
     """Return ``" (did you mean x?)"`` for a near miss, with ``group`` before x; otherwise an empty string."""
+    from difflib import get_close_matches  # imported here: most commands are spelt correctly
+
     near = get_close_matches(str(value), [str(option) for option in options], n=1, cutoff=0.6)
     return f" (did you mean {group}{near[0]}?)" if near else ""
