@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -17,10 +17,7 @@ from mnistlab.nn.layers import Dense
 from mnistlab.reporting import plots
 from mnistlab.runs import paths
 from mnistlab.runs.artifacts import SAMPLES_PER_CLASS
-from mnistlab.system.readers import read_arrays, read_json, read_table
-
-if TYPE_CHECKING:
-    import pandas as pd
+from mnistlab.system.readers import read_arrays, read_columns, read_json, read_table
 
 Drawing = tuple[str, Callable[[], plots.Picture]]  # the name of a picture, and the function that draws it
 
@@ -59,7 +56,7 @@ def of_run(run: Path, level: Plots) -> Iterator[Drawing]:
             yield from _pictures_of_parts(run, names, train, test)
         return
     network, _ = load_model(run / paths.MODEL)
-    yield "curves", lambda: plots.curves(read_table(run / paths.HISTORY), metrics["best_epoch"])
+    yield "curves", lambda: plots.curves(read_columns(run / paths.HISTORY), metrics["best_epoch"])
     if test["n"]:
         yield from pictures_of_predictions(run, test, names, "test set")
     first = next((layer for layer in network.layers if layer.weights()), None)
@@ -97,8 +94,8 @@ def pictures_of_predictions(
 ) -> Iterator[Drawing]:
     """Yield the pictures of what `write_predictions` wrote; ``title`` is the set; for ``ranked_by`` see `plots.roc`."""
 
-    def curves(name: str) -> pd.DataFrame:  # a class may be called "NA"
-        return read_table(folder / name, dtype={"curve": str}, keep_default_na=False, na_values={"threshold": [""]})
+    def curves(name: str) -> dict[str, np.ndarray]:
+        return read_columns(folder / name, text="curve")
 
     average_precision = _by_curve(scores["average_precision"])
     yield "confusion_matrix", lambda: _confusion(scores, names, False, title)

@@ -121,6 +121,23 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(io.StringIO(read_text(path, MOST_TABLE), newline=""), restval=""))
 
 
+def read_columns(path: Path, text: str = "") -> dict[str, np.ndarray]:
+    """Return the columns of a CSV file as numbers, NaN where a cell is empty, and the column ``text`` as it is.
+
+    It needs no pandas, which takes longer to import than a picture to draw.
+    """
+    import numpy as np
+
+    with reading(path, MOST_TABLE):
+        lines = csv.reader(io.StringIO(read_text(path, MOST_TABLE), newline=""))
+        names = next(lines)
+        columns = list(zip(*lines, strict=True)) or [()] * len(names)
+        return {
+            name: np.array(cells, dtype=object) if name == text else np.array([float(cell or "nan") for cell in cells])
+            for name, cells in zip(names, columns, strict=True)
+        }
+
+
 def read_table(path: Path, **options: Any) -> pd.DataFrame:
     """Return a CSV file as a table; ``options`` are those of `pandas.read_csv`."""
     import pandas as pd

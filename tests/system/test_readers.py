@@ -270,3 +270,24 @@ def test_a_deep_configuration_of_a_run_does_not_end_the_interpreter(tmp_path: Pa
     code += "print(safe_yaml.load_or_empty(Path('config.yaml')))"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "{}\n")
+
+
+def test_columns_are_numbers_but_for_one_of_text(tmp_path: Path) -> None:
+    path = tmp_path / "curves.csv"
+    path.write_text('curve,x,threshold\nNA,0.5,inf\n"a, b",1e-3,\n')
+    columns = readers.read_columns(path, text="curve")
+    assert list(columns) == ["curve", "x", "threshold"]
+    assert columns["curve"].tolist() == ["NA", "a, b"]
+    assert columns["x"].tolist() == [0.5, 1e-3]
+    assert columns["threshold"][0] == np.inf
+    assert np.isnan(columns["threshold"][1])
+    path.write_text("curve,x\n")
+    assert [len(column) for column in readers.read_columns(path, text="curve").values()] == [0, 0]
+
+
+@pytest.mark.parametrize("content", ["", "x\none\n", "x,y\n1\n"])
+def test_columns_of_a_damaged_file_name_the_file(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "curves.csv"
+    path.write_text(content)
+    with pytest.raises(readers.UnreadableError, match=r"curves\.csv"):
+        readers.read_columns(path)

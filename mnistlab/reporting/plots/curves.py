@@ -33,15 +33,15 @@ MARKED = 30  # up to this number of epochs each has a dot, without which a singl
 
 
 @styled
-def curves(history: pd.DataFrame, best_epoch: int | None = None) -> Picture:
+def curves(history: pd.DataFrame | Mapping[str, np.ndarray], best_epoch: int | None = None) -> Picture:
     """Draw loss, accuracy and learning rate over the epochs, training against validation.
 
     ``history`` has the columns epoch, lr, train_loss, train_accuracy and, where there is a validation set, val_loss
     and val_accuracy. Values that are not finite are left out.
     """
-    if not len(history):
+    epoch = np.asarray(history["epoch"])
+    if not len(epoch):
         return empty("No epoch was recorded.")
-    epoch = history["epoch"].to_numpy()
     figure = new_figure(10.5, 3.5)
     parts = (("train", "training", BLUE, "-"), ("val", "validation", VERMILION, "--"))
     sentences = [f"Training history of {len(epoch)} {'epoch' if len(epoch) == 1 else 'epochs'}."]
@@ -158,11 +158,11 @@ def _line(axes: Axes, epoch: np.ndarray, values: np.ndarray, colour: str, dash: 
     axes.plot(epoch, values, color=colour, ls=dash, marker="o" if len(epoch) <= MARKED else None, label=name)
 
 
-def _finite(table: pd.DataFrame, column: str) -> np.ndarray:
+def _finite(table: pd.DataFrame | Mapping[str, np.ndarray], column: str) -> np.ndarray:
     """Return a column as floats, NaN where it is missing or not finite."""
     if column not in table:
-        return np.full(len(table), np.nan)
-    values = table[column].to_numpy(dtype=float, copy=True)
+        return np.full(len(table["epoch"]), np.nan)
+    values = np.array(table[column], dtype=float)
     values[~np.isfinite(values)] = np.nan
     return values
 

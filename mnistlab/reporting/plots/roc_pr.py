@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from mnistlab.reporting.plots.style import (
     COLOURS,
     DASHES,
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
+Curves = Mapping[str, np.ndarray]  # column -> values
+Points = tuple[np.ndarray, np.ndarray]  # x and y
 ALL = 12  # classes that can be distinguished in one figure
 WORST = 8  # of more classes, this many are drawn
 GOOD = 0.95  # above this score all curves are in one corner, which is enlarged
@@ -45,7 +49,7 @@ PR = _Kind("Precision-recall curves", "AP", "recall", "precision", "recall", "pr
 
 
 @styled
-def roc(curves: pd.DataFrame, auc: Mapping[str, float | None], ranked_by: str = "") -> Picture:
+def roc(curves: pd.DataFrame | Curves, auc: Mapping[str, float | None], ranked_by: str = "") -> Picture:
     """Draw the ROC curve of each class against the rest, with the micro and macro averages.
 
     ``curves`` has the columns curve, fpr, tpr; ``auc`` maps a curve to its area. Of more than 12 classes, the 8 with
@@ -56,7 +60,7 @@ def roc(curves: pd.DataFrame, auc: Mapping[str, float | None], ranked_by: str = 
 
 @styled
 def precision_recall(
-    curves: pd.DataFrame, average_precision: Mapping[str, float | None], ranked_by: str = ""
+    curves: pd.DataFrame | Curves, average_precision: Mapping[str, float | None], ranked_by: str = ""
 ) -> Picture:
     """Draw the precision-recall curve of each class against the rest, with the micro average.
 
@@ -66,8 +70,8 @@ def precision_recall(
     return _draw(PR, curves, average_precision, ranked_by)
 
 
-def _draw(kind: _Kind, curves: pd.DataFrame, scores: Mapping[str, float | None], ranked_by: str) -> Picture:
-    points = {str(name): rows for name, rows in curves.groupby("curve", sort=False)}
+def _draw(kind: _Kind, curves: pd.DataFrame | Curves, scores: Mapping[str, float | None], ranked_by: str) -> Picture:
+    points = _points(kind, curves)
     classes = [name for name in points if name not in ("micro", "macro")]
     if not points:
         return empty(f"{kind.name}: the labels hold one class only, so no curve is defined.")
@@ -109,7 +113,7 @@ def _draw(kind: _Kind, curves: pd.DataFrame, scores: Mapping[str, float | None],
 
 
 def _lines(
-    axes: Axes, kind: _Kind, points: Mapping[str, pd.DataFrame], shown: list[str], scores: Mapping[str, float | None]
+    axes: Axes, kind: _Kind, points: Mapping[str, Points], shown: list[str], scores: Mapping[str, float | None]
 ) -> None:
     for name, dash in (("micro", "-"), ("macro", ":")):
         if name in points:
@@ -121,16 +125,15 @@ def _lines(
         _line(axes, kind, points[name], f"{label(name, 22)} ({_score(scores.get(name))})", colour, dash, 1.3)
 
 
-def _line(axes: Axes, kind: _Kind, rows: pd.DataFrame, name: str, colour: str, dash: str, width: float) -> None:
-    axes.plot(
-        rows[kind.x].to_numpy(),
-        rows[kind.y].to_numpy(),
-        color=colour,
-        ls=dash,
-        lw=width,
-        drawstyle=kind.drawstyle,
-        label=name,
-    )
+def _points(kind: _Kind, curves: pd.DataFrame | Curves) -> dict[str, Points]:
+    """Return x and y of each curve, in the order of the table."""
+    names = np.array([str(name) for name in curves["curve"]], dtype=object)
+    x, y = np.asarray(curves[kind.x]), np.asarray(curves[kind.y])
+    return {name: (x[names == name], y[names == name]) for name in dict.fromkeys(names)}
+
+
+def _line(axes: Axes, kind: _Kind, points: Points, name: str, colour: str, dash: str, width: float) -> None:
+    axes.plot(*points, color=colour, ls=dash, lw=width, drawstyle=kind.drawstyle, label=name)
 
 
 def _score(score: float | None) -> str:
