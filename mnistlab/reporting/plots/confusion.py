@@ -74,16 +74,9 @@ def confusion(
     axes.set(xlabel="predicted class", ylabel="true class")
     axes.set_title("blue: correct, by recall; red: errors", size=8, color=GREY)
     if k <= NUMBERED:
-        dark = scale(errors) > 0.66
-        cells = [
-            (
-                column,
-                row,
-                f"{share[row, column]:.1f}" if normalised else f"{counts[row, column]}",
-                "white" if dark[row, column] and row != column else INK,
-            )
-            for row, column in zip(*np.nonzero(counts), strict=True)
-        ]
+        inks = np.where(scale(errors) > 0.66, "white", INK)
+        places = zip(*np.nonzero(counts), strict=True)
+        cells = [(j, i, f"{values[i, j]:.1f}" if normalised else f"{values[i, j]}", inks[i, j]) for i, j in places]
         write(axes, cells, size=7.5, ha="center", va="center")
     bar = figure.colorbar(ScalarMappable(scale, reds), cax=place(figure, margin + side + 0.12, below, 0.13, side))
     bar.set_label("errors: % of the true class" if normalised else "errors: images")
