@@ -33,10 +33,11 @@ format: $(VENV)/.dev ## fix and format the code
 docs: $(VENV)/.docs ## build the documentation into build/site (warnings are errors)
 	$(BIN)/python -m mkdocs build --strict $(ARGS)
 
-bench: $(VENV)/.bench ## run the benchmarks against PyTorch and scikit-learn (needs full MNIST in MNISTLAB_DATA)
+bench: $(VENV)/.bench ## run the benchmarks against PyTorch, JAX and scikit-learn (needs full MNIST in MNISTLAB_DATA)
 	$(BIN)/python benchmarks/bench.py $(ARGS)
 	$(BIN)/python benchmarks/sweep.py $(SWEEP_ARGS)
 	$(BIN)/python benchmarks/estimator.py $(ESTIMATOR_ARGS)
+	$(BIN)/python benchmarks/growth.py $(GROWTH_ARGS)
 
 stress: $(VENV)/.dev ## kill and interrupt runs at random, or take their memory and disk space away, and count lost results (ARGS="kills --short" for a short run of one part)
 	$(BIN)/python stress/run.py $(ARGS)

@@ -30,7 +30,7 @@ from typing import Any
 import peers
 import process
 import tables
-from workloads import CONVOLUTIONAL, WORKLOADS
+from workloads import CONVOLUTIONAL, EVERY, WORKLOADS
 
 from mnistlab.runs.environment import environment
 from mnistlab.system.errors import RequestError, choice, whole
@@ -131,7 +131,7 @@ def measure(
     peer: str, name: str, threads: int | None, options: argparse.Namespace, data: list[str], *more: str
 ) -> tables.Measurement:
     """Return one measurement from a process of its own, the calmest where the machine was too busy with other work."""
-    epochs = 2 if options.quick else WORKLOADS[name].epochs
+    epochs = 2 if options.quick else EVERY[name].epochs
     epochs = min(epochs, SKLEARN_EPOCHS) if peer == "sklearn" else epochs
     command = [sys.executable, str(HERE / "measure.py"), peer, name, "--epochs", str(epochs), *more]
     env = {key: value for key, value in os.environ.items() if key not in THREAD_VARIABLES}
@@ -171,16 +171,8 @@ def report(m: tables.Measurement) -> None:
 def data_overrides(options: argparse.Namespace, folder: Path) -> list[str]:
     """Return the overrides that name the data: MNIST from this machine, or random images; nothing is downloaded."""
     if options.synthetic:
-        import numpy as np
-
         os.environ["MNISTLAB_CACHE"] = str(folder / "cache")
-        rng = np.random.default_rng(0)
-        arrays: dict[str, Any] = {}
-        for part, n in (("train", options.synthetic), ("test", 100)):
-            arrays[f"x_{part}"] = rng.integers(0, 256, (n, 28, 28), dtype=np.uint8)
-            arrays[f"y_{part}"] = np.arange(n) % 10
-        np.savez(folder / "random.npz", allow_pickle=False, **arrays)
-        return ["data=npz", f"data.path={quoted(folder / 'random.npz')}", "data.validation=0", "data.limit=null"]
+        return random_images(folder / "random.npz", options.synthetic)
 
     from mnistlab.data.sources.published import NamedSource, locate
 
@@ -192,6 +184,20 @@ def data_overrides(options: argparse.Namespace, folder: Path) -> list[str]:
     NamedSource(root=options.data_root).read()  # now in the cache, so that no measurement parses it
     root = [] if options.data_root is None else [f"data.root={quoted(options.data_root)}"]
     return ["data=mnist", *root, "data.validation=0"]
+
+
+def random_images(file: Path, n: int, side: int = 28, classes: int = 10) -> list[str]:
+    """Write so many random images for training, and 100 for the test; return the overrides that name them."""
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    arrays: dict[str, Any] = {}
+    for part, images in (("train", n), ("test", 100)):
+        arrays[f"x_{part}"] = rng.integers(0, 256, (images, side, side), dtype=np.uint8)
+        arrays[f"y_{part}"] = np.arange(images) % classes
+    np.savez(file, allow_pickle=False, **arrays)
+    more = [] if classes == 10 else [f"data.classes={classes}"]
+    return ["data=npz", f"data.path={quoted(file)}", "data.validation=0", "data.limit=null", *more]
 
 
 def quoted(path: str | Path) -> str:

@@ -27,7 +27,7 @@ import jax_peer
 import numpy as np
 import peers
 from load import Watch, peak_memory
-from workloads import WORKLOADS, compose
+from workloads import EVERY, compose
 
 from mnistlab.config.schema import Experiment
 from mnistlab.data.dataset import Dataset
@@ -89,7 +89,7 @@ def gemm_share(made: Experiment, dataset: Dataset, network: Network, threads: in
 
 def measure(arguments: argparse.Namespace) -> dict[str, object]:
     """Return the measurement that was asked for."""
-    made = compose(WORKLOADS[arguments.workload], arguments.epochs, arguments.overrides)
+    made = compose(EVERY[arguments.workload], arguments.epochs, arguments.overrides)
     dataset = run.load_data(made)
     network = run.build(made, dataset)
     wanted = "numba" if arguments.peer == "ours" and not arguments.gemm and not kernels.unavailable() else "numpy"
@@ -120,7 +120,7 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("peer", choices=PEERS)
-    parser.add_argument("workload", choices=WORKLOADS)
+    parser.add_argument("workload", choices=EVERY)
     parser.add_argument("--epochs", type=int, default=2, help="the first one only warms up")
     parser.add_argument("--threads", type=int, help="of BLAS; by default what trainer.threads=auto chooses")
     parser.add_argument("--gemm", action="store_true", help="measure the share of np.matmul instead")

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from workloads import WORKLOADS
+from workloads import EVERY
 
 Measurement = dict[str, Any]
 MEMORY = {"ours": "ours", "numpy": "NumPy layers", "torch": "PyTorch", "jax": "JAX"}  # peers, as people call them
@@ -29,7 +29,7 @@ def row(workload: str, measurements: Sequence[Measurement]) -> dict[str, Any]:
         threads, layout = best or (None, "")
         cells |= {f"{peer}_threads": threads, f"{peer}_layout": layout, **_spread(peer, times.values())}
         cells |= _spread(f"{peer}_ratio", [times[i] / rounds[i] for i in times if i in rounds])
-    bar, ratio = WORKLOADS[workload].bar, cells["torch_ratio"]
+    bar, ratio = EVERY[workload].bar, cells["torch_ratio"]
     foreign = [m["foreign"] for m in mine if m.get("foreign") is not None]
     return cells | {
         "bar": bar,

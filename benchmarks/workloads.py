@@ -60,7 +60,41 @@ WORKLOADS = {
     )
 }
 
-CONVOLUTIONAL = {name for name in WORKLOADS if name.endswith("cnn") or name == "fashion_lenet5"}
+
+@dataclass(frozen=True)
+class Point:
+    """One point of a growth table: what grows and how far, a workload without a target, and its random images."""
+
+    axis: str
+    value: int
+    workload: Workload
+    batch: int = 128
+    side: int = 28
+    classes: int = 10
+
+
+def _dense_point(axis: str, value: int, hidden: list[int], batch: int = 128, classes: int = 10) -> Point:
+    overrides = _mlp(str(hidden).replace(" ", ""), "relu", batch, ADAM)
+    return Point(axis, value, Workload(f"{axis}_{value}", overrides, 10, 0), batch, classes=classes)
+
+
+def _image_point(side: int) -> Point:
+    return Point("side", side, Workload(f"side_{side}", _cnn("lenet_dropout", 128, ADAM), 4, 0), side=side)
+
+
+POINTS = {
+    point.workload.name: point
+    for point in (
+        *(_dense_point("width", units, [units]) for units in (32, 64, 128, 256, 512, 1024)),
+        *(_dense_point("depth", layers, [128] * layers) for layers in (1, 2, 3, 4, 5, 6)),
+        *(_dense_point("batch", images, [128], batch=images) for images in (16, 32, 64, 128, 256, 512)),
+        *(_image_point(side) for side in (28, 36, 44, 52, 64)),
+        *(_dense_point("classes", classes, [128], classes=classes) for classes in (10, 47, 100)),
+    )
+}
+
+EVERY = WORKLOADS | {name: point.workload for name, point in POINTS.items()}
+CONVOLUTIONAL = {name for name in EVERY if name.endswith("cnn") or name == "fashion_lenet5" or name.startswith("side_")}
 
 
 def compose(workload: Workload, epochs: int, overrides: list[str]) -> Experiment:
