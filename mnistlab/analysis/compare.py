@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mnistlab.analysis.verdict_text import about_networks, about_settings, higher_is_better, names_of
+from mnistlab.analysis.verdict_text import (
+    about_networks,
+    about_settings,
+    against_the_order,
+    higher_is_better,
+    names_of,
+)
 from mnistlab.runs import paths
 from mnistlab.runs.record import Group, Record, grouped, metrics_of
-from mnistlab.statistics import corrections, intervals, policy, power
+from mnistlab.statistics import intervals, policy, power
 from mnistlab.statistics import tests as statistics
 from mnistlab.statistics.intervals import Mean
 from mnistlab.statistics.tests import LEVEL, Difference
@@ -123,33 +129,45 @@ def _verdicts(
 ) -> tuple[Verdict, ...]:
     """Return the verdicts, each on the seeds of its pair; on those common to all groups where the order says otherwise.
 
-    With the same seeds everywhere, the sign of a difference is that of the means, which order the table.
+    With the same seeds everywhere, the sign of a difference is that of the means, which order the table. If too few
+    seeds are common to all groups, a pair whose common seeds contradict the table has no verdict.
     """
     if len(pairs) > MOST_COMPARISONS:
         return ()
     verdicts = _tested(pairs, metric, None)
     rank = {id(group): place for place, group in enumerate(order)}
-    contradicts = any(
-        v.distinguishable
-        and v.difference is not None
+    contradicts = [
+        v.difference is not None
+        and (v.distinguishable or math.isnan(v.p))  # the text says which of the two is ahead
         and _first_is_better(v.difference, metric) != (rank[id(a)] < rank[id(b)])
         for (a, b), v in zip(pairs, verdicts, strict=True)
+    ]
+    if any(contradicts) and seeds:
+        return _tested(pairs, metric, seeds)
+    return tuple(
+        _undecided(a, b, v) if wrong else v for (a, b), v, wrong in zip(pairs, verdicts, contradicts, strict=True)
     )
-    return _tested(pairs, metric, seeds) if contradicts and seeds else verdicts
+
+
+def _undecided(a: Group, b: Group, v: Verdict) -> Verdict:
+    assert v.difference is not None
+    names = names_of(a, b) if _first_is_better(v.difference, v.metric) else names_of(b, a)
+    return replace(
+        v, distinguishable=False, seeds_needed=None, text=against_the_order(names, v.metric, v.difference, v.p)
+    )
 
 
 def _tested(pairs: Sequence[tuple[Group, Group]], metric: str, seeds: Sequence[int] | None) -> tuple[Verdict, ...]:
     values = [tuple(_of_seeds(group, metric, seeds) for group in pair) for pair in pairs]
-    tests = sum(policy.is_comparable(x, y) for x, y in values)
-    differences = [
-        policy.difference(x, y, tests) or _of_single_runs(a, b, metric)
+    single = [
+        None if policy.is_comparable(x, y) else _of_single_runs(a, b, metric)
         for (a, b), (x, y) in zip(pairs, values, strict=True)
     ]
-    corrected = iter(corrections.holm([d.p for d in differences if d]))
-    count = sum(d is not None and not math.isnan(d.p) for d in differences)
+    tests = sum(one is not None or policy.is_comparable(x, y) for one, (x, y) in zip(single, values, strict=True))
+    differences = [one or policy.difference(x, y, tests) for one, (x, y) in zip(single, values, strict=True)]
     return tuple(
-        _verdict(a, b, metric, d, next(corrected) if d else math.nan, count, seeds)
-        for (a, b), d in zip(pairs, differences, strict=True)
+        _verdict(a, b, metric, d, p, tests, seeds)
+        for (a, b), d, p in zip(pairs, differences, policy.corrected(differences), strict=True)
     )
 
 
@@ -191,7 +209,7 @@ def _right(run: Path) -> tuple[np.ndarray, np.ndarray] | None:
 def _verdict(
     a: Group, b: Group, metric: str, d: Difference | None, p: float, tests: int, seeds: Sequence[int] | None
 ) -> Verdict:
-    x, y = (_of_seeds(group, metric, seeds) for group in (a, b))
+    x, y = a.values(metric), b.values(metric)
     if d is None:
         first, second, shared = names_of(a, b)
         text = f"{first} against {second}{shared}: {policy.missing(x, y)}"
@@ -200,11 +218,13 @@ def _verdict(
     if d.test == "McNemar":
         text = about_networks(names_of(better, worse), d, p, tests)
         return Verdict(a.name, b.name, "test.accuracy", d, p, False, None, text)
-    needed = power.seeds_needed(d, tests)
     distinguishable = p <= LEVEL  # NaN is not
+    needed = None if distinguishable else power.seeds_needed(d, tests)
     text = about_settings(names_of(better, worse), metric, d, p, distinguishable, needed, tests)
-    if unused := policy.left_out(x, y):
-        text += f"; {unused} run{'s' if unused > 1 else ''} without a partner of the same seed left out"
+    if unused := 0 if d.test == "Welch" else policy.count(x) + policy.count(y) - 2 * d.n:
+        runs = f"{unused} run{'s' if unused > 1 else ''}"
+        kept = seeds is not None and unused > policy.left_out(x, y)
+        text += f"; {runs} left out, of seeds that not all groups have" if kept else f"; {runs} {policy.ALONE}"
     return Verdict(a.name, b.name, metric, d, p, distinguishable, needed, text)
 
 
@@ -215,7 +235,8 @@ def _warnings(
     unused = sum(policy.count(group.values(metric)) - len(seeds) for group in groups) if seeds else 0
     if unused:
         warnings.append(
-            f"the table shows the {len(seeds or ())} seeds that all groups have; {unused} other runs do not count there"
+            f"the table shows the {len(seeds or ())} seeds that all groups have; {unused} other "
+            f"run{'s do' if unused > 1 else ' does'} not count there"
         )
     if any(v.difference and v.difference.test == "McNemar" for v in verdicts):
         ordered = "" if metric.startswith("test.") else ", while the table is ordered by the validation set"

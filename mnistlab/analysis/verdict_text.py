@@ -75,17 +75,15 @@ def about_settings(
 ) -> str:
     """Return the verdict on two settings."""
     better, worse, shared = names
-    unit = " points" if points(metric) else ""
-    size = value_text(metric, abs(d.value))
-    half = "" if math.isnan(d.half) or not d.sd else f" +/- {value_text(metric, d.half)}"
-    amount = f"{size}{half}{unit}"
+    size, amount = value_text(metric, abs(d.value)), _amount(metric, d)
     used = {
         "sign-flip": f"{d.n} seeds, exact test",
         "paired t": f"{d.n} seeds, paired t test, assumes normal differences",
     }.get(d.test, f"{d.n} runs or more each, Welch's t test")
     if math.isnan(p):
-        text = f"{better} is ahead of {worse}{shared} by {amount} of {metric} in each of {d.n} seeds; the differences"
-        return f"{text} do not vary, so no t test applies; {power.fewest_pairs(tests)} seeds allow the exact test"
+        always = "run; the runs of each setting" if d.test == "Welch" else f"of {d.n} seeds; the differences"
+        text = f"{better} is ahead of {worse}{shared} by {amount} of {metric} in each {always} do not vary"
+        return f"{text}, so no t test applies; {power.fewest_pairs(tests)} common seeds allow the exact test"
     p_value = f"p = {p_in_words(p)}" + (f" after Holm for {tests}" if tests > 1 else "")
     if distinguishable:
         return f"{better} beats {worse}{shared} by {amount} of {metric} ({used}, {p_value})"
@@ -93,6 +91,21 @@ def about_settings(
     if needed is not None and d.value:
         text += f"; about {needed:,} seeds{'' if d.test != 'Welch' else ' each'} would be needed to detect {size}"
     return text
+
+
+def against_the_order(names: tuple[str, str, str], metric: str, d: Difference, p: float) -> str:
+    """Return the verdict on two settings of which their common seeds say the opposite of the means of all runs."""
+    better, worse, shared = names
+    p_value = "" if math.isnan(p) else f" (p = {p_in_words(p)})"
+    return (
+        f"{better} and {worse}{shared}: no verdict; {better} is ahead by {_amount(metric, d)} of {metric} in the {d.n} "
+        f"common seeds{p_value} but behind in the mean of all runs; run both with the same seeds"
+    )
+
+
+def _amount(metric: str, d: Difference) -> str:
+    half = "" if math.isnan(d.half) or not d.sd else f" +/- {value_text(metric, d.half)}"
+    return f"{value_text(metric, abs(d.value))}{half}{' points' if points(metric) else ''}"
 
 
 def p_in_words(p: float) -> str:

@@ -21,7 +21,7 @@ from mnistlab.papers.metrics import amount
 from mnistlab.papers.results import Result, comparable
 from mnistlab.papers.spec import Claim
 from mnistlab.runs import paths
-from mnistlab.statistics import corrections, policy
+from mnistlab.statistics import policy
 from mnistlab.statistics import tests as statistics
 from mnistlab.statistics.tests import LEVEL, Difference
 from mnistlab.system.readers import read_table
@@ -73,7 +73,7 @@ def judge(claim: Claim, results: Results) -> Finding:
     note = f"; cut short: {', '.join(short)}" if short else ""
     if verdict != UNRUN and len(comparable(results[row] for row in claim.rows)) < len(claim.rows):
         verdict = UNEQUAL
-    if verdict in (HOLDS, FAILS) and claim.form != "above" and _fewest(claim, results) == 1:
+    if verdict in (HOLDS, FAILS, OPEN) and claim.form != "above" and _fewest(claim, results) == 1:
         verdict = SINGLE
     return Finding(claim, verdict, numbers + note, bool(short) and verdict != UNRUN)
 
@@ -89,9 +89,9 @@ def _fewest(claim: Claim, results: Results) -> int:
 def beats(claim_settings: Mapping[str, Any], results: Results) -> tuple[str, str]:
     """Test whether the first of each pair has a higher metric than the second, or with ``lower`` a lower one."""
     metric, sign = claim_settings["metric"], -1 if claim_settings.get("lower") else 1
-    pairs = [tuple(_side(text, metric, results) for text in pair) for pair in claim_settings["beats"]]
-    differences = [_difference(a, b, metric, len(pairs)) for a, b in pairs]
-    corrected = corrections.holm([d.p if d else math.nan for d in differences])
+    pairs = [(_side(a, metric, results), _side(b, metric, results)) for a, b in claim_settings["beats"]]
+    differences = _differences(pairs, metric)
+    corrected = policy.corrected(differences)
     if not all(a.values and b.values for a, b in pairs):
         return (
             UNRUN,
@@ -113,7 +113,7 @@ def within(claim_settings: Mapping[str, Any], results: Results) -> tuple[str, st
         a, b = (_side(text, metric, results) for text in pair)
         if not (a.values and b.values):
             return UNRUN, f"no runs of {', '.join(side.name for side in (a, b) if not side.values)}"
-        d = _difference(a, b, metric, 1)
+        (d,) = _differences([(a, b)], metric)
         half = d.half if d else math.nan
         inside.append(d is not None and abs(d.value) + half <= margin)
         outside.append(d is not None and abs(d.value) - half > margin)
@@ -176,13 +176,16 @@ def _each_above(pairs: Sequence[tuple[Sequence[float], Sequence[float]]]) -> tup
     if not pairs or any(d is None for d in differences):
         return OPEN, f"{seeds} seed{'s' if seeds != 1 else ''}: too few for a test"
     tested = [d for d in differences if d is not None]
-    corrected = corrections.holm([d.p for d in tested])
+    corrected = policy.corrected(tested)
     above = [d.value > 0 and p <= LEVEL for d, p in zip(tested, corrected, strict=True)]
     below = [d.value < 0 and p <= LEVEL for d, p in zip(tested, corrected, strict=True)]
     verdict = HOLDS if all(above) else FAILS if any(below) else OPEN
-    closest = max(corrected, default=math.nan)
+    defined = [p for p in corrected if not math.isnan(p)]
     test = f"{seeds} seeds, {tested[0].test}, {sum(above)} of {len(tested)} comparisons significant"
-    return verdict, f"{test}, largest p = {p_in_words(closest)} after Holm"
+    test += f", largest p = {p_in_words(max(defined))} after Holm" if defined else ""
+    if alike := len(tested) - len(defined):
+        test += f"; {alike} difference{'s do' if alike > 1 else ' does'} not vary, so no t test applies"
+    return verdict, test
 
 
 def falls(claim_settings: Mapping[str, Any], results: Results) -> tuple[str, str]:
@@ -199,7 +202,8 @@ def falls(claim_settings: Mapping[str, Any], results: Results) -> tuple[str, str
     d = _tested(early, late)
     if d is None:
         return OPEN, f"{numbers} ({len(early)} seeds: too few for a test)"
-    return (OPEN if not d.p <= LEVEL else HOLDS if d.value > 0 else FAILS), f"{numbers} (p = {p_in_words(d.p)})"
+    verdict = OPEN if not d.p <= LEVEL else HOLDS if d.value > 0 else FAILS
+    return verdict, f"{numbers} ({len(early)} seeds, {d.test}, {_p_text(d.p)})"
 
 
 def _side(text: str, metric: str, results: Results) -> Side:
@@ -210,21 +214,23 @@ def _side(text: str, metric: str, results: Results) -> Side:
     return Side(text.partition("/")[2], result.values(metric, where), runs)
 
 
-def _difference(a: Side, b: Side, metric: str, tests: int) -> Difference | None:
-    """Compare two sides by the policy of all comparisons, or one run each on the same images."""
-    x, y = ({seed: [value] for seed, value in side.values.items()} for side in (a, b))
-    if difference := policy.difference(x, y, tests):
-        return difference
-    alike = _common_seed(a, b)
-    if len(x) > 1 or len(y) > 1 or metric != "test.accuracy" or alike is None:
+def _differences(pairs: Sequence[tuple[Side, Side]], metric: str) -> list[Difference | None]:
+    """Compare the pairs of a claim by the policy of all comparisons, or single runs on the same images."""
+    values = [(_by_seed(a), _by_seed(b)) for a, b in pairs]
+    single = [_of_single_runs(a, b, metric) for a, b in pairs]
+    tests = sum(one is not None or policy.is_comparable(x, y) for one, (x, y) in zip(single, values, strict=True))
+    return [one or policy.difference(x, y, tests) for one, (x, y) in zip(single, values, strict=True)]
+
+
+def _of_single_runs(a: Side, b: Side, metric: str) -> Difference | None:
+    if not len(a.runs) == len(b.runs) == 1 or metric != "test.accuracy":
         return None
-    right = selection_bias.right_of([a.runs[alike], b.runs[alike]])
+    right = selection_bias.right_of([*a.runs.values(), *b.runs.values()])
     return None if right is None else statistics.mcnemar(right[0], right[1])
 
 
-def _common_seed(a: Side, b: Side) -> int | None:
-    """Return the first seed for which both sides have a run."""
-    return min(a.runs.keys() & b.runs.keys(), default=None)
+def _by_seed(side: Side) -> dict[int, list[float]]:
+    return {seed: [value] for seed, value in side.values.items()}
 
 
 def _tested(a: Sequence[float], b: Sequence[float], comparisons: int = 1) -> Difference | None:
@@ -234,18 +240,25 @@ def _tested(a: Sequence[float], b: Sequence[float], comparisons: int = 1) -> Dif
 
 
 def _pair(a: Side, b: Side, metric: str, d: Difference | None, p: float) -> str:
-    alike = _common_seed(a, b)
-    tested = [{alike: side.values[alike]} for side in (a, b)] if d and d.test == "McNemar" and alike is not None else []
-    first, second = (float(np.mean(list(values.values()))) for values in tested or (a.values, b.values))
+    seeds = policy.common_seeds(_by_seed(a), _by_seed(b))
+    paired = d is not None and d.test in ("sign-flip", "paired t")  # then the means are those of the pairs
+    first, second = (
+        float(np.mean([value for seed, value in side.values.items() if not paired or seed in seeds])) for side in (a, b)
+    )
     text = f"{a.name} {amount(metric, first)}, {b.name} {amount(metric, second)}"
     if d is None:
         return f"{text} (too few runs for a test)"
     half = "" if math.isnan(d.half) else f" +/- {amount(metric, d.half)}"
     n, m = len(a.values), len(b.values)
-    pairing = "one run each" if n == m == 1 else f"the runs of seed {alike}"
     each = f"{n} seeds each" if n == m else f"{n} and {m} seeds"
-    runs = {"McNemar": pairing, "sign-flip": f"{d.n} seeds", "paired t": f"{d.n} seeds"}.get(d.test, each)
-    return f"{text}: {_signed(metric, d.value)}{half} ({runs}, {d.test}, p = {p_in_words(p)})"
+    runs = "one run each" if d.test == "McNemar" else f"{d.n} seeds" if paired else each
+    unused = policy.left_out(_by_seed(a), _by_seed(b))
+    alone = f"; {unused} run{'s' if unused > 1 else ''} {policy.ALONE}" if unused else ""
+    return f"{text}: {_signed(metric, d.value)}{half} ({runs}, {d.test}, {_p_text(p)}{alone})"
+
+
+def _p_text(p: float) -> str:
+    return "no spread, so no t test applies" if math.isnan(p) else f"p = {p_in_words(p)}"
 
 
 def _signed(metric: str, value: float) -> str:

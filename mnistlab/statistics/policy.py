@@ -12,13 +12,15 @@ Where there are pairs they alone decide; runs without a partner are left out.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mnistlab.statistics import power, tests
+from mnistlab.statistics import corrections, power, tests
 from mnistlab.statistics.tests import Difference
 
 FEWEST = 3  # pairs, or runs of each group: with two, a t-test hardly finds anything, and its level depends on normality
+ALONE = "without a partner of the same seed left out"
 Values = Mapping[Any, Sequence[float]]  # of a metric, by seed; runs without a recorded seed are under None
 
 
@@ -43,6 +45,18 @@ def difference(first: Values, second: Values, comparisons: int = 1) -> Differenc
     if min(count(first), count(second)) < FEWEST:
         return None
     return tests.independent(*([value for values in group.values() for value in values] for group in (first, second)))
+
+
+def corrected(differences: Sequence[Difference | None]) -> list[float]:
+    """Return the p-values of comparisons that are made together, corrected by Holm's method; NaN where there is none.
+
+    A difference that does not vary, to which no t-test applies, is a comparison too, so that the number of comparisons
+    by which a test was chosen is the one by which its p-value is corrected.
+    """
+    made = [d for d in differences if d is not None]
+    p_values = iter(corrections.holm([1.0 if math.isnan(d.p) else d.p for d in made]))
+    of_all = [next(p_values) if d is not None else math.nan for d in differences]
+    return [math.nan if d is None or math.isnan(d.p) else p for d, p in zip(differences, of_all, strict=True)]
 
 
 def left_out(first: Values, second: Values) -> int:

@@ -20,7 +20,10 @@ from mnistlab.statistics.tests import paired
 from mnistlab.sweeps.records import of_paths
 from mnistlab.system.errors import RequestError
 
-TOO_FEW = "too few runs to compare; run each with at least 6 seeds, seed='range(6)'"
+ONE_EACH = (
+    "too few runs to compare (1 and 1 run, 1 with a common seed); add 2 with common seeds, for example seed='range(3)'"
+)
+WIGGLE = (0, 3e-4, 1e-4, 4e-4, 1e-4, 5e-4)  # added to a group, so that its differences from another one vary
 
 
 def texts(records, **options):
@@ -38,27 +41,31 @@ def test_an_example_by_hand():
     (verdict,) = found.verdicts
     assert verdict.distinguishable
     assert (verdict.first, verdict.second, verdict.p) == ("init=kaiming", "init=random", 0.03125)
-    assert verdict.text == "kaiming beats random by 0.15 +/- 0.03 points of validation.accuracy (6 seeds, p = 0.031)"
+    assert (
+        verdict.text
+        == "kaiming beats random by 0.15 +/- 0.03 points of validation.accuracy (6 seeds, exact test, p = 0.031)"
+    )
     assert comparison_table.text(found) == (
         "init     runs  validation.accuracy (%)  test.accuracy (%)\n"
         "kaiming  6     97.10 +/- 0.09           96.10 +/- 0.09\n"
         "random   6     96.95 +/- 0.08           95.95 +/- 0.08\n"
         "\n"
-        "kaiming beats random by 0.15 +/- 0.03 points of validation.accuracy (6 seeds, p = 0.031)"
+        "kaiming beats random by 0.15 +/- 0.03 points of validation.accuracy (6 seeds, exact test, p = 0.031)"
     )
 
 
 def test_a_difference_that_is_no_finding_says_how_many_seeds_would_show_it():
     # in 1e-4: 5 4 3 2 1 -1, p = 6 / 64 = 0.094; mean 14 / 6 = 2.333, squares 56 - 14^2 / 6 = 23.33, sd 2.160
-    # half 2.570582 * 2.160 / sqrt(6) = 2.267; effect 2.333 / 2.160 = 1.080: 9 seeds by the tables
+    # half 2.570582 * 2.160 / sqrt(6) = 2.267; effect 2.333 / 2.160 = 1.080: 9 seeds by the tables of the t-test, one
+    # more for the exact test, whose p comes in steps
     first = [0.9705, 0.9604, 0.9503, 0.9402, 0.9301, 0.9199]
     second = [0.97, 0.96, 0.95, 0.94, 0.93, 0.92]
     (verdict,) = compare([*group({"init": "a"}, first), *group({"init": "b"}, second)]).verdicts
     assert not verdict.distinguishable
-    assert verdict.seeds_needed == 9
+    assert verdict.seeds_needed == 10
     assert verdict.text == (
-        "a and b are not distinguishable with 6 seeds: 0.02 +/- 0.02 points of validation.accuracy (p = 0.094); "
-        "about 9 seeds would be needed to detect 0.02"
+        "a and b are not distinguishable: 0.02 +/- 0.02 points of validation.accuracy (6 seeds, exact test, p = 0.094)"
+        "; about 10 seeds would be needed to detect 0.02"
     )
 
 
@@ -70,16 +77,23 @@ def test_several_groups_are_corrected_by_holm():
     found = compare(apart)
     assert [verdict.p for verdict in found.verdicts] == [3 / 64] * 3
     assert [verdict.difference.p for verdict in found.verdicts] == [1 / 64] * 3
-    assert found.verdicts[0].text.endswith("of validation.accuracy (7 seeds, p = 0.047 after Holm for 3)")
+    assert found.verdicts[0].text.endswith("of validation.accuracy (7 seeds, exact test, p = 0.047 after Holm for 3)")
     # against a baseline there are two comparisons
     assert [verdict.p for verdict in compare(apart, baseline="c").verdicts] == [2 / 64] * 2
 
 
-def test_six_seeds_are_too_few_for_three_groups_and_it_says_so():
+def test_six_seeds_of_three_groups_are_compared_by_the_paired_t_test_which_it_says():
+    # the exact test needs seven seeds for three comparisons: 3 * 2 / 2^6 = 0.094
     spread = np.array([0, 1, 4, 9, 16, 25]) / 1e4
-    apart = [one for i, name in enumerate("abc") for one in group({"init": name}, 0.9 - i / 100 + (1 + i) * spread)]
-    said = texts(apart)
-    assert all("(p = 0.094 after Holm for 3); the exact test needs at least 7 seeds" in text for text in said)
+    values = [0.9 - i / 100 + (1 + i) * spread for i in range(3)]
+    found = compare([one for name, value in zip("abc", values, strict=True) for one in group({"init": name}, value)])
+    oracle = [stats.ttest_rel(values[i], values[j]).pvalue for i, j in ((0, 1), (0, 2), (1, 2))]
+    assert [verdict.difference.test for verdict in found.verdicts] == ["paired t"] * 3
+    assert [verdict.p for verdict in found.verdicts] == pytest.approx(holm(oracle), rel=1e-9)
+    assert found.verdicts[0].text == (
+        "a beats b by 0.91 +/- 0.10 points of validation.accuracy (6 seeds, paired t test, assumes normal differences, "
+        "p = 9e-06 after Holm for 3)"
+    )
 
 
 def test_an_option_called_none_has_its_group_beside_it():
@@ -96,6 +110,7 @@ def test_a_group_with_more_seeds_is_paired_over_those_of_the_other():
     more = [*kaiming_and_random(), record(17, 0.5, {"init": "random"})]
     (verdict,) = compare(more).verdicts
     assert (verdict.difference.test, verdict.difference.n, verdict.p) == ("sign-flip", 6, 0.03125)
+    assert verdict.text.endswith("(6 seeds, exact test, p = 0.031); 1 run without a partner of the same seed left out")
 
 
 def test_other_seeds_are_compared_by_welch():
@@ -104,7 +119,13 @@ def test_other_seeds_are_compared_by_welch():
     oracle = stats.ttest_ind(KAIMING[:4], RANDOM[:3], equal_var=False)
     assert verdict.difference.test == "Welch"
     assert verdict.p == pytest.approx(oracle.pvalue)
-    assert f"with 3 runs or more each: 0.12 +/- {oracle.confidence_interval().high * 100 - 0.1175:.2f}" in verdict.text
+    # mean .970875 and .9697, difference .1175 points; effect 1.4: 9 each by the tables, for g is not d
+    half = f"{oracle.confidence_interval().high * 100 - 0.1175:.2f}"
+    assert verdict.text == (
+        f"a and b are not distinguishable: 0.12 +/- {half} points of validation.accuracy (3 runs or more each, Welch's "
+        f"t test, p = {oracle.pvalue:.3f}); about {verdict.seeds_needed} seeds each would be needed to detect 0.12"
+    )
+    assert verdict.seeds_needed == 10
 
 
 def test_runs_without_a_seed_are_compared_by_welch():
@@ -134,13 +155,23 @@ def test_single_runs_are_told_apart_by_test_predictions_and_it_is_said():
     assert found.warnings[0].startswith("single runs are compared by their test predictions")
 
 
-@pytest.mark.parametrize(("n", "m"), [(1, 1), (1, 6), (6, 1)])
-def test_single_runs_are_not_compared(n, m):
+@pytest.mark.parametrize(
+    ("n", "m", "have", "add"),
+    [
+        (1, 1, "1 and 1 run, 1 with a common seed", 2),
+        (1, 6, "1 and 6 runs, 1 with a common seed", 2),
+        (6, 1, "6 and 1 run, 1 with a common seed", 2),
+        (2, 2, "2 and 2 runs, 2 with a common seed", 1),
+    ],
+)
+def test_fewer_than_three_runs_are_not_compared_and_it_says_how_many_to_add(n, m, have, add):
     records = [*group({"init": "a"}, KAIMING[:n]), *group({"init": "b"}, RANDOM[:m])]
     (verdict,) = compare(records).verdicts
     assert verdict.difference is None
     assert math.isnan(verdict.p)
-    assert verdict.text == f"a against b: {TOO_FEW}"
+    assert verdict.text == (
+        f"a against b: too few runs to compare ({have}); add {add} with common seeds, for example seed='range(3)'"
+    )
 
 
 def test_only_comparisons_that_were_made_are_counted():
@@ -161,41 +192,64 @@ def two_models(only_first, only_second, both, neither=0):
     return [record(0, first.mean(), {"init": "a"}, place="a"), record(0, second.mean(), {"init": "b"}, place="b")]
 
 
-def test_two_single_models_are_compared_on_the_same_images():
+def test_two_single_networks_are_compared_on_the_same_images_and_neither_setting_beats_the_other():
     # 10 and 2 images: p = 158 / 4096 = 0.0386; 8 of 100 images; half 1.959964 sqrt((.12 - .0064) / 100) = .0661
     (verdict,) = compare(two_models(10, 2, 80, 8)).verdicts
     assert verdict.metric == "test.accuracy"
-    assert verdict.text == "a beats b by 8.00 +/- 6.61 points of test.accuracy (12 discordant images, p = 0.039)"
-    assert verdict.seeds_needed is None
+    assert verdict.text == (
+        "one run each: the network of a classifies 8.00 +/- 6.61 points more of the test images correctly than that of "
+        "b (12 discordant images, McNemar, p = 0.039); two seeds of one setting may differ as much"
+    )
+    assert (verdict.distinguishable, verdict.seeds_needed) == (False, None)
 
 
-def test_two_models_that_are_alike_are_not_told_apart_and_seeds_are_not_spoken_of():
+def test_two_single_networks_that_are_alike_are_not_told_apart():
     # half 1.959964 sqrt((.03 - .0001) / 100) = .0339
     (text,) = texts(two_models(2, 1, 97))
     assert text == (
-        "a and b are not distinguishable with 3 discordant images: 1.00 +/- 3.39 points of test.accuracy (p = 1.000)"
+        "one run each: the networks of a and b are not distinguishable on the test images: 1.00 +/- 3.39 points "
+        "(3 discordant images, McNemar, p = 1.000); two seeds of one setting may differ as much"
     )
 
 
 def test_models_on_other_data_or_without_predictions_are_not_compared():
     first, second = two_models(10, 2, 80)
     other_data = record(0, 0.5, {"init": "b"}, place="b", data_sha256="other")
-    assert texts([first, other_data])[0].endswith(TOO_FEW)
+    assert texts([first, other_data])[0].endswith(ONE_EACH)
     np.savez("b/predictions.npz", labels=np.ones(92, int), probabilities=np.zeros((92, 2)))
-    assert texts([first, second])[0].endswith(TOO_FEW)
+    assert texts([first, second])[0].endswith(ONE_EACH)
     np.savez("b/predictions.npz", labels=np.ones(92, int))
-    assert texts([first, second])[0].endswith(TOO_FEW)
+    assert texts([first, second])[0].endswith(ONE_EACH)
     Path("b/predictions.npz").write_bytes(b"")
-    assert texts([first, second])[0].endswith(TOO_FEW)
+    assert texts([first, second])[0].endswith(ONE_EACH)
     Path("b/predictions.npz").unlink()
-    assert texts([first, second])[0].endswith(TOO_FEW)
+    assert texts([first, second])[0].endswith(ONE_EACH)
 
 
-def test_without_spread_a_difference_has_no_p():
-    records = [*group({"init": "a"}, [0.75, 0.75]), *group({"init": "b"}, [0.5, 0.5], first_seed=9)]
+@pytest.mark.parametrize(
+    ("first_seed", "said"),
+    [
+        (0, "in each of 3 seeds; the differences do not vary"),
+        (9, "in each run; the runs of each setting do not vary"),
+    ],
+)
+def test_without_spread_no_p_is_named_but_who_is_ahead_and_what_would_test_it(first_seed, said):
+    records = [*group({"init": "a"}, [0.75] * 3), *group({"init": "b"}, [0.5] * 3, first_seed)]
     (verdict,) = compare(records).verdicts
     assert not verdict.distinguishable
-    assert verdict.text.endswith("(p = undefined)")
+    assert math.isnan(verdict.p)
+    assert verdict.text == (
+        f"a is ahead of b by 25.00 points of validation.accuracy {said}, so no t test applies; 6 common seeds allow "
+        "the exact test"
+    )
+
+
+@pytest.mark.parametrize("first_seed", [0, 9])
+def test_values_that_differ_by_rounding_only_do_not_differ(first_seed):
+    records = [*group({"init": "a"}, [0.1 + 0.2] * 3), *group({"init": "b"}, [0.3] * 3, first_seed)]
+    (verdict,) = compare(records).verdicts
+    assert (verdict.p, verdict.distinguishable) == (1.0, False)
+    assert " are not distinguishable: 0.00 points of validation.accuracy (" in verdict.text
 
 
 @pytest.mark.parametrize(
@@ -218,12 +272,12 @@ def test_what_two_of_many_groups_share_is_said_once():
     records = [
         *group({"init": "kaiming", "lr": 0.1}, KAIMING),
         *group({"init": "random", "lr": 0.1}, RANDOM),
-        *group({"init": "random", "lr": 0.5}, np.subtract(RANDOM, 0.2)),
+        *group({"init": "random", "lr": 0.5}, np.subtract(RANDOM, 0.2) + WIGGLE),
     ]
     first, second, third = texts(records)
-    assert first.startswith("kaiming and random (at lr=0.1) are not distinguishable")
-    assert second.startswith("kaiming 0.1 and random 0.5 are not")
-    assert third.startswith("0.1 and 0.5 (at init=random) are not")
+    assert first.startswith("kaiming beats random (at lr=0.1) by 0.15 ")
+    assert second.startswith("kaiming 0.1 beats random 0.5 by 20.13 ")
+    assert third.startswith("0.1 beats 0.5 (at init=random) by 19.98 ")
 
 
 def test_a_loss_is_better_when_it_is_small_and_has_no_per_cent():
@@ -233,7 +287,7 @@ def test_a_loss_is_better_when_it_is_small_and_has_no_per_cent():
     # differences .25 .25 .25 .25 .25 .5: mean 1.75 / 6 = .291667, sd .102062, half .107108
     found = compare([*runs("high", [0.5, 0.5, 0.5, 0.5, 0.5, 0.75]), *runs("low", [0.25] * 6)], "test.loss")
     assert [one.name for one in found.groups] == ["init=low", "init=high"]
-    assert found.verdicts[0].text == "low beats high by 0.2917 +/- 0.1071 of test.loss (6 seeds, p = 0.031)"
+    assert found.verdicts[0].text == "low beats high by 0.2917 +/- 0.1071 of test.loss (6 seeds, exact test, p = 0.031)"
     assert list(found.means[0]) == ["test.loss", "validation.accuracy", "test.accuracy"]
 
 
@@ -376,7 +430,7 @@ def test_of_many_verdicts_the_terminal_shows_all_findings_first():
     records = [one for i in range(6) for one in group({"init": f"i{i}"}, base + stream.normal(0, 0.001, 10))]
     lines = comparison_table.text(compare([*records, *group({"init": "bad"}, base - 0.1)])).splitlines()[9:]
     assert all(" beats bad by " in line for line in lines[:6])
-    assert all(" are not distinguishable with 10 seeds" in line for line in lines[6:16])
+    assert all(" are not distinguishable: " in line and "(10 seeds, exact test, p = " in line for line in lines[6:16])
     assert lines[16:] == ["... 5 more pairs are not distinguishable"]
 
 
@@ -398,7 +452,7 @@ def test_markdown_has_table_verdicts_and_warnings():
         "\n"
         "Means over the seeds with 95 % confidence intervals.\n"
         "\n"
-        "- kaiming beats random by 0.15 +/- 0.03 points of test.accuracy (6 seeds, p = 0.031)\n"
+        "- kaiming beats random by 0.15 +/- 0.03 points of test.accuracy (6 seeds, exact test, p = 0.031)\n"
         "\n"
         f"> {found.warnings[0]}\n"
     )

@@ -19,7 +19,7 @@ init     runs  validation.accuracy (%)  test.accuracy (%)
 kaiming  6     97.10 +/- 0.09           96.10 +/- 0.09
 random   6     96.95 +/- 0.08           95.95 +/- 0.08
 
-kaiming beats random by 0.15 +/- 0.03 points of validation.accuracy (6 seeds, p = 0.031)
+kaiming beats random by 0.15 +/- 0.03 points of validation.accuracy (6 seeds, exact test, p = 0.031)
 """
 
 

@@ -122,7 +122,10 @@ def test_the_page_of_a_job_says_how_it_stands(sweep: Path) -> None:
     best = Page(sweep / "2_optimizer.lr=0.1,seed=0/report.html")
     assert "In its sweep: number 1 of 2 settings, validation.accuracy " in best.text
     assert "./../report.html" in best.links
-    assert "optimizer.lr=0.1 and optimizer.lr=0.01 are not distinguishable" in best.text
+    assert (
+        "optimizer.lr=0.1 against optimizer.lr=0.01: too few runs to compare (2 and 2 runs, 2 with a common seed); "
+        "add 1 with common seeds" in best.text
+    )
     assert "number 2 of 2 settings" in Page(sweep / "0_optimizer.lr=0.01,seed=0/report.html").text
     assert "In its sweep" not in Page(next(sweep.glob("4_*")) / "report.html").text
 
