@@ -80,10 +80,8 @@ def test_the_page_has_milliseconds_the_better_layout_and_ratios_of_rounds(growth
 
 
 def test_a_wrong_request_is_one_line(growth, capsys):
-    for options, said in (
-        (["--axes", "height"], "--axes=height: choose one of width"),
-        (["--rounds", "0"], "--rounds=0"),
-    ):
+    refused = {"--axes=height": "--axes=height: choose one of width", "--rounds=0": "--rounds=0: the number of rounds"}
+    for option, said in refused.items():
         with pytest.raises(SystemExit) as stopped:
             growth.main([option])
         assert stopped.value.code == 2
