@@ -245,6 +245,18 @@ some_without = st.tuples(with_seed, st.one_of(st.none(), values)).map(
 )
 
 
+@st.composite
+def opposed(draw: Any) -> list[Values]:
+    """Two groups that differ one way on common seeds and the other way over all, and a third with some of the seeds."""
+    common, more, kept = draw(st.integers(3, 8)), draw(st.integers(1, 10)), draw(st.integers(0, 8))
+    gap, jump = draw(st.sampled_from((-0.02, 0.02))), draw(st.sampled_from((-0.4, 0.4)))
+    first = {s: 0.5 + (s * 3 % 7) / 500 for s in range(common)}
+    second = {s: value + gap + (s * 2 % 5) / 1000 for s, value in first.items()}
+    second |= dict.fromkeys(range(common, common + more), 0.5 + jump)
+    third = {s: 0.1 + (s * 5 % 7) / 1000 for s in [*range(kept), 100, 101, 102]}
+    return [first, second, third]
+
+
 def check_order(comparison: Comparison) -> None:
     rank = {group.name: place for place, group in enumerate(comparison.groups)}
     table = comparison_table.markdown(comparison).splitlines()
@@ -265,8 +277,11 @@ def check_order(comparison: Comparison) -> None:
         assert f"{worse} is ahead of {better}" not in verdict.text
 
 
-@given(st.lists(some_without, min_size=2, max_size=4), st.sampled_from(METRICS), st.sampled_from([None, "init=a"]))
-@settings(deadline=None, max_examples=120)
+any_groups = st.one_of(st.lists(some_without, min_size=2, max_size=4), opposed())
+
+
+@given(any_groups, st.sampled_from(METRICS), st.sampled_from([None, "init=a"]))
+@settings(deadline=None, max_examples=200)
 def test_no_verdict_contradicts_the_order_of_the_table(groups: list[Values], metric: str, baseline: str | None) -> None:
     check_order(compared(*groups, metric=metric, baseline=baseline))
 
