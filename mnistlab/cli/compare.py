@@ -38,10 +38,10 @@ FORMATS = ("table", "csv", "markdown", "json")
 def main(paths: tuple[str, ...], metric: str | None, baseline: str | None, form: str | None, to: str | None) -> int:
     """Compare runs and sweeps: means, intervals, and which differences are significant.
 
-    Runs that differ only by seed form a group, and every pair of groups is tested: with an exact paired test where the
-    seeds match, with Welch's test where they do not, and with McNemar's exact test for two single runs. The p values
-    are corrected with Holm's method. This also works on a sweep that is still running. --json is the same as --format
-    json.
+    Runs that differ only by seed form a group, and every pair of groups is tested: with an exact paired test where six
+    seeds or more match (more for several pairs), with the paired t test from three matching seeds, with Welch's test
+    from three runs each, and with McNemar's exact test for two single runs. The p values are corrected with Holm's
+    method. This also works on a sweep that is still running. --json is the same as --format json.
     """
     if output.is_json() and form not in (None, "json"):
         raise RequestError(f"--format {form}: conflicts with --json; leave out one of them")

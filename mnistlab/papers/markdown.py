@@ -22,10 +22,11 @@ interval is wider than 10 points; `higher`, `lower`: ours is higher or lower, an
 `one run`: the figure is outside, but a single run has no spread. `reached`, `not reached`, `not distinguishable`: the
 prediction interval is above a figure that the paper claims to exceed, below it, or contains it. `2 of 6`: two of six
 planned runs exist. The epochs or images of a shortened row are given beside its number of runs; a claim based on such
-rows is tested on the shortened runs, and is `not judged` where they were shortened differently. `one seed`: single
-trained networks were compared on the same test images (McNemar's test), and another seed may reverse the verdict. A
-row with settings after its name is a second attempt, chosen to come close to the paper's figure: there, `as reported`
-means that the figure can be obtained, not that the paper used these settings."""
+rows is tested on the shortened runs, and is `not judged` where they were shortened differently. `not judged (one
+seed)`: a side of the claim has a single run, and two seeds of one setting may differ as much as two settings; McNemar's
+test, where it is shown, is about two trained networks on the same test images. A row with settings after its name is a
+second attempt, chosen to come close to the paper's figure: there, `as reported` means that the figure can be obtained,
+not that the paper used these settings."""
 
 
 def markdown(
