@@ -51,15 +51,15 @@ def _name(key: str, value: Any) -> str:
 
 
 def about_networks(names: tuple[str, str, str], d: Difference, p: float, tests: int) -> str:
-    """Return the verdict on two single runs: about these trained networks, never about their settings."""
+    """Return the verdict on two single runs: about these trained models, never about their settings."""
     better, worse, shared = names
     images = f"{d.n:,} discordant image{'s' if d.n != 1 else ''}"
     amount = f"{value_text('test.accuracy', abs(d.value))} +/- {value_text('test.accuracy', d.half)} points"
     p_value = f"p = {p_in_words(p)}" + (f" after Holm for {tests}" if tests > 1 else "")
     differ = (
-        f"the network of {better} classifies {amount} more of the test images correctly than that of {worse}"
+        f"the trained model of {better} classifies {amount} more of the test images correctly than that of {worse}"
         if p <= LEVEL
-        else f"the networks of {better} and {worse} are not distinguishable on the test images: {amount}"
+        else f"the trained models of {better} and {worse} are not distinguishable on the test images: {amount}"
     )
     return f"one run each: {differ}{shared} ({images}, McNemar, {p_value}); two seeds of one setting may differ as much"
 

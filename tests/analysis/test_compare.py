@@ -197,8 +197,8 @@ def test_two_single_networks_are_compared_on_the_same_images_and_neither_setting
     (verdict,) = compare(two_models(10, 2, 80, 8)).verdicts
     assert verdict.metric == "test.accuracy"
     assert verdict.text == (
-        "one run each: the network of a classifies 8.00 +/- 6.61 points more of the test images correctly than that of "
-        "b (12 discordant images, McNemar, p = 0.039); two seeds of one setting may differ as much"
+        "one run each: the trained model of a classifies 8.00 +/- 6.61 points more of the test images correctly than "
+        "that of b (12 discordant images, McNemar, p = 0.039); two seeds of one setting may differ as much"
     )
     assert (verdict.distinguishable, verdict.seeds_needed) == (False, None)
 
@@ -207,7 +207,7 @@ def test_two_single_networks_that_are_alike_are_not_told_apart():
     # half 1.959964 sqrt((.03 - .0001) / 100) = .0339
     (text,) = texts(two_models(2, 1, 97))
     assert text == (
-        "one run each: the networks of a and b are not distinguishable on the test images: 1.00 +/- 3.39 points "
+        "one run each: the trained models of a and b are not distinguishable on the test images: 1.00 +/- 3.39 points "
         "(3 discordant images, McNemar, p = 1.000); two seeds of one setting may differ as much"
     )
 
@@ -527,7 +527,8 @@ def test_what_a_model_does_not_use_is_not_said_of_it(command):
     assert said.status == 0, said.err
     line = next(line for line in said.out.splitlines() if line.startswith("svm_linear "))
     assert line.split()[:3] == ["svm_linear", "-", "2"]
-    assert "svm_linear beats softmax adam by " in said.out and "null" not in said.out
+    assert "one run each: the trained model of svm_linear classifies " in said.out
+    assert " more of the test images correctly than that of softmax adam (" in said.out and "null" not in said.out
     rows = Path("s/summary.csv").read_text().splitlines()
     assert [row.split(",")[1:3] for row in rows[1:]] == [
         ["softmax", "sgd"],
