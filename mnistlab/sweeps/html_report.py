@@ -105,10 +105,8 @@ def standing(entry: Entry, record: Record, comparison: Comparison) -> Standing |
     if mine is None:
         return None
     link = html.href("/".join([".."] * len(PurePosixPath(entry.directory).parts) + [paths.REPORT]))
-    mean, n = comparison.means[mine][metric], len(groups[mine].records)
-    mean_over_runs = (
-        f" +/- {value_text(metric, mean.half)} over {n} runs" if n > 1 and not math.isnan(mean.half) else ""
-    )
+    mean = comparison.means[mine][metric]
+    mean_over_runs = "" if math.isnan(mean.half) else f" +/- {value_text(metric, mean.half)} over {mean.n} runs"
     value = f"{metric} {value_text(metric, mean.mean)}{mean_over_runs}"
     if len(groups) == 1:
         return Standing(f"all jobs of the sweep have these settings, {value}", "", link)
