@@ -98,7 +98,7 @@ def forked(case: Case, folder: Path, seconds: float = SECONDS) -> Ended:
     case.make(folder)
     before = {path: path.lstat().st_mtime_ns for path in top.rglob("*")}
     said = top / "said"
-    started = time.monotonic()
+    started, inherited = time.monotonic(), _resident()
     child = os.fork()
     if not child:
         _as_child(case, folder, said)
@@ -113,8 +113,14 @@ def forked(case: Case, folder: Path, seconds: float = SECONDS) -> Ended:
         and before.get(path) != path.lstat().st_mtime_ns
         and not (path.is_dir() and path in before)
     ]
-    megabytes, most = usage.ru_maxrss / 1024, 2 if "-m" in case.arguments else 1
+    megabytes, most = max(0.0, usage.ru_maxrss / 1024 - inherited), 2 if "-m" in case.arguments else 1
     return Ended(case, status, took, megabytes, text.strip(), _fault(status, took, megabytes, text, outside, most))
+
+
+def _resident() -> float:
+    """Return the memory of this process in MB, which a child has from the start."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def _wait(child: int, until: float) -> tuple[int, resource.struct_rusage]:

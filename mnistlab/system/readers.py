@@ -130,7 +130,9 @@ def read_columns(path: Path, text: str = "") -> dict[str, np.ndarray]:
 
     with reading(path, MOST_TABLE):
         lines = csv.reader(io.StringIO(read_text(path, MOST_TABLE), newline=""))
-        names = next(lines)
+        names = next(lines, None)
+        if names is None:
+            raise ValueError("the file is empty")
         columns = list(zip(*lines, strict=True)) or [()] * len(names)
         return {
             name: np.array(cells, dtype=object) if name == text else np.array([float(cell or "nan") for cell in cells])

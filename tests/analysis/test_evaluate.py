@@ -527,8 +527,7 @@ WRONG = [
         "named data=npz data.path=own.npz",
         "data=npz: the class '0' is not one of the model's "
         "(zero, one, two, three, four, five, six, seven, eight, nine);"
-        " classes are matched by name; if its classes are the model's, give it their names with"
-        " data.class_names=[...]",
+        " classes are matched by name; if they are the model's classes, name them alike with data.class_names=[...]",
     ),
     # where to write
     ("runs/s0 --to runs/s1", "--to runs/s1: already contains a run or an evaluation; choose another directory"),

@@ -178,7 +178,7 @@ def test_a_wrong_request_is_one_line(
         ("metrics.json", "[]", "run/metrics.json: "),
         ("metrics.json", '{"class_names": ["a"]}', "run/metrics.json: "),
         ("history.csv", "step\n1\n", "run/history.csv: the picture curves cannot be drawn from this file (KeyError"),
-        ("roc.csv", "", "run/roc.csv: the picture roc cannot be drawn from this file (EmptyDataError"),
+        ("roc.csv", "", "run/roc.csv: the picture roc cannot be drawn from this file (ValueError: the file is empty)"),
         ("mistakes.npz", "no archive", "run/mistakes.npz: the picture worst_mistakes cannot be drawn from this file ("),
         ("model.safetensors", "", "run/model.safetensors: "),
         ("environment.json", "[1]", "run/environment.json: must be a JSON object; train the run again"),

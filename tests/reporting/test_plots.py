@@ -313,11 +313,11 @@ CASES = {
     "samples, nothing": (lambda: plots.samples(images(0), np.zeros(0), ["a"]), ["no images"]),
     "augmented": (
         lambda: plots.augmented(images(30).reshape(3, 10, 28, 28), np.array([0, 1, 9]), names(10)),
-        ["3 training images", "9 versions", "Rows: $x$, <b>, (no name)."],
+        ["3 training images", "9 augmented versions", "Rows: $x$, <b>, (no name)."],
     ),
     "augmented, wide images": (
         lambda: plots.augmented(images(8, 8, 20).reshape(2, 4, 8, 20), np.array([0, 46]), names(47)),
-        ["3 versions"],
+        ["3 augmented versions"],
     ),
     "augmented, nothing": (lambda: plots.augmented(images(0).reshape(0, 10, 28, 28), [], []), ["no images"]),
     "activations": (

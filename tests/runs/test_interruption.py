@@ -69,7 +69,13 @@ cli.main(sys.argv[1:])
 @pytest.mark.slow
 def test_a_step_that_takes_long_is_abandoned(started: Callable[..., subprocess.Popen[str]]) -> None:
     """All images of a convolutional network at once take seconds a step; what the step had done does not count."""
-    request = ("model=cnn_enhanced", "trainer.batch_size=full", "trainer.threads=1", *ENDLESS[1:])
+    request = (
+        "model=cnn_enhanced",
+        "trainer.batch_size=full",
+        "trainer.threads=1",
+        "trainer.kernels=numpy",
+        *ENDLESS[1:],
+    )
     process = started("train", *request, program=("-c", WATCHED))
     wait_until(Path("busy").exists, what="the first step")
     at = time.monotonic()

@@ -90,7 +90,7 @@ WRONG = [
     (["optimizer.lr=0.1,0.2", "optimizer.lr=0.3,0.4"], "optimizer.lr: set twice; list all its values in one override"),
     (["optimizer.lr=interval(0.1,1)"], "optimizer.lr=interval(0.1,1): a grid takes lists, range() and choice(); "),
     (["seed=[0,1]"], "seed: must be the same for every cell; "),
-    (["data.limit=100,200"], "data.limit: it must be the same for every cell; "),
+    (["data.limit=100,200"], "data.limit: must be the same for every cell; "),
     (["optimizer.lr=[0.1,-1]"], "optimizer.lr=-1.0: the learning rate must be positive"),
     (["optimizer.rate=[0.1,1]"], "optimizer.rate: unknown key; "),
     (["model=svm_rbf,svm_rgb"], "model=svm_rgb: no such option; "),

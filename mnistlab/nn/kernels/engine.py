@@ -28,8 +28,10 @@ class Engine:
     """Kernels for the layers of one network, on ``threads`` threads."""
 
     def __init__(self, network: Network, threads: int) -> None:
-        self.network, self.threads = network, threads
-        self.layers, self.loss = network.layers, network.loss
+        # The network holds its engine. Held by it in turn, neither would be freed before the collector runs
+        self.threads, self.layers, self.loss = threads, network.layers, network.loss
+        self.shift, self.scale = network.shift, network.scale
+        self.vectors = network.theta, network.grad, network.n_weights
         self.shapes = [(1, *network.image_shape), *network.shapes]
         self.first = next((i for i, layer in enumerate(self.layers) if layer.weights() or layer.biases()), 0)
         self.memory = Memory()
@@ -47,8 +49,7 @@ class Engine:
         """Return the compiled update of an optimizer that is bound to the network; None where no kernel does it."""
         if type(optimizer) not in RULES:
             return None
-        network = self.network
-        return FusedUpdate(optimizer, network.theta, network.grad, network.n_weights, self.threads)
+        return FusedUpdate(optimizer, *self.vectors, self.threads)
 
     def gradient(
         self, images: np.ndarray, labels: np.ndarray, rows: np.ndarray, rng: np.random.Generator | None,
@@ -92,7 +93,7 @@ class Engine:
         for n, piece in enumerate(plan.pieces):
             if isinstance(piece, Stretch):
                 if n == 0:
-                    plan.point_at(images, rows, self.network.shift, self.network.scale)
+                    plan.point_at(images, rows, self.shift, self.scale)
                 else:
                     plan.write(piece, x)  # type: ignore[arg-type]
                 piece.ahead.run(self.threads)
@@ -123,5 +124,5 @@ class Engine:
 
     def _pixels(self, images: np.ndarray, rows: np.ndarray) -> np.ndarray:
         x = images[rows].reshape(len(rows), -1).astype(np.float32)
-        x = (x - np.float32(self.network.shift)) * np.float32(self.network.scale)
+        x = (x - np.float32(self.shift)) * np.float32(self.scale)
         return np.ascontiguousarray(x.T).reshape(*self.shapes[0], len(rows))
