@@ -314,7 +314,7 @@ def test_another_request_or_a_finished_search_is_not_written_over(command: Comma
     words = ("gridsearch", *SMALL, "--cv", "2", "--to", "g")
     assert command(*words, "optimizer.lr=0.01,0.1").status == 0
     before = Path("g/grid.csv").read_bytes()
-    for values, message in (("1,2", "holds another search"), ("0.01,0.1", "this search is complete")):
+    for values, message in (("1,2", "contains another search"), ("0.01,0.1", "this search is complete")):
         said = command(*words, f"optimizer.lr={values}")
         assert said.status == 2 and said.err.startswith(f"mnistlab gridsearch: error: --to g: {message}")
     assert Path("g/grid.csv").read_bytes() == before

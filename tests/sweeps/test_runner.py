@@ -131,8 +131,8 @@ REFUSED = {
     "hydra/launcher=slurm": "hydra/launcher=slurm: choose one of ",
     "hydra.launcher.n_jobs=0": "hydra.launcher.n_jobs=0: must be a whole number of 1 or more, or -1 for all cores",
     "optimizer.lr=abc,0.1": "optimizer.lr=abc: must be a number",
-    "optimizer.lr=range(3,3)": "optimizer.lr=range(3,3): no value; ",
-    "optimizer=glob(zzz*)": "optimizer=glob(zzz*): no value; ",
+    "optimizer.lr=range(3,3)": "optimizer.lr=range(3,3): no values; list at least one",
+    "optimizer=glob(zzz*)": "optimizer=glob(zzz*): no values; list at least one",
     "optimizer.lr=range(0,1,0)": "optimizer.lr=range(0,1,0): ",
     "model.hidden=range(100000)": "the grid has ",
     "hydra.launcher.n_jobs=two": "hydra.launcher.n_jobs=two: must be a whole number of 1 or more, or -1 for all cores",
@@ -508,7 +508,10 @@ def test_a_killed_worker_is_a_row_with_the_reason_and_takes_no_other_with_it(sta
     assert process.returncode == 1
     by_name = {row["directory"]: (row["state"], row["error"]) for row in rows("s")}
     state, error = by_name.pop(job.name)
-    assert (state, error.partition(";")[0]) == ("failed", "the worker was killed by SIGKILL")
+    assert (state, error.partition(";")[0]) == (
+        "failed",
+        "the worker was killed by SIGKILL, perhaps because memory ran out",
+    )
     assert set(by_name.values()) == {("completed", "")}
     assert err.splitlines()[-1].endswith("`mnistlab resume s --failed-only` runs them again")
 
@@ -522,7 +525,7 @@ def test_an_interrupted_sweep_ends_with_its_table(number: int, expected: int, st
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
     assert process.returncode == expected
-    assert "jobs are completed; `mnistlab resume s` continues it" in out
+    assert "jobs are completed; `mnistlab resume s` continues the sweep" in out
     assert err == "mnistlab train: error: interrupted\n"
     assert set(states("s")) == {"interrupted", "pending"}
     wait_until(lambda: not running_jobs(Path("s")), 10)
