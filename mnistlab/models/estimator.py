@@ -109,6 +109,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
     best_loss_: float
     validation_scores_: list[float] | None
     best_validation_score_: float | None
+    kernels: str = "auto"  # of estimators that version 0.1 pickled, which had no such parameter
 
     def __init__(
         self,

@@ -111,6 +111,7 @@ def test_the_table_names_every_kernel_and_the_folder(command) -> None:
 
 
 @needs_kernels
+@pytest.mark.slow
 @pytest.mark.process
 def test_clear_removes_what_compile_makes(tmp_path: Path, command, monkeypatch: pytest.MonkeyPatch) -> None:
     env = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
@@ -129,6 +130,7 @@ SGD = "from mnistlab.nn.kernels.updates import sgd; print(hex(sgd.address)[:2])"
 
 
 @needs_kernels
+@pytest.mark.slow
 @pytest.mark.process
 def test_a_torn_file_of_the_cache_is_replaced(tmp_path: Path) -> None:
     env = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
@@ -140,6 +142,7 @@ def test_a_torn_file_of_the_cache_is_replaced(tmp_path: Path) -> None:
 
 
 @needs_kernels
+@pytest.mark.slow
 @pytest.mark.process
 def test_many_processes_on_a_cold_cache_compile_once(tmp_path: Path) -> None:
     env = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
@@ -149,6 +152,7 @@ def test_many_processes_on_a_cold_cache_compile_once(tmp_path: Path) -> None:
 
 
 @needs_kernels
+@pytest.mark.slow
 @pytest.mark.process
 def test_a_folder_that_cannot_be_written_costs_compilation_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "file").touch()

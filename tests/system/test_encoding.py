@@ -65,6 +65,7 @@ def said(words: list[str]) -> str:
     return ended.stdout.decode()
 
 
+@pytest.mark.slow
 def test_a_class_name_of_other_letters_under_the_locale_c() -> None:
     """Names are given in the program: the command line itself is decoded by the locale."""
     rng = np.random.default_rng(0)

@@ -104,7 +104,7 @@ NETWORKS = {
 }
 
 
-@pytest.mark.parametrize("batch", [1, 7, 16, 32, 62])
+@pytest.mark.parametrize("batch", [1, 16, 33])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_gradient_is_that_of_the_numpy_layers(name, batch):
     make, shape = NETWORKS[name]
@@ -194,7 +194,7 @@ def build(words):
     return [*(makers[word](*rest) for word, *rest in words), Dense(4)]
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(layer_lists(), st.integers(1, 40))
 def test_any_list_of_layers(case, batch):
     shape, words = case

@@ -59,7 +59,7 @@ def test_no_array_of_a_known_network_is_left(name, monkeypatch):
     assert_guards_hold(make, shape, (32, 1, 33), monkeypatch)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(layer_lists(), st.lists(st.integers(1, 130), min_size=1, max_size=3))
 def test_no_array_of_any_network_is_left(case, batches):
     shape, words = case
