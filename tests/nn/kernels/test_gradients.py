@@ -203,7 +203,7 @@ def test_any_list_of_layers(case, batch):
 
 
 @pytest.mark.slow
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(layer_lists(), st.integers(1, 130))
 def test_any_list_of_layers_at_length(case, batch):
     shape, words = case

@@ -68,7 +68,7 @@ def test_no_array_of_any_network_is_left(case, batches):
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(layer_lists(), st.lists(st.integers(1, 130), min_size=1, max_size=3))
 def test_no_array_of_any_network_is_left_at_length(case, batches):
     shape, words = case
