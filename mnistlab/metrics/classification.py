@@ -134,18 +134,18 @@ def precision_recall_curves(labels: np.ndarray, probabilities: np.ndarray, class
 
 
 def _roc_table(counts: Mapping[str, ranking.Counts], names: list[str]) -> Table:
-    found = {name: ranking.roc(each) for name, each in counts.items() if each.fp[-1]}
-    class_curves = [found[name] for name in names if name in found]
+    curve_of = {name: ranking.roc(each) for name, each in counts.items() if each.fp[-1]}
+    class_curves = [curve_of[name] for name in names if name in curve_of]
     if class_curves:
         fpr, tpr = _mean_curve([(fpr, tpr) for fpr, tpr, _ in class_curves])
-        found["macro"] = fpr, tpr, np.full(len(fpr), np.nan)
-    return _table(found, ("fpr", "tpr", "threshold"), lambda fpr, tpr: (np.sqrt(fpr), np.sqrt(1 - tpr)))
+        curve_of["macro"] = fpr, tpr, np.full(len(fpr), np.nan)
+    return _table(curve_of, ("fpr", "tpr", "threshold"), lambda fpr, tpr: (np.sqrt(fpr), np.sqrt(1 - tpr)))
 
 
 def _precision_recall_table(counts: Mapping[str, ranking.Counts]) -> Table:
-    found = {name: ranking.precision_recall(each) for name, each in counts.items()}
+    curve_of = {name: ranking.precision_recall(each) for name, each in counts.items()}
     # spaced by recall alone: at low recall, precision is noise and would take most of the points
-    return _table(found, ("recall", "precision", "threshold"), lambda r, _: (np.sqrt(r), np.sqrt(1 - r)))
+    return _table(curve_of, ("recall", "precision", "threshold"), lambda r, _: (np.sqrt(r), np.sqrt(1 - r)))
 
 
 def classification_report(metrics: dict[str, Any]) -> Table:

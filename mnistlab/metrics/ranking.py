@@ -32,41 +32,41 @@ def counts(truth: np.ndarray, score: np.ndarray) -> Counts:
     return Counts(tp, last + 1 - tp, score[last])
 
 
-def area_and_precision(found: Counts) -> tuple[float | None, float | None]:
+def area_and_precision(totals: Counts) -> tuple[float | None, float | None]:
     """Return ROC AUC and average precision; None is a score that is not defined.
 
     With tp and fp the counts at each threshold: AP = sum over thresholds of (rise of recall) tp / (tp + fp).
     """
-    positives, negatives = found.tp[-1], found.fp[-1]
+    positives, negatives = totals.tp[-1], totals.fp[-1]
     if positives == 0:
         return None, None
     if negatives == 0:
         return None, 1.0
-    fpr, tpr = np.append(0, found.fp / negatives), np.append(0, found.tp / positives)
+    fpr, tpr = np.append(0, totals.fp / negatives), np.append(0, totals.tp / positives)
     tp, fp = tpr[1:] * positives, fpr[1:] * negatives
     area = (np.diff(fpr) * (tpr[1:] + tpr[:-1]) / 2).sum()
     return float(area), float(np.sum(np.diff(tpr) * tp / (tp + fp)))
 
 
-def roc(found: Counts) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def roc(totals: Counts) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the corners (fpr, tpr, threshold) of the ROC curve, which starts at (0, 0); there are both classes."""
-    if len(found.tp) > 2:
-        corner = (np.diff(found.fp, 2) != 0) | (np.diff(found.tp, 2) != 0)
-        found = found.at(_with_ends(corner))
-    fp, tp = np.append(0, found.fp), np.append(0, found.tp)
-    return fp / fp[-1], tp / tp[-1], np.append(np.inf, found.threshold)
+    if len(totals.tp) > 2:
+        corner = (np.diff(totals.fp, 2) != 0) | (np.diff(totals.tp, 2) != 0)
+        totals = totals.at(_with_ends(corner))
+    fp, tp = np.append(0, totals.fp), np.append(0, totals.tp)
+    return fp / fp[-1], tp / tp[-1], np.append(np.inf, totals.threshold)
 
 
-def precision_recall(found: Counts) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def precision_recall(totals: Counts) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return (recall, precision, threshold) of the curve, recall rising from (0, 1); there are positive images.
 
     Of the points with equal recall only the first and the last are kept.
     """
-    if len(found.tp) > 2:
-        found = found.at(_with_ends((np.diff(found.tp[:-1]) != 0) | (np.diff(found.tp[1:]) != 0)))
-    precision = found.tp / (found.tp + found.fp)
-    recall = found.tp / found.tp[-1]
-    return np.append(0, recall), np.append(1, precision), np.append(np.nan, found.threshold)
+    if len(totals.tp) > 2:
+        totals = totals.at(_with_ends((np.diff(totals.tp[:-1]) != 0) | (np.diff(totals.tp[1:]) != 0)))
+    precision = totals.tp / (totals.tp + totals.fp)
+    recall = totals.tp / totals.tp[-1]
+    return np.append(0, recall), np.append(1, precision), np.append(np.nan, totals.threshold)
 
 
 def _with_ends(inner: np.ndarray) -> np.ndarray:

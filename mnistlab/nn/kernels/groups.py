@@ -31,7 +31,7 @@ def groups(layers: Sequence[Layer], shapes: Sequence[tuple[int, ...]], memory: M
 
     Without ``training`` dropout is left out.
     """
-    found: list[Any] = []
+    grouped: list[Any] = []
     i = 0
     while i < len(layers):
         group: Any = None
@@ -48,9 +48,9 @@ def groups(layers: Sequence[Layer], shapes: Sequence[tuple[int, ...]], memory: M
             rate = layer.rate if isinstance(layer, Dropout) and training else 0
             group = DropoutGroup(f"{i}", i, i, memory, units=shape[0], rate=rate) if rate else Nothing(i)
         several = group if isinstance(group, list) else [group or layer]
-        found.extend(each for each in several if not isinstance(each, Nothing))
+        grouped.extend(each for each in several if not isinstance(each, Nothing))
         i = (group[-1].last if isinstance(group, list) else group.last if group else i) + 1
-    return found
+    return grouped
 
 
 @dataclass

@@ -36,6 +36,7 @@ OPTIONS: dict[str, Any] = {
 }
 
 
+@functools.cache
 def source_hash() -> str:
     """Return a hash of the kernels' source: numba's own cache misses a change in a function that another one calls."""
     digest = hashlib.sha256()
@@ -46,7 +47,6 @@ def source_hash() -> str:
 
 def folder() -> Path:
     """Return the folder of the compiled kernels: below NUMBA_CACHE_DIR, MNISTLAB_CACHE or the user's cache folder."""
-
     root = os.environ.get("NUMBA_CACHE_DIR")
     return (Path(root) if root else cache_folder()) / "kernels" / source_hash()
 

@@ -18,11 +18,11 @@ class Memory:
 
     def array(self, name: str, size: int, dtype: Any = np.float32) -> np.ndarray:
         """Return the array of that name with at least ``size`` elements, zero where nobody wrote."""
-        found = self._arrays.get(name)
-        if found is None or found.size < size:
-            self.grown += found is not None
-            found = self._arrays[name] = aligned(size, dtype)
-        return found
+        array = self._arrays.get(name)
+        if array is None or array.size < size:
+            self.grown += array is not None
+            array = self._arrays[name] = aligned(size, dtype)
+        return array
 
     def table(self, *parts: np.ndarray) -> np.ndarray:
         """Return the sums of all combinations of the parts, the last running fastest: a table of offsets (int64)."""

@@ -69,11 +69,11 @@ class Plan:
         self.layers, self.images, self.loss, self.memory = layers, images, loss, memory
         self.training, self.shapes = training, shapes
         self.pieces: list[Stretch | Layer] = []
-        found = groups(layers, shapes, memory, training and dropout)
-        starts_with_pixels = isinstance(found[0], FlattenGroup) and found[0].first == 0
+        cut = groups(layers, shapes, memory, training and dropout)
+        starts_with_pixels = isinstance(cut[0], FlattenGroup) and cut[0].first == 0
         if starts_with_pixels:  # the pixels are gathered as a vector at once
-            found = found[1:]
-        for each in found:
+            cut = cut[1:]
+        for each in cut:
             if isinstance(each, Group):
                 if not self.pieces or not isinstance(self.pieces[-1], Stretch):
                     self.pieces.append(Stretch([]))
@@ -82,7 +82,7 @@ class Plan:
                 self.pieces.append(each)
         self.reads_images = isinstance(self.pieces[0], Stretch)
         self.result, self.where = np.zeros(2 * PARTS), np.arange(images)
-        self.drops = [each for each in found if isinstance(each, DropoutGroup)]
+        self.drops = [each for each in cut if isinstance(each, DropoutGroup)]
         for group in self.drops:
             group.key = self.drops[0].key
         self.loss_row: int | None = None

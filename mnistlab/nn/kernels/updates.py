@@ -27,6 +27,12 @@ def _flushed(moment):
 
 
 @helper
+def _penalties(args, weights):
+    """Return l1 and l2 for the weights, and 0 for the biases."""
+    return np.float32(real(args[4])) * np.float32(weights), np.float32(real(args[5])) * np.float32(weights)
+
+
+@helper
 def _span(args, part, weights):
     """Return start and stop of a part of the weights, or of the biases."""
     n_weights, size = args[2], args[3]
@@ -44,7 +50,7 @@ def sgd(args, part):
     p, g = floats_at(args[0]), floats_at(args[1])
     factor, lr = np.float32(real(args[6])), np.float32(real(args[7]))
     for weights in range(2):
-        l1, l2 = np.float32(real(args[4])) * np.float32(weights), np.float32(real(args[5])) * np.float32(weights)
+        l1, l2 = _penalties(args, weights)
         start, stop = _span(args, part, weights)
         for i in range(start, stop):
             p[i] -= lr * _penalised(g[i], p[i], l1, l2, factor)
@@ -56,7 +62,7 @@ def momentum(args, part):
     p, g, v = floats_at(args[0]), floats_at(args[1]), floats_at(args[8])
     factor, lr, decay = np.float32(real(args[6])), np.float32(real(args[7])), np.float32(real(args[10]))
     for weights in range(2):
-        l1, l2 = np.float32(real(args[4])) * np.float32(weights), np.float32(real(args[5])) * np.float32(weights)
+        l1, l2 = _penalties(args, weights)
         start, stop = _span(args, part, weights)
         for i in range(start, stop):
             vi = _flushed(decay * v[i] - lr * _penalised(g[i], p[i], l1, l2, factor))
@@ -70,7 +76,7 @@ def nesterov(args, part):
     p, g, v = floats_at(args[0]), floats_at(args[1]), floats_at(args[8])
     factor, lr, decay = np.float32(real(args[6])), np.float32(real(args[7])), np.float32(real(args[10]))
     for weights in range(2):
-        l1, l2 = np.float32(real(args[4])) * np.float32(weights), np.float32(real(args[5])) * np.float32(weights)
+        l1, l2 = _penalties(args, weights)
         start, stop = _span(args, part, weights)
         for i in range(start, stop):
             step = lr * _penalised(g[i], p[i], l1, l2, factor)
@@ -86,7 +92,7 @@ def rmsprop(args, part):
     factor, lr = np.float32(real(args[6])), np.float32(real(args[7]))
     rho, fresh, eps = np.float32(real(args[10])), np.float32(real(args[11])), np.float32(real(args[12]))
     for weights in range(2):
-        l1, l2 = np.float32(real(args[4])) * np.float32(weights), np.float32(real(args[5])) * np.float32(weights)
+        l1, l2 = _penalties(args, weights)
         start, stop = _span(args, part, weights)
         for i in range(start, stop):
             gi = _penalised(g[i], p[i], l1, l2, factor)
@@ -102,7 +108,7 @@ def adam(args, part):
     factor, step = np.float32(real(args[6])), np.float32(real(args[7]))
     b1, b2, eps = np.float32(real(args[10])), np.float32(real(args[11])), np.float32(real(args[12]))
     for weights in range(2):
-        l1, l2 = np.float32(real(args[4])) * np.float32(weights), np.float32(real(args[5])) * np.float32(weights)
+        l1, l2 = _penalties(args, weights)
         kept = np.float32(real(args[13])) if weights else ONE
         start, stop = _span(args, part, weights)
         for i in range(start, stop):
@@ -119,7 +125,7 @@ def squares(args, part):
     p, g = floats_at(args[0]), floats_at(args[1])
     total = 0.0
     for weights in range(2):
-        l1, l2 = np.float32(real(args[4])) * np.float32(weights), np.float32(real(args[5])) * np.float32(weights)
+        l1, l2 = _penalties(args, weights)
         start, stop = _span(args, part, weights)
         for i in range(start, stop):
             gi = np.float64(_penalised(g[i], p[i], l1, l2, ONE))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mnistlab.nn.kernels.dense import PANEL
-from mnistlab.nn.kernels.memory import Memory, padded
+from mnistlab.nn.kernels.memory import Memory, address, padded
 from mnistlab.nn.kernels.vector_ir import LANES
 
 
@@ -31,7 +31,7 @@ class Map:
     @property
     def address(self) -> int:
         """The address of the first element of the map."""
-        return int(self.array.ctypes.data) + 4 * self.first
+        return address(self.array) + 4 * self.first
 
     def view(self, images: int) -> np.ndarray:
         """Return the map as (channels, height, width, images), the layout of the NumPy layers."""
