@@ -5,8 +5,9 @@
 The accuracies are those of a finished sweep (--runs), or of 8 settings times 40 seeds of experiment=smoke, which takes
 about five minutes on two cores. Groups of n runs are drawn from the accuracies of a single setting, so that they do not
 differ: every finding among them is a false one. For the power, one of two groups is raised by 1, 2 or 3 standard
-deviations of the setting. The tests are chosen by `mnistlab.statistics.policy`, as in `mnistlab compare`. Writes
-results/significance.md and significance.csv.
+deviations of the setting. The tests are chosen by `mnistlab.statistics.policy`, as in `mnistlab compare`. Then
+whole sweeps of `mnistlab train -m --until-decided` are simulated. Writes results/significance.md, significance.csv and
+until_decided.csv, and the accuracies to significance_accuracies.csv, on which a slow test repeats it.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import numpy as np
 
 from mnistlab.metrics.classification import wilson
 from mnistlab.runs.record import grouped
-from mnistlab.statistics import policy
+from mnistlab.statistics import policy, sequential
 from mnistlab.statistics.tests import LEVEL
 from mnistlab.sweeps.records import of_paths
 from mnistlab.system.errors import RequestError
@@ -35,6 +36,7 @@ METRIC = "validation.accuracy"
 SEEDS = (3, 4, 5, 6, 8)
 SETTINGS = (2, 3, 6, 12)  # that are compared at once, each with each other one
 GAPS = (1.0, 2.0, 3.0)  # standard deviations
+SWEPT = (0.0, 1.0, 2.0, 5.0)  # gaps of the simulated sweeps
 FEWEST = 10  # runs of a setting from which groups are drawn
 SWEEP = (
     *("experiment=smoke", "model=softmax,mlp_1hidden", "optimizer=sgd,momentum,adam,rmsprop", "seed=range(40)"),
@@ -56,8 +58,13 @@ class Rate:
     @property
     def text(self) -> str:
         """Return the rate in per cent with its 95 % confidence interval."""
-        low, high = wilson(self.found, self.repetitions)
-        return f"{100 * self.found / self.repetitions:.1f} ({100 * low:.1f} to {100 * high:.1f})"
+        return percentage(self.found, self.repetitions)
+
+
+def percentage(found: int, times: int) -> str:
+    """Return a rate in per cent with its 95 % confidence interval (Wilson)."""
+    low, high = wilson(found, times)
+    return f"{100 * found / times:.1f} ({100 * low:.1f} to {100 * high:.1f})"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -76,14 +83,27 @@ def main(argv: Sequence[str] | None = None) -> None:
     except RequestError as error:
         raise SystemExit(str(error)) from None
     rates = measure(accuracies, options.repetitions)
-    page = markdown(accuracies, rates)
+    spent = sweeps(accuracies, options.repetitions)
+    page = markdown(accuracies, rates, spent)
     print(page)
     options.results.mkdir(parents=True, exist_ok=True)
     (options.results / "significance.md").write_text(page)
-    with (options.results / "significance.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(asdict(rates[0])), lineterminator="\n")
+    write(options.results / "significance.csv", [asdict(rate) for rate in rates])
+    write(options.results / "until_decided.csv", [asdict(one) for one in spent])
+    rows = [
+        {"setting": name, "seed": seed, "accuracy": value}
+        for name, values in accuracies.items()
+        for seed, value in enumerate(values)
+    ]
+    write(options.results / "significance_accuracies.csv", rows)
+
+
+def write(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
+    """Write rows as CSV."""
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(asdict(rate) for rate in rates)
+        writer.writerows(rows)
 
 
 def trained(folder: Path) -> Path:
@@ -146,8 +166,50 @@ def findings(groups: np.ndarray) -> dict[str, float]:
     return {d.test: min(corrected, default=1.0) for d in differences if d is not None}
 
 
-def markdown(accuracies: Mapping[str, Sequence[float]], rates: Sequence[Rate]) -> str:
-    """Return the page: false findings by number of settings, and power by gap."""
+@dataclass(frozen=True)
+class Sweeps:
+    """What simulated sweeps of --until-decided found, and how many seeds they spent."""
+
+    settings: int
+    gap: float
+    sweeps: int
+    false: int  # sweeps with a finding between settings that do not differ
+    found: int  # sweeps in which every difference was found
+    median_runs: float  # of a sweep
+    fixed_runs: int  # of a sweep that runs all seeds
+
+
+def sweeps(accuracies: Mapping[str, Sequence[float]], repetitions: int) -> list[Sweeps]:
+    """Return the outcomes of simulated sweeps over two and three settings, of which the first is better by a gap."""
+    stream = np.random.default_rng(1)
+    times = {gap: max(1, repetitions // (2 if gap == 0 else 10)) for gap in SWEPT}
+    return [simulated(accuracies, settings, gap, times[gap], stream) for settings in (2, 3) for gap in SWEPT]
+
+
+def simulated(
+    accuracies: Mapping[str, Sequence[float]], settings: int, gap: float, times: int, stream: np.random.Generator
+) -> Sweeps:
+    """Return the outcomes of so many sweeps, whose seeds are drawn from the accuracies of one setting."""
+    looks = sequential.default_looks(settings)
+    design = sequential.Design(METRIC, looks, LEVEL, None, 0)
+    false = found = 0
+    runs = []
+    names = sorted(accuracies)
+    for _ in range(times):
+        values = np.asarray(accuracies[names[stream.integers(len(names))]], dtype=float)
+        groups = stream.choice(values, (settings, looks[-1]))
+        groups[0] += gap * values.std(ddof=1)
+        decisions = sequential.progress([dict(enumerate(map(float, group))) for group in groups], design).decisions
+        differ = {pair for pair, decision in decisions.items() if decision.differs}
+        real = {pair for pair in decisions if gap and 0 in pair}
+        false += bool(differ - real)
+        found += real <= differ
+        runs.append(sum(max(d.look for pair, d in decisions.items() if one in pair) for one in range(settings)))
+    return Sweeps(settings, gap, times, false, found if gap else 0, float(np.median(runs)), settings * looks[-1])
+
+
+def markdown(accuracies: Mapping[str, Sequence[float]], rates: Sequence[Rate], spent: Sequence[Sweeps]) -> str:
+    """Return the page: false findings by number of settings, power by gap, and what --until-decided spends."""
     wrong = {(one.seeds, one.settings): one for one in rates if one.gap == 0}
     power = {(one.seeds, one.gap): one for one in rates if one.gap > 0}
     counts = [len(values) for values in accuracies.values()]
@@ -175,6 +237,28 @@ def markdown(accuracies: Mapping[str, Sequence[float]], rates: Sequence[Rate]) -
             "then more is found.",
             "",
             table(["seeds", *(f"{gap:g} sd" for gap in GAPS)], [[n, *(power[n, g].text for g in GAPS)] for n in SEEDS]),
+            "",
+            "## Seeds until decided",
+            "",
+            "Simulated sweeps of `--until-decided` with the usual looks. The first setting is better than the others "
+            "by the gap. False: sweeps that find a difference between settings that do not differ; 5 are allowed. "
+            "Found: sweeps that find every difference that there is. Runs: the median of a sweep, and the runs of a "
+            "sweep with 24 seeds of every setting.",
+            "",
+            table(
+                ["settings", "gap", "false (%)", "found (%)", "runs", "runs with 24 seeds each"],
+                [
+                    [
+                        one.settings,
+                        f"{one.gap:g} sd",
+                        percentage(one.false, one.sweeps) if one.gap == 0 or one.settings > 2 else "-",
+                        percentage(one.found, one.sweeps) if one.gap else "-",
+                        f"{one.median_runs:g}",
+                        one.fixed_runs,
+                    ]
+                    for one in spent
+                ],
+            ),
             "",
         ]
     )

@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mnistlab.config import options
-from mnistlab.papers import runner, spec
+from mnistlab.papers import reading, runner
 from mnistlab.papers.metrics import amount
 from mnistlab.papers.spec import Row
 
@@ -73,7 +73,7 @@ def headers(table: Path, experiments: Path) -> dict[Path, str]:
     with table.open(newline="") as file:
         lines = list(csv.DictReader(file))
     found = {}
-    for row in spec.read().rows.values():
+    for row in reading.read().rows.values():
         if row.kind == "train":
             path = experiments / f"{row.id}.yaml"
             mine = [

@@ -4,46 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mnistlab.analysis.verdict_text import (
-    about_networks,
-    about_settings,
-    against_the_order,
-    higher_is_better,
-    names_of,
-)
-from mnistlab.runs import paths
+from mnistlab.analysis.verdict_text import higher_is_better, points
+from mnistlab.analysis.verdicts import MOST_COMPARISONS, Verdict, values_of, verdicts_by_design, verdicts_of
 from mnistlab.runs.record import Group, Record, grouped, metrics_of
-from mnistlab.statistics import intervals, policy, power
-from mnistlab.statistics import tests as statistics
+from mnistlab.statistics import intervals, policy
 from mnistlab.statistics.intervals import Mean
-from mnistlab.statistics.tests import LEVEL, Difference
+from mnistlab.statistics.sequential import Design
 from mnistlab.system.errors import RequestError, did_you_mean
 from mnistlab.system.flatten import as_text
-from mnistlab.system.readers import read_arrays
 
 METRICS = ("validation.accuracy", "test.accuracy")  # columns of every table
-MOST_COMPARISONS = 200  # more verdicts would neither be read nor be significant after the correction
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """The comparison of one pair of groups. ``p`` is corrected for the number of comparisons."""
-
-    first: str
-    second: str
-    metric: str
-    difference: Difference | None  # None if the runs cannot be compared
-    p: float
-    distinguishable: bool
-    seeds_needed: int | None
-    text: str
 
 
 @dataclass(frozen=True)
@@ -58,11 +34,19 @@ class Comparison:
     left_out: tuple[Record, ...] = field(default=())
 
 
-def compare(records: Sequence[Record], metric: str | None = None, baseline: str | None = None) -> Comparison:
+def compare(
+    records: Sequence[Record],
+    metric: str | None = None,
+    baseline: str | None = None,
+    margin: float | None = None,
+    design: Design | None = None,
+) -> Comparison:
     """Group the completed runs and compare every pair of groups, or each with the baseline.
 
-    ``metric`` is validation.accuracy by default, or test.accuracy without a validation set. Raises `RequestError` if no
-    run is completed, or the metric or the baseline does not exist.
+    ``metric`` is validation.accuracy by default, or test.accuracy without a validation set. With a ``margin``, in
+    points for a proportion, the settings are also tested for equivalence. ``design`` is that of a sweep that adds seeds
+    until its verdicts are decided, and is followed unless another metric, a baseline or a margin is asked for. Raises
+    `RequestError` if no run is completed, or the metric or the baseline does not exist.
     """
     completed = [record for record in records if record.state.state == "completed"]
     left_out = tuple(record for record in records if record.state.state != "completed")
@@ -73,15 +57,26 @@ def compare(records: Sequence[Record], metric: str | None = None, baseline: str 
         counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
         cure = "wait for one to end" if "running" in states else "`mnistlab resume` runs a sweep's jobs again"
         raise RequestError(f"none of the {len(records)} runs is completed ({counts}); {cure}")
-    metric = _metric(completed, metric)
+    follows = design is not None and metric in (None, design.metric) and baseline is None and margin is None
+    metric = design.metric if design is not None and follows else _metric(completed, metric)
     groups = grouped(completed)
     common = policy.common_seeds(*(group.values(metric) for group in groups))
     seeds = common if len(groups) > 1 and len(common) >= policy.FEWEST else None  # None: all runs
     groups = sorted(groups, key=lambda group: _rank(group, metric, seeds))
     columns = list(dict.fromkeys([metric, *METRICS]))
-    means = tuple({name: intervals.mean_of(_values(group, name, seeds)) for name in columns} for group in groups)
-    verdicts = _verdicts(_pairs(groups, baseline), metric, groups, seeds)
+    means = tuple({name: intervals.mean_of(values_of(group, name, seeds)) for name in columns} for group in groups)
+    within = None if margin is None else margin / 100 if points(metric) else margin
+    pairs = _pairs(groups, baseline)
+    if design is not None and follows:
+        verdicts = verdicts_by_design(pairs, groups, design)
+    else:
+        verdicts = verdicts_of(pairs, metric, groups, seeds, within)
     warnings = tuple(_warnings(groups, metric, verdicts, seeds))
+    if design is not None and not follows:
+        warnings += (
+            f"this sweep added seeds until {design.metric} was decided; these tests, of something else, do not allow "
+            "for that",
+        )
     return Comparison(metric, tuple(groups), means, verdicts, warnings, left_out)
 
 
@@ -98,15 +93,8 @@ def _metric(records: Sequence[Record], metric: str | None) -> str:
     return metric
 
 
-def _values(group: Group, metric: str, seeds: Sequence[int] | None = None) -> list[float]:
-    """Return the values of a metric, of all runs or of those with these seeds."""
-    return [
-        value for seed, values in group.values(metric).items() if seeds is None or seed in seeds for value in values
-    ]
-
-
 def _rank(group: Group, metric: str, seeds: Sequence[int] | None) -> float:
-    values = _values(group, metric, seeds)
+    values = values_of(group, metric, seeds)
     if not values:
         return math.inf
     return float(np.mean(values)) * (-1 if higher_is_better(metric) else 1)
@@ -122,110 +110,6 @@ def _pairs(groups: Sequence[Group], baseline: str | None) -> list[tuple[Group, G
         fits = "no group matches" if not matching else f"{len(matching)} groups match"
         raise RequestError(f"--baseline {baseline}: {fits}; name the settings of one group: {names}")
     return [(group, matching[0]) for group in groups if group is not matching[0]]
-
-
-def _verdicts(
-    pairs: Sequence[tuple[Group, Group]], metric: str, order: Sequence[Group], seeds: Sequence[int] | None
-) -> tuple[Verdict, ...]:
-    """Return the verdicts, each on the seeds of its pair; on those common to all groups where the order says otherwise.
-
-    With the same seeds everywhere, the sign of a difference is that of the means, which order the table. If too few
-    seeds are common to all groups, a pair whose common seeds contradict the table has no verdict.
-    """
-    if len(pairs) > MOST_COMPARISONS:
-        return ()
-    verdicts = _tested(pairs, metric, None)
-    rank = {id(group): place for place, group in enumerate(order)}
-    contradicts = [
-        v.difference is not None
-        and (v.distinguishable or math.isnan(v.p))  # the text says which of the two is ahead
-        and _first_is_better(v.difference, metric) != (rank[id(a)] < rank[id(b)])
-        for (a, b), v in zip(pairs, verdicts, strict=True)
-    ]
-    if any(contradicts) and seeds:
-        return _tested(pairs, metric, seeds)
-    return tuple(
-        _undecided(a, b, v) if wrong else v for (a, b), v, wrong in zip(pairs, verdicts, contradicts, strict=True)
-    )
-
-
-def _undecided(a: Group, b: Group, v: Verdict) -> Verdict:
-    assert v.difference is not None
-    names = names_of(a, b) if _first_is_better(v.difference, v.metric) else names_of(b, a)
-    return replace(
-        v, distinguishable=False, seeds_needed=None, text=against_the_order(names, v.metric, v.difference, v.p)
-    )
-
-
-def _tested(pairs: Sequence[tuple[Group, Group]], metric: str, seeds: Sequence[int] | None) -> tuple[Verdict, ...]:
-    values = [tuple(_of_seeds(group, metric, seeds) for group in pair) for pair in pairs]
-    single = [
-        None if policy.is_comparable(x, y) else _of_single_runs(a, b, metric)
-        for (a, b), (x, y) in zip(pairs, values, strict=True)
-    ]
-    tests = sum(one is not None or policy.is_comparable(x, y) for one, (x, y) in zip(single, values, strict=True))
-    differences = [one or policy.difference(x, y, tests) for one, (x, y) in zip(single, values, strict=True)]
-    return tuple(
-        _verdict(a, b, metric, d, p, tests, seeds)
-        for (a, b), d, p in zip(pairs, differences, policy.corrected(differences), strict=True)
-    )
-
-
-def _first_is_better(d: Difference, metric: str) -> bool:
-    return (d.value > 0) == higher_is_better(metric)
-
-
-def _of_seeds(group: Group, metric: str, seeds: Sequence[int] | None) -> policy.Values:
-    values = group.values(metric)
-    return values if seeds is None else {seed: values[seed] for seed in seeds}
-
-
-def _of_single_runs(a: Group, b: Group, metric: str) -> Difference | None:
-    """Compare two single runs by the images that they classify correctly."""
-    single = len(_values(a, metric)) == len(_values(b, metric)) == 1
-    return _same_images(a.records, b.records, metric) if single and metric.endswith(".accuracy") else None
-
-
-def _same_images(first: Sequence[Record], second: Sequence[Record], metric: str) -> Difference | None:
-    # several runs of a group's only seed are the same experiment, so any of them will do
-    a, b = (next(one for one in of if math.isfinite(one.value(metric))) for of in (first, second))
-    if a.metrics.get("data_sha256") != b.metrics.get("data_sha256"):
-        return None
-    right = [_right(record.directory) for record in (a, b)]
-    if right[0] is None or right[1] is None or not np.array_equal(right[0][0], right[1][0]) or not len(right[0][0]):
-        return None
-    return statistics.mcnemar(right[0][1], right[1][1])
-
-
-def _right(run: Path) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return the test labels of a run, and which of them it predicted correctly."""
-    try:
-        saved = read_arrays(run / paths.PREDICTIONS)
-        return saved["labels"], saved["probabilities"].argmax(axis=1) == saved["labels"]
-    except (ValueError, KeyError):
-        return None
-
-
-def _verdict(
-    a: Group, b: Group, metric: str, d: Difference | None, p: float, tests: int, seeds: Sequence[int] | None
-) -> Verdict:
-    x, y = a.values(metric), b.values(metric)
-    if d is None:
-        first, second, shared = names_of(a, b)
-        text = f"{first} against {second}{shared}: {policy.missing(x, y)}"
-        return Verdict(a.name, b.name, metric, None, p, False, None, text)
-    better, worse = (a, b) if _first_is_better(d, metric) else (b, a)
-    if d.test == "McNemar":
-        text = about_networks(names_of(better, worse), d, p, tests)
-        return Verdict(a.name, b.name, "test.accuracy", d, p, False, None, text)
-    distinguishable = p <= LEVEL  # NaN is not
-    needed = None if distinguishable else power.seeds_needed(d, tests)
-    text = about_settings(names_of(better, worse), metric, d, p, distinguishable, needed, tests)
-    if unused := 0 if d.test == "Welch" else policy.count(x) + policy.count(y) - 2 * d.n:
-        runs = f"{unused} run{'s' if unused > 1 else ''}"
-        kept = seeds is not None and unused > policy.left_out(x, y)
-        text += f"; {runs} left out, of seeds that not all groups have" if kept else f"; {runs} {policy.ALONE}"
-    return Verdict(a.name, b.name, metric, d, p, distinguishable, needed, text)
 
 
 def _warnings(
@@ -304,6 +188,9 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
                 "p_holm": _number(v.p),
                 "effect_size": _number(v.difference.effect) if v.difference else None,
                 "distinguishable": v.distinguishable,
+                "outcome": v.outcome,
+                "margin": v.margin,
+                "p_equivalence": _number(v.p_equivalence),
                 "seeds_needed": v.seeds_needed,
                 "text": v.text,
             }

@@ -1,4 +1,4 @@
-"""A comparison as a table for the terminal, in Markdown, or as CSV."""
+"""A comparison as a table: for the terminal, in Markdown and LaTeX with the best marked, or as CSV."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from mnistlab.analysis.verdict_text import points, value_text
 from mnistlab.reporting import tables
 from mnistlab.statistics.intervals import Mean
 from mnistlab.system import files
+from mnistlab.system.errors import RequestError, did_you_mean
 from mnistlab.system.flatten import as_text
 
 VERDICTS = 10  # most pairs on the terminal that are not distinguishable
@@ -24,7 +25,9 @@ def table(comparison: Comparison) -> tables.Table:
     rows = []
     for group, means in zip(comparison.groups, comparison.means, strict=True):
         settings = [as_text(value) if group.uses(key) else "-" for key, value in group.settings.items()] or [""]
-        rows.append([*settings, str(len(group.records)), *(with_interval(name, means[name]) for name in metrics)])
+        runs, used = len(group.records), means[comparison.metric].n
+        shown = str(runs) if used == runs else f"{used} of {runs}"
+        rows.append([*settings, shown, *(with_interval(name, means[name]) for name in metrics)])
     return header, rows
 
 
@@ -42,25 +45,102 @@ def legend(comparison: Comparison) -> str:
     return "Means over the seeds with 95 % confidence intervals" if several else ""
 
 
-def text(comparison: Comparison, most: int = 40) -> str:
-    """Return the table, verdicts and warnings for the terminal, with the significant verdicts first."""
-    header, rows = table(comparison)
+def text(comparison: Comparison, most: int = 40, by: str | None = None) -> str:
+    """Return the table, or its pivot, with verdicts and warnings for the terminal, the significant verdicts first."""
+    header, rows = table(comparison) if by is None else pivot(comparison, by)
     more = f"... {len(rows) - most:,} more" if len(rows) > most else ""
     parts = [tables.text((header, rows[:most])) + ("\n" + more if more else ""), *_notes(comparison)]
     return "\n\n".join(part for part in parts if part)
 
 
-def markdown(comparison: Comparison) -> str:
-    """Return the table, verdicts and warnings in Markdown."""
+def pivot(comparison: Comparison, key: str) -> tables.Table:
+    """Return the metric in a table with a column for each value of one setting, and a row for each of the others."""
+    keys = list(comparison.groups[0].settings)
+    if key not in keys:
+        known = (
+            f"must be a setting that differs: {', '.join(keys)}" if keys else "no settings differ between these runs"
+        )
+        raise RequestError(f"--by {key}: {known}{did_you_mean(key, keys)}")
+    metric, others = comparison.metric, [name for name in keys if name != key]
+    cells: dict[tuple[str, ...], dict[str, str]] = {}
+    for group, means, mark in zip(comparison.groups, comparison.means, marks(comparison), strict=True):
+        row = tuple(as_text(group.settings[name]) if group.uses(name) else "-" for name in others)
+        cells.setdefault(row, {})[as_text(group.settings[key])] = mark.format(with_interval(metric, means[metric]))
+    values = sorted({value for row in cells.values() for value in row}, key=_order)
+    lines = [
+        [*row, *(cells[row].get(value, "-") for value in values)]
+        for row in sorted(cells, key=lambda r: [*map(_order, r)])
+    ]
+    return [*others, *(f"{key}={value}" for value in values)], lines
+
+
+def marks(comparison: Comparison) -> list[str]:
+    """Return a template for each group's value: the best is bold, and those that may be as good have a dagger."""
+    best, *others = comparison.groups
+    by_pair = {frozenset((v.first, v.second)): v for v in comparison.verdicts}
+    if not others or not any(v.outcome for v in comparison.verdicts):  # no two settings were compared
+        return ["{}"] * len(comparison.groups)
+    found = [by_pair.get(frozenset((best.name, group.name))) for group in others]
+    alike = [v is not None and v.outcome in ("undecided", "equivalent") for v in found]
+    return ["**{}**", *("{}\u2020" if like else "{}" for like in alike)]
+
+
+def _order(value: str) -> tuple[int, float, str]:
+    """Return the sort key of a setting: numbers by size, then words."""
+    try:
+        return 0, float(value), ""
+    except ValueError:
+        return 1, 0.0, value
+
+
+def marked(comparison: Comparison, by: str | None = None) -> tables.Table:
+    """Return the table, or its pivot, for a publication: with the best value marked, and those that may be as good."""
+    if by is not None:
+        return pivot(comparison, by)
+    header, rows = table(comparison)
+    column = len(header) - len(comparison.means[0]) + list(comparison.means[0]).index(comparison.metric)
+    lines = [
+        [*row[:column], mark.format(row[column]), *row[column + 1 :]]
+        for row, mark in zip(rows, marks(comparison), strict=True)
+    ]
+    return header, lines
+
+
+def caption(comparison: Comparison, by: str | None = None) -> str:
+    """Return what the values and marks of a marked table mean."""
+    what = f"{comparison.metric}{' in per cent' if points(comparison.metric) else ''}" if by is not None else ""
+    parts = [part for part in (what, legend(comparison)) if part]
+    found = marks(comparison)
+    if found[0] != "{}":
+        parts.append(f"Bold: the best by {comparison.metric}")
+    if any("\u2020" in mark for mark in found):
+        parts.append("\u2020: not shown to be different from the best")
+    return f"{'. '.join(parts)}." if parts else ""
+
+
+def markdown(comparison: Comparison, by: str | None = None) -> str:
+    """Return the table, or its pivot, with verdicts and warnings in Markdown."""
     verdicts = "\n".join(f"- {v.text}" for v in comparison.verdicts)
     warnings = "\n".join(f"> {warning}" for warning in comparison.warnings)
-    title = f"{legend(comparison)}."
-    parts = (tables.markdown(table(comparison)), title if len(title) > 1 else "", verdicts, warnings)
+    parts = (tables.markdown(marked(comparison, by)), caption(comparison, by), verdicts, warnings)
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def csv(comparison: Comparison) -> str:
-    """Return the groups as CSV with plain numbers: the mean, sd and half-width of each metric."""
+def latex(comparison: Comparison, by: str | None = None) -> str:
+    """Return the table, or its pivot, in LaTeX, with the verdicts as comments."""
+    header, rows = marked(comparison, by)
+    settings = len(comparison.groups[0].settings) - (by is not None)
+    notes = [caption(comparison, by), *(v.text for v in comparison.verdicts), *comparison.warnings]
+    lines = ["\\usepackage{booktabs}", *(f"note: {note}" for note in notes if note)]
+    comments = "\n".join(f"% {' '.join(line.split())}" for line in lines)
+    return f"{comments}\n{tables.latex((header, rows), right=range(settings, len(header)))}\n"
+
+
+def csv(comparison: Comparison, by: str | None = None) -> str:
+    """Return the groups as CSV with plain numbers: mean, sd and half-width of each metric; a pivot as it is shown."""
+    if by is not None:
+        header, lines = pivot(comparison, by)
+        return files.csv(header, [[cell.replace("*", "") for cell in line] for line in lines])
     keys = list(comparison.groups[0].settings)
     metrics = list(comparison.means[0])
     header = [*keys, "runs", *(f"{name}.{statistic}" for name in metrics for statistic in ("mean", "sd", "half"))]
@@ -81,8 +161,11 @@ def _notes(comparison: Comparison) -> Sequence[str]:
         states = [record.state.state for record in comparison.left_out]
         counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
         left_out = f"not compared: {counts}"
-    notes = [v.text for v in comparison.verdicts if v.distinguishable]
-    others = [v.text for v in comparison.verdicts if not v.distinguishable]
+    notes, others = ([v.text for v in comparison.verdicts if v.is_decided == wanted] for wanted in (True, False))
     if len(others) > VERDICTS:
-        others = [*others[:VERDICTS], f"... {len(others) - VERDICTS} more pairs are not distinguishable"]
+        more, with_margin = len(others) - VERDICTS, any(v.margin is not None for v in comparison.verdicts)
+        others = [
+            *others[:VERDICTS],
+            f"... {more} more pairs are {'undecided' if with_margin else 'not distinguishable'}",
+        ]
     return "\n".join([*notes, *others]), "\n".join(f"note: {w}" for w in comparison.warnings), left_out

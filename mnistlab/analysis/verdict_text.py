@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 from mnistlab.runs.record import Group
 from mnistlab.statistics import power
 from mnistlab.statistics.tests import LEVEL, Difference
 from mnistlab.system.flatten import as_text
+
+
+@dataclass(frozen=True)
+class Family:
+    """What a p-value is corrected for: the comparisons made at once, and the looks at growing numbers of seeds."""
+
+    tests: int
+    looks: int = 1
+
+    @property
+    def correction(self) -> str:
+        """Return `` after Holm for 3 and Bonferroni for 4 looks``, or what of it applies."""
+        holm = f"Holm for {self.tests}" if self.tests > 1 else ""
+        looks = f"Bonferroni for {self.looks} looks" if self.looks > 1 else ""
+        return f" after {' and '.join(filter(None, (holm, looks)))}" if holm or looks else ""
 
 
 def points(metric: str) -> bool:
@@ -50,12 +66,12 @@ def _name(key: str, value: Any) -> str:
     return f"{key}={text}" if "." in key or unclear else text
 
 
-def about_networks(names: tuple[str, str, str], d: Difference, p: float, tests: int) -> str:
+def about_networks(names: tuple[str, str, str], d: Difference, p: float, family: Family) -> str:
     """Return the verdict on two single runs: about these trained models, never about their settings."""
     better, worse, shared = names
     images = f"{d.n:,} discordant image{'s' if d.n != 1 else ''}"
     amount = f"{value_text('test.accuracy', abs(d.value))} +/- {value_text('test.accuracy', d.half)} points"
-    p_value = f"p = {p_in_words(p)}" + (f" after Holm for {tests}" if tests > 1 else "")
+    p_value = f"p = {p_in_words(p)}{family.correction}"
     differ = (
         f"the trained model of {better} classifies {amount} more of the test images correctly than that of {worse}"
         if p <= LEVEL
@@ -71,25 +87,58 @@ def about_settings(
     p: float,
     distinguishable: bool,
     needed: int | None,
-    tests: int,
+    family: Family,
 ) -> str:
     """Return the verdict on two settings."""
     better, worse, shared = names
-    size, amount = value_text(metric, abs(d.value)), _amount(metric, d)
-    used = {
-        "sign-flip": f"{d.n} seeds, exact test",
-        "paired t": f"{d.n} seeds, paired t test, assumes normal differences",
-    }.get(d.test, f"{d.n} runs or more each, Welch's t test")
+    size, amount, used = value_text(metric, abs(d.value)), _amount(metric, d), _used(d)
     if math.isnan(p):
         always = "run; the runs of each setting" if d.test == "Welch" else f"of {d.n} seeds; the differences"
         text = f"{better} is ahead of {worse}{shared} by {amount} of {metric} in each {always} do not vary"
-        return f"{text}, so no t test applies; {power.fewest_pairs(tests)} common seeds allow the exact test"
-    p_value = f"p = {p_in_words(p)}" + (f" after Holm for {tests}" if tests > 1 else "")
+        return f"{text}, so no t test applies; {power.fewest_pairs(family.tests)} common seeds allow the exact test"
+    p_value = f"p = {p_in_words(p)}{family.correction}"
     if distinguishable:
         return f"{better} beats {worse}{shared} by {amount} of {metric} ({used}, {p_value})"
     text = f"{better} and {worse}{shared} are not distinguishable: {amount} of {metric} ({used}, {p_value})"
     if needed is not None and d.value:
         text += f"; about {needed:,} seeds{'' if d.test != 'Welch' else ' each'} would be needed to detect {size}"
+    return text
+
+
+def equivalent(
+    names: tuple[str, str, str],
+    metric: str,
+    d: Difference,
+    p: float,
+    family: Family,
+    margin: float,
+    p_equivalence: float,
+) -> str:
+    """Return the verdict on two settings that differ by less than the margin."""
+    better, worse, shared = names
+    text = (
+        f"{better} and {worse}{shared} are equivalent within {_size(metric, margin)}: {_amount(metric, d)} of {metric} "
+        f"({_used(d, one_sided=True)}, p = {p_in_words(p_equivalence)}{family.correction})"
+    )
+    return f"{text}; {better} is ahead by less than that (p = {p_in_words(p)})" if p <= LEVEL else text
+
+
+def undecided(
+    names: tuple[str, str, str], metric: str, d: Difference, p: float, family: Family, margin: float,
+    p_equivalence: float, needed: int | None = None, needed_for_equivalence: int | None = None,
+) -> str:  # fmt: skip
+    """Return the verdict on two settings that are shown neither to differ nor to be equivalent."""
+    better, worse, shared = names
+    text = (
+        f"{better} and {worse}{shared}: undecided, {_amount(metric, d)} of {metric} ({_used(d)}; difference p = "
+        f"{p_in_words(p)}, equivalence within {_size(metric, margin)} p = {p_in_words(p_equivalence)}"
+        f"{family.correction})"
+    )
+    each = " each" if d.test == "Welch" else ""
+    if needed is not None and d.value:
+        text += f"; about {needed:,} seeds{each} would be needed to detect {value_text(metric, abs(d.value))}"
+    if needed_for_equivalence is not None:
+        text += f"; about {needed_for_equivalence:,}{each} would show equivalence if there were no difference"
     return text
 
 
@@ -106,6 +155,19 @@ def against_the_order(names: tuple[str, str, str], metric: str, d: Difference, p
 def _amount(metric: str, d: Difference) -> str:
     half = "" if math.isnan(d.half) or not d.sd else f" +/- {value_text(metric, d.half)}"
     return f"{value_text(metric, abs(d.value))}{half}{' points' if points(metric) else ''}"
+
+
+def _size(metric: str, margin: float) -> str:
+    return f"{100 * margin:g} point{'' if round(margin, 9) == 0.01 else 's'}" if points(metric) else f"{margin:g}"
+
+
+def _used(d: Difference, one_sided: bool = False) -> str:
+    """Return the number of runs and the test, or its two one-sided forms, which test equivalence."""
+    two, s, assumes = ("two one-sided ", "s", "assume") if one_sided else ("", "", "assumes")
+    return {
+        "sign-flip": f"{d.n} seeds, {two}exact test{s}",
+        "paired t": f"{d.n} seeds, {two}paired t test{s}, {assumes} normal differences",
+    }.get(d.test, f"{d.n} runs or more each, {two}Welch's t test{s}")
 
 
 def p_in_words(p: float) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from mnistlab.cli.parameters import DIRECTORY, Choice, argument, command, json_option, option
+from mnistlab.cli.parameters import DIRECTORY, Choice, Positive, argument, command, json_option, option
 from mnistlab.system import output
 from mnistlab.system.errors import RequestError
 
-FORMATS = ("table", "csv", "markdown", "json")
+FORMATS = ("table", "csv", "markdown", "latex", "json")
 
 
 @command(
@@ -18,6 +18,8 @@ FORMATS = ("table", "csv", "markdown", "json")
     examples=(
         "mnistlab compare outputs/multirun/2026-11-21_09-30-12",
         "mnistlab compare first second --metric test.accuracy --baseline init=random",
+        "mnistlab compare outputs/multirun/2026-11-21_09-30-12 --margin 0.2",
+        "mnistlab compare outputs/multirun/2026-11-21_09-30-12 --by init --format latex",
     ),
 )
 @argument("paths", metavar="PATH", nargs=-1, required=True, type=DIRECTORY, help="A run or a sweep.")
@@ -32,10 +34,37 @@ FORMATS = ("table", "csv", "markdown", "json")
     metavar="TEXT",
     help="Compare every group only with this one, given by its settings (init=random) or by their values (random).",
 )
-@option("--format", "form", type=Choice(FORMATS), help="The output format.", show_default="table")
+@option(
+    "--margin",
+    metavar="M",
+    type=Positive(),
+    help="The largest difference that does not matter, in points for a metric in per cent. Each pair is then also "
+    "tested for equivalence: better, equivalent within M, or undecided.",
+)
+@option(
+    "--by",
+    metavar="KEY",
+    help="Show the metric in a table with a column for each value of this setting, and a row for each of the others.",
+)
+@option(
+    "--format",
+    "form",
+    type=Choice(FORMATS),
+    help="The output format. In markdown and latex the best value is bold, and a dagger marks those that are not shown "
+    "to be different from it.",
+    show_default="table",
+)
 @json_option
-@option("--to", metavar="DIR", type=DIRECTORY, help="Write compare.csv, compare.md and compare.json to this directory.")
-def main(paths: tuple[str, ...], metric: str | None, baseline: str | None, form: str | None, to: str | None) -> int:
+@option("--to", metavar="DIR", type=DIRECTORY, help="Write compare.csv, .md, .tex and .json to this directory.")
+def main(
+    paths: tuple[str, ...],
+    metric: str | None,
+    baseline: str | None,
+    margin: float | None,
+    by: str | None,
+    form: str | None,
+    to: str | None,
+) -> int:
     """Compare runs and sweeps: means, intervals, and which differences are significant.
 
     Runs that differ only by seed form a group, and every pair of groups is tested: with an exact paired test where six
@@ -45,22 +74,25 @@ def main(paths: tuple[str, ...], metric: str | None, baseline: str | None, form:
     """
     if output.is_json() and form not in (None, "json"):
         raise RequestError(f"--format {form}: conflicts with --json; leave out one of them")
+    if by is not None and (output.is_json() or form == "json"):
+        raise RequestError(f"--by {by}: JSON has every group by itself; use table, csv, markdown or latex")
 
     from mnistlab.analysis import comparison_table
     from mnistlab.analysis.compare import as_json, compare
     from mnistlab.sweeps import records
     from mnistlab.system import directories, files
 
-    comparison = compare(records.of_paths(paths), metric, baseline)
+    comparison = compare(records.of_paths(paths), metric, baseline, margin, records.design_of(paths))
     forms = {
-        "table": lambda: comparison_table.text(comparison) + "\n",
-        "csv": lambda: comparison_table.csv(comparison),
-        "markdown": lambda: comparison_table.markdown(comparison),
+        "table": lambda: comparison_table.text(comparison, by=by) + "\n",
+        "csv": lambda: comparison_table.csv(comparison, by),
+        "markdown": lambda: comparison_table.markdown(comparison, by),
+        "latex": lambda: comparison_table.latex(comparison, by),
         "json": lambda: json.dumps(as_json(comparison), indent=2, allow_nan=False, ensure_ascii=False) + "\n",
     }
     if to is not None:
         folder = directories.named(Path(to), f"--to {Path(to)}", in_the_way=directories.IN_THE_WAY)
-        for name, content in (("compare.csv", "csv"), ("compare.md", "markdown"), ("compare.json", "json")):
-            files.write(folder / name, forms[content]())
+        for ending, content in (("csv", "csv"), ("md", "markdown"), ("tex", "latex"), ("json", "json")):
+            files.write(folder / f"compare.{ending}", forms[content]())
     output.show(as_json(comparison), forms[form or "table"]().rstrip("\n"))
     return 0

@@ -21,6 +21,7 @@ SECTIONS = {  # the first sentence of each command's help, repeated so that no c
     "Compare and report": {
         "compare": "Compare runs and sweeps: means, intervals, and which differences are significant.",
         "report": "Redraw the plots and the report page of runs and sweeps.",
+        "claims": "Check the figures and claims of a report against its runs.",
         "reproduce": "Repeat the experiments of five papers and check the reported figures and claims.",
     },
     "Inspect and diagnose": {
@@ -43,7 +44,7 @@ SECTIONS = {  # the first sentence of each command's help, repeated so that no c
     },
 }
 COMMANDS = tuple(name for section in SECTIONS.values() for name in section)
-RUNNING = ("train", "resume", "tune", "gridsearch", "reproduce")  # the commands that run Hydra
+RUNNING = ("train", "resume", "tune", "gridsearch", "claims", "reproduce")  # the commands that run Hydra
 
 
 class Group(click.Group):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -139,6 +140,22 @@ class Whole(click.ParamType):
         if number < self.least or (self.most is not None and number > self.most):
             limits = f"of {self.least} or more" if self.most is None else f"from {self.least} to {self.most:,}"
             raise RequestError(f"{setting(param, value)}: must be a whole number {limits}")
+        return number
+
+
+class Positive(click.ParamType):
+    """A number above 0."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number."""
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if not 0 < number < math.inf:
+            raise RequestError(f"{setting(param, value)}: must be a number above 0")
         return number
 
 

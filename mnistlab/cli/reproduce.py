@@ -18,7 +18,7 @@ from mnistlab.cli.parameters import (
     option,
     quiet_option,
 )
-from mnistlab.papers import spec
+from mnistlab.papers import reading, spec
 from mnistlab.papers.reproduce import listing, row_listing, run, write
 from mnistlab.papers.spec import BUDGETS
 from mnistlab.runs import paths
@@ -85,7 +85,7 @@ def main(
     the new results, and tests every claim. Finished runs are not repeated, so if the command is interrupted, run it
     again to continue. The results page, papers.md, lists all rows, including those that have not been run.
     """
-    figures = spec.read()
+    figures = reading.read()
     if lists:
         papers = [
             {"name": one.name, "title": one.title, "rows": [row_listing(row) for row in one.rows]}

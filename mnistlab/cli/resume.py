@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mnistlab.cli.overrides import LAUNCHER, Overrides
-from mnistlab.cli.parameters import argument, command, command_line, json_option, option, quiet_option
+from mnistlab.cli.parameters import Whole, argument, command, command_line, json_option, option, quiet_option
 from mnistlab.runs import paths, record
 from mnistlab.runs.resume import KEY, is_run, resume
 from mnistlab.sweeps import runner
@@ -20,16 +20,19 @@ from mnistlab.system.errors import RequestError, did_you_mean
     examples=(
         "mnistlab resume outputs/2026-11-21/09-30-12_lenet5 trainer.epochs=20",
         "mnistlab resume outputs/multirun/2026-11-21_09-30-12 --failed-only",
+        "mnistlab resume outputs/multirun/2026-11-21_09-30-12 'seed=range(12)'",
     ),
 )
 @argument(
     "words",
-    metavar="RUN|SWEEP [trainer.epochs=N] [hydra/launcher=...]",
+    metavar="RUN|SWEEP [trainer.epochs=N] [seed=...] [hydra/launcher=...]",
     nargs=-1,
     type=Overrides((LAUNCHER,), paths=True),
     help="RUN: a run directory; trainer.epochs=N trains it for longer. SWEEP: the directory of a sweep, such as "
-    "outputs/multirun/...; hydra/launcher=... and hydra.launcher.key=value choose another launcher.",
+    "outputs/multirun/...; seed=... or other values of a key that it sweeps add jobs, and hydra/launcher=... and "
+    "hydra.launcher.key=value choose another launcher.",
 )
+@option("--seeds", metavar="N", type=Whole(), help="In a sweep, add seeds to every setting, up to N: seed=range(N).")
 @option(
     "--failed-only",
     is_flag=True,
@@ -39,7 +42,7 @@ from mnistlab.system.errors import RequestError, did_you_mean
 @option("--fail-fast", is_flag=True, help="Stop a sweep at the first job that fails.")
 @json_option
 @quiet_option
-def main(words: tuple[str, ...], failed_only: bool, fail_fast: bool, quiet: bool) -> int:
+def main(words: tuple[str, ...], seeds: int | None, failed_only: bool, fail_fast: bool, quiet: bool) -> int:
     """Resume a run, or the unfinished jobs of a sweep.
 
     A run continues from its checkpoint. Its results are identical, byte for byte, to those of an uninterrupted run.
@@ -47,13 +50,17 @@ def main(words: tuple[str, ...], failed_only: bool, fail_fast: bool, quiet: bool
     possible with a schedule that depends on the number of epochs (cosine, one_cycle).
 
     In a sweep, unfinished jobs continue from their checkpoints, jobs whose configuration has changed start again, and
-    the summary and report of the sweep are rewritten.
+    the summary and report of the sweep are rewritten. seed='range(12)' adds the seeds that a setting does not have yet;
+    in the same way, other values of a key that the sweep varies add settings. All existing jobs are kept.
     """
     directories = [Path(word) for word in words if Path(word).is_dir()]
     if len(directories) != 1 or (directories[0] / paths.SWEEP).exists() or not is_run(directories[0]):
-        directory, overrides = _sweep_and_launcher(words)
-        return runner.resume(directory, overrides, failed_only=failed_only, fail_fast=fail_fast, quiet=quiet)
-    for name, is_set in (("--failed-only", failed_only), ("--fail-fast", fail_fast)):
+        directory, overrides, added = _sweep_and_values(words, seeds)
+        return runner.resume(
+            directory, overrides, added=added, failed_only=failed_only, fail_fast=fail_fast, quiet=quiet
+        )
+    options = (("--failed-only", failed_only), ("--fail-fast", fail_fast), ("--seeds", seeds is not None))
+    for name, is_set in options:
         if is_set:
             raise RequestError(f"{name}: this option is for sweeps, and {files.shown(directories[0])} is a run")
     return _run(directories[0].absolute(), [word for word in words if Path(word) != directories[0]], quiet)
@@ -68,19 +75,19 @@ def _run(directory: Path, words: Sequence[str], quiet: bool) -> int:
     return 0
 
 
-def _sweep_and_launcher(words: Sequence[str]) -> tuple[Path, list[str]]:
-    """Return the directory of a sweep, and the overrides of its launcher."""
+def _sweep_and_values(words: Sequence[str], seeds: int | None) -> tuple[Path, list[str], list[str]]:
+    """Return the directory of a sweep, the overrides of its launcher, and the values that add jobs to it."""
     launcher = ("hydra/launcher=", "hydra.launcher.", "+hydra.launcher.")
     overrides = [word for word in words if word.startswith(launcher) and "=" in word]
-    places = [word for word in words if word not in overrides]
-    for word in places:
-        if "=" in word and not Path(word).exists():
-            raise RequestError(
-                f"{word}: a sweep is resumed with its own configuration; only hydra/launcher=... may be changed"
-            )
+    added = [word for word in words if "=" in word and word not in overrides and not Path(word).exists()]
+    places = [word for word in words if word not in overrides and word not in added]
     if len(places) != 1:
-        raise RequestError(f"{' '.join(places) or 'resume'}: must be the directory of one sweep")
-    return Path(places[0]).absolute(), overrides
+        raise RequestError(f"{' '.join(places or words) or 'resume'}: must be the directory of one sweep")
+    if seeds is not None:
+        if any(word.partition("=")[0] == "seed" for word in added):
+            raise RequestError("--seeds: conflicts with seed=...; leave out one of them")
+        added.append(f"seed=range({seeds})")
+    return Path(places[0]).absolute(), overrides, added
 
 
 def _epochs(words: Sequence[str]) -> int | None:

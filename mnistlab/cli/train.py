@@ -12,6 +12,7 @@ import click
 
 from mnistlab.cli.overrides import Overrides
 from mnistlab.cli.parameters import DIRECTORY, Choice, Option, argument, command, json_option, option
+from mnistlab.cli.until_decided import request_of, until_decided_options
 from mnistlab.system import output
 from mnistlab.system.errors import RequestError, fail, wants_traceback
 
@@ -69,6 +70,7 @@ def hydra_options(function: Callable[..., int]) -> Callable[..., int]:
         "mnistlab train data=mnist augment=elastic trainer.epochs=30 schedule=one_cycle",
         "mnistlab train experiment=smoke --quiet",
         "mnistlab train -m init=random,kaiming seed=0,1,2 --fail-fast",
+        "mnistlab train -m init=random,kaiming,xavier --until-decided --margin 0.2",
     ),
 )
 @argument(
@@ -79,21 +81,18 @@ def hydra_options(function: Callable[..., int]) -> Callable[..., int]:
     help="The configuration: group=option chooses an option of a group, key=value sets a key.",
 )
 @option("--fail-fast", is_flag=True, help="Stop a sweep at the first job that fails.")
+@until_decided_options
 @json_option
 @hydra_options
-def main(words: tuple[str, ...], fail_fast: bool) -> int:
+def main(words: tuple[str, ...], fail_fast: bool, **until_decided: Any) -> int:
     """Train one model, or several in a sweep with -m.
 
     All results of a run are written to its run directory: metrics, tables, plots, a report, and the model.
     """
     _refuse_unknown_options(words)
+    request = request_of(**until_decided)
 
-    import hydra
-
-    from mnistlab.config import compose, errors, options
-    from mnistlab.config.hydra_guard import Hydra
-    from mnistlab.runs import lifecycle, record
-    from mnistlab.system import files
+    from mnistlab.config import compose
 
     overrides = compose.flags_first(compose.with_paths_quoted([_verbosity(word) for word in words]))
     flags = compose.parse_flags(overrides)
@@ -107,9 +106,23 @@ def main(words: tuple[str, ...], fail_fast: bool) -> int:
     if not shows and (flags.multirun or _requests_sweep(flags.overrides, flags.config_dir)):
         from mnistlab.sweeps import runner
 
-        return runner.train(flags.overrides, flags.config_dir, fail_fast)
+        return runner.train(flags.overrides, flags.config_dir, fail_fast, request)
     if fail_fast:
         raise RequestError("--fail-fast: a single run has no other jobs to stop; use it with -m")
+    if request:
+        raise RequestError("--until-decided: a single run has nothing to compare; use it with -m and several settings")
+    return _run(overrides, flags)
+
+
+def _run(overrides: Sequence[str], flags: Any) -> int:
+    """Let Hydra compose and run one run, or print what a flag asks for; return the exit status."""
+    import hydra
+
+    from mnistlab.config import errors, options
+    from mnistlab.config.hydra_guard import Hydra
+    from mnistlab.runs import lifecycle, record
+    from mnistlab.system import files
+
     outcomes: list[lifecycle.Outcome] = []
 
     def task(cfg: Any) -> None:

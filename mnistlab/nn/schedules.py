@@ -113,7 +113,9 @@ class Cosine(Schedule):
 class OneCycle(Schedule):
     """The factor rises from 1/start to 1 over the share ``rise`` of the steps, then falls to 1/end (half cosines).
 
-    Smith & Topin 2018 in the form of fastai and PyTorch: the optimizer's lr is the peak. The momentum is not changed.
+    Smith & Topin 2018 in the form of fastai: the optimizer's lr is the peak. The momentum is not changed. PyTorch's
+    OneCycleLR differs in two ways: its last factor is 1 / (start * end), since it divides the initial rate and not the
+    peak; and its peak is at step rise * total - 1, ours at rise * total.
     """
 
     by_total = True

@@ -21,7 +21,7 @@ from mnistlab.papers.metrics import amount
 from mnistlab.papers.results import Result, comparable
 from mnistlab.papers.spec import Claim
 from mnistlab.runs import paths
-from mnistlab.statistics import policy
+from mnistlab.statistics import corrections, policy
 from mnistlab.statistics import tests as statistics
 from mnistlab.statistics.tests import LEVEL, Difference
 from mnistlab.system.readers import read_table
@@ -64,6 +64,7 @@ def judge(claim: Claim, results: Results) -> Finding:
         "beats": beats,
         "within": within,
         "above": above,
+        "below": below,
         "weakest": weakest,
         "mistaken": mistaken,
         "falls": falls,
@@ -73,7 +74,7 @@ def judge(claim: Claim, results: Results) -> Finding:
     note = f"; cut short: {', '.join(short)}" if short else ""
     if verdict != UNRUN and len(comparable(results[row] for row in claim.rows)) < len(claim.rows):
         verdict = UNEQUAL
-    if verdict in (HOLDS, FAILS, OPEN) and claim.form != "above" and _fewest(claim, results) == 1:
+    if verdict in (HOLDS, FAILS, OPEN) and claim.form not in ("above", "below") and _fewest(claim, results) == 1:
         verdict = SINGLE
     return Finding(claim, verdict, numbers + note, bool(short) and verdict != UNRUN)
 
@@ -106,20 +107,24 @@ def beats(claim_settings: Mapping[str, Any], results: Results) -> tuple[str, str
 
 
 def within(claim_settings: Mapping[str, Any], results: Results) -> tuple[str, str]:
-    """Test whether each pair differs by at most the margin: its 95 % confidence interval is all within or beyond it."""
+    """Test whether each pair is equivalent within the margin, or differs by more: its interval is all beyond it."""
     metric, margin = claim_settings["metric"], float(claim_settings["margin"])
-    texts, inside, outside = [], [], []
-    for pair in claim_settings["within"]:
-        a, b = (_side(text, metric, results) for text in pair)
-        if not (a.values and b.values):
-            return UNRUN, f"no runs of {', '.join(side.name for side in (a, b) if not side.values)}"
-        (d,) = _differences([(a, b)], metric)
-        half = d.half if d else math.nan
-        inside.append(d is not None and abs(d.value) + half <= margin)
-        outside.append(d is not None and abs(d.value) - half > margin)
-        texts.append(_pair(a, b, metric, d, d.p if d else math.nan))
-    verdict = HOLDS if all(inside) else FAILS if any(outside) else OPEN
-    unit = " points" if points(metric) else ""
+    pairs = [(_side(a, metric, results), _side(b, metric, results)) for a, b in claim_settings["within"]]
+    if missing := [side.name for pair in pairs for side in pair if not side.values]:
+        return UNRUN, f"no runs of {', '.join(dict.fromkeys(missing))}"
+    differences = _differences(pairs, metric)
+    tests = sum(d is not None for d in differences)
+    alike = [
+        math.nan if d is None or d.test == "McNemar" else policy.equivalence(_by_seed(a), _by_seed(b), margin, tests)
+        for (a, b), d in zip(pairs, differences, strict=True)
+    ]
+    corrected = corrections.holm(alike, tests)
+    outside = [d is not None and abs(d.value) - d.half > margin for d in differences]
+    texts = [
+        _pair(a, b, metric, d, p, "equivalence ") for (a, b), d, p in zip(pairs, differences, corrected, strict=True)
+    ]
+    verdict = HOLDS if all(p <= LEVEL for p in corrected) else FAILS if any(outside) else OPEN
+    unit = (" point" if round(margin, 9) == 0.01 else " points") if points(metric) else ""
     return verdict, f"{metric}: {'; '.join(texts)}; margin {amount(metric, margin)}{unit}"
 
 
@@ -129,13 +134,20 @@ def above(claim_settings: Mapping[str, Any], results: Results) -> tuple[str, str
     mean = result.mean(metric)
     if mean.n >= 2:
         low, high, sample = mean.mean - mean.half, mean.mean + mean.half, f"{mean.n} seeds"
-    else:
-        part = metric.partition(".")[0]
-        scores = result.completed[0].metrics[part]
+    elif metric.endswith(".accuracy") and mean.n:
+        scores = result.completed[0].metrics[metric.partition(".")[0]]
         low, high = wilson(scores["correct"], scores["n"])
         sample = f"one run, {scores['n']:,} images"
+    else:
+        return OPEN if mean.n else UNRUN, f"{metric}: {amount(metric, mean.mean)} (one run: no interval)"
     verdict = HOLDS if low > figure else FAILS if high < figure else OPEN
     return verdict, f"{metric}: {amount(metric, mean.mean)} ({amount(metric, low)} to {amount(metric, high)}; {sample})"
+
+
+def below(claim_settings: Mapping[str, Any], results: Results) -> tuple[str, str]:
+    """Test whether the 95 % confidence interval of the mean, or Wilson's of a single run, is below the figure."""
+    verdict, numbers = above({**claim_settings, "above": claim_settings["below"]}, results)
+    return {HOLDS: FAILS, FAILS: HOLDS}.get(verdict, verdict), numbers
 
 
 def weakest(claim_settings: Mapping[str, Any], results: Results) -> tuple[str, str]:
@@ -239,7 +251,7 @@ def _tested(a: Sequence[float], b: Sequence[float], comparisons: int = 1) -> Dif
     return policy.difference(first, second, comparisons)
 
 
-def _pair(a: Side, b: Side, metric: str, d: Difference | None, p: float) -> str:
+def _pair(a: Side, b: Side, metric: str, d: Difference | None, p: float, of: str = "") -> str:
     seeds = policy.common_seeds(_by_seed(a), _by_seed(b))
     paired = d is not None and d.test in ("sign-flip", "paired t")  # then the means are those of the pairs
     first, second = (
@@ -254,7 +266,7 @@ def _pair(a: Side, b: Side, metric: str, d: Difference | None, p: float) -> str:
     runs = "one run each" if d.test == "McNemar" else f"{d.n} seeds" if paired else each
     unused = policy.left_out(_by_seed(a), _by_seed(b))
     alone = f"; {unused} run{'s' if unused > 1 else ''} {policy.ALONE}" if unused else ""
-    return f"{text}: {_signed(metric, d.value)}{half} ({runs}, {d.test}, {_p_text(p)}{alone})"
+    return f"{text}: {_signed(metric, d.value)}{half} ({runs}, {d.test}, {of}{_p_text(p)}{alone})"
 
 
 def _p_text(p: float) -> str:

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mnistlab.papers import external_rows, markdown, results, runner, spec, tables
-from mnistlab.papers.claims import SINGLE, judge
+from mnistlab.papers.claims import HOLDS, SINGLE, judge
 from mnistlab.papers.figures import draw
 from mnistlab.papers.spec import Figures, Row
 from mnistlab.runs import paths
 from mnistlab.system import files
 
+PAPERS = (paths.PAPERS_PAGE, paths.PAPERS_TABLE, paths.PAPERS_LATEX)
+CLAIMS = (paths.CLAIMS_PAGE, paths.CLAIMS_TABLE, paths.CLAIMS_LATEX)
 PICTURES = Path("images/papers")  # in the folder of the page
 
 
 def run(rows: Sequence[Row], folder: Path, budget: str, seeds: int | None, extra: Sequence[str], quiet: bool) -> int:
     """Run the unfinished runs of these rows, the shortest row first, also with near settings; return the status."""
-    ordered = sorted(rows, key=lambda row: row.minutes)
+    ordered = sorted((row for row in rows if row.kind != "runs"), key=lambda row: row.minutes)
     both = budget == "full"  # near settings are not run with the budget quick
     plans = [(row, near) for row in ordered for near in ((False, True) if both and row.near else (False,))]
     plans = [(row, near) for row, near in plans if seeds or row.seeds[budget]]
     status = 0
     for i, (row, near) in enumerate(plans, 1):
         place = runner.directory(folder, row, near)
-        label = f"{row.id}{', ' + ' '.join(row.near.overrides) if near and row.near else ''}"
+        label = f"{row.label}{', ' + ' '.join(row.near.overrides) if near and row.near else ''}"
         if not quiet:
             print(f"\n[{i}/{len(plans)}] {label}", flush=True)  # noqa: T201
         if row.kind == "train":
@@ -36,20 +38,26 @@ def run(rows: Sequence[Row], folder: Path, budget: str, seeds: int | None, extra
     return status
 
 
-def write(figures: Figures, chosen: Sequence[Row], folder: Path, command: str) -> tuple[dict[str, Any], str]:
-    """Write papers.md, papers.csv and the pictures; return the chosen rows and the verdicts on their papers' claims as
-    plain values, and the tables of these papers as text.
+def write(
+    figures: Figures,
+    chosen: Sequence[Row],
+    folder: Path,
+    command: str,
+    names: tuple[str, str, str] = PAPERS,
+) -> tuple[dict[str, Any], str]:
+    """Write papers.md, .csv, .tex and the pictures; return the chosen rows and the verdicts on their papers'
+    claims as plain values, and the tables of these papers as text. ``names`` are other names of the three files.
     """
     results_by_row = {row.id: results.read(row, folder) for row in figures.rows.values()}
     near = {row.id: results.read(row, folder, near=True) for row in figures.rows.values() if row.near}
     both = results_by_row | {f"{name}{spec.NEAR}": result for name, result in near.items()}
     claims = [judge(claim, both) for claim in figures.claims]
     folder.mkdir(parents=True, exist_ok=True)
-    files.write(folder / paths.PAPERS_TABLE, tables.csv(figures, results_by_row, near))
+    files.write(folder / names[1], tables.csv(figures, results_by_row, near))
+    files.write(folder / names[2], tables.latex(figures, results_by_row, near, claims))
     drawn = {paper.name: draw(paper, results_by_row, folder / PICTURES) for paper in figures.papers}
-    files.write(
-        folder / paths.PAPERS_PAGE, markdown.markdown(figures, results_by_row, near, claims, drawn, folder, command)
-    )
+    page = markdown.markdown(figures, results_by_row, near, claims, drawn, folder, command)
+    files.write(folder / names[0], page)
     of = _of(figures, chosen)
     rows = [dict(zip(tables.CSV, line, strict=True)) for line in tables.lines_of(chosen, results_by_row, near)]
     papers = {paper.name for paper in of.papers}
@@ -66,6 +74,19 @@ def write(figures: Figures, chosen: Sequence[Row], folder: Path, command: str) -
         if finding.claim.paper in papers
     ]
     return {"rows": rows, "claims": judged}, tables.as_text(of, results_by_row, near, claims)
+
+
+def agreement(about: Mapping[str, Any]) -> tuple[bool, str]:
+    """Return whether all figures agree and all claims hold, and a line that counts them."""
+    verdicts = [row["verdict"] for row in about["rows"] if row["reported"]]
+    agree = sum(verdict in (results.AS_REPORTED, results.REACHED) for verdict in verdicts)
+    hold = sum(claim["verdict"] == HOLDS for claim in about["claims"])
+    counts = [
+        f"{n} of {len(of)} {what}"
+        for n, of, what in ((agree, verdicts, "figures agree"), (hold, about["claims"], "claims hold"))
+        if of
+    ]
+    return agree == len(verdicts) and hold == len(about["claims"]), ", ".join(counts) or "no figures and no claims"
 
 
 def listing(figures: Figures) -> str:

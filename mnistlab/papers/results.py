@@ -69,6 +69,8 @@ class Result:
     @property
     def missing(self) -> int:
         """Return the number of the row's runs that are missing."""
+        if self.row.kind == "runs":
+            return len(self.records) - len(self.completed)
         planned = self.row.seeds["full"] * math.prod(runner.grid(self.row).values())
         return max(0, planned - len(self.completed))
 
@@ -96,6 +98,8 @@ class Result:
 def read(row: Row, folder: Path, near: bool = False) -> Result:
     """Return the result of a row, without runs if none was started."""
     place = runner.directory(folder, row, near)
+    if row.kind == "runs":
+        return Result(row, tuple(records.of_paths(row.existing)), near)
     if row.kind != "train":
         return Result(row, tuple(external_rows.read(place)), near)
     sweep_records = records.of_sweep(place) if runner.started(place) else []

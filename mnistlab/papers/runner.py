@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from mnistlab.config import compose, options, safe_yaml
+import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ValueType
+from hydra.errors import HydraException
+
+from mnistlab.config import compose, errors, options, safe_yaml
 from mnistlab.papers.spec import NEAR, Row
 from mnistlab.runs import paths
 from mnistlab.sweeps.grid import plan, write_multirun
@@ -21,7 +27,7 @@ from mnistlab.system.readers import UnreadableError, read_text
 
 def directory(folder: Path, row: Row, near: bool = False) -> Path:
     """Return the directory of a row's sweep, or of the sweep of its near settings."""
-    return folder / row.paper / (f"{row.name}{NEAR}" if near else row.name)
+    return folder / ("" if row.is_own else row.paper) / (f"{row.name}{NEAR}" if near else row.name)
 
 
 def overrides(row: Row, budget: str, seeds: int | None, near: bool = False, extra: Sequence[str] = ()) -> list[str]:
@@ -29,7 +35,7 @@ def overrides(row: Row, budget: str, seeds: int | None, near: bool = False, extr
     keys = [*grid(row), "seed"]
     subdir = ",".join(f"{key}=${{{key}}}" for key in keys)
     return [
-        f"experiment={row.id}",
+        *row.train,
         f"seed=range({row.seeds[budget] if seeds is None else seeds})",
         *(row.near.overrides if near and row.near else ()),
         *row.overrides[budget],
@@ -40,18 +46,37 @@ def overrides(row: Row, budget: str, seeds: int | None, near: bool = False, extr
 
 
 def grid(row: Row) -> dict[str, int]:
-    """Return the keys that the experiment itself sweeps, each with its number of values."""
-    if row.kind != "train":
-        return {}
-    path = options.folder() / "experiment" / f"{row.id}.yaml"
+    """Return the keys that a row sweeps, by its overrides or its experiment, each with its number of values."""
+    return dict(_grid(row.train)) if row.kind == "train" else {}
+
+
+@cache
+def _grid(words: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
+    swept: dict[str, int] = {}
+    for name in _experiments(words):
+        path = options.folder() / "experiment" / f"{name}.yaml"
+        try:
+            content = safe_yaml.load(path)
+        except UnreadableError:
+            raise RequestError(
+                f"experiment={name}: there is no {files.shown(path)}; add it, or correct the name"
+            ) from None
+        params = content.get("hydra", {}).get("sweeper", {}).get("params", {})
+        swept |= {key: len(str(values).split(",")) for key, values in params.items()}
     try:
-        content = safe_yaml.load(path)
-    except UnreadableError:
-        raise RequestError(
-            f"experiment={row.id}: conf/papers.yaml lists this row, but there is no {path.name}; add it"
-        ) from None
-    swept = content.get("hydra", {}).get("sweeper", {}).get("params", {})
-    return {key: len(str(values).split(",")) for key, values in swept.items()}
+        parsed = OverridesParser.create().parse_overrides([*words])
+    except HydraException as error:
+        raise RequestError(errors.one_line(error, words)) from None
+    for override in parsed:
+        if override.is_sweep_override():
+            if not override.is_discrete_sweep() or override.value_type == ValueType.GLOB_CHOICE_SWEEP:
+                raise RequestError(f"{override.input_line}: must be a value, a list, or range()")
+            swept[override.get_key_element()] = sum(1 for _ in override.sweep_string_iterator())
+    return tuple(swept.items())
+
+
+def _experiments(words: Sequence[str]) -> list[str]:
+    return [value for key, _, value in (word.partition("=") for word in words) if key.lstrip("+") == "experiment"]
 
 
 def run(row: Row, place: Path, overrides: Sequence[str], quiet: bool) -> int:
@@ -97,7 +122,11 @@ def experiment_epochs(row: Row) -> int | None:
 
 def experiment_setting(row: Row, group: str, key: str) -> Any:
     """Return the value of a key in the row's experiment, or in one that it is based on; None if it is not set."""
-    names, visited = [row.id] if row.kind == "train" else [], set()
+    for word in reversed(row.train if row.kind == "train" else ()):
+        name, _, text = word.partition("=")
+        if name.lstrip("+") == f"{group}.{key}" and "," not in text:
+            return yaml.safe_load(text)
+    names, visited = _experiments(row.train) if row.kind == "train" else [], set()
     while names:
         name = names.pop(0)
         visited.add(name)

@@ -1,19 +1,24 @@
-"""conf/papers.yaml: the rows of the papers with the reported figures, and their claims."""
+"""Papers, or reports of one's own: their rows with the reported figures, and their claims."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from mnistlab.config import options, safe_yaml
 from mnistlab.system.errors import RequestError, did_you_mean
-from mnistlab.system.readers import UnreadableError
 
 BUDGETS = ("full", "quick")
-FORMS = ("beats", "within", "above", "weakest", "mistaken", "falls")
-KINDS = ("train", "explore", "grid")
+FORMS = {  # of a claim, with the other keys that it must have, and those that it may have
+    "beats": (("metric",), ("lower",)),
+    "within": (("metric", "margin"), ()),
+    "above": (("row", "metric"), ()),
+    "below": (("row", "metric"), ()),
+    "weakest": (("row",), ()),
+    "mistaken": (("row",), ()),
+    "falls": (("after",), ()),
+}
+KINDS = ("train", "runs", "explore", "grid")
 NEAR = ".near"  # the suffix of a row's near settings: oxford/svm_rbf.near
 
 
@@ -29,8 +34,9 @@ class Near:
 class Row:
     """One row of a paper. ``reported`` are its figures as printed, by metric.
 
-    A row of another kind than train is run by ``command`` instead of a sweep of its experiment. ``seeds`` and
-    ``overrides`` have one entry per budget.
+    A row is a sweep with the overrides ``words``, or of a paper's experiment, or it consists of ``existing`` runs and
+    sweeps, or it is run by ``command``. ``seeds`` and ``overrides`` have one entry per budget. A row of a single report
+    is ``is_own``.
     """
 
     paper: str
@@ -46,11 +52,24 @@ class Row:
     near: Near | None
     pictures: tuple[str, ...]
     command: str
+    words: tuple[str, ...] = ()
+    existing: tuple[str, ...] = ()
+    is_own: bool = False
 
     @property
     def id(self) -> str:
-        """Return paper/name, which is also the name of the experiment."""
+        """Return paper/name, which is also the name of a paper's experiment."""
         return f"{self.paper}/{self.name}"
+
+    @property
+    def train(self) -> tuple[str, ...]:
+        """Return the overrides of its runs: its own, or the experiment of a paper's row."""
+        return self.words or (f"experiment={self.id}",)
+
+    @property
+    def label(self) -> str:
+        """Return the name by which the file calls the row."""
+        return self.name if self.is_own else self.id
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -101,7 +120,7 @@ class Paper:
 
 @dataclass(frozen=True)
 class Figures:
-    """The content of conf/papers.yaml."""
+    """The content of a claims file."""
 
     papers: tuple[Paper, ...]
     claims: tuple[Claim, ...]
@@ -122,75 +141,3 @@ class Figures:
                     f"`mnistlab reproduce --list` lists them{did_you_mean(word, names)}"
                 )
         return [row for row in rows.values() if row.paper in words or row.id in words]
-
-
-def read(path: Path | None = None) -> Figures:
-    """Return the content of conf/papers.yaml, or of another such file; any problem is a `RequestError`."""
-    path = path or options.folder() / "papers.yaml"
-    try:
-        content = safe_yaml.load(path)
-        papers = tuple(_paper(name, entry) for name, entry in content["papers"].items())
-        figures = Figures(papers, tuple(_claim(entry) for entry in content["claims"]))
-    except UnreadableError as error:
-        why = getattr(error.cause, "strerror", None) or f"not a list of papers ({error.reason})"
-        raise RequestError(f"{path}: {why}") from None
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RequestError(f"{path}: not a list of papers ({type(error).__name__}: {error})") from None
-    for claim in figures.claims:
-        for row in claim.rows:
-            if row.removesuffix(NEAR) not in figures.rows:
-                raise RequestError(
-                    f"{path}: {claim.text!r} names the unknown row {row}{did_you_mean(row, figures.rows)}"
-                )
-    return figures
-
-
-def _paper(name: str, content: Mapping[str, Any]) -> Paper:
-    rows = tuple(_row(name, row, settings) for row, settings in content["rows"].items())
-    tables = {key: tuple(content.get(key, ())) for key in ("pictures", "structures", "bias", "ranking")}
-    return Paper(name, content["title"], content["about"].strip(), rows, exchanged=content.get("exchanged"), **tables)
-
-
-def _row(paper: str, name: str, content: Mapping[str, Any]) -> Row:
-    allowed = {
-        "kind",
-        "reported",
-        "also",
-        "about",
-        "at_least",
-        "minutes",
-        "seeds",
-        "quick",
-        "near",
-        "pictures",
-        "command",
-    }
-    if unknown := set(content) - allowed:
-        raise ValueError(f"{paper}/{name} has unknown keys: {', '.join(sorted(unknown))}")
-    kind, quick, near = content.get("kind", "train"), content.get("quick", {}), content.get("near")
-    if kind not in KINDS:
-        raise ValueError(f"{paper}/{name} has the unknown kind {kind}")
-    seeds = int(content.get("seeds", 1))
-    reported = {str(metric): str(figure) for metric, figure in content["reported"].items()}
-    for figure in reported.values():
-        float(figure)
-    return Row(
-        paper,
-        name,
-        kind,
-        reported,
-        tuple(content.get("also", ())),
-        bool(content.get("about", False)),
-        bool(content.get("at_least", False)),
-        float(content["minutes"]),
-        {"full": seeds, "quick": int(quick.get("seeds", seeds))},
-        {"full": (), "quick": tuple(quick.get("overrides", ()))},
-        Near(tuple(near["overrides"]), near["why"]) if near else None,
-        tuple(content.get("pictures", ())),
-        content.get("command", f"mnistlab reproduce {paper}/{name}"),
-    )
-
-
-def _claim(content: Mapping[str, Any]) -> Claim:
-    (form,) = [form for form in FORMS if form in content]
-    return Claim(content["paper"], content["text"], form, content)

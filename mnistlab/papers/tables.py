@@ -36,13 +36,14 @@ CSV = [
 def rows_of(paper: Paper, results_by_row: Mapping[str, Result], near: Mapping[str, Result]) -> tables.Table:
     """Return the table of a paper: one line per row and metric, followed by those of the row's near settings."""
     lines = []
+    header = [name.replace("paper", "reported") if any(row.is_own for row in paper.rows) else name for name in HEADER]
     for row in paper.rows:
         for result in (results_by_row[row.id], near.get(row.id)):
             if result is None or (result.near and not result.completed):
                 continue
             for i, metric in enumerate(row.metrics):
                 lines.append(_line(row, result, metric, first=i == 0))
-    return HEADER, lines
+    return header, lines
 
 
 def _line(row: Row, result: Result, metric: str, first: bool) -> list[str]:
@@ -93,11 +94,23 @@ def as_text(
         header, lines = rows_of(paper, results_by_row, near)
         parts.append(f"{paper.title}\n\n" + tables.text((header, lines)))
         parts += [
-            "\n".join(
-                f"{f.label:18}  {f.claim.text}\n{'':20}{f.numbers}" for f in claims if f.claim.paper == paper.name
-            )
+            "\n".join(f"{f.label:20} {f.claim.text}\n{'':21}{f.numbers}" for f in claims if f.claim.paper == paper.name)
         ]
     return "\n\n".join(part for part in parts if part)
+
+
+def latex(
+    figures: Figures, results_by_row: Mapping[str, Result], near: Mapping[str, Result], claims: Sequence[Finding]
+) -> str:
+    """Return the tables of figures and claims in LaTeX, for a document with the package booktabs."""
+    parts = ["% \\usepackage{booktabs}"]
+    for paper in figures.papers:
+        parts += [f"% {' '.join(paper.title.split())}", tables.latex(rows_of(paper, results_by_row, near))]
+        lines = [[f.claim.text, f.label, f.numbers] for f in claims if f.claim.paper == paper.name]
+        if lines:
+            columns = r"p{0.3\linewidth}lp{0.45\linewidth}"
+            parts.append(tables.latex((["claim", "verdict", "numbers"], lines), columns=columns))
+    return "\n\n".join(parts) + "\n"
 
 
 def csv(figures: Figures, results_by_row: Mapping[str, Result], near: Mapping[str, Result]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 
 from tabulate import DataRow, TableFormat, tabulate
@@ -40,10 +41,16 @@ def markdown(table: Table) -> str:
     return tabulate(rows, header, tablefmt=MARKDOWN, disable_numparse=True, preserve_whitespace=True, stralign=None)
 
 
-def latex(table: Table, right: Collection[int] = ()) -> str:
-    """Return a table in LaTeX with the rules of the package booktabs; special characters are escaped."""
+def latex(table: Table, right: Collection[int] = (), columns: str = "") -> str:
+    """Return a table in LaTeX with the rules of the package booktabs; special characters are escaped.
+
+    As in Markdown, ``**text**`` is bold. ``columns`` is another specification of the columns, for example with widths.
+    """
     header, rows = table
-    return tabulate(rows, header, tablefmt="latex_booktabs", disable_numparse=True, colalign=_alignment(header, right))
+    text = tabulate(rows, header, tablefmt="latex_booktabs", disable_numparse=True, colalign=_alignment(header, right))
+    text = text.replace("+/-", r"$\pm$").replace("\u2020", r"$^{\dagger}$")
+    text = re.sub(r"\*\*(.+?)\*\*", r"\\textbf{\1}", text)
+    return re.sub(r"(?<=\\begin\{tabular\}\{)[lr]+(?=\})", lambda found: columns or found[0], text, count=1)
 
 
 def _alignment(header: Sequence[str], right: Collection[int]) -> list[str]:

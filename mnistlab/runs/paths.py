@@ -77,8 +77,14 @@ COMPONENTS = "components.npz"
 ACCURACY = "accuracy.csv"
 
 # The papers
-PAPERS_TABLE = "papers.csv"
 PAPERS_PAGE = "papers.md"
+PAPERS_TABLE = "papers.csv"
+PAPERS_LATEX = "papers.tex"
+
+# A claims file
+CLAIMS_PAGE = "claims.md"
+CLAIMS_TABLE = "claims.csv"
+CLAIMS_LATEX = "claims.tex"
 
 
 def plot(directory: Path, name: str) -> Path:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from mnistlab.config import safe_yaml, schema
 from mnistlab.models.sklearn import SklearnModel
@@ -70,9 +70,24 @@ def resume(directory: Path, epochs: int | None, quiet: bool, command: tuple[str,
         return False
     if quiet:
         cfg.report.console = "quiet"
-    context = RunContext(directory, command, described, started_in(about), resumes=True, compute=compute_of(about))
+    compute = compute_of(about)
+    _refuse_edited(cfg, compute)
+    context = RunContext(directory, command, described, started_in(about), resumes=True, compute=compute)
     conclude(lifecycle.carry_out(cfg, context))
     return True
+
+
+def _refuse_edited(cfg: DictConfig, compute: Compute | None) -> None:
+    """Refuse another number of threads or other kernels than those the run was started with."""
+    for key in ("threads", "kernels") if compute else ():
+        value, started_with = OmegaConf.select(cfg, f"trainer.{key}"), str(getattr(compute, key))
+        if str(getattr(value, "value", value)) in ("None", "auto", started_with):
+            continue
+        if key == "threads" or not isinstance(schema.experiment(cfg).model, SklearnModel):  # which has no kernels
+            raise RequestError(
+                f"trainer.{key}={value}: the run was started with {started_with}, on which its results depend; set it "
+                "back, or start a new run"
+            )
 
 
 def _refuse_epochs(epochs: int, cfg: DictConfig, directory: Path, place: Path) -> None:

@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mnistlab.statistics import corrections, power, tests
+from mnistlab.statistics import equivalence as tost
 from mnistlab.statistics.tests import Difference
 
 FEWEST = 3  # pairs, or runs of each group: with two, a t-test hardly finds anything, and its level depends on normality
@@ -37,14 +38,38 @@ def is_comparable(first: Values, second: Values) -> bool:
 
 def difference(first: Values, second: Values, comparisons: int = 1) -> Difference | None:
     """Return how two groups of runs differ, first minus second, by the test of the policy; None if there is none."""
+    sample = _sample(first, second)
+    if sample is None:
+        return None
+    a, b, paired = sample
+    if not paired:
+        return tests.independent(a, b)
+    return tests.paired(a, b) if len(a) >= power.fewest_pairs(comparisons) else tests.paired_t(a, b)
+
+
+def equivalence(first: Values, second: Values, margin: float, comparisons: int = 1) -> float:
+    """Return p of the hypothesis that two groups differ by the margin or more; NaN if there is no test.
+
+    It is of the same kind as the test of their `difference`, on the same runs, and not corrected.
+    """
+    sample, d = _sample(first, second), difference(first, second, comparisons)
+    if sample is None or d is None:
+        return math.nan
+    a, b, _ = sample
+    if d.test == "sign-flip":
+        return tost.exact(a, b, margin)
+    return tost.by_t(d, margin, d.n - 1 if d.test == "paired t" else tost.welch_freedom(a, b))
+
+
+def _sample(first: Values, second: Values) -> tuple[list[float], list[float], bool] | None:
+    """Return the values to test, and whether they are pairs; None if there are too few."""
     seeds = common_seeds(first, second)
     if len(seeds) >= FEWEST:
-        pairs = [first[seed][0] for seed in seeds], [second[seed][0] for seed in seeds]
-        exact = len(seeds) >= power.fewest_pairs(comparisons)
-        return tests.paired(*pairs) if exact else tests.paired_t(*pairs)
+        return [first[seed][0] for seed in seeds], [second[seed][0] for seed in seeds], True
     if min(count(first), count(second)) < FEWEST:
         return None
-    return tests.independent(*([value for values in group.values() for value in values] for group in (first, second)))
+    a, b = ([value for values in group.values() for value in values] for group in (first, second))
+    return a, b, False
 
 
 def corrected(differences: Sequence[Difference | None]) -> list[float]:

@@ -14,9 +14,9 @@ SIMULATED = 4_000  # samples of each size at most
 PATTERNS = 2**22  # sign patterns times samples that are evaluated at once
 
 
-def fewest_pairs(comparisons: int = 1) -> int:
-    """Return the fewest pairs with which the sign-flip test can be significant: 2 / 2^n <= 0.05 / comparisons."""
-    return math.ceil(math.log2(2 * max(1, comparisons) / LEVEL))
+def fewest_pairs(comparisons: int = 1, level: float = LEVEL) -> int:
+    """Return the fewest pairs with which the sign-flip test can be significant: 2 / 2^n <= level / comparisons."""
+    return math.ceil(math.log2(2 * max(1, comparisons) / level))
 
 
 def seeds_needed(difference: Difference, comparisons: int = 1) -> int | None:
@@ -40,6 +40,30 @@ def seeds_needed(difference: Difference, comparisons: int = 1) -> int | None:
     while paired and fewest <= n <= EXACT_TO and exact_power(n, standardised, level) < POWER:
         n += 1
     return n
+
+
+def seeds_for_equivalence(difference: Difference, margin: float, comparisons: int = 1) -> int | None:
+    """Return the number of seeds that show equivalence with a power of 80 % if the settings do not differ at all.
+
+    It is the power of two one-sided t-tests for normal values with the observed spread, at the level divided by the
+    number of comparisons: 2 F(margin / error - t) - 1. It is more than there are already; None if too many.
+    """
+    from scipy.stats import t
+
+    groups = 2 if difference.test == "Welch" else 1
+    level = LEVEL / max(1, comparisons)
+
+    def enough(n: int) -> bool:
+        freedom, error = groups * (n - 1), difference.sd * math.sqrt(groups / n)
+        return 2 * t.cdf(margin / error - t.ppf(1 - level, freedom), freedom) - 1 >= POWER
+
+    if not difference.sd > 0 or not enough(MOST_SEEDS):
+        return None
+    low, high = 2, MOST_SEEDS
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return max(high, difference.n + 1, 3)
 
 
 def t_power(n: int, standardised: float, level: float, paired: bool) -> float:

@@ -38,14 +38,21 @@ class Plan:
     config: DictConfig = field(repr=False)  # of the sweep itself, for multirun.yaml
 
 
-def plan(overrides: Sequence[str], config_dir: str | None = None, manifest: Manifest | None = None) -> Plan:
-    """Compose every job of a new sweep, or of an existing one.
+def plan(
+    overrides: Sequence[str],
+    config_dir: str | None = None,
+    manifest: Manifest | None = None,
+    added: Sequence[Sequence[str]] = (),
+    only_added: bool = False,
+) -> Plan:
+    """Compose every job of a new sweep, or of an existing one and the points ``added`` to it.
 
-    ``config_dir`` is another folder with YAML files. If a point does not compose, the whole grid is refused with a
-    `RequestError`.
+    ``config_dir`` is another folder with YAML files. With ``only_added`` the existing jobs are left out. If a point
+    does not compose, the whole grid is refused with a `RequestError`.
     """
     overrides = compose.with_paths_quoted(overrides)
-    points = [entry.overrides for entry in manifest.entries] if manifest else []
+    existing = [entry.overrides for entry in manifest.entries] if manifest else []
+    points = [*existing, *map(tuple, added)]
     point: tuple[str, ...] = ()
     composed: list[DictConfig] = []
     try:
@@ -55,9 +62,16 @@ def plan(overrides: Sequence[str], config_dir: str | None = None, manifest: Mani
         if sweeper != "basic":
             raise RequestError(f"hydra/sweeper={sweeper}: `mnistlab train -m` runs grids; `mnistlab tune` searches")
         points = points or _grid(master)
-        for point in points:
-            composed.append(loader.load_sweep_config(master, list(point)))
-            schema.reject_unknown_keys(task_part(composed[-1]))
+        start = len(existing) if only_added else 0
+        known = {entry.config_hash for entry in manifest.entries} if manifest else set()
+        wanted, points = points, points[:start]
+        for i, point in enumerate(wanted[start:], start):
+            config = loader.load_sweep_config(master, list(point))
+            schema.reject_unknown_keys(task_part(config))
+            if i >= len(existing) > 0 and schema.config_hash(task_part(config)) in known:
+                continue  # an added point that the sweep has, perhaps by a default
+            composed.append(config)
+            points.append(point)
         point = ()
         if str(master.hydra.sweep.dir) in ("", "."):
             raise RequestError("hydra.sweep.dir=: must be a directory of its own, for example outputs/grid")
@@ -67,20 +81,20 @@ def plan(overrides: Sequence[str], config_dir: str | None = None, manifest: Mani
     finally:
         GlobalHydra.instance().clear()
     varying = _varying(points)
-    for number, (point, config) in enumerate(zip(points, composed, strict=True)):
+    jobs = []
+    for number, (point, config) in enumerate(zip(points[start:], composed, strict=True), start):
         _complete(config, number, [text for text in point if text.partition("=")[0] in varying], directory)
-        place = manifest.entries[number].directory if manifest else str(config.hydra.sweep.subdir)
+        is_old = number < len(existing)
+        place = manifest.entries[number].directory if manifest and is_old else str(config.hydra.sweep.subdir)
         _set(config, "hydra.sweep.subdir", place)  # resolved here, since a worker resolves nothing
+        jobs.append(_job(number, point, config, directory, varying))
     _set(master, "hydra.sweep.dir", str(directory))
-    jobs = tuple(
-        _job(i, point, config, directory, varying)
-        for i, (point, config) in enumerate(zip(points, composed, strict=True))
-    )
-    _refuse_shared_directories(jobs, directory)
+    others = [directory / entry.directory for entry in manifest.entries[:start]] if manifest else []
+    _refuse_shared_directories(jobs, directory, others)
     settings = OmegaConf.to_container(master.hydra.launcher, resolve=True)
     assert isinstance(settings, dict)
     launcher = master.hydra.runtime.choices["hydra/launcher"]
-    return Plan(directory, jobs, launcher, {str(key): value for key, value in settings.items()}, master)
+    return Plan(directory, tuple(jobs), launcher, {str(key): value for key, value in settings.items()}, master)
 
 
 def _loader(config_dir: str | None) -> ConfigLoaderImpl:
@@ -195,8 +209,8 @@ def _setting(cfg: DictConfig, choices: Mapping[str, Any], key: str, override: st
     )
 
 
-def _refuse_shared_directories(jobs: Sequence[Job], sweep: Path) -> None:
-    directories: set[Path] = set()
+def _refuse_shared_directories(jobs: Sequence[Job], sweep: Path, others: Sequence[Path]) -> None:
+    directories = {*others}
     for job in jobs:
         place = job.directory
         if ".." in place.parts or sweep not in place.parents:

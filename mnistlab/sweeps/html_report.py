@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
@@ -63,7 +62,7 @@ def write(
         keys=summary.keys(manifest),
         jobs=[_job(manifest, e, r) for e, r in jobs[:ROWS]],
         changes=_shared(records),
-        command=shlex.join(["mnistlab", "train", "-m", *manifest.overrides]),
+        command=manifest.command,
         started_in=manifest.started_in,
         environment=_environment(records),
     )
@@ -87,7 +86,7 @@ def standing_of(run: Path) -> Standing | None:
             records = of_sweep(above)
             if entry is None or records[entry.number].state.state != "completed":
                 return None
-            return standing(entry, records[entry.number], compare(records))
+            return standing(entry, records[entry.number], compare(records, design=manifest.design))
     return None
 
 
@@ -179,7 +178,7 @@ def _ranking(comparison: Comparison) -> dict[str, Any]:
 
 
 def _verdicts(comparison: Comparison) -> list[tuple[bool, str]]:
-    verdicts = [(verdict.distinguishable, verdict.text) for verdict in comparison.verdicts]
+    verdicts = [(verdict.is_decided, verdict.text) for verdict in comparison.verdicts]
     return sorted(verdicts, key=lambda one: not one[0])
 
 

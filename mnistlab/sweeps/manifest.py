@@ -1,16 +1,20 @@
-"""sweep.json: the jobs of a sweep and their directories, written before the first job starts and then only read.
+"""sweep.json: the jobs of a sweep and their directories, written before the first job starts.
 
-The status of a job is in its own directory, written by the job itself, so that there is only one record of it.
+It is written again only to add jobs: by `mnistlab resume SWEEP seed=...`, or by a sweep that adds seeds until its
+verdicts are decided, whose design is in it from the start. The status of a job is in its own directory, written by the
+job itself, so that there is only one record of it.
 """
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mnistlab.runs import paths
+from mnistlab.statistics.sequential import Design
 from mnistlab.system import files
 from mnistlab.system.errors import RequestError
 from mnistlab.system.flatten import as_text
@@ -44,6 +48,8 @@ class Manifest:
     config_dir: str | None
     started_in: str  # the working directory, the base of relative paths
     entries: tuple[Entry, ...] = field(repr=False)
+    added: tuple[tuple[str, ...], ...] = ()  # the values that each `mnistlab resume` has added
+    design: Design | None = None  # of a sweep that adds seeds until its verdicts are decided
 
     def write(self) -> None:
         """Write sweep.json."""
@@ -52,6 +58,8 @@ class Manifest:
             "overrides": list(self.overrides),
             "config_dir": self.config_dir,
             "started_in": self.started_in,
+            **({"added": [list(values) for values in self.added]} if self.added else {}),
+            **({"until_decided": asdict(self.design)} if self.design else {}),
             "jobs": [
                 {
                     "number": entry.number,
@@ -64,6 +72,18 @@ class Manifest:
             ],
         }
         files.write_json(self.directory / paths.SWEEP, content)
+
+    @property
+    def command(self) -> str:
+        """Return the commands that have made the sweep, one per line."""
+        design, place = self.design, files.shown(self.directory)
+        options = []
+        if design:
+            options = ["--until-decided", "--looks", ",".join(map(str, design.looks)), "--alpha", f"{design.alpha:g}"]
+            if design.margin is not None:
+                options += ["--margin", f"{100 * design.margin:g}"]
+        first = shlex.join(["mnistlab", "train", "-m", *self.overrides, *options])
+        return "\n".join([first, *(shlex.join(["mnistlab", "resume", str(place), *values]) for values in self.added)])
 
     def place(self, entry: Entry) -> Path:
         """Return the directory of a job."""
@@ -89,7 +109,9 @@ def read(directory: Path) -> Manifest:
         places = {PurePosixPath(entry.directory) for entry in entries}
         if len(places) < len(entries) or any(above in places for place in places for above in place.parents):
             raise ValueError("two jobs share a directory")
-        return Manifest(directory, _texts(content["overrides"]), config_dir, started_in, entries)
+        added = tuple(_texts(values) for values in content.get("added", ()))
+        design = _design(content["until_decided"]) if "until_decided" in content else None
+        return Manifest(directory, _texts(content["overrides"]), config_dir, started_in, entries, added, design)
     except (KeyError, TypeError, ValueError) as error:
         raise RequestError(
             f"{files.shown(path)}: not the manifest of a sweep ({type(error).__name__}: {error}); start the sweep again"
@@ -115,6 +137,14 @@ def _entry(number: int, row: Mapping[str, Any]) -> Entry:
     if place.is_absolute() or ".." in place.parts or not place.parts or "\0" in row["directory"]:
         raise ValueError(f"the directory of job {number} is outside the sweep: {place}")
     return Entry(number, str(place), _texts(row["overrides"]), row["config_hash"], settings)
+
+
+def _design(content: Mapping[str, Any]) -> Design:
+    design = Design(**{**content, "looks": tuple(content["looks"])})
+    whole = all(isinstance(number, int) for number in (*design.looks, design.first_seed))
+    if not whole or list(design.looks) != sorted({*design.looks}) or not 0 < design.alpha < 1:
+        raise ValueError("the design of until_decided is damaged")
+    return design
 
 
 def _texts(value: Any) -> tuple[str, ...]:

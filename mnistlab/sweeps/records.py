@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mnistlab.runs import paths
 from mnistlab.runs.record import Record, read
+from mnistlab.statistics.sequential import Design
 from mnistlab.sweeps import manifest
 from mnistlab.system.errors import RequestError, did_you_mean
 
@@ -37,3 +38,9 @@ def of_paths(places: Sequence[str]) -> list[Record]:
         for record in records:
             by_directory.setdefault(record.directory.resolve(), record)
     return list(by_directory.values())
+
+
+def design_of(places: Sequence[str]) -> Design | None:
+    """Return the design by which a sweep adds seeds until it is decided, if that is all that is named."""
+    sweeps = [path for path in map(Path, places) if (path / paths.SWEEP).exists()]
+    return manifest.read(sweeps[0]).design if len(places) == len(sweeps) == 1 else None

@@ -18,12 +18,14 @@ from typing import Any
 
 from mnistlab.analysis import comparison_table
 from mnistlab.analysis.compare import Comparison, as_json
+from mnistlab.config import compose
 from mnistlab.runs import paths, status
 from mnistlab.runs.record import Record, read
 from mnistlab.runs.record import as_json as record_as_json
 from mnistlab.runs.status import Status
-from mnistlab.sweeps import html_report, manifest, records, summary
+from mnistlab.sweeps import html_report, manifest, records, summary, until_decided
 from mnistlab.sweeps.grid import Plan, plan, write_multirun
+from mnistlab.sweeps.growth import added_points
 from mnistlab.sweeps.job import Job
 from mnistlab.sweeps.launchers.joblib import shares
 from mnistlab.sweeps.launchers.registry import LAUNCHERS
@@ -40,9 +42,15 @@ WAITS_FOR = 5.0  # seconds for the jobs of a killed sweep to end
 MOST_ROWS = 20  # rows on the terminal; all are in summary.md
 
 
-def train(overrides: Sequence[str], config_dir: str | None, fail_fast: bool) -> int:
-    """Run a new sweep; return the exit status."""
-    planned = plan(overrides, config_dir)
+def train(
+    overrides: Sequence[str], config_dir: str | None, fail_fast: bool, request: until_decided.Request | None = None
+) -> int:
+    """Run a new sweep; return the exit status. With a ``request`` it adds seeds until its verdicts are decided."""
+    planned, design = plan(overrides, config_dir), None
+    if request is not None:
+        design, points = until_decided.start(request, planned)
+        claimed = compose.quoted(planned.directory)  # a second plan would claim another
+        planned = plan([*overrides, f"hydra.sweep.dir={claimed}"], config_dir, added=points)
     check_launcher(planned)
     directory = planned.directory
     place = files.shown(directory)
@@ -54,7 +62,7 @@ def train(overrides: Sequence[str], config_dir: str | None, fail_fast: bool) -> 
         if job.directory.exists():
             raise RequestError(f"{label}: {job.entry.directory} already exists; choose another")
     entries = tuple(job.entry for job in planned.jobs)
-    sweep = Manifest(directory, tuple(overrides), config_dir, str(Path.cwd()), entries)
+    sweep = Manifest(directory, tuple(overrides), config_dir, str(Path.cwd()), entries, design=design)
     with held(directory):
         sweep.write()
         write_multirun(planned)
@@ -65,19 +73,30 @@ def resume(
     directory: Path,
     overrides: Sequence[str] = (),
     *,
+    added: Sequence[str] = (),
     failed_only: bool = False,
     fail_fast: bool = False,
     quiet: bool = False,
 ) -> int:
-    """Run the jobs that a sweep has not completed; return the exit status. ``overrides`` are those of its launcher."""
+    """Run the jobs that a sweep has not completed; return the exit status. ``overrides`` are those of its launcher.
+
+    ``added`` are other values of the keys that it sweeps, or of the seed, which add jobs.
+    """
     saved, place = manifest.read(directory), files.shown(directory)  # relative to the current directory
+    if added and saved.design:
+        raise RequestError(f"{added[0]}: {place} adds its seeds itself, by its plan in {paths.SWEEP}; leave this out")
     if Path(saved.started_in).is_dir():
         os.chdir(saved.started_in)
     with held(directory) as ours:
         if not ours:
             raise RequestError(f"{place}: this sweep is already running; `mnistlab compare` shows its progress")
-        planned = plan([*saved.overrides, *overrides], saved.config_dir, saved)
+        points = added_points(saved, added) if added else []
+        planned = plan([*saved.overrides, *overrides], saved.config_dir, saved, points)
         check_launcher(planned)
+        if len(planned.jobs) > len(saved.entries):
+            entries = tuple(job.entry for job in planned.jobs)
+            saved = replace(saved, entries=entries, added=(*saved.added, tuple(added)))
+            saved.write()
         sweep = Sweep(saved, planned, "resume", quiet, place)
         return sweep.run(sweep.left(planned.jobs, failed_only), fail_fast)
 
@@ -141,6 +160,8 @@ class Sweep:
             self._announce(jobs)
             try:
                 self._watch(jobs, fail_fast)
+                while self.manifest.design and (jobs := self._more()):
+                    self._watch(jobs, fail_fast)
             finally:
                 self._close_bar()
                 summary.write_table(self.manifest, self.records)  # first, so that it exists in any case
@@ -178,6 +199,25 @@ class Sweep:
             from tqdm import tqdm
 
             self.bar = tqdm(total=len(jobs), unit="job")
+
+    def _more(self) -> list[Job]:
+        """Add the jobs of the next look of a sweep that adds seeds until its verdicts are decided, and return them."""
+        assert self.manifest.design is not None
+        if any(record.state.state != "completed" for record in self.records):
+            return []
+        look = until_decided.next_look(self.manifest.design, self.records, self.manifest.entries)
+        for line in look.lines:
+            self._print(line)
+        if not look.points:
+            return []
+        saved = self.manifest
+        planned = plan(saved.overrides, saved.config_dir, saved, look.points, only_added=True)
+        self.manifest = replace(saved, entries=(*saved.entries, *(job.entry for job in planned.jobs)))
+        self.manifest.write()
+        self.records += [read(job.directory, job.entry.settings) for job in planned.jobs]
+        if self.bar is not None:
+            self.bar.total += len(planned.jobs)
+        return list(planned.jobs)
 
     def _watch(self, jobs: Sequence[Job], fail_fast: bool) -> None:
         if not jobs:

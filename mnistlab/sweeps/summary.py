@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -58,7 +57,7 @@ def write(manifest: Manifest, records: Sequence[Record], with_pictures: bool = T
     comparison = None
     drawn: list[Path] = []
     if any(record.state.state == "completed" for record in records):
-        comparison = compare(records)
+        comparison = compare(records, design=manifest.design)
         if with_pictures:
             from mnistlab.runs.figures import save_pictures
             from mnistlab.sweeps.figures import choose
@@ -78,8 +77,7 @@ def _markdown(
     manifest: Manifest, records: Sequence[Record], comparison: Comparison | None, drawn: Sequence[Path]
 ) -> str:
     parts = [f"# Sweep {manifest.directory.name}", f"{len(records)} jobs: {counts(records)}."]
-    command = " ".join(["mnistlab train -m", *map(shlex.quote, manifest.overrides)])
-    parts.append(f"```\n{command}\n```")
+    parts.append(f"```\n{manifest.command}\n```")
     if comparison:
         parts += ["## Settings, best first", comparison_table.markdown(comparison).rstrip()]
     bad = [(entry, record) for entry, record in zip(manifest.entries, records, strict=True) if went_wrong(record)]

@@ -447,10 +447,10 @@ def test_markdown_has_table_verdicts_and_warnings():
     assert comparison_table.markdown(found) == (
         "| init | runs | test.accuracy (%) | validation.accuracy (%) |\n"
         "| --- | --- | --- | --- |\n"
-        "| kaiming | 6 | 96.10 +/- 0.09 | 97.10 +/- 0.09 |\n"
+        "| kaiming | 6 | **96.10 +/- 0.09** | 97.10 +/- 0.09 |\n"
         "| random | 6 | 95.95 +/- 0.08 | 96.95 +/- 0.08 |\n"
         "\n"
-        "Means over the seeds with 95 % confidence intervals.\n"
+        "Means over the seeds with 95 % confidence intervals. Bold: the best by test.accuracy.\n"
         "\n"
         "- kaiming beats random by 0.15 +/- 0.03 points of test.accuracy (6 seeds, exact test, p = 0.031)\n"
         "\n"

@@ -86,6 +86,54 @@ def test_the_runs_of_a_sweep_become_a_page_and_a_table(
         *["sign-flip"] * 2,
     ]
     assert {row["test"] for row in rows if row["settings"] == "12"} == {"paired t"}
+    assert "| settings | gap | false (%) | found (%) | runs | runs with 24 seeds each |" in page
+    assert len((tmp_path / "results/significance_accuracies.csv").read_text().splitlines()) == 25
+
+
+def test_sweeps_until_decided_are_simulated(significance: Any) -> None:
+    none, large = (significance.simulated(NORMAL, 2, gap, 20, np.random.default_rng(1)) for gap in (0.0, 10.0))
+    assert (none.sweeps, none.fixed_runs, none.found) == (20, 48, 0)
+    assert none.false <= 3
+    assert none.median_runs == 48
+    assert (large.false, large.found, large.median_runs) == (0, 20, 16)
+
+
+@pytest.fixture(scope="module")
+def accuracies() -> dict[str, list[float]]:
+    """The accuracies of 8 settings with 40 seeds each that benchmarks/significance.py has recorded."""
+    found: dict[str, list[float]] = {}
+    with (FOLDER / "results" / "significance_accuracies.csv").open() as file:
+        for row in csv.DictReader(file):
+            found.setdefault(row["setting"], []).append(float(row["accuracy"]))
+    assert sorted(map(len, found.values())) == [40] * 8
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("settings", [2, 3, 6])
+@pytest.mark.parametrize("seeds", [3, 4, 5, 6, 8])
+def test_on_real_accuracies_false_findings_are_rare(
+    significance: Any, accuracies: dict[str, list[float]], seeds: int, settings: int
+) -> None:
+    # 400 repetitions of a rate of .07, which the paired t test may have: standard error 0.013
+    found = significance.rate(accuracies, seeds, settings, 0.0, 400, np.random.default_rng(5))
+    assert found.found / 400 <= 0.07 + 3 * 0.013
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("seeds", "power"), [(3, 0.6), (4, 0.9), (5, 0.97)])
+def test_on_real_accuracies_a_gap_of_three_standard_deviations_is_found(
+    significance: Any, accuracies: dict[str, list[float]], seeds: int, power: float
+) -> None:
+    assert significance.rate(accuracies, seeds, 2, 3.0, 400, np.random.default_rng(6)).found >= power * 400
+
+
+@pytest.mark.slow
+def test_on_real_accuracies_sweeps_until_decided_are_wrong_in_one_of_twenty_at_most(
+    significance: Any, accuracies: dict[str, list[float]]
+) -> None:
+    found = significance.simulated(accuracies, 3, 0.0, 200, np.random.default_rng(7))
+    assert found.false / 200 <= 0.05 + 2 * 0.0154
 
 
 def test_a_sweep_of_few_seeds_is_refused(significance: Any, tmp_path: Path) -> None:

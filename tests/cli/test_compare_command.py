@@ -97,8 +97,8 @@ def test_a_baseline_may_hold_an_equals_sign(command: Command, sweep: Path) -> No
     assert command("compare", "sweep", "--baseline", "init=kaiming").out == TABLE
 
 
-def test_three_files_are_written_and_say_what_is_printed(command: Command, sweep: Path) -> None:
-    printed = {form: command("compare", "sweep", "--format", form).out for form in ("csv", "markdown", "json")}
+def test_four_files_are_written_and_say_what_is_printed(command: Command, sweep: Path) -> None:
+    printed = {form: command("compare", "sweep", "--format", form).out for form in ("csv", "markdown", "latex", "json")}
     for _ in range(2):  # again over its own files
         result = command("compare", "sweep", "--to", "here/there")
         assert (result.status, result.out) == (0, TABLE)
@@ -106,6 +106,7 @@ def test_three_files_are_written_and_say_what_is_printed(command: Command, sweep
     assert written == {
         "compare.csv": printed["csv"],
         "compare.md": printed["markdown"],
+        "compare.tex": printed["latex"],
         "compare.json": printed["json"],
     }
     assert json.loads(written["compare.json"])["verdicts"][0]["p"] == 0.03125
@@ -130,8 +131,11 @@ def test_help_is_the_same_whatever_stands_beside_it(command: Command) -> None:
         (["sweep", "--to=a", "--to", "b"], "--to: this option is given twice; give it once"),
         (["sweep", "--metrc=x"], "--metrc: no such option (did you mean --metric?); see `mnistlab compare --help`"),
         (["sweep", "-x"], "-x: no such option; see `mnistlab compare --help`"),
-        (["sweep", "--format", "cvs"], "--format cvs: choose one of table, csv, markdown, json (did you mean csv?)"),
-        (["sweep", "--format=xml"], "--format xml: choose one of table, csv, markdown, json"),
+        (
+            ["sweep", "--format", "cvs"],
+            "--format cvs: choose one of table, csv, markdown, latex, json (did you mean csv?)",
+        ),
+        (["sweep", "--format=xml"], "--format xml: choose one of table, csv, markdown, latex, json"),
         (["sweep", "--metric=test.acuracy"], "--metric test.acuracy: must be train, validation or test with one"),
         (
             ["sweep", "--baseline", "xavier"],

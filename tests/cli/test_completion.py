@@ -58,8 +58,11 @@ LINES = [  # as a shell has them that leaves the equals sign in its word
     ("mnistlab explore boundary model=knn --p", ["--points"]),
     ("mnistlab tune --trials 3 --json init=ka", ["init=kaiming", "init=kaiming_uniform"]),
     ("mnistlab gridsearch --cv=3 -q init=ka", ["init=kaiming", "init=kaiming_uniform"]),
-    ("mnistlab compare outputs/a --", ["--metric", "--baseline", "--format", "--json", "--to", "--help"]),
-    ("mnistlab compare outputs/a --format ", ["table", "csv", "markdown", "json"]),
+    (
+        "mnistlab compare outputs/a --",
+        ["--metric", "--baseline", "--margin", "--by", "--format", "--json", "--to", "--help"],
+    ),
+    ("mnistlab compare outputs/a --format ", ["table", "csv", "markdown", "latex", "json"]),
     ("mnistlab completion ", ["bash", "zsh", "fish"]),
 ]
 

@@ -41,6 +41,7 @@ FIELDS = {  # what each of these lines prints; `one` and `many` are a run and a 
     ],
     "reproduce --list": ["papers"],
     "reproduce macalinao --page": ["page", "rows", "claims"],
+    "claims claims.yaml": ["page", "agreed", "rows", "claims"],
     "explain": [
         *("data", "loss", "output", "layers", "parameters", "weights", "biases", "flop", "output_bytes", "batch_size"),
         "output_bytes_of_batch",
@@ -95,6 +96,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> Path:
             assert cli.dispatch(["train", *line]) == 0
     for name in set(os.environ) - set(before):
         del os.environ[name]
+    (folder / "claims.yaml").write_text("title: A report\nrows: {many: {runs: many}}\n")
     page = np.full((60, 50), 230, np.uint8)
     page[10:50, 20:28] = 40
     Image.fromarray(page).save(folder / "1.png")

@@ -14,12 +14,12 @@ from helpers.runs import record
 from sklearn.metrics import confusion_matrix, roc_auc_score
 
 from mnistlab.config import compose, options, schema
-from mnistlab.papers import claims, markdown, metrics, results, runner, selection_bias, spec, tables
+from mnistlab.papers import claims, markdown, metrics, reading, results, runner, selection_bias, spec, tables
 from mnistlab.papers.results import Result
 from mnistlab.papers.spec import Claim, Row
 from mnistlab.system.errors import RequestError
 
-FIGURES = spec.read()
+FIGURES = reading.read()
 TRAINED = [row for row in FIGURES.rows.values() if row.kind == "train"]
 FILE = """\
 papers:
@@ -96,18 +96,24 @@ def test_papers_and_rows_are_chosen_in_the_order_of_the_file() -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (("reported", "reportd"), "simple_nn has unknown keys: reportd"),
-        (('"0.9698"', '"n/a"'), "could not convert string to float"),
-        (("minutes: 1", "minutes: 1, kind: guess"), "lin/simple_nn has the unknown kind guess"),
+        (("reported", "reportd"), "papers.lin.rows.simple_nn.reportd: unknown key; keys are about, also, "),
+        (
+            ('"0.9698"', '"n/a"'),
+            'papers.lin.rows.simple_nn.reported.test.accuracy=n/a: must be a number as printed, for example "0.98"',
+        ),
+        (
+            ("minutes: 1", "minutes: 1, kind: guess"),
+            "papers.lin.rows.simple_nn.kind=guess: must be one of train, runs, explore, grid",
+        ),
         (("claims: []", "claims: [{paper: lin, text: t, above: 1, row: lin/simpel_nn, metric: m}]"), "did you mean"),
-        (("papers:", "paper:"), "KeyError: 'papers'"),
-        (("claims: []", "claims: ["), "ParserError"),
+        (("papers:", "paper:"), "paper: unknown key; keys are "),
+        (("claims: []", "claims: ["), "papers.yaml: line 8, column 1: "),
     ],
 )
 def test_a_file_that_is_no_such_file_is_refused(tmp_path: Path, change: tuple[str, str], said: str) -> None:
     (tmp_path / "papers.yaml").write_text(FILE.replace(*change))
     with pytest.raises(RequestError, match=r"papers\.yaml: ") as error:
-        spec.read(tmp_path / "papers.yaml")
+        reading.read(tmp_path / "papers.yaml")
     assert said in " ".join(str(error.value).split())
 
 

@@ -17,8 +17,8 @@ from PIL import Image
 from mnistlab.cli import reproduce
 from mnistlab.config import options
 from mnistlab.papers import figures as drawings
+from mnistlab.papers import reading as figures
 from mnistlab.papers import runner
-from mnistlab.papers import spec as figures
 from mnistlab.papers.results import read
 
 Command = Callable[..., Any]
@@ -146,8 +146,8 @@ def test_the_page_is_written_without_running_anything(source: Path, capfd: pytes
     assert reproduced(["--all", "--page", "--to", "page"], source) == 0
     out = capfd.readouterr().out
     assert re.search(r"^simple_nn +test.accuracy +96.98 +- +0 +not run$", out, re.MULTILINE)
-    assert "not run             wider wins\n" in out
-    assert sorted(path.name for path in Path("page").iterdir()) == ["images", "papers.csv", "papers.md"]
+    assert "not run              wider wins\n" in out
+    assert sorted(path.name for path in Path("page").iterdir()) == ["images", "papers.csv", "papers.md", "papers.tex"]
     with Path("page/papers.csv").open() as file:
         lines = list(csv.DictReader(file))
     first = {"paper": "lin", "row": "simple_nn", "reported": "0.9698", "mean": "", "runs": "0", "verdict": "not run"}

@@ -460,8 +460,12 @@ WRONG = {
     (
         "s",
         "hydra.sweep.dir=t",
-    ): "hydra.sweep.dir=t: a sweep is resumed with its own configuration; only hydra/launcher=",
-    ("s", "seed=3"): "seed=3: a sweep is resumed with its own configuration; only hydra/launcher=... may be changed",
+    ): "hydra.sweep.dir=t: jobs can be added with other values of optimizer.lr, seed, which the sweep varies; ",
+    ("s", "sed=3"): "sed=3: jobs can be added with other values of optimizer.lr, seed, which the sweep varies; "
+    "everything else is as in its first command (did you mean seed?)",
+    ("s", "seed=interval(1,2)"): "seed=interval(1,2): must be a value, a list, or range()",
+    ("s", "--seeds", "0"): "--seeds 0: must be a whole number of 1 or more",
+    ("s", "--seeds", "3", "seed=1"): "--seeds: conflicts with seed=...; leave out one of them",
     ("s", "hydra/launcher=dask"): "hydra/launcher=dask: choose one of ",
 }
 

@@ -1,0 +1,41 @@
+"""Tests of equivalence: two settings differ by less than a margin.
+
+Two one-sided tests (TOST, Schuirmann 1987): the difference is shown to be above -margin, and to be below margin. The
+p-value is the larger of the two. A difference that is not significant is no evidence of equivalence; this is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from mnistlab.statistics.tests import NOISE, Difference, sign_flip
+
+
+def exact(a: Sequence[float], b: Sequence[float], margin: float) -> float:
+    """Return p of two one-sided sign-flip tests on pairs, whose differences are shifted by the margin."""
+    d = np.asarray(a, dtype=float) - np.asarray(b, dtype=float)
+    if not np.isfinite(d).all():
+        return math.nan
+    return max(sign_flip(d + margin, "greater"), sign_flip(margin - d, "greater"))
+
+
+def by_t(d: Difference, margin: float, freedom: float) -> float:
+    """Return p of two one-sided t-tests; NaN if the values do not vary.
+
+    The standard error is that of the difference's 95 % confidence interval, half / t(0.975, freedom).
+    """
+    from scipy.stats import t
+
+    if not d.sd or not d.half > NOISE:
+        return math.nan
+    error = d.half / t.ppf(0.975, freedom)
+    return float(t.sf((margin - abs(d.value)) / error, freedom))
+
+
+def welch_freedom(a: Sequence[float], b: Sequence[float]) -> float:
+    """Return the degrees of freedom of Welch's t-test (Welch-Satterthwaite)."""
+    first, second = (float(np.var(group, ddof=1)) / len(group) for group in (a, b))
+    return (first + second) ** 2 / (first**2 / (len(a) - 1) + second**2 / (len(b) - 1))

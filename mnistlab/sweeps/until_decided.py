@@ -1,0 +1,88 @@
+"""``mnistlab train -m --until-decided``: the design of the sweep, and after each look the seeds that it still needs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mnistlab.runs.record import Record
+from mnistlab.statistics import sequential
+from mnistlab.statistics.sequential import Design
+from mnistlab.sweeps.grid import Plan
+from mnistlab.sweeps.growth import SEED, Point, key_of, with_seeds
+from mnistlab.sweeps.manifest import Entry
+from mnistlab.system.errors import RequestError
+from mnistlab.system.flatten import look_up
+
+NAME = "--until-decided"
+
+
+@dataclass(frozen=True)
+class Request:
+    """The options of the command; ``margin`` is in points, as a metric is printed."""
+
+    margin: float | None = None
+    looks: tuple[int, ...] | None = None
+    alpha: float = 0.05
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a look has decided, as lines for the log, and the points that the next one needs."""
+
+    lines: tuple[str, ...]
+    points: tuple[Point, ...]
+
+
+def start(request: Request, planned: Plan) -> tuple[Design, list[Point]]:
+    """Return the design of a sweep over settings, and the points of its first look."""
+    if any(SEED in job.entry.settings for job in planned.jobs):
+        raise RequestError(f"{NAME}: adds the seeds itself; leave out the list of seeds, or give the first one, seed=0")
+    settings = len(planned.jobs)
+    if settings < 2:
+        raise RequestError(f"{NAME}: needs two or more settings to compare, for example init=random,kaiming")
+    looks = request.looks or sequential.default_looks(settings, request.alpha)
+    fewest = sequential.fewest_seeds(len(looks), settings, request.alpha)
+    if looks[-1] < fewest:
+        raise RequestError(
+            f"--looks {','.join(map(str, looks))}: the exact test needs {fewest} seeds to decide anything between "
+            f"{settings} settings in {len(looks)} looks; end with {fewest} or more"
+        )
+    config = planned.jobs[0].config
+    metric = "validation.accuracy" if look_up(config, "data.validation") else "test.accuracy"
+    margin = None if request.margin is None else request.margin / 100
+    design = Design(metric, looks, request.alpha, margin, int(config.seed))
+    return design, with_seeds([job.entry.overrides for job in planned.jobs], design.seeds(looks[0]))
+
+
+def next_look(design: Design, records: Sequence[Record], entries: Sequence[Entry]) -> Look:
+    """Return what the completed runs decide, and which runs are still needed."""
+    settings: dict[Point, dict[int, float]] = {}
+    for entry, record in zip(entries, records, strict=True):
+        values = settings.setdefault(_setting(entry), {})
+        value = record.value(design.metric)
+        if record.seed is not None and math.isfinite(value):
+            values[record.seed] = value
+    found = sequential.progress(list(settings.values()), design)
+    points = list(settings)
+    known = {frozenset(entry.overrides) for entry in entries}
+    wanted = with_seeds([points[i] for i in found.settings], design.seeds(found.look)) if found.look else []
+    more = tuple(point for point in wanted if frozenset(point) not in known)
+    return Look((_line(design, found, len(points)),), more)
+
+
+def _setting(entry: Entry) -> Point:
+    return tuple(text for text in entry.overrides if key_of(text) != SEED)
+
+
+def _line(design: Design, found: sequential.Progress, settings: int) -> str:
+    pairs = settings * (settings - 1) // 2
+    decided = sum(decision.is_final for decision in found.decisions.values())
+    seeds = max((decision.look for decision in found.decisions.values()), default=0)
+    line = f"look    {seeds} seeds: {decided} of {pairs} pair{'s' if pairs > 1 else ''} decided"
+    if decided == pairs:
+        return line
+    if found.look is None:
+        return f"{line}; the last of the planned looks"
+    return f"{line}; {len(found.settings)} settings go on to {found.look} seeds"
