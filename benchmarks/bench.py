@@ -1,6 +1,6 @@
 """The training step against PyTorch, JAX and scikit-learn, and what a whole process costs. `make bench` runs it.
 
-    python benchmarks/bench.py [--workloads macalinao,ghimire] [--rounds 3] [--out dense] [--quick]
+    python benchmarks/bench.py [--workloads macalinao,ghimire] [--rounds 3] [--peers torch] [--out dense] [--quick]
 
 Each measurement is a process of its own; within a round ours and the peers take turns, so that a machine that gets
 slower gets slower for all, and ratios are taken round by round. A measurement during which others used more than 6 %
@@ -41,6 +41,7 @@ REPEATS = 2
 HOPELESS = 1.2  # a number of threads this much slower than the best in the first round is not tried again
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 OPTIONAL = {"compiled", "compiled_channels_last", "jax"}  # where they fail, the benchmark goes on without them
+PEERS = ("torch", "compiled", "jax", "sklearn")
 SKLEARN_EPOCHS = 3  # at most: the first warms up, and its epochs are long
 
 
@@ -283,6 +284,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", default="dense", help="the name of the results")
     parser.add_argument("--results", type=Path, default=HERE / "results", help="the folder of the results")
     parser.add_argument("--data-root", help="a folder with the MNIST files; by default MNISTLAB_DATA or the cache")
+    parser.add_argument("--peers", default=",".join(PEERS), help="some of the peers, with commas")
     parser.add_argument("--synthetic", type=int, metavar="N", help="N random images instead of MNIST: a dry run")
     parser.add_argument("--quick", action="store_true", help="one round, two epochs, no repetition: only a smoke test")
     options = parser.parse_args(arguments)
@@ -295,7 +297,13 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
             whole(f"--{name}", getattr(options, name), 1 if name == "threads" else 128)
     options.rounds = 1 if options.quick else options.rounds
     options.times = 1 if options.quick else 5
-    options.peers, options.skipped = available()
+    found, options.skipped = available()
+    wanted = options.peers.split(",")
+    for name in wanted:
+        choice("--peers", name, PEERS)
+    options.peers = [name for name in found if name in wanted]
+    if left_out := [name for name in found if name not in wanted]:
+        options.skipped.append(f"not measured: {', '.join(left_out)}")
     return options
 
 

@@ -124,7 +124,15 @@ def report_page() -> str:
         "",
         "`seed` is a whole number of 0 or more (default 0). All random numbers of a run come from",
     ]
-    lines += ["streams that are derived from it, one for each purpose.", ""]
+    lines += ["streams that are derived from it, one for each purpose."]
+    lines += [
+        "",
+        "## tags and note",
+        "",
+        "`tags` is a list of names, `tags=[week3,good]`, and `note` a text, `note='first try'` (default: none). They",
+        "are saved in `labels.json`, and are no part of the experiment. `mnistlab runs` finds and changes them.",
+        "",
+    ]
     return "\n".join(lines)
 
 

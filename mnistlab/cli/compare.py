@@ -22,7 +22,14 @@ FORMATS = ("table", "csv", "markdown", "latex", "json")
         "mnistlab compare outputs/multirun/2026-11-21_09-30-12 --by init --format latex",
     ),
 )
-@argument("paths", metavar="PATH", nargs=-1, required=True, type=DIRECTORY, help="A run or a sweep.")
+@argument(
+    "paths",
+    metavar="PATH",
+    nargs=-1,
+    required=True,
+    type=DIRECTORY,
+    help="A run or a sweep; a folder of them; last, last:6, best:METRIC, or filters as of `mnistlab runs`.",
+)
 @option(
     "--metric",
     metavar="NAME",
@@ -79,10 +86,12 @@ def main(
 
     from mnistlab.analysis import comparison_table
     from mnistlab.analysis.compare import as_json, compare
+    from mnistlab.runs import selection
     from mnistlab.sweeps import records
     from mnistlab.system import directories, files
 
-    comparison = compare(records.of_paths(paths), metric, baseline, margin, records.design_of(paths))
+    places = selection.several(paths)
+    comparison = compare(records.of_paths(places), metric, baseline, margin, records.design_of(places))
     forms = {
         "table": lambda: comparison_table.text(comparison, by=by) + "\n",
         "csv": lambda: comparison_table.csv(comparison, by),

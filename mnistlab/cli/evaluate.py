@@ -18,6 +18,7 @@ from mnistlab.cli.parameters import (
     option,
     verbosity_options,
 )
+from mnistlab.runs import selection
 from mnistlab.system import console
 from mnistlab.system.errors import RequestError, did_you_mean
 
@@ -110,7 +111,9 @@ def runs_and_overrides(words: Sequence[str]) -> tuple[list[str], list[str]]:
     overrides: list[str] = []
     for word in words:
         name, equals, _ = word.partition("=")
-        if equals and "/" not in name and not Path(word).exists():
+        if not Path(word).exists() and selection.is_selector(word, filters=name in selection.FACTS):
+            runs += selection.several([word])
+        elif equals and "/" not in name and not Path(word).exists():
             overrides.append(_settable(word))
         else:
             runs.append(word)

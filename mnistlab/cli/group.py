@@ -19,6 +19,7 @@ SECTIONS = {  # the first sentence of each command's help, repeated so that no c
         "gridsearch": "Cross-validate every combination in a grid, then test the best one.",
     },
     "Compare and report": {
+        "runs": "List the runs in outputs/, newest first, or those that match all filters.",
         "compare": "Compare runs and sweeps: means, intervals, and which differences are significant.",
         "report": "Redraw the plots and the report page of runs and sweeps.",
         "claims": "Check the figures and claims of a report against its runs.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import click
@@ -185,7 +186,21 @@ class Place(click.ParamType):
         return [CompletionItem(incomplete, type=self.kind)]
 
 
-RUN = Place("file")  # a directory, or the model file in it
+class RunPlace(Place):
+    """The path of a run, or a word that selects one: ``last``, ``best:METRIC``, or filters."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the path; one that does not exist is left to the command, unless it is such a word."""
+        if Path(value).exists():
+            return str(value)
+        from mnistlab.runs import selection
+
+        return selection.one(str(value))
+
+
+RUN = RunPlace("file")  # a directory, or the model file in it
+RUN_DIRECTORY = RunPlace("dir")
+FILE = Place("file")
 DIRECTORY = Place("dir")
 
 

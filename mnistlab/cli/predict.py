@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mnistlab.cli.parameters import RUN, Choice, Parsed, argument, command, json_option, option
+from mnistlab.cli.parameters import FILE, RUN, Choice, Parsed, argument, command, json_option, option
 from mnistlab.inference.predict import image_io, pipeline, preprocessing, results
 from mnistlab.system import output
 from mnistlab.system.errors import RequestError, RunError
@@ -47,7 +47,7 @@ def picture_file(name: str, text: str) -> Path:
     metavar="PICTURE",
     nargs=-1,
     required=True,
-    type=RUN,
+    type=FILE,
     help="A picture file, a folder of them, or - for standard input.",
 )
 @option(

@@ -8,7 +8,7 @@ from pathlib import Path
 from mnistlab.cli.overrides import Overrides
 from mnistlab.cli.parameters import argument, command, json_option, option
 from mnistlab.config.report import Plots
-from mnistlab.runs import paths
+from mnistlab.runs import paths, selection
 from mnistlab.sweeps.redraw import kind_of, redraw_run, redraw_sweep
 from mnistlab.system import console, output
 from mnistlab.system.errors import RequestError, did_you_mean
@@ -54,8 +54,8 @@ def _parse(words: Sequence[str]) -> tuple[list[str], Plots | None]:
     places, which = [], None
     for word in words:
         key, equals, value = word.partition("=")
-        if not equals or Path(word).exists():
-            places.append(word)
+        if not equals or Path(word).exists() or (key in selection.FACTS and not key.startswith("report")):
+            places += selection.several([word])
         elif key != "report.plots":
             near = did_you_mean(key, ["report.plots"])
             raise RequestError(f"{word}: only report.plots=all, core or none can be set{near}")

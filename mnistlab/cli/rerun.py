@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from mnistlab.cli.parameters import DIRECTORY, argument, command, command_line, json_option, option
+from mnistlab.cli.parameters import DIRECTORY, RUN_DIRECTORY, argument, command, command_line, json_option, option
 from mnistlab.runs.rerun import repeat
 from mnistlab.system import output
 
 
 @command("rerun", no_args_is_help=True, examples=("mnistlab rerun outputs/2026-11-21/09-30-12_lenet5 --to again",))
-@argument("run", metavar="RUN", type=DIRECTORY, help="The directory of a completed run.")
+@argument("run", metavar="RUN", type=RUN_DIRECTORY, help="The directory of a completed run.")
 @option("--to", metavar="DIR", type=DIRECTORY, help="The new directory.", show_default="outputs/<date>/<time>_rerun")
 @json_option
 @option("-q", "--quiet", is_flag=True, help="Print the verdict only.")

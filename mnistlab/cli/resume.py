@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mnistlab.cli.overrides import LAUNCHER, Overrides
 from mnistlab.cli.parameters import Whole, argument, command, command_line, json_option, option, quiet_option
-from mnistlab.runs import paths, record
+from mnistlab.runs import paths, record, selection
 from mnistlab.runs.resume import KEY, is_run, resume
 from mnistlab.sweeps import runner
 from mnistlab.system import files, output
@@ -53,6 +53,7 @@ def main(words: tuple[str, ...], seeds: int | None, failed_only: bool, fail_fast
     the summary and report of the sweep are rewritten. seed='range(12)' adds the seeds that a setting does not have yet;
     in the same way, other values of a key that the sweep varies add settings. All existing jobs are kept.
     """
+    words = tuple(selection.one(word) if _selects(word) else word for word in words)
     directories = [Path(word) for word in words if Path(word).is_dir()]
     if len(directories) != 1 or (directories[0] / paths.SWEEP).exists() or not is_run(directories[0]):
         directory, overrides, added = _sweep_and_values(words, seeds)
@@ -64,6 +65,10 @@ def main(words: tuple[str, ...], seeds: int | None, failed_only: bool, fail_fast
         if is_set:
             raise RequestError(f"{name}: this option is for sweeps, and {files.shown(directories[0])} is a run")
     return _run(directories[0].absolute(), [word for word in words if Path(word) != directories[0]], quiet)
+
+
+def _selects(word: str) -> bool:
+    return selection.is_selector(word, filters=word.partition("=")[0] in selection.FACTS)
 
 
 def _run(directory: Path, words: Sequence[str], quiet: bool) -> int:

@@ -6,15 +6,18 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mnistlab.cli.overrides import Overrides
-from mnistlab.cli.parameters import DIRECTORY, Choice, Option, argument, command, json_option, option
+from mnistlab.cli.parameters import DIRECTORY, FILE, Choice, Option, argument, command, json_option, option
 from mnistlab.cli.until_decided import request_of, until_decided_options
 from mnistlab.system import output
 from mnistlab.system.errors import RequestError, fail, wants_traceback
+
+if TYPE_CHECKING:
+    from mnistlab.config.overrides_file import OverridesFile
 
 KEYS = """
 == Groups: group=option ==
@@ -75,16 +78,23 @@ def hydra_options(function: Callable[..., int]) -> Callable[..., int]:
 )
 @argument(
     "words",
-    metavar="[group=option ...] [key=value ...]",
+    metavar="[FILE.yaml] [group=option ...] [key=value ...]",
     nargs=-1,
     type=Overrides(),
-    help="The configuration: group=option chooses an option of a group, key=value sets a key.",
+    help="The configuration: group=option chooses an option of a group, key=value sets a key. FILE.yaml: a file with "
+    "such settings, which those of the command line override.",
+)
+@option(
+    "--config",
+    metavar="FILE",
+    type=FILE,
+    help="A YAML file with settings (model: lenet5, optimizer.lr: 0.01). FILE may also be given as an argument.",
 )
 @option("--fail-fast", is_flag=True, help="Stop a sweep at the first job that fails.")
 @until_decided_options
 @json_option
 @hydra_options
-def main(words: tuple[str, ...], fail_fast: bool, **until_decided: Any) -> int:
+def main(words: tuple[str, ...], config: str | None, fail_fast: bool, **until_decided: Any) -> int:
     """Train one model, or several in a sweep with -m.
 
     All results of a run are written to its run directory: metrics, tables, plots, a report, and the model.
@@ -92,10 +102,26 @@ def main(words: tuple[str, ...], fail_fast: bool, **until_decided: Any) -> int:
     _refuse_unknown_options(words)
     request = request_of(**until_decided)
 
-    from mnistlab.config import compose
+    from mnistlab.config import compose, experiment_errors
 
+    file, typed = _overrides_of_file(words, config)
+    words = (*(file.words if file else ()), *typed)
     overrides = compose.flags_first(compose.with_paths_quoted([_verbosity(word) for word in words]))
     flags = compose.parse_flags(overrides)
+    try:
+        return _carry_out(overrides, flags, fail_fast, request)
+    except RequestError as error:
+        message = experiment_errors.located(str(error), flags.overrides, flags.config_dir)
+        message = file.located(message, typed) if file else message
+        if message == str(error):
+            raise
+        raise RequestError(message) from None
+
+
+def _carry_out(overrides: list[str], flags: Any, fail_fast: bool, request: Any) -> int:
+    """Run what the command line asks for: a run, a sweep, or what a flag prints; return the exit status."""
+    from mnistlab.config import compose
+
     shows = flags.cfg or flags.help or flags.hydra_help or flags.info or flags.shell_completion
     if shows and output.is_json():
         raise RequestError("--json: this option is for results, and a configuration is printed as YAML; leave it out")
@@ -162,7 +188,22 @@ def _refuse_unknown_options(words: Sequence[str]) -> None:
     for word in words:
         name = word.partition("=")[0]
         if name.startswith("-") and name not in names:
+            from mnistlab.config.errors import with_group
+
+            if keys := with_group(name.lstrip("-").replace("-", "_"), words):
+                raise RequestError(f"{name}: no such option; a setting is key=value (did you mean {keys[0]}=...?)")
             raise click.NoSuchOption(name, ctx=context)
+
+
+def _overrides_of_file(words: Sequence[str], config: str | None) -> tuple[OverridesFile | None, list[str]]:
+    """Return the file of overrides, if one is named, and the other words."""
+    from mnistlab.config import overrides_file
+
+    named = [word for word in words if overrides_file.is_one(word) and not word.startswith("-")]
+    if len(named) + (config is not None) > 1:
+        raise RequestError(f"{' '.join(named)}: name one file of settings")
+    path = config or next(iter(named), None)
+    return overrides_file.read(Path(path)) if path else None, [word for word in words if word not in named]
 
 
 def _verbosity(argument: str) -> str:
@@ -182,6 +223,8 @@ def _refuse_used_directory(arguments: Sequence[str]) -> None:
         value = value.strip("'\"")
         if key.lstrip("+") != "hydra.run.dir":
             continue
+        if value in ("", "."):
+            raise RequestError(f"{word}: must be a directory of its own, for example hydra.run.dir=outputs/first")
         if (Path(value) / paths.STATUS).exists():
             raise RequestError(f"{word}: already contains a run; choose another directory, or remove this one")
         if not Path(value).exists():  # Hydra creates it; it is removed again if the request turns out to be invalid

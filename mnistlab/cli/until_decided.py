@@ -42,8 +42,8 @@ OPTIONS = (
         "--margin",
         metavar="M",
         type=Positive(),
-        help="With --until-decided: the largest difference that does not matter, in points. A pair is then also decided "
-        "if it is equivalent within M.",
+        help="With --until-decided: the largest difference that does not matter, in points. A pair is then also "
+        "decided if it is equivalent within M.",
     ),
     option(
         "--looks",

@@ -19,6 +19,16 @@ from mnistlab.nn.architectures import LAYERS, LayerList
 from mnistlab.system.errors import RequestError, did_you_mean
 
 TYPES = {"Float": "a number", "Integer": "a whole number", "Boolean": "true or false", "String": "text"}
+ALIASES = {  # names of other libraries and of textbooks
+    "init": {"he": "kaiming", "he_normal": "kaiming", "he_uniform": "kaiming_uniform", "glorot": "xavier",
+             "glorot_normal": "xavier", "glorot_uniform": "xavier_uniform", "gaussian": "normal", "zero": "zeros"},
+    "data": {"fashion": "fashion_mnist", "emnist": "emnist_balanced", "emnist_bymerge": "emnist_balanced"},
+    "model": {"mlp": "mlp_2hidden", "cnn": "cnn_simple", "lenet": "lenet5", "svm": "svm_rbf", "logistic": "softmax",
+              "linear": "softmax", "logistic_regression": "softmax", "forest": "random_forest"},
+    "optimizer": {"nag": "nesterov", "sgd_momentum": "momentum"},
+    "schedule": {"none": "constant", "onecycle": "one_cycle", "exp": "exponential"},
+    "regularization": {"weight_decay": "l2", "ridge": "l2", "lasso": "l1"},
+}  # fmt: skip
 EXAMPLES = {"units": "100", "filters": "8", "kernel": "3"}  # of the required settings of layers
 
 
@@ -50,6 +60,8 @@ def one_line(error: BaseException, overrides: Sequence[str]) -> str:
         return _no_option(overrides)
     if match := re.search(r"Ambiguous value for argument '([^']+)'", text):
         key, _, values = match[1].partition("=")
+        if re.fullmatch(r"-?(0,\d+|\d+,0\d*)", values):
+            return f"{match[1]}: a comma separates values; write a decimal point, {key}={values.replace(',', '.')}"
         return f"{match[1]}: must be one value; `mnistlab train -m` takes several, and a list is {key}=[{values}]"
     if match := re.search(r"Missing mandatory value: (\w+)", text):
         return f"{match[1]}: not set; choose one of {', '.join(option_names(match[1]))}"
@@ -129,8 +141,16 @@ def _unknown_option(path: str, text: str) -> str:
         groups = group_names()
         near = did_you_mean(group, groups)
         return f"{path}: no such config group, {group!r}; choose one of {', '.join(groups)}{near}"
-    near = did_you_mean(option, option_names(group))
+    listed = re.search(r"Available options in '[^']+':\n((?:\t.*\n?)+)", text)  # with those of --config-dir
+    known = list(dict.fromkeys([*option_names(group), *(listed[1].split() if listed else [])]))
+    meant = ALIASES.get(group, {}).get(option.lower())
+    same = [name for name in known if _letters(name) == _letters(option)]
+    near = f" (did you mean {meant or same[0]}?)" if meant or same else did_you_mean(option, known)
     return f"{group}={option}: no such option; choose one of {', '.join(_near_options(group, option))}{near}"
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def _near_options(group: str, option: str) -> list[str]:
@@ -166,11 +186,20 @@ def _unknown_key(key: str, text: str, overrides: Sequence[str]) -> str:
         where = f"{group}={chosen}" if group in GROUPS else group
         return f"{key}: unknown key; {where} has {', '.join(names) or 'no keys'}{near}"
     candidates = [*group_names(), *Root.__dataclass_fields__]
+    if not rest and (inner := with_group(key, overrides)):
+        return f"{key}: unknown key (did you mean {' or '.join(inner[:3])}?)"
     for name in candidates:
         schema = schema_of(name, _chosen_option(name, overrides))
         if schema is not None and rest:
             candidates = [*candidates, *(f"{name}.{f.name}" for f in fields(schema))]
     return f"{key}: unknown key{did_you_mean(key, candidates) or '; see `mnistlab train --help`'}"
+
+
+def with_group(key: str, overrides: Sequence[str]) -> list[str]:
+    """Return the keys of groups that end in this one: optimizer.lr for lr."""
+    groups = [name for name in Root.__dataclass_fields__ if name in (*GROUPS, "trainer", "regularization", "report")]
+    schemas = ((name, schema_of(name, _chosen_option(name, overrides))) for name in groups)
+    return [f"{name}.{key}" for name, schema in schemas if schema and key in {f.name for f in fields(schema)}]
 
 
 def _layers_without(override: str, overrides: Sequence[str]) -> list[Any]:
@@ -240,6 +269,12 @@ def _value_error(error: OmegaConfBaseException, text: str, overrides: Sequence[s
     for candidate in overrides:
         if _key(candidate) == full_key or (override and candidate.startswith(override[1])):
             override_text = candidate
+    if match := re.search(r"Key '(\w+)' not in '\w+'", message):
+        group = full_key.partition(".")[0]
+        schema = schema_of(group, _chosen_option(group, overrides))
+        names = [f.name for f in fields(schema)] if schema else []
+        has = f"{group} has {', '.join(names)}" if names else f"no such key in {group}"
+        return f"{full_key}: unknown key; {has}{did_you_mean(match[1], names, f'{group}.')}"
     if "does not support deletion" in message:
         return f"{override_text}: a key cannot be deleted; set another value, {override_text.lstrip('~')}=..."
     if match := re.search(r"could not be converted to (\w+)", message):

@@ -17,6 +17,7 @@ from typing import Any
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from mnistlab.config.labels import checked_note, checked_tag
 from mnistlab.config.options import folder, option_names
 from mnistlab.config.report import Report
 from mnistlab.config.tracking import TRACKINGS, Tracking
@@ -53,6 +54,7 @@ MENTIONED = {
 }
 EPOCHS = "trainer.epochs"  # the only key that may differ when a run is resumed
 
+LABELLING = ("report", "tracking", "tags", "note")  # they do not affect the results
 USED_BY_SKLEARN = ("data", "model", "seed")  # a scikit-learn model ignores all other groups
 
 
@@ -71,6 +73,8 @@ class Root:
     tracking: Any = MISSING
     report: Report = field(default_factory=Report)
     seed: int = 0
+    tags: list[str] = field(default_factory=list)
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,8 @@ class Experiment:
     tracking: Tracking
     report: Report
     seed: int
+    tags: list[str]
+    note: str
 
     @property
     def components(self) -> Components:
@@ -104,7 +110,7 @@ def experiment(cfg: DictConfig) -> Experiment:
             raise RequestError(f"not set; choose one of {', '.join(option_names(key))}", key=key)
         with prefixed(key):
             value = cfg[key]
-            values[key] = OmegaConf.to_object(value) if isinstance(value, DictConfig) else value
+            values[key] = OmegaConf.to_object(value) if OmegaConf.is_config(value) else value
         if key in GROUPS and not isinstance(values[key], tuple(GROUPS[key].values())):
             raise RequestError(
                 f"must be one of the group's options, {', '.join(option_names(key))}",
@@ -112,6 +118,9 @@ def experiment(cfg: DictConfig) -> Experiment:
                 value=_short(values[key]),
             )
     whole("seed", values["seed"], 0, "the seed")
+    for tag in values["tags"]:
+        checked_tag(tag)
+    checked_note(values["note"])
     monitor = values["trainer"].monitor
     if monitor not in SCORES:
         raise RequestError(
@@ -170,7 +179,7 @@ def config_hash(cfg: DictConfig) -> str:
 
 def unused_by_sklearn(overrides: Sequence[str]) -> list[str]:
     """Return the overrides that have no effect on a scikit-learn model."""
-    ours = {each.name for each in fields(Root)} - {*USED_BY_SKLEARN, "tracking", "report"}
+    ours = {each.name for each in fields(Root)} - {*USED_BY_SKLEARN, *LABELLING}
     keys = [(override, override.partition("=")[0].lstrip("+~")) for override in overrides]
     return [word for word, key in keys if key.partition(".")[0] in ours and key != "trainer.threads"]
 
@@ -179,7 +188,7 @@ def deciding(cfg: DictConfig) -> dict[str, Any]:
     """Return the part of a configuration that affects the results of a network, as plain data."""
     content = OmegaConf.to_container(cfg, resolve=True, enum_to_str=True)
     assert isinstance(content, dict)
-    for shown in ("report", "tracking"):
+    for shown in LABELLING:
         content.pop(shown, None)
     if isinstance(trainer := content.get("trainer"), dict):
         trainer.pop("checkpoint_every", None)

@@ -67,6 +67,10 @@ def choose(
     kind = "numpy" if network is None else _kernels(experiment, network, n, quiet)
     threads = experiment.trainer.threads
     if threads != "auto":
+        if int(threads) > all_cores() and not quiet:
+            LOG.warning(
+                "trainer.threads=%s: this machine has %d cores, and more threads only slow it", threads, all_cores()
+            )
         return Compute(int(threads), kind)
     if network is None:
         return Compute(cores, kind)

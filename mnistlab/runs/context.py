@@ -34,6 +34,7 @@ class RunContext:
     watch: Watch | None = None
     resumes: bool = False
     compute: Compute | None = None
+    model: str = ""  # the option of the group, where it was chosen on this command line
 
 
 def interrupted(status: Status, how: str, run: Path) -> str:

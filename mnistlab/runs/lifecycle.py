@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mnistlab.config import report, schema
-from mnistlab.runs import paths
+from mnistlab.runs import labels, paths, run_file
 from mnistlab.runs.context import RunContext, interrupted
 from mnistlab.runs.status import Status
 from mnistlab.runs.status import read as read_status
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mnistlab.runs.training_run import Watch
 
 # Files that a resumed run writes again before it trains
-REWRITTEN = (paths.STATUS, paths.ENVIRONMENT, paths.CONFIG, paths.OVERRIDES, paths.HYDRA_CONFIG)
+REWRITTEN = (paths.STATUS, paths.RUN, paths.ENVIRONMENT, paths.CONFIG, paths.OVERRIDES, paths.HYDRA_CONFIG)
 
 
 @dataclass
@@ -51,7 +51,9 @@ def task(cfg: DictConfig, cores: int | None = None, watch: Watch | None = None, 
     }
     command = ("mnistlab", "train", *map(str, words))
     directory = Path(hydra.runtime.output_dir)
-    return carry_out(cfg, RunContext(directory, command, described, Path.cwd(), cores, watch, resumes))
+    model = str(hydra.runtime.choices.get("model", ""))
+    context = RunContext(directory, command, described, Path.cwd(), cores, watch, resumes, model=model)
+    return carry_out(cfg, context)
 
 
 def carry_out(cfg: DictConfig, context: RunContext) -> Outcome:
@@ -80,6 +82,10 @@ def _guarded(cfg: DictConfig, context: RunContext) -> Outcome:
         with unmistaken():
             _describe(run, cfg, context.described)
             experiment = schema.experiment(cfg)
+            _refuse_no_hidden_layer(experiment, context.model)
+            run_file.write(run)
+            if not context.resumes and (experiment.tags or experiment.note):
+                labels.write(run, labels.tagged(labels.Labels(note=experiment.note), experiment.tags))
             from mnistlab.runs import pipeline  # imported here: an invalid request need not wait for the engine
 
             if silent:
@@ -120,6 +126,12 @@ def _guarded(cfg: DictConfig, context: RunContext) -> Outcome:
     return Outcome(0, "", run)
 
 
+def _refuse_no_hidden_layer(experiment: schema.Experiment, model: str) -> None:
+    """Refuse to train a softmax model under the name of a network with hidden layers."""
+    if model.startswith("mlp") and getattr(experiment.model, "hidden", None) == []:
+        raise RequestError(f"model.hidden=[]: {model} has hidden layers; model=softmax has none")
+
+
 def _describe(run: Path, cfg: DictConfig, others: Mapping[str, str]) -> None:
     """Write .hydra as Hydra does, but each file atomically and with everything resolved."""
     (run / paths.HYDRA).mkdir(exist_ok=True)
@@ -153,7 +165,7 @@ def _message(error: BaseException, run: Path) -> str:
 
 def _forget(run: Path) -> bool:
     """Remove the directory of this run if it was created for it and contains no results."""
-    nothing = {paths.HYDRA, paths.STATUS, paths.LOG, locks.NAME}
+    nothing = {paths.HYDRA, paths.STATUS, paths.RUN, paths.LABELS, paths.LOG, locks.NAME}
     if not directories.is_ours(run) or not {path.name for path in run.iterdir()} <= nothing:
         return False
     console.stop()

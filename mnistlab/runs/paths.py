@@ -10,6 +10,8 @@ from pathlib import Path
 # A run
 STATUS = "status.json"
 ENVIRONMENT = "environment.json"
+RUN = "run.json"  # settings, for lists of runs
+LABELS = "labels.json"  # tags and a note
 HYDRA = ".hydra"
 CONFIG = f"{HYDRA}/config.yaml"
 OVERRIDES = f"{HYDRA}/overrides.yaml"
@@ -24,6 +26,11 @@ REPORT = "report.html"  # also of a sweep
 PLOTS = "plots"  # in every directory that has pictures
 TRACKING = "tracking.json"  # the run in an MLflow store
 TENSORBOARD = "tensorboard"
+
+# The folder of all outputs
+INDEX = ".runs.sqlite3"
+TRASH = ".trash"
+ORIGIN = "origin.json"  # beside a directory in the trash
 
 # A run or an evaluation
 PREDICTIONS = "predictions.npz"

@@ -86,7 +86,8 @@ def run(experiment: schema.Experiment, deciding: dict[str, Any], context: RunCon
     for path in drawn:
         LOG.debug("wrote %s", path)
     status.write("completed")
-    LOG.log(RESULT, "%s", console.result_block(metrics, files.shown(run)))
+    page = run / paths.REPORT
+    LOG.log(RESULT, "%s", console.result_block(metrics, files.shown(run), files.shown(page) if page.exists() else None))
 
 
 def _prepare(experiment: schema.Experiment, deciding: dict[str, Any], context: RunContext, status: Status) -> Prepared:

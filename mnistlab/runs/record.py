@@ -98,7 +98,7 @@ def read(directory: Path, planned: Mapping[str, Any] | None = None) -> Record:
     settings = deciding_settings(config, choices)
     seed = config.get("seed")
     if planned is not None:
-        settings = settings or {key: value for key, value in planned.items() if _decides(key)}
+        settings = settings or {key: value for key, value in planned.items() if decides(key)}
         seed = planned.get("seed", seed)
         keys = tuple(dict.fromkeys([*keys, *planned]))
     record = Record(directory, state, seed if isinstance(seed, int) else None, settings, keys, metrics)
@@ -122,7 +122,7 @@ def as_json(record: Record, place: Path) -> dict[str, Any]:
 def grouped(records: Sequence[Record]) -> list[Group]:
     """Return groups of runs with the same settings except the seed, in the order of their first runs."""
     overridden = list(dict.fromkeys(key for record in records for key in record.overridden))
-    keys = varying([record.settings for record in records], [key for key in overridden if _decides(key)])
+    keys = varying([record.settings for record in records], [key for key in overridden if decides(key)])
     groups: dict[tuple[tuple[str, str], ...], list[Record]] = {}
     for record in records:
         same = tuple((key, as_text(value)) for key, value in sorted(record.settings.items()) if value is not None)
@@ -143,7 +143,8 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _decides(key: str) -> bool:
+def decides(key: str) -> bool:
+    """Return whether a setting may affect the numbers of a run, other than as its seed."""
     return key.partition(".")[0] not in IGNORED_GROUPS and key not in IGNORED_KEYS and not key.startswith("hydra")
 
 

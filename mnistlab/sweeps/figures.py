@@ -18,6 +18,7 @@ from mnistlab.runs import paths
 from mnistlab.runs.figures import Drawing
 from mnistlab.runs.record import Group
 from mnistlab.statistics.intervals import mean_of
+from mnistlab.system.errors import RequestError, did_you_mean
 from mnistlab.system.flatten import as_text
 from mnistlab.system.readers import UnreadableError, read_table
 
@@ -46,6 +47,32 @@ def choose(comparison: Comparison) -> Iterator[Drawing]:
         learners = {record.metrics.get("learner", "network") for group in chosen for record in group.records}
         if "network" in learners:  # a scikit-learn model has no history
             yield "training", partial(_training, chosen, keys)
+
+
+def by_setting(comparison: Comparison, key: str | None = None) -> plots.Picture:
+    """Draw the metric of a comparison against one setting, over the runs with any value of the others, or as a ranking.
+
+    Raises `RequestError` if the setting does not vary.
+    """
+    metric, groups = comparison.metric, list(comparison.groups)
+    if key is None:
+        return plots.ranking_of_settings(
+            [group.name or "all runs" for group in groups], [_series(groups, metric)], _unit(metric)
+        )
+    keys = list(groups[0].settings)
+    if key not in keys:
+        raise RequestError(f"by={key}: must be a setting that varies: {', '.join(keys)}{did_you_mean(key, keys)}")
+    merged: dict[str, Group] = {}
+    for group in groups:
+        value = group.settings[key]
+        earlier = merged.get(as_text(value))
+        records = (*(earlier.records if earlier else ()), *group.records)
+        merged[as_text(value)] = Group({key: value}, records)
+    chosen = [merged[name] for name in _ordered([group.settings[key] for group in groups])]
+    if all(_is_number(group.settings[key]) for group in chosen):
+        x = [float(group.settings[key]) for group in chosen]
+        return plots.against(key, x, [_series(chosen, metric)], _unit(metric), is_geometric(x))
+    return plots.ranking_of_settings([group.name for group in chosen], [_series(chosen, metric)], _unit(metric))
 
 
 def is_geometric(x: Sequence[float]) -> bool:

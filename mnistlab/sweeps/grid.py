@@ -56,8 +56,8 @@ def plan(
     point: tuple[str, ...] = ()
     composed: list[DictConfig] = []
     try:
-        loader = _loader(config_dir)
-        master = _master(loader, overrides)
+        composer = loader(config_dir)
+        master = _master(composer, overrides)
         sweeper = master.hydra.runtime.choices["hydra/sweeper"]
         if sweeper != "basic":
             raise RequestError(f"hydra/sweeper={sweeper}: `mnistlab train -m` runs grids; `mnistlab tune` searches")
@@ -66,7 +66,7 @@ def plan(
         known = {entry.config_hash for entry in manifest.entries} if manifest else set()
         wanted, points = points, points[:start]
         for i, point in enumerate(wanted[start:], start):
-            config = loader.load_sweep_config(master, list(point))
+            config = composer.load_sweep_config(master, list(point))
             schema.reject_unknown_keys(task_part(config))
             if i >= len(existing) > 0 and schema.config_hash(task_part(config)) in known:
                 continue  # an added point that the sweep has, perhaps by a default
@@ -97,7 +97,8 @@ def plan(
     return Plan(directory, tuple(jobs), launcher, {str(key): value for key, value in settings.items()}, master)
 
 
-def _loader(config_dir: str | None) -> ConfigLoaderImpl:
+def loader(config_dir: str | None) -> ConfigLoaderImpl:
+    """Return what composes configurations, from our folder and perhaps another one."""
     compose.register()
     search_path = create_config_search_path(str(options.folder()))
     if config_dir is not None:
@@ -105,26 +106,26 @@ def _loader(config_dir: str | None) -> ConfigLoaderImpl:
         if not folder.is_dir():
             raise RequestError(f"--config-dir={config_dir}: no such directory")
         search_path.prepend("command-line", f"file://{folder}", SearchPathQuery(provider="schema"))
-    loader = Hydra.create_main_hydra2(task_name="mnistlab", config_search_path=search_path).config_loader
-    assert isinstance(loader, ConfigLoaderImpl)
-    return loader
+    composer = Hydra.create_main_hydra2(task_name="mnistlab", config_search_path=search_path).config_loader
+    assert isinstance(composer, ConfigLoaderImpl)
+    return composer
 
 
-def _master(loader: ConfigLoaderImpl, overrides: Sequence[str]) -> DictConfig:
+def _master(composer: ConfigLoaderImpl, overrides: Sequence[str]) -> DictConfig:
     """Return the configuration of the sweep itself, without the swept values.
 
     It has the default option of a swept group, and so may lack keys that all swept options have, as in
     ``model=svm_poly,svm_rbf model.gamma=auto``. Such overrides are applied only to the points.
     """
     try:
-        return loader.load_configuration("config", [*overrides], RunMode.MULTIRUN)
+        return composer.load_configuration("config", [*overrides], RunMode.MULTIRUN)
     except HydraException:
-        parsed = OverridesParser.create(config_loader=loader).parse_overrides([*overrides])
+        parsed = OverridesParser.create(config_loader=composer).parse_overrides([*overrides])
         swept = {override.get_key_element() for override in parsed if override.is_sweep_override()}
         kept = [str(item.input_line) for item in parsed if not _is_inside(item.get_key_element(), swept)]
         if len(kept) == len(overrides):
             raise
-        master = loader.load_configuration("config", kept, RunMode.MULTIRUN)
+        master = composer.load_configuration("config", kept, RunMode.MULTIRUN)
         tasks = [str(item.input_line) for item in parsed if not item.get_key_element().startswith("hydra")]
         _set(master, "hydra.overrides.task", tasks)
         return master

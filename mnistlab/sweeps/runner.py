@@ -7,7 +7,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from importlib import import_module
@@ -43,9 +43,16 @@ MOST_ROWS = 20  # rows on the terminal; all are in summary.md
 
 
 def train(
-    overrides: Sequence[str], config_dir: str | None, fail_fast: bool, request: until_decided.Request | None = None
+    overrides: Sequence[str],
+    config_dir: str | None,
+    fail_fast: bool,
+    request: until_decided.Request | None = None,
+    started: Callable[[Path], None] | None = None,
 ) -> int:
-    """Run a new sweep; return the exit status. With a ``request`` it adds seeds until its verdicts are decided."""
+    """Run a new sweep; return the exit status. With a ``request`` it adds seeds until its verdicts are decided.
+
+    ``started`` is called with its directory before the first job.
+    """
     planned, design = plan(overrides, config_dir), None
     if request is not None:
         design, points = until_decided.start(request, planned)
@@ -66,6 +73,8 @@ def train(
     with held(directory):
         sweep.write()
         write_multirun(planned)
+        if started is not None:
+            started(directory)
         return Sweep(sweep, planned, "train", _is_quiet(overrides), place).run(planned.jobs, fail_fast)
 
 

@@ -90,12 +90,12 @@ def best(text: str) -> str:
     return text if os.environ.get("NO_COLOR") else f"\x1b[32m{text}\x1b[0m"
 
 
-def result_block(metrics: dict[str, Any], run: Path) -> str:
-    """Return the short result: test accuracy with its interval, the two weakest classes, the run directory."""
+def result_block(metrics: dict[str, Any], run: Path, page: Path | None = None) -> str:
+    """Return the short result: test accuracy with its interval, the weakest classes, the page, the run directory."""
     test = metrics["test"]
-    return "\n".join(
-        (*(score_lines("test accuracy", test) if test["n"] else ("no test set",)), f"run directory        {run}")
-    )
+    lines = [*(score_lines("test accuracy", test) if test["n"] else ("no test set",))]
+    lines += [f"report               {page}"] if page else []
+    return "\n".join((*lines, f"run directory        {run}"))
 
 
 def score_lines(what: str, scores: dict[str, Any]) -> tuple[str, str]:

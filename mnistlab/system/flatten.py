@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-IGNORED_GROUPS = ("report", "tracking", "seed")  # these do not affect the numbers, or, as seeds, are averaged over
+# These do not affect the numbers, or, as seeds, are averaged over
+IGNORED_GROUPS = ("report", "tracking", "tags", "note", "seed")
 IGNORED_KEYS = ("trainer.threads", "trainer.kernels", "trainer.checkpoint_every")
 
 

@@ -38,7 +38,7 @@ LINES = [  # as a shell has them that leaves the equals sign in its word
     ("mnistlab train +optimizer=sg", ["+optimizer=sgd"]),
     ("mnistlab train hydra/launcher=b", ["hydra/launcher=basic"]),
     ("mnistlab train seed=1 init=ka", ["init=kaiming", "init=kaiming_uniform"]),
-    ("mnistlab train --c", ["--cfg", "--config-dir"]),
+    ("mnistlab train --c", ["--config", "--cfg", "--config-dir"]),
     ("mnistlab train --cfg ", ["job", "hydra", "all"]),
     ("mnistlab data show data=mn", ["data=mnist", "data=mnist5k"]),
     ("mnistlab evaluate outputs/a --no", ["--noise"]),

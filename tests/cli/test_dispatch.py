@@ -59,6 +59,8 @@ def test_cfg_job_shows_what_would_run_and_runs_nothing(command: Command) -> None
         "tracking",
         "report",
         "seed",
+        "tags",
+        "note",
     ]
     assert not Path("outputs").exists()
 

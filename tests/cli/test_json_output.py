@@ -16,7 +16,7 @@ from helpers import processes
 from PIL import Image
 
 from mnistlab import cli
-from mnistlab.cli import data, explore
+from mnistlab.cli import data, explore, runs
 from mnistlab.system import output
 
 Command = Callable[..., Any]
@@ -41,6 +41,16 @@ FIELDS = {  # what each of these lines prints; `one` and `many` are a run and a 
     ],
     "reproduce --list": ["papers"],
     "reproduce macalinao --page": ["page", "rows", "claims"],
+    "runs": ["runs", "matching"],
+    "runs show one": [
+        *("directory", "state", "started", "seconds", "seed", "changed", "tags", "note", "error", "values"),
+    ],
+    "runs tag one +a": ["runs"],
+    "runs note one hello": ["runs"],
+    "runs rm outputs/three": ["runs"],
+    "runs restore": ["trash"],
+    "runs du one": ["bytes", "kinds", "runs"],
+    "runs prune one --checkpoints": ["runs", "bytes"],
     "claims claims.yaml": ["page", "agreed", "rows", "claims"],
     "explain": [
         *("data", "loss", "output", "layers", "parameters", "weights", "biases", "flop", "output_bytes", "batch_size"),
@@ -97,6 +107,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> Path:
     for name in set(os.environ) - set(before):
         del os.environ[name]
     (folder / "claims.yaml").write_text("title: A report\nrows: {many: {runs: many}}\n")
+    shutil.copytree(folder / "one", folder / "outputs" / "three")
     page = np.full((60, 50), 230, np.uint8)
     page[10:50, 20:28] = 40
     Image.fromarray(page).save(folder / "1.png")
@@ -140,7 +151,8 @@ def test_standard_output_is_one_object_with_these_fields(command: Command, place
 def test_every_command_and_action_that_prints_a_result_is_in_this_list() -> None:
     shown = {line.split()[0] for line in FIELDS}
     assert shown == {*cli.COMMANDS} - {*output.WITHOUT_RESULT}
-    actions = {("data", name) for name in data.ACTIONS} | {("explore", name) for name in explore.ACTIONS}
+    groups = {"data": data.ACTIONS, "explore": explore.ACTIONS, "runs": runs.ACTIONS}
+    actions = {(group, name) for group, names in groups.items() for name in names}
     assert {" ".join(one) for one in actions} - {" ".join(line.split()[:2]) for line in FIELDS} == ELSEWHERE
 
 
@@ -156,7 +168,7 @@ def test_help_says_which_commands_have_it(command: Command, name: str) -> None:
 def test_the_fields_are_documented(line: str) -> None:
     page = (ROOT / "docs/how-to/scripting.md").read_text()
     command, *others = line.split()
-    name = " ".join([command, *others[:1]]) if command in ("explore", "data") else command
+    name = " ".join([command, *others[:1]]) if command in ("explore", "data", "runs") else command
     rows = [row for row in page.splitlines() if row.startswith("| `") and f"`{name}" in row]
     assert any(all(f"`{field}`" in row for field in FIELDS[line]) for row in rows), name
 

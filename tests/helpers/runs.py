@@ -31,6 +31,7 @@ RUN_FILES = {
     "predictions.npz",
     "report.html",
     "roc.csv",
+    "run.json",
     "samples.npz",
     "status.json",
     "train.log",

@@ -101,7 +101,7 @@ def test_a_run_leaves_what_goes_with_it_and_nothing_of_a_network(command: Comman
     assert names == {
         *(".hydra", "status.json", "environment.json", "metrics.json", "predictions.npz", "train.log", "plots"),
         *("classification_report.csv", "confusion_matrix.csv", "roc.csv", "precision_recall.csv"),
-        *("class_distribution.csv", "mistakes.npz", "samples.npz", "report.html"),
+        *("class_distribution.csv", "mistakes.npz", "samples.npz", "report.html", "run.json"),
     }
     metrics = json.loads(Path("run/metrics.json").read_text())
     assert metrics["learner"] == "scikit-learn"

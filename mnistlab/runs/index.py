@@ -1,0 +1,275 @@
+"""An index of all runs below a folder, so that ten thousand of them are listed and filtered at once.
+
+The directories are the truth. The index is a SQLite file in the folder, made anew if it is missing, damaged, of another
+version, or of a folder that was moved; where it is locked or cannot be written, it is made in memory. A directory is
+read again when its modification time has changed: every file of a run is renamed into place, which changes it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from mnistlab.runs import labels, paths, run_file, status
+from mnistlab.system.flatten import as_text, flat
+from mnistlab.system.readers import read_json_or_empty
+
+VERSION = 1
+SETTLED = 2.0  # seconds: a directory changed more recently may change again within the clock's resolution
+WAIT = 1.0  # seconds for another process to release the index
+INSIDE = {paths.PLOTS, paths.HYDRA}  # folders that contain no runs
+SCHEMA = f"""
+CREATE TABLE runs (path TEXT PRIMARY KEY, mtime INTEGER, state TEXT, started REAL, seconds REAL, data TEXT);
+CREATE TABLE folders (path TEXT PRIMARY KEY, mtime INTEGER);
+CREATE INDEX by_time ON runs (started);
+PRAGMA user_version = {VERSION};
+"""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One run of the index; ``values`` are its settings and metrics by key, ``changed`` those unlike the defaults."""
+
+    directory: Path
+    state: str
+    started: float | None  # seconds since 1970
+    seconds: float | None
+    seed: int | None
+    changed: tuple[str, ...]
+    tags: tuple[str, ...]
+    note: str
+    error: str | None
+    values: Mapping[str, Any]
+
+
+class Index:
+    """The runs below ``root``, up to date when it is opened."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._connection = self._opened()
+
+    def rows(self, where: str = "1", parameters: Sequence[Any] = (), order: str = "", limit: int = -1) -> list[Row]:
+        """Return the runs that match an SQL condition, in an SQL order: by default the newest first."""
+        by = f"{order}, " if order else ""
+        found = self._connection.execute(
+            f"SELECT path, state, started, seconds, data FROM runs WHERE {where} "
+            f"ORDER BY {by}started IS NULL, started DESC, path DESC LIMIT ?",
+            (*parameters, limit),
+        )
+        return [self._row(*record) for record in found]
+
+    def count(self, where: str = "1", parameters: Sequence[Any] = ()) -> int:
+        """Return the number of runs that match."""
+        statement = f"SELECT COUNT(*) FROM runs WHERE {where}"
+        return int(self._connection.execute(statement, tuple(parameters)).fetchone()[0])
+
+    def has(self, key: str) -> bool:
+        """Return whether any run has a setting or metric."""
+        return '"' not in key and bool(self.count(f"{value_of(key)} IS NOT NULL"))
+
+    def keys(self, most: int = 200) -> list[str]:
+        """Return the settings and metrics of the newest runs."""
+        found = self._connection.execute("SELECT data FROM runs ORDER BY started DESC LIMIT ?", (most,))
+        return list(dict.fromkeys(key for (data,) in found for key in json.loads(data)["values"]))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def _row(self, path: str, state: str, started: float | None, seconds: float | None, data: str) -> Row:
+        about = json.loads(data)
+        return Row(
+            self.root / path,
+            state,
+            started,
+            seconds,
+            about["seed"],
+            tuple(about["changed"]),
+            tuple(about["tags"]),
+            about["note"],
+            about["error"],
+            about["values"],
+        )
+
+    def _opened(self) -> sqlite3.Connection:
+        for attempt in (1, 2):
+            try:
+                connection = self._connected(self.root / paths.INDEX)
+                _update(connection, self.root)
+                return connection
+            except sqlite3.OperationalError:  # locked, or it cannot be written
+                break
+            except sqlite3.DatabaseError:  # damaged
+                with suppress(OSError):
+                    (self.root / paths.INDEX).unlink(missing_ok=True)
+                if attempt == 2:
+                    break
+        connection = self._connected(":memory:")
+        _update(connection, self.root)
+        return connection
+
+    def _connected(self, place: Path | str) -> sqlite3.Connection:
+        connection = sqlite3.connect(place, timeout=WAIT)
+        try:
+            connection.execute("PRAGMA synchronous = OFF")
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            if version != VERSION:
+                for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+                    connection.execute(f'DROP TABLE "{name}"')
+                connection.executescript(SCHEMA)
+        except sqlite3.Error:
+            connection.close()
+            raise
+        return connection
+
+
+def value_of(key: str) -> str:
+    """Return the SQL expression for a setting or metric, whose key has no quotes."""
+    return f"""json_extract(data, '$.values."{key}"')"""
+
+
+def is_run(directory: Path) -> bool:
+    """Return whether this is a run directory."""
+    return (directory / paths.HYDRA).is_dir()
+
+
+def find(folder: Path) -> Iterator[Path]:
+    """Yield the run directories in a folder and below, without an index."""
+    inner, holds_run = _listed(folder)
+    if holds_run:
+        yield folder
+        return
+    for name in sorted(inner):
+        yield from find(folder / name)
+
+
+def _listed(folder: Path | str) -> tuple[list[str], bool]:
+    """Return the names of the folders in a folder that may contain runs, and whether it is itself a run."""
+    inner, holds_run = [], False
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name == paths.HYDRA:
+                holds_run = True
+            elif not entry.name.startswith(".") and entry.name not in INSIDE and entry.is_dir(follow_symlinks=False):
+                inner.append(entry.name)
+    return inner, holds_run
+
+
+def _update(connection: sqlite3.Connection, root: Path) -> None:
+    """Read what is new or has changed, and forget what is gone."""
+    base, now = str(root), time.time_ns()
+    runs = dict(connection.execute("SELECT path, mtime FROM runs"))
+    folders = dict(connection.execute("SELECT path, mtime FROM folders"))
+    running = {path for (path,) in connection.execute("SELECT path FROM runs WHERE state = 'running'")}
+    changed: list[tuple[str, int]] = []
+    listed: dict[str, int] = {}
+    queue = [""] if "" not in folders else []
+    for path, before in folders.items():
+        mtime = _mtime(f"{base}/{path}")
+        if mtime is None:
+            connection.execute("DELETE FROM folders WHERE path = ?", (path,))
+        elif mtime != before:
+            queue.append(path)
+    gone = []
+    for path, before in runs.items():
+        mtime = _mtime(f"{base}/{path}")
+        if mtime is None:
+            gone.append((path,))
+        elif mtime != before or path in running:
+            changed.append((path, mtime))
+    while queue:
+        path = queue.pop()
+        mtime = _mtime(f"{base}/{path}")
+        if mtime is None:
+            continue
+        inner, holds_run = _listed(f"{base}/{path}")
+        if holds_run and path:
+            if path not in runs:
+                changed.append((path, mtime))
+                runs[path] = 0
+            continue
+        listed[path] = 0 if now - mtime < SETTLED * 1e9 else mtime
+        below = (f"{path}/{name}" if path else name for name in inner)
+        queue += [each for each in below if each not in folders and each not in runs and each not in listed]
+    _save(connection, root, changed, gone, listed, now)
+
+
+def _save(
+    connection: sqlite3.Connection,
+    root: Path,
+    changed: Sequence[tuple[str, int]],
+    gone: Sequence[tuple[str]],
+    listed: Mapping[str, int],
+    now: int,
+) -> None:
+    if not (changed or gone or listed):
+        connection.rollback()
+        return
+    fresh = (
+        (path, 0 if now - mtime < SETTLED * 1e9 else mtime, *read(root / path))
+        for path, mtime in changed
+        if is_run(root / path)
+    )
+    connection.executemany("DELETE FROM runs WHERE path = ?", gone)
+    connection.executemany("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?)", fresh)
+    runs = [(path,) for path, _ in changed]
+    connection.executemany("DELETE FROM folders WHERE path = ?", runs)
+    connection.executemany("INSERT OR REPLACE INTO folders VALUES (?, ?)", listed.items())
+    connection.commit()
+
+
+def _mtime(path: str) -> int | None:
+    try:
+        return os.stat(path).st_mtime_ns  # noqa: PTH116  # ten thousand times
+    except OSError:
+        return None
+
+
+def read(run: Path) -> tuple[str, float | None, float | None, str]:
+    """Return state, start, seconds and the other facts of a run as JSON."""
+    state, about, labelled = status.read(run), run_file.read(run), labels.read(run)
+    metrics = read_json_or_empty(run / paths.METRICS) if state.state == "completed" else {}
+    numbers = {key: value for key, value in _numbers(metrics) if isinstance(value, (int, float))}
+    values = {key: _value(value) for key, value in about["settings"].items()} | numbers
+    data = {
+        "seed": about["seed"],
+        "changed": list(about["changed"]),
+        "tags": list(labelled.tags),
+        "note": labelled.note,
+        "error": state.error,
+        "values": {**values, **({"seed": about["seed"]} if about["seed"] is not None else {})},
+    }
+    seconds = sum(state.seconds.values()) if state.seconds else None
+    return state.state, _started(run), seconds, json.dumps(data)
+
+
+def _numbers(metrics: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key, value in flat({key: value for key, value in metrics.items() if not isinstance(value, list)}):
+        if not isinstance(value, (bool, list)) and not (isinstance(value, float) and not math.isfinite(value)):
+            yield key, value
+
+
+def _value(value: Any) -> Any:
+    """Return a setting for SQL: a number, or text as in an override."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return value if value is None or is_number else as_text(value)
+
+
+def _started(run: Path) -> float | None:
+    content = read_json_or_empty(run / paths.STATUS)
+    try:
+        return datetime.fromisoformat(content["started"]).timestamp()
+    except (KeyError, TypeError, ValueError):
+        with suppress(OSError), closing(os.scandir(run)):
+            return run.stat().st_mtime
+        return None
