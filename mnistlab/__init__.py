@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mnistlab.api.commands import compare as compare
+    from mnistlab.api.commands import import_plugin as import_plugin
     from mnistlab.api.commands import load_run as load_run
     from mnistlab.api.commands import runs as runs
     from mnistlab.api.commands import sweep as sweep
@@ -22,7 +23,8 @@ os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "20")
 
 __version__ = "0.1.0"
 __all__ = [
-    "NetworkClassifier", "RequestError", "RunError", "__version__", "compare", "load_run", "runs", "sweep", "train",
+    "NetworkClassifier", "RequestError", "RunError", "__version__", "compare", "import_plugin",
+    "load_run", "runs", "sweep", "train",
 ]  # fmt: skip
 
 # Imported on first use: no command line should wait for scikit-learn or Hydra
@@ -30,7 +32,7 @@ _HOMES = {
     "NetworkClassifier": "mnistlab.models.estimator",
     "RequestError": "mnistlab.system.errors",
     "RunError": "mnistlab.system.errors",
-    **dict.fromkeys(("compare", "load_run", "sweep", "train"), "mnistlab.api.commands"),
+    **dict.fromkeys(("compare", "import_plugin", "load_run", "sweep", "train"), "mnistlab.api.commands"),
 }
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from mnistlab.analysis.compare import Comparison
 from mnistlab.analysis.verdict_text import points, value_text
 from mnistlab.reporting import tables
+from mnistlab.statistics import policy
 from mnistlab.statistics.intervals import Mean
 from mnistlab.system import files
 from mnistlab.system.errors import RequestError, did_you_mean
@@ -25,8 +26,8 @@ def table(comparison: Comparison) -> tables.Table:
     rows = []
     for group, means in zip(comparison.groups, comparison.means, strict=True):
         settings = [as_text(value) if group.uses(key) else "-" for key, value in group.settings.items()] or [""]
-        runs, used = len(group.records), means[comparison.metric].n
-        shown = str(runs) if used == runs else f"{used} of {runs}"
+        runs, used = policy.count(group.values(comparison.metric)), means[comparison.metric].n
+        shown = str(len(group.records)) if used == runs else f"{used} of {runs}"
         rows.append([*settings, shown, *(with_interval(name, means[name]) for name in metrics)])
     return header, rows
 

@@ -16,7 +16,7 @@ from mnistlab.api.comparison import ComparisonView
 from mnistlab.api.run import Run
 from mnistlab.api.run_list import RunList
 from mnistlab.api.sweep import Sweep
-from mnistlab.config import compose, errors
+from mnistlab.config import compose, errors, plugins
 from mnistlab.config.hydra_guard import Callbacks
 from mnistlab.runs import index, lifecycle, query, selection
 from mnistlab.runs.index import Index
@@ -100,6 +100,16 @@ def sweep(
     started: list[Path] = []
     runner.train(words, None, fail_fast=False, request=request, started=started.append)
     return Sweep(started[0])
+
+
+def import_plugin(file: str | Path) -> list[str]:
+    """Import a Python file that defines layers, optimizers, ... as `--import` does; return what it adds.
+
+    Raises:
+        RequestError: the file cannot be imported, or defines nothing that mnistlab knows.
+    """
+    plugins.import_file(Path(file))
+    return [f"{plugin.kind}: {plugin.name}" for plugin in plugins.loaded() if plugin.package == Path(file).name]
 
 
 def load_run(where: str | Path = "last") -> Run:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
+from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mnistlab.config.report import Plots
 from mnistlab.runs import figures
@@ -14,6 +16,20 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from mnistlab.analysis.compare import Comparison
+
+
+def shown(figure: Figure) -> Figure:
+    """Return a figure; IPython is told how to show it, which otherwise only pyplot would do."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if shell is not None:
+        shell.display_formatter.formatters["image/png"].for_type(type(figure), _png)
+    return figure
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", dpi=100)
+    return buffer.getvalue()
 
 
 class _ByName:
@@ -29,7 +45,7 @@ class _ByName:
         if name not in drawings:
             near = did_you_mean(name, drawings)
             raise AttributeError(f"there is no plot {name}; there are {', '.join(drawings) or 'none'}{near}")
-        return lambda: drawings[name]().figure
+        return lambda: shown(drawings[name]().figure)
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *(name for name, _ in self._drawings())]
@@ -66,5 +82,4 @@ class SweepPlots(_ByName):
         """Return a metric with its confidence intervals, one dot per run: by a setting, or by all that vary."""
         from mnistlab.sweeps.figures import by_setting
 
-        figure: Any = by_setting(self._compare(metric), by).figure
-        return figure
+        return shown(by_setting(self._compare(metric), by).figure)

@@ -13,6 +13,7 @@ from mnistlab.api.plotting import RunPlots
 from mnistlab.config import safe_yaml
 from mnistlab.config.labels import checked_note
 from mnistlab.runs import labels, paths, runs_table
+from mnistlab.system import files
 from mnistlab.system.errors import RequestError
 from mnistlab.system.readers import UnreadableError, read_arrays, read_json, read_table
 
@@ -139,7 +140,7 @@ class Run:
         row = runs_table.row_of(self.directory)
         accuracy = row.values.get("test.accuracy")
         score = f", test accuracy {100 * accuracy:.2f} %" if isinstance(accuracy, float) else ""
-        return f"<Run {shlex.quote(str(self.directory))}: {row.state}{score}>"
+        return f"<Run {shlex.quote(str(files.shown(self.directory)))}: {row.state}{score}>"
 
     def _repr_html_(self) -> str:
         lines = runs_table.about(runs_table.row_of(self.directory)).splitlines()
@@ -182,4 +183,4 @@ class TrainedModel:
         return np.array(self.class_names)[self.predict_proba(images).argmax(axis=1)]
 
     def __repr__(self) -> str:
-        return f"<TrainedModel of {self._run.directory}>"
+        return f"<TrainedModel of {files.shown(self._run.directory)}>"

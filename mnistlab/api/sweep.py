@@ -13,6 +13,7 @@ from mnistlab.api.run import Run
 from mnistlab.api.run_list import RunList
 from mnistlab.runs import paths
 from mnistlab.sweeps import manifest, records, runner
+from mnistlab.system import files
 from mnistlab.system.readers import read_table
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class Sweep:
     def __repr__(self) -> str:
         states = [record.state.state for record in records.of_sweep(self.directory)]
         counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
-        return f"<Sweep {self.directory}: {len(states)} jobs, {counts}>"
+        return f"<Sweep {files.shown(self.directory)}: {len(states)} jobs, {counts}>"
 
     def _repr_html_(self) -> str:
         return str(self.table.to_html(index=False))

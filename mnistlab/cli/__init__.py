@@ -77,6 +77,10 @@ def _run(arguments: list[str]) -> int:
     """
     if arguments[0] in RUNNING:
         os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting
+    if any(word.startswith("--import") for word in arguments):
+        from mnistlab.config import plugins
+
+        arguments = plugins.arguments(arguments)
     try:
         with root.make_context("mnistlab", arguments) as context:
             return root.invoke(context) or 0

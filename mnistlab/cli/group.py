@@ -40,6 +40,8 @@ SECTIONS = {  # the first sentence of each command's help, repeated so that no c
     },
     "Data": {"data": "List, download or show datasets."},
     "Set up": {
+        "plugins": "List the plug-ins: layers, optimizers and more of installed packages.",
+        "schema": "Write JSON Schemas of the configuration, with which editors complete and check YAML files.",
         "kernels": "Show which kernels are compiled, for which processor, and where they are stored.",
         "completion": "Print the shell completion script.",
     },
@@ -99,5 +101,6 @@ def root() -> None:
     """Run classic neural-network experiments on MNIST-like images.
 
     For help with a command, use `mnistlab COMMAND --help`. All commands except serve and completion accept --json,
-    which prints the result as one JSON object on standard output and everything else on standard error.
+    which prints the result as one JSON object on standard output and everything else on standard error. All commands
+    accept --import FILE.py, which adds the layers, optimizers, ... that the file defines.
     """

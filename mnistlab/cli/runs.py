@@ -104,8 +104,7 @@ def list_runs(
         wanted = query.condition(words, index)
         order = query.order(sort, index) if sort else ""
         most = limit if limit is not None else (0 if as_csv or output.is_json() else USUAL)
-        rows = index.rows(wanted.sql, wanted.parameters, order, most or -1)
-        matching = index.count(wanted.sql, wanted.parameters)
+        rows, matching = index.rows_and_count(wanted.sql, wanted.parameters, order, most or -1)
     text = runs_table.csv(rows, names, root) if as_csv else runs_table.text(rows, names, root, matching)
     output.show({"runs": [runs_table.as_json(row) for row in rows], "matching": matching}, text.rstrip("\n"))
     return 0

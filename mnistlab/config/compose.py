@@ -16,7 +16,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mnistlab.config import hydra_guard
+from mnistlab.config import hydra_guard, plugins
 from mnistlab.config.errors import one_line
 from mnistlab.config.options import folder, groups_in_lines
 from mnistlab.config.schema import GROUPS, Root
@@ -44,6 +44,7 @@ def store_schemas() -> None:
     for group, schemas in GROUPS.items():
         for name, schema in schemas.items():
             store.store(group=f"schema/{group}", name=name, node=schema)
+    plugins.load_installed()
 
 
 def quoted(value: Path | str) -> str:

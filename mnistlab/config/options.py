@@ -13,10 +13,14 @@ def folder() -> Path:
     return inside if inside.is_dir() else package.parent / "conf"
 
 
+ADDED: dict[str, set[str]] = {}  # by plug-ins, which have no YAML
+
+
 def option_names(group: str) -> list[str]:
     """Return the options of a config group; those in folders include the folder's name: ghimire/kaiming_42k."""
     root = folder() / group
-    return sorted(path.relative_to(root).with_suffix("").as_posix() for path in root.rglob("*.yaml"))
+    names = {path.relative_to(root).with_suffix("").as_posix() for path in root.rglob("*.yaml")}
+    return sorted(names | ADDED.get(group, set()))
 
 
 def group_names() -> list[str]:

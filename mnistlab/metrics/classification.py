@@ -217,7 +217,7 @@ SCORES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
     "roc_auc_macro": roc_auc_macro,
     "top2_accuracy": top2_accuracy,
 }
-HIGHER_IS_BETTER = frozenset(SCORES) - {"loss"}
+LOWER_IS_BETTER = frozenset({"loss"})  # of the scores; plug-ins may add others
 
 
 def _checked(labels: np.ndarray, probabilities: np.ndarray, k: int | None = None) -> tuple[np.ndarray, np.ndarray]:

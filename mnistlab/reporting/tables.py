@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 
+import tabulate as library
 from tabulate import DataRow, TableFormat, tabulate
 
 Table = tuple[Sequence[str], Sequence[Sequence[str]]]  # header, rows
 
+library.WIDE_CHARS_MODE = False  # the same tables everywhere, whether or not wcwidth happens to be installed
 ALIGNED = TableFormat(None, None, None, None, DataRow("", "  ", ""), DataRow("", "  ", ""), 0, None)
 MARKDOWN = TableFormat(
     lineabove=None,

@@ -35,7 +35,7 @@ PACKAGES = (
 
 DECIDING = (
     *("mnistlab", "seed", "threads", "kernels", "python", "packages", "platform"),
-    *("cpu", "blas", "simd", "variables", "git_commit", "data"),
+    *("cpu", "blas", "simd", "variables", "git_commit", "data", "plugins", "imports"),
 )
 
 # Variables that NumPy, BLAS and OpenMP read and that may change results, and where data is looked for

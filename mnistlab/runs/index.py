@@ -8,20 +8,20 @@ read again when its modification time has changed: every file of a run is rename
 from __future__ import annotations
 
 import json
-import math
 import os
 import sqlite3
+import stat
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from mnistlab.runs import labels, paths, run_file, status
-from mnistlab.system.flatten import as_text, flat
-from mnistlab.system.readers import read_json_or_empty
+from mnistlab.system.flatten import as_text
+from mnistlab.system.readers import MOST_TEXT
 
 VERSION = 1
 SETTLED = 2.0  # seconds: a directory changed more recently may change again within the clock's resolution
@@ -30,7 +30,7 @@ INSIDE = {paths.PLOTS, paths.HYDRA}  # folders that contain no runs
 SCHEMA = f"""
 CREATE TABLE runs (path TEXT PRIMARY KEY, mtime INTEGER, state TEXT, started REAL, seconds REAL, data TEXT);
 CREATE TABLE folders (path TEXT PRIMARY KEY, mtime INTEGER);
-CREATE INDEX by_time ON runs (started);
+CREATE INDEX by_time ON runs (started DESC, path DESC);
 PRAGMA user_version = {VERSION};
 """
 
@@ -60,22 +60,31 @@ class Index:
 
     def rows(self, where: str = "1", parameters: Sequence[Any] = (), order: str = "", limit: int = -1) -> list[Row]:
         """Return the runs that match an SQL condition, in an SQL order: by default the newest first."""
+        return self.rows_and_count(where, parameters, order, limit)[0]
+
+    def rows_and_count(
+        self, where: str = "1", parameters: Sequence[Any] = (), order: str = "", limit: int = -1
+    ) -> tuple[list[Row], int]:
+        """Return the runs that match, at most ``limit``, and how many match."""
         by = f"{order}, " if order else ""
         found = self._connection.execute(
             f"SELECT path, state, started, seconds, data FROM runs WHERE {where} "
-            f"ORDER BY {by}started IS NULL, started DESC, path DESC LIMIT ?",
+            f"ORDER BY {by}started DESC, path DESC LIMIT ?",
             (*parameters, limit),
-        )
-        return [self._row(*record) for record in found]
-
-    def count(self, where: str = "1", parameters: Sequence[Any] = ()) -> int:
-        """Return the number of runs that match."""
+        ).fetchall()
         statement = f"SELECT COUNT(*) FROM runs WHERE {where}"
-        return int(self._connection.execute(statement, tuple(parameters)).fetchone()[0])
+        is_all = limit < 0 or len(found) < limit
+        matching = len(found) if is_all else self._connection.execute(statement, tuple(parameters)).fetchone()[0]
+        return [self._row(*record) for record in found], int(matching)
+
+    def is_empty(self) -> bool:
+        """Return whether there are no runs at all."""
+        return self._connection.execute("SELECT 1 FROM runs LIMIT 1").fetchone() is None
 
     def has(self, key: str) -> bool:
         """Return whether any run has a setting or metric."""
-        return '"' not in key and bool(self.count(f"{value_of(key)} IS NOT NULL"))
+        statement = f"SELECT 1 FROM runs WHERE {value_of(key)} IS NOT NULL LIMIT 1"
+        return '"' not in key and self._connection.execute(statement).fetchone() is not None
 
     def keys(self, most: int = 200) -> list[str]:
         """Return the settings and metrics of the newest runs."""
@@ -237,39 +246,63 @@ def _mtime(path: str) -> int | None:
 
 def read(run: Path) -> tuple[str, float | None, float | None, str]:
     """Return state, start, seconds and the other facts of a run as JSON."""
-    state, about, labelled = status.read(run), run_file.read(run), labels.read(run)
-    metrics = read_json_or_empty(run / paths.METRICS) if state.state == "completed" else {}
-    numbers = {key: value for key, value in _numbers(metrics) if isinstance(value, (int, float))}
-    values = {key: _value(value) for key, value in about["settings"].items()} | numbers
+    state, about, labelled = _state(run), _settings(run), labels.read(run)
+    values = {key: _value(value) for key, value in about["settings"].items()}
+    if state.state == "completed":
+        values |= about.get("metrics") or dict(run_file.numbers(_json(run / paths.METRICS)))
+    if about["seed"] is not None:
+        values["seed"] = about["seed"]
     data = {
         "seed": about["seed"],
         "changed": list(about["changed"]),
         "tags": list(labelled.tags),
         "note": labelled.note,
         "error": state.error,
-        "values": {**values, **({"seed": about["seed"]} if about["seed"] is not None else {})},
+        "values": values,
     }
     seconds = sum(state.seconds.values()) if state.seconds else None
-    return state.state, _started(run), seconds, json.dumps(data)
+    return state.state, _started(run, state.started), seconds, json.dumps(data)
 
 
-def _numbers(metrics: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    for key, value in flat({key: value for key, value in metrics.items() if not isinstance(value, list)}):
-        if not isinstance(value, (bool, list)) and not (isinstance(value, float) and not math.isfinite(value)):
-            yield key, value
+def _json(path: Path) -> dict[str, Any]:
+    """Return the object of a JSON file, quickly; an empty one where it is missing or damaged."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    except OSError:
+        return {}
+    try:
+        about = os.fstat(descriptor)
+        if not stat.S_ISREG(about.st_mode) or about.st_size > MOST_TEXT:
+            return {}
+        content = json.loads(os.read(descriptor, about.st_size + 1))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    finally:
+        os.close(descriptor)
+    return content if isinstance(content, dict) else {}
+
+
+def _state(run: Path) -> status.State:
+    state = status.of(_json(run / paths.STATUS))
+    return status.read(run) if state is None or state.state == "running" else state
+
+
+def _settings(run: Path) -> Mapping[str, Any]:
+    about = _json(run / paths.RUN)
+    return about if run_file.is_whole(about) else run_file.read(run)
 
 
 def _value(value: Any) -> Any:
     """Return a setting for SQL: a number, or text as in an override."""
+    if value is None or isinstance(value, str):
+        return value
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return value if value is None or is_number else as_text(value)
+    return value if is_number else as_text(value)
 
 
-def _started(run: Path) -> float | None:
-    content = read_json_or_empty(run / paths.STATUS)
-    try:
-        return datetime.fromisoformat(content["started"]).timestamp()
-    except (KeyError, TypeError, ValueError):
-        with suppress(OSError), closing(os.scandir(run)):
-            return run.stat().st_mtime
-        return None
+def _started(run: Path, text: str) -> float | None:
+    with suppress(ValueError):
+        return datetime.fromisoformat(text).timestamp()
+    with suppress(OSError):
+        return run.stat().st_mtime
+    return None

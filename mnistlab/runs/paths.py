@@ -12,6 +12,7 @@ STATUS = "status.json"
 ENVIRONMENT = "environment.json"
 RUN = "run.json"  # settings, for lists of runs
 LABELS = "labels.json"  # tags and a note
+IMPORTS = "imports"  # the files of --import
 HYDRA = ".hydra"
 CONFIG = f"{HYDRA}/config.yaml"
 OVERRIDES = f"{HYDRA}/overrides.yaml"

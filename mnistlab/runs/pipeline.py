@@ -11,15 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from mnistlab.config import schema
+from mnistlab.config import plugins, schema
 from mnistlab.data.augmentation import NoAugment
 from mnistlab.data.dataset import Dataset
 from mnistlab.data.loading import load
+from mnistlab.metrics.classification import SCORES
 from mnistlab.models import model_file
 from mnistlab.models.sklearn import Fitted, SklearnModel
 from mnistlab.nn.architectures import Model
 from mnistlab.nn.network import Network
-from mnistlab.runs import artifacts, figures, html_report, paths, record, training_run
+from mnistlab.runs import artifacts, figures, html_report, paths, record, run_file, training_run
 from mnistlab.runs.announcement import announce
 from mnistlab.runs.compute import Compute, choose
 from mnistlab.runs.context import RunContext, interrupted
@@ -85,6 +86,7 @@ def run(experiment: schema.Experiment, deciding: dict[str, Any], context: RunCon
         listener.finish(metrics, [*(run / name for name in SHARED), *drawn])
     for path in drawn:
         LOG.debug("wrote %s", path)
+    run_file.complete(run, metrics)
     status.write("completed")
     page = run / paths.REPORT
     LOG.log(RESULT, "%s", console.result_block(metrics, files.shown(run), files.shown(page) if page.exists() else None))
@@ -125,8 +127,23 @@ def _write_environment(prepared: Prepared, context: RunContext, status: Status) 
     command, path = list(context.command), context.directory / paths.ENVIRONMENT
     compute = prepared.compute
     about = environment(experiment.seed, compute.threads, compute.kernels, data, command, status.config_hash)
-    about |= {"directory": str(context.started_in), "schemas": schema.schemas(experiment)}
+    about |= {
+        "directory": str(context.started_in),
+        "schemas": schema.schemas(experiment),
+        **plugins.record(_parts(prepared)),
+    }
+    for name, source in plugins.imported_files().items():
+        (context.directory / paths.IMPORTS).mkdir(exist_ok=True)
+        files.write(context.directory / paths.IMPORTS / name, source)
     files.write_json(path, resumed(path, about) if context.resumes else about)
+
+
+def _parts(prepared: Prepared) -> list[Any]:
+    """Return the classes and functions that an experiment uses, among which may be those of plug-ins."""
+    experiment, network = prepared.experiment, prepared.network
+    groups = [type(getattr(experiment, group)) for group in schema.GROUPS]
+    layers = [type(layer) for layer in network.layers] if network else []
+    return [*groups, *layers, SCORES[experiment.trainer.monitor]]
 
 
 def _learn(

@@ -64,7 +64,7 @@ def condition(words: Sequence[str], index: Index) -> Condition:
     for key, operator, _ in parsed:
         if key not in (*COLUMNS, *INSIDE, "tag", "started") and not index.has(key):
             known = [*COLUMNS, *INSIDE, "tag", "started", *index.keys()]
-            if index.count() and not any(name.startswith(f"{key}.") for name in known):
+            if not index.is_empty() and not any(name.startswith(f"{key}.") for name in known):
                 raise RequestError(f"{key}{operator}...: no run has this setting or metric{did_you_mean(key, known)}")
     return Condition(
         " AND ".join(f"({each.sql})" for each in conditions) or "1",

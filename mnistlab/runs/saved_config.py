@@ -11,7 +11,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mnistlab.config import safe_yaml
+from mnistlab.config import plugins, safe_yaml
 from mnistlab.config.schema import GROUPS, Root, schema_of
 from mnistlab.config.tracking import NoTracking
 from mnistlab.runs import paths
@@ -27,6 +27,8 @@ def read(directory: Path) -> DictConfig:
     path = directory / paths.CONFIG
     place = files.shown(path)
     content = _load(path, place)
+    if needed := plugins.missing(read_json_or_empty(directory / paths.ENVIRONMENT), directory / paths.IMPORTS):
+        raise RequestError(f"{files.shown(directory)}: {needed}")
     names = {"tracking": "none", **_schema_names(directory)}  # for runs of versions without this group
     config_tree = OmegaConf.structured(Root)
     config_tree.tracking = OmegaConf.structured(NoTracking)

@@ -12,7 +12,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mnistlab.config import safe_yaml
+from mnistlab.config import plugins, safe_yaml
 from mnistlab.config.schema import schema_of
 from mnistlab.data.dataset import Source
 from mnistlab.models import model_file
@@ -102,6 +102,9 @@ def open_run(name: str) -> SavedRun:
         if is_directory and not (path / paths.MODEL).is_file():
             raise RequestError(f"{name}: {_why_no_model(path)}")
         model = path / paths.MODEL if is_directory else path
+        about = read_json_or_empty(model.parent / paths.ENVIRONMENT)
+        if needed := plugins.missing(about, model.parent / paths.IMPORTS):
+            raise RequestError(f"{name}: {needed}")
         network, class_names = model_file.load_model(model)
         digest = hashlib.sha256(read_bytes(model, MOST_ARRAYS)).hexdigest()
     except OSError as error:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import mnistlab
 from mnistlab.runs import paths
@@ -79,6 +80,7 @@ class State:
     seconds: dict[str, float] = field(default_factory=dict)
     host: str = ""
     pid: int | None = None
+    started: str = ""
 
     @property
     def is_over(self) -> bool:
@@ -95,14 +97,26 @@ def read(directory: Path) -> State:
     return again if again.state != "running" else replace(again, state="killed", error="process not running")
 
 
+def of(content: Any) -> State | None:
+    """Return the state in the content of status.json; None if it is not such content."""
+    try:
+        return _state(content)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _state(content: Any) -> State:
+    state, seconds = content["state"], content["seconds"]
+    if state not in STATES or not all(isinstance(value, (int, float)) for value in seconds.values()):
+        raise ValueError(f"state {state}")
+    error, pid, host = content["error"], content["pid"], str(content.get("host", ""))
+    problem = None if error is None else str(error)
+    return State(state, str(content["config_hash"]), problem, seconds, host, pid, str(content.get("started", "")))
+
+
 def _read(path: Path) -> State:
     try:
-        content = read_json(path)
-        state, seconds = content["state"], content["seconds"]
-        if state not in STATES or not all(isinstance(value, (int, float)) for value in seconds.values()):
-            raise ValueError(f"state {state}")
-        error, pid, host = content["error"], content["pid"], str(content.get("host", ""))
-        return State(state, str(content["config_hash"]), None if error is None else str(error), seconds, host, pid)
+        return _state(read_json(path))
     except UnreadableError as error:
         return State("pending") if error.missing else State("failed", error=f"{path.name} is damaged ({error.reason})")
     except (ValueError, KeyError, TypeError, AttributeError) as error:

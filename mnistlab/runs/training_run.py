@@ -10,7 +10,7 @@ from typing import Any
 
 from mnistlab.config import schema
 from mnistlab.data.dataset import Dataset
-from mnistlab.metrics.classification import HIGHER_IS_BETTER, SCORES
+from mnistlab.metrics.classification import LOWER_IS_BETTER, SCORES
 from mnistlab.nn.network import Network
 from mnistlab.runs import artifacts, paths
 from mnistlab.system import files
@@ -115,7 +115,7 @@ def training_of(experiment: schema.Experiment, dataset: Dataset, network: Networ
     """Return the training loop of an experiment before its first step, with the random streams of its seed."""
     monitor, score, validation = experiment.trainer.monitor, None, dataset.validation
     if monitor != "loss":
-        score = Score(lambda probs: SCORES[monitor](validation.labels, probs), monitor in HIGHER_IS_BETTER)
+        score = Score(lambda probs: SCORES[monitor](validation.labels, probs), monitor not in LOWER_IS_BETTER)
     streams = RandomStreams.from_seed(experiment.seed)
     return TrainingLoop(network, dataset.train, validation, experiment.components, streams, score)
 

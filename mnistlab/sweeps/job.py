@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import gc
+import pickle
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hydra import version
 from hydra.core.utils import run_job
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
+from mnistlab.config import plugins
 from mnistlab.config.hydra_guard import Callbacks
 from mnistlab.runs import paths, status
 from mnistlab.sweeps.manifest import Entry
@@ -35,6 +37,17 @@ class Job:
     entry: Entry
     directory: Path
     config: DictConfig = field(repr=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Take the files of --import along to a worker, which needs their classes to read the configuration."""
+        return _unpacked, (self.entry, self.directory, plugins.imported_files(), pickle.dumps(self.config))
+
+
+def _unpacked(entry: Entry, directory: Path, imported: dict[str, bytes], config: bytes) -> Job:
+    plugins.load_installed()
+    for name, source in imported.items():
+        plugins.import_source(name, source, name)
+    return Job(entry, directory, pickle.loads(config))  # noqa: S301  # from the process that started this one
 
 
 def perform(job: Job, cores: int, watch: Callable[[History], None] | None = None) -> None:

@@ -51,6 +51,8 @@ FIELDS = {  # what each of these lines prints; `one` and `many` are a run and a 
     "runs restore": ["trash"],
     "runs du one": ["bytes", "kinds", "runs"],
     "runs prune one --checkpoints": ["runs", "bytes"],
+    "plugins": ["plugins"],
+    "schema --to schemas": ["files"],
     "claims claims.yaml": ["page", "agreed", "rows", "claims"],
     "explain": [
         *("data", "loss", "output", "layers", "parameters", "weights", "biases", "flop", "output_bytes", "batch_size"),

@@ -114,6 +114,7 @@ def write_inputs(folder: Path) -> None:
     for name in ("photo.jpg", "scan.png", "my_photographs/1.png", *(f"my_digits/{i % 10}/{i}.png" for i in range(20))):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(paper).save(folder / name)
+    shutil.copy(ROOT / "tests" / "plugin_example" / "mnistlab_example" / "__init__.py", folder / "my_layers.py")
     pixels = np.random.default_rng(0).integers(0, 256, (500, 784))
     header = ",".join(["label", *(f"pixel{i}" for i in range(784))])
     rows = [",".join(map(str, [i % 10, *row])) for i, row in enumerate(pixels)]

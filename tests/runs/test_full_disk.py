@@ -24,7 +24,7 @@ from mnistlab.training import checkpoint
 Command = Callable[..., Any]
 REQUEST = ("data=digits", "data.limit=200", "data.test_limit=100", "model.hidden=[12]", "augment=shift")
 OPTIONS = ("report.plots=none", "trainer.epochs=2", "trainer.checkpoint_every=1", "hydra.run.dir=r")
-POINTS = 25  # times that such a run writes a file
+POINTS = 26  # times that such a run writes a file
 
 
 @pytest.fixture(scope="session")

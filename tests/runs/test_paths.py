@@ -65,7 +65,7 @@ def test_a_run_leaves_known_files_only(command: Any) -> None:
     request = ("model=lenet5", "data.limit=200", "data.test_limit=50", "trainer.epochs=1", "augment=shift")
     assert command("train", *request, "report.plots=all", "report.images=[0]", "hydra.run.dir=run").status == 0
     left = check_only_known(Path("run"))
-    of_others = (paths.MEMBERS, paths.TRACKING, paths.TENSORBOARD, paths.LABELS)
+    of_others = (paths.MEMBERS, paths.TRACKING, paths.TENSORBOARD, paths.LABELS, paths.IMPORTS)
     of_others += (paths.INDEX, paths.TRASH, paths.ORIGIN)  # of the folder of all outputs
     of_run = list(CONSTANTS.values())
     of_run = of_run[of_run.index(paths.STATUS) : of_run.index(paths.OCCLUSION) + 1]

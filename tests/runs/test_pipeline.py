@@ -265,6 +265,7 @@ def test_quiet_prints_the_result_only_and_verbose_the_files(command: Callable[..
     assert [line.split("  ")[0] for line in quiet.out.splitlines()] == [
         "test accuracy",
         "weakest classes",
+        "report",
         "run directory",
     ]
     verbose = command("train", "experiment=smoke", "-v").out

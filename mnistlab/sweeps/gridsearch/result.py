@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from mnistlab.config.compose import slug
-from mnistlab.metrics.classification import HIGHER_IS_BETTER
+from mnistlab.metrics.classification import LOWER_IS_BETTER
 from mnistlab.reporting import plots, tables
 from mnistlab.reporting.plots import Series
 from mnistlab.runs import paths
@@ -66,7 +66,7 @@ def rows(grid: Grid, scores: Sequence[Score]) -> list[Row]:
 
 def ranked(table: Sequence[Row], metric: str) -> list[Row]:
     """Return the rows with a mean, the best first; of equal means that with the smallest sd, then the first."""
-    sign = -1 if metric in HIGHER_IS_BETTER else 1
+    sign = 1 if metric in LOWER_IS_BETTER else -1
     scored = [row for row in table if math.isfinite(row.mean)]
     # rounded, since means of the same hits may differ in their last bit
     return sorted(scored, key=lambda row: (round(sign * row.mean, 12), round(row.sd, 12), row.cell.number))
@@ -189,7 +189,7 @@ def _heat_map(axes: Sequence[str], order: Sequence[Row], metric: str, unit: str)
     for row in order:
         place = tuple(of.index(as_text(row.cell.settings[key])) for of, key in zip(names, axes, strict=True))
         means[place], spreads[place] = row.mean, 2 * row.sd
-    better_high = metric in HIGHER_IS_BETTER
+    better_high = metric not in LOWER_IS_BETTER
     return plots.heat_map((axes[0], names[0]), (axes[1], names[1]), means, unit, better_high, spreads)
 
 

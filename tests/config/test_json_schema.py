@@ -1,0 +1,80 @@
+"""The JSON Schemas: all of conf/ and good files of settings pass, wrong ones do not."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from mnistlab.config import json_schema, options
+
+jsonschema = pytest.importorskip("jsonschema")
+EXPERIMENTS = sorted((options.folder() / "experiment").rglob("*.yaml"))
+
+
+def problems(name: str, text: str) -> list[str]:
+    schema = json_schema.schemas()[name]
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return [error.message for error in jsonschema.Draft202012Validator(schema).iter_errors(yaml.safe_load(text))]
+
+
+def test_every_experiment_passes() -> None:
+    for path in EXPERIMENTS:
+        assert problems("experiment.schema.json", path.read_text()) == [], path.name
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "data: mnist\nmodel: mlp_1hidden\nmodel.units: 64\noptimizer: {lr: 0.01}\ntrainer: {epochs: 3}\n",
+        "init: [random, kaiming]\nseed: range(3)\noptimizer.lr: 0.1,0.01\n",
+        "experiment: smoke\ntags: [week3]\nnote: first\nregularization: [l2, dropout]\n",
+        "model.hidden: [64, 32]\ntrainer: {batch_size: full, checkpoint_every: 5min}\n",
+    ],
+)
+def test_files_of_settings_pass(text: str) -> None:
+    assert problems("settings.schema.json", text) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "optimzer: adam\n",
+        "model: lenet55\n",
+        "trainer: {epochs: two}\n",
+        "trainer: {epoch: 2}\n",
+        "model.unit: 3\n",
+        "seed: x\n",
+    ],
+)
+def test_wrong_ones_do_not(text: str) -> None:
+    assert problems("settings.schema.json", text)
+
+
+def test_keys_have_a_meaning_and_a_default() -> None:
+    epochs = json_schema.settings()["properties"]["trainer.epochs"]
+    assert epochs["default"] == 10
+    assert json.dumps(json_schema.settings()).count('"description"') > 60
+
+
+@pytest.mark.slow
+def test_check_jsonschema_agrees(command: Callable[..., Any]) -> None:
+    pytest.importorskip("check_jsonschema")
+    assert command("schema", "--to", "schemas").out == "schemas/settings.schema.json\nschemas/experiment.schema.json\n"
+    words = ["--schemafile", "schemas/experiment.schema.json", *map(str, EXPERIMENTS)]
+    done = subprocess.run(
+        [sys.executable, "-m", "check_jsonschema", *words], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+    Path("a.yaml").write_text("optimzer: adam\n")
+    words = ["--schemafile", "schemas/settings.schema.json", "a.yaml"]
+    assert (
+        subprocess.run([sys.executable, "-m", "check_jsonschema", *words], capture_output=True, check=False).returncode
+        == 1
+    )
