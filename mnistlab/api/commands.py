@@ -45,7 +45,10 @@ def train(*overrides: str, quiet: bool = False, **settings: Any) -> Run:
         KeyboardInterrupt: interrupted; `Run.resume` of ``mnistlab.load_run("last")`` continues.
 
     Example:
-        >>> run = mnistlab.train("experiment=smoke", seed=3, quiet=True)
+        >>> run = mnistlab.train("experiment=smoke", seed=3, quiet=True)  # doctest: +ELLIPSIS
+        test accuracy ...
+        ...
+        run directory ...outputs...
         >>> run.metrics["test"]["n"]
         300
     """

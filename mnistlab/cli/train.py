@@ -102,12 +102,14 @@ def main(words: tuple[str, ...], config: str | None, fail_fast: bool, **until_de
     _refuse_unknown_options(words)
     request = request_of(**until_decided)
 
-    from mnistlab.config import compose, experiment_errors
+    from mnistlab.config import compose, experiment_errors, plugins
 
     file, typed = _overrides_of_file(words, config)
     words = (*(file.words if file else ()), *typed)
     overrides = compose.flags_first(compose.with_paths_quoted([_verbosity(word) for word in words]))
     flags = compose.parse_flags(overrides)
+    if flags.config_dir:
+        plugins.import_listed(Path(flags.config_dir))
     try:
         return _carry_out(overrides, flags, fail_fast, request)
     except RequestError as error:

@@ -20,7 +20,7 @@ from typing import Any
 
 from hydra.core.config_store import ConfigStore
 
-from mnistlab.config import options
+from mnistlab.config import options, safe_yaml
 from mnistlab.data.augmentation import AUGMENTS, Augment
 from mnistlab.data.dataset import Source
 from mnistlab.data.sources.registry import SOURCES
@@ -34,6 +34,7 @@ from mnistlab.nn.schedules import SCHEDULES, Schedule
 from mnistlab.system.errors import RequestError
 
 FOLDER = "mnistlab_imported"  # the package of imported files
+LISTED = "imports.yaml"  # in a folder of --config-dir
 
 
 @dataclass(frozen=True)
@@ -222,6 +223,23 @@ def missing(environment: Any, copies: Path) -> str:
                 return f"{name} of {package} was imported: add --import {package}{where}"
             return f"{name} of the package {package} {plugin.get('version')} was used: install {package}"
     return ""
+
+
+def import_listed(config_dir: Path) -> None:
+    """Import the files that ``imports.yaml`` in a folder of --config-dir lists: imports: [my_layers.py].
+
+    The user has named the folder. A file of this name elsewhere, or such a key in a configuration, imports nothing.
+    """
+    path = config_dir / LISTED
+    if not path.is_file():
+        return
+    safe_yaml.read(path, mapping=True)
+    content = safe_yaml.load(path)
+    names = content.get("imports") if isinstance(content, dict) else None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or len(content) > 1:
+        raise RequestError(f"{path}: must be a list of Python files beside it, imports: [my_layers.py]")
+    for name in names:
+        import_file(config_dir / name)
 
 
 def arguments(words: list[str]) -> list[str]:

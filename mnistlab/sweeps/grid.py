@@ -16,7 +16,7 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, read_write
 
-from mnistlab.config import compose, errors, options, schema
+from mnistlab.config import compose, errors, options, plugins, schema
 from mnistlab.config.hydra_guard import BasicSweeper, ConfigLoaderImpl, Hydra, create_config_search_path
 from mnistlab.runs import paths
 from mnistlab.sweeps.job import Job, task_part
@@ -105,6 +105,7 @@ def loader(config_dir: str | None) -> ConfigLoaderImpl:
         folder = Path(config_dir).absolute()
         if not folder.is_dir():
             raise RequestError(f"--config-dir={config_dir}: no such directory")
+        plugins.import_listed(folder)  # again where a sweep is resumed
         search_path.prepend("command-line", f"file://{folder}", SearchPathQuery(provider="schema"))
     composer = Hydra.create_main_hydra2(task_name="mnistlab", config_search_path=search_path).config_loader
     assert isinstance(composer, ConfigLoaderImpl)

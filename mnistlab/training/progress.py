@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from typing import Any
 
 from mnistlab.system.console import LOG, best, is_screen, width_of
@@ -17,6 +18,11 @@ NARROW = 60  # columns; a narrower terminal has a shorter progress line
 DROPPED = ("accuracy", "lr", "val loss", "seconds")  # columns to leave out of a table that is too wide, in this order
 WIDE_BAR = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
 NARROW_BAR = "{desc} {percentage:3.0f}%|{bar}|"
+
+
+def _is_notebook() -> bool:
+    """Return whether this is a notebook that can show tqdm's bars."""
+    return "ipykernel" in sys.modules and find_spec("ipywidgets") is not None
 
 
 def curve(values: Sequence[float], signs: str = BLOCKS, most: int = WIDEST) -> str:
@@ -73,7 +79,8 @@ class Progress:
         self.epochs, self.validation = epochs, validation
         self.bar: Any = None
         self.drawn = False
-        self.live = verbosity != "quiet" and is_screen(sys.stderr)
+        self.in_notebook = _is_notebook()
+        self.live = verbosity != "quiet" and (self.in_notebook or is_screen(sys.stderr))
         self.shown = self.done = done
         self.losses: list[float] = []
         self.signs = BLOCKS if (getattr(sys.stderr, "encoding", None) or "").lower().startswith("utf") else ASCII
@@ -92,9 +99,13 @@ class Progress:
             self.bar.set_postfix_str(f"loss {_number(loss)}", refresh=False)
 
     def _new_bar(self, steps: int) -> Any:
+        self.shown += 1
+        if self.in_notebook:
+            from tqdm.auto import tqdm as notebook_bar
+
+            return notebook_bar(total=steps, desc=f"epoch {self.shown}/{self.epochs}", leave=False)
         from tqdm import tqdm
 
-        self.shown += 1
         self.drawn = True
         width = width_of(sys.stderr) - 1  # a full line would wrap on some terminals
         narrow = width < NARROW

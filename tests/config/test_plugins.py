@@ -114,6 +114,24 @@ def test_the_workers_of_a_sweep_have_the_file(launcher: str, command: Command) -
     assert "2 jobs: 2 completed" in result.out
 
 
+def test_a_folder_of_the_user_lists_files_to_import(command: Command) -> None:
+    Path("conf").mkdir()
+    shutil.copy(SOURCE, "conf/mine.py")
+    Path("conf/imports.yaml").write_text("imports: [mine.py]\n")
+    words = (*SMALL, "optimizer=lion", "hydra.run.dir=r", "--quiet")
+    result = command("train", "--config-dir", "conf", *words)
+    assert result.status == 0, result.err
+    assert Path("r/imports/mine.py").exists()
+
+
+def test_a_list_that_is_none_is_refused(command: Command) -> None:
+    Path("conf").mkdir()
+    Path("conf/imports.yaml").write_text("imports: mine.py\n")
+    assert command("train", "--config-dir", "conf", *SMALL).err == (
+        "mnistlab train: error: conf/imports.yaml: must be a list of Python files beside it, imports: [my_layers.py]\n"
+    )
+
+
 WRONG = {
     "x = 1 / 0\n": "--import mine.py, line 1: ZeroDivisionError: division by zero; correct the file",
     "def f(:\n": "--import mine.py, line 1: SyntaxError: ",
