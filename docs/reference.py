@@ -297,7 +297,11 @@ def header(yaml: str) -> str:
     """Return what the comment at the top of a YAML file says."""
     lines = re.match(r"(?:#.*\n)*", yaml)
     assert lines
-    kept = [line[1:].strip() for line in lines[0].splitlines() if "@package" not in line]
+    kept = [
+        line[1:].strip()
+        for line in lines[0].splitlines()
+        if not line.startswith(("# @package", "# yaml-language-server"))
+    ]
     return " ".join(kept)
 
 

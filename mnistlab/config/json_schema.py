@@ -13,6 +13,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from mnistlab.config import plugins
 from mnistlab.config.options import option_names
 from mnistlab.config.schema import GROUPS, Root, schema_of
+from mnistlab.system.errors import RequestError
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 INTERPOLATED = {"type": "string", "pattern": r"\$\{.+\}"}  # ${seed}
@@ -90,13 +91,41 @@ def _keys(name: str) -> Schema:
 
 
 def _described(cls: type[Any], field: Field[Any], hint: Any) -> Schema:
-    schema = _of_type(hint)
+    schema = _with_limits(_of_type(hint), cls, field)
     sentence = re.search(rf"[^.;]*``{field.name}``[^.;]*[.;]", " ".join((getdoc(cls) or "").split()))
     if sentence:
         schema["description"] = sentence[0].strip(" ;")
     default = field.default
     if default is not MISSING and isinstance(default, (str, int, float, bool)) and not isinstance(default, Enum):
         schema["default"] = default
+    return schema
+
+
+def _with_limits(schema: Schema, cls: type[Any], field: Field[Any]) -> Schema:
+    """Return a schema of numbers with the range that the class accepts, as a few values show."""
+    is_whole = schema == _of_type(int) or schema.get("anyOf", [{}])[0] == _of_type(int)
+    if field.default is MISSING or not (is_whole or schema == _of_type(float)):
+        return schema
+
+    def accepts(value: float) -> bool:
+        try:
+            cls(**{field.name: value})
+        except (RequestError, TypeError, ValueError):
+            return False
+        return True
+
+    limits: Schema = {}
+    if is_whole:
+        least = next((value for value in (0, 1, 2) if accepts(value)), None)
+        if least is not None and not accepts(least - 1):
+            limits = {"minimum": least}
+    elif accepts(0.5) and not accepts(-1.0):
+        limits = {"minimum": 0} if accepts(0.0) else {"exclusiveMinimum": 0}
+        if not accepts(1.5):
+            limits |= {"maximum": 1} if accepts(1.0) else {"exclusiveMaximum": 1}
+    numeric = schema["anyOf"][0]
+    numbers = numeric if "type" in numeric else numeric["anyOf"][0]
+    numbers |= limits
     return schema
 
 

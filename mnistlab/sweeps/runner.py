@@ -54,11 +54,15 @@ def train(
     ``started`` is called with its directory before the first job.
     """
     planned, design = plan(overrides, config_dir), None
-    if request is not None:
-        design, points = until_decided.start(request, planned)
-        claimed = compose.quoted(planned.directory)  # a second plan would claim another
-        planned = plan([*overrides, f"hydra.sweep.dir={claimed}"], config_dir, added=points)
-    check_launcher(planned)
+    try:
+        if request is not None:
+            design, points = until_decided.start(request, planned)
+            claimed = compose.quoted(planned.directory)  # a second plan would claim another
+            planned = plan([*overrides, f"hydra.sweep.dir={claimed}"], config_dir, added=points)
+        check_launcher(planned)
+    except RequestError:
+        directories.forget_empty(planned.directory)
+        raise
     directory = planned.directory
     place = files.shown(directory)
     label, cure = f"hydra.sweep.dir={place}", "choose another directory with hydra.sweep.dir=DIR"

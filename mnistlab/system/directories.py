@@ -33,6 +33,12 @@ def is_ours(path: Path) -> bool:
     return path.absolute() in _created
 
 
+def forget_empty(path: Path) -> None:
+    """Remove a directory that this process has created, if nothing is in it."""
+    if is_ours(path) and path.is_dir() and not any(path.iterdir()):
+        path.rmdir()
+
+
 def claim(path: str) -> str:
     """Create a new directory and return its path: ``path``, or ``path-2``, ``path-3``, ...
 

@@ -50,11 +50,32 @@ def test_files_of_settings_pass(text: str) -> None:
         "trainer: {epochs: two}\n",
         "trainer: {epoch: 2}\n",
         "model.unit: 3\n",
+        "trainer: {epochs: 0}\n",
+        "optimizer.lr: -1\n",
+        "optimizer.beta1: 1.5\n",
         "seed: x\n",
     ],
 )
 def test_wrong_ones_do_not(text: str) -> None:
     assert problems("settings.schema.json", text)
+
+
+def test_numbers_have_the_range_that_is_accepted() -> None:
+    properties = json_schema.settings()["properties"]
+    assert properties["trainer.epochs"]["anyOf"][0] == {"type": "integer", "minimum": 1}
+    beta, lr = (properties[key]["anyOf"][0]["anyOf"][0] for key in ("optimizer.beta1", "optimizer.lr"))
+    assert beta == {"type": "number", "minimum": 0, "exclusiveMaximum": 1}
+    assert lr == {"type": "number", "exclusiveMinimum": 0}
+    assert properties["regularization.l2"]["anyOf"][0] == {"type": "number", "minimum": 0}
+
+
+def test_every_experiment_that_is_shipped_names_the_schema_beside_it() -> None:
+    shipped = json.loads((options.folder() / "experiment.schema.json").read_text())
+    assert shipped == json_schema.schemas()["experiment.schema.json"], "`mnistlab schema --to conf` writes it"
+    for path in EXPERIMENTS:
+        depth = len(path.relative_to(options.folder()).parts) - 1
+        line = f"# yaml-language-server: $schema={'../' * depth}experiment.schema.json"
+        assert line in path.read_text().splitlines(), path.name
 
 
 def test_keys_have_a_meaning_and_a_default() -> None:

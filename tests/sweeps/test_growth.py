@@ -223,6 +223,7 @@ def test_an_interrupted_look_is_resumed(command: Command) -> None:
             ["--until-decided"],
             "--until-decided: a single run has nothing to compare; use it with -m and several settings",
         ),
+        (["-m", "--until-decided"], "--until-decided: needs two or more settings to compare"),
         (["-m", "--until-decided", "--looks", "8,6"], "--looks 8,6: must be rising numbers of seeds of 2 or more, "),
         (["-m", "--until-decided", "--alpha", "5"], "--alpha 5: must be a number between 0 and 1, for example 0.05\n"),
     ],
@@ -230,4 +231,5 @@ def test_an_interrupted_look_is_resumed(command: Command) -> None:
 def test_a_wrong_request_is_refused(arguments: list[str], said: str, command: Command) -> None:
     result = command("train", *SMALL, *arguments)
     assert result.status == 2
+    assert not any(Path("outputs").rglob("*_*"))
     assert result.err.startswith(f"mnistlab train: error: {said}")
