@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from mnistlab import cli
+from mnistlab.api import commands
 from mnistlab.config import diff
 from mnistlab.config.options import folder, group_names, option_names
 from mnistlab.config.report import Report
@@ -47,6 +48,7 @@ def pages() -> dict[str, str]:
     made["reference/report.md"] = report_page()
     made["reference/launcher.md"] = launcher_page()
     made["reference/commands.md"] = commands_page()
+    made["reference/python.md"] = python_page()
     return made
 
 
@@ -134,6 +136,45 @@ def report_page() -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def python_page() -> str:
+    """Return the page of the public functions and classes, from their signatures and docstrings."""
+    import mnistlab
+    from mnistlab.api.comparison import ComparisonView
+    from mnistlab.api.run import Run, TrainedModel
+    from mnistlab.api.run_list import RunList
+    from mnistlab.api.sweep import Sweep
+
+    lines = [
+        "# Python",
+        "",
+        "`import mnistlab` has these functions and classes. [Use mnistlab from Python](../how-to/library.md) shows",
+        "them at work. The examples are tested.",
+    ]
+    functions = [
+        mnistlab.train,
+        mnistlab.sweep,
+        commands.runs,
+        mnistlab.load_run,
+        mnistlab.compare,
+        mnistlab.import_plugin,
+    ]
+    for function in functions:
+        signature = f"mnistlab.{function.__name__}{inspect.signature(function)}"
+        lines += ["", f"## {function.__name__}", "", "```text", signature, "", inspect.getdoc(function) or "", "```"]
+    for cls in (Run, TrainedModel, Sweep, RunList, ComparisonView):
+        lines += ["", f"## {cls.__name__}", "", "```text", inspect.getdoc(cls) or ""]
+        for name, member in vars(cls).items():
+            if not name.startswith("_") and inspect.isfunction(member):
+                first = (inspect.getdoc(member) or "").splitlines()[0]
+                lines += [
+                    "",
+                    f"{name}{inspect.signature(member)}".replace("(self, ", "(").replace("(self)", "()"),
+                    f"    {first}",
+                ]
+        lines.append("```")
+    return "\n".join(lines) + "\n"
 
 
 def launcher_page() -> str:

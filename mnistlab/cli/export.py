@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mnistlab.cli.parameters import DIRECTORY, RUN, Choice, argument, command, json_option, option
-from mnistlab.inference.export.formats import FORMATS, write
+from mnistlab.inference.export.formats import FORMATS, refuse_unknown_layers, write
 from mnistlab.runs import paths
 from mnistlab.system import output
 from mnistlab.system.errors import RequestError
@@ -45,6 +45,8 @@ def main(place: str, form: str, to: str | None) -> int:
         raise RequestError(
             f"--to {folder}: this is inside the run, and run directories are never changed; choose another"
         )
+    if form in ("onnx", "numpy"):
+        refuse_unknown_layers(run.network, form)
     contents = FORMATS[form](run.network, run.class_names)
     write(folder, contents)
     sizes = ", ".join(f"{folder / name} ({len(content):,} bytes)" for name, content in contents.items())

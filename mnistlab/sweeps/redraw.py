@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mnistlab.config import safe_yaml
+from mnistlab.config import plugins, safe_yaml
 from mnistlab.config.report import Plots
 from mnistlab.runs import figures, html_report, paths, status
 from mnistlab.sweeps import html_report as sweep_page
 from mnistlab.sweeps import manifest, records, summary
 from mnistlab.system.errors import RequestError, did_you_mean
-from mnistlab.system.readers import UnreadableError
+from mnistlab.system.readers import UnreadableError, read_json_or_empty
 
 SAVED_IN = {  # the file from which a picture is drawn; the others are drawn from metrics.json
     "curves": paths.HISTORY,
@@ -50,6 +50,8 @@ def kind_of(text: str) -> str:
 
 def redraw_run(run: Path, level: Plots | None) -> None:
     """Redraw the pictures of a run, if it has metrics, and its page."""
+    if needed := plugins.missing(read_json_or_empty(run / paths.ENVIRONMENT), run / paths.IMPORTS):
+        raise RequestError(f"{run}: {needed}")
     if (run / paths.METRICS).exists():
         name = ""
         try:

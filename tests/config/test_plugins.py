@@ -87,7 +87,13 @@ def test_a_run_with_an_imported_file_is_trained_resumed_rerun_and_evaluated(comm
     assert [plugin["name"] for plugin in about["plugins"]] == ["prelu", "lion"]
     assert about["imports"].keys() == {"mine.py"}
     assert Path("r/imports/mine.py").read_bytes() == SOURCE.read_bytes()
-    for line in (("resume", "r", "trainer.epochs=2"), ("rerun", "r"), ("evaluate", "r"), ("doctor", "r")):
+    for form in ("onnx", "numpy"):
+        assert command("export", "r", "--format", form, "--import", "mine.py").err == (
+            f"mnistlab export: error: --format {form}: the layer prelu is of a plug-in and cannot be written as {form}"
+            "; npz and safetensors have its parameters\n"
+        )
+    lines = (("resume", "r", "trainer.epochs=2"), ("rerun", "r"), ("evaluate", "r"), ("doctor", "r"), ("report", "r"))
+    for line in lines:
         assert command(*line, "--import", "mine.py").status == 0, line
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mnistlab.nn.layers import layer_name
 from mnistlab.system import directories, files
 from mnistlab.system.errors import RequestError, needs
 
@@ -28,6 +29,16 @@ def write(folder: Path, contents: Contents) -> None:
             files.write(folder / name, content)
     except OSError as error:
         raise RequestError(f"{error.filename or folder}: {error.strerror or error}; {cure}") from None
+
+
+def refuse_unknown_layers(network: Network, form: str) -> None:
+    """Raise `RequestError` for a layer of a plug-in, which a format that writes out the computation cannot contain."""
+    for layer in network.layers:
+        if not type(layer).__module__.startswith("mnistlab.nn."):
+            raise RequestError(
+                f"--format {form}: the layer {layer_name(type(layer))} is of a plug-in and cannot be written as {form}"
+                "; npz and safetensors have its parameters"
+            )
 
 
 def _onnx(network: Network, class_names: tuple[str, ...]) -> Contents:
