@@ -58,7 +58,8 @@ def compare(
         cure = "wait for one to end" if "running" in states else "`mnistlab resume` runs a sweep's jobs again"
         raise RequestError(f"none of the {len(records)} runs is completed ({counts}); {cure}")
     follows = design is not None and metric in (None, design.metric) and baseline is None and margin is None
-    metric = design.metric if design is not None and follows else _metric(completed, metric)
+    followed = design if follows else None
+    metric = followed.metric if followed else _metric(completed, metric)
     groups = grouped(completed)
     common = policy.common_seeds(*(group.values(metric) for group in groups))
     seeds = common if len(groups) > 1 and len(common) >= policy.FEWEST else None  # None: all runs
@@ -67,12 +68,12 @@ def compare(
     means = tuple({name: intervals.mean_of(values_of(group, name, seeds)) for name in columns} for group in groups)
     within = None if margin is None else margin / 100 if points(metric) else margin
     pairs = _pairs(groups, baseline)
-    if design is not None and follows:
-        verdicts = verdicts_by_design(pairs, groups, design)
+    if followed:
+        verdicts = verdicts_by_design(pairs, groups, followed)
     else:
         verdicts = verdicts_of(pairs, metric, groups, seeds, within)
     warnings = tuple(_warnings(groups, metric, verdicts, seeds))
-    if design is not None and not follows:
+    if design and not followed:
         warnings += (
             f"this sweep added seeds until {design.metric} was decided; these tests, of something else, do not allow "
             "for that",

@@ -81,8 +81,8 @@ def marks(comparison: Comparison) -> list[str]:
     by_pair = {frozenset((v.first, v.second)): v for v in comparison.verdicts}
     if not others or not any(v.outcome for v in comparison.verdicts):  # no two settings were compared
         return ["{}"] * len(comparison.groups)
-    found = [by_pair.get(frozenset((best.name, group.name))) for group in others]
-    alike = [v is not None and v.outcome in ("undecided", "equivalent") for v in found]
+    against_best = [by_pair.get(frozenset((best.name, group.name))) for group in others]
+    alike = [v is not None and v.outcome in ("undecided", "equivalent") for v in against_best]
     return ["**{}**", *("{}\u2020" if like else "{}" for like in alike)]
 
 
@@ -111,10 +111,10 @@ def caption(comparison: Comparison, by: str | None = None) -> str:
     """Return what the values and marks of a marked table mean."""
     what = f"{comparison.metric}{' in per cent' if points(comparison.metric) else ''}" if by is not None else ""
     parts = [part for part in (what, legend(comparison)) if part]
-    found = marks(comparison)
-    if found[0] != "{}":
+    templates = marks(comparison)
+    if templates[0] != "{}":
         parts.append(f"Bold: the best by {comparison.metric}")
-    if any("\u2020" in mark for mark in found):
+    if any("\u2020" in mark for mark in templates):
         parts.append("\u2020: not shown to be different from the best")
     return f"{'. '.join(parts)}." if parts else ""
 

@@ -110,6 +110,7 @@ def equivalent(
     metric: str,
     d: Difference,
     p: float,
+    distinguishable: bool,
     family: Family,
     margin: float,
     p_equivalence: float,
@@ -120,7 +121,7 @@ def equivalent(
         f"{better} and {worse}{shared} are equivalent within {_size(metric, margin)}: {_amount(metric, d)} of {metric} "
         f"({_used(d, one_sided=True)}, p = {p_in_words(p_equivalence)}{family.correction})"
     )
-    return f"{text}; {better} is ahead by less than that (p = {p_in_words(p)})" if p <= LEVEL else text
+    return f"{text}; {better} is ahead by less than that (p = {p_in_words(p)})" if distinguishable else text
 
 
 def undecided(

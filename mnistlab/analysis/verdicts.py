@@ -44,20 +44,21 @@ class Verdict:
     text: str
     margin: float | None = None  # the largest difference that does not matter
     p_equivalence: float = math.nan  # of a difference of the margin or more
+    is_equivalent: bool = False
 
     @property
     def outcome(self) -> str | None:
         """Return better, equivalent or undecided; None where the runs were not compared as settings."""
         if self.difference is None or self.difference.test == "McNemar":
             return None
-        if self.p_equivalence <= LEVEL:
+        if self.is_equivalent:
             return "equivalent"
         return "better" if self.distinguishable else "undecided"
 
     @property
     def is_decided(self) -> bool:
         """Whether the settings are shown to differ, or to be equivalent."""
-        return self.distinguishable or self.outcome == "equivalent"
+        return self.distinguishable or self.is_equivalent
 
 
 def values_of(group: Group, metric: str, seeds: Sequence[int] | None = None) -> list[float]:
@@ -93,9 +94,9 @@ def verdicts_by_design(
 ) -> tuple[Verdict, ...]:
     """Return the verdicts of a sweep that adds seeds until they are decided, on the seeds of its looks."""
     by_seed = [{seed: v[0] for seed, v in group.values(design.metric).items() if seed is not None} for group in order]
-    found = progress(by_seed, design)
+    decisions = progress(by_seed, design).decisions
     place = {id(group): i for i, group in enumerate(order)}
-    verdicts = [_decided(a, b, found.decisions.get((place[id(a)], place[id(b)])), design, len(pairs)) for a, b in pairs]
+    verdicts = [_decided(a, b, decisions.get((place[id(a)], place[id(b)])), design, len(pairs)) for a, b in pairs]
     return _without(_contradict(pairs, verdicts, order), pairs, verdicts)
 
 
@@ -110,12 +111,12 @@ def _decided(a: Group, b: Group, decision: Decision | None, design: Design, pair
     names, family = names_of(better, worse), Family(pairs, len(design.looks))
     if decision.is_equivalent:
         assert margin is not None
-        text = equivalent(names, metric, d, p, family, margin, alike)
+        text = equivalent(names, metric, d, p, decision.differs, family, margin, alike)
     elif decision.differs or margin is None:
         text = about_settings(names, metric, d, p, decision.differs, None, family)
     else:
         text = undecided(names, metric, d, p, family, margin, alike)
-    return Verdict(a.name, b.name, metric, d, p, decision.differs, None, text, margin, alike)
+    return Verdict(a.name, b.name, metric, d, p, decision.differs, None, text, margin, alike, decision.is_equivalent)
 
 
 def _contradict(
@@ -143,7 +144,7 @@ def _undecided(a: Group, b: Group, v: Verdict) -> Verdict:
     assert v.difference is not None
     names = names_of(a, b) if _first_is_better(v.difference, v.metric) else names_of(b, a)
     text = against_the_order(names, v.metric, v.difference, v.p)
-    return replace(v, distinguishable=False, seeds_needed=None, p_equivalence=math.nan, text=text)
+    return replace(v, distinguishable=False, seeds_needed=None, is_equivalent=False, p_equivalence=math.nan, text=text)
 
 
 def _tested(
@@ -160,7 +161,8 @@ def _tested(
     # A pair cannot both be equal and differ by the margin, so that either family of hypotheses is corrected alone
     alike = [math.nan] * len(pairs)
     if margin is not None:
-        alike = corrections.holm([policy.equivalence(x, y, margin, tests) for x, y in values], tests)
+        uncorrected = [policy.equivalence(x, y, d, margin) for (x, y), d in zip(values, differences, strict=True)]
+        alike = corrections.holm(uncorrected, tests)
     return tuple(
         _verdict(a, b, metric, d, p, tests, seeds, margin, p_alike)
         for (a, b), d, p, p_alike in zip(pairs, differences, corrected, alike, strict=True)
@@ -216,12 +218,12 @@ def _verdict(
     if d.test == "McNemar":
         text = about_networks(names, d, p, family)
         return Verdict(a.name, b.name, "test.accuracy", d, p, False, None, text, margin)
-    distinguishable = p <= LEVEL  # NaN is not
+    distinguishable, is_equivalent = p <= LEVEL, p_equivalence <= LEVEL  # NaN is not
     needed = None if distinguishable else power.seeds_needed(d, tests)
     if margin is None or math.isnan(p):
         text = about_settings(names, metric, d, p, distinguishable, needed, family)
-    elif p_equivalence <= LEVEL:
-        text = equivalent(names, metric, d, p, family, margin, p_equivalence)
+    elif is_equivalent:
+        text = equivalent(names, metric, d, p, distinguishable, family, margin, p_equivalence)
     elif distinguishable:
         text = about_settings(names, metric, d, p, distinguishable, needed, family)
     else:
@@ -231,4 +233,6 @@ def _verdict(
         runs = f"{unused} run{'s' if unused > 1 else ''}"
         kept = seeds is not None and unused > policy.left_out(x, y)
         text += f"; {runs} left out, of seeds that not all groups have" if kept else f"; {runs} {policy.ALONE}"
-    return Verdict(a.name, b.name, metric, d, p, distinguishable, needed, text, margin, p_equivalence)
+    return Verdict(
+        a.name, b.name, metric, d, p, distinguishable, needed, text, margin, p_equivalence, is_equivalent
+    )  # fmt: skip

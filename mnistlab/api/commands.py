@@ -16,15 +16,16 @@ from mnistlab.api.comparison import ComparisonView
 from mnistlab.api.run import Run
 from mnistlab.api.run_list import RunList
 from mnistlab.api.sweep import Sweep
-from mnistlab.config import compose, errors, plugins
+from mnistlab.config import compose, errors, overrides_file, plugins
 from mnistlab.config.hydra_guard import Callbacks
 from mnistlab.runs import index, lifecycle, query, selection
 from mnistlab.runs.index import Index
 from mnistlab.runs.record import Record
+from mnistlab.runs.resume import conclude
 from mnistlab.statistics.sequential import Design
 from mnistlab.sweeps import grid, records, runner
 from mnistlab.sweeps.until_decided import Request
-from mnistlab.system.errors import RequestError, RunError
+from mnistlab.system.errors import RequestError
 from mnistlab.system.flatten import as_text
 
 
@@ -32,7 +33,7 @@ def train(*overrides: str, quiet: bool = False, **settings: Any) -> Run:
     """Train one model, as `mnistlab train` does, and return its run.
 
     Args:
-        overrides: as on the command line: "data=mnist", "model.units=32".
+        overrides: as on the command line: "data=mnist", "model.units=32", or a file of settings, "anna.yaml".
         quiet: print the result only.
         settings: keys without a dot: ``seed=3``, ``model="lenet5"``, ``tags=["week3"]``, ``note="first try"``.
 
@@ -66,10 +67,8 @@ def train(*overrides: str, quiet: bool = False, **settings: Any) -> Run:
         raise RequestError(f"{' '.join(words)}: this is a sweep; use mnistlab.sweep(...)")
     context = HydraContext(config_loader=loader, callbacks=Callbacks())
     done = run_job(lifecycle.task, config, "hydra.run.dir", None, context, configure_logging=False)
-    outcome = done.return_value
-    if outcome.status:
-        raise (RunError if outcome.status == 1 else RequestError)(outcome.message)
-    return Run(outcome.directory)
+    conclude(done.return_value)
+    return Run(done.return_value.directory)
 
 
 def sweep(
@@ -137,9 +136,9 @@ def runs(folder: str | Path = "outputs", *filters: str) -> RunList:
     root = Path(folder)
     if not root.is_dir():
         raise RequestError(f"{folder}: no such directory")
-    with closing(Index(root)) as found:
-        wanted = query.condition(filters, found)
-        return RunList(Run(row.directory) for row in found.rows(wanted.sql, wanted.parameters))
+    with closing(Index(root)) as of_root:
+        condition = query.condition(filters, of_root)
+        return RunList(Run(row.directory) for row in of_root.rows(condition.sql, condition.parameters))
 
 
 def compare(
@@ -161,8 +160,8 @@ def compare(
     """
     from mnistlab.analysis.compare import compare as compare_records
 
-    found, design = _records(what)
-    return ComparisonView(compare_records(found, metric, baseline, margin, design))
+    runs_of_all, design = _records(what)
+    return ComparisonView(compare_records(runs_of_all, metric, baseline, margin, design))
 
 
 def _records(what: Iterable[Any]) -> tuple[list[Record], Design | None]:
@@ -178,10 +177,11 @@ def _records(what: Iterable[Any]) -> tuple[list[Record], Design | None]:
 
 def _words(overrides: Sequence[str], settings: dict[str, Any], swept: bool = False) -> list[str]:
     """Return overrides, and those of keyword arguments; a list is swept, except that of tags."""
-    for word in overrides:
-        if not isinstance(word, str) or ("=" not in word and not word.startswith("~")):
+    file, typed = overrides_file.split([str(word) for word in overrides])
+    for word in typed:
+        if "=" not in word and not word.startswith("~"):
             raise RequestError(f"{word}: must be an override, for example 'model.units=32'; use keywords for seed=3")
-    words = list(overrides)
+    words = [*(file.words if file else ()), *typed]
     for key, value in settings.items():
         if swept and isinstance(value, (list, tuple, range)) and key != "tags":
             words.append(f"{key}={','.join(as_text(each) for each in value)}")

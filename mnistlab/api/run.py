@@ -12,7 +12,7 @@ import numpy as np
 from mnistlab.api.plotting import RunPlots
 from mnistlab.config import safe_yaml
 from mnistlab.config.labels import checked_note
-from mnistlab.runs import labels, paths, runs_table
+from mnistlab.runs import index, labels, paths, runs_table
 from mnistlab.system import files
 from mnistlab.system.errors import RequestError
 from mnistlab.system.readers import UnreadableError, read_arrays, read_json, read_table
@@ -43,7 +43,7 @@ class Run:
     @property
     def state(self) -> str:
         """Return the state."""
-        return runs_table.row_of(self.directory).state
+        return index.read(self.directory).state
 
     @property
     def metrics(self) -> dict[str, Any]:
@@ -60,12 +60,12 @@ class Run:
     @property
     def settings(self) -> dict[str, Any]:
         """Return the settings and metrics by their dotted keys."""
-        return dict(runs_table.row_of(self.directory).values)
+        return dict(index.read(self.directory).values)
 
     @property
     def seed(self) -> int | None:
         """Return the seed."""
-        return runs_table.row_of(self.directory).seed
+        return index.read(self.directory).seed
 
     @property
     def history(self) -> pd.DataFrame:
@@ -137,13 +137,13 @@ class Run:
         return hash(self.directory.absolute())
 
     def __repr__(self) -> str:
-        row = runs_table.row_of(self.directory)
+        row = index.read(self.directory)
         accuracy = row.values.get("test.accuracy")
         score = f", test accuracy {100 * accuracy:.2f} %" if isinstance(accuracy, float) else ""
         return f"<Run {shlex.quote(str(files.shown(self.directory)))}: {row.state}{score}>"
 
     def _repr_html_(self) -> str:
-        lines = runs_table.about(runs_table.row_of(self.directory)).splitlines()
+        lines = runs_table.about(index.read(self.directory)).splitlines()
         cells = (line.split(None, 1) for line in lines)
         rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in cells)
         return f"<table>{rows}</table>"

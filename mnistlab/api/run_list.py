@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, overload
 
 from mnistlab.api.run import Run
-from mnistlab.runs import runs_table
+from mnistlab.runs import index
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +38,7 @@ class RunList(Sequence[Run]):
         """Return a row for each run, with every setting and metric in a column."""
         import pandas as pd
 
-        rows = [runs_table.row_of(run.directory) for run in self._runs]
+        rows = [index.read(run.directory) for run in self._runs]
         lines = [
             {
                 "directory": str(row.directory),

@@ -101,10 +101,10 @@ def list_runs(
         names = [name.strip() for name in columns.split(",")] if columns else list(COLUMNS)
         if columns:
             runs_table.check_columns(names, ALWAYS, index)
-        wanted = query.condition(words, index)
-        order = query.order(sort, index) if sort else ""
+        condition = query.condition(words, index)
+        order = query.order(sort, index, f"--sort {sort}") if sort else ""
         most = limit if limit is not None else (0 if as_csv or output.is_json() else USUAL)
-        rows, matching = index.rows_and_count(wanted.sql, wanted.parameters, order, most or -1)
+        rows, matching = index.rows_and_count(condition.sql, condition.parameters, order, most or -1)
     text = runs_table.csv(rows, names, root) if as_csv else runs_table.text(rows, names, root, matching)
     output.show({"runs": [runs_table.as_json(row) for row in rows], "matching": matching}, text.rstrip("\n"))
     return 0
@@ -112,10 +112,13 @@ def list_runs(
 
 def show(words: Sequence[str], root: Path, flags: Mapping[str, bool]) -> int:
     """Print what is known of one run."""
-    from mnistlab.runs import runs_table
+    from mnistlab.runs import index, runs_table
 
-    (run,) = _chosen("show", words, root, most=1)
-    row = runs_table.row_of(run)
+    run, *others = _chosen("show", words, root)
+    if others:
+        count = 1 + len(others)
+        raise RequestError(f"show {' '.join(words)}: {count} runs match, and one is needed; add filters")
+    row = index.read(run)
     output.show(runs_table.as_json(row), runs_table.about(row))
     return 0
 
@@ -152,7 +155,7 @@ def note(words: Sequence[str], root: Path, flags: Mapping[str, bool]) -> int:
 
 def rm(words: Sequence[str], root: Path, flags: Mapping[str, bool]) -> int:
     """Move runs to the trash, or delete them for good."""
-    from mnistlab.runs import trash
+    from mnistlab.runs import index, trash
 
     if flags["purge"] and not words:
         removed = trash.content(root)
@@ -161,8 +164,9 @@ def rm(words: Sequence[str], root: Path, flags: Mapping[str, bool]) -> int:
             trash.purge(each)
         return _done([root / each.origin for each in removed], ["deleted"] * len(removed))
     places = _chosen("rm", words, root, sweeps=True)
+    places = [place for place in places if not {*place.parents} & {*places}]  # a job of a sweep that goes as a whole
     for place in places:
-        for run in _runs_in(place):
+        for run in index.find(place):
             trash.refuse_running(run)
         if not place.absolute().is_relative_to(root.absolute()) or place.absolute() == root.absolute():
             raise RequestError(f"{place}: not inside {root}; name its folder with --in")
@@ -203,7 +207,7 @@ def du(words: Sequence[str], root: Path, flags: Mapping[str, bool]) -> int:
     """Print the disk usage by kind of file, and the largest runs."""
     from mnistlab.runs import disk_usage
 
-    usage = disk_usage.of(_chosen("du", words, root) if words else [root], root)
+    usage = disk_usage.of(_chosen("du", words, root) if words else [root])
     output.show(usage.as_json(), usage.text())
     return 0
 
@@ -227,35 +231,21 @@ ACTIONS: dict[str, Callable[[Sequence[str], Path, Mapping[str, bool]], int]] = {
 FLAGS = {"purge": ("rm",), "yes": ("rm",), "checkpoints": ("prune",)}
 
 
-def _chosen(action: str, words: Sequence[str], root: Path, most: int = 0, sweeps: bool = False) -> list[Path]:
-    """Return the run directories that words mean, and with ``sweeps`` also those of sweeps."""
+def _chosen(action: str, words: Sequence[str], root: Path, sweeps: bool = False) -> list[Path]:
+    """Return the run directories that words mean; with ``sweeps`` a sweep stands for itself, not for its runs."""
     from mnistlab.runs import index, paths, selection
 
     if not words:
         raise RequestError(f"{action}: name a run: a path, last, best:METRIC or a filter")
-    found: list[Path] = []
-    for word in words:
-        place = Path(word)
-        if selection.is_selector(word):
-            found += selection.select(word, root)
-        elif not place.is_dir():
-            raise RequestError(f"{word}: no such directory; must be a run: a path, last, best:METRIC or a filter")
-        elif index.is_run(place) or (sweeps and (place / paths.SWEEP).exists()):
-            found.append(place)
-        else:
-            found += (runs := list(index.find(place)))
-            if not runs:
-                raise RequestError(f"{word}: there are no runs in this directory")
-    found = list(dict.fromkeys(found))
-    if most and len(found) > most:
-        raise RequestError(f"{action} {' '.join(words)}: {len(found)} runs match, and one is needed; add filters")
-    return found
-
-
-def _runs_in(place: Path) -> list[Path]:
-    from mnistlab.runs import index
-
-    return list(index.find(place))
+    runs: list[Path] = []
+    for place in map(Path, selection.several(words, root=root)):
+        if not place.is_dir():
+            raise RequestError(f"{place}: no such directory; must be a run: a path, last, best:METRIC or a filter")
+        inside = [place] if sweeps and (place / paths.SWEEP).exists() else list(index.find(place))
+        if not inside:
+            raise RequestError(f"{place}: there are no runs in this directory")
+        runs += inside
+    return list(dict.fromkeys(runs))
 
 
 def _ask(what: str, flags: Mapping[str, bool]) -> None:

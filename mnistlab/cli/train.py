@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -15,9 +15,6 @@ from mnistlab.cli.parameters import DIRECTORY, FILE, Choice, Option, argument, c
 from mnistlab.cli.until_decided import request_of, until_decided_options
 from mnistlab.system import output
 from mnistlab.system.errors import RequestError, fail, wants_traceback
-
-if TYPE_CHECKING:
-    from mnistlab.config.overrides_file import OverridesFile
 
 KEYS = """
 == Groups: group=option ==
@@ -102,9 +99,9 @@ def main(words: tuple[str, ...], config: str | None, fail_fast: bool, **until_de
     _refuse_unknown_options(words)
     request = request_of(**until_decided)
 
-    from mnistlab.config import compose, experiment_errors, plugins
+    from mnistlab.config import compose, experiment_errors, overrides_file, plugins
 
-    file, typed = _overrides_of_file(words, config)
+    file, typed = overrides_file.split(words, config)
     words = (*(file.words if file else ()), *typed)
     overrides = compose.flags_first(compose.with_paths_quoted([_verbosity(word) for word in words]))
     flags = compose.parse_flags(overrides)
@@ -197,17 +194,6 @@ def _refuse_unknown_options(words: Sequence[str]) -> None:
             raise click.NoSuchOption(name, ctx=context)
 
 
-def _overrides_of_file(words: Sequence[str], config: str | None) -> tuple[OverridesFile | None, list[str]]:
-    """Return the file of overrides, if one is named, and the other words."""
-    from mnistlab.config import overrides_file
-
-    named = [word for word in words if overrides_file.is_one(word) and not word.startswith("-")]
-    if len(named) + (config is not None) > 1:
-        raise RequestError(f"{' '.join(named)}: name one file of settings")
-    path = config or next(iter(named), None)
-    return overrides_file.read(Path(path)) if path else None, [word for word in words if word not in named]
-
-
 def _verbosity(argument: str) -> str:
     if argument in ("-q", "--quiet"):
         return "report.console=quiet"
@@ -239,10 +225,7 @@ def _requests_sweep(overrides: Sequence[str], config_dir: str | None) -> bool:
         return True
     from mnistlab.config import options, safe_yaml
 
-    names = [value for key, _, value in (text.partition("=") for text in overrides) if key.lstrip("+") == "experiment"]
-    if not names:
-        return False
-    folders = [Path(config_dir)] if config_dir else []
-    candidates = [folder / "experiment" / f"{names[-1]}.yaml" for folder in (*folders, options.folder())]
-    text = next((safe_yaml.read(path) for path in candidates if path.is_file()), "")
+    names = options.experiments(overrides)
+    files = options.experiment_files(names[-1], config_dir) if names else []
+    text = safe_yaml.read(files[0]) if files else ""
     return re.search(r"^\s*mode:\s*MULTIRUN", text, re.MULTILINE) is not None

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
-from mnistlab.config.options import folder
+from mnistlab.config.options import experiment_files, experiments
 from mnistlab.system import files
 from mnistlab.system.readers import UnreadableError, read_text
 
@@ -17,7 +16,7 @@ def located(message: str, overrides: Sequence[str], config_dir: str | None) -> s
     """Return an error message with the line of the chosen experiment's file, if that is where the mistake is."""
     typed = {word.partition("=")[0].lstrip("+~") for word in overrides}
     key = message.partition(":")[0].partition("=")[0].lstrip("+")
-    for path in _files(overrides, config_dir):
+    for path in [file for name in experiments(overrides) for file in experiment_files(name, config_dir)]:
         try:
             lines = read_text(path).splitlines()
         except UnreadableError:
@@ -35,11 +34,3 @@ def located(message: str, overrides: Sequence[str], config_dir: str | None) -> s
             if re.match(rf"\s*{re.escape(key.rpartition('.')[2])}\s*:", line):
                 return f"{place}, line {number}: {message}"
     return message
-
-
-def _files(overrides: Sequence[str], config_dir: str | None) -> list[Path]:
-    """Return the files of the chosen experiments."""
-    names = [value for key, _, value in (word.partition("=") for word in overrides) if key.lstrip("+") == "experiment"]
-    folders = [*([Path(config_dir)] if config_dir else []), folder()]
-    candidates = [root / "experiment" / f"{name}.yaml" for name in names for root in folders]
-    return [path for path in candidates if path.is_file()]

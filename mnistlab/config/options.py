@@ -23,6 +23,17 @@ def option_names(group: str) -> list[str]:
     return sorted(names | ADDED.get(group, set()))
 
 
+def experiments(overrides: Sequence[str]) -> list[str]:
+    """Return the experiments that overrides choose."""
+    return [value for key, _, value in (word.partition("=") for word in overrides) if key.lstrip("+") == "experiment"]
+
+
+def experiment_files(name: str, config_dir: str | None = None) -> list[Path]:
+    """Return the files of an experiment: that of --config-dir, which comes first, and ours."""
+    folders = [*([Path(config_dir)] if config_dir else []), folder()]
+    return [path for root in folders if (path := root / "experiment" / f"{name}.yaml").is_file()]
+
+
 def group_names() -> list[str]:
     """Return the config groups that a user can choose from."""
     return sorted(path.name for path in folder().iterdir() if path.is_dir() and path.name != "hydra")

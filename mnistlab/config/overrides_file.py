@@ -19,13 +19,13 @@ from typing import Any
 
 import yaml
 
-from mnistlab.config import safe_yaml
+from mnistlab.config import compose, safe_yaml
+from mnistlab.config.diff import SHARED
 from mnistlab.config.options import group_names
 from mnistlab.system import files
 from mnistlab.system.errors import RequestError, did_you_mean
 
 ENDINGS = (".yaml", ".yml")
-SEVERAL = ("regularization", "augment")  # groups of which several options may be chosen at once
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,13 @@ class OverridesFile:
         return f"{files.shown(self.path)}, line {line}: {message}" if line and key not in typed else message
 
 
-def is_one(word: str) -> bool:
-    """Return whether a word names such a file."""
-    return "=" not in word and word.endswith(ENDINGS)
+def split(words: Sequence[str], path: str | None = None) -> tuple[OverridesFile | None, list[str]]:
+    """Return the file that ``path`` or one of the words names, if any, and the other words."""
+    named = [word for word in words if "=" not in word and not word.startswith("-") and word.endswith(ENDINGS)]
+    if len(named) + (path is not None) > 1:
+        raise RequestError(f"{' '.join(named)}: name one file of settings")
+    path = path or next(iter(named), None)
+    return read(Path(path)) if path else None, [word for word in words if word not in named]
 
 
 def read(path: Path) -> OverridesFile:
@@ -85,7 +89,7 @@ def _leaves(node: yaml.Node, prefix: str) -> Iterator[tuple[str, Any, int]]:
 
 def _text(key: str, value: Any) -> str:
     """Return a value in Hydra's grammar; a list of options of a group is swept."""
-    if isinstance(value, list) and key in group_names() and key not in SEVERAL:
+    if isinstance(value, list) and key in group_names() and key not in SHARED:
         return ",".join(map(str, value))
     if isinstance(value, list):
         return f"[{','.join(_text('', item) for item in value)}]"
@@ -96,5 +100,5 @@ def _text(key: str, value: Any) -> str:
     if isinstance(value, str) and not (value and all(c.isalnum() or c in "_-./" for c in value)):
         if key and ("," in value or "(" in value) and " " not in value:
             return value  # a sweep, as on the command line: 0.1,0.01 or range(3)
-        return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+        return compose.quoted(value)
     return str(value)

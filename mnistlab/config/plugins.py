@@ -96,12 +96,11 @@ def record(used: Collection[Any]) -> dict[str, Any]:
 @cache
 def load_installed() -> None:
     """Register the plug-ins of installed packages, once per process."""
+    points = entry_points()  # once for all groups: it reads the metadata of every installed package
     for kind in KINDS:
-        for point in entry_points(group=f"mnistlab.{kind}"):
-            package = point.dist.name if point.dist else "?"
-            _register(
-                kind, point.name, _loaded_point(point, package), package, point.dist.version if point.dist else "?"
-            )
+        for point in points.select(group=f"mnistlab.{kind}"):
+            package, version = (point.dist.name, point.dist.version) if point.dist else ("?", "?")
+            _register(kind, point.name, _loaded_point(point, package), package, version)
 
 
 def _loaded_point(point: EntryPoint, package: str) -> Any:
@@ -145,11 +144,11 @@ def import_source(name: str, source: bytes, shown: str) -> None:
         ) from None
     _files[name] = source
     version = hashlib.sha256(source).hexdigest()[:12]
-    found = list(_defined(module))
-    if not found:
+    definitions = list(_definitions(module))
+    if not definitions:
         raise RequestError(f"--import {shown}: defines no layer, optimizer or other class that mnistlab knows")
-    for kind, key, thing in found:
-        _register(kind, key, thing, name, version)
+    for kind, key, definition in definitions:
+        _register(kind, key, definition, name, version)
 
 
 def _line_of(error: BaseException, file: str) -> int | None:
@@ -161,7 +160,7 @@ def _line_of(error: BaseException, file: str) -> int | None:
     return line
 
 
-def _defined(module: ModuleType) -> Iterator[tuple[str, str, Any]]:
+def _definitions(module: ModuleType) -> Iterator[tuple[str, str, Any]]:
     """Yield kind, name and class of everything that a module defines, and the functions in its dict METRICS."""
     for value in list(vars(module).values()):
         if not isinstance(value, type) or value.__module__ != module.__name__:
@@ -181,27 +180,28 @@ def snake_case(cls: type[Any]) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z])", "_", cls.__name__).lower()
 
 
-def _register(kind: str, name: str, thing: Any, package: str, version: str) -> None:
+def _register(kind: str, name: str, definition: Any, package: str, version: str) -> None:
     about = KINDS[kind]
     if not re.fullmatch(r"[a-z]\w*", name):
         raise RequestError(f"the plug-in {name} of {package}: must be called by small letters, digits and _")
-    if about.base is not None and not (
-        isinstance(thing, type) and issubclass(thing, about.base) and is_dataclass(thing)
-    ):
-        raise RequestError(f"the plug-in {name} of {package}: must be a dataclass that extends {about.base.__name__}")
+    if about.base:
+        is_class = isinstance(definition, type) and issubclass(definition, about.base) and is_dataclass(definition)
+        if not is_class:
+            base = about.base.__name__
+            raise RequestError(f"the plug-in {name} of {package}: must be a dataclass that extends {base}")
     earlier = _loaded.get((kind, name))
     if name in about.registry and earlier is None:
         raise RequestError(f"the plug-in {name} of {package}: mnistlab has {kind} of this name; rename it")
     if earlier and (earlier.package, earlier.version) != (package, version):
         raise RequestError(f"the plug-in {name} is in {earlier.package} and in {package}; uninstall one of them")
-    about.registry[name] = thing
+    about.registry[name] = definition
     if kind == "activations":
-        LAYERS[name] = thing
+        LAYERS[name] = definition
     if about.group:
         options.ADDED.setdefault(about.group, set()).add(name)
         store = ConfigStore.instance()
-        store.store(group=f"schema/{about.group}", name=name, node=thing)
-        store.store(group=about.group, name=name, node=thing)
+        store.store(group=f"schema/{about.group}", name=name, node=definition)
+        store.store(group=about.group, name=name, node=definition)
     _loaded[kind, name] = Plugin(kind, name, package, version)
 
 

@@ -115,8 +115,7 @@ def within(claim_settings: Mapping[str, Any], results: Results) -> tuple[str, st
     differences = _differences(pairs, metric)
     tests = sum(d is not None for d in differences)
     alike = [
-        math.nan if d is None or d.test == "McNemar" else policy.equivalence(_by_seed(a), _by_seed(b), margin, tests)
-        for (a, b), d in zip(pairs, differences, strict=True)
+        policy.equivalence(_by_seed(a), _by_seed(b), d, margin) for (a, b), d in zip(pairs, differences, strict=True)
     ]
     corrected = corrections.holm(alike, tests)
     outside = [d is not None and abs(d.value) - d.half > margin for d in differences]

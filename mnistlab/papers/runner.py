@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ValueType
-from hydra.errors import HydraException
 
-from mnistlab.config import compose, errors, options, safe_yaml
+from mnistlab.config import compose, options, safe_yaml
 from mnistlab.papers.spec import NEAR, Row
 from mnistlab.runs import paths
 from mnistlab.sweeps.grid import plan, write_multirun
+from mnistlab.sweeps.growth import parsed
 from mnistlab.sweeps.manifest import Manifest
 from mnistlab.sweeps.runner import Sweep
 from mnistlab.system import console, files
@@ -53,7 +51,7 @@ def grid(row: Row) -> dict[str, int]:
 @cache
 def _grid(words: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
     swept: dict[str, int] = {}
-    for name in _experiments(words):
+    for name in options.experiments(words):
         path = options.folder() / "experiment" / f"{name}.yaml"
         try:
             content = safe_yaml.load(path)
@@ -63,20 +61,10 @@ def _grid(words: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
             ) from None
         params = content.get("hydra", {}).get("sweeper", {}).get("params", {})
         swept |= {key: len(str(values).split(",")) for key, values in params.items()}
-    try:
-        parsed = OverridesParser.create().parse_overrides([*words])
-    except HydraException as error:
-        raise RequestError(errors.one_line(error, words)) from None
-    for override in parsed:
+    for override in parsed(words):
         if override.is_sweep_override():
-            if not override.is_discrete_sweep() or override.value_type == ValueType.GLOB_CHOICE_SWEEP:
-                raise RequestError(f"{override.input_line}: must be a value, a list, or range()")
             swept[override.get_key_element()] = sum(1 for _ in override.sweep_string_iterator())
     return tuple(swept.items())
-
-
-def _experiments(words: Sequence[str]) -> list[str]:
-    return [value for key, _, value in (word.partition("=") for word in words) if key.lstrip("+") == "experiment"]
 
 
 def run(row: Row, place: Path, overrides: Sequence[str], quiet: bool) -> int:
@@ -126,7 +114,7 @@ def experiment_setting(row: Row, group: str, key: str) -> Any:
         name, _, text = word.partition("=")
         if name.lstrip("+") == f"{group}.{key}" and "," not in text:
             return yaml.safe_load(text)
-    names, visited = _experiments(row.train) if row.kind == "train" else [], set()
+    names, visited = options.experiments(row.train) if row.kind == "train" else [], set()
     while names:
         name = names.pop(0)
         visited.add(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,16 +50,16 @@ class Usage:
         return "\n\n".join(parts)
 
 
-def of(folders: Sequence[Path], root: Path) -> Usage:
+def of(folders: Sequence[Path]) -> Usage:
     """Return the usage of everything in these folders."""
     kinds: dict[str, int] = {}
-    runs: dict[Path, int] = {}
+    runs = dict.fromkeys((run for folder in folders for run in index.find(folder)), 0)
     for folder in folders:
-        for run in index.find(folder):
-            runs[run] = sum(size for _, size in _files(run))
         for path, size in _files(folder):
             kind = _kind(path.relative_to(folder))
             kinds[kind] = kinds.get(kind, 0) + size
+            if run := next((above for above in path.parents if above in runs), None):
+                runs[run] += size
     return Usage(kinds, runs)
 
 
@@ -80,15 +81,13 @@ def megabytes(size: float) -> str:
 
 
 def _files(folder: Path) -> list[tuple[Path, int]]:
-    found = []
+    sizes = []
     for place, _, names in os.walk(folder):
         for name in names:
             path = Path(place, name)
-            try:
-                found.append((path, path.lstat().st_size))
-            except OSError:
-                continue  # it has just been removed
-    return found
+            with suppress(OSError):  # it has just been removed
+                sizes.append((path, path.lstat().st_size))
+    return sizes
 
 
 def _kind(path: Path) -> str:

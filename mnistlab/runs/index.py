@@ -1,8 +1,8 @@
 """An index of all runs below a folder, so that ten thousand of them are listed and filtered at once.
 
-The directories are the truth. The index is a SQLite file in the folder, made anew if it is missing, damaged, of another
-version, or of a folder that was moved; where it is locked or cannot be written, it is made in memory. A directory is
-read again when its modification time has changed: every file of a run is renamed into place, which changes it.
+The directories are the truth. The index is a SQLite file in the folder, made anew if it is missing, damaged or of
+another version; where it is locked or cannot be written, it is made in memory. A directory is read again when its
+modification time has changed: every file of a run is renamed into place, which changes it.
 """
 
 from __future__ import annotations
@@ -50,6 +50,11 @@ class Row:
     error: str | None
     values: Mapping[str, Any]
 
+    @property
+    def data(self) -> str:
+        """Return what has no column of its own, as JSON."""
+        return json.dumps({key: getattr(self, key) for key in ("seed", "changed", "tags", "note", "error", "values")})
+
 
 class Index:
     """The runs below ``root``, up to date when it is opened."""
@@ -67,15 +72,16 @@ class Index:
     ) -> tuple[list[Row], int]:
         """Return the runs that match, at most ``limit``, and how many match."""
         by = f"{order}, " if order else ""
-        found = self._connection.execute(
+        records = self._connection.execute(
             f"SELECT path, state, started, seconds, data FROM runs WHERE {where} "
             f"ORDER BY {by}started DESC, path DESC LIMIT ?",
             (*parameters, limit),
         ).fetchall()
+        rows = [self._row(*record) for record in records]
+        if limit < 0 or len(rows) < limit:
+            return rows, len(rows)
         statement = f"SELECT COUNT(*) FROM runs WHERE {where}"
-        is_all = limit < 0 or len(found) < limit
-        matching = len(found) if is_all else self._connection.execute(statement, tuple(parameters)).fetchone()[0]
-        return [self._row(*record) for record in found], int(matching)
+        return rows, int(self._connection.execute(statement, tuple(parameters)).fetchone()[0])
 
     def is_empty(self) -> bool:
         """Return whether there are no runs at all."""
@@ -88,8 +94,7 @@ class Index:
 
     def keys(self, most: int = 200) -> list[str]:
         """Return the settings and metrics of the newest runs."""
-        found = self._connection.execute("SELECT data FROM runs ORDER BY started DESC LIMIT ?", (most,))
-        return list(dict.fromkeys(key for (data,) in found for key in json.loads(data)["values"]))
+        return list(dict.fromkeys(key for row in self.rows(limit=most) for key in row.values))
 
     def close(self) -> None:
         """Close the file."""
@@ -97,18 +102,11 @@ class Index:
 
     def _row(self, path: str, state: str, started: float | None, seconds: float | None, data: str) -> Row:
         about = json.loads(data)
+        changed, tags = tuple(about["changed"]), tuple(about["tags"])
         return Row(
-            self.root / path,
-            state,
-            started,
-            seconds,
-            about["seed"],
-            tuple(about["changed"]),
-            tuple(about["tags"]),
-            about["note"],
-            about["error"],
+            self.root / path, state, started, seconds, about["seed"], changed, tags, about["note"], about["error"],
             about["values"],
-        )
+        )  # fmt: skip
 
     def _opened(self) -> sqlite3.Connection:
         for attempt in (1, 2):
@@ -224,10 +222,10 @@ def _save(
     if not (changed or gone or listed):
         connection.rollback()
         return
+    rows = ((path, mtime, read(root / path)) for path, mtime in changed if is_run(root / path))
     fresh = (
-        (path, 0 if now - mtime < SETTLED * 1e9 else mtime, *read(root / path))
-        for path, mtime in changed
-        if is_run(root / path)
+        (path, 0 if now - mtime < SETTLED * 1e9 else mtime, row.state, row.started, row.seconds, row.data)
+        for path, mtime, row in rows
     )
     connection.executemany("DELETE FROM runs WHERE path = ?", gone)
     connection.executemany("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?)", fresh)
@@ -244,24 +242,19 @@ def _mtime(path: str) -> int | None:
         return None
 
 
-def read(run: Path) -> tuple[str, float | None, float | None, str]:
-    """Return state, start, seconds and the other facts of a run as JSON."""
+def read(run: Path) -> Row:
+    """Return one run, read from its directory."""
     state, about, labelled = _state(run), _settings(run), labels.read(run)
     values = {key: _value(value) for key, value in about["settings"].items()}
     if state.state == "completed":
         values |= about.get("metrics") or dict(run_file.numbers(_json(run / paths.METRICS)))
     if about["seed"] is not None:
         values["seed"] = about["seed"]
-    data = {
-        "seed": about["seed"],
-        "changed": list(about["changed"]),
-        "tags": list(labelled.tags),
-        "note": labelled.note,
-        "error": state.error,
-        "values": values,
-    }
     seconds = sum(state.seconds.values()) if state.seconds else None
-    return state.state, _started(run, state.started), seconds, json.dumps(data)
+    started, changed = _started(run, state.started), tuple(about["changed"])
+    return Row(
+        run, state.state, started, seconds, about["seed"], changed, labelled.tags, labelled.note, state.error, values
+    )  # fmt: skip
 
 
 def _json(path: Path) -> dict[str, Any]:

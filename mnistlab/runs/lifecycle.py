@@ -68,7 +68,7 @@ def carry_out(cfg: DictConfig, context: RunContext) -> Outcome:
         if not ours or ((run / paths.STATUS).exists() and not context.resumes):  # that run must not be touched
             return Outcome(2, f"hydra.run.dir={files.shown(run)}: already contains a run; choose another directory")
         outcome = _guarded(cfg, context)
-    _remove_empty(run)
+    directories.forget_empty(run)
     return outcome
 
 
@@ -171,15 +171,3 @@ def _forget(run: Path) -> bool:
     console.stop()
     shutil.rmtree(run, ignore_errors=True)  # where open files cannot be removed, the lock file remains
     return True
-
-
-def _remove_empty(run: Path) -> None:
-    """Remove what is left of a removed run's directory, and then empty parent folders."""
-    if not directories.is_ours(run) or (run.exists() and any(run.iterdir())):
-        return
-    if run.exists():
-        run.rmdir()
-    for parent in run.parents:
-        if not parent.is_relative_to(Path.cwd()) or parent == Path.cwd() or any(parent.iterdir()):
-            break
-        parent.rmdir()

@@ -23,7 +23,6 @@ FILTER = re.compile(r"([A-Za-z_][\w.-]*?)\s*(!=|<=|>=|=|<|>|~)\s*(.*)", re.DOTAL
 UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
 COLUMNS = {"state": "state", "seconds": "seconds", "path": "path"}
 INSIDE = {"note": "json_extract(data, '$.note')", "error": "json_extract(data, '$.error')"}
-NEGATED = {"=": False, "~": False, "!=": True}
 
 
 @dataclass(frozen=True)
@@ -72,17 +71,16 @@ def condition(words: Sequence[str], index: Index) -> Condition:
     )
 
 
-def order(key: str, index: Index, option: str = "--sort ") -> str:
+def order(key: str, index: Index, word: str) -> str:
     """Return the SQL order by a key, descending with a minus before it; runs without it come last.
 
-    An error begins with the ``option`` and the key.
+    ``word`` is what was typed, with which an error begins.
     """
     descends, name = key.startswith("-"), key.lstrip("+-")
     column = {**COLUMNS, "started": "started"}.get(name) or value_of(name)
     if column.startswith("json") and not index.has(name):
         known = [*COLUMNS, "started", *index.keys()]
-        asked = f"{option}{name if option.endswith(':') else key}"
-        raise RequestError(f"{asked}: no run has this setting or metric{did_you_mean(name, known)}")
+        raise RequestError(f"{word}: no run has this setting or metric{did_you_mean(name, known)}")
     return f"{column} IS NULL, {column} {'DESC' if descends else 'ASC'}"
 
 
@@ -97,7 +95,7 @@ def _one(key: str, operator: str, value: str) -> Condition:
     if key == "tag":
         inner = _equal("value", operator, value)
         sql = f"EXISTS (SELECT 1 FROM json_each(data, '$.tags') WHERE {inner.sql})"
-        return Condition(f"NOT {sql}" if NEGATED[operator] else sql, inner.parameters)
+        return Condition(f"NOT {sql}" if operator == "!=" else sql, inner.parameters)
     if key == "state" and operator != "~":
         for name in _values(value):
             if name not in STATES and not _is_glob(name):
@@ -106,7 +104,7 @@ def _one(key: str, operator: str, value: str) -> Condition:
                 )
     column = COLUMNS.get(key) or INSIDE.get(key) or value_of(key)
     inner = _equal(column, operator, value)
-    return Condition(f"NOT coalesce({inner.sql}, 0)" if NEGATED[operator] else inner.sql, inner.parameters)
+    return Condition(f"NOT coalesce({inner.sql}, 0)" if operator == "!=" else inner.sql, inner.parameters)
 
 
 def _equal(column: str, operator: str, value: str) -> Condition:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 from collections.abc import Collection, Sequence
@@ -10,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from mnistlab.runs import index, paths
+from mnistlab.runs import paths
 from mnistlab.runs.index import Index, Row
 from mnistlab.system import files
 from mnistlab.system.errors import RequestError, did_you_mean
@@ -20,11 +19,11 @@ WIDEST = 60  # characters of a cell on the terminal
 NARROW = 24  # the least width of the column that is cut to fit the terminal
 
 
-def check_columns(names: Sequence[str], always: Collection[str], found: Index) -> None:
+def check_columns(names: Sequence[str], always: Collection[str], index: Index) -> None:
     """Raise `RequestError` for a column that no run has."""
-    known = [*sorted(always), *found.keys()]
+    known = [*sorted(always), *index.keys()]
     for name in names:
-        if name not in known and not found.has(name):
+        if name not in known and not index.has(name):
             raise RequestError(f"--columns {name}: no run has this setting or metric{did_you_mean(name, known)}")
 
 
@@ -60,16 +59,6 @@ def as_json(row: Row) -> dict[str, Any]:
         "error": row.error,
         "values": row.values,
     }
-
-
-def row_of(run: Path) -> Row:
-    """Return one run, read from its directory."""
-    state, started, seconds, data = index.read(run)
-    about = json.loads(data)
-    return Row(
-        run, state, started, seconds, about["seed"], tuple(about["changed"]), tuple(about["tags"]), about["note"],
-        about["error"], about["values"],
-    )  # fmt: skip
 
 
 def about(row: Row) -> str:

@@ -53,18 +53,15 @@ def restore(removed: Removed, root: Path) -> Path:
 
 def content(root: Path) -> list[Removed]:
     """Return what is in the trash, the latest first."""
-    found = []
+    removed = []
     for slot in sorted((root / paths.TRASH).glob("*"), reverse=True):
         origin = read_json_or_empty(slot / paths.ORIGIN).get("path")
         inner = [path for path in slot.iterdir() if path.is_dir()] if slot.is_dir() else []
-        if (
-            isinstance(origin, str)
-            and len(inner) == 1
-            and ".." not in Path(origin).parts
-            and not Path(origin).is_absolute()
-        ):
-            found.append(Removed(inner[0], Path(origin)))
-    return found
+        if not isinstance(origin, str) or len(inner) != 1:
+            continue
+        if ".." not in Path(origin).parts and not Path(origin).is_absolute():
+            removed.append(Removed(inner[0], Path(origin)))
+    return removed
 
 
 def purge(removed: Removed) -> None:

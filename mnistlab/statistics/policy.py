@@ -47,13 +47,13 @@ def difference(first: Values, second: Values, comparisons: int = 1) -> Differenc
     return tests.paired(a, b) if len(a) >= power.fewest_pairs(comparisons) else tests.paired_t(a, b)
 
 
-def equivalence(first: Values, second: Values, margin: float, comparisons: int = 1) -> float:
+def equivalence(first: Values, second: Values, d: Difference | None, margin: float) -> float:
     """Return p of the hypothesis that two groups differ by the margin or more; NaN if there is no test.
 
-    It is of the same kind as the test of their `difference`, on the same runs, and not corrected.
+    It is of the same kind as the test of their difference ``d``, on the same runs, and not corrected.
     """
-    sample, d = _sample(first, second), difference(first, second, comparisons)
-    if sample is None or d is None:
+    sample = _sample(first, second)
+    if d is None or sample is None:
         return math.nan
     a, b, _ = sample
     if d.test == "sign-flip":

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import product
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ValueType
+from hydra.core.override_parser.types import Override, ValueType
 from hydra.errors import HydraException
 
 from mnistlab.config import errors
@@ -51,14 +51,22 @@ def with_seeds(points: Sequence[Point], seeds: Sequence[int]) -> list[Point]:
     return [(*point, f"{SEED}={seed}") for seed in seeds for point in settings]
 
 
+def parsed(words: Sequence[str]) -> list[Override]:
+    """Return overrides as Hydra reads them; raises `RequestError` for values that cannot be listed without a group."""
+    try:
+        overrides = OverridesParser.create().parse_overrides([*words])
+    except HydraException as error:
+        raise RequestError(errors.one_line(error, words)) from None
+    for override in overrides:
+        is_listed = override.is_discrete_sweep() and override.value_type != ValueType.GLOB_CHOICE_SWEEP
+        if override.is_sweep_override() and not is_listed:
+            raise RequestError(f"{override.input_line}: must be a value, a list, or range()")
+    return overrides
+
+
 def _points(words: Sequence[str]) -> list[Point]:
     try:
-        parsed = OverridesParser.create().parse_overrides([*words])
-        for override in parsed:
-            sweep = override.is_sweep_override()
-            if sweep and (not override.is_discrete_sweep() or override.value_type == ValueType.GLOB_CHOICE_SWEEP):
-                raise RequestError(f"{override.input_line}: must be a value, a list, or range()")
-        (points,) = BasicSweeper.split_arguments(parsed, max_batch_size=None)
-    except (HydraException, ValueError) as error:
-        raise RequestError(errors.one_line(error, list(words))) from None
+        (points,) = BasicSweeper.split_arguments(parsed(words), max_batch_size=None)
+    except ValueError as error:
+        raise RequestError(errors.one_line(error, words)) from None
     return [tuple(point) for point in points]

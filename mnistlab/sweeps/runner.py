@@ -219,8 +219,7 @@ class Sweep:
         if any(record.state.state != "completed" for record in self.records):
             return []
         look = until_decided.next_look(self.manifest.design, self.records, self.manifest.entries)
-        for line in look.lines:
-            self._print(line)
+        self._print(look.line)
         if not look.points:
             return []
         saved = self.manifest

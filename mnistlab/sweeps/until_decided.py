@@ -29,9 +29,9 @@ class Request:
 
 @dataclass(frozen=True)
 class Look:
-    """What a look has decided, as lines for the log, and the points that the next one needs."""
+    """What a look has decided, as a line for the log, and the points that the next one needs."""
 
-    lines: tuple[str, ...]
+    line: str
     points: tuple[Point, ...]
 
 
@@ -64,25 +64,24 @@ def next_look(design: Design, records: Sequence[Record], entries: Sequence[Entry
         value = record.value(design.metric)
         if record.seed is not None and math.isfinite(value):
             values[record.seed] = value
-    found = sequential.progress(list(settings.values()), design)
+    progress = sequential.progress(list(settings.values()), design)
     points = list(settings)
     known = {frozenset(entry.overrides) for entry in entries}
-    wanted = with_seeds([points[i] for i in found.settings], design.seeds(found.look)) if found.look else []
-    more = tuple(point for point in wanted if frozenset(point) not in known)
-    return Look((_line(design, found, len(points)),), more)
+    needed = with_seeds([points[i] for i in progress.settings], design.seeds(progress.look)) if progress.look else []
+    return Look(_line(progress, len(points)), tuple(point for point in needed if frozenset(point) not in known))
 
 
 def _setting(entry: Entry) -> Point:
     return tuple(text for text in entry.overrides if key_of(text) != SEED)
 
 
-def _line(design: Design, found: sequential.Progress, settings: int) -> str:
+def _line(progress: sequential.Progress, settings: int) -> str:
     pairs = settings * (settings - 1) // 2
-    decided = sum(decision.is_final for decision in found.decisions.values())
-    seeds = max((decision.look for decision in found.decisions.values()), default=0)
+    decided = sum(decision.is_final for decision in progress.decisions.values())
+    seeds = max((decision.look for decision in progress.decisions.values()), default=0)
     line = f"look    {seeds} seeds: {decided} of {pairs} pair{'s' if pairs > 1 else ''} decided"
     if decided == pairs:
         return line
-    if found.look is None:
+    if progress.look is None:
         return f"{line}; the last of the planned looks"
-    return f"{line}; {len(found.settings)} settings go on to {found.look} seeds"
+    return f"{line}; {len(progress.settings)} settings go on to {progress.look} seeds"

@@ -34,9 +34,15 @@ def is_ours(path: Path) -> bool:
 
 
 def forget_empty(path: Path) -> None:
-    """Remove a directory that this process has created, if nothing is in it."""
-    if is_ours(path) and path.is_dir() and not any(path.iterdir()):
+    """Remove a directory that this process has created, if nothing is in it, and then empty parent folders."""
+    if not is_ours(path) or (path.exists() and any(path.iterdir())):
+        return
+    if path.exists():
         path.rmdir()
+    for parent in path.parents:
+        if not parent.is_relative_to(Path.cwd()) or parent == Path.cwd() or any(parent.iterdir()):
+            break
+        parent.rmdir()
 
 
 def claim(path: str) -> str:

@@ -15,6 +15,7 @@ from helpers.runs import group, kaiming_and_random, record, write_run
 
 from mnistlab.analysis import comparison_table
 from mnistlab.analysis.compare import compare
+from mnistlab.statistics.sequential import Design
 from mnistlab.system.errors import RequestError
 
 Command = Callable[..., Any]
@@ -147,6 +148,17 @@ def test_what_is_neither_is_undecided_and_says_what_either_would_need():
         r"needed to detect 0\.13; about \d+ would show equivalence if there were no difference",
         verdict.text,
     )
+
+
+def test_a_sweep_until_decided_is_judged_at_the_level_of_its_design():
+    # a wobble of .0005 against a margin of .0004: p of equivalence is above .05 and below .9
+    runs = [*group({"init": "a"}, BASE), *group({"init": "b"}, BASE - WOBBLE)]
+    lenient, strict = (
+        compare(runs, design=Design("validation.accuracy", (8,), alpha, 0.0004, 0)).verdicts[0] for alpha in (0.9, 0.05)
+    )
+    assert 0.05 < lenient.p_equivalence == strict.p_equivalence <= 0.9
+    assert (lenient.outcome, strict.outcome) == ("equivalent", "undecided")
+    assert (lenient.is_decided, strict.is_decided) == (True, False)
 
 
 def test_the_margin_of_a_loss_is_in_its_own_units():

@@ -38,6 +38,12 @@ def test_a_run_has_what_the_command_writes(run: Any, command: Callable[..., Any]
     assert (run.directory / "metrics.json").read_bytes() == Path("typed/metrics.json").read_bytes()
 
 
+def test_a_file_of_settings_is_taken_as_by_the_command() -> None:
+    Path("anna.yaml").write_text("experiment: smoke\nmodel: softmax\ntrainer: {epochs: 1}\nreport.plots: none\n")
+    run = mnistlab.train("anna.yaml", "trainer.threads=1", seed=2, quiet=True)
+    assert (run.seed, run.settings["model"]) == (2, "softmax")
+
+
 def test_the_model_predicts_images(run: Any) -> None:
     images = np.zeros((3, 28, 28), np.uint8)
     probabilities = run.model.predict_proba(images)

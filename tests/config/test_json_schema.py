@@ -29,6 +29,21 @@ def test_every_experiment_passes() -> None:
         assert problems("experiment.schema.json", path.read_text()) == [], path.name
 
 
+def test_the_configuration_itself_passes() -> None:
+    assert problems("experiment.schema.json", (options.folder() / "config.yaml").read_text()) == []
+
+
+def test_every_option_of_every_group_has_keys_of_the_schema() -> None:
+    checked = 0
+    for group in [name for name in options.group_names() if name != "experiment"]:
+        schema = json_schema.experiment()["properties"][group]
+        for path in sorted((options.folder() / group).glob("*.yaml")):
+            keys = {key: value for key, value in yaml.safe_load(path.read_text()).items() if key != "defaults"}
+            assert [error.message for error in jsonschema.Draft202012Validator(schema).iter_errors(keys)] == [], path
+            checked += 1
+    assert checked > 50
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mnistlab.config import overrides_file
+from mnistlab.config import compose, overrides_file
 
 Command = Callable[..., Any]
 
@@ -30,6 +30,12 @@ def test_a_list_of_options_is_a_sweep_and_other_lists_are_values() -> None:
     assert words(text) == [
         "init=random,kaiming", "model.hidden=[64,32]", "regularization=[l2,dropout]", "seed=range(3)",
     ]  # fmt: skip
+
+
+def test_a_path_of_windows_keeps_its_backslashes() -> None:
+    Path("a.yaml").write_text("data: csv\ndata.path: 'C:\\my data\\a.csv'\n")
+    (_, path) = overrides_file.read(Path("a.yaml")).words
+    assert path == f"data.path={compose.quoted('C:' + chr(92) + 'my data' + chr(92) + 'a.csv')}"
 
 
 def test_text_with_signs_is_quoted() -> None:

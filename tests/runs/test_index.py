@@ -55,7 +55,7 @@ def outputs() -> Path:
 def names(root: Path, *filters: str, order: str = "") -> list[str]:
     with closing(Index(root)) as found:
         wanted = query.condition(filters, found)
-        by = query.order(order, found) if order else ""
+        by = query.order(order, found, f"--sort {order}") if order else ""
         return [row.directory.name for row in found.rows(wanted.sql, wanted.parameters, by)]
 
 
@@ -311,6 +311,14 @@ def test_a_run_is_tagged_noted_removed_and_restored(outputs: Path, command: Comm
     assert command("runs", "restore", "outputs/2026-11-21/b").out == "outputs/2026-11-21/b  restored\n"
     assert labels.read(outputs / "2026-11-21" / "b").note == "why?"
     assert command("runs", "restore").out == "the trash is empty\n"
+
+
+def test_a_job_of_a_sweep_that_is_removed_goes_with_it(outputs: Path, command: Command) -> None:
+    (outputs / "multirun" / "s" / "sweep.json").write_text("{}")
+    result = command("runs", "rm", "outputs/multirun/s/0", "outputs/multirun/s")
+    assert result.out == "outputs/multirun/s  in the trash; `mnistlab runs restore` brings it back\n"
+    command("runs", "restore", "last")
+    assert (outputs / "multirun" / "s" / "0").is_dir()
 
 
 def test_what_is_purged_is_gone(outputs: Path, command: Command) -> None:

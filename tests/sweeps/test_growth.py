@@ -145,7 +145,7 @@ def test_after_a_look_only_undecided_settings_get_seeds(tmp_path: Path) -> None:
         for one in settings
     ]
     look = next_look(design, records, sweep_of(tmp_path / "s", *settings).entries)
-    assert look.lines == ("look    12 seeds: 2 of 3 pairs decided; 2 settings go on to 16 seeds",)
+    assert look.line == "look    12 seeds: 2 of 3 pairs decided; 2 settings go on to 16 seeds"
     assert look.points == tuple((f"init={init}", f"seed={seed}") for seed in range(12, 16) for init in "ab")
 
 
@@ -154,7 +154,7 @@ def test_after_the_last_look_nothing_is_added(tmp_path: Path) -> None:
     settings = [{"init": init, "seed": seed} for seed in range(8) for init in "ab"]
     records = [record(one["seed"], 0.9 + (one["init"] == "b") * (-1) ** one["seed"] / 100) for one in settings]
     look = next_look(design, records, sweep_of(tmp_path / "s", *settings).entries)
-    assert look == until_decided.Look(("look    8 seeds: 0 of 1 pair decided; the last of the planned looks",), ())
+    assert look == until_decided.Look("look    8 seeds: 0 of 1 pair decided; the last of the planned looks", ())
 
 
 def test_the_design_is_in_the_manifest(tmp_path: Path) -> None:
