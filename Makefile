@@ -20,11 +20,12 @@ test: $(VENV)/.dev ## run the fast tests, one process per core (ARGS="tests/nn -
 test-slow: $(VENV)/.dev ## run the slow tests (MNISTLAB_DATA=FOLDER includes those on full MNIST)
 	$(BIN)/python -m pytest -n auto --dist worksteal -m slow $(ARGS)
 
-check: $(VENV)/.dev ## check the code: ruff, formatting, mypy, import contracts
+check: $(VENV)/.dev ## check the code: ruff, formatting, mypy, import contracts, the reference pages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python docs/reference.py --check
 
 format: $(VENV)/.dev ## fix and format the code
 	$(BIN)/ruff check --fix .

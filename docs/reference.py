@@ -1,10 +1,10 @@
 """Generate the reference pages from the schemas: key, type, default, accepted values and meaning.
 
-Usage: python docs/reference.py
+Usage: python docs/reference.py [--check]
 
-`make docs` writes them too, and a test fails if docs/reference differs from what the code says. Nothing is written
-twice. The accepted values come from the error messages for wrong values. The meaning comes from the name in those
-messages, from the sentences about ``key`` in the docstring of its class, and from the docstring of its Enum.
+`make docs` writes them too, and `make check` fails if docs/reference differs from what the code says. Nothing is
+written twice. The accepted values come from the error messages for wrong values. The meaning comes from the name in
+those messages, from the sentences about ``key`` in the docstring of its class, and from the docstring of its Enum.
 """
 
 from __future__ import annotations
@@ -52,13 +52,23 @@ def pages() -> dict[str, str]:
     return made
 
 
+def stale() -> dict[Path, str]:
+    """Return the files of docs/reference that are not what the code says, with what it says."""
+    files = {DOCS / path: text for path, text in pages().items()}
+    return {file: text for file, text in files.items() if not file.is_file() or file.read_text() != text}
+
+
 def write() -> None:
     """Write the pages into docs/reference; those that are as they should be stay untouched."""
-    for path, text in pages().items():
-        file = DOCS / path
-        if not file.is_file() or file.read_text() != text:
-            file.parent.mkdir(exist_ok=True)
-            file.write_text(text)
+    for file, text in stale().items():
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text)
+
+
+def check() -> None:
+    """Exit with 1 and the names of the pages that are not what the code says."""
+    if found := sorted(str(file.relative_to(DOCS.parent)) for file in stale()):
+        sys.exit(f"{', '.join(found)}: not what the code says; run `python docs/reference.py`")
 
 
 def group_page(group: str) -> str:
@@ -374,4 +384,4 @@ def is_documented(cls: type[Any]) -> bool:
 
 
 if __name__ == "__main__":
-    write()
+    check() if sys.argv[1:] == ["--check"] else write()
