@@ -4,8 +4,8 @@
 
 Both get the same rows, architecture, batch size, rule, rate, penalty and number of epochs; where MLPClassifier cannot
 express a workload (two activations, dropout), both train the nearest that it can. Each fit is a process of its own,
-they take turns, and ratios are taken round by round. Ours chooses its threads itself; MLPClassifier gets the better
-number. Writes results/estimator.md and estimator.csv.
+they take turns, and ratios are taken round by round. Ours has compiled kernels (float32 only) and chooses its threads
+itself; MLPClassifier gets the better number. Writes results/estimator.md and estimator.csv.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from mnistlab.system.errors import RequestError, choice, whole
 BAR = 2.5
 DENSE = [name for name in WORKLOADS if name not in CONVOLUTIONAL]
 DTYPES = ("float32", "float64")
+KERNELS = {"float32": "numba", "float64": "numpy"}  # as auto has it in longer fits than these
 FEWER = {"oxford_dense": 12_000}  # images, where an epoch of all takes half a minute
 
 
@@ -92,7 +93,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "max_iter": epochs,
         "random_state": made.seed,
     }
-    model = estimator(options.one, type(made.optimizer).__name__.lower(), shared)
+    model = estimator(options.one, type(made.optimizer).__name__.lower(), options.dtypes[0], shared)
     watch, started = Watch(), time.perf_counter()
     with threadpool_limits(options.threads):
         model.fit(x, y)
@@ -100,10 +101,10 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     return {"seconds": seconds, "foreign": watch.foreign(), "loss": model.loss_, "left_out": left_out}
 
 
-def estimator(peer: str, rule: str, shared: dict[str, Any]) -> Any:
+def estimator(peer: str, rule: str, dtype: str, shared: dict[str, Any]) -> Any:
     """Return ours or theirs, unfitted, which will train for exactly ``max_iter`` epochs."""
     if choice("--one", peer, ("ours", "sklearn")) == "ours":
-        return mnistlab.NetworkClassifier(optimizer=rule, tol=None, **shared)
+        return mnistlab.NetworkClassifier(optimizer=rule, tol=None, kernels=KERNELS[dtype], **shared)
     import warnings
 
     from sklearn.exceptions import ConvergenceWarning
@@ -203,8 +204,8 @@ def page(machine: list[str], rows: list[dict[str, Any]]) -> str:
             "",
             "Time of a whole `fit` divided by its epochs: median of the rounds (minimum..maximum). Both do the",
             "same work. A tilde marks a workload with two activations or dropout, of which both train what",
-            "MLPClassifier can express. Ours uses one BLAS thread unless its layers are large; MLPClassifier uses",
-            "the faster number of threads.\n",
+            "MLPClassifier can express. Ours has compiled kernels in float32 and chooses its threads itself;",
+            "MLPClassifier uses the faster number of threads.\n",
             tables.markdown(head, cells),
             f"Targets missed: {', '.join(missed) or 'none'}.",
             f"Other processes used at most {max(r['foreign'] for r in rows):.0%} of the machine in a measurement.\n",

@@ -26,7 +26,7 @@ from workloads import WORKLOADS, compose
 
 from mnistlab.system.errors import RequestError, whole
 
-BAR, JOB_BAR, BARE_JOB_BAR = 3.0, 0.7, 0.35
+BAR, JOB_BAR, BARE_JOB_BAR = 4.5, 0.7, 0.35
 WORKLOAD = WORKLOADS["macalinao"]
 
 
