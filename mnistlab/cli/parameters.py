@@ -233,6 +233,11 @@ json_option = option(
     is_flag=True,
     help="Print the result as one JSON object; everything else goes to standard error.",
 )
+detach_option = option(
+    "--detach",
+    is_flag=True,
+    help="Submit the jobs of a sweep to the queue of the cluster and end; `mnistlab resume SWEEP` collects them.",
+)
 quiet_option = option("-q", "--quiet", is_flag=True, help="Print the result only.")
 
 

@@ -6,7 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mnistlab.cli.overrides import LAUNCHER, Overrides
-from mnistlab.cli.parameters import Whole, argument, command, command_line, json_option, option, quiet_option
+from mnistlab.cli.parameters import (
+    Whole,
+    argument,
+    command,
+    command_line,
+    detach_option,
+    json_option,
+    option,
+    quiet_option,
+)
 from mnistlab.runs import paths, record, selection
 from mnistlab.runs.resume import KEY, is_run, resume
 from mnistlab.sweeps import runner
@@ -40,9 +49,12 @@ from mnistlab.system.errors import RequestError, did_you_mean
     "started.",
 )
 @option("--fail-fast", is_flag=True, help="Stop a sweep at the first job that fails.")
+@detach_option
 @json_option
 @quiet_option
-def main(words: tuple[str, ...], seeds: int | None, failed_only: bool, fail_fast: bool, quiet: bool) -> int:
+def main(
+    words: tuple[str, ...], seeds: int | None, failed_only: bool, fail_fast: bool, detach: bool, quiet: bool
+) -> int:
     """Resume a run, or the unfinished jobs of a sweep.
 
     A run continues from its checkpoint. Its results are identical, byte for byte, to those of an uninterrupted run.
@@ -58,10 +70,16 @@ def main(words: tuple[str, ...], seeds: int | None, failed_only: bool, fail_fast
     if len(directories) != 1 or (directories[0] / paths.SWEEP).exists() or not is_run(directories[0]):
         directory, overrides, added = _sweep_and_values(words, seeds)
         return runner.resume(
-            directory, overrides, added=added, failed_only=failed_only, fail_fast=fail_fast, quiet=quiet
+            directory,
+            overrides,
+            added=added,
+            failed_only=failed_only,
+            fail_fast=fail_fast,
+            quiet=quiet,
+            detach=detach,
         )
-    options = (("--failed-only", failed_only), ("--fail-fast", fail_fast), ("--seeds", seeds is not None))
-    for name, is_set in options:
+    only = {"--failed-only": failed_only, "--fail-fast": fail_fast, "--seeds": seeds is not None, "--detach": detach}
+    for name, is_set in only.items():
         if is_set:
             raise RequestError(f"{name}: this option is for sweeps, and {files.shown(directories[0])} is a run")
     return _run(directories[0].absolute(), [word for word in words if Path(word) != directories[0]], quiet)

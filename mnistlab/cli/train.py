@@ -11,7 +11,17 @@ from typing import Any
 import click
 
 from mnistlab.cli.overrides import Overrides
-from mnistlab.cli.parameters import DIRECTORY, FILE, Choice, Option, argument, command, json_option, option
+from mnistlab.cli.parameters import (
+    DIRECTORY,
+    FILE,
+    Choice,
+    Option,
+    argument,
+    command,
+    detach_option,
+    json_option,
+    option,
+)
 from mnistlab.cli.until_decided import request_of, until_decided_options
 from mnistlab.system import output
 from mnistlab.system.errors import RequestError, fail, wants_traceback
@@ -88,16 +98,19 @@ def hydra_options(function: Callable[..., int]) -> Callable[..., int]:
     help="A YAML file with settings (model: lenet5, optimizer.lr: 0.01). FILE may also be given as an argument.",
 )
 @option("--fail-fast", is_flag=True, help="Stop a sweep at the first job that fails.")
+@detach_option
 @until_decided_options
 @json_option
 @hydra_options
-def main(words: tuple[str, ...], config: str | None, fail_fast: bool, **until_decided: Any) -> int:
+def main(words: tuple[str, ...], config: str | None, fail_fast: bool, detach: bool, **until_decided: Any) -> int:
     """Train one model, or several in a sweep with -m.
 
     All results of a run are written to its run directory: metrics, tables, plots, a report, and the model.
     """
     _refuse_unknown_options(words)
     request = request_of(**until_decided)
+    if request and detach:
+        raise RequestError("--detach: conflicts with --until-decided, which waits for results before it adds jobs")
 
     from mnistlab.config import compose, experiment_errors, overrides_file, plugins
 
@@ -108,7 +121,7 @@ def main(words: tuple[str, ...], config: str | None, fail_fast: bool, **until_de
     if flags.config_dir:
         plugins.import_listed(Path(flags.config_dir))
     try:
-        return _carry_out(overrides, flags, fail_fast, request)
+        return _carry_out(overrides, flags, fail_fast, detach, request)
     except RequestError as error:
         message = experiment_errors.located(str(error), flags.overrides, flags.config_dir)
         message = file.located(message, typed) if file else message
@@ -117,7 +130,7 @@ def main(words: tuple[str, ...], config: str | None, fail_fast: bool, **until_de
         raise RequestError(message) from None
 
 
-def _carry_out(overrides: list[str], flags: Any, fail_fast: bool, request: Any) -> int:
+def _carry_out(overrides: list[str], flags: Any, fail_fast: bool, detach: bool, request: Any) -> int:
     """Run what the command line asks for: a run, a sweep, or what a flag prints; return the exit status."""
     from mnistlab.config import compose
 
@@ -131,9 +144,11 @@ def _carry_out(overrides: list[str], flags: Any, fail_fast: bool, request: Any) 
     if not shows and (flags.multirun or _requests_sweep(flags.overrides, flags.config_dir)):
         from mnistlab.sweeps import runner
 
-        return runner.train(flags.overrides, flags.config_dir, fail_fast, request)
+        return runner.train(flags.overrides, flags.config_dir, fail_fast, request, detach=detach)
     if fail_fast:
         raise RequestError("--fail-fast: a single run has no other jobs to stop; use it with -m")
+    if detach:
+        raise RequestError("--detach: a single run is not submitted; use it with -m and hydra/launcher=submitit_slurm")
     if request:
         raise RequestError("--until-decided: a single run has nothing to compare; use it with -m and several settings")
     return _run(overrides, flags)

@@ -55,6 +55,7 @@ SWEEP = "sweep.json"  # the jobs
 MULTIRUN = "multirun.yaml"  # Hydra's own record
 SUMMARY_TABLE = "summary.csv"
 SUMMARY_PAGE = "summary.md"
+QUEUE = "slurm.json"  # the numbers of its jobs in the queue of Slurm
 
 # A hyperparameter search
 TUNE = "tune.json"  # the request

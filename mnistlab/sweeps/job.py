@@ -50,17 +50,17 @@ def _unpacked(entry: Entry, directory: Path, imported: dict[str, bytes], config:
     return Job(entry, directory, pickle.loads(config))  # noqa: S301  # from the process that started this one
 
 
-def perform(job: Job, cores: int, watch: Callable[[History], None] | None = None) -> None:
+def perform(job: Job, cores: int, watch: Callable[[History], None] | None = None, alone: bool = False) -> None:
     """Run one job on so many cores, from the checkpoint of an earlier attempt in its directory if there is one.
 
     Its final state is in its status.json. Raises `RunError` if not even that could be written. With ``watch`` the job
-    is a trial of a search (see `context.RunContext`).
+    is a trial of a search (see `context.RunContext`). ``alone``: an earlier attempt has ended, whatever it recorded.
     """
     from mnistlab.runs import lifecycle  # imported here: the process that only waits for jobs does not need the engine
 
     version.setbase("1.3")
     try:
-        resumes = watch is None and can_resume(job)
+        resumes = watch is None and can_resume(job, alone)
         if not resumes:
             clear(job.directory)
         context = HydraContext(config_loader=None, callbacks=Callbacks())  # type: ignore[arg-type]  # nothing to compose
@@ -79,16 +79,18 @@ def in_worker(job: Job, cores: int, watch: Callable[[History], None] | None = No
         perform(job, cores, watch)
 
 
-def can_resume(job: Job) -> bool:
+def can_resume(job: Job, alone: bool = False) -> bool:
     """Return whether an earlier attempt at this job has a checkpoint to resume from.
 
-    The attempt must have the same configuration, or differ only in the number of epochs and have trained fewer.
+    The attempt must have the same configuration, or differ only in the number of epochs and have trained fewer. With
+    ``alone`` it has ended even if it is recorded as running, as on a node of a cluster that has failed.
     """
     from mnistlab.training import checkpoint
 
     state = status.read(job.directory)
     same = state.config_hash == job.entry.config_hash
-    if not state.is_over or (same and state.state == "completed"):
+    is_over = state.is_over or (alone and state.state == "running")
+    if not is_over or (same and state.state == "completed"):
         return False
     try:
         saved = checkpoint.load(job.directory / paths.CHECKPOINT)

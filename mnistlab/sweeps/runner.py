@@ -28,7 +28,7 @@ from mnistlab.sweeps.grid import Plan, plan, write_multirun
 from mnistlab.sweeps.growth import added_points
 from mnistlab.sweeps.job import Job
 from mnistlab.sweeps.launchers.joblib import shares
-from mnistlab.sweeps.launchers.registry import LAUNCHERS
+from mnistlab.sweeps.launchers.registry import CHECKS, LAUNCHERS, QUEUED, SUBMIT
 from mnistlab.sweeps.manifest import Manifest
 from mnistlab.system import console, directories, files, output
 from mnistlab.system.console import HINT, RESULT
@@ -48,10 +48,11 @@ def train(
     fail_fast: bool,
     request: until_decided.Request | None = None,
     started: Callable[[Path], None] | None = None,
+    detach: bool = False,
 ) -> int:
     """Run a new sweep; return the exit status. With a ``request`` it adds seeds until its verdicts are decided.
 
-    ``started`` is called with its directory before the first job.
+    ``started`` is called with its directory before the first job. With ``detach`` the jobs are only submitted.
     """
     planned, design = plan(overrides, config_dir), None
     try:
@@ -59,7 +60,7 @@ def train(
             design, points = until_decided.start(request, planned)
             claimed = compose.quoted(planned.directory)  # a second plan would claim another
             planned = plan([*overrides, f"hydra.sweep.dir={claimed}"], config_dir, added=points)
-        check_launcher(planned)
+        check_launcher(planned, detach)
     except RequestError:
         directories.forget_empty(planned.directory)
         raise
@@ -79,7 +80,7 @@ def train(
         write_multirun(planned)
         if started is not None:
             started(directory)
-        return Sweep(sweep, planned, "train", _is_quiet(overrides), place).run(planned.jobs, fail_fast)
+        return Sweep(sweep, planned, "train", _is_quiet(overrides), place).run(planned.jobs, fail_fast, detach)
 
 
 def resume(
@@ -90,6 +91,7 @@ def resume(
     failed_only: bool = False,
     fail_fast: bool = False,
     quiet: bool = False,
+    detach: bool = False,
 ) -> int:
     """Run the jobs that a sweep has not completed; return the exit status. ``overrides`` are those of its launcher.
 
@@ -105,17 +107,17 @@ def resume(
             raise RequestError(f"{place}: this sweep is already running; `mnistlab compare` shows its progress")
         points = added_points(saved, added) if added else []
         planned = plan([*saved.overrides, *overrides], saved.config_dir, saved, points)
-        check_launcher(planned)
+        check_launcher(planned, detach)
         if len(planned.jobs) > len(saved.entries):
             entries = tuple(job.entry for job in planned.jobs)
             saved = replace(saved, entries=entries, added=(*saved.added, tuple(added)))
             saved.write()
         sweep = Sweep(saved, planned, "resume", quiet, place)
-        return sweep.run(sweep.left(planned.jobs, failed_only), fail_fast)
+        return sweep.run(sweep.left(planned.jobs, failed_only), fail_fast, detach)
 
 
-def check_launcher(planned: Plan) -> None:
-    """Refuse an unknown launcher, or one whose package is not installed."""
+def check_launcher(planned: Plan, detach: bool = False) -> None:
+    """Refuse an unknown launcher, one whose package is not installed, and what it cannot do."""
     name = planned.launcher
     if name not in LAUNCHERS:
         raise RequestError(
@@ -126,6 +128,12 @@ def check_launcher(planned: Plan) -> None:
         raise RequestError(f"hydra/launcher={name}: {needs(package, package)}")
     if name == "joblib":
         shares(planned.launcher_settings, len(planned.jobs))
+    if detach and name not in SUBMIT:
+        raise RequestError(
+            f"--detach: the jobs of hydra/launcher={name} end with this process; use it with {', '.join(SUBMIT)}"
+        )
+    if name in CHECKS:
+        CHECKS[name](planned.launcher_settings)
 
 
 class Sweep:
@@ -144,16 +152,21 @@ class Sweep:
 
     def left(self, jobs: Sequence[Job], failed_only: bool) -> list[Job]:
         """Return the jobs to run: those not completed, or completed with another configuration."""
-        self._wait_for_orphans()
+        queue = QUEUED.get(self.planned.launcher)
+        queued = queue(jobs, self.planned.launcher_settings) if queue else frozenset()
+        if not queue:
+            self._wait_for_orphans()
         chosen = []
         for job, record in zip(jobs, self.records, strict=True):
             state = record.state
-            if state.state == "running":
+            if job.entry.number in queued:  # the launcher waits for it
+                chosen.append(job)
+            elif state.state == "running" and queue is None:
                 LOG.warning(
                     "job %d is still running on %s (process %s) and is skipped", job.entry.number, state.host, state.pid
                 )
             elif failed_only:
-                if state.state in ("failed", "interrupted", "killed"):
+                if state.state in ("failed", "interrupted", "killed", "running"):
                     chosen.append(job)
             elif state.state != "completed" or state.config_hash != job.entry.config_hash:
                 chosen.append(job)
@@ -166,11 +179,13 @@ class Sweep:
             time.sleep(0.2)
             self.records = records.of_sweep(self.manifest.directory)
 
-    def run(self, jobs: Sequence[Job], fail_fast: bool) -> int:
+    def run(self, jobs: Sequence[Job], fail_fast: bool, detach: bool = False) -> int:
         """Launch the jobs, watch them and end with the table; return the exit status."""
         console.start(self.verbosity)
         try:
             self._announce(jobs)
+            if detach and jobs:
+                return self._submit(jobs)
             try:
                 self._watch(jobs, fail_fast)
                 while self.manifest.design and (jobs := self._more()):
@@ -212,6 +227,17 @@ class Sweep:
             from tqdm import tqdm
 
             self.bar = tqdm(total=len(jobs), unit="job")
+
+    def _submit(self, jobs: Sequence[Job]) -> int:
+        """Submit the jobs and leave them to the scheduler."""
+        self._close_bar()
+        numbers = SUBMIT[self.planned.launcher](jobs, self.planned.launcher_settings)
+        arrays = ",".join(dict.fromkeys(number.partition("_")[0] for number in numbers))
+        LOG.log(RESULT, "submitted            %d jobs: squeue --jobs=%s", len(numbers), arrays)
+        LOG.log(RESULT, "sweep directory      %s", self.place)
+        LOG.log(RESULT, "to collect them      mnistlab resume %s", self.place)
+        output.give(self._document(None))
+        return 0
 
     def _more(self) -> list[Job]:
         """Add the jobs of the next look of a sweep that adds seeds until its verdicts are decided, and return them."""

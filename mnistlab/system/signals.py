@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -84,8 +84,11 @@ class Terminated:
     prints_lost: Callable[[Any], Any] = sys.__unraisablehook__
 
     @classmethod
-    def listen(cls, later: Mapping[int, Any] = DEADLY) -> Terminated:
-        """Install the handlers. A signal that the process ignores, for example under nohup, remains ignored."""
+    def listen(cls, later: Mapping[int, Any] = DEADLY, also: Sequence[int] = ()) -> Terminated:
+        """Install the handlers, also for the signals ``also``.
+
+        A signal that the process ignores, for example under nohup, remains ignored.
+        """
         flag = cls()
 
         def handler(signum: int, frame: FrameType | None) -> None:
@@ -98,7 +101,7 @@ class Terminated:
         UNDIVIDED.depth, UNDIVIDED.waiting = 0, False
         if sys.unraisablehook is not _lost:
             cls.prints_lost, sys.unraisablehook = sys.unraisablehook, _lost
-        _set(dict.fromkeys(DEADLY, handler))
+        _set(dict.fromkeys((*DEADLY, *also), handler))
         return flag
 
 
@@ -200,16 +203,17 @@ def quiet_start() -> Iterator[None]:
 
 
 @contextmanager
-def interruptible() -> Iterator[None]:
+def interruptible(also: Sequence[int] = ()) -> Iterator[Terminated]:
     """Turn signals inside the block into a KeyboardInterrupt, so that a job can record its interruption.
 
     Ctrl-C reaches a worker twice, from the terminal and as the SIGTERM of its sweep: a SIGTERM that follows is ignored,
-    but not a second Ctrl-C.
+    but not a second Ctrl-C. ``also`` are signals by which a scheduler announces the end of a job; a second one is
+    ignored too.
     """
-    before = {number: signal.getsignal(number) for number in DEADLY}
-    Terminated.listen(later={**DEADLY, signal.SIGTERM: signal.SIG_IGN})
+    before = {number: signal.getsignal(number) for number in (*DEADLY, *also)}
+    later = {**DEADLY, **dict.fromkeys((signal.SIGTERM, *also), signal.SIG_IGN)}
     try:
-        yield
+        yield Terminated.listen(later, also)
     finally:
         UNDIVIDED.waiting = False
         for number, handler in before.items():

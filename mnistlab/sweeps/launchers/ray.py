@@ -1,54 +1,60 @@
-"""Jobs as Ray tasks, on this machine or a cluster."""
+"""Jobs as Ray tasks, on this machine or a cluster. A job whose node is lost goes on elsewhere, from its checkpoint."""
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mnistlab.sweeps.job import Job, perform
+from mnistlab.sweeps.job import Job
 from mnistlab.sweeps.launchers.base import Launcher, one_line
-from mnistlab.system.errors import RequestError
+from mnistlab.sweeps.launchers.node import Site, missing_module, on_node
+from mnistlab.system.errors import RequestError, number, whole
 from mnistlab.system.signals import GRACE
+
+LOG = logging.getLogger("mnistlab")
+POLL = 30.0  # seconds between two checks that the cluster still has a node for the jobs
+RETRIES = 3
+# Nothing of Ray's own on the terminal: neither the logs of its processes nor its usage notice
+QUIET = {"log_to_driver": False, "include_dashboard": False, "logging_level": "error"}
 
 
 def ray(jobs: Sequence[Job], settings: Mapping[str, Any], of: int) -> Launcher:
     """Run the jobs as Ray tasks, on this machine or on the cluster at ``ray.init.address``.
 
-    ``ray.init`` and ``ray.remote`` are passed on unchanged. A task has one core unless ``num_cpus`` is set, and is not
-    retried when its process dies: its job counts as failed, and `mnistlab resume` runs it again.
+    ``ray.init`` and ``ray.remote`` are passed on unchanged, except ``max_retries``: a job whose worker or node is lost
+    starts again that many times, on any node, and goes on from its checkpoint. A task has one core unless ``num_cpus``
+    is set.
     """
     import ray as library
-    from ray.exceptions import RayError, RayTaskError
 
     options = settings.get("ray") or {}
-    remote = {"num_cpus": 1, "max_retries": 0, **(options.get("remote") or {})}
+    remote = {"num_cpus": 1, "max_retries": RETRIES, **(options.get("remote") or {})}
+    retries = whole("hydra.launcher.ray.remote.max_retries", remote.pop("max_retries"), 0)
+    cores = number("hydra.launcher.ray.remote.num_cpus", remote["num_cpus"])
     started = not library.is_initialized()
     if started:
-        try:
-            library.init(
-                **{
-                    "log_to_driver": False,
-                    "include_dashboard": False,
-                    "logging_level": "error",
-                    **(options.get("init") or {}),
-                }
-            )
-        except (ConnectionError, TypeError, ValueError, RuntimeError) as error:
-            raise RequestError(f"hydra.launcher.ray.init: {' '.join(str(error).split())}") from None
+        _start(library, options.get("init") or {})
     running: dict[Any, Job] = {}
+    again = Counter[int]()
     try:
-        task = library.remote(**remote)(perform)
-        running = {task.remote(job, max(1, int(remote["num_cpus"]))): job for job in jobs}
+        _refuse_too_many_cores(library, cores)
+        task, site = library.remote(max_retries=0, **remote)(on_node), Site.of(jobs)
+        running = {task.remote(job, max(1, int(cores)), site): job for job in jobs}
         while running:
-            for done in library.wait(list(running))[0]:
-                job, lost = running.pop(done), None
-                try:
-                    library.get(done)
-                except RayError as error:
-                    lost = f"the worker was lost ({type(error).__name__})"
-                    if isinstance(error, RayTaskError):  # the job raised it
-                        lost = one_line(error.cause)
-                yield job, lost
+            done, _ = library.wait(list(running), timeout=POLL)
+            if not done and _most_cores(library) < cores:
+                LOG.warning("no node of the Ray cluster is left for %d jobs; waiting for one", len(running))
+            for future in done:
+                job = running.pop(future)
+                was_lost, reason = _ended(library, future)
+                if was_lost and again[job.entry.number] < retries:
+                    again[job.entry.number] += 1
+                    LOG.warning("job %d: %s; it goes on elsewhere from its checkpoint", job.entry.number, reason)
+                    running[task.remote(job, max(1, int(cores)), site)] = job
+                else:
+                    yield job, reason
     finally:
         for left in running:
             library.cancel(left)
@@ -56,3 +62,36 @@ def ray(jobs: Sequence[Job], settings: Mapping[str, Any], of: int) -> Launcher:
             library.wait(list(running), num_returns=len(running), timeout=GRACE)
         if started:
             library.shutdown()
+
+
+def _start(library: Any, init: Mapping[str, Any]) -> None:
+    try:
+        library.init(**{**QUIET, **init})
+    except (ConnectionError, TypeError, ValueError, RuntimeError) as error:
+        raise RequestError(f"hydra.launcher.ray.init: {' '.join(str(error).split())[:250]}") from None
+
+
+def _ended(library: Any, future: Any) -> tuple[bool, str | None]:
+    """Return whether the process of a task was lost, and why it was lost or could not run its job."""
+    from ray.exceptions import RayError, RayTaskError
+
+    try:
+        signal = library.get(future)
+    except RayTaskError as error:  # the job, or what had to be imported for it, raised an error
+        return False, missing_module(str(error)) or one_line(error.cause)
+    except RayError as error:
+        missing = missing_module(str(error))
+        return not missing, missing or f"its worker was lost ({type(error).__name__})"
+    return signal is not None, f"its worker was stopped by signal {signal}" if signal is not None else None
+
+
+def _refuse_too_many_cores(library: Any, cores: float) -> None:
+    """Refuse a task that no node has the cores for: Ray would let it wait for ever."""
+    if 0 < (most := _most_cores(library)) < cores:
+        raise RequestError(
+            f"hydra.launcher.ray.remote.num_cpus={cores:g}: the largest node of the cluster has {most:g}"
+        )
+
+
+def _most_cores(library: Any) -> float:
+    return max((node["Resources"].get("CPU", 0.0) for node in library.nodes() if node["Alive"]), default=0.0)
