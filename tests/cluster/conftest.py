@@ -1,4 +1,4 @@
-"""Tests on a real Slurm and a real Ray cluster run only where they are asked for: `make test-slurm`, `make test-ray`."""
+"""Tests on a real Slurm and a real Ray run only where they are asked for: `make test-slurm`, `make test-ray`."""
 
 from __future__ import annotations
 

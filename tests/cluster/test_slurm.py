@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -27,9 +28,9 @@ pytestmark = pytest.mark.slurm
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = [sys.executable, "-m", "mnistlab"]
-SMALL = ("experiment=smoke", "model=softmax", "trainer.threads=1", "report.plots=none", "trainer.checkpoint_every=200")
-LONG = (*SMALL, "trainer.epochs=4000")  # about 10 s
-PAST_A_MINUTE = (*SMALL, "trainer.epochs=36000")
+SMALL = ("experiment=smoke", "model=softmax", "trainer.threads=1", "report.plots=none", "trainer.checkpoint_every=5")
+LONG = (*SMALL, "trainer.epochs=200")  # about 10 s
+PAST_A_MINUTE = (*SMALL, "trainer.epochs=1200")
 SETTINGS = {"cpus_per_task": 1, "mem_gb": 1, "timeout_min": 10}
 ON_SLURM = ("hydra/launcher=submitit_slurm", *(f"hydra.launcher.{key}={value}" for key, value in SETTINGS.items()))
 SAME = ("metrics.json", "model.safetensors", "predictions.npz")
@@ -115,6 +116,12 @@ def assert_same(job: Path, reference: Path) -> None:
         assert (job / name).read_bytes() == (reference / name).read_bytes(), name
 
 
+def span(job: Path) -> tuple[datetime, ...]:
+    """When a job started and finished."""
+    content = json.loads((job / "status.json").read_text())
+    return tuple(datetime.fromisoformat(content[end]) for end in ("started", "finished"))
+
+
 def resumptions(job: Path) -> int:
     """How often a job has gone on from a checkpoint."""
     return (job / "train.log").read_text().count("resume  in epoch")
@@ -126,21 +133,15 @@ def resumptions(job: Path) -> int:
 def test_a_sweep_ends_with_the_same_bytes_and_runs_as_many_jobs_at_once_as_it_may(
     started: Callable[..., subprocess.Popen[str]], undisturbed: Callable[..., Path]
 ) -> None:
-    few = (*SMALL, "trainer.epochs=200")
+    few = (*SMALL, "trainer.epochs=40")
     limit = "hydra.launcher.slurm_array_parallelism=1"
     code, out, err = ended(started("train", "-m", *few, *ON_SLURM, limit, "seed=range(3)", "hydra.sweep.dir=s"))
     assert (code, err) == (0, ""), err
     assert "3 jobs: 3 completed" in out and "sacct" not in out
     for seed, job in enumerate(directories(Path("s"))):
         assert_same(job, undisturbed(*few, f"seed={seed}"))
-    spans = sorted(
-        tuple(
-            datetime.fromisoformat(json.loads((job / "status.json").read_text())[end])
-            for end in ("started", "finished")
-        )
-        for job in directories(Path("s"))
-    )
-    assert all(earlier[1] <= later[0] for earlier, later in zip(spans, spans[1:], strict=False))
+    spans = sorted(span(job) for job in directories(Path("s")))
+    assert all(earlier[1] <= later[0] for earlier, later in pairwise(spans))
 
 
 def test_detached_jobs_are_collected_by_resume(
@@ -272,7 +273,7 @@ def test_the_jobs_of_a_node_that_fails_go_on_at_another(
 def test_a_job_whose_process_is_killed_is_a_failed_row(
     started: Callable[..., subprocess.Popen[str]], cluster: Slurm
 ) -> None:
-    driver = started("train", "-m", *LONG, "trainer.epochs=400000", *ON_SLURM, "seed=0", "hydra.sweep.dir=s")
+    driver = started("train", "-m", *LONG, "trainer.epochs=20000", *ON_SLURM, "seed=0", "hydra.sweep.dir=s")
     wait_for_training(Path("s"), 1)
     (job,) = directories(Path("s"))
     began = time.monotonic()

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-import signal
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -137,20 +136,12 @@ class Slurm:
         """Kill slurmd and all processes of its jobs, as a machine that loses its power."""
         self.daemons.pop(name).kill()
         jobs = [pid for pid, variables in self.processes() if variables.get("SLURMD_NODENAME") == name]
-        parents = {_parent(pid) for pid in jobs}
-        steps = [pid for pid in parents if "slurmstepd" in _title(pid)]
-        for pid in (*steps, *jobs):  # slurmstepd first: it would report the end of the others
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        steps = {above for pid in jobs if "slurmstepd" in processes.title(above := processes.parent(pid))}
+        processes.kill((*steps, *jobs))  # slurmstepd first: it would report the end of the others
 
-    def processes(self) -> Iterator[tuple[int, dict[str, str]]]:
-        """Yield the processes that this cluster has started, with their environment."""
-        for path in Path("/proc").glob("[0-9]*/environ"):
-            with suppress(OSError):
-                pairs = (item.partition(b"=")[::2] for item in path.read_bytes().split(b"\0"))
-                variables = {key.decode(errors="replace"): value.decode(errors="replace") for key, value in pairs}
-                if variables.get("SLURM_CONF") == self.environment["SLURM_CONF"]:
-                    yield int(path.parent.name), variables
+    def processes(self) -> list[tuple[int, dict[str, str]]]:
+        """Return the processes that this cluster has started, with their environment."""
+        return list(processes.having("SLURM_CONF", self.environment["SLURM_CONF"]))
 
     def stop(self) -> None:
         """End everything that the cluster has started."""
@@ -162,26 +153,11 @@ class Slurm:
                 daemon.wait(10)
             daemon.kill()
             daemon.wait()
-        for pid, _ in self.processes():
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        processes.kill(pid for pid, _ in self.processes())
 
 
-def _title(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-    except OSError:
-        return ""
-
-
-def _parent(pid: int) -> int:
-    try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-    except OSError:
-        return 0
-
-
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Return ports that nobody listens to."""
     with ExitStack() as stack:
         listening = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in listening:
@@ -193,7 +169,7 @@ def _free_ports(count: int) -> list[int]:
 def cluster(folder: Path, variables: dict[str, Any]) -> Iterator[Slurm]:
     """Run a cluster of two nodes in a folder; ``variables`` are in the environment of its jobs."""
     host = socket.gethostname().partition(".")[0]
-    controller, n1, n2 = _free_ports(3)
+    controller, n1, n2 = free_ports(3)
     (folder / "state").mkdir()
     (folder / "munge.key").write_bytes(secrets.token_bytes(128))
     (folder / "munge.key").chmod(0o400)

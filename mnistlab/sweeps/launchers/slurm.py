@@ -10,7 +10,9 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stderr
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +141,7 @@ class Queue:
             arrays = [jobs[start : start + most] for start in range(0, len(jobs), most)]
             made = executor(self.settings, **{LIMIT: max(1, at_once // len(arrays))})
             for array in arrays:
-                with made.batch():
+                with redirect_stderr(StringIO()), made.batch():  # submitit prints an error that it also raises
                     handles = [made.submit(Task(), job, each, site) for job in array]
                 for handle, job in zip(handles, array, strict=True):
                     self._wait_for(str(handle.job_id), job)
