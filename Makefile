@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help train test test-slow check format docs bench stress build clean
+.PHONY: help train test test-slow test-slurm test-ray check format docs bench stress build clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -19,6 +19,12 @@ test: $(VENV)/.dev ## run the fast tests, one process per core (ARGS="tests/nn -
 
 test-slow: $(VENV)/.dev ## run the slow tests (MNISTLAB_DATA=FOLDER includes those on full MNIST)
 	$(BIN)/python -m pytest -n auto --dist worksteal -m slow $(ARGS)
+
+test-slurm: $(VENV)/.dev ## run sweeps on a real Slurm of two nodes on this machine (as root; installs slurm-wlm and munge)
+	$(BIN)/python -m pytest -n 0 -rs -m slurm tests/cluster $(ARGS)
+
+test-ray: $(VENV)/.ray ## run sweeps on a real Ray cluster of a head and two nodes on this machine
+	$(BIN)/python -m pytest -n 0 -rs -m ray tests/cluster $(ARGS)
 
 check: $(VENV)/.dev ## check the code: ruff, formatting, mypy, import contracts, the reference pages
 	$(BIN)/ruff check .
@@ -63,6 +69,10 @@ $(VENV)/.installed: $(BIN)/python pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(VENV)/.installed
 	$(PIP) --editable ".[dev]"
+	@touch $@
+
+$(VENV)/.ray: $(VENV)/.dev
+	$(PIP) --editable ".[ray]"
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/.installed

@@ -30,7 +30,7 @@ def variables(shared_cache: Path) -> dict[str, str]:
     return {"MNISTLAB_CACHE": str(shared_cache), "PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(shared_cache)}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory, variables: dict[str, str]) -> Iterator[RayCluster]:
     if find_spec("ray") is None:
         pytest.skip("needs Ray: pip install '.[ray]'")
@@ -88,6 +88,7 @@ def test_the_jobs_of_a_node_that_fails_go_on_at_another_and_the_table_is_the_sam
     assert err.count("\n") == 1 and "it goes on elsewhere from its checkpoint" in err  # nothing of Ray's own
     assert "4 jobs: 4 completed" in out
     assert table(Path("s")) == table(Path("undisturbed"))
+    cluster.start_node(NODES[0])
     for row in table(Path("s")):
         name = row["directory"]
         log = (Path("s") / name / "train.log").read_text()

@@ -29,14 +29,12 @@ class RayCluster:
     raylets: dict[str, int] = field(default_factory=dict)  # the process of each node
 
     def start_node(self, ip: str, *words: str) -> None:
-        """Start a node, or the head, and remember its process."""
+        """Start a node, or with other words the head, and remember its process."""
+        words = words or (f"--address={self.address}", "--num-cpus=1")
         common = (f"--node-ip-address={ip}", f"--object-store-memory={MEMORY}", "--disable-usage-stats", *words)
         processes.run([*RAY, "start", *common], env=self.environment, check=True, capture_output=True)
-        wanted = f"--node_ip_address={ip} "
-        own = [
-            pid for pid, _ in self.processes() if wanted in processes.title(pid) and "raylet" in processes.title(pid)
-        ]
-        self.raylets[ip] = min(own)
+        running = {pid for pid, _ in self.processes() if "/raylet " in processes.title(pid)}
+        (self.raylets[ip],) = running - {*self.raylets.values()}
 
     def kill_node(self, ip: str) -> None:
         """Kill a node with all its workers, as a machine that loses its power."""
@@ -58,10 +56,6 @@ class RayCluster:
         wait_until(lambda: not self.processes(), 30, "the processes of Ray end")
 
 
-def is_raylet(title: str, ip: str) -> bool:
-    return "/raylet " in title and f"--node_ip_address={ip} " in title
-
-
 @contextmanager
 def cluster(folder: Path, variables: dict[str, str]) -> Iterator[RayCluster]:
     """Run a cluster with its files in a folder; ``variables`` are in the environment of its tasks."""
@@ -72,7 +66,7 @@ def cluster(folder: Path, variables: dict[str, str]) -> Iterator[RayCluster]:
         head = ("--head", f"--port={port}", "--num-cpus=0", "--include-dashboard=false", f"--temp-dir={folder}")
         ray.start_node(HEAD, *head)
         for ip in NODES:
-            ray.start_node(ip, f"--address={ray.address}", "--num-cpus=1")
+            ray.start_node(ip)
         yield ray
     finally:
         ray.stop()

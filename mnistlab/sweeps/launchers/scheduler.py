@@ -89,11 +89,12 @@ def most_of_an_array() -> int:
 
 
 def _output(*words: str) -> str:
-    """Return what a command prints; raises `RunError` with its error as one line."""
+    """Return what a command prints; raises `RunError` with the last line of its error."""
     try:
         done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise RunError(f"{words[0]}: {' '.join(str(error).split())}") from None
     if done.returncode:
-        raise RunError(f"{words[0]}: {' '.join(done.stderr.split()) or f'exit status {done.returncode}'}")
+        said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+        raise RunError(said[-1] if said else f"{words[0]}: exit status {done.returncode}")
     return done.stdout

@@ -51,9 +51,13 @@ def slurm(jobs: Sequence[Job], settings: Mapping[str, Any], of: int) -> Launcher
 
 
 def check(settings: Mapping[str, Any]) -> None:
-    """Refuse invalid settings, and a machine without Slurm."""
+    """Refuse invalid settings, and a machine without Slurm, or where it does not answer."""
     cores_of(settings)
     executor(settings, **{LIMIT: _limit(settings)})
+    try:
+        scheduler.most_of_an_array()
+    except RunError as error:
+        raise RequestError(f"hydra/launcher=submitit_slurm: Slurm does not answer ({error})") from None
 
 
 def submit(jobs: Sequence[Job], settings: Mapping[str, Any]) -> list[str]:
