@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from helpers import processes, ray_cluster
-from helpers.processes import wait_until
+from helpers.processes import LONGEST, wait_until
 from helpers.ray_cluster import NODES, RayCluster
 
 from mnistlab.runs import status
@@ -80,10 +80,10 @@ def test_the_jobs_of_a_node_that_fails_go_on_at_another_and_the_table_is_the_sam
     reference = [*PROGRAM, "train", "-m", *LONG, "seed=range(4)", "hydra.sweep.dir=undisturbed"]
     processes.run(reference, env={**os.environ, **variables}, check=True, capture_output=True)
     driver = started("train", "-m", *LONG, "seed=range(4)", "hydra.sweep.dir=s")
-    jobs = wait_until(lambda: len(found := training(Path("s"))) == 2 and found, 60, "two jobs train")
+    jobs = wait_until(lambda: len(found := training(Path("s"))) == 2 and found, 180, "two jobs train")
     lost = at(cluster, NODES[0], jobs)
     cluster.kill_node(NODES[0])
-    out, err = driver.communicate(timeout=240)
+    out, err = driver.communicate(timeout=LONGEST)
     assert driver.returncode == 0, err
     assert err.count("\n") == 1 and "it goes on elsewhere from its checkpoint" in err  # nothing of Ray's own
     assert "4 jobs: 4 completed" in out
@@ -101,13 +101,13 @@ def test_an_interrupted_sweep_stops_its_jobs_which_go_on_later(
     started: Callable[..., subprocess.Popen[str]], cluster: RayCluster
 ) -> None:
     driver = started("train", "-m", *LONG, "seed=range(2)", "hydra.sweep.dir=s")
-    wait_until(lambda: len(training(Path("s"))) == 2, 60, "two jobs train")
+    wait_until(lambda: len(training(Path("s"))) == 2, 180, "two jobs train")
     driver.terminate()
-    out, err = driver.communicate(timeout=60)
+    out, err = driver.communicate(timeout=LONGEST)
     assert (driver.returncode, err) == (143, "mnistlab train: error: interrupted\n")
     assert {row["state"] for row in table(Path("s"))} == {"interrupted"}
     again = started("resume", "s")
-    out, err = again.communicate(timeout=120)
+    out, err = again.communicate(timeout=LONGEST)
     assert (again.returncode, err) == (0, "")
     assert "2 jobs: 2 completed" in out
 
@@ -116,11 +116,11 @@ def test_a_worker_that_is_terminated_goes_on_from_its_checkpoint(
     started: Callable[..., subprocess.Popen[str]], cluster: RayCluster
 ) -> None:
     driver = started("train", "-m", *LONG, "seed=0,1", "hydra.sweep.dir=s")
-    job, _ = wait_until(lambda: len(found := training(Path("s"))) == 2 and found, 60, "two jobs train")
+    job, _ = wait_until(lambda: len(found := training(Path("s"))) == 2 and found, 180, "two jobs train")
     pid = status.read(job).pid
     assert pid is not None
     os.kill(pid, 15)
-    _, err = driver.communicate(timeout=120)
+    _, err = driver.communicate(timeout=LONGEST)
     assert driver.returncode == 0, err
     assert "its worker was stopped by signal 15; it goes on elsewhere from its checkpoint" in err
     assert "resume  in epoch" in (job / "train.log").read_text()
@@ -128,7 +128,7 @@ def test_a_worker_that_is_terminated_goes_on_from_its_checkpoint(
 
 def test_more_cores_than_any_node_has_are_refused(started: Callable[..., subprocess.Popen[str]]) -> None:
     driver = started("train", "-m", *SMALL, "seed=0,1", "hydra.sweep.dir=s", "hydra.launcher.ray.remote.num_cpus=3")
-    _, err = driver.communicate(timeout=60)
+    _, err = driver.communicate(timeout=LONGEST)
     assert driver.returncode == 2
     cause = "hydra.launcher.ray.remote.num_cpus=3: the largest node has 1"
     assert err == f"mnistlab train: error: {cause}\n"

@@ -103,7 +103,7 @@ def trains(job: Path) -> bool:
 
 
 def wait_for_training(sweep: Path, jobs: int) -> None:
-    wait_until(lambda: len(directories(sweep)) == jobs and all(map(trains, directories(sweep))), 60, "all jobs train")
+    wait_until(lambda: len(directories(sweep)) == jobs and all(map(trains, directories(sweep))), 180, "all jobs train")
 
 
 def states(sweep: Path) -> list[str]:

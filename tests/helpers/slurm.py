@@ -123,7 +123,14 @@ class Slurm:
         """Start slurmd for a node, and wait until it is ready."""
         (self.folder / f"spool.{name}").mkdir(exist_ok=True)
         self.start(name, "slurmd", "-D", "-N", name)
-        wait_until(lambda: self.state_of(name) == "idle", 30, f"{name} idle")
+        wait_until(lambda: self.is_ready(name), 60, f"{name} is ready")
+
+    def is_ready(self, name: str) -> bool:
+        """Return whether a node is idle; one that was set down is resumed."""
+        state = self.state_of(name)
+        if state == "down":
+            self.says("scontrol", "update", f"nodename={name}", "state=resume")
+        return state == "idle"
 
     def state_of(self, node: str) -> str:
         done = processes.run(
@@ -134,7 +141,9 @@ class Slurm:
 
     def kill_node(self, name: str) -> None:
         """Kill slurmd and all processes of its jobs, as a machine that loses its power."""
-        self.daemons.pop(name).kill()
+        daemon = self.daemons.pop(name)
+        daemon.kill()
+        daemon.wait()
         jobs = [pid for pid, variables in self.processes() if variables.get("SLURMD_NODENAME") == name]
         steps = {above for pid in jobs if "slurmstepd" in processes.title(above := processes.parent(pid))}
         processes.kill((*steps, *jobs))  # slurmstepd first: it would report the end of the others
