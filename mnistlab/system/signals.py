@@ -203,6 +203,18 @@ def quiet_start() -> Iterator[None]:
 
 
 @contextmanager
+def handlers_kept() -> Iterator[None]:
+    """Keep the handlers of signals in a block in which a library installs its own."""
+    is_main = threading.current_thread() is threading.main_thread()  # only that thread may set them
+    before = {number: signal.getsignal(number) for number in DEADLY} if is_main else {}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
 def interruptible(also: Sequence[int] = ()) -> Iterator[Terminated]:
     """Turn signals inside the block into a KeyboardInterrupt, so that a job can record its interruption.
 

@@ -45,8 +45,9 @@ def started(cluster: RayCluster) -> Iterator[Callable[..., subprocess.Popen[str]
     on_ray = ("hydra/launcher=ray", f"+hydra.launcher.ray.init.address='{cluster.address}'")
 
     def start(*words: str) -> subprocess.Popen[str]:
+        added = on_ray if words[0] == "train" else ()  # resume knows it
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        running.append(subprocess.Popen([*PROGRAM, *words, *on_ray], env=cluster.environment, text=True, **pipes))
+        running.append(subprocess.Popen([*PROGRAM, *words, *added], env=cluster.environment, text=True, **pipes))
         return running[-1]
 
     yield start
@@ -130,12 +131,13 @@ def test_more_cores_than_any_node_has_are_refused(started: Callable[..., subproc
     driver = started("train", "-m", *SMALL, "seed=0,1", "hydra.sweep.dir=s", "hydra.launcher.ray.remote.num_cpus=3")
     _, err = driver.communicate(timeout=LONGEST)
     assert driver.returncode == 2
-    cause = "hydra.launcher.ray.remote.num_cpus=3: the largest node has 1"
+    cause = "hydra.launcher.ray.remote.num_cpus=3: the largest node of the cluster has 1"
     assert err == f"mnistlab train: error: {cause}\n"
 
 
-def test_a_cluster_that_is_not_there_is_one_line(started: Callable[..., subprocess.Popen[str]]) -> None:
+def test_a_cluster_that_is_not_there_is_one_line() -> None:
     words = ("hydra/launcher=ray", "+hydra.launcher.ray.init.address='127.0.0.1:1'", "hydra.sweep.dir=s")
     done = processes.run([*PROGRAM, "train", "-m", *SMALL, "seed=0,1", *words], capture_output=True, text=True)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert done.stderr.startswith("mnistlab train: error: hydra.launcher.ray.init: ")
+    place = "mnistlab train: error: hydra.launcher.ray.init.address=127.0.0.1:1: "
+    assert done.stderr.startswith(f"{place}no Ray cluster answers there (Connection refused)")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import socket
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,10 +13,11 @@ from mnistlab.sweeps.job import Job
 from mnistlab.sweeps.launchers.base import Launcher, one_line
 from mnistlab.sweeps.launchers.node import Site, missing_module, on_node
 from mnistlab.system.errors import RequestError, number, whole
-from mnistlab.system.signals import GRACE
+from mnistlab.system.signals import GRACE, handlers_kept
 
 LOG = logging.getLogger("mnistlab")
 POLL = 30.0  # seconds between two checks that the cluster still has a node for the jobs
+REACHES = 10.0  # seconds to reach the head of a cluster
 RETRIES = 3
 # Nothing of Ray's own on the terminal: neither the logs of its processes nor its usage notice
 QUIET = {"log_to_driver": False, "include_dashboard": False, "logging_level": "error"}
@@ -65,10 +68,27 @@ def ray(jobs: Sequence[Job], settings: Mapping[str, Any], of: int) -> Launcher:
 
 
 def _start(library: Any, init: Mapping[str, Any]) -> None:
+    _refuse_unreachable(str(init.get("address") or os.environ.get("RAY_ADDRESS", "")))
     try:
-        library.init(**{**QUIET, **init})
+        with handlers_kept():
+            library.init(**{**QUIET, **init})
     except (ConnectionError, TypeError, ValueError, RuntimeError) as error:
         raise RequestError(f"hydra.launcher.ray.init: {' '.join(str(error).split())[:250]}") from None
+
+
+def _refuse_unreachable(address: str) -> None:
+    """Refuse an address at which nobody listens, which Ray would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if "/" in host or not host or not port.isdecimal():
+        return  # auto, local, or a client's ray://HOST:PORT
+    try:
+        socket.create_connection((host, int(port)), REACHES).close()
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise RequestError(
+            f"hydra.launcher.ray.init.address={address}: no Ray cluster answers there ({reason}); "
+            "start one with `ray start --head`"
+        ) from None
 
 
 def _ended(library: Any, future: Any) -> tuple[bool, str | None]:
