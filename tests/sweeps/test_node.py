@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import platform
 import signal
+import subprocess
+import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from helpers.processes import LONGEST, wait_until
 
 from mnistlab.runs import status
 from mnistlab.runs.status import Status
@@ -20,6 +24,7 @@ from mnistlab.sweeps.manifest import Entry
 from mnistlab.system.errors import RunError
 from mnistlab.system.locks import held
 
+PROGRAM = [sys.executable, "-m", "mnistlab"]
 NODE = f"node {platform.node()}: "
 
 
@@ -119,3 +124,37 @@ def test_an_earlier_attempt_that_does_not_end_is_one_line(site: Site, monkeypatc
     with held(site.sweep / "0"), pytest.raises(RunError) as raised:
         on_node(job(site.sweep), 1, site)
     assert str(raised.value) == f"{NODE}an earlier attempt at 0 is still running; end its process"
+
+
+# --- a process of submitit on this machine ----------------------------------------------------------------------------
+
+
+@pytest.mark.process
+@pytest.mark.slow
+def test_a_job_that_is_warned_of_its_time_limit_starts_again_and_one_that_is_terminated_ends(
+    command: Callable[..., Any],
+) -> None:
+    pytest.importorskip("submitit")
+    small = ("experiment=smoke", "model=softmax", "trainer.epochs=60", "trainer.threads=1", "report.plots=none")
+    words = [*PROGRAM, "train", "-m", *small, "hydra/launcher=submitit_local", "seed=0,1", "hydra.sweep.dir=s"]
+    driver = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        for name, number in (("0_seed=0", signal.SIGUSR2), ("1_seed=1", signal.SIGTERM)):
+            wait_until(lambda directory=Path("s") / name: has_begun(directory), LONGEST, f"{name} trains")
+            os.kill(status.read(Path("s") / name).pid or 0, number)
+        _, err = driver.communicate(timeout=LONGEST)
+    finally:
+        driver.kill()
+        driver.communicate()
+    assert (driver.returncode, err.count("\n")) == (1, 2), err
+    assert [status.read(Path("s") / name).state for name in ("0_seed=0", "1_seed=1")] == ["completed", "interrupted"]
+    assert command("resume", "s").status == 0
+    for seed in (0, 1):
+        job = Path(f"s/{seed}_seed={seed}")
+        assert (job / "train.log").read_text().count("resume  in epoch") == 1
+        assert command("train", *small, f"seed={seed}", f"hydra.run.dir=alone{seed}", "-q").status == 0
+        assert (job / "metrics.json").read_bytes() == (Path(f"alone{seed}") / "metrics.json").read_bytes()
+
+
+def has_begun(job: Path) -> bool:
+    return status.read(job).state == "running" and (job / "history.csv").exists()
