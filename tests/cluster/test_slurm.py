@@ -200,9 +200,13 @@ def test_an_interrupted_sweep_cancels_its_jobs_which_go_on_later(
 def test_jobs_that_are_requeued_warned_or_preempted_go_on_from_their_checkpoints(
     started: Callable[..., subprocess.Popen[str]], undisturbed: Callable[..., Path], cluster: Slurm
 ) -> None:
-    """Two jobs on each node: one is requeued, one gets a SIGTERM, and those of the other node make room for others."""
+    """Two jobs on each node: one is requeued, one gets a SIGTERM, and those of the other node make room for others.
+
+    Slurm allows arrays of three jobs, so that these four are in two of them.
+    """
     driver = started("train", "-m", *LONG, *ON_SLURM, "seed=range(4)", "hydra.sweep.dir=s")
     wait_for_training(Path("s"), 4)
+    assert len({number.partition("_")[0] for number in numbers(Path("s"))}) == 2
     on = {node: [number for number in numbers(Path("s")) if cluster.jobs()[number][1] == node] for node in slurm.NODES}
     requeued, warned = on["n1"]
     cluster.says("scontrol", "requeue", requeued)

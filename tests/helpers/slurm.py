@@ -25,7 +25,7 @@ SBIN = "/usr/sbin:/sbin"
 NODES = ("n1", "n2")
 CORES = 2  # of a node
 
-# cred_expire is also how long a requeued job waits; the default is two minutes
+# cred_expire is also how long a requeued job waits; the default is two minutes. MaxArraySize makes two arrays of 4 jobs
 CONFIG = """\
 ClusterName=mnistlab
 SlurmctldHost={host}(127.0.0.1)
@@ -54,6 +54,7 @@ SchedulerParameters=bf_interval=1,sched_interval=1
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 JobRequeue=1
+MaxArraySize=3
 KillWait=10
 MinJobAge=300
 ReturnToService=1
