@@ -1,7 +1,8 @@
 """Outputs and losses: from logits z (classes, batch) to probabilities, a mean loss and dL/dz.
 
 Every loss takes logits, never probabilities, so that no logarithm ever sees a rounded zero. A target t is one-hot,
-or with label smoothing e: t = (1 - e) onehot + e / K (Szegedy et al. 2016).
+or with label smoothing e: t = (1 - e) onehot + e / K (Szegedy et al. 2016). Of a mixed image it is the weighted mean
+of the targets of two labels.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 from mnistlab.system.errors import RequestError, choice, fraction
 
 OUTPUTS = ("softmax", "sigmoid")
+Mixture = tuple[np.ndarray, np.ndarray]  # second labels (batch,), and the share of the first labels' targets (batch,)
 
 
 def log_sum_exp(z: np.ndarray) -> np.ndarray:
@@ -35,7 +37,8 @@ def probabilities(z: np.ndarray, output: str) -> np.ndarray:
 class Loss:
     """A mean loss over the batch. ``forward`` overwrites z and returns (loss, hits); ``backward`` returns dL/dz.
 
-    With ``weights`` w > 0, one a sample, the mean is weighted: sum_i w_i L_i / sum_i w_i.
+    With ``weights`` w > 0, one a sample, the mean is weighted: sum_i w_i L_i / sum_i w_i. With a ``mixture`` of second
+    labels and shares s, the target of a sample is s t + (1 - s) t', with t' that of its second label.
 
     hits is the number of samples whose largest logit is that of their label; where the largest is shared, the first
     of the equals counts, as in ``argmax``. A sample with NaN among its logits is no hit.
@@ -61,12 +64,20 @@ class Loss:
         self.dtype = dtype
         self._arrays: dict[int, dict[str, np.ndarray]] = {}
 
-    def forward(self, z: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> tuple[float, int]:
+    def forward(
+        self,
+        z: np.ndarray,
+        labels: np.ndarray,
+        weights: np.ndarray | None = None,
+        mixture: Mixture | None = None,
+    ) -> tuple[float, int]:
         """Return the mean loss and the number of hits for logits z (classes, batch) and integer labels (batch,)."""
         batch = z.shape[1]
         self.a = self._arrays.get(batch) or self._allocate(batch)
         self.weights, total = weights, batch if weights is None else float(np.add.reduce(weights))
         np.take(self.target_table, labels, axis=1, out=self.a["t"], mode="clip")
+        if mixture is not None:
+            self._mix(self.a["t"], *mixture)
         top = self.a["top"]
         np.maximum.reduce(z, axis=0, out=top, keepdims=True)
         hits = self._hits(z, labels)
@@ -79,6 +90,13 @@ class Loss:
         self._gradient(dz)
         np.multiply(dz, self._share, out=dz)
         return dz if self.weights is None else np.multiply(dz, self.weights, out=dz)
+
+    def _mix(self, t: np.ndarray, second: np.ndarray, share: np.ndarray) -> None:
+        """Make the targets t those of the mixture: t <- s (t - t') + t'."""
+        other = np.take(self.target_table, second, axis=1, out=self.a["s"], mode="clip")
+        np.subtract(t, other, out=t)
+        np.multiply(t, share, out=t)
+        np.add(t, other, out=t)
 
     def _hits(self, z: np.ndarray, labels: np.ndarray) -> int:
         a = self.a

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +12,8 @@ from mnistlab.nn.activations import Activation
 from mnistlab.nn.conv import Conv2D
 from mnistlab.nn.initializers import Init
 from mnistlab.nn.layers import Layer, Shape, layer_name
-from mnistlab.nn.losses import Loss, probabilities
+from mnistlab.nn.layout import blocks_of
+from mnistlab.nn.losses import Loss, Mixture, probabilities
 from mnistlab.nn.normalization import BatchNorm
 from mnistlab.nn.pooling import Pool2D
 from mnistlab.system.errors import Key, RequestError
@@ -28,17 +28,6 @@ THREADS_PAY_FROM = 10_000_000  # multiply-adds of a layer: below, two BLAS threa
 # machine, and lose a factor of ten where another process takes one of the cores: they wait for each other by spinning
 ELEMENTS = 2**25  # of the largest array, so that memory stays bounded: with large images or maps, fewer at once
 UNWARNED: dict[str, Any] = {"over": "ignore", "invalid": "ignore", "divide": "ignore"}  # callers look at the result
-
-
-@dataclass(frozen=True)
-class Block:
-    """One parameter array: its place in the flat vector, and the layer it belongs to."""
-
-    layer: int
-    name: str
-    shape: Shape
-    part: slice
-    is_weight: bool
 
 
 class Network:
@@ -70,7 +59,7 @@ class Network:
             raise RequestError(
                 f"they have {self.parameters:,} parameters, but only {stored:,} values were passed", key="layers"
             )
-        self.blocks = self._lay_out()
+        self.blocks = blocks_of(self.layers)
         size = sum(int(np.prod(block.shape)) for block in self.blocks)
         self.theta, self.grad = np.zeros(size, dtype), np.zeros(size, dtype)
         self.n_weights = sum(int(np.prod(block.shape)) for block in self.blocks if block.is_weight)
@@ -114,15 +103,17 @@ class Network:
         rows: np.ndarray | None = None,
         rng: np.random.Generator | None = None,
         weights: np.ndarray | None = None,
+        mixture: Mixture | None = None,
     ) -> tuple[float, int]:
         """Write the gradient of the mean loss over the batch to ``grad``; return the mean loss and the hits.
 
         The batch is the given ``rows`` of images and labels, or all of them. ``rng`` feeds dropout; None switches
-        it off. ``weights`` (batch,), above zero and of the network's dtype, make the mean a weighted one.
+        it off. ``weights`` (batch,), above zero and of the network's dtype, make the mean a weighted one. A
+        ``mixture`` (second labels and shares, both (batch,)) makes the targets those of mixed images.
         """
         n = len(images) if rows is None else len(rows)
         if n <= self._chunk:
-            return self._gradient(images, labels, rows, slice(0, n), rng, weights)
+            return self._gradient(images, labels, rows, slice(0, n), rng, weights, mixture)
         if self._total is None:
             self._total = np.empty_like(self.grad)
         total = self._total
@@ -133,7 +124,8 @@ class Network:
             if weights is not None:
                 part_weights = weights[part]
                 share = float(part_weights.sum() / weights.sum())
-            part_loss, part_hits = self._gradient(images, labels, rows, part, rng, part_weights)
+            part_mixture = None if mixture is None else (mixture[0][part], mixture[1][part])
+            part_loss, part_hits = self._gradient(images, labels, rows, part, rng, part_weights, part_mixture)
             np.multiply(self.grad, share, out=self.grad)
             np.add(total, self.grad, out=total)
             loss, hits = loss + share * part_loss, hits + part_hits
@@ -294,16 +286,6 @@ class Network:
                 break
         return False
 
-    def _lay_out(self) -> list[Block]:
-        blocks, start = [], 0
-        for is_weight in (True, False):
-            for i, layer in enumerate(self.layers):
-                for name, shape in (layer.weights() if is_weight else layer.biases()).items():
-                    size = int(np.prod(shape))
-                    blocks.append(Block(i, name, shape, slice(start, start + size), is_weight))
-                    start += size
-        return blocks
-
     def _lay_out_statistics(self) -> np.ndarray:
         shapes = [(layer, name, shape) for layer in self.layers for name, shape in layer.statistics().items()]
         buffers = np.zeros(sum(int(np.prod(shape)) for _, _, shape in shapes), self.dtype)
@@ -332,10 +314,11 @@ class Network:
         part: slice,
         rng: np.random.Generator | None,
         weights: np.ndarray | None,
+        mixture: Mixture | None,
     ) -> tuple[float, int]:
         if self.engine:
             places = np.arange(part.start, part.stop) if rows is None else rows[part]
-            return self.engine.gradient(images, labels, places, rng, weights)
+            return self.engine.gradient(images, labels, places, rng, weights, mixture)
         x = self._load(images, rows, part)
         if rows is None:
             batch_labels = labels[part]
@@ -344,7 +327,7 @@ class Network:
             np.take(labels, rows[part], out=batch_labels, mode="clip")
         buffer = np.setbufsize(BUFFER)
         try:
-            result = self.loss.forward(self.forward(x, rng), batch_labels, weights)
+            result = self.loss.forward(self.forward(x, rng), batch_labels, weights, mixture)
             self.backward(self.loss.backward())
         finally:
             np.setbufsize(buffer)

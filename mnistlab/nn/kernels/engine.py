@@ -14,6 +14,7 @@ from mnistlab.nn.kernels.memory import Memory
 from mnistlab.nn.kernels.optimizer import RULES, FusedUpdate
 from mnistlab.nn.kernels.plan import Plan, Stretch
 from mnistlab.nn.kernels.product import product
+from mnistlab.nn.losses import Mixture
 from mnistlab.nn.optimizers import Optimizer
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Engine:
         self.shapes = [(1, *network.image_shape), *network.shapes]
         self.first = next((i for i, layer in enumerate(self.layers) if layer.weights() or layer.biases()), 0)
         self.memory = Memory()
-        self._plans: dict[tuple[int, bool, bool], Plan] = {}
+        self._plans: dict[tuple[int, bool, bool, bool], Plan] = {}
         largest = max(int(np.prod(shape)) for shape in self.shapes)
         self.chunk = int(min(MOST_IMAGES, max(16, ELEMENTS // largest)))
 
@@ -53,14 +54,17 @@ class Engine:
 
     def gradient(
         self, images: np.ndarray, labels: np.ndarray, rows: np.ndarray, rng: np.random.Generator | None,
-        weights: np.ndarray | None,
+        weights: np.ndarray | None, mixture: Mixture | None = None,
     ) -> tuple[float, int]:  # fmt: skip
-        """Write the gradient of the mean loss over ``rows``; return the mean loss and the hits."""
-        plan = self._plan(len(rows), training=True, dropout=rng is not None)
+        """Write the gradient of the mean loss over ``rows``; return the mean loss and the hits.
+
+        The loss of a ``mixture`` is computed by NumPy, since the kernels' targets are those of one label.
+        """
+        plan = self._plan(len(rows), training=True, dropout=rng is not None, mixed=mixture is not None)
         if plan.drops and rng is not None:
             plan.drops[0].key[0] = rng.integers(-(2**63), 2**63, dtype=np.int64)
         if plan.loss_row is None:
-            loss, hits = self.loss.forward(self._ahead(plan, images, rows, rng), labels[rows], weights)
+            loss, hits = self.loss.forward(self._ahead(plan, images, rows, rng), labels[rows], weights, mixture)
             self._back(plan, self.loss.backward())
             return loss, hits
         total = len(rows) if weights is None else float(np.add.reduce(weights))
@@ -75,14 +79,15 @@ class Engine:
         """Return the logits (classes, batch) of these images in inference."""
         return self._ahead(self._plan(len(rows), training=False, dropout=False), images, rows, None)
 
-    def _plan(self, images: int, training: bool, dropout: bool) -> Plan:
-        key = images, training, dropout
+    def _plan(self, images: int, training: bool, dropout: bool, mixed: bool = False) -> Plan:
+        key = images, training, dropout, mixed
         plan = self._plans.get(key)
         if plan is None:
             if len(self._plans) >= MOST_PLANS:
                 self._plans.clear()
             before = self.memory.grown
-            plan = Plan(self.layers, self.shapes, self.loss, self.memory, images, training, dropout)
+            loss = None if mixed else self.loss
+            plan = Plan(self.layers, self.shapes, loss, self.memory, images, training, dropout)
             if self.memory.grown != before:
                 self._plans.clear()
             self._plans[key] = plan

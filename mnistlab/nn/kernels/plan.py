@@ -60,10 +60,10 @@ class Stretch:
 
 
 class Plan:
-    """The calls of one pass. ``training`` means with dropout and the way back; ``with_loss`` adds the loss."""
+    """The calls of one pass. ``training`` means with dropout and the way back; without ``loss``, NumPy computes it."""
 
     def __init__(
-        self, layers: Sequence[Layer], shapes: Sequence[tuple[int, ...]], loss: Loss, memory: Memory, images: int,
+        self, layers: Sequence[Layer], shapes: Sequence[tuple[int, ...]], loss: Loss | None, memory: Memory, images: int,
         training: bool, dropout: bool,
     ) -> None:  # fmt: skip
         self.layers, self.images, self.loss, self.memory = layers, images, loss, memory
@@ -116,8 +116,9 @@ class Plan:
         if not self.training:
             return
         target = stretch.back
-        if is_last and isinstance(stretch.y, Vector) and (kind := loss_kind(self.loss)) is not None:
-            self._add_loss(stretch, kind)
+        kind = None if self.loss is None else loss_kind(self.loss)
+        if is_last and isinstance(stretch.y, Vector) and self.loss is not None and kind is not None:
+            self._add_loss(stretch, kind, self.loss.label_smoothing)
             target = program if len(self.pieces) == 1 else stretch.back
         for i in range(len(stretch.groups) - 1, -1, -1):
             has_weights_before = any(self._has_weights(layer) for layer in self.layers[: stretch.groups[i].first])
@@ -150,11 +151,11 @@ class Plan:
         if isinstance(x, Vector):
             program.add(dense.to_panels, address(x.rows), address(x.panels), -(-self.images // PANEL), x.wide)
 
-    def _add_loss(self, stretch: Stretch, kind: int) -> None:
+    def _add_loss(self, stretch: Stretch, kind: int, label_smoothing: float) -> None:
         y = stretch.y
         self.loss_row = stretch.ahead.add(
             losses.loss, address(y.panels), address(y.gradient), 0, 0, 0, self.images, y.units, y.wide, kind,
-            bits(self.loss.label_smoothing), bits(1 / self.images), address(self.result),
+            bits(label_smoothing), bits(1 / self.images), address(self.result),
         )  # fmt: skip
 
     def point_at(self, images: np.ndarray, rows: np.ndarray, shift: float, scale: float) -> None:
