@@ -16,7 +16,7 @@ from mnistlab.analysis.evaluation_data import Scored
 from mnistlab.config import compose
 from mnistlab.data.corruptions import noisy, rotated
 from mnistlab.metrics.classification import accuracy, brief
-from mnistlab.models.ensemble import disagreement, mean_disagreement, mean_probabilities
+from mnistlab.models.ensemble import disagreement, mean_disagreement, mean_over_shifts, mean_probabilities
 from mnistlab.runs import paths
 from mnistlab.runs.environment import environment
 from mnistlab.runs.saved_run import SavedRun, display_names
@@ -67,7 +67,8 @@ def evaluate(
 ) -> None:
     """Score the runs, as an ensemble if there are several, and write all results to ``folder``.
 
-    ``levels`` are the levels of noise and rotation at which the images are also scored.
+    ``levels`` are the levels of noise and rotation at which the images are also scored. Predictions are averaged over
+    the shifts that ``scored`` asks for.
     """
     names, part = display_names(runs), scored.part
     summary = _summary(runs, names, scored)
@@ -83,7 +84,7 @@ def evaluate(
         files.write_json(folder / paths.ENVIRONMENT, about | {"runs": [str(run.directory.absolute()) for run in runs]})
         _announce(runs, scored, threads)
         with status.timed("evaluate"):
-            members = _predict(runs, part.images)
+            members = _predict(runs, part.images, scored.shifts)
             mean = mean_probabilities(members)
             scores = evaluation_artifacts.write_results(folder, scored.split, part, mean, runs[0].class_names, summary)
         if len(runs) > 1:
@@ -145,6 +146,7 @@ def _summary(runs: Sequence[SavedRun], names: Sequence[str], scored: Scored) -> 
         "data_sha256": scored.dataset.provenance.get("sha256"),
         "seed": scored.seed,
         "split": scored.split,
+        **({"shifts": scored.shifts} if scored.shifts else {}),
     }
 
 
@@ -156,16 +158,18 @@ def _announce(runs: Sequence[SavedRun], scored: Scored, threads: int) -> None:
     parameters = f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}"
     count = "" if len(runs) == 1 else f"{len(runs)} in an ensemble, "
     LOG.info("model   %s%s parameters, %d BLAS threads", count, parameters, threads)
+    if scored.shifts:
+        LOG.info("shifts  predictions are averaged over %d shifts of the images", (2 * scored.shifts + 1) ** 2)
     LOG.debug("data from %s", scored.dataset.provenance)
 
 
-def _predict(runs: Sequence[SavedRun], images: np.ndarray) -> list[np.ndarray]:
-    """Return the probabilities of each run, predicted with its own threads and kernels."""
+def _predict(runs: Sequence[SavedRun], images: np.ndarray, shifts: int) -> list[np.ndarray]:
+    """Return the probabilities of each run, averaged over shifts, predicted with its own threads and kernels."""
     members = []
     for run in runs:
         run.compute.use_if_possible(run.network, run.given)
         with run.compute.limits():
-            members.append(run.network.predict(images))
+            members.append(mean_over_shifts(run.network.predict, images, shifts))
         if not np.isfinite(members[-1]).all():
             layer = run.network.first_not_finite(images, None) or "its output"
             raise RunError(f"{run.given}: {layer} overflows on these images; the model cannot be used, train it again")
@@ -194,7 +198,7 @@ def _sweep(
         images = (
             rotated(images, level) if corruption == "rotation" else noisy(images, level, stream(scored.seed, "noise"))
         )
-        members = _predict(runs, images)
+        members = _predict(runs, images, scored.shifts)
         row = {"level": level, **brief(labels, mean_probabilities(members))}
         if len(runs) > 1:
             row |= {f"accuracy_{name}": accuracy(labels, p) for name, p in zip(names, members, strict=True)}

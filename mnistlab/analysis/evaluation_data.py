@@ -26,10 +26,11 @@ INDIFFERENT = {
 
 @dataclass(frozen=True)
 class Choice:
-    """The request: the split, and overrides of the configuration (``data=...``, ``seed=...``)."""
+    """The request: the split, overrides of the configuration (``data=...``, ``seed=...``), and how far to shift."""
 
     split: str
     overrides: list[str]
+    shifts: int = 0
 
     @property
     def keys(self) -> list[str]:
@@ -39,13 +40,17 @@ class Choice:
 
 @dataclass(frozen=True)
 class Scored:
-    """The images of one set, with labels in the classes of the model, and which pictures to draw."""
+    """The images of one set, with labels in the classes of the model, and which pictures to draw.
+
+    Predictions are averaged over all shifts of the images by up to ``shifts`` pixels.
+    """
 
     split: str
     part: Split
     dataset: Dataset
     seed: int
     plots: Plots
+    shifts: int = 0
 
 
 def choose_images(choice: Choice, runs: Sequence[SavedRun]) -> Scored:
@@ -61,7 +66,12 @@ def choose_images(choice: Choice, runs: Sequence[SavedRun]) -> Scored:
             cure = "; if they are the model's classes, name them alike with data.class_names=[...]"
         raise RequestError(f"data={dataset.name}: {error}{cure}") from None
     _warn(choice, runs, source, dataset, seed)
-    return Scored(choice.split, part, dataset, seed, plots)
+    if choice.shifts >= min(part.images.shape[1:]):
+        height, width = part.images.shape[1:]
+        raise RequestError(
+            f"--shifts {choice.shifts}: this shifts images of {height} x {width} pixels out of the frame; use less"
+        )
+    return Scored(choice.split, part, dataset, seed, plots, choice.shifts)
 
 
 def _resolve(choice: Choice, runs: Sequence[SavedRun]) -> tuple[Source, int, Plots]:

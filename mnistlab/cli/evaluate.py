@@ -11,6 +11,7 @@ from mnistlab.cli.parameters import (
     DIRECTORY,
     Choice,
     Parsed,
+    Whole,
     argument,
     command,
     command_line,
@@ -43,6 +44,7 @@ def angles(name: str, text: str) -> list[float]:
     examples=(
         "mnistlab evaluate outputs/2026-11-21/09-30-12_mlp_2hidden",
         "mnistlab evaluate first second data=fashion_mnist --noise 0,0.1,0.2 --rotate 0,15,30,45",
+        "mnistlab evaluate outputs/seeds/*/model.safetensors --shifts 1",
     ),
 )
 @argument(
@@ -68,6 +70,13 @@ def angles(name: str, text: str) -> list[float]:
     type=Parsed(angles),
     help="Accuracy under rotation by these angles, in degrees counterclockwise, for example 0,15,30,45.",
 )
+@option(
+    "--shifts",
+    metavar="PIXELS",
+    type=Whole(0),
+    default=0,
+    help="Average the probabilities over all shifts of an image by up to so many pixels: with 1, over 9 shifts.",
+)
 @option("--to", metavar="DIR", type=DIRECTORY, help="The directory to write to.", show_default="outputs/evaluate/")
 @json_option
 @verbosity_options
@@ -76,6 +85,7 @@ def main(
     split: str,
     noise: list[float] | None,
     rotate: list[float] | None,
+    shifts: int,
     to: str | None,
     verbosity: str | None,
 ) -> int:
@@ -96,7 +106,7 @@ def main(
     try:
         runs = open_runs(paths)
         evaluate.refuse_place(to, runs)
-        scored = choose_images(Images(split, overrides), runs)
+        scored = choose_images(Images(split, overrides, shifts), runs)
         folder = evaluate.claim(to, runs)
         strengths = {kind: values for kind, values in levels.items() if values is not None}
         evaluate.evaluate(runs, scored, strengths, folder, command_line())

@@ -34,8 +34,10 @@ def main(place: str, form: str, to: str | None) -> int:
     """Export a saved model: ONNX, NPZ, safetensors, or plain NumPy code.
 
     Exports the model of a run, or a model.safetensors. In every format the input is uint8 images (n, height,
-    width), light on dark as in training, and the output is probabilities (n, classes); scaling is included.
+    width), light on dark as in training, and the output is probabilities (n, classes); scaling is included. In onnx
+    and numpy, batch normalisation after a dense layer or a convolution is folded into its weights.
     """
+    from mnistlab.nn.folding import folded
     from mnistlab.runs.saved_run import display_names, open_run
 
     run = open_run(place)
@@ -47,10 +49,11 @@ def main(place: str, form: str, to: str | None) -> int:
         )
     if form in ("onnx", "numpy"):
         refuse_unknown_layers(run.network, form)
-    contents = FORMATS[form](run.network, run.class_names)
+    network = folded(run.network) if form in ("onnx", "numpy") else run.network
+    contents = FORMATS[form](network, run.class_names)
     write(folder, contents)
     sizes = ", ".join(f"{folder / name} ({len(content):,} bytes)" for name, content in contents.items())
-    parameters = int(run.network.theta.size)
+    parameters = int(network.theta.size)
     written = [{"path": folder / name, "bytes": len(content)} for name, content in contents.items()]
     about = {"run": place, "format": form, "parameters": parameters, "files": written}
     output.show(about, f"{parameters:,} parameters in {sizes}")

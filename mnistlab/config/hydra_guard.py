@@ -25,7 +25,7 @@ from hydra.core.override_parser.types import Override
 from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig, OmegaConf
 
-from mnistlab.config import safe_yaml
+from mnistlab.config import option_lists, safe_yaml
 from mnistlab.system import files
 from mnistlab.system.errors import RequestError
 
@@ -108,9 +108,11 @@ def _load_checked(self: ConfigRepository, config_path: str) -> ConfigResult | No
         raise RequestError(f"{files.shown(path)}: {problem}") from None
 
 
-def _compose_checked(self: ConfigLoaderImpl, *arguments: Any, **options: Any) -> DictConfig:
+def _compose_checked(
+    self: ConfigLoaderImpl, config_name: str | None, overrides: list[str], *arguments: Any, **options: Any
+) -> DictConfig:
     """Compose as Hydra does, and refuse settings that would make it run code other than its own and ours."""
-    composed = _load_configuration(self, *arguments, **options)
+    composed = _load_configuration(self, config_name, option_lists.expanded(overrides), *arguments, **options)
     hydra = OmegaConf.to_container(composed.hydra, resolve=False)
     for key, shipped in AS_SHIPPED.items():
         node: Any = hydra

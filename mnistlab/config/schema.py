@@ -32,6 +32,7 @@ from mnistlab.nn.optimizers import OPTIMIZERS, Optimizer
 from mnistlab.nn.regularization import Regularization
 from mnistlab.nn.schedules import SCHEDULES, Schedule
 from mnistlab.system.errors import RequestError, did_you_mean, whole
+from mnistlab.system.flatten import LATER
 from mnistlab.training.components import Components
 from mnistlab.training.config import TrainerConfig
 
@@ -194,6 +195,10 @@ def deciding(cfg: DictConfig) -> dict[str, Any]:
         trainer.pop("checkpoint_every", None)
         if trainer.get("kernels") == "auto":  # as in version 0.1, which had no kernels: the same experiment
             trainer.pop("kernels")
+        for key, default in LATER.items():
+            name = key.removeprefix("trainer.")
+            if trainer.get(name) == default:
+                trainer.pop(name, None)
     return {str(key): value for key, value in content.items()}
 
 

@@ -1,4 +1,4 @@
-"""Corruptions: noise and rotation of (n, height, width) uint8. Level 0 is the original image."""
+"""Corruptions: noise, rotation and shifts of (n, height, width) uint8. Level 0 is the original image."""
 
 from __future__ import annotations
 
@@ -43,6 +43,18 @@ def rotated(images: np.ndarray, degrees: float) -> np.ndarray:
         for place, weight in zip(places, weights, strict=True):
             total += pixels[:, place] * weight
         changed[start : start + ROWS] = np.rint(total, out=total).reshape(-1, height, width)
+    return changed
+
+
+def shifted(images: np.ndarray, down: int, right: int) -> np.ndarray:
+    """Return images shifted by whole pixels, down and to the right (negative: up and to the left), with 0 outside."""
+    if not down and not right:
+        return images
+    changed = np.zeros_like(images)
+    height, width = images.shape[1:]
+    to_y, to_x = slice(max(down, 0), height + min(down, 0)), slice(max(right, 0), width + min(right, 0))
+    from_y, from_x = slice(max(-down, 0), height - max(down, 0)), slice(max(-right, 0), width - max(right, 0))
+    changed[:, to_y, to_x] = images[:, from_y, from_x]
     return changed
 
 

@@ -1,10 +1,13 @@
-"""Ensembles: the arithmetic mean of several models' probabilities, and their disagreement."""
+"""Ensembles: the arithmetic mean of probabilities, of several models or several shifts, and models' disagreement."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import product
 
 import numpy as np
+
+from mnistlab.data.corruptions import shifted
 
 
 def mean_probabilities(members: Sequence[np.ndarray]) -> np.ndarray:
@@ -16,6 +19,12 @@ def mean_probabilities(members: Sequence[np.ndarray]) -> np.ndarray:
     for probabilities in members:
         total += probabilities
     return (total / len(members)).astype(members[0].dtype)
+
+
+def mean_over_shifts(predict: Callable[[np.ndarray], np.ndarray], images: np.ndarray, pixels: int) -> np.ndarray:
+    """Return the mean of the probabilities over all (2 pixels + 1)^2 shifts of the images by up to so many pixels."""
+    steps = range(-pixels, pixels + 1)
+    return mean_probabilities([predict(shifted(images, down, right)) for down, right in product(steps, steps)])
 
 
 def disagreement(members: Sequence[np.ndarray]) -> np.ndarray:

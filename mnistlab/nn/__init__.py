@@ -10,6 +10,7 @@ _PUBLIC = {
     "activations": ("ACTIVATIONS",),
     "architectures": ("LAYERS", "MLP", "LayerList", "Model", "OneHidden", "network_from_spec"),
     "conv": ("Conv2D",),
+    "folding": ("folded",),
     "initializers": ("INITS", "Init"),
     "layers": ("Dense", "Dropout", "Flatten", "Layer"),
     "losses": ("LOSSES", "Loss"),

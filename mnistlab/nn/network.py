@@ -185,6 +185,15 @@ class Network:
                     return self.title(i)
         return None
 
+    @np.errstate(**UNWARNED)
+    def measure_statistics(self, images: np.ndarray) -> None:
+        """Make the statistics of batch normalisation those of these images, without dropout: means over chunks."""
+        for part in self._chunks(len(images)):
+            x = self._load(images, None, part)
+            share = (part.stop - part.start) / part.stop
+            for layer in self.layers:
+                x = layer.measure(x, share) if isinstance(layer, BatchNorm) else layer.forward(x)
+
     def too_small_for(self, batch: int) -> str | None:
         """Return the first layer that cannot learn from batches of this size, or None.
 

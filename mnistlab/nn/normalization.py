@@ -62,6 +62,17 @@ class BatchNorm(Layer):
             np.multiply(normal, gamma / np.sqrt(variance + self.eps)[:, None], out=normal)
             np.add(normal, beta, out=normal)
             return y
+        return self._normalised(x, self.momentum)
+
+    def measure(self, x: np.ndarray, share: float) -> np.ndarray:
+        """Return y as in training, with this ``share`` of the batch in the running statistics."""
+        return self._normalised(self._contiguous(x, "x"), 1 - share)
+
+    def _normalised(self, x: np.ndarray, momentum: float) -> np.ndarray:
+        y = self.array("y", x.shape)
+        rows, normal = x.reshape(self.channels, -1), y.reshape(self.channels, -1)
+        gamma, beta = self.params["gamma"][:, None], self.params["beta"][:, None]
+        mean, variance = self.buffers["mean"], self.buffers["variance"]
         m = rows.shape[1]
         self.xh = self.array("xh", rows.shape)
         batch_mean = np.add.reduce(rows, axis=1) / m
@@ -73,8 +84,8 @@ class BatchNorm(Layer):
         np.add(normal, beta, out=normal)
         if m > 1:
             for running, now in ((mean, batch_mean), (variance, batch_variance * (m / (m - 1)))):
-                running *= self.momentum
-                running += (1 - self.momentum) * now
+                running *= momentum
+                running += (1 - momentum) * now
         return y
 
     def backward(self, dy: np.ndarray, need_dx: bool = True) -> np.ndarray:

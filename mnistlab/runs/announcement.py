@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from enum import Enum
+from typing import Any
 
 from mnistlab.config import schema
 from mnistlab.data.augmentation import NoAugment
@@ -11,6 +13,7 @@ from mnistlab.models.sklearn import SklearnModel
 from mnistlab.nn.network import Network
 from mnistlab.runs.compute import Compute, speedup
 from mnistlab.system.console import LOG
+from mnistlab.system.flatten import as_text
 
 
 def announce(experiment: schema.Experiment, dataset: Dataset, network: Network | None, compute: Compute) -> None:
@@ -35,7 +38,7 @@ def announce(experiment: schema.Experiment, dataset: Dataset, network: Network |
             LOG.warning("%s", guess)
         return
     if not isinstance(experiment.augment, NoAugment):
-        amounts = ", ".join(f"{name} {amount:g}" for name, amount in asdict(experiment.augment).items())
+        amounts = ", ".join(f"{name} {_shown(amount)}" for name, amount in asdict(experiment.augment).items())
         LOG.info("augment %s, %s", type(experiment.augment).__name__, amounts)
     shapes = [
         str(height * width),
@@ -58,5 +61,20 @@ def announce(experiment: schema.Experiment, dataset: Dataset, network: Network |
         compute.threads,
         "kernel" if compute.kernels == "numba" else "BLAS",
     )
+    trainer = experiment.trainer
+    if trainer.ema:
+        LOG.info("average exponential, decay %g: validation and the model are those of the averaged weights", trainer.ema)
+    elif trainer.swa is not None:
+        LOG.info(
+            "average mean of epochs %d to %d: from then on, validation and the model are those of the averaged weights",
+            *(trainer.swa, trainer.epochs),
+        )
     if compute.kernels == "numba":
         LOG.info("kernels numba, %s faster than NumPy", speedup(network))
+
+
+def _shown(amount: Any) -> str:
+    """Return a setting of an augmentation: a number, the name of a choice, or the list of parts."""
+    if isinstance(amount, Enum):
+        return str(amount.value)
+    return f"{amount:g}" if isinstance(amount, (int, float)) else as_text(amount)

@@ -143,7 +143,8 @@ def _parts(prepared: Prepared) -> list[Any]:
     experiment, network = prepared.experiment, prepared.network
     groups = [type(getattr(experiment, group)) for group in schema.GROUPS]
     layers = [type(layer) for layer in network.layers] if network else []
-    return [*groups, *layers, SCORES[experiment.trainer.monitor]]
+    steps = [type(step) for step in getattr(experiment.augment, "steps", ())]  # of a list of augmentations
+    return [*groups, *layers, *steps, SCORES[experiment.trainer.monitor]]
 
 
 def _learn(

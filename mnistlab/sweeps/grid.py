@@ -202,7 +202,7 @@ def _job(number: int, point: Sequence[str], config: DictConfig, sweep: Path, var
 def _setting(cfg: DictConfig, choices: Mapping[str, Any], key: str, override: str | None) -> Any:
     """Return the value of a key in a configuration, or the chosen option of a group."""
     if key in choices:
-        return choices[key]
+        return override if override and override.startswith("[") else choices[key]
     if override is not None and OmegaConf.is_dict(OmegaConf.select(cfg, key)):
         return override  # several options of one group, which Hydra does not record
     value = OmegaConf.select(cfg, key)

@@ -10,6 +10,9 @@ from typing import Any
 IGNORED_GROUPS = ("report", "tracking", "tags", "note", "seed")
 IGNORED_KEYS = ("trainer.threads", "trainer.kernels", "trainer.checkpoint_every")
 
+# Keys that the first release did not have, with their defaults: runs without them are the same experiments
+LATER: dict[str, Any] = {"trainer.ema": 0.0, "trainer.swa": None}
+
 
 def flat(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield every value of a nested mapping with its dotted key; a list is one value."""
@@ -27,6 +30,8 @@ def deciding_settings(content: Mapping[str, Any], choices: Mapping[str, Any]) ->
     }
     values = {key: value for key, value in flat(content) if key.partition(".")[0] not in IGNORED_GROUPS}
     values = {key: value for key, value in values.items() if key not in IGNORED_KEYS}
+    if "trainer.epochs" in values:
+        values = {**values, **{key: values.get(key, default) for key, default in LATER.items()}}
     return {**groups, **{key: value for key, value in values.items() if key not in groups}}
 
 

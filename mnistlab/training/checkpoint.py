@@ -5,6 +5,7 @@ architecture, the configuration, and plain values; the arrays are
 
     theta, buffers            parameters and statistics of layers
     optimizer.0, ...          the optimizer's vectors
+    average.theta, .buffers   the average of the weights, if trainer.ema or trainer.swa asks for one
     best.theta, best.buffers  those of the best epoch, if there is a validation set
     history, norms            the rows of history.csv and norms.csv, as float64
     norm_samples, norm_totals gradient norms of the current epoch
@@ -189,6 +190,8 @@ def _check_arrays(arrays: Mapping[str, np.ndarray], training: TrainingLoop, done
     looked, columns = len(range(0, step, training.norms.every)), len(Epoch.__dataclass_fields__)
     like = {"theta": network.theta, "buffers": network.buffers}
     like |= {f"optimizer.{i}": slot for i, slot in enumerate(training.optimizer.state)}
+    if training.average:
+        like |= {"average.theta": network.theta, "average.buffers": network.buffers}
     if done and training.validation is not None:
         like |= {"best.theta": network.theta, "best.buffers": network.buffers}
     expected = {name: (array.shape, array.dtype) for name, array in like.items()}
@@ -205,7 +208,7 @@ def _check_arrays(arrays: Mapping[str, np.ndarray], training: TrainingLoop, done
             raise ValueError(f"the array {name} contains values that are not numbers")
         if not name.startswith("optimizer.") and name != "history" and not np.isfinite(array).all():
             raise ValueError(f"the array {name} contains values that are not finite")
-    for name in ("buffers", "best.buffers"):
+    for name in ("buffers", "average.buffers", "best.buffers"):
         if name in arrays and _has_negative_variance(training, arrays[name]):
             raise ValueError(f"the array {name} contains a negative variance")
 

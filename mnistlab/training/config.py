@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from mnistlab.nn.network import Network
-from mnistlab.system.errors import Key, RequestError, not_negative, positive, whole
+from mnistlab.system.errors import Key, RequestError, fraction, not_negative, positive, whole
 from mnistlab.training.early_stopping import Select
 
 MOST_THREADS = 4096  # of BLAS
@@ -35,7 +35,9 @@ class TrainerConfig:
     ``batch_size`` is a number or ``full``; ``shuffle`` draws a new order of the images in every epoch. With
     ``patience``, training stops after this many epochs in a row in which ``monitor``, a metric of the validation set,
     has not improved by more than ``min_delta``. ``clip_norm`` limits the Euclidean norm of the whole gradient,
-    penalties included (Pascanu et al. 2013). ``threads`` is the number of BLAS threads (``auto``: 1 for networks
+    penalties included (Pascanu et al. 2013). ``ema`` is the decay of an exponential moving average of the weights, which
+    is kept, validated and saved instead of the last weights (0: none). ``swa`` is the first epoch of stochastic weight
+    averaging, whose model is the mean of the weights at the end of this and every later epoch. ``threads`` is the number of BLAS threads (``auto``: 1 for networks
     so small that threads would only wait for each other, otherwise the number of cores of the job).
     ``checkpoint_every`` is a number of epochs, or a time such as 30s, 5min or 1h.
     """
@@ -48,6 +50,8 @@ class TrainerConfig:
     min_delta: float = 0.0
     select: Select = Select.auto
     clip_norm: float | None = None
+    ema: float = 0.0
+    swa: int | None = None
     train_metrics: TrainMetrics = TrainMetrics.running
     threads: int | str = "auto"
     kernels: Kernels = Kernels.auto
@@ -62,6 +66,7 @@ class TrainerConfig:
         not_negative("min_delta", self.min_delta, "the least improvement")
         if self.clip_norm is not None:
             positive("clip_norm", self.clip_norm, "the largest norm")
+        self._check_average()
         if self.threads != "auto":
             threads = whole("threads", self.threads, 1, "the number of threads, unless it is auto,")
             if threads > MOST_THREADS:
@@ -69,6 +74,17 @@ class TrainerConfig:
                     f"must be at most {MOST_THREADS:,}; use fewer, or auto", key="threads", value=threads
                 )
         _ = self.checkpoint_seconds
+
+    def _check_average(self) -> None:
+        fraction("ema", self.ema, "the decay of the average of the weights")
+        if self.swa is None:
+            return
+        if whole("swa", self.swa, 1, "the first epoch of the average") > self.epochs:
+            raise RequestError(
+                f"training ends after epoch {self.epochs}; start the average earlier", key="swa", value=self.swa
+            )
+        if self.ema:
+            raise RequestError(f"ema={self.ema} is another average of the weights; use one", key="swa", value=self.swa)
 
     def check(self, train_size: int, validation_size: int) -> None:
         """Refuse settings that do not fit the data."""

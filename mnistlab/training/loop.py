@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import astuple, dataclass, field
 from itertools import islice
 from typing import Any, Protocol
 
 import numpy as np
 
+from mnistlab.data.augmentation import Batch
 from mnistlab.nn.network import Network
 from mnistlab.system.errors import RunError
 from mnistlab.system.signals import UNDIVIDED
+from mnistlab.training.averaging import average_of
 from mnistlab.training.components import Components, RandomStreams
 from mnistlab.training.config import TrainMetrics
 from mnistlab.training.early_stopping import EarlyStopping, Score, StoppingRule
@@ -77,8 +80,9 @@ class TrainingLoop:
     returns the state before the step. The order of an epoch and the random numbers of augmentation are drawn again from
     the streams in their state at its start, so a checkpoint within an epoch contains neither.
 
-    Augmentation warps the images of every batch: running metrics are those of the warped images, exact and validation
-    metrics those of the original images. Without ``validation``, or if it is empty, nothing is measured after an epoch,
+    Augmentation changes the images of every batch: running metrics are those of the changed images, exact and validation
+    metrics those of the original images. With an average of the weights (``trainer.ema`` or ``swa``), exact and
+    validation metrics and the kept weights are those of the average, once there is one. Without ``validation``, or if it is empty, nothing is measured after an epoch,
     and the weights of the last one are kept. ``score`` replaces the validation loss as the metric for selection.
     ``weights`` (n,) are the weights of the training images. Without ``records_norms``, the history has no norms.
     """
@@ -117,6 +121,7 @@ class TrainingLoop:
         self.schedule.start(self.trainer.epochs, self.steps)
         self.optimizer.bind(network.theta, network.grad, network.n_weights)
         self.update = Update(network, self.optimizer, components.regularization, self.trainer.clip_norm)
+        self.average = average_of(self.trainer, network, self.steps)
         self.history = History()
         self.best = EarlyStopping(StoppingRule(self.trainer.patience, self.trainer.min_delta))
         self.epoch, self.whole = 1, True
@@ -142,11 +147,11 @@ class TrainingLoop:
             self.augmentation.start_epoch(train.images, self.streams.augment)
             all_rows = batches(self.n, self.batch, self.streams.order if self.trainer.shuffle else None)
             for rows in islice(all_rows, self.step, None):
-                images, labels, chosen = self.augmentation.step(train.images, train.labels, rows)
+                batch = Batch(*self.augmentation.step(train.images, train.labels, rows))
                 batch_weights = weights if weights is None or rows is None else weights[rows]
-                loss, hits = network.gradient(images, labels, chosen, self.streams.dropout, batch_weights)
+                loss, hits = network.gradient(*batch[:3], self.streams.dropout, batch_weights, batch.mixture)
                 if not math.isfinite(loss):
-                    raise self._diverged(images, chosen, self.step)
+                    raise self._diverged(batch.images, batch.rows, self.step)
                 size = self.n if rows is None else len(rows)
                 with UNDIVIDED:
                     self._take_step(loss, hits, size if batch_weights is None else float(batch_weights.sum()))
@@ -161,13 +166,20 @@ class TrainingLoop:
         return self.history
 
     def keep_best(self) -> None:
-        """Restore the weights of the best epoch if those are to be kept, after which training must not continue."""
+        """Put the kept weights into the network, after which training must not continue.
+
+        They are those of the best epoch if that is selected, otherwise the average if there is one.
+        """
         if self.trainer.keep_best and self.best.epoch is not None:
             self.best.restore_weights(self.network)
             self.history.kept_epoch = self.best.epoch
+        elif self.average:
+            self.average.keep(self.optimizer.steps)
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Return the state between two steps: plain values, and arrays (views, not copies)."""
+        if self.average:
+            self.average.put_back()
         values = {
             "epoch": self.epoch,
             "step": self.step,
@@ -189,6 +201,8 @@ class TrainingLoop:
             "norm_samples": np.array(self.norms.samples).reshape(-1, self.norms.layers),
             "norm_totals": np.array(self.norms.totals),
         }
+        if self.average:
+            arrays |= {"average.theta": self.average.theta, "average.buffers": self.average.buffers}
         if self.best.epoch is not None:
             arrays |= {"best.theta": self.best.theta, "best.buffers": self.best.buffers}
         return values, arrays
@@ -200,6 +214,9 @@ class TrainingLoop:
         slots = [arrays[f"optimizer.{i}"] for i in range(self.optimizer.slots)]
         self.optimizer.restore(values["optimizer_steps"], slots)
         self.schedule.restore(values["schedule"])
+        if self.average:
+            np.copyto(self.average.theta, arrays["average.theta"])
+            np.copyto(self.average.buffers, arrays["average.buffers"])
         self.best.restore(values["best"], arrays)
         self.stream_states = dict(values["streams"])
         self.epoch, self.step = values["epoch"], values["step"]
@@ -234,10 +251,19 @@ class TrainingLoop:
         self.hits, self.step = self.hits + hits, self.step + 1
         self.stream_states["dropout"] = self.streams.dropout.bit_generator.state
         np.copyto(self.buffers, self.network.buffers)
+        if self.average:
+            self.average.take(self.optimizer.steps)
         self.whole = True
 
     def _measure(self) -> tuple[Epoch, float]:
-        """Return the history row of the completed epoch, and its value for selection."""
+        """Return the history row of the completed epoch, and its value for selection, of the weights to be kept."""
+        if self.average is None:
+            return self._measure_network()
+        self.average.measure(self.train.images, self.optimizer.steps)
+        with self.average.in_network(self.optimizer.steps):
+            return self._measure_network()
+
+    def _measure_network(self) -> tuple[Epoch, float]:
         network, train, validation, nothing = self.network, self.train, self.validation, math.nan
         step, lr = self.epoch * self.steps, self.optimizer.rate(self._factor(self.steps - 1))
         loss, accuracy = self.loss_sum / self.weight_sum, self.hits / self.n
@@ -258,7 +284,8 @@ class TrainingLoop:
     def _end_epoch(self, row: Epoch, value: float) -> None:
         self.whole = False
         if self.validation is not None:
-            self.best.take(self.epoch, value, self.network)
+            with self.average.in_network(self.optimizer.steps) if self.average else nullcontext():
+                self.best.take(self.epoch, value, self.network)
         self.schedule.end_epoch(row.train_loss if self.validation is None else row.val_loss)
         self.history.epochs.append(row)
         self.history.norms += self.norms.rows(self.epoch)
@@ -274,6 +301,8 @@ class TrainingLoop:
 
     def _rewind(self) -> None:
         """Reset statistics and random streams to their state before the next step."""
+        if self.average:
+            self.average.put_back()
         np.copyto(self.network.buffers, self.buffers)
         self.streams.restore(self.stream_states)
 

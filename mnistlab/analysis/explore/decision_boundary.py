@@ -102,7 +102,7 @@ def _check(name: str, experiment: Experiment) -> None:
         )
     if not isinstance(experiment.augment, NoAugment):
         kind = type(experiment.augment).__name__
-        raise RequestError(f"augment: {kind} warps images, and two components are not an image; leave augment out")
+        raise RequestError(f"augment: {kind} changes images, and two components are not an image; leave augment out")
 
 
 def _in_the_plane(dataset: Dataset, part: Split, components: Components) -> Dataset:

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from mnistlab.inference.predict import image_io, preprocessing, results
+from mnistlab.nn.folding import folded
+from mnistlab.nn.network import Network
 from mnistlab.runs.saved_run import SavedRun
 from mnistlab.system.errors import RunError
 
@@ -20,8 +22,9 @@ def predict(
     """Return the predictions, and the files that could not be read, which are also reported on stderr."""
     predicted: list[results.Predicted] = []
     failed: list[results.Failed] = []
+    network = folded(run.network)
     for batch in _batches(_prepared(run, files, style, dark, failed)):
-        predicted += _predict(run, batch)
+        predicted += _predict(run, network, batch)
     return predicted, failed
 
 
@@ -51,13 +54,13 @@ def _batches(
 
 
 def _predict(
-    run: SavedRun, batch: Sequence[tuple[str, image_io.Picture, preprocessing.Prepared]]
+    run: SavedRun, network: Network, batch: Sequence[tuple[str, image_io.Picture, preprocessing.Prepared]]
 ) -> list[results.Predicted]:
     from threadpoolctl import threadpool_limits
 
     images = np.stack([prepared.image for _, _, prepared in batch])
     with threadpool_limits(run.threads):
-        probabilities = run.network.predict(images)
+        probabilities = network.predict(images)
     if not np.isfinite(probabilities).all():
         raise RunError(
             f"{run.given}: the network overflows on these pictures; the model cannot be used, train it again"

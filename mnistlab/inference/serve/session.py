@@ -14,6 +14,7 @@ from mnistlab.inference.predict.image_io import Picture
 from mnistlab.inference.predict.preprocessing import prepare, style_of_run
 from mnistlab.metrics.feature_maps import feature_maps
 from mnistlab.nn.activations import Activation
+from mnistlab.nn.folding import folded
 from mnistlab.nn.network import Network
 from mnistlab.runs.saved_run import SavedRun
 from mnistlab.system.errors import RequestError
@@ -27,6 +28,7 @@ class Watched:
 
     def __init__(self, run: SavedRun) -> None:
         self.network, self.class_names, self.threads = run.network, run.class_names, run.threads
+        self.folded = folded(run.network)  # for the probabilities; the maps are those of the layers as they are
         self.name = run.directory.absolute().name
         self.style = style_of_run(run, "auto")
         self.lock = threading.Lock()
@@ -38,7 +40,7 @@ class Watched:
         """
         image = prepare(Picture(drawing, SIDE, SIDE), self.network.image_shape, self.style, dark=False).image
         with self.lock, threadpool_limits(self.threads):
-            (probabilities,) = self.network.predict(image[None])
+            (probabilities,) = self.folded.predict(image[None])
             maps = layer_maps(self.network, image[None])
         if not np.isfinite(probabilities).all():
             raise RequestError("the network overflows on this drawing; the model cannot be used, train it again")
