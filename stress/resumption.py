@@ -1,5 +1,7 @@
 """Every optimizer x schedule x dropout x augmentation x batch normalisation x early stopping, cut and resumed.
 
+Averages of the weights too, with some of them.
+
 Tiny networks and images: what is tested is that nothing which decides the next step is missing from a checkpoint.
 """
 
@@ -36,6 +38,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "plateau": {"patience": 1, "gamma": 0.5},
     "cosine": {"warmup": 0.5},
 }
+AVERAGES: dict[str, dict[str, Any]] = {"none": {}, "ema": {"ema": 0.8}, "swa": {"swa": 2}}
 EPOCHS, BATCH, IMAGES = 5, 8, 30  # four steps an epoch, the last one shorter
 
 
@@ -57,6 +60,7 @@ class Case:
     augment: str
     batchnorm: bool
     stopping: bool
+    average: str = "none"
 
     def training(self, epochs: int = EPOCHS) -> TrainingLoop:
         """Return this training at its start; the same every time."""
@@ -69,7 +73,8 @@ class Case:
         optimizer = OPTIMIZERS[self.optimizer](lr=RATES.get(self.optimizer, 0.01))
         validation = part(12, 1)
         score = Score(lambda probs: float((probs.argmax(axis=1) == validation.labels).mean()), True)
-        trainer = TrainerConfig(epochs=epochs, batch_size=BATCH, patience=2 if self.stopping else None)
+        patience = 2 if self.stopping else None
+        trainer = TrainerConfig(epochs=epochs, batch_size=BATCH, patience=patience, **AVERAGES[self.average])
         schedule = SCHEDULES[self.schedule](**SETTINGS.get(self.schedule, {}))
         components = Components(optimizer, schedule, regularization, trainer, AUGMENTS[self.augment]())
         train, streams = part(IMAGES, 0), RandomStreams.from_seed(1)
@@ -94,6 +99,9 @@ def cases() -> Iterator[Case]:
     """Yield every combination."""
     for one in product(OPTIMIZERS, SCHEDULES, (False, True), AUGMENTS, (False, True), (False, True)):
         yield Case(*one)
+    for average, *others in product(("ema", "swa"), OPTIMIZERS, ("constant", "plateau"), (False, True), (False, True)):
+        optimizer, schedule, batchnorm, stopping = others
+        yield Case(optimizer, schedule, True, "combined", batchnorm, stopping, average)
 
 
 def result(training: TrainingLoop) -> dict[str, Any]:

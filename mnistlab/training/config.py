@@ -76,7 +76,7 @@ class TrainerConfig:
         _ = self.checkpoint_seconds
 
     def _check_average(self) -> None:
-        fraction("ema", self.ema, "the decay of the average of the weights")
+        fraction("ema", self.ema, "the decay of the average")
         if self.swa is None:
             return
         if whole("swa", self.swa, 1, "the first epoch of the average") > self.epochs:

@@ -22,8 +22,11 @@ from PIL import Image
 from mnistlab import cli
 from mnistlab.analysis import evaluate, evaluation_artifacts
 from mnistlab.config import report
+from mnistlab.data.loading import load
 from mnistlab.data.sources.registry import SOURCES
+from mnistlab.runs.saved_run import open_run, own_data
 from mnistlab.system import files
+from mnistlab.system.random import stream
 
 Command = Callable[..., Any]
 
@@ -281,6 +284,31 @@ def test_members_of_one_name_are_told_apart_by_their_paths(score: Callable[..., 
     assert [row["run"] for row in rows] == ["runs/s0", "other/s0", "ensemble"]
 
 
+# ---- shifts
+
+
+def test_probabilities_are_averaged_over_shifts(score: Callable[..., Path], runs: Path) -> None:
+    folder = score("runs/s0", "--shifts", "1", "--noise", "0,0.1")
+    network = open_run(str(runs / "s0")).network
+    dataset = own_data(open_run(str(runs / "s0"))).source()
+    images = load(dataset, stream(0, "split")).test.images
+    wide = np.pad(images, ((0, 0), (1, 1), (1, 1)))
+    windows = [wide[:, down : down + 28, right : right + 28] for down, right in np.ndindex(3, 3)]
+    nine = [network.predict(np.ascontiguousarray(window)) for window in windows]
+    _, probabilities = predictions_of(folder)
+    np.testing.assert_allclose(probabilities, np.mean(nine, axis=0), atol=1e-6)
+    metrics, rows = metrics_of(folder), rows_of(folder / "noise.csv")
+    assert metrics["shifts"] == 1
+    assert float(rows[0]["accuracy"]) == metrics["test"]["accuracy"]  # corrupted images are shifted too
+    assert "shifts" not in metrics_of(score("runs/s0"))
+
+
+def test_members_of_an_ensemble_are_averaged_over_shifts_too(score: Callable[..., Path]) -> None:
+    folder = score("runs/s0", "runs/s1", "--shifts", "1")
+    members = [predictions_of(score(f"runs/{name}", "--shifts", "1"))[1].astype(np.float64) for name in ("s0", "s1")]
+    np.testing.assert_allclose(predictions_of(folder)[1], np.mean(members, axis=0), atol=1e-7)
+
+
 # ---- other images
 
 
@@ -413,6 +441,8 @@ WRONG = [
     ("runs/s0 --noise --rotate 3", "option '--noise' requires an argument; see `mnistlab evaluate --help`"),
     ("runs/s0 --to=", "option '--to' requires an argument; see `mnistlab evaluate --help`"),
     ("runs/s0 --noise 0 --noise 1", "--noise: this option is given twice; give it once"),
+    ("runs/s0 --shifts 28", "--shifts 28: this shifts images of 28 x 28 pixels out of the frame; use less"),
+    ("runs/s0 --shifts half", "--shifts half: must be a whole number of 0 or more"),
     ("runs/s0 --noise 0,", "--noise 0,: '' is not a number from 0 to 10; write, for example, --noise 0,0.1,0.2"),
     ("runs/s0 --noise 0,-1", "--noise 0,-1: '-1' is not a number from 0 to 10; write, for example, --noise 0,0.1,0.2"),
     ("runs/s0 --noise nan", "--noise nan: 'nan' is not a number from 0 to 10; write, for example, --noise 0,0.1,0.2"),

@@ -380,7 +380,7 @@ WRONG = [
     (["boundary", "model=knn,lenet5"], "model=lenet5: two components are not an image, which its layer conv needs;"),
     (
         ["boundary", "model=softmax", "augment=shift"],
-        "augment: Shift warps images, and two components are not an image",
+        "augment: Shift changes images, and two components are not an image",
     ),
     (["boundary", "model=knn", "--split=all"], "--split: this option is for pca; boundary fits its models on the"),
     (

@@ -137,6 +137,9 @@ def test_the_hash_knows_what_decides_the_numbers_and_nothing_else() -> None:
     assert schema_.config_hash(compose.compose(["trainer.checkpoint_every=1"])) == base
     assert schema_.config_hash(compose.compose(["optimizer.lr=0.001"])) == base
     assert schema_.config_hash(compose.compose(["seed=1"])) != base
+    assert schema_.config_hash(compose.compose(["trainer.ema=0.0", "trainer.swa=null"])) == base
+    for setting in ("trainer.ema=0.9", "trainer.swa=3", "augment=[flip,crop]"):
+        assert schema_.config_hash(compose.compose([setting])) != base
 
 
 def test_every_schema_has_a_plain_default_for_every_field() -> None:

@@ -1,4 +1,4 @@
-"""Augmentation: where pixels go, what is drawn, that a batch is cheap, and that only training sees it."""
+"""Augmentation by warps: where pixels go, what is drawn, that a batch is cheap, and that only training sees it."""
 
 import math
 import tracemalloc
@@ -11,16 +11,18 @@ from hypothesis import strategies as st
 from scipy.ndimage import map_coordinates
 
 from mnistlab.config import compose, options, schema
-from mnistlab.data import augmentation as augment_module
 from mnistlab.data.augmentation import (
     AUGMENTS,
     Affine,
+    Batch,
     Elastic,
     NoAugment,
     Shift,
     Table,
+    Warp,
     affine_fields,
     affine_matrix,
+    fields,
     gaussian_matrix,
 )
 from mnistlab.nn.architectures import MLP
@@ -33,7 +35,7 @@ from mnistlab.training.components import Components, RandomStreams
 from mnistlab.training.config import TrainerConfig, TrainMetrics
 from mnistlab.training.loop import Diverged, fit
 
-WARPS = {name: cls() for name, cls in AUGMENTS.items() if name != "none"}
+WARPS = {name: cls() for name, cls in AUGMENTS.items() if issubclass(cls, Warp)}
 SHAPES = [(28, 28), (8, 8), (5, 17), (1, 1), (1, 9), (300, 2)]
 
 
@@ -239,14 +241,14 @@ def test_a_batch_holds_the_images_of_its_rows_however_it_is_cut(name, shape):
     for size in (1, 3, 16, 64, 100):
         for start in range(0, 100, size):
             rows = order[start : start + size]
-            shown, shown_labels, none = augment.step(images, labels, rows)
+            shown, shown_labels, *none = augment.step(images, labels, rows)
             np.testing.assert_array_equal(shown, whole[rows])
             np.testing.assert_array_equal(shown_labels, rows)
-            assert none is None
-    shown, shown_labels, none = augment.step(images, labels, None)
+            assert none == [None, None]
+    shown, shown_labels, *none = augment.step(images, labels, None)
     np.testing.assert_array_equal(shown, whole)
     assert shown_labels is labels
-    assert none is None
+    assert none == [None, None]
 
 
 def test_images_of_a_file_in_memory_are_only_read():
@@ -267,7 +269,7 @@ def test_augmentation_without_a_random_stream_is_refused():
 def test_without_augmentation_the_step_takes_what_is_there():
     none, images, labels, rows = NoAugment(), pictures(9), np.arange(9), np.array([3, 1])
     none.start_epoch(images, None)  # draws nothing
-    assert none.step(images, labels, rows) == (images, labels, rows)
+    assert none.step(images, labels, rows) == Batch(images, labels, rows)
     assert none.batch(images) is images
     np.testing.assert_array_equal(none.batch(images, rows), images[rows])
 
@@ -346,7 +348,7 @@ def test_the_table_of_an_epoch_is_drawn_into_the_memory_of_the_last():
 
 
 def test_fields_drawn_in_pieces_are_all_stored(monkeypatch):
-    monkeypatch.setattr(augment_module, "FIELDS", 30)
+    monkeypatch.setattr(fields, "FIELDS", 30)
     images, augment = digits(60), Elastic()
     augment.start_epoch(images, np.random.default_rng(0))
     assert len(np.unique(augment.batch(images).reshape(60, -1), axis=0)) == 30
@@ -426,7 +428,9 @@ def test_the_yaml_of_an_option_shows_the_defaults_of_its_class(option):
     shown = compose.compose([f"augment={option}"]).augment
     text = (options.folder() / "augment" / f"{option}.yaml").read_text()
     for key in shown:
-        assert f"\n{key}: {shown[key]}" in text
+        value = getattr(shown[key], "name", shown[key])
+        value = "".join(f"\n  - {part}" for part in value) if key == "parts" else f" {value}"
+        assert f"\n{key}:{value}" in text
 
 
 def test_amounts_are_set_and_checked_like_any_key():
@@ -519,7 +523,7 @@ def test_a_step_takes_the_augmented_images_of_its_rows_with_their_labels(batch_s
         made = MLP(hidden=[8]).network((12, 12), 3, Regularization())
         gradient = type(made).gradient
 
-        def watched(self, images, labels, rows, rng, weights, seen=seen, gradient=gradient):
+        def watched(self, images, labels, rows, rng, weights, mixture, seen=seen, gradient=gradient):
             chosen = images if rows is None else images[rows]
             seen.append((chosen.copy(), (labels if rows is None else labels[rows]).copy()))
             return gradient(self, images, labels, rows, rng, weights)

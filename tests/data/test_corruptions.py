@@ -56,3 +56,18 @@ def test_images_are_changed_in_pieces_without_a_seam() -> None:
     z = stream(0, "noise").standard_normal(many.shape, np.float32)
     expected = np.rint(np.clip(many + 255 * 0.2 * z, 0, 255))
     assert np.abs(noisy(many, 0.2, stream(0, "noise")) - expected).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("down", "right", "expected"),
+    [
+        (0, 0, [[1, 2, 3], [4, 5, 6]]),
+        (1, 0, [[0, 0, 0], [1, 2, 3]]),
+        (0, -1, [[2, 3, 0], [5, 6, 0]]),
+        (-1, 2, [[0, 0, 4], [0, 0, 0]]),
+        (2, 0, [[0, 0, 0], [0, 0, 0]]),
+    ],
+)
+def test_a_shift_moves_whole_pixels_with_zeros_behind_it(down: int, right: int, expected: list[list[int]]) -> None:
+    image = np.array([[[1, 2, 3], [4, 5, 6]]], np.uint8)
+    assert shifted(image, down, right).tolist() == [expected]

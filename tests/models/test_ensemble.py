@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mnistlab.models.ensemble import disagreement, mean_disagreement, mean_probabilities
+from mnistlab.models.ensemble import disagreement, mean_disagreement, mean_over_shifts, mean_probabilities
 
 A = np.array([[0.8, 0.2], [0.4, 0.6], [0.9, 0.1], [0.5, 0.5]], np.float32)
 B = np.array([[0.6, 0.4], [0.8, 0.2], [0.3, 0.7], [0.0, 1.0]], np.float32)
@@ -30,3 +30,16 @@ def test_disagreement_is_the_share_of_different_predictions() -> None:
     of_each, of_all = mean_disagreement(pairs)
     assert of_each == [0.375, 0.75, 0.375]
     assert of_all == 0.5
+
+
+def test_the_mean_over_shifts_is_that_of_all_shifts_up_to_so_many_pixels() -> None:
+    images = np.zeros((1, 5, 5), np.uint8)
+    images[0, 2, 2] = 1
+
+    def places(moved: np.ndarray) -> np.ndarray:
+        return moved.reshape(1, -1).astype(np.float64)
+
+    mean = mean_over_shifts(places, images, 1).reshape(5, 5)
+    np.testing.assert_allclose(mean[1:4, 1:4], 1 / 9)
+    assert mean.sum() == pytest.approx(1)
+    np.testing.assert_array_equal(mean_over_shifts(places, images, 0), places(images))

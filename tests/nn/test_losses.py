@@ -94,6 +94,38 @@ def test_the_gradient_of_a_weighted_loss_is_that_of_central_differences(name, ou
         assert gradient[place] == pytest.approx((above - below) / (2 * h), rel=1e-6, abs=1e-9)
 
 
+# a mixture: second labels, and shares of the first
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize(("name", "output"), PAIRS)
+def test_the_target_of_a_mixture_is_the_weighted_mean_of_two_targets(name, output, smoothing):
+    z, labels = np.random.default_rng(0).normal(size=(3, 4)), np.array([0, 2, 1, 1])
+    second, share = np.array([1, 2, 0, 2]), np.array([0.75, 0.5, 1.0, 0.6])
+    loss = LOSSES[name](3, output, smoothing, np.float64)
+    value, hits = loss.forward(z.copy(), labels, mixture=(second, share))
+    gradient = loss.backward().copy()
+    target = share * loss.target_table[:, labels] + (1 - share) * loss.target_table[:, second]
+    if name == "cross_entropy":  # log sum_j exp z_j - sum_k t_k z_k;  p - t
+        assert value == pytest.approx((np.log(np.exp(z).sum(axis=0)) - (target * z).sum(axis=0)).mean())
+        np.testing.assert_allclose(gradient, (np.exp(z) / np.exp(z).sum(axis=0) - target) / 4)
+    assert hits == (z.argmax(axis=0) == labels).sum()  # of the first labels
+    for place in np.ndindex(z.shape):
+        losses = []
+        for step in (1e-6, -1e-6):
+            moved = z.copy()
+            moved[place] += step
+            losses.append(loss.forward(moved, labels, mixture=(second, share))[0])
+        assert (losses[0] - losses[1]) / 2e-6 == pytest.approx(gradient[place], abs=1e-8)
+
+
+def test_a_share_of_one_is_no_mixture():
+    z, labels = np.random.default_rng(0).normal(size=(3, 4)), np.array([0, 2, 1, 1])
+    loss = LOSSES["cross_entropy"](3, dtype=np.float64)
+    plain = loss.forward(z.copy(), labels)
+    assert loss.forward(z.copy(), labels, mixture=(np.zeros(4, int), np.ones(4))) == pytest.approx(plain)
+
+
 def test_smoothed_targets():
     # e = 0.3 over three classes: 0.7 + 0.1 for the label, 0.1 for the others
     table = LOSSES["cross_entropy"](3, "softmax", 0.3, np.float64).target_table

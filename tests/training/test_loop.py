@@ -60,9 +60,9 @@ def watch_rows(made, monkeypatch):
     """Return a list that receives the rows of every gradient of ``made``."""
     seen, gradient = [], made.gradient
 
-    def watched(images, labels, rows=None, rng=None, weights=None):
+    def watched(images, labels, rows=None, *others):
         seen.append(None if rows is None else rows.tolist())
-        return gradient(images, labels, rows, rng, weights)
+        return gradient(images, labels, rows, *others)
 
     monkeypatch.setattr(made, "gradient", watched)
     return seen

@@ -41,11 +41,11 @@ def data(shape, classes, batch, seed=3):
     return images, rng.integers(0, classes, len(images)), rng.permutation(len(images))[:batch]
 
 
-def assert_same(networks, images, labels, rows, rng=None, weights=None):
+def assert_same(networks, images, labels, rows, rng=None, weights=None, mixture=None):
     reference, compiled = networks
     wide = None if weights is None else weights.astype(np.float64)
-    expected = reference.gradient(images, labels, rows, rng and np.random.default_rng(rng), wide)
-    actual = compiled.gradient(images, labels, rows, rng and np.random.default_rng(rng), weights)
+    expected = reference.gradient(images, labels, rows, rng and np.random.default_rng(rng), wide, mixture)
+    actual = compiled.gradient(images, labels, rows, rng and np.random.default_rng(rng), weights, mixture)
     assert actual[0] == pytest.approx(expected[0], rel=1e-5)
     assert actual[1] == expected[1]
     for block in reference.blocks:
@@ -132,6 +132,17 @@ def test_every_loss(loss, output, smoothing, weighted):
     images, labels, rows = data((5, 5), 7, 33)
     weights = np.random.default_rng(1).uniform(0.1, 3, 33).astype("f4") if weighted else None
     assert_same(networks, images, labels, rows, weights=weights)
+
+
+@pytest.mark.parametrize("batch", [1, 33, 3000])
+def test_a_mixture_of_labels_has_its_loss_by_numpy(batch):
+    networks = pair(lambda: [Conv2D(4, 3), MaxPool2D(), ReLU(), Flatten(), Dense(12), ReLU(), Dense(7)], (6, 7))
+    images, labels, rows = data((6, 7), 7, batch)
+    rng = np.random.default_rng(1)
+    mixture = rng.integers(0, 7, batch), rng.uniform(0.5, 1, batch).astype("f4")
+    assert_same(networks, images, labels, rows, mixture=mixture)
+    assert_same(networks, images, labels, rows)  # and then without
+    assert_same(networks, images, labels, rows, mixture=mixture)
 
 
 def test_a_large_batch_is_summed_in_chunks():
