@@ -1,0 +1,166 @@
+"""The speed run: what counts as reached, its table, and a PyTorch twin that takes the same steps."""
+
+import csv
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from helpers import processes
+
+from mnistlab.system.errors import RequestError
+
+FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
+
+
+@pytest.fixture(scope="module")
+def folder():
+    """Make the scripts importable, as they are for one another."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(FOLDER)
+        yield FOLDER
+
+
+@pytest.fixture
+def small(folder, tmp_path, monkeypatch):
+    """Overrides that name 256 random images."""
+    bench = import_module("bench")
+    monkeypatch.setenv("MNISTLAB_CACHE", str(tmp_path / "cache"))
+    return bench.data_overrides(bench.parse(["--synthetic", "256"]), tmp_path)
+
+
+@pytest.fixture
+def speedrun(folder):
+    return import_module("speedrun")
+
+
+def trained(seed, accuracy, seconds, peer="ours", threads=2, foreign=0.01):
+    row = {"recipe": "fast_99", "peer": peer, "threads": threads, "seed": seed, "accuracy": accuracy}
+    return {**row, "seconds": seconds, "images": 10_000, "foreign": foreign}
+
+
+FAST = [
+    *(trained(i, a, t) for i, (a, t) in enumerate([(0.9905, 4.0), (0.9915, 3.0), (0.991, 8.0)])),
+    *(trained(i, a, t, "torch") for i, (a, t) in enumerate([(0.989, 12.0), (0.992, 10.0), (0.9902, 11.0)])),
+    trained(0, 0.9905, 7.0, threads=1),
+]
+
+
+def test_a_target_is_reached_by_the_mean_and_surely_by_the_interval(speedrun):
+    recipe = speedrun.RECIPES["fast_99"]
+    ours, torch = (speedrun.summary(FAST, recipe, peer, 2) for peer in ("ours", "torch"))
+    # 99.1 +/- t(0.975, 2) 0.05 / sqrt 3 = 4.3027 . 0.02887: the interval begins at 98.98
+    assert (ours["n"], ours["mean"]) == (3, pytest.approx(0.991))
+    assert ours["half"] == pytest.approx(4.30265 * 0.0005 / 3**0.5, rel=1e-4)
+    assert (ours["reached"], ours["surely"], ours["seconds"]) == (True, False, 4.0)
+    assert torch["reached"]
+    more = [trained(i, 0.9908 + 0.0001 * (i % 5), 4.0) for i in range(30)]
+    assert speedrun.summary(more, recipe, "ours", 2)["surely"]
+    assert not speedrun.summary(FAST, recipe, "ours", 1)["surely"]  # a single seed has no interval
+    assert speedrun.summary(FAST, recipe, "torch", 1) is None
+
+
+def test_the_page_has_a_row_for_each_peer_and_number_of_threads(speedrun):
+    options = speedrun.parse(["--recipes", "fast_99"])
+    page = speedrun.page(["a machine"], FAST, options)
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if "| fast_99" in line]
+    assert [row[1:4] for row in rows] == [["mnistlab", "1", "1"], ["mnistlab", "2", "3"], ["PyTorch", "2", "3"]]
+    assert rows[1][4:12] == [
+        *("99.100 +/- 0.124", "99.05", "99", "yes", "4.00 (3.00..8.00)", "<= 5", "yes", "-"),
+    ]
+    assert rows[2][8:12] == ["11.00 (10.00..12.00)", "", "", "2.75"]
+    assert "not to be quoted" not in page
+    disturbed = [*FAST[1:], {**FAST[0], "foreign": 0.3}]
+    assert "the times are not to be quoted" in speedrun.page(["a machine"], disturbed, options)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--recipes", "fast_97"], "--recipes=fast_97: choose one of fast_98, fast_99, fast_995"),
+        (["--peers", "jax"], "--peers=jax: choose one of ours, torch"),
+        (["--threads", "two"], "--threads=two: must be numbers, with commas"),
+        (["--threads", "0"], "--threads=0: must be a whole number of 1 or more"),
+        (["--seeds", "0"], "--seeds=0: must be a whole number of 1 or more"),
+    ],
+)
+def test_a_wrong_request_of_the_speed_run_is_one_line(arguments, message, speedrun, capsys):
+    with pytest.raises(SystemExit) as caught:
+        speedrun.main(arguments)
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not find_spec("torch"), reason="needs PyTorch")
+def test_the_twin_takes_the_steps_of_the_recipe(folder, small):
+    """From the same weights, with the same batches, rates, smoothing, augmentation and average: the same network."""
+    import twin
+    from workloads import Workload, compose
+
+    from mnistlab.runs import pipeline
+    from mnistlab.training.components import RandomStreams
+    from mnistlab.training.loop import fit
+
+    recipe = Workload(
+        "",
+        (
+            *("model=lenet5", "optimizer=adamw", "schedule=one_cycle", "augment=[shift,erasing]", "trainer.ema=0.9"),
+            *("trainer.batch_size=60", "regularization=label_smoothing", "optimizer.lr=0.002"),
+        ),
+        1,
+        0,
+    )
+    network, networks = None, []
+    for learner in ("ours", "torch"):
+        experiment = compose(recipe, 2, small)
+        dataset = pipeline.load_data(experiment)
+        if learner == "torch":
+            other = twin.Twin(experiment, dataset, channels_last=True)
+            other.train()
+            networks.append([p.detach().numpy() for p in other.model.parameters()])
+        else:
+            network = pipeline.build(experiment, dataset)
+            fit(network, dataset.train, None, experiment.components, RandomStreams.from_seed(experiment.seed))
+            params = [layer.params for layer in network.layers if layer.params]
+            networks.append([array for p in params for array in (p["W"], p["b"])])
+    for ours, theirs in zip(*networks, strict=True):
+        theirs = theirs.transpose(0, 2, 3, 1) if theirs.ndim == 4 else theirs
+        ours = ours.reshape(theirs.shape)
+        assert abs(ours - theirs).max() < 2e-3 * abs(theirs).max()  # Adam divides rounding errors by small gradients
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("augment=mixup", "the PyTorch twin has no mixup"),
+        ("optimizer=sgd", "the PyTorch twin has no optimizer SGD"),
+        ("trainer.swa=1", "the PyTorch twin has no swa"),
+    ],
+)
+@pytest.mark.skipif(not find_spec("torch"), reason="needs PyTorch")
+def test_a_twin_is_never_another_recipe(override, message, folder, small):
+    import twin
+    from workloads import Workload, compose
+
+    from mnistlab.runs import pipeline
+
+    experiment = compose(Workload("", (override,), 1, 0), 1, small)
+    with pytest.raises(RequestError, match=message):
+        twin.Twin(experiment, pipeline.load_data(experiment), channels_last=False)
+
+
+@pytest.mark.process
+@pytest.mark.slow
+@pytest.mark.skipif(not find_spec("torch"), reason="needs PyTorch")
+def test_a_dry_run_of_the_speed_run_writes_its_tables(folder, tmp_path):
+    command = [sys.executable, str(folder / "speedrun.py"), "--quick", "--synthetic", "600", "--threads", "1,2"]
+    command += ["--recipes", "fast_98", "--results", str(tmp_path)]
+    result = processes.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    with (tmp_path / "speedrun.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["peer"], row["threads"], row["seed"]) for row in rows] == [
+        (peer, threads, seed) for threads in "12" for peer in ("ours", "torch") for seed in "01"
+    ]
+    assert "600 random images (a dry run)" in (tmp_path / "speedrun.md").read_text()
