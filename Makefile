@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help train test test-slow test-slurm test-ray check format docs bench stress build clean
+.PHONY: help train test test-slow test-slurm test-ray check format docs bench speedrun stress build clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -45,6 +45,9 @@ bench: $(VENV)/.bench ## run the benchmarks against PyTorch, JAX and scikit-lear
 	$(BIN)/python benchmarks/sweep.py $(SWEEP_ARGS)
 	$(BIN)/python benchmarks/estimator.py $(ESTIMATOR_ARGS)
 	$(BIN)/python benchmarks/growth.py $(GROWTH_ARGS)
+
+speedrun: $(VENV)/.bench ## time to 98, 99 and 99.5 % against PyTorch twins (hours; needs full MNIST in MNISTLAB_DATA)
+	$(BIN)/python benchmarks/speedrun.py $(ARGS)
 
 stress: $(VENV)/.dev ## kill and interrupt runs at random, or take their memory and disk space away, and count lost results (ARGS="kills --short" for a short run of one part)
 	$(BIN)/python stress/run.py $(ARGS)

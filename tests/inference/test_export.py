@@ -19,6 +19,7 @@ from mnistlab.inference.export import numpy_source
 from mnistlab.models import model_file
 from mnistlab.nn.activations import ACTIVATIONS
 from mnistlab.nn.architectures import LAYERS, Model, network_from_spec
+from mnistlab.nn.folding import folded
 from mnistlab.nn.initializers import Kaiming
 from mnistlab.nn.losses import LOSSES
 from mnistlab.nn.network import Network
@@ -223,6 +224,25 @@ def test_the_files_of_every_format(command: Command, train: Callable[..., Path])
             array[...] = arrays[name]
         assert json.loads(str(arrays["class_names"])) == list(class_names)
     assert np.array_equal(again.theta, network.theta)
+
+
+@pytest.mark.parametrize(("form", "folds"), [("numpy", True), ("npz", False)])
+def test_batch_normalisation_is_folded_where_the_computation_is_written_out(
+    form: str, folds: bool, command: Command
+) -> None:
+    network = network_of(["flatten", {"dense": {"units": 7}}, "batchnorm", "tanh"])
+    model_file.save_model(Path("model.safetensors"), network, NAMES)
+    result = command("export", "model.safetensors", "--format", form, "--to", "out")
+    assert result.status == 0, result.err
+    # 130 x 7 + 7 and 7 x 10 + 10; batch normalisation adds gamma and beta
+    assert f"{997 if folds else 1_011:,} parameters in" in result.out
+    with np.load(next(Path("out").glob("*.npz")), allow_pickle=False) as arrays:
+        assert any("batchnorm" in name for name in arrays) is not folds
+    if folds:
+        assert "batchnorm" not in Path("out/predict.py").read_text()
+        images = images_for(network)
+        np.save("images.npy", images)
+        np.testing.assert_allclose(by_numpy(folded(network), images), network.predict(images), atol=TOLERANCE)
 
 
 def test_without_a_folder_the_files_lie_under_outputs_by_the_name_of_the_run(
