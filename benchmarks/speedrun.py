@@ -85,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def measure(options: argparse.Namespace, data: list[str]) -> None:
     """Take turns, print and write the table."""
     options.rounds = 1
-    machine = bench.describe_machine(options)[:-1] + [protocol(options)]
+    machine = [*bench.describe_machine(options)[:-1], protocol(options)]
     print("\n".join(machine), flush=True)
     runs: list[Run] = []
     for name in options.recipes:
@@ -242,8 +242,8 @@ def page(machine: Sequence[str], runs: Sequence[Run], options: argparse.Namespac
             "Accuracy: mean of the seeds with its 95 % confidence interval (t). A target is reached if the mean is at",
             "least the target, and surely so if the whole interval is. Seconds: median (minimum..maximum) from arrays",
             "in memory to final weights. Before that, and not counted: imports, reading the data, loading or compiling",
-            "kernels, and the warm-up of PyTorch, which gets the faster of its two memory layouts for convolutions. The",
-            "PyTorch twin has the same layers, initial weights, batches, optimizer, schedule, loss, averaging and",
+            "kernels, and the warm-up of PyTorch, which gets the faster of its two memory layouts for convolutions.",
+            "The PyTorch twin has the same layers, initial weights, batches, optimizer, schedule, loss, averaging and",
             "augmentation (by the same NumPy code).\n",
             tables.markdown(head, rows),
             *([load] if disturbed else []),
@@ -290,8 +290,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     try:
         options.threads = sorted({whole("--threads", int(word)) for word in options.threads.split(",")})
     except ValueError as error:
-        raise error if isinstance(error, RequestError) else RequestError(
-            "must be numbers, with commas", key="--threads", value=options.threads
+        raise (
+            error
+            if isinstance(error, RequestError)
+            else RequestError("must be numbers, with commas", key="--threads", value=options.threads)
         ) from None
     for name, least in (("seeds", 1), ("timed", 1), ("validation", 0), ("first", 0)):
         whole(f"--{name}", getattr(options, name), least)

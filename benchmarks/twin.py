@@ -170,7 +170,9 @@ def refuse_what_it_lacks(experiment: Experiment) -> None:
         "clip_norm": trainer.clip_norm,
         "swa": trainer.swa,
         f"loss {loss}": loss != CrossEntropy.name,
-        "mixup": any(isinstance(step, Mixup) for step in (experiment.augment, *getattr(experiment.augment, "steps", ()))),
+        "mixup": any(
+            isinstance(step, Mixup) for step in (experiment.augment, *getattr(experiment.augment, "steps", ()))
+        ),
     }
     if missing := [name for name, present in lacks.items() if present]:
         raise RequestError(f"the PyTorch twin has no {missing[0]}; use --peers ours")

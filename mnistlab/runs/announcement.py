@@ -63,7 +63,9 @@ def announce(experiment: schema.Experiment, dataset: Dataset, network: Network |
     )
     trainer = experiment.trainer
     if trainer.ema:
-        LOG.info("average exponential, decay %g: validation and the model are those of the averaged weights", trainer.ema)
+        LOG.info(
+            "average exponential, decay %g: validation and the model are those of the averaged weights", trainer.ema
+        )
     elif trainer.swa is not None:
         LOG.info(
             "average mean of epochs %d to %d: from then on, validation and the model are those of the averaged weights",

@@ -46,6 +46,9 @@ class WeightAverage:
             return
         w = self.weight(taken)
         for average, now in ((self.theta, self.network.theta), (self.buffers, self.network.buffers)):
+            if w == 1:
+                np.copyto(average, now)
+                continue
             for start in range(0, len(average), CHUNK):
                 part = average[start : start + CHUNK]
                 difference = self._scratch[: len(part)]

@@ -35,11 +35,11 @@ class TrainerConfig:
     ``batch_size`` is a number or ``full``; ``shuffle`` draws a new order of the images in every epoch. With
     ``patience``, training stops after this many epochs in a row in which ``monitor``, a metric of the validation set,
     has not improved by more than ``min_delta``. ``clip_norm`` limits the Euclidean norm of the whole gradient,
-    penalties included (Pascanu et al. 2013). ``ema`` is the decay of an exponential moving average of the weights, which
-    is kept, validated and saved instead of the last weights (0: none). ``swa`` is the first epoch of stochastic weight
-    averaging, whose model is the mean of the weights at the end of this and every later epoch. ``threads`` is the number of BLAS threads (``auto``: 1 for networks
-    so small that threads would only wait for each other, otherwise the number of cores of the job).
-    ``checkpoint_every`` is a number of epochs, or a time such as 30s, 5min or 1h.
+    penalties included (Pascanu et al. 2013). ``ema`` is the decay of an exponential moving average of the weights,
+    which is kept, validated and saved instead of the last weights (0: none). ``swa`` is the first epoch of stochastic
+    weight averaging, whose model is the mean of the weights at the end of this and every later epoch. ``threads`` is
+    the number of BLAS threads (``auto``: 1 for networks so small that threads would only wait for each other, otherwise
+    the number of cores of the job). ``checkpoint_every`` is a number of epochs, or a time such as 30s, 5min or 1h.
     """
 
     epochs: int = 10

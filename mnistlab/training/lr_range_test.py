@@ -63,7 +63,9 @@ def losses(
     """
     n, trainer = len(train.images), components.trainer
     steps = math.ceil(n / trainer.batch_of(n))
-    trainer = replace(trainer, epochs=math.ceil(len(rates) / steps), patience=None, select=Select.last, ema=0.0, swa=None)
+    trainer = replace(
+        trainer, epochs=math.ceil(len(rates) / steps), patience=None, select=Select.last, ema=0.0, swa=None
+    )
     components = replace(
         components,
         optimizer=replace(components.optimizer, lr=1.0),

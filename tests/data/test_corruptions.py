@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from mnistlab.data.corruptions import ROWS, noisy, rotated
+from mnistlab.data.corruptions import ROWS, noisy, rotated, shifted
 from mnistlab.system.random import stream
 
 rng = np.random.default_rng(0)

@@ -25,7 +25,10 @@ def metrics_of(run: Path) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("setting", "line"),
     [
-        ("trainer.ema=0.9", "average exponential, decay 0.9: validation and the model are those of the averaged weights"),
+        (
+            "trainer.ema=0.9",
+            "average exponential, decay 0.9: validation and the model are those of the averaged",
+        ),
         ("trainer.swa=2", "average mean of epochs 2 to 2: from then on, validation and the model are those of the"),
     ],
 )

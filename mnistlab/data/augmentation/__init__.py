@@ -14,6 +14,23 @@ from mnistlab.data.augmentation.registry import AUGMENTS
 from mnistlab.data.augmentation.warps import Affine, Elastic, Shift, affine_fields, affine_matrix, gaussian_matrix
 
 __all__ = [
-    *("AUGMENTS", "Affine", "Augment", "Batch", "Border", "Combined", "Crop", "Elastic", "Erasing", "Fill", "Flip"),
-    *("Mixup", "NoAugment", "Shift", "Table", "Warp", "affine_fields", "affine_matrix", "gaussian_matrix"),
+    "AUGMENTS",
+    "Affine",
+    "Augment",
+    "Batch",
+    "Border",
+    "Combined",
+    "Crop",
+    "Elastic",
+    "Erasing",
+    "Fill",
+    "Flip",
+    "Mixup",
+    "NoAugment",
+    "Shift",
+    "Table",
+    "Warp",
+    "affine_fields",
+    "affine_matrix",
+    "gaussian_matrix",
 ]

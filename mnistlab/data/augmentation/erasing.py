@@ -52,7 +52,7 @@ class Erasing(Augment):
         rng = needed(rng)
         n, height, width = images.shape
         area = rng.uniform(self.smallest, self.largest, n) * height * width
-        ratio = np.exp(rng.uniform(math.log(self.aspect), -math.log(self.aspect), n))
+        ratio = np.exp(math.log(self.aspect) * rng.uniform(-1, 1, n))
         sides = [np.sqrt(area * ratio), np.sqrt(area / ratio)]
         kept = rng.random(n) >= self.probability
         self._ranges = []

@@ -14,10 +14,10 @@ from mnistlab.system.errors import positive
 class Mixup(Augment):
     """Mix each image x with another one of its batch, x': share x + (1 - share) x', and their targets alike.
 
-    Zhang et al. 2018, with a share of its own for each image: max(l, 1 - l) with l ~ Beta(``alpha``, ``alpha``), so that
-    the label of an image is the one with the larger share, which counts for the training accuracy. With a small
-    ``alpha`` most images are hardly mixed; with 1 the share is uniform. Mixed pixels are rounded. In a shuffled epoch
-    the other image is a random one; the last batch may have a single image, which stays as it is.
+    Zhang et al. 2018, with a share of its own for each image: max(l, 1 - l) with l ~ Beta(``alpha``, ``alpha``). So the
+    label of an image is the one with the larger share, which counts for the training accuracy. With a small ``alpha``
+    most images are hardly mixed; with 1 the share is uniform. Mixed pixels are rounded. In a shuffled epoch the other
+    image is a random one; the last batch may have a single image, which stays as it is.
     """
 
     alpha: float = 0.2

@@ -60,7 +60,7 @@ class Stretch:
 
 
 class Plan:
-    """The calls of one pass. ``training`` means with dropout and the way back; without ``loss``, NumPy computes it."""
+    """The calls of one pass. ``training`` means with dropout and the way back; the loss is NumPy's if ``loss`` is None."""
 
     def __init__(
         self, layers: Sequence[Layer], shapes: Sequence[tuple[int, ...]], loss: Loss | None, memory: Memory, images: int,
