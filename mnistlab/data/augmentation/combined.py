@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -79,22 +80,22 @@ def _step(i: int, part: Any) -> Augment:
             takes = f"it takes {', '.join(known)}" if known else "it takes no settings"
             raise RequestError(f"unknown setting; {takes}{did_you_mean(key, known)}", key=f"parts.{i}.{name}.{key}")
     try:
-        step = cls(**_with_enums(cls, settings))
+        step: Augment = cls(**_with_enums(cls, settings))
     except RequestError as error:
         raise error.under(f"parts.{i}.{name}") from None
     if i and cls.change is Augment.change:
         raise RequestError("this augmentation must be the first of the parts", key=f"parts.{i}", value=name)
-    return step  # type: ignore[no-any-return]
+    return step
 
 
 def _with_enums(cls: type[Any], settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings with the members of Enums for their names, as OmegaConf does it for the keys of a group."""
-    kinds = {each.name: type(each.default) for each in fields(cls)}
+    defaults = {each.name: each.default for each in fields(cls)}
     converted = dict(settings)
     for key, value in settings.items():
-        if hasattr(kinds[key], "__members__"):
-            choice(key, value, list(kinds[key].__members__))
-            converted[key] = kinds[key][value]
+        if isinstance(default := defaults[key], Enum):
+            members = type(default).__members__
+            converted[key] = members[choice(key, value, members)]
     return converted
 
 
