@@ -60,11 +60,11 @@ class Stretch:
 
 
 class Plan:
-    """The calls of one pass. ``training`` means with dropout and the way back; the loss is NumPy's if ``loss`` is None."""
+    """The calls of one pass. ``training`` means with dropout and the way back; without ``loss`` NumPy computes it."""
 
     def __init__(
-        self, layers: Sequence[Layer], shapes: Sequence[tuple[int, ...]], loss: Loss | None, memory: Memory, images: int,
-        training: bool, dropout: bool,
+        self, layers: Sequence[Layer], shapes: Sequence[tuple[int, ...]], loss: Loss | None, memory: Memory,
+        images: int, training: bool, dropout: bool,
     ) -> None:  # fmt: skip
         self.layers, self.images, self.loss, self.memory = layers, images, loss, memory
         self.training, self.shapes = training, shapes
