@@ -5,7 +5,7 @@ architecture, the configuration, and plain values; the arrays are
 
     theta, buffers            parameters and statistics of layers
     optimizer.0, ...          the optimizer's vectors
-    average.theta, .buffers   the average of the weights, if trainer.ema or trainer.swa asks for one
+    average.theta, .buffers   the average of the weights, if the settings ask for one
     best.theta, best.buffers  those of the best epoch, if there is a validation set
     history, norms            the rows of history.csv and norms.csv, as float64
     norm_samples, norm_totals gradient norms of the current epoch

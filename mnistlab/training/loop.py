@@ -81,7 +81,7 @@ class TrainingLoop:
     the streams in their state at its start, so a checkpoint within an epoch contains neither.
 
     Augmentation changes the images of every batch: running metrics are those of the changed images, exact and
-    validation metrics those of the original images. With an average of the weights (``trainer.ema`` or ``swa``), exact
+    validation metrics those of the original images. With an average of the weights (``ema`` or ``swa``), exact
     and validation metrics and the kept weights are those of the average, once there is one. Without ``validation``, or
     if it is empty, nothing is measured after an epoch, and the weights of the last one are kept. ``score`` replaces the
     validation loss as the metric for selection. ``weights`` (n,) are the weights of the training images. Without
