@@ -63,6 +63,8 @@ def one_line(error: BaseException, overrides: Sequence[str]) -> str:
         if re.fullmatch(r"-?(0,\d+|\d+,0\d*)", values):
             return f"{match[1]}: a comma separates values; write a decimal point, {key}={values.replace(',', '.')}"
         return f"{match[1]}: must be one value; `mnistlab train -m` takes several, and a list is {key}=[{values}]"
+    if match := re.search(r"Merge error: (\w+) is not a subclass of (\w+)", text):  # options in a defaults list
+        return f"{match[2]} and {match[1]} are options of one group; choose one, or augment: combined with its parts"
     if match := re.search(r"Missing mandatory value: (\w+)", text):
         return f"{match[1]}: not set; choose one of {', '.join(option_names(match[1]))}"
     if isinstance(error, OverrideParseException):

@@ -151,7 +151,9 @@ def test_a_file_is_checked_by_whatever_way_it_is_named(arguments, command):
 def test_a_list_in_a_list_is_no_name_of_an_option(words, command):
     result = command(*words, "experiment=[[[1]]]")
     assert result.status == 2
-    assert result.err.startswith(f"mnistlab {words[0]}: error: experiment=[[[1]]]: choose one of best_cnn, best_ensemble,")
+    assert result.err.startswith(
+        f"mnistlab {words[0]}: error: experiment=[[[1]]]: choose one of best_cnn, best_ensemble,"
+    )
 
 
 def test_an_argument_that_is_no_text(command):

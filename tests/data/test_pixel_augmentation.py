@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -203,6 +204,15 @@ def test_a_list_on_the_command_line_is_short_for_combined():
     )
     with_settings = schema.experiment(compose.compose(["augment=[flip,{crop:{padding:4,border:edge}}]"])).augment
     assert with_settings.steps == [Flip(), Crop(4, Border.edge)]
+
+
+def test_a_list_in_the_defaults_of_an_experiment_is_refused_with_the_cure(command):
+    folder = Path("conf/experiment")
+    folder.mkdir(parents=True)
+    (folder / "two.yaml").write_text("# @package _global_\ndefaults:\n  - override /augment: [affine, erasing]\n")
+    result = command("train", "--config-dir", "conf", "experiment=two")
+    message = "Affine and Erasing are options of one group; choose one, or augment: combined with its parts"
+    assert (result.status, result.err.strip()) == (2, f"mnistlab train: error: {message}")
 
 
 @dataclass
