@@ -154,13 +154,13 @@ def test_a_twin_is_never_another_recipe(override, message, folder, small):
 @pytest.mark.slow
 @pytest.mark.skipif(not find_spec("torch"), reason="needs PyTorch")
 def test_a_dry_run_of_the_speed_run_writes_its_tables(folder, tmp_path):
-    command = [sys.executable, str(folder / "speedrun.py"), "--quick", "--synthetic", "600", "--threads", "1,2"]
+    command = [sys.executable, str(folder / "speedrun.py"), "--quick", "--synthetic", "600", "--threads", "1"]
     command += ["--recipes", "fast_98", "--results", str(tmp_path)]
     result = processes.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     with (tmp_path / "speedrun.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [(row["peer"], row["threads"], row["seed"]) for row in rows] == [
-        (peer, threads, seed) for threads in "12" for peer in ("ours", "torch") for seed in "01"
+        (peer, "1", seed) for peer in ("ours", "torch") for seed in "01"
     ]
     assert "600 random images (a dry run)" in (tmp_path / "speedrun.md").read_text()
