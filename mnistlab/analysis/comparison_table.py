@@ -5,16 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from mnistlab.analysis.compare import Comparison
-from mnistlab.analysis.verdict_text import points, value_text
+from mnistlab.analysis.compare import Comparison, effects
+from mnistlab.analysis.p_matrix import p_matrix
+from mnistlab.analysis.verdict_text import higher_is_better, p_in_words, points, value_text
+from mnistlab.analysis.verdicts import Verdict
 from mnistlab.reporting import tables
 from mnistlab.statistics import policy
 from mnistlab.statistics.intervals import Mean
 from mnistlab.system import files
 from mnistlab.system.errors import RequestError, did_you_mean
 from mnistlab.system.flatten import as_text
+from mnistlab.system.wording import counted
 
 VERDICTS = 10  # most pairs on the terminal that are not distinguishable
+EFFECTS = 3  # most pairs of the values of one setting that are not distinguishable
+MATRIX = 24  # most rows of a matrix of p on the terminal
+ALIKE = 3  # pairs of which the same is said; more of them share one line
+TRAINING = 10  # most unfinished runs
 ONLY = "(all runs)"  # the name of a single group, which no setting distinguishes
 
 
@@ -47,11 +54,76 @@ def legend(comparison: Comparison) -> str:
 
 
 def text(comparison: Comparison, most: int = 40, by: str | None = None) -> str:
-    """Return the table, or its pivot, with verdicts and warnings for the terminal, the significant verdicts first."""
+    """Return the table, or its pivot, with the effect of each setting, verdicts and warnings, for the terminal."""
     header, rows = table(comparison) if by is None else pivot(comparison, by)
     more = f"... {len(rows) - most:,} more" if len(rows) > most else ""
     parts = [tables.text((header, rows[:most])) + ("\n" + more if more else ""), *_notes(comparison)]
     return "\n\n".join(part for part in parts if part)
+
+
+def effect_lines(comparison: Comparison, most: int | None = None) -> list[tuple[str, list[tuple[bool, str]]]]:
+    """Return for every setting, where several vary, its name and the verdicts on its values over all the others.
+
+    Those of which nothing was tested are left out.
+    """
+    lines = []
+    for one in effects(comparison):
+        if any(verdict.outcome for verdict in one.verdicts):
+            notes = [(False, f"note: {note}") for note in one.notes]
+            lines.append((str(one.question.factor), [*verdict_lines(one.verdicts, most), *notes]))
+    return lines
+
+
+def verdict_lines(verdicts: Sequence[Verdict], most: int | None = None) -> list[tuple[bool, str]]:
+    """Return the verdicts as text, those that are decided first and marked True, at most ``most`` of the others.
+
+    Several pairs with a p of 1.000, or too few runs for the same reason, share one line.
+    """
+    decided = [(True, v.text) for v in verdicts if v.is_decided]
+    alike: dict[str, list[str]] = {}
+    for i, v in enumerate(verdicts):
+        if not v.is_decided:
+            alike.setdefault(_common_part(v) or str(i), []).append(v.text)
+    others = [(False, text) for texts in alike.values() if len(texts) <= ALIKE for text in texts]
+    if most is not None and len(others) > most:
+        count = len(others) - most
+        word = "undecided" if any(v.margin is not None for v in verdicts) else "not distinguishable"
+        others = [*others[:most], (False, f"... {counted(count, 'more pair')} {'is' if count == 1 else 'are'} {word}")]
+    more = "more " if decided or others else ""
+    shared = [(False, f"{len(texts)} {more}pairs{tail}") for tail, texts in alike.items() if len(texts) > ALIKE]
+    return [*decided, *others, *shared]
+
+
+def _common_part(verdict: Verdict) -> str:
+    """Return what a verdict says that others may say too, as the end of ``28 pairs``; empty if it is its own."""
+    if verdict.difference is None:
+        return f": {verdict.text.rpartition(': ')[2]}"
+    if verdict.margin is None and p_in_words(verdict.p) == "1.000":
+        return " are not distinguishable, each with p = 1.000"
+    return ""
+
+
+def p_table(comparison: Comparison, most: int = MATRIX) -> str:
+    """Return the matrix of p below the diagonal, its rows and columns in the order of the table."""
+    matrix = p_matrix(comparison)
+    if matrix is None:
+        return ""
+    shown = min(len(matrix), most)
+    names = [group.name for group in comparison.groups[:shown]]
+    width = len(str(shown))
+    rows = [
+        [f"{i + 1:>{width}}  {name}", *("" if j >= i else _p_cell(matrix[i, j]) for j in range(shown - 1))]
+        for i, name in enumerate(names)
+    ]
+    header = [f"p, corrected for {comparison.pairs:,} pairs", *(str(j + 1) for j in range(shown - 1))]
+    return tables.text((header, rows), right=range(1, shown))
+
+
+def _p_cell(p: float) -> str:
+    """Return ``.03``, ``<.01``, ``1`` or ``-``."""
+    if math.isnan(p):
+        return "-"
+    return "<.01" if p < 0.005 else "1" if p > 0.995 else f"{p:.2f}".lstrip("0")
 
 
 def pivot(comparison: Comparison, key: str) -> tables.Table:
@@ -121,9 +193,13 @@ def caption(comparison: Comparison, by: str | None = None) -> str:
 
 def markdown(comparison: Comparison, by: str | None = None) -> str:
     """Return the table, or its pivot, with verdicts and warnings in Markdown."""
-    verdicts = "\n".join(f"- {v.text}" for v in comparison.verdicts)
-    warnings = "\n".join(f"> {warning}" for warning in comparison.warnings)
-    parts = (tables.markdown(marked(comparison, by)), caption(comparison, by), verdicts, warnings)
+    found = [
+        f"{title}:\n\n" + "\n".join(f"- {line}" for _, line in lines)
+        for title, lines in ((f"Effect of {key}", lines) for key, lines in effect_lines(comparison, EFFECTS))
+    ]
+    verdicts = "\n".join(f"- {line}" for _, line in verdict_lines(comparison.verdicts))
+    warnings = "\n".join(f"> {warning}" for warning in (*comparison.notes, *comparison.warnings))
+    parts = (tables.markdown(marked(comparison, by)), caption(comparison, by), *found, verdicts, warnings)
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -131,7 +207,9 @@ def latex(comparison: Comparison, by: str | None = None) -> str:
     """Return the table, or its pivot, in LaTeX, with the verdicts as comments."""
     header, rows = marked(comparison, by)
     settings = len(comparison.groups[0].settings) - (by is not None)
-    notes = [caption(comparison, by), *(v.text for v in comparison.verdicts), *comparison.warnings]
+    verdicts = [line for _, line in verdict_lines(comparison.verdicts)]
+    found = [line for _, lines in effect_lines(comparison, EFFECTS) for _, line in lines]
+    notes = [caption(comparison, by), *found, *verdicts, *comparison.notes, *comparison.warnings]
     lines = ["\\usepackage{booktabs}", *(f"note: {note}" for note in notes if note)]
     comments = "\n".join(f"% {' '.join(line.split())}" for line in lines)
     return f"{comments}\n{tables.latex((header, rows), right=range(settings, len(header)))}\n"
@@ -162,11 +240,39 @@ def _notes(comparison: Comparison) -> Sequence[str]:
         states = [record.state.state for record in comparison.left_out]
         counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
         left_out = f"not compared: {counts}"
-    notes, others = ([v.text for v in comparison.verdicts if v.is_decided == wanted] for wanted in (True, False))
-    if len(others) > VERDICTS:
-        more, with_margin = len(others) - VERDICTS, any(v.margin is not None for v in comparison.verdicts)
-        others = [
-            *others[:VERDICTS],
-            f"... {more} more pairs are {'undecided' if with_margin else 'not distinguishable'}",
+    found = [f"effect of {key}\n" + _lines(lines) for key, lines in effect_lines(comparison, EFFECTS)]
+    verdicts = _lines(verdict_lines(comparison.verdicts, VERDICTS))
+    if found and verdicts:
+        verdicts = f"pairs\n{verdicts}"
+    matrix = p_table(comparison) if len(comparison.verdicts) < comparison.pairs else ""
+    warnings = "\n".join(f"note: {warning}" for warning in (*comparison.notes, *comparison.warnings))
+    return *found, verdicts, matrix, warnings, left_out, _training(comparison)
+
+
+def _lines(lines: Sequence[tuple[bool, str]]) -> str:
+    return "\n".join(line for _, line in lines)
+
+
+def _training(comparison: Comparison) -> str:
+    """Return the unfinished runs with their epoch and the metric so far, the best first."""
+    if not comparison.training:
+        return ""
+    metric = comparison.metric if comparison.epoch else "validation.accuracy"
+    header = ["unfinished", "state", "epoch", f"{metric}{' (%)' if points(metric) else ''}"]
+    sign = -1 if higher_is_better(metric) else 1
+    order = sorted(comparison.training, key=lambda one: _last(sign * one[1].value(metric)))
+    rows = [
+        [
+            str(files.shown(record.directory)),
+            record.state.state,
+            f"{found.epoch}{f' of {found.planned}' if found.planned else ''}",
+            value_text(metric, found.value(metric)),
         ]
-    return "\n".join([*notes, *others]), "\n".join(f"note: {w}" for w in comparison.warnings), left_out
+        for record, found in order[:TRAINING]
+    ]
+    more = f"\n... {len(order) - TRAINING:,} more" if len(order) > TRAINING else ""
+    return tables.text((header, rows)) + more
+
+
+def _last(value: float) -> float:
+    return math.inf if math.isnan(value) else value

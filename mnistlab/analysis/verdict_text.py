@@ -47,7 +47,7 @@ def value_text(metric: str, value: float, digits: int = 2) -> str:
 
 
 def names_of(a: Group, b: Group) -> tuple[str, str, str]:
-    """Return names for two groups, from the settings in which they differ, and a note on those that they share.
+    """Return names for two groups, from the settings in which they differ, and a note on what they share.
 
     An option needs no key: kaiming, lenet5. A value has its key, optimizer.lr=0.1, and so has the option none.
     """
@@ -57,7 +57,7 @@ def names_of(a: Group, b: Group) -> tuple[str, str, str]:
         " ".join(_name(key, group.settings[key]) for key in differ if group.uses(key)) or "the default"
         for group in (a, b)
     )
-    return first, second, f" (at {' '.join(shared)})" if shared else ""
+    return first, second, (f" (at {' '.join(shared)})" if shared else "") + a.averaged
 
 
 def _name(key: str, value: Any) -> str:
@@ -131,8 +131,8 @@ def undecided(
     """Return the verdict on two settings that are shown neither to differ nor to be equivalent."""
     better, worse, shared = names
     text = (
-        f"{better} and {worse}{shared}: undecided, {_amount(metric, d)} of {metric} ({_used(d)}; difference p = "
-        f"{p_in_words(p)}, equivalence within {_size(metric, margin)} p = {p_in_words(p_equivalence)}"
+        f"{better} and {worse}{shared.rstrip(',')}: undecided, {_amount(metric, d)} of {metric} ({_used(d)}; "
+        f"difference p = {p_in_words(p)}, equivalence within {_size(metric, margin)} p = {p_in_words(p_equivalence)}"
         f"{family.correction})"
     )
     each = " each" if d.test == "Welch" else ""
@@ -148,8 +148,8 @@ def against_the_order(names: tuple[str, str, str], metric: str, d: Difference, p
     better, worse, shared = names
     p_value = "" if math.isnan(p) else f" (p = {p_in_words(p)})"
     return (
-        f"{better} and {worse}{shared}: no verdict; {better} is ahead by {_amount(metric, d)} of {metric} in the {d.n} "
-        f"common seeds{p_value} but behind in the mean of all runs; run both with the same seeds"
+        f"{better} and {worse}{shared.rstrip(',')}: no verdict; {better} is ahead by {_amount(metric, d)} of {metric} "
+        f"in the {d.n} common seeds{p_value} but behind in the mean of all runs; run both with the same seeds"
     )
 
 

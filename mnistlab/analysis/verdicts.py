@@ -27,7 +27,7 @@ from mnistlab.statistics.sequential import Decision, Design, progress
 from mnistlab.statistics.tests import LEVEL, Difference
 from mnistlab.system.readers import read_arrays
 
-MOST_COMPARISONS = 200  # more verdicts would neither be read nor be significant after the correction
+MOST_COMPARISONS = 200  # of more pairs, only the best and each other one have a verdict
 
 
 @dataclass(frozen=True)
@@ -74,18 +74,18 @@ def verdicts_of(
     order: Sequence[Group],
     seeds: Sequence[int] | None,
     margin: float | None = None,
+    family: int = 0,
 ) -> tuple[Verdict, ...]:
     """Return the verdicts, each on the seeds of its pair; on those common to all groups where the order says otherwise.
 
     With the same seeds everywhere, the sign of a difference is that of the means, which order the table. If too few
-    seeds are common to all groups, a pair whose common seeds contradict the table has no verdict.
+    seeds are common to all groups, a pair whose common seeds contradict the table has no verdict. ``family`` is the
+    number of comparisons to correct for, if the pairs are only some of them.
     """
-    if len(pairs) > MOST_COMPARISONS:
-        return ()
-    verdicts = _tested(pairs, metric, None, margin)
+    verdicts = _tested(pairs, metric, None, margin, family)
     contradicts = _contradict(pairs, verdicts, order)
     if any(contradicts) and seeds:
-        return _tested(pairs, metric, seeds, margin)
+        return _tested(pairs, metric, seeds, margin, family)
     return _without(contradicts, pairs, verdicts)
 
 
@@ -148,16 +148,21 @@ def _undecided(a: Group, b: Group, v: Verdict) -> Verdict:
 
 
 def _tested(
-    pairs: Sequence[tuple[Group, Group]], metric: str, seeds: Sequence[int] | None, margin: float | None
+    pairs: Sequence[tuple[Group, Group]],
+    metric: str,
+    seeds: Sequence[int] | None,
+    margin: float | None,
+    family: int = 0,
 ) -> tuple[Verdict, ...]:
     values = [tuple(_of_seeds(group, metric, seeds) for group in pair) for pair in pairs]
     single = [
         None if policy.is_comparable(x, y) else _of_single_runs(a, b, metric)
         for (a, b), (x, y) in zip(pairs, values, strict=True)
     ]
-    tests = sum(one is not None or policy.is_comparable(x, y) for one, (x, y) in zip(single, values, strict=True))
+    tested = sum(one is not None or policy.is_comparable(x, y) for one, (x, y) in zip(single, values, strict=True))
+    tests = max(tested, family)
     differences = [one or policy.difference(x, y, tests) for one, (x, y) in zip(single, values, strict=True)]
-    corrected = policy.corrected(differences)
+    corrected = policy.corrected(differences, family)
     # A pair cannot both be equal and differ by the margin, so that either family of hypotheses is corrected alone
     alike = [math.nan] * len(pairs)
     if margin is not None:
@@ -180,7 +185,7 @@ def _of_seeds(group: Group, metric: str, seeds: Sequence[int] | None) -> policy.
 
 def _of_single_runs(a: Group, b: Group, metric: str) -> Difference | None:
     """Compare two single runs by the images that they classify correctly."""
-    single = len(values_of(a, metric)) == len(values_of(b, metric)) == 1
+    single = len(values_of(a, metric)) == len(values_of(b, metric)) == 1 and not a.averaged
     return _same_images(a.records, b.records, metric) if single and metric.endswith(".accuracy") else None
 
 
@@ -211,7 +216,7 @@ def _verdict(
     x, y = a.values(metric), b.values(metric)
     if d is None:
         first, second, shared = names_of(a, b)
-        text = f"{first} against {second}{shared}: {policy.missing(x, y)}"
+        text = f"{first} against {second}{shared.rstrip(',')}: {policy.missing(x, y)}"
         return Verdict(a.name, b.name, metric, None, p, False, None, text, margin)
     better, worse = (a, b) if _first_is_better(d, metric) else (b, a)
     names, family = names_of(better, worse), Family(tests)

@@ -146,6 +146,9 @@ def compare(
     metric: str | None = None,
     baseline: str | None = None,
     margin: float | None = None,
+    factor: str | None = None,
+    best_over: str | Sequence[str] = (),
+    where: str | None = None,
 ) -> ComparisonView:
     """Compare runs and sweeps, as `mnistlab compare` does: means with intervals, and a verdict on every pair.
 
@@ -154,14 +157,20 @@ def compare(
         metric: validation.accuracy by default.
         baseline: compare every setting only with this one.
         margin: the largest difference that does not matter, in points.
+        factor: compare the values of this setting, each averaged over the others within each seed.
+        best_over: compare every other setting with its own best value of these, chosen by validation in each seed.
+        where: compare only the runs with these settings, as in "init=kaiming,random optimizer.lr<=0.1".
 
     Raises:
-        RequestError: there is nothing to compare, or the metric or the baseline does not exist.
+        RequestError: there is nothing to compare, or what is asked for does not exist.
     """
     from mnistlab.analysis.compare import compare as compare_records
 
     runs_of_all, design = _records(what)
-    return ComparisonView(compare_records(runs_of_all, metric, baseline, margin, design))
+    keys = (best_over,) if isinstance(best_over, str) else tuple(best_over)
+    return ComparisonView(
+        compare_records(runs_of_all, metric, baseline, margin, design, factor=factor, best_over=keys, where=where)
+    )
 
 
 def _records(what: Iterable[Any]) -> tuple[list[Record], Design | None]:

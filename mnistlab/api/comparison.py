@@ -6,7 +6,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from mnistlab.analysis import comparison_table
-from mnistlab.analysis.compare import Comparison
+from mnistlab.analysis.compare import Comparison, effects
 from mnistlab.analysis.verdicts import Verdict
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ class ComparisonView:
 
     Attributes:
         verdicts: one for each pair of settings: ``outcome`` (better, equivalent, undecided), ``p``, ``text``, ...
+        effects: where several settings vary, the comparison of the values of each over all the others.
         warnings: what to bear in mind.
     """
 
@@ -30,9 +31,14 @@ class ComparisonView:
         return self.comparison.verdicts
 
     @property
+    def effects(self) -> dict[str, ComparisonView]:
+        """Return for every setting, where several vary, the comparison of its values over all the others."""
+        return {str(one.question.factor): ComparisonView(one) for one in effects(self.comparison)}
+
+    @property
     def warnings(self) -> tuple[str, ...]:
-        """Return the warnings."""
-        return self.comparison.warnings
+        """Return the warnings, after notes on how the values came about."""
+        return (*self.comparison.notes, *self.comparison.warnings)
 
     def frame(self) -> pd.DataFrame:
         """Return the settings, best first, with n, mean, sd and half-width of the interval of each metric."""

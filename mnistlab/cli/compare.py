@@ -5,11 +5,18 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from mnistlab.cli.parameters import DIRECTORY, Choice, Positive, argument, command, json_option, option
+from mnistlab.cli.parameters import DIRECTORY, Choice, Parsed, Positive, argument, command, json_option, option
 from mnistlab.system import output
 from mnistlab.system.errors import RequestError
 
 FORMATS = ("table", "csv", "markdown", "latex", "json")
+
+
+def _keys(option_name: str, text: str) -> tuple[str, ...]:
+    keys = [key.strip() for key in text.split(",")]
+    if not all(keys):
+        raise RequestError(f"{option_name} {text}: must be settings with commas between them, as in optimizer.lr")
+    return tuple(dict.fromkeys(keys))
 
 
 @command(
@@ -20,6 +27,8 @@ FORMATS = ("table", "csv", "markdown", "latex", "json")
         "mnistlab compare first second --metric test.accuracy --baseline init=random",
         "mnistlab compare outputs/multirun/2026-11-21_09-30-12 --margin 0.2",
         "mnistlab compare outputs/multirun/2026-11-21_09-30-12 --by init --format latex",
+        "mnistlab compare outputs/multirun/2026-11-21_09-30-12 --factor init --where 'optimizer.lr<=0.1'",
+        "mnistlab compare outputs/multirun/2026-11-21_09-30-12 --best-over optimizer.lr",
     ),
 )
 @argument(
@@ -49,6 +58,24 @@ FORMATS = ("table", "csv", "markdown", "latex", "json")
     "tested for equivalence: better, equivalent within M, or undecided.",
 )
 @option(
+    "--factor",
+    metavar="KEY",
+    help="Compare the values of this setting, each averaged over all other settings within each seed.",
+)
+@option(
+    "--best-over",
+    metavar="KEY[,KEY ...]",
+    type=Parsed(_keys),
+    help="Compare every other setting with its own best value of these, which is chosen by validation in each seed. "
+    "The metric is then test.accuracy by default.",
+)
+@option(
+    "--where",
+    metavar="TEXT",
+    help='Compare only the runs with these settings: "init=kaiming,random optimizer.lr<=0.1", with = != < <= > >= '
+    "and ~, * and ? as in `mnistlab runs`.",
+)
+@option(
     "--by",
     metavar="KEY",
     help="Show the metric in a table with a column for each value of this setting, and a row for each of the others.",
@@ -68,6 +95,9 @@ def main(
     metric: str | None,
     baseline: str | None,
     margin: float | None,
+    factor: str | None,
+    best_over: tuple[str, ...] | None,
+    where: str | None,
     by: str | None,
     form: str | None,
     to: str | None,
@@ -77,7 +107,8 @@ def main(
     Runs that differ only by seed form a group, and every pair of groups is tested: with an exact paired test where six
     seeds or more match (more for several pairs), with the paired t test from three matching seeds, with Welch's test
     from three runs each, and with McNemar's exact test for two single runs. The p values are corrected with Holm's
-    method. This also works on a sweep that is still running. --json is the same as --format json.
+    method. Where several settings vary, the effect of each of them over all values of the others comes first. This also
+    works on a sweep that is still running, from the first epoch on. --json is the same as --format json.
     """
     if output.is_json() and form not in (None, "json"):
         raise RequestError(f"--format {form}: conflicts with --json; leave out one of them")
@@ -91,7 +122,10 @@ def main(
     from mnistlab.system import directories, files
 
     places = selection.several(paths)
-    comparison = compare(records.of_paths(places), metric, baseline, margin, records.design_of(places))
+    comparison = compare(
+        records.of_paths(places), metric, baseline, margin, records.design_of(places),
+        factor=factor, best_over=best_over or (), where=where,
+    )  # fmt: skip
     forms = {
         "table": lambda: comparison_table.text(comparison, by=by) + "\n",
         "csv": lambda: comparison_table.csv(comparison, by),

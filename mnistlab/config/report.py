@@ -24,6 +24,14 @@ class Console(Enum):
     verbose = "verbose"
 
 
+class Format(Enum):
+    """In which format pictures are written beside the PNG."""
+
+    png = "png"
+    svg = "svg"
+    pdf = "pdf"
+
+
 @dataclass
 class Report:
     """What a run plots and prints. Nothing here changes the results.
@@ -32,12 +40,15 @@ class Report:
     ``plots=all`` and no rows given, the first image is used. A network without convolution or pooling has no feature
     maps.
 
+    ``format`` is that of the pictures: ``svg`` or ``pdf`` is a vector file beside each PNG, which the pages show.
+
     With ``train_ranking``, metrics.json has ``roc_auc`` and ``average_precision`` of the training set too, for which
     all of its images are sorted once for each class. Those of the other sets are always there.
     """
 
     plots: Plots = Plots.core
     console: Console = Console.normal
+    format: Format = Format.png
     images: list[int] = field(default_factory=list)
     train_ranking: bool = False
 

@@ -41,7 +41,7 @@ def draw(paper: Paper, results: Mapping[str, Result], folder: Path) -> list[Draw
         picture = make()
         path = folder / f"{name}.{'pdf' if name.endswith(TABLE) else 'png'}"
         if path.suffix == ".pdf":
-            plots.save_pdf(picture, path)
+            plots.save_vector(picture, path)
         else:
             plots.save(picture, path)
             paths.alt_text(path).unlink()  # the text equivalent is on the page

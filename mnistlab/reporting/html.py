@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 MOST = 1_900_000  # bytes of a page's pictures; its text needs far less than the rest of two million
+LETTER, GAP = 8.0, 15.0  # pixels: of a letter in a table, and between columns
+PHONE, DESKTOP = 355, 1160  # pixels inside the margins of a window
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -31,6 +33,7 @@ class Figure:
     height: int
     link: str
     data: str | None
+    vector: str | None = None  # the address of its vector file, if there is one
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,11 @@ def figures(pictures: Path, names: Sequence[str], titles: dict[str, str], most: 
         data = None if name in left_out else b64encode(content).decode("ascii")
         title = titles.get(name) or name.replace("_", " ").capitalize()
         alt = _alt(pictures / f"{name}.txt") or title
-        figures_by_name[name] = Figure(name, title, alt, width, height, href(f"{pictures.name}/{name}.png"), data)
+        place = f"{pictures.name}/{name}"
+        vector = next((end for end in ("svg", "pdf") if (pictures / f"{name}.{end}").is_file()), None)
+        figures_by_name[name] = Figure(
+            name, title, alt, width, height, href(f"{place}.png"), data, vector and href(f"{place}.{vector}")
+        )
     return figures_by_name
 
 
@@ -89,6 +96,28 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> dict[str, Any
     listed = [list(row) for row in rows]
     numeric = [bool(listed) and all(_is_figure(row[i]) for row in listed) for i in range(len(header))]
     return {"header": list(header), "rows": listed, "numeric": numeric}
+
+
+def width_class(
+    header: Sequence[Any], rows: Iterable[Sequence[Any]], numeric: Sequence[bool] = (), wrapped: int = 0
+) -> str:
+    """Return where a table must be scrolled sideways: in ``any`` window, on a ``phone``, or nowhere (empty).
+
+    It is estimated from the longest words of each column, which do not break, and from the longest cells of ``numeric``
+    columns; columns after the first with text that does break have ``wrapped`` characters.
+    """
+    whole = [*numeric, *(False for _ in header[len(numeric) :])]
+    lines = [header, *rows]
+    if wrapped:
+        lines = [[line[0], *("x" * wrapped for _ in line[1:])] for line in lines]
+    longest = [
+        max(
+            (len(part) for cell in column for part in ([str(cell)] if is_whole else str(cell or "").split())), default=0
+        )
+        for is_whole, column in zip(whole, zip(*lines, strict=True), strict=True)
+    ]
+    width = sum(LETTER * count + GAP for count in longest)
+    return "any" if width > DESKTOP else "phone" if width > PHONE else ""
 
 
 def _is_figure(cell: Any) -> bool:
@@ -133,6 +162,7 @@ def _environment() -> Environment:
         auto_reload=False,
     )
     environment.filters["percent"] = lambda value: f"{100 * value:.2f} %"
+    environment.globals["width_class"] = width_class
     environment.filters["thousands"] = lambda value: f"{value:,}"
     return environment
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mnistlab.config.report import Plots
+from mnistlab.config.report import Format, Plots
 from mnistlab.models.model_file import load_model
 from mnistlab.nn.activations import Activation
 from mnistlab.nn.conv import Conv2D
@@ -28,18 +28,24 @@ def augmented(folder: Path, names: Sequence[str]) -> plots.Picture:
     return plots.augmented(saved["images"], saved["labels"], names)
 
 
-def draw(run: Path, level: Plots) -> list[Path]:
+def draw(run: Path, level: Plots, form: Format = Format.png) -> list[Path]:
     """Draw the pictures of a run from the files in its directory; return their paths."""
-    return [] if level is Plots.none else save_pictures(run, of_run(run, level))
+    return [] if level is Plots.none else save_pictures(run, of_run(run, level), form)
 
 
-def save_pictures(directory: Path, pictures: Iterable[Drawing]) -> list[Path]:
-    """Draw each picture and save it under its name; return the paths."""
+def save_pictures(directory: Path, pictures: Iterable[Drawing], form: Format = Format.png) -> list[Path]:
+    """Draw each picture and save it under its name as PNG, and in a vector format if ``form`` is one.
+
+    Returns the paths of the PNGs.
+    """
     (directory / paths.PLOTS).mkdir(exist_ok=True)
     drawn = []
-    for name, picture in pictures:
+    for name, draw_it in pictures:
+        picture = draw_it()
         drawn.append(paths.plot(directory, name))
-        plots.save(picture(), drawn[-1])
+        plots.save(picture, drawn[-1])
+        if form is not Format.png:
+            plots.save_vector(picture, paths.vector(drawn[-1], form.value))
     return drawn
 
 

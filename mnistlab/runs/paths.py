@@ -101,6 +101,11 @@ def plot(directory: Path, name: str) -> Path:
     return directory / PLOTS / f"{name}.png"
 
 
+def vector(picture: Path, ending: str) -> Path:
+    """Return the path of the vector file of a picture, svg or pdf, in the same folder."""
+    return picture.with_name(f"{picture.name.removesuffix('.png')}.{ending}")
+
+
 def alt_text(picture: Path) -> Path:
     """Return the path of the text equivalent of a picture, in the same folder."""
     return picture.with_suffix(".txt")

@@ -81,7 +81,7 @@ def run(experiment: schema.Experiment, deciding: dict[str, Any], context: RunCon
         with status.timed("evaluate"):
             metrics = _evaluate(prepared, run, predict, status.config_hash, learned)
         with status.timed("plots"):
-            drawn = figures.draw(run, experiment.report.plots)
+            drawn = figures.draw(run, experiment.report.plots, experiment.report.format)
             html_report.write(run, status.seconds)
         listener.finish(metrics, [*(run / name for name in SHARED), *drawn])
     for path in drawn:

@@ -12,11 +12,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from fnmatch import fnmatchcase
+from operator import ge, gt, le, lt
 from typing import Any
 
 from mnistlab.runs.index import Index, value_of
 from mnistlab.runs.status import STATES
 from mnistlab.system.errors import RequestError, did_you_mean
+from mnistlab.system.flatten import as_text
 
 OPERATORS = ("!=", "<=", ">=", "=", "<", ">", "~")
 FILTER = re.compile(r"([A-Za-z_][\w.-]*?)\s*(!=|<=|>=|=|<|>|~)\s*(.*)", re.DOTALL)
@@ -54,6 +57,23 @@ def parse(words: Sequence[str]) -> list[tuple[str, str, str]]:
                 raise RequestError(f"{text}: the value is missing")
             parsed.append((key, operator, value.strip()))
     return parsed
+
+
+def holds(actual: Any, operator: str, value: str) -> bool:
+    """Return whether a setting meets the operator and value of a filter, as `condition` has it in SQL."""
+    text = as_text(actual)
+    if operator in ("<", ">", "<=", ">="):
+        limit = _number("", operator, value)
+        number = actual if isinstance(actual, (int, float)) and not isinstance(actual, bool) else None
+        compare = {"<": lt, ">": gt, "<=": le, ">=": ge}[operator]
+        return number is not None and bool(compare(number, limit))
+    if operator == "~":
+        return actual is not None and value.lower() in text.lower()
+    equal = any(
+        fnmatchcase(text, each.replace("[", "[[]")) if _is_glob(each) else _plain(each) == _plain(text)
+        for each in _values(value)
+    )
+    return equal != (operator == "!=")
 
 
 def condition(words: Sequence[str], index: Index) -> Condition:

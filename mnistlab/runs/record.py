@@ -56,6 +56,11 @@ class Group:
         """Return the settings, as typed on a command line."""
         return " ".join(f"{key}={as_text(value)}" for key, value in self.settings.items() if self.uses(key))
 
+    @property
+    def averaged(self) -> str:
+        """Return over what each value is averaged, between commas; nothing if a value is that of one run."""
+        return ""
+
     def uses(self, key: str) -> bool:
         """Return whether a setting affects these runs."""
         return all(record.uses(key) for record in self.records)
@@ -119,15 +124,26 @@ def as_json(record: Record, place: Path) -> dict[str, Any]:
     }
 
 
-def grouped(records: Sequence[Record]) -> list[Group]:
-    """Return groups of runs with the same settings except the seed, in the order of their first runs."""
+def grouped(records: Sequence[Record], others: Sequence[Record] = ()) -> list[Group]:
+    """Return groups of runs with the same settings except the seed, in the order of their first runs.
+
+    If there is only one group, it is named by the settings in which it differs from ``others``, if any: a sweep of
+    which all settings but one have failed still says which one has not.
+    """
     overridden = list(dict.fromkeys(key for record in records for key in record.overridden))
     keys = varying([record.settings for record in records], [key for key in overridden if decides(key)])
+    keys = keys or _swept([*records, *others])
     groups: dict[tuple[tuple[str, str], ...], list[Record]] = {}
     for record in records:
         same = tuple((key, as_text(value)) for key, value in sorted(record.settings.items()) if value is not None)
         groups.setdefault(same, []).append(record)
     return [Group({key: look_up(group[0].settings, key) for key in keys}, tuple(group)) for group in groups.values()]
+
+
+def _swept(records: Sequence[Record]) -> list[str]:
+    """Return the keys that all runs override and in which they differ; a job that has not begun has no others."""
+    common = [key for key in records[0].overridden if decides(key) and all(key in one.overridden for one in records)]
+    return [key for key in common if len({as_text(look_up(record.settings, key)) for record in records}) > 1]
 
 
 def metrics_of(records: Sequence[Record]) -> list[str]:

@@ -72,14 +72,17 @@ def _sample(first: Values, second: Values) -> tuple[list[float], list[float], bo
     return a, b, False
 
 
-def corrected(differences: Sequence[Difference | None]) -> list[float]:
+def corrected(differences: Sequence[Difference | None], comparisons: int = 0) -> list[float]:
     """Return the p-values of comparisons that are made together, corrected by Holm's method; NaN where there is none.
+
+    ``comparisons`` is their number where these are only some of them: the best against all others are chosen among all
+    pairs by the results, and are corrected for all pairs.
 
     A difference that does not vary, to which no t-test applies, is a comparison too, so that the number of comparisons
     by which a test was chosen is the one by which its p-value is corrected.
     """
     made = [d for d in differences if d is not None]
-    p_values = iter(corrections.holm([1.0 if math.isnan(d.p) else d.p for d in made]))
+    p_values = iter(corrections.holm([1.0 if math.isnan(d.p) else d.p for d in made], comparisons))
     of_all = [next(p_values) if d is not None else math.nan for d in differences]
     return [math.nan if d is None or math.isnan(d.p) else p for d, p in zip(differences, of_all, strict=True)]
 

@@ -24,8 +24,16 @@ from mnistlab.sweeps.manifest import read as read_manifest
 from mnistlab.sweeps.records import of_sweep
 from mnistlab.system.errors import RequestError
 from mnistlab.system.flatten import as_text
+from mnistlab.system.wording import counted
 
-TITLES = {"ranking": "All settings", "heat_map": "Every pair of settings", "training": "Training, side by side"}
+TITLES = {
+    "ranking": "All settings",
+    "heat_map": "Every pair of values",
+    "training": "Training, side by side",
+    "accuracy_over_time": "Accuracy against time",
+    "p_values": "Significance of every pair",
+}
+EFFECTS = 5  # pairs of the values of one setting that are not distinguishable
 VERDICTS = 20  # lines that are visible without opening the rest
 ROWS = 1000  # of a table; summary.csv has all rows
 PICTURES = 1_200_000  # bytes; tables of so many rows need the rest of two million
@@ -42,6 +50,11 @@ def write(
     }
     figures = list(html.figures(manifest.directory / paths.PLOTS, names, titles, PICTURES).values())
     jobs = list(zip(manifest.entries, records, strict=True))
+    verdicts = comparison_table.verdict_lines(comparison.verdicts) if comparison else []
+    rows = [_job(manifest, e, r) for e, r in jobs[:ROWS]]
+    columns = ["job", *summary.keys(manifest), "state", "validation accuracy (%)", "test accuracy (%)", "seconds"]
+    cells = [[row["number"], *row["settings"], row["state_text"], *row["values"], row["seconds"]] for row in rows]
+    numeric = [False] * (len(columns) - 3) + [True] * 3
     html.write(
         manifest.directory / paths.REPORT,
         "sweep.html.j2",
@@ -49,18 +62,24 @@ def write(
         title=_title(manifest),
         counts=summary.counts(records),
         jobs_in_all=len(records),
-        answer=_answer(comparison) if comparison else None,
+        in_all=counted(len(records), "job"),
+        answer=_answer(comparison) if comparison and not comparison.epoch else None,
+        so_far=comparison.warnings[0].partition("; ")[2] if comparison and comparison.epoch else "",
+        metric=comparison.metric if comparison else "",
+        effects=comparison_table.effect_lines(comparison, EFFECTS) if comparison else [],
         figures=figures,
         ranking=_ranking(comparison) if comparison else None,
         legend=comparison_table.legend(comparison) if comparison else "",
-        verdicts=_verdicts(comparison) if comparison else [],
+        verdicts=verdicts,
         opened=VERDICTS,
-        warnings=comparison.warnings if comparison else (),
+        more_verdicts=counted(max(len(verdicts) - VERDICTS, 0), "more line"),
+        warnings=comparison.warnings if comparison and not comparison.epoch else (),
         bad=[_bad(manifest, e, r) for e, r in jobs if summary.went_wrong(r)],
         rows=ROWS,
         waiting=sum(record.state.state in ("pending", "running") for record in records),
         keys=summary.keys(manifest),
-        jobs=[_job(manifest, e, r) for e, r in jobs[:ROWS]],
+        jobs=rows,
+        jobs_width=html.width_class(columns, cells, numeric),
         changes=_shared(records),
         command=manifest.command,
         started_in=manifest.started_in,
@@ -119,7 +138,7 @@ def _title(manifest: Manifest) -> str:
     keys = [key for key in summary.keys(manifest) if key != "seed"]
     seeds = len({as_text(entry.settings["seed"]) for entry in manifest.entries if "seed" in entry.settings})
     if not keys:
-        return f"{seeds:,} seeds"
+        return counted(seeds, "seed")
     return " × ".join(keys) + (f", {seeds:,} seeds" if seeds > 1 else "")
 
 
@@ -177,14 +196,9 @@ def _ranking(comparison: Comparison) -> dict[str, Any]:
     return html.table(header, rows[:ROWS])
 
 
-def _verdicts(comparison: Comparison) -> list[tuple[bool, str]]:
-    verdicts = [(verdict.is_decided, verdict.text) for verdict in comparison.verdicts]
-    return sorted(verdicts, key=lambda one: not one[0])
-
-
 def _by_question(name: str) -> tuple[int, str]:
-    """Return the sort key of pictures: against a number or over two settings, then the ranking, then training."""
-    order = ("against_", "heat_map", "ranking", "training")
+    """Return the sort key of pictures: against a number or over two settings, then the ranking, training and p."""
+    order = ("against_", "heat_map", "ranking", "training", "accuracy_over_time", "p_values")
     return next((i for i, start in enumerate(order) if name.startswith(start)), len(order)), name
 
 
@@ -200,12 +214,13 @@ def _bad(manifest: Manifest, entry: Entry, record: Record) -> dict[str, Any]:
 
 
 def _job(manifest: Manifest, entry: Entry, record: Record) -> dict[str, Any]:
-    values = [record.value(name) for name in ("validation.accuracy", "test.accuracy")]
+    values, state = summary.accuracies_and_state(record)
     spent = sum(record.state.seconds.values())
     return {
         "number": entry.number,
         "settings": [summary.setting(entry, record, key) for key in summary.keys(manifest)],
         "state": record.state.state,
+        "state_text": state,
         "values": ["-" if math.isnan(value) else f"{100 * value:.2f}" for value in values],
         "seconds": f"{spent:.1f}" if spent else "-",
         "link": _link(manifest, entry),
@@ -219,7 +234,8 @@ def _link(manifest: Manifest, entry: Entry) -> str | None:
 
 def _shared(records: Sequence[Record]) -> list[diff.Change]:
     """Return the settings of all jobs that differ from the defaults."""
-    sources = [record for record in records if record.state.state == "completed"] or records
+    begun = [record for record in records if (record.directory / paths.CONFIG).exists()]  # others have no settings yet
+    sources = [record for record in records if record.state.state == "completed"] or begun or records
     first, *others = [diff.changes(html_report.settings_of(record), record.seed) for record in sources]
     return [change for change in first if all(change in changes for changes in others)]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mnistlab.config import plugins, safe_yaml
-from mnistlab.config.report import Plots
+from mnistlab.config.report import Format, Plots
 from mnistlab.runs import figures, html_report, paths, status
 from mnistlab.sweeps import html_report as sweep_page
 from mnistlab.sweeps import manifest, records, summary
@@ -48,15 +48,15 @@ def kind_of(text: str) -> str:
     return "run"
 
 
-def redraw_run(run: Path, level: Plots | None) -> None:
-    """Redraw the pictures of a run, if it has metrics, and its page."""
+def redraw_run(run: Path, level: Plots | None, form: Format | None = None) -> None:
+    """Redraw the pictures of a run, if it has metrics, and its page; by default with its own settings."""
     if needed := plugins.missing(read_json_or_empty(run / paths.ENVIRONMENT), run / paths.IMPORTS):
         raise RequestError(f"{run}: {needed}")
     if (run / paths.METRICS).exists():
         name = ""
         try:
             for name, drawing in figures.of_run(run, level or _saved_choice(run)):
-                figures.save_pictures(run, [(name, drawing)])
+                figures.save_pictures(run, [(name, drawing)], form or _saved_format(run))
         except RequestError:
             raise
         except DAMAGE as error:
@@ -69,10 +69,11 @@ def redraw_run(run: Path, level: Plots | None) -> None:
     html_report.write(run, standing=sweep_page.standing_of(run))
 
 
-def redraw_sweep(directory: Path) -> None:
+def redraw_sweep(directory: Path, form: Format | None = None, all_settings: bool = False) -> None:
     """Write the table, pictures and page of a sweep, and the pages of its completed jobs."""
     sweep, records_of_jobs = manifest.read(directory), records.of_sweep(directory)
-    sweep_page.write_all(sweep, records_of_jobs, summary.write(sweep, records_of_jobs))
+    comparison = summary.write(sweep, records_of_jobs, form=form, all_settings=all_settings)
+    sweep_page.write_all(sweep, records_of_jobs, comparison)
 
 
 def _saved_choice(run: Path) -> Plots:
@@ -81,3 +82,11 @@ def _saved_choice(run: Path) -> Plots:
         return Plots[safe_yaml.load(run / paths.CONFIG)["report"]["plots"]]
     except (ValueError, KeyError, TypeError):
         return Plots.core
+
+
+def _saved_format(run: Path) -> Format:
+    """Return the run's own setting of report.format, or the default."""
+    try:
+        return Format[safe_yaml.load(run / paths.CONFIG)["report"]["format"]]
+    except (ValueError, KeyError, TypeError):
+        return Format.png

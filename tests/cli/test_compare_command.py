@@ -145,7 +145,7 @@ def test_help_is_the_same_whatever_stands_beside_it(command: Command) -> None:
         (["nowhere"], "nowhere: no such directory; name runs or sweeps"),
         (["sweep", "file"], "file: no such directory; name runs or sweeps"),
         (["empty"], "empty: neither a run directory (status.json) nor a sweep directory (sweep.json)"),
-        (["failed"], "none of the 1 runs is completed (1 failed); `mnistlab resume` runs a sweep's jobs again"),
+        (["failed"], "no run is completed (1 failed); `mnistlab resume` runs a sweep's jobs again"),
         (
             ["hostile"],
             "hostile/sweep.json: not the manifest of a sweep (ValueError: the directory of job 0 is outside",
@@ -173,3 +173,69 @@ def test_options_take_their_values_in_either_form_and_stand_anywhere() -> None:
     params = compare.main.make_context("compare", ["a", "--metric", "m", "b", "--to=x=y", "c"]).params
     assert params["paths"] == ("a", "b", "c")
     assert (params["metric"], params["to"]) == ("m", "x=y")
+
+
+@pytest.fixture
+def grid() -> Path:
+    """A sweep over two initialisations, two learning rates and three seeds; kaiming is 20 points ahead."""
+    points = [(init, lr, seed) for init in ("random", "kaiming") for lr in (0.1, 0.5) for seed in range(3)]
+    write_manifest(Path("grid"), [{"init": init, "optimizer.lr": lr, "seed": seed} for init, lr, seed in points])
+    for i, (init, lr, seed) in enumerate(points):
+        accuracy = 0.5 + 0.2 * (init == "kaiming") + lr / 10 + seed**2 / 1000 * (1 + (init == "kaiming"))
+        config = {"seed": seed, "init": {"scale": len(init)}, "optimizer": {"lr": lr}}
+        write_run(
+            Path("grid") / str(i),
+            accuracy,
+            config=config,
+            choices={"init": init},
+            overrides=[f"init={init}", f"optimizer.lr={lr}", f"seed={seed}"],
+        )
+    return Path("grid")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "rows", "said"),
+    [
+        (
+            ["--factor", "init"],
+            ["kaiming  6", "random   6"],
+            "kaiming beats random, averaged over 2 values of optimizer.lr,",
+        ),
+        (
+            ["--where", "init=kaiming"],
+            ["0.5           3", "0.1           3"],
+            "optimizer.lr=0.5 is ahead of optimizer.lr=0.1 by 4.00",
+        ),
+        (["--best-over", "optimizer.lr"], ["kaiming  3", "random   3"], "kaiming beats random by 20."),
+        (["--best-over", "optimizer.lr"], ["kaiming  3", "random   3"], "init=random: 0.5 in every seed"),
+        (
+            [],
+            ["kaiming  0.5           3", "kaiming  0.1           3"],
+            "effect of init\nkaiming beats random, averaged",
+        ),
+    ],
+)
+def test_questions_about_one_of_several_settings(
+    command: Command, grid: Path, arguments: list[str], rows: list[str], said: str
+) -> None:
+    result = command("compare", "grid", *arguments)
+    assert (result.status, result.err) == (0, "")
+    lines = result.out.splitlines()
+    assert [line[: len(row)] for line, row in zip(lines[1:], rows, strict=False)] == rows
+    assert said in result.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--best-over", ",lr"], "--best-over ,lr: must be settings with commas between them, as in optimizer.lr"),
+        (["--best-over", "lr"], "--best-over lr: must be a setting that varies: init, optimizer.lr"),
+        (["--factor", "seed"], "--factor seed: must be a setting that varies: init, optimizer.lr"),
+        (["--where", "init=zeros"], "--where init=zeros: no run meets it; init is kaiming, random"),
+        (["--where", "test.loss<1"], "--where test.loss<1: must be a setting; choosing by results biases tests"),
+    ],
+)
+def test_a_wrong_question_is_one_line(command: Command, grid: Path, arguments: list[str], message: str) -> None:
+    result = command("compare", "grid", *arguments)
+    assert (result.status, result.out) == (2, "")
+    assert result.err == f"mnistlab compare: error: {message}\n"

@@ -60,7 +60,10 @@ LINES = [  # as a shell has them that leaves the equals sign in its word
     ("mnistlab gridsearch --cv=3 -q init=ka", ["init=kaiming", "init=kaiming_uniform"]),
     (
         "mnistlab compare outputs/a --",
-        ["--metric", "--baseline", "--margin", "--by", "--format", "--json", "--to", "--help"],
+        [
+            *("--metric", "--baseline", "--margin", "--factor", "--best-over", "--where", "--by"),
+            *("--format", "--json", "--to", "--help"),
+        ],
     ),
     ("mnistlab compare outputs/a --format ", ["table", "csv", "markdown", "latex", "json"]),
     ("mnistlab completion ", ["bash", "zsh", "fish"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shutil
@@ -74,6 +75,41 @@ def test_a_job_is_drawn_again_with_its_place_in_the_sweep(command: Command, swee
     assert (sweep / "0_optimizer.lr=0.01,seed=0/report.html").read_bytes() == before
 
 
+def starts(folder: Path, ending: str) -> dict[str, bytes]:
+    """Return the first bytes of every file with this ending, by the name of its picture."""
+    return {path.stem: path.read_bytes()[:5] for path in folder.glob(f"*.{ending}")}
+
+
+def test_a_vector_file_lies_beside_every_picture(command: Command, sweep: Path) -> None:
+    names = {*starts(sweep / "plots", "png")}
+    assert command("report", "sweep", "report.format=svg").status == 0
+    assert starts(sweep / "plots", "svg") == dict.fromkeys(names, b"<?xml")
+    assert "./plots/ranking.svg" in Page(sweep / "report.html").links
+
+
+@pytest.mark.slow
+def test_a_run_that_asks_for_vector_files_has_them_and_keeps_its_choice(command: Command, run: Path) -> None:
+    config = run / ".hydra/config.yaml"
+    config.write_text(config.read_text().replace("format: png", "format: pdf"))
+    assert command("report", "run").status == 0
+    assert {*starts(run / "plots", "pdf")} == {*starts(run / "plots", "png")}
+    assert "./plots/curves.pdf" in Page(run / "report.html").links
+
+
+def test_the_table_of_a_sweep_may_have_every_setting(command: Command, sweep: Path) -> None:
+    short = (sweep / "summary.csv").read_text()
+    assert command("report", "sweep", "--all-settings").status == 0
+    rows = list(csv.DictReader((sweep / "summary.csv").read_text().splitlines()))
+    assert [row["job"] for row in rows] == [*"012345"]
+    first = rows[0]
+    settings = ("optimizer", "optimizer.lr", "model", "data.limit", "trainer.epochs", "seed")
+    assert [first[key] for key in settings] == ["sgd", "0.01", "mlp_1hidden", "200", "1", "0"]
+    assert list(first)[:3] == ["job", "optimizer.lr", "seed"]  # those that vary come first
+    assert {*short.splitlines()[0].split(",")} <= {*first}
+    assert command("report", "sweep").status == 0
+    assert (sweep / "summary.csv").read_text() == short
+
+
 @pytest.mark.slow
 def test_a_run_may_be_drawn_with_more_pictures_or_none(command: Command, run: Path) -> None:
     assert command("report", "run", "report.plots=all", "-q").status == 0
@@ -103,7 +139,7 @@ def test_the_page_of_a_sweep_answers_first(sweep: Path) -> None:
     assert answer < found.text.index("Best setting: optimizer.lr=0.1; test.accuracy") < found.text.index("Ranking")
     assert "Compared with the next best, optimizer.lr=0.01: " in found.text
     titles = [str(one["alt"]).split(".")[0] for one in found.images]
-    assert len(titles) == 3
+    assert len(titles) == 4
     assert found.images[0]["alt"] == (sweep / "plots/against_optimizer.lr.txt").read_text().strip()
     assert "Settings of all jobs that differ from the defaults" in found.text
     assert "optimizer sgd adam" in found.text
@@ -155,7 +191,9 @@ def test_a_sweep_of_which_nothing_is_completed_has_its_page(command: Command) ->
         (("run/status.json",), "run/status.json: no such directory; name a run or a sweep"),
         (("run", "--all"), "--all: no such option; see `mnistlab report --help`"),
         (("run", "report.plots=some"), "report.plots=some: choose one of all, core, none"),
-        (("run", "seed=1"), "seed=1: only report.plots=all, core or none can be set"),
+        (("run", "seed=1"), "seed=1: only report.plots and report.format can be set"),
+        (("run", "report.format=sgv"), "report.format=sgv: choose one of png, svg, pdf (did you mean svg?)"),
+        (("run", "--all-settings"), "--all-settings: only a sweep has a summary.csv; name one"),
         (("report.plots=all",), "missing argument DIR; see `mnistlab report --help`"),
     ],
     ids=str,

@@ -11,13 +11,15 @@ from pathlib import Path
 
 from safetensors.numpy import load
 
-NEVER = ("status.json", "train.log", "study.sqlite3", ".lock")  # of these there is no one right content
+TIMED = ("accuracy_over_time.png", "accuracy_over_time.txt")
+NEVER = ("status.json", "train.log", "study.sqlite3", ".lock", *TIMED)  # of these there is no one right content
 SECONDS = re.compile(r"seconds|duration|started|finished|^time$")
 VARYING = re.compile(
     rb"\d{4}-\d\d-\d\d[T_ ]?[\d:.+-]*"  # a date, with or without its time
     rb"|\d[\d,.]*(?:&nbsp;| )(?:ms|s|min|h)\b"  # a duration
     rb"|\b(?:load|train|evaluate|plots) \d[\d.]*"
     rb"|(?m:(?<=\| )\d[\d,]*\.\d(?= \|$))|(?<=<td class=\"n\">)\d[\d,]*\.\d(?=</td></tr>)"  # seconds of a sweep's job
+    rb"|(?<=;base64,)[\w+/=]+"  # a picture, which is a file too
     rb"|\b[0-9a-f]{40}\b\+?"  # the commit, and whether files differ from it
 )
 

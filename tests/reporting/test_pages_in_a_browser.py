@@ -75,6 +75,20 @@ def test_nothing_is_wider_than_the_window(made: Path, window: Browser, name: str
     assert window.value("innerWidth") == width
 
 
+SCROLLED = """[...document.querySelectorAll('.scroll, .card')].filter(e => e.scrollWidth > e.clientWidth + 1).map(e => {
+    const hint = e.previousElementSibling;
+    return !!hint && hint.classList.contains('hint') && getComputedStyle(hint).display != 'none' })"""
+
+
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("width", [390, 1280])
+def test_what_scrolls_sideways_says_so(made: Path, window: Browser, name: str, width: int) -> None:
+    window.open(made / name / "report.html", width)
+    hints = window.value(SCROLLED)
+    assert all(hints)
+    assert bool(hints) == (width == 390)
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_text_and_pictures_are_large_enough_on_a_phone(made: Path, window: Browser, name: str) -> None:
     window.open(made / name / "report.html", 390)

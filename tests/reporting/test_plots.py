@@ -364,8 +364,9 @@ def test_every_picture_is_a_png_with_its_numbers_in_words(case, tmp_path):
 
 def test_every_function_has_a_case():
     elsewhere = {"Series", "TrainingCurve", "against", "heat_map", "ranking_of_settings", "side_by_side"}
+    elsewhere |= {"lines", "over_time", "p_values"}  # in the tests of sweeps
     elsewhere |= {"confusion_table", "predicted", "range_test"}  # in the tests of their commands
-    functions = {*plots.__all__} - {"Panel", "Picture", "save", "save_pdf"} - elsewhere
+    functions = {*plots.__all__} - {"Factors", "Line", "Panel", "Picture", "save", "save_vector"} - elsewhere
     cases = {case.split(",")[0].replace("-", "_").replace(" ", "_") for case in CASES}
     assert functions == cases
 
@@ -563,3 +564,12 @@ def test_many_texts_are_the_same_picture_as_each_by_itself():
         pictures.append(np.asarray(figure.canvas.buffer_rgba()).copy())
     assert np.array_equal(*pictures)
     assert len(np.unique(pictures[0].reshape(-1, 4), axis=0)) > 3
+
+
+@pytest.mark.parametrize(("ending", "start"), [("svg", b"<?xml"), ("pdf", b"%PDF-")])
+def test_a_vector_file_has_no_date_and_no_random_names(ending, start, tmp_path):
+    for name in "ab":
+        plots.save_vector(plots.curves(history(3)), tmp_path / f"{name}.{ending}")
+    first, second = ((tmp_path / f"{name}.{ending}").read_bytes() for name in "ab")
+    assert first.startswith(start)
+    assert first == second

@@ -96,7 +96,8 @@ def test_the_configuration_is_what_differs_from_the_defaults(trained: Path) -> N
     text = Page(trained / "dense" / "report.html").text
     shown = text[text.index("Settings that differ") : text.index("All settings that affect the results")]
     assert shown == (
-        "Settings that differ from the defaults: setting this run default experiment smoke none init xavier kaiming "
+        "Settings that differ from the defaults: Scroll sideways to see all columns. setting this run default "
+        "experiment smoke none init xavier kaiming "
         "regularization [l2,dropout] none data.limit 1000 null data.test_limit 300 null trainer.epochs 3 10 "
         "trainer.batch_size 32 64 seed 3 0 "
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,7 @@ def test_the_picture_of_the_question_comes_first(tmp_path: Path) -> None:
     both = [{"init": i, "optimizer.lr": lr} for i in ("random", "kaiming") for lr in (0.1, 0.2)]
     made = written(sweep(tmp_path / "b", both, [0.7, 0.9, 0.8, 0.85]), ["ranking", "heat_map"])
     assert [one["alt"] for one in made.images] == ["the text of heat_map", "the text of ranking"]
+    assert "effects" not in made.sections  # with a single seed nothing can be tested
     assert made.sections[0] == "plots"
 
 
@@ -121,16 +123,18 @@ def test_failed_and_waiting_jobs_are_said_at_once_with_their_reasons(tmp_path: P
     assert "./1/report.html" in written(manifest).links
 
 
-def test_many_settings_have_no_verdicts_and_still_an_answer(tmp_path: Path) -> None:
+def test_many_settings_have_verdicts_on_the_best_and_an_answer(tmp_path: Path) -> None:
     settings = [{"optimizer.lr": lr / 100} for lr in range(1, 23)]  # 231 pairs
     made = written(sweep(tmp_path / "s", settings, [0.5 + i / 100 for i in range(22)]))
-    assert "Compared with the next best, optimizer.lr=0.21: not tested; see the table." in made.text
-    assert "22 groups are too many to test every pair" in made.text
+    assert "Compared with the next best, optimizer.lr=0.21: optimizer.lr=0.22 against optimizer.lr=0.21: " in made.text
+    assert "22 groups make 231 pairs; the best is compared with the 21 next" in made.text
 
 
 def test_more_pairs_than_one_reads_are_folded_away(tmp_path: Path) -> None:
-    made = written(sweep(tmp_path / "s", seeds("optimizer.lr", [0.1 * i for i in range(1, 8)], 2), [0.5] * 14))
-    assert "1 more pairs" in made.text  # of 21
+    values = [0.9 - 0.01 * i + [0, 1, 3][seed] / 1e4 * (1 + i % 3) for i in range(7) for seed in range(3)]
+    made = written(sweep(tmp_path / "s", seeds("optimizer.lr", [0.1 * i for i in range(1, 8)], 3), values))
+    assert "1 more line" in made.text  # of 21
+    assert "1 more lines" not in made.text
 
 
 @pytest.mark.slow
@@ -181,3 +185,64 @@ def test_a_single_group_of_seeds_is_one_answer(tmp_path: Path) -> None:
     made = written(sweep(tmp_path / "s", [{"seed": seed} for seed in range(6)], KAIMING))
     assert "Sweep over 6 seeds 97.10 % validation.accuracy" in made.text
     assert "All jobs differ only in their seeds; test.accuracy 96.10 +/- 0.09 %." in made.text
+
+
+def grid_of_two(count: int) -> list[dict[str, Any]]:
+    return [
+        {"init": i, "optimizer.lr": lr, "seed": s}
+        for i in ("random", "kaiming")
+        for lr in (0.1, 0.2)
+        for s in range(count)
+    ]
+
+
+def test_the_effect_of_each_setting_comes_before_the_pairs(tmp_path: Path) -> None:
+    values = [base + lr + seed**2 / 1000 * (1 + base) for base in (0.5, 0.7) for lr in (0, 0.1) for seed in range(3)]
+    made = written(sweep(tmp_path / "s", grid_of_two(3), values))
+    assert made.sections.index("effects") < made.sections.index("ranking") < made.sections.index("verdicts")
+    assert "kaiming beats random, averaged over 2 values of optimizer.lr, by 20." in made.text
+    assert "Effect of each setting" in made.text
+    assert "optimizer.lr=0.1, averaged over 2 values of init, by 10.00 points of validation.accuracy" in made.text
+
+
+def test_one_job_is_a_job(tmp_path: Path) -> None:
+    made = written(sweep(tmp_path / "s", [{"seed": 0}], [0.7]))
+    assert "1 job: 1 completed" in made.text
+    assert "1 jobs" not in made.text
+    assert "1 seed 70.00 %" in made.text
+
+
+def test_jobs_in_training_have_their_epoch_and_their_validation_so_far(tmp_path: Path) -> None:
+    manifest = sweep(tmp_path / "s", grid_of_two(1)[:2], [0.7, 0.8])
+    place = tmp_path / "s" / "1"
+    history = (place / "history.csv").read_text()
+    shutil.rmtree(place)
+    write_run(
+        place,
+        config={"seed": 0, "optimizer": {"lr": 0.2}, "trainer": {"epochs": 5}},
+        choices={"init": "random"},
+        state="interrupted",
+    )
+    (place / "history.csv").write_text(history)
+    made = written(manifest)
+    assert "interrupted, epoch 2 of 5 80.00 - " in made.text
+
+
+def test_where_all_are_in_training_the_values_so_far_are_shown(tmp_path: Path) -> None:
+    manifest = sweep(tmp_path / "s", grid_of_two(1)[:1], [0.7])
+    status = tmp_path / "s/0/status.json"
+    status.write_text(status.read_text().replace("completed", "interrupted"))
+    made = written(manifest)
+    assert (
+        "No job has completed. What follows is from unfinished runs: these are the values after epoch 2, which the"
+        in made.text
+    )
+    assert "70.00" in made.text
+
+
+def test_a_table_that_is_wider_than_a_phone_says_how_to_see_it_all(tmp_path: Path) -> None:
+    made = written(sweep(tmp_path / "s", grid_of_two(1), [0.7, 0.8, 0.75, 0.85]))
+    hints = [one for one in made.all("p") if str(one.get("class")).startswith("hint")]
+    assert {one["class"] for one in hints} <= {"hint phone", "hint any", "hint tablet"}
+    assert len(hints) >= 2  # the ranking and the jobs
+    assert "Scroll sideways to see all columns." in made.text

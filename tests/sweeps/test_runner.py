@@ -196,7 +196,7 @@ def test_it_leaves_exactly_these_files(finished: Path) -> None:
     assert {path.name for path in finished.iterdir()} == jobs | {
         *("sweep.json", "multirun.yaml", "summary.csv", "summary.md", "report.html", "plots")
     }
-    pictures = {"ranking", "against_optimizer.lr", "training"}
+    pictures = {"ranking", "against_optimizer.lr", "training", "accuracy_over_time"}
     assert {path.name for path in (finished / "plots").iterdir()} == {
         f"{name}.{end}" for name in pictures for end in ("png", "txt")
     }

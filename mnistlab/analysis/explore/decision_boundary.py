@@ -83,7 +83,8 @@ def explore(request: Request) -> Path:
     common.write_components(folder, components, 2, dataset.scale)
     for name, region in regions.items():
         files.write(paths.boundary(folder, name), artifacts.npz(**vars(region)))
-    drawn = [] if experiment.report.plots is Plots.none else figures.save_pictures(folder, _pictures(folder))
+    level, form = experiment.report.plots, experiment.report.format
+    drawn = [] if level is Plots.none else figures.save_pictures(folder, _pictures(folder), form)
     lines = [] if request.verbosity != "quiet" else map(_line, accuracies)
     LOG.log(RESULT, "%s", "\n".join([*lines, common.finish(folder, drawn)]))
     return folder

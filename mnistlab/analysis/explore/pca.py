@@ -61,7 +61,8 @@ def explore(request: Request) -> Path:
     points = [[int(row), names[part.labels[row]], *map(float, scores[row])] for row in rows]
     files.write(folder / paths.POINTS, files.csv(columns, points))
     common.write_components(folder, components, MOST_AXES, dataset.scale, centres=centres, centre_classes=present)
-    drawn = [] if experiment.report.plots is Plots.none else figures.save_pictures(folder, _pictures(folder))
+    level, form = experiment.report.plots, experiment.report.format
+    drawn = [] if level is Plots.none else figures.save_pictures(folder, _pictures(folder), form)
     LOG.log(RESULT, "%s", "\n".join([*_lines(components, summary), common.finish(folder, drawn)]))
     return folder
 

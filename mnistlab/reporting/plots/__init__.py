@@ -4,23 +4,28 @@ Each function returns a `Picture`, a matplotlib figure with its text equivalent;
 imported on the first call, without pyplot, so that no global state changes.
 """
 
-from mnistlab.reporting.plots.comparison import Series, TrainingCurve, against, heat_map, side_by_side
+from mnistlab.reporting.plots.comparison import Line, Series, against, lines
 from mnistlab.reporting.plots.comparison import ranking as ranking_of_settings
 from mnistlab.reporting.plots.confusion import class_distribution, confusion
-from mnistlab.reporting.plots.confusion_table import confusion_table, save_pdf
+from mnistlab.reporting.plots.confusion_table import confusion_table
 from mnistlab.reporting.plots.curves import activations, curves, norms
 from mnistlab.reporting.plots.decision_regions import Panel, decision_regions
 from mnistlab.reporting.plots.feature_maps import feature_maps, filters, occlusion
+from mnistlab.reporting.plots.heat_map import heat_map
 from mnistlab.reporting.plots.image_grids import augmented, mistakes, samples, weights
 from mnistlab.reporting.plots.lr_range import range_test
+from mnistlab.reporting.plots.p_values import p_values
 from mnistlab.reporting.plots.pca import cumulative, eigenimages, scatter, scatter_3d, scree
 from mnistlab.reporting.plots.predictions import predicted
 from mnistlab.reporting.plots.robustness import robustness
 from mnistlab.reporting.plots.roc_pr import precision_recall, roc
-from mnistlab.reporting.plots.style import Picture, save
+from mnistlab.reporting.plots.style import Picture, save, save_vector
+from mnistlab.reporting.plots.training import Factors, TrainingCurve, over_time, side_by_side
 from mnistlab.reporting.plots.tuning import importance, search_history
 
 __all__ = [
+    "Factors",
+    "Line",
     "Panel",
     "Picture",
     "Series",
@@ -39,9 +44,12 @@ __all__ = [
     "filters",
     "heat_map",
     "importance",
+    "lines",
     "mistakes",
     "norms",
     "occlusion",
+    "over_time",
+    "p_values",
     "precision_recall",
     "predicted",
     "range_test",
@@ -50,7 +58,7 @@ __all__ = [
     "roc",
     "samples",
     "save",
-    "save_pdf",
+    "save_vector",
     "scatter",
     "scatter_3d",
     "scree",

@@ -1,4 +1,4 @@
-"""Plots of a sweep: a metric against a parameter, a heat map over two, a ranking of all, training side by side."""
+"""Plots of a sweep: a metric against a parameter, with a line for each other setting, and a ranking of all settings."""
 
 from __future__ import annotations
 
@@ -12,26 +12,21 @@ from mnistlab.reporting.plots.style import (
     COLOURS,
     DASHES,
     GREY,
-    INK,
     VERMILION,
     Picture,
     empty,
     label,
-    log_axis,
     new_figure,
     place,
     plain,
     styled,
-    whole_numbers,
     width_of,
 )
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-LINES = len(COLOURS) * len(DASHES)  # number of lines that can be distinguished
 ROWS = 40  # of a ranking
-CELLS, LARGEST = 16, 8.0  # with more rows or columns, a heat map has this many inches and no numbers
 RUN: Any = {"ls": "", "marker": "o", "ms": 3, "mfc": "none", "mew": 0.7, "alpha": 0.6}
 BARS = "dots: single runs; bars: 95 % confidence interval of the mean over the seeds"
 
@@ -45,12 +40,12 @@ class Series(NamedTuple):
     runs: Sequence[Sequence[float]]
 
 
-class TrainingCurve(NamedTuple):
-    """The training of one setting: means over its seeds, one value per epoch."""
+class Line(NamedTuple):
+    """One line of a plot against a parameter: the values of the parameter, the metric there, and a label for each."""
 
-    name: str
-    loss: np.ndarray
-    accuracy: np.ndarray
+    x: Sequence[float]
+    series: Series
+    labels: Sequence[str] = ()
 
 
 @styled
@@ -68,11 +63,10 @@ def against(
         )  # side by side, so that they do not overlap
         for place_x, runs in zip(at, measure.runs, strict=True):
             axes.plot([place_x] * len(runs), runs, color=colour, **RUN)
-        halves = np.nan_to_num(np.asarray(measure.halves, dtype=float))
         axes.errorbar(
             at,
             measure.means,
-            halves,
+            _bars(measure, unit),
             color=colour,
             marker=marker,
             ms=4.5,
@@ -85,13 +79,7 @@ def against(
         )
         sentences.append(f"{plain(measure.name)} by {plain(parameter)}: {pairs}.")
     if geometric:
-        from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
-
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(FixedLocator(list(_apart(x))))
-        axes.xaxis.set_minor_locator(NullLocator())
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.xaxis.set_minor_formatter(NullFormatter())
+        _log_x(axes, x)
     axes.set(xlabel=label(parameter, 40))
     axes.set_title(label(unit, 60))
     axes.grid(axis="y")
@@ -103,51 +91,60 @@ def against(
 
 
 @styled
-def heat_map(
-    rows: tuple[str, Sequence[str]],
-    columns: tuple[str, Sequence[str]],
-    means: np.ndarray,
-    unit: str,
-    better_high: bool,
-    spreads: np.ndarray | None = None,
+def lines(
+    parameter: str, drawn: Sequence[Line], unit: str, geometric: bool, grouping: str = "", bars: str = BARS
 ) -> Picture:
-    """Draw the mean of a metric over two settings, with its value in every cell; a cell without runs is empty.
+    """Draw one quantity against a parameter, with a line for each of several settings.
 
-    ``spreads``, if any, are printed below the means as +/-.
+    ``grouping`` is what they differ in. Points with labels have them beside them.
     """
-    (row_key, row_names), (column_key, column_names) = rows, columns
-    row_labels, column_labels = [label(n, 20) for n in row_names], [label(n, 20) for n in column_names]
-    if not np.isfinite(means).any():
+    shown = [line for line in drawn if len(line.x)][: len(COLOURS) * len(DASHES)]
+    if not shown:
         return empty("No run was completed.")
-    left = 0.75 + width_of(row_labels, 9)
-    crowded = max(means.shape) > CELLS
-    cell = max(0.62, width_of(column_labels, 9) + 0.12)
-    tall = 0.42 if spreads is None else 0.52
-    width, height = (LARGEST, LARGEST) if crowded else (cell * len(column_names), tall * len(row_names))
-    figure = new_figure(left + width + 1.1, height + 1.25)
-    axes = place(figure, left, 0.6, width, height)
-    image = axes.imshow(np.ma.masked_invalid(means), cmap="cividis" if better_high else "cividis_r", aspect="auto")
-    across, down = (-(-count * crowded // 12) or 1 for count in (len(column_names), len(row_names)))
-    axes.set_xticks(range(0, len(column_names), across), column_labels[::across])
-    axes.set_yticks(range(0, len(row_names), down), row_labels[::down])
-    axes.set(xlabel=label(column_key, 40), ylabel=label(row_key, 40))
+    names = [label(line.series.name, 30) for line in shown]
+    several = len(shown) > 1
+    margin = width_of([*names, label(grouping, 30)], 8.5) + 0.75 if several else 0.25
+    figure = new_figure(6.15 + margin, max(4.0, 0.21 * len(shown) + 1.0))
+    axes = place(figure, 0.75, 0.6, 5.4, figure.get_figheight() - 1.05)
+    sentences = [f"{plain(unit)} against {plain(parameter)}."]
+    values = [value for line in shown for value in line.x]
+    span = max(values) - min(values)
+    for i, (line, name) in enumerate(zip(shown, names, strict=True)):
+        colour, dash = COLOURS[i % len(COLOURS)], DASHES[i // len(COLOURS)]
+        x = np.asarray(line.x, dtype=float)
+        x = x * 1.015**i if geometric else x + i * span * 0.004  # side by side, so that they do not overlap
+        for at, runs in zip(x, line.series.runs, strict=True):
+            axes.plot([at] * len(runs), runs, color=colour, **RUN)
+        axes.errorbar(
+            x, line.series.means, _bars(line.series, unit), color=colour, ls=dash, marker="o", ms=4.5, capsize=3,
+            label=name,
+        )  # fmt: skip
+        for at, mean, text in zip(line.x, line.series.means, line.labels, strict=False):
+            axes.annotate(label(text, 20), (at, mean), (4, -9), textcoords="offset points", size=7.5, color=GREY)
+        pairs = ", ".join(
+            f"{value:g}: {_amount(mean, half)}"
+            for value, mean, half in zip(line.x, line.series.means, line.series.halves, strict=True)
+        )
+        sentences.append(f"{plain(line.series.name)}: {pairs}." if several else f"{pairs}.")
+    if geometric:
+        _log_x(axes, sorted({*values}))
+    axes.set(xlabel=label(parameter, 40))
     axes.set_title(label(unit, 60))
-    axes.tick_params(length=0)
-    low, high = np.nanmin(means), np.nanmax(means)
-    for (i, j), value in np.ndenumerate(means):
-        if np.isfinite(value) and not crowded:
-            dark = (value - low < 0.55 * (high - low)) == better_high
-            cell_text = f"{value:.4g}" if spreads is None else f"{value:.3f}\n\u00b1 {spreads[i, j]:.3f}"
-            axes.text(j, i, cell_text, ha="center", va="center", size=8, color="white" if dark else INK)
-    bar = figure.colorbar(image, cax=place(figure, left + width + 0.15, 0.6, 0.12, height))
-    bar.outline.set_visible(False)
-    best = tuple(int(i) for i in np.unravel_index(np.nanargmax(means if better_high else -means), means.shape))
-    return Picture(
-        figure,
-        f"{plain(unit)} over {plain(row_key)} and {plain(column_key)}, from {low:.4g} to {high:.4g}. Best: "
-        f"{plain(row_key)}={plain(row_names[best[0]])}, {plain(column_key)}={plain(column_names[best[1]])} "
-        f"with {means[best]:.4g}.",
-    )
+    axes.grid(axis="y")
+    axes.set_ylim(_within(unit, axes.get_ylim()))
+    if any(line.labels for line in shown):  # room for the label of the last point
+        axes.margins(x=0.12)
+    if _several([line.series for line in shown]):
+        figure.text(6.15 / figure.get_figwidth(), 0.015, bars, ha="right", size=7.5, color=GREY)
+    if several:
+        figure.legend(
+            *axes.get_legend_handles_labels(),
+            loc="upper left",
+            bbox_to_anchor=(6.2 / figure.get_figwidth(), 0.99),
+            title=label(grouping, 30),
+            alignment="left",
+        )
+    return Picture(figure, " ".join(sentences))
 
 
 @styled
@@ -170,7 +167,7 @@ def ranking(names: Sequence[str], series: Sequence[Series], unit: str, bars: str
         axes.errorbar(
             measure.means[:ROWS],
             y,
-            xerr=np.nan_to_num(np.asarray(measure.halves[:ROWS], dtype=float)),
+            xerr=_bars(measure, unit)[:, :ROWS],
             ls="",
             marker=marker,
             ms=4.5,
@@ -198,50 +195,23 @@ def ranking(names: Sequence[str], series: Sequence[Series], unit: str, bars: str
     return Picture(figure, " ".join(sentences))
 
 
-@styled
-def side_by_side(trainings: Sequence[TrainingCurve], grouping: str, part: str) -> Picture:
-    """Draw training loss and accuracy against the epoch, one line per setting (means over the seeds)."""
-    shown = [curve for curve in trainings if len(curve.loss)][:LINES]
-    if not shown:
-        return empty("No run was completed.")
-    labels = [label(curve.name or "(all runs)", 36) for curve in shown]
-    figure = new_figure(7.75 + max(1.2, width_of([*labels, grouping], 8.5) + 0.6), max(3.5, 0.21 * len(shown) + 0.9))
-    longest = max(len(curve.loss) for curve in shown)
-    sentences = [f"Training by {plain(grouping)}, last epoch."]
-    panels: list[Axes] = []
-    for left, quantity in ((0.65, "training loss (mean per image)"), (4.45, f"{part} accuracy (%)")):
-        axes = place(figure, left, 0.5, 3.1, figure.get_figheight() - 0.9)
-        for i, (curve, name) in enumerate(zip(shown, labels, strict=True)):
-            values = curve.loss if not panels else 100 * curve.accuracy
-            epoch = np.arange(1, len(values) + 1)
-            dash = DASHES[i // len(COLOURS) % len(DASHES)]
-            axes.plot(
-                epoch, values, color=COLOURS[i % len(COLOURS)], ls=dash, label=name, marker="." if longest < 3 else None
-            )
-        axes.set_xlabel("epoch")
-        axes.set_title(quantity)
-        axes.grid(axis="y")
-        whole_numbers(axes.xaxis)
-        panels.append(axes)
-    losses = np.concatenate([curve.loss for curve in shown])
-    positive = losses[np.isfinite(losses)]
-    if len(positive) and positive.min() > 0 and positive.max() > 30 * positive.min():
-        log_axis(panels[0])
-    figure.legend(
-        *panels[0].get_legend_handles_labels(),
-        loc="upper left",
-        bbox_to_anchor=(7.65 / figure.get_figwidth(), 0.99),
-        title=label(grouping, 40),
-        alignment="left",
-    )
-    sentences += [
-        f"{plain(curve.name or '(all runs)')}: loss {curve.loss[-1]:.4g}, accuracy {100 * curve.accuracy[-1]:.4g} %."
-        for curve in shown[:8]
-    ]
-    more = len(trainings) - len(shown)
-    if more > 0:
-        figure.text(7.75 / figure.get_figwidth(), 0.02, f"{more} more not drawn", color=GREY, size=8)
-    return Picture(figure, " ".join(sentences))
+def _bars(series: Series, unit: str) -> np.ndarray:
+    """Return the lengths of error bars below and above the means; a share has none below 0 and above 100 %."""
+    means, halves = np.asarray(series.means, dtype=float), np.nan_to_num(np.asarray(series.halves, dtype=float))
+    if not unit.endswith("(%)"):
+        return np.array([halves, halves])
+    return np.array([np.clip(halves, 0, np.fmax(means, 0)), np.clip(halves, 0, np.fmax(100 - means, 0))])
+
+
+def _log_x(axes: Axes, x: Sequence[float]) -> None:
+    """Make the x axis logarithmic, with ticks at the values."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(FixedLocator(list(_apart(x))))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1e4 else f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _several(series: Sequence[Series]) -> bool:

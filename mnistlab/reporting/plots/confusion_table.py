@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from io import BytesIO
-from pathlib import Path
 
 import numpy as np
 
-from mnistlab.reporting.plots.style import STYLE, Picture, empty, label, new_figure, place, plain, styled, width_of
-from mnistlab.system import files
+from mnistlab.reporting.plots.style import Picture, empty, label, new_figure, place, plain, styled, width_of
 
 
 @styled
@@ -48,13 +45,3 @@ def confusion_table(matrix: np.ndarray | Sequence[Sequence[int]], class_names: S
         f"{plain(title)}: {int(np.trace(counts)):,} of {int(counts.sum()):,} images correct; most often "
         f"{plain(class_names[int(truth)])} is predicted as {plain(class_names[int(taken)])}, {errors.max():,} times.",
     )
-
-
-def save_pdf(picture: Picture, path: Path) -> None:
-    """Write a picture as PDF; the same picture always gives the same bytes."""
-    from matplotlib import rc_context
-
-    buffer = BytesIO()
-    with rc_context({**STYLE, "pdf.fonttype": 42}):
-        picture.figure.savefig(buffer, format="pdf", metadata={"CreationDate": None, "Producer": None, "Creator": None})
-    files.write(path, buffer.getvalue())

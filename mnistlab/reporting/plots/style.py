@@ -90,6 +90,17 @@ def save(picture: Picture, path_png: Path | str) -> None:
     files.write(path.with_suffix(".txt"), (picture.alt + "\n").encode("utf-8", errors="replace"))
 
 
+def save_vector(picture: Picture, path: Path) -> None:
+    """Write a picture as SVG or PDF, by the ending of its name; the same picture always gives the same bytes."""
+    from matplotlib import rc_context
+
+    buffer, form = BytesIO(), path.suffix.removeprefix(".")
+    unknown = {"CreationDate": None, "Producer": None, "Creator": None} if form == "pdf" else {"Date": None}
+    with rc_context({**STYLE, "pdf.fonttype": 42, "svg.hashsalt": "mnistlab"}):
+        picture.figure.savefig(buffer, format=form, metadata=unknown)
+    files.write(path, buffer.getvalue())
+
+
 def styled(plot: Callable[Arguments, Picture]) -> Callable[Arguments, Picture]:
     """Draw with `STYLE`, without changing matplotlib's global settings."""
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from mnistlab.config.compose import slug
+from mnistlab.config.report import Format
 from mnistlab.metrics.classification import LOWER_IS_BETTER
 from mnistlab.reporting import plots, tables
 from mnistlab.reporting.plots import Series
@@ -23,8 +24,10 @@ from mnistlab.sweeps.gridsearch.cross_validation import Score
 from mnistlab.system import files
 from mnistlab.system.flatten import as_text
 from mnistlab.system.readers import read_rows, read_text
+from mnistlab.system.wording import counted
 
 MOST_ROWS = 10  # of the best cells
+SPREAD = "colour and number: mean over the folds; \u00b1: two standard deviations over the folds"
 BARS = "dots: single folds; bars: mean +/- 2 standard deviations over the folds"
 
 
@@ -107,7 +110,7 @@ def read_folds(directory: Path) -> list[Score]:
     ]
 
 
-def write(directory: Path, grid: Grid, table: Sequence[Row], metric: str) -> None:
+def write(directory: Path, grid: Grid, table: Sequence[Row], metric: str, form: Format = Format.png) -> None:
     """Write grid.csv, gridsearch.md and the pictures."""
     order = ranked(table, metric)
     ranks = {row.cell.number: rank for rank, row in enumerate(order, 1)}
@@ -127,13 +130,13 @@ def write(directory: Path, grid: Grid, table: Sequence[Row], metric: str) -> Non
         for row in table
     ]
     files.write(directory / paths.GRID_TABLE, files.csv(header, lines))
-    drawn = save_pictures(directory, _pictures(grid, order, metric)) if order else []
+    drawn = save_pictures(directory, _pictures(grid, order, metric), form) if order else []
     best = [[*_cells(row), spread(metric, row)] for row in order[:MOST_ROWS]]
     failed = [row for row in table if row.error]
     parts = [
         f"# Grid {directory.name}",
-        f"{len(table)} cells, {folds} folds of the training pool; the test set was not used. {metric}: mean +/- two "
-        "standard deviations over the folds, best first.",
+        f"{counted(len(table), 'cell')}, {folds} folds of the training pool; the test set was not used. {metric}: mean "
+        "+/- two standard deviations over the folds, best first.",
         tables.markdown(([*grid.axes, metric], best)),
         "\n".join(f"- {row.cell.name} failed: {row.error}" for row in failed),
         *(f"![{read_text(paths.alt_text(path)).strip()}]({paths.PLOTS}/{path.name})" for path in drawn),
@@ -167,7 +170,7 @@ def _pictures(grid: Grid, order: Sequence[Row], metric: str) -> Iterator[Drawing
     unit = f"{metric.replace('_', ' ')}, mean over the folds"
     axes = [key for key, values in grid.axes.items() if len(values) > 1]
     if len(axes) == 2:
-        yield "heat_map", partial(_heat_map, axes, order, metric, f"{metric}, mean ± 2 sd over the folds")
+        yield "heat_map", partial(_heat_map, axes, order, metric, unit)
     if len(axes) == 1 and all(_is_number(row.cell.settings[axes[0]]) for row in order):
         in_order = sorted(order, key=lambda row: row.cell.settings[axes[0]])
         x = [float(row.cell.settings[axes[0]]) for row in in_order]
@@ -190,7 +193,8 @@ def _heat_map(axes: Sequence[str], order: Sequence[Row], metric: str, unit: str)
         place = tuple(of.index(as_text(row.cell.settings[key])) for of, key in zip(names, axes, strict=True))
         means[place], spreads[place] = row.mean, 2 * row.sd
     better_high = metric not in LOWER_IS_BETTER
-    return plots.heat_map((axes[0], names[0]), (axes[1], names[1]), means, unit, better_high, spreads)
+    rows, columns = (axes[0], names[0]), (axes[1], names[1])
+    return plots.heat_map(rows, columns, means, unit, better_high, spreads, SPREAD)
 
 
 def _values(order: Sequence[Row], key: str) -> list[str]:

@@ -26,6 +26,7 @@ from mnistlab.system.console import HINT, RESULT
 from mnistlab.system.errors import RequestError, RunError
 from mnistlab.system.locks import held
 from mnistlab.system.readers import UnreadableError, read_json, read_json_or_empty
+from mnistlab.system.wording import counted
 
 LOG = logging.getLogger("mnistlab")
 
@@ -176,8 +177,9 @@ class _Progress:
 
 def _announce(cells: Grid, pool: Dataset, request: Request, n_jobs: int, directory: Path) -> None:
     LOG.info("data    %s: %s images in %d folds", pool.name, f"{len(pool.train):,}", request.cv)
-    equal = f" ({cells.repeated} more are duplicates)" if cells.repeated else ""
-    LOG.info("grid    %d cells over %s%s", len(cells.cells), ", ".join(cells.axes), equal)
+    points = len(cells.cells) + cells.repeated
+    twice = f"; {cells.repeated:,} of {points:,} points are given twice; each is run once" if cells.repeated else ""
+    LOG.info("grid    %s over %s%s", counted(len(cells.cells), "cell"), ", ".join(cells.axes), twice)
     LOG.info("launch  %d at a time, writing to %s", n_jobs, files.shown(directory))
     learnt, width = len(pool.train) * (request.cv - 1) // request.cv, int(np.prod(pool.train.images.shape[1:]))
     models = (cell.experiment().model for cell in cells.cells)
@@ -188,7 +190,8 @@ def _announce(cells: Grid, pool: Dataset, request: Request, n_jobs: int, directo
 
 def _finish(request: Request, cells: Grid, table: list[result.Row], directory: Path) -> int:
     order = result.ranked(table, request.metric)
-    result.write(directory, cells, table, request.metric)
+    form = cells.cells[0].experiment().report.format
+    result.write(directory, cells, table, request.metric, form)
     place = files.shown(directory)
     if not order:
         raise RunError(f"all {len(table)} cells failed: {table[0].error}; all errors are in {place}/{paths.GRID_TABLE}")

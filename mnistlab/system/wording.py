@@ -1,0 +1,8 @@
+"""Numbers of things in a sentence."""
+
+from __future__ import annotations
+
+
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """Return ``1 job`` or ``2,000 jobs``."""
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
