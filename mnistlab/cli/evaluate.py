@@ -23,6 +23,7 @@ from mnistlab.system import console
 from mnistlab.system.errors import RequestError, did_you_mean
 
 SPLITS = ("test", "validation", "train", "all")
+WAYS = ("auto", "digit", "object", "raw")
 SETTABLE = ("data", "seed", "report.plots")
 STRONGEST_NOISE = 10.0  # ten times the range from black to white: images are unrecognisable long before
 
@@ -42,6 +43,7 @@ def angles(name: str, text: str) -> list[float]:
     no_args_is_help=True,
     examples=(
         "mnistlab evaluate outputs/2026-11-21/09-30-12_mlp_2hidden",
+        "mnistlab evaluate my_run data=folder data.path=my_photographs --split all --as digit",
         "mnistlab evaluate first second data=fashion_mnist --noise 0,0.1,0.2 --rotate 0,15,30,45",
     ),
 )
@@ -68,6 +70,14 @@ def angles(name: str, text: str) -> list[float]:
     type=Parsed(angles),
     help="Accuracy under rotation by these angles, in degrees counterclockwise, for example 0,15,30,45.",
 )
+@option(
+    "--as",
+    "way",
+    type=Choice(WAYS),
+    default="auto",
+    help="How the pictures of data=folder are prepared, as in `mnistlab predict`. auto: for a model of MNIST, like its "
+    "digits, unless all have the size of MNIST's images and are light on dark; else as they are. raw: as they are.",
+)
 @option("--to", metavar="DIR", type=DIRECTORY, help="The directory to write to.", show_default="outputs/evaluate/")
 @json_option
 @verbosity_options
@@ -76,6 +86,7 @@ def main(
     split: str,
     noise: list[float] | None,
     rotate: list[float] | None,
+    way: str,
     to: str | None,
     verbosity: str | None,
 ) -> int:
@@ -96,7 +107,7 @@ def main(
     try:
         runs = open_runs(paths)
         evaluate.refuse_place(to, runs)
-        scored = choose_images(Images(split, overrides), runs)
+        scored = choose_images(Images(split, overrides, way), runs)
         folder = evaluate.claim(to, runs)
         strengths = {kind: values for kind, values in levels.items() if values is not None}
         evaluate.evaluate(runs, scored, strengths, folder, command_line())

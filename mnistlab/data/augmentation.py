@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from mnistlab.data.strokes import Strokes
 from mnistlab.system.errors import RequestError, between, fraction, not_negative, whole
 
 FIELDS = 2048  # of a table: more of them would take longer to draw, and would not fit in the cache
@@ -212,6 +213,37 @@ class Elastic(Affine):
         return fields[0], fields[1]
 
 
+@dataclass
+class StrokeWidth(Affine):
+    """Strokes of another width, combined with the affine distortion, for pens unlike those of the training set.
+
+    Each image draws anew in every epoch, uniformly from -``thinner`` to ``wider``, by how many pixels its strokes
+    grow on each side: by grey dilation, or where the number is negative by erosion (Serra 1982). The numbers apply to
+    images whose shorter side is 28 pixels, and are scaled for other sizes.
+    """
+
+    thinner: float = 0.5
+    wider: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        between("thinner", self.thinner, 0, 5, "the largest number of pixels taken away on each side")
+        between("wider", self.wider, 0, 5, "the largest number of pixels added on each side")
+
+    def start_epoch(self, images: np.ndarray, rng: np.random.Generator | None) -> None:
+        super().start_epoch(images, rng)
+        assert rng is not None  # checked by the base class
+        n, height, width = images.shape
+        drawn = rng.uniform(-self.thinner, self.wider, n) * (min(height, width) / SIDE)
+        self._amounts = np.rint(ONE * drawn).astype(np.int32)
+        self._strokes = Strokes(self._table.piece, height, width)
+
+    def batch(self, images: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
+        warped = super().batch(images, rows)
+        self._strokes.change(warped, self._amounts if rows is None else self._amounts[rows])
+        return warped
+
+
 def affine_matrix(angle: Any, factor: Any, slant: Any) -> np.ndarray:
     """Return rotation x scale x slant as (..., 2, 2) matrices that map (down, right) about the centre of the image.
 
@@ -334,4 +366,10 @@ class Table:
         return fixed >> 8, fixed & (ONE - 1)
 
 
-AUGMENTS: dict[str, type[Any]] = {"none": NoAugment, "shift": Shift, "affine": Affine, "elastic": Elastic}
+AUGMENTS: dict[str, type[Any]] = {
+    "none": NoAugment,
+    "shift": Shift,
+    "affine": Affine,
+    "elastic": Elastic,
+    "stroke_width": StrokeWidth,
+}

@@ -2,7 +2,9 @@
 
 Grey levels vary over a photograph with shadows and lighting, often more than faint ink differs from paper. So the paper
 is estimated first, as a quadratic surface through the rim and then a morphological opening of the remainder (Serra
-1982), and a single threshold (Otsu 1979) is applied to the difference.
+1982), and a single threshold (Otsu 1979) is applied to the difference. What stands out and is no digit, such as a
+frame, a ruled line or the table around a page, is then painted over, and everything is estimated again: a black frame
+would otherwise set the threshold, and pencil inside it would count as paper.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mnistlab.inference.predict import clutter
 from mnistlab.inference.predict.image_io import UnreadableError
 
 COARSE = 96  # pixels of the longer side on which the paper is estimated
@@ -19,6 +22,10 @@ LEAST_CONTRAST = 12.0  # grey levels between ink and paper; less is only the gra
 LEAST_SEPARATION = 4.0  # the same in standard deviations of the paper's noise
 LEAST_PART = 0.04  # of the largest connected part: smaller ones are specks
 LEAST_FREE = 0.05  # likewise: with such a part away from the edge, those at the edge are taken for a frame or a shadow
+LEAST_BELOW = 0.2  # of the contrast of a frame that the ink in it has at least
+LEAST_SHARE = 0.04  # of the picture's longer side: what is shorter is no digit that was hidden by a frame
+MOST_LAYERS = 3  # a table, then a frame on the page, then ruled lines
+CROP = "on a background as uneven as they are; crop the picture to the digits"
 NO_INK = "no ink: all grey levels are about equal"
 
 
@@ -31,11 +38,43 @@ class Ink:
     dark: bool
 
 
+@dataclass(frozen=True)
+class Contrast:
+    """What differs from the background: ``amount`` (h, w), ``mask`` above the threshold, ``faint`` above less."""
+
+    amount: np.ndarray
+    mask: np.ndarray
+    faint: np.ndarray
+    dark: bool
+    levels: float  # between the means on both sides of the threshold
+
+
 def find(grey: np.ndarray, dark: bool | None = None) -> Ink:
     """Return the ink of a picture (h, w) uint8; ``dark``: whether ink is darker than paper, None to detect it.
 
     Raises `UnreadableError` for a picture without ink.
     """
+    from scipy import ndimage
+
+    seen = _contrast(grey, dark)
+    for _ in range(MOST_LAYERS):
+        other = clutter.find(seen.mask, seen.faint)
+        if other is None:
+            break
+        grey = clutter.filled(grey, other)
+        try:
+            below = _contrast(grey, dark)
+        except UnreadableError:  # it was all there is
+            break
+        if below.levels < LEAST_BELOW * seen.levels or _longest(below.mask) < LEAST_SHARE * max(grey.shape):
+            break
+        seen = below
+    mask = _parts(seen.mask)
+    near = ndimage.binary_dilation(mask, iterations=max(1, round(max(grey.shape) / 300)))
+    return Ink(np.where(near, seen.amount, 0).astype(np.float32), mask, seen.dark)
+
+
+def _contrast(grey: np.ndarray, dark: bool | None) -> Contrast:
     from scipy import ndimage
 
     levels = grey.astype(np.float32)
@@ -53,17 +92,35 @@ def find(grey: np.ndarray, dark: bool | None = None) -> Ink:
     if np.ptp(smooth) < LEAST_CONTRAST:
         raise UnreadableError(NO_INK)
     threshold, contrast = otsu(smooth)
-    paper_only = smooth[smooth <= threshold]
-    noise = float(1.4826 * np.median(np.abs(paper_only - np.median(paper_only))))
-    if contrast < max(LEAST_CONTRAST, LEAST_SEPARATION * noise):
+    if contrast < LEAST_CONTRAST:
         raise UnreadableError(NO_INK)
-    mask = _parts(smooth > threshold)
+    mask = smooth > threshold
+    paper_only = smooth[~mask]
     base = float(np.median(paper_only))
+    noise = float(1.4826 * np.median(np.abs(paper_only - base)))
+    if contrast < LEAST_SEPARATION * noise:
+        raise UnreadableError(_marks(mask))
     # from halfway between paper and threshold to as far beyond it: the paper's grain is below, ink saturates
     reach = threshold - base
     amount = np.clip((amount - base - 0.5 * reach) / reach, 0, 1)
-    near = ndimage.binary_dilation(mask, iterations=max(1, round(max(levels.shape) / 300)))
-    return Ink(np.where(near, amount, 0).astype(np.float32), mask, dark)
+    return Contrast(amount, mask, smooth > base + max(0.5 * reach, 3 * noise), dark, contrast)
+
+
+def _marks(mask: np.ndarray) -> str:
+    """Return the reason for refusing a picture in which nothing stands out from many small marks."""
+    from scipy import ndimage
+
+    _, count = ndimage.label(mask, np.ones((3, 3)))
+    marks = f"{count:,} marks" if count > 1 else "one mark"
+    return f"no digit stands out: there are {marks}, the longest of {_longest(mask)} pixels, {CROP}"
+
+
+def _longest(mask: np.ndarray) -> int:
+    """Return the longer side of the largest connected part."""
+    from scipy import ndimage
+
+    labels, _ = ndimage.label(mask, np.ones((3, 3)))
+    return max((max(s.stop - s.start for s in box) for box in ndimage.find_objects(labels)), default=0)
 
 
 def otsu(values: np.ndarray) -> tuple[float, float]:
@@ -100,7 +157,10 @@ def _surface(coarse: np.ndarray) -> np.ndarray:
 
 
 def _parts(mask: np.ndarray) -> np.ndarray:
-    """Return the connected parts of the digit, without specks, and without parts at the edge if there are others."""
+    """Return the connected parts that may be digits: no specks, and none at the edge if there are others.
+
+    Beside several digits, a part at the edge that is about as tall is one more.
+    """
     from scipy import ndimage
 
     labels, count = ndimage.label(mask, np.ones((3, 3)))
@@ -109,8 +169,14 @@ def _parts(mask: np.ndarray) -> np.ndarray:
     edge = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
     free = sizes.copy()
     free[edge] = 0
-    kept = free if free.max() >= LEAST_FREE * sizes.max() else sizes
-    return (kept >= max(1.0, LEAST_PART * kept.max()))[labels]
+    if free.max() < LEAST_FREE * sizes.max():
+        return (sizes >= max(1.0, LEAST_PART * sizes.max()))[labels]
+    heights = np.array([0, *(box[0].stop - box[0].start for box in ndimage.find_objects(labels))])
+    tall = heights[(free > 0) & (heights >= 0.5 * heights[free > 0].max())]
+    if len(tall) > 1:
+        like = (heights >= 0.7 * np.median(tall)) & (heights <= 1.5 * np.median(tall)) & (sizes <= 2 * free.max())
+        free = np.where(like, sizes, free)
+    return (free >= max(1.0, LEAST_PART * free.max()))[labels]
 
 
 def _coarse(levels: np.ndarray) -> np.ndarray:

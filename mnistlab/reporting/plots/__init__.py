@@ -14,13 +14,14 @@ from mnistlab.reporting.plots.feature_maps import feature_maps, filters, occlusi
 from mnistlab.reporting.plots.image_grids import augmented, mistakes, samples, weights
 from mnistlab.reporting.plots.lr_range import range_test
 from mnistlab.reporting.plots.pca import cumulative, eigenimages, scatter, scatter_3d, scree
-from mnistlab.reporting.plots.predictions import predicted
+from mnistlab.reporting.plots.predictions import Classified, pages_of, predicted
 from mnistlab.reporting.plots.robustness import robustness
 from mnistlab.reporting.plots.roc_pr import precision_recall, roc
 from mnistlab.reporting.plots.style import Picture, save
 from mnistlab.reporting.plots.tuning import importance, search_history
 
 __all__ = [
+    "Classified",
     "Panel",
     "Picture",
     "Series",
@@ -42,6 +43,7 @@ __all__ = [
     "mistakes",
     "norms",
     "occlusion",
+    "pages_of",
     "precision_recall",
     "predicted",
     "range_test",
