@@ -90,10 +90,12 @@ def page(rng: Rng, digit: np.ndarray, pen: tuple[float, float] | None = (0.03, 0
 
 
 def marker(rng: Rng, digit: np.ndarray) -> np.ndarray:
+    """A thick felt-tip pen on paper."""
     return page(rng, digit, None).picture(rng)
 
 
 def pen(rng: Rng, digit: np.ndarray) -> np.ndarray:
+    """A thin pen on paper."""
     return page(rng, digit, (0.015, 0.05)).picture(rng)
 
 
@@ -105,10 +107,12 @@ def _pencil(rng: Rng, digit: np.ndarray) -> Scene:
 
 
 def pencil(rng: Rng, digit: np.ndarray) -> np.ndarray:
+    """Grey graphite with gaps."""
     return _pencil(rng, digit).picture(rng)
 
 
 def shadow(rng: Rng, digit: np.ndarray) -> np.ndarray:
+    """A shadow with a soft or sharp edge falls on the page."""
     scene = page(rng, digit)
     h, w = scene.ink.shape
     y, x = np.mgrid[-1 : 1 : h * 1j, -1 : 1 : w * 1j]
@@ -134,12 +138,14 @@ def _rules(rng: Rng, scene: Scene, directions: int) -> None:
 
 
 def ruled(rng: Rng, digit: np.ndarray) -> np.ndarray:
+    """Ruled paper, a little tilted."""
     scene = page(rng, digit)
     _rules(rng, scene, 1)
     return scene.picture(rng)
 
 
 def squared(rng: Rng, digit: np.ndarray) -> np.ndarray:
+    """Squared paper, a little tilted."""
     scene = page(rng, digit)
     _rules(rng, scene, 2)
     return scene.picture(rng)
@@ -213,6 +219,7 @@ def small(rng: Rng, digit: np.ndarray) -> np.ndarray:
 
 
 def transparent(rng: Rng, digit: np.ndarray) -> np.ndarray:
+    """Ink on a transparent background."""
     scene = page(rng, digit)
     colour = np.broadcast_to(rng.choice([0, 30, 255]), (*scene.ink.shape, 3))
     return np.dstack([colour, 255 * scene.ink]).astype(np.uint8)

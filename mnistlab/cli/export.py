@@ -33,6 +33,7 @@ from mnistlab.system.output import show
 )
 @option(
     "--input",
+    "pixels",
     type=Choice(("uint8", "float")),
     help="For onnx, the pixels: uint8 from 0 to 255, or float32 from 0 to 1; 0 is black.",
     show_default="uint8",
@@ -60,10 +61,10 @@ from mnistlab.system.output import show
 def main(
     place: str,
     form: str,
-    input: str | None,
+    pixels: str | None,
     layout: str | None,
     output: str | None,
-    to: str | None,  # noqa: A002
+    to: str | None,
 ) -> int:
     """Export a saved model: ONNX, NPZ, safetensors, or plain NumPy code.
 
@@ -77,7 +78,7 @@ def main(
         session = onnxruntime.InferenceSession("model.onnx")
         (probabilities,) = session.run(["probabilities"], {"images": images})
     """
-    chosen = {"input": input, "layout": layout, "output": output}
+    chosen = {"input": pixels, "layout": layout, "output": output}
     signature = {name: value for name, value in chosen.items() if value is not None}
     if signature and form != "onnx":
         name, value = next(iter(signature.items()))

@@ -387,21 +387,6 @@ def test_json_holds_every_probability(command: Command, mlp: Path) -> None:
         assert row["probabilities"][row["class"]] == row["probability"] == max(row["probabilities"].values())
 
 
-@pytest.mark.slow
-def test_hundreds_of_pictures_are_predicted_at_once_and_drawn_as_a_grid(command: Command, mlp: Path) -> None:
-    folder = Path("many")
-    folder.mkdir()
-    small = np.asarray(Image.fromarray(bar()).resize((60, 40)))
-    for i in range(300):
-        Image.fromarray(np.roll(small, i % 7, axis=0)).save(folder / f"{i}.png")
-    (folder / "notes.txt").write_text("no picture")
-    result = command("predict", str(mlp), "many", "--json", "--show", "many.png")
-    assert result.status == 0
-    rows = json.loads(result.out)["predictions"]
-    assert [row["file"] for row in rows] == [f"many/{i}.png" for i in range(300)]
-    assert "300 pictures as input to the network" in Path("many.txt").read_text()
-
-
 def test_what_was_seen_is_drawn(command: Command, mlp: Path) -> None:
     result = command("predict", str(mlp), *pictures(), "--show", "seen.png")
     assert (result.status, result.err) == (0, "picture: seen.png\n")

@@ -1,4 +1,4 @@
-"""Tables of images to classify: a CSV file with one image per row, as Kaggle's test.csv, or an array in .npz or .npy."""
+"""Tables of images to classify: a CSV file with one image per row, as Kaggle's test.csv, or an .npz or .npy array."""
 
 from __future__ import annotations
 
@@ -208,7 +208,7 @@ def _levels(pixels: np.ndarray, shape: Sequence[int]) -> tuple[np.ndarray, str]:
     if not len(pixels):
         raise RequestError("holds no images")
     low, high = float(pixels.min()), float(pixels.max())
-    if not (0 <= low and high <= 255):  # also false for NaN
+    if not (low >= 0 and high <= 255):  # also false for NaN
         raise RequestError(f"holds values from {low:g} to {high:g}; must be from 0 to 255, or from 0 to 1")
     note = ""
     if 0 < high <= 1:

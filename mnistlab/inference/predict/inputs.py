@@ -41,14 +41,14 @@ def expand(names: Sequence[str]) -> list[Input]:
 def truth(folder: str | None, class_names: Sequence[str]) -> str | None:
     """Return the answer that the name of a folder stands for: a class, or several of one letter each (``6666``).
 
-    None if it is neither. As in `class_mapping`, case, spaces and punctuation may differ.
+    A space separates lines. None if it is neither. As in `class_mapping`, case, spaces and punctuation may differ.
     """
-    if folder is None or folder in class_names:
-        return folder
+    if not folder or folder in class_names:
+        return folder or None
     folded = [_folded(name) for name in class_names]
     if (same := _folded(folder)) and folded.count(same) == 1:
         return class_names[folded.index(same)]
-    if len(folder) > 1 and all(letter in class_names for letter in folder):
+    if len(folder) > 1 and all(letter in class_names for letter in folder.replace(" ", "")):
         return folder
     return None
 

@@ -205,7 +205,7 @@ def _raw(grey: np.ndarray, shape: tuple[int, int], inverted: bool) -> tuple[np.n
 def _digit(
     amount: np.ndarray, shape: tuple[int, int], style: Style
 ) -> tuple[np.ndarray, list[str], tuple[slice, slice]]:
-    """Return one digit, whose ink is ``amount`` from 0 to 1, as input, what was done to it, and its rows and columns."""
+    """Return a digit, whose ink is ``amount`` from 0 to 1, as input, what was done to it, and its rows and columns."""
     box, done = style.box * min(shape), []
     rows, columns = _span(amount > 0.5)
     longer = max(rows.stop - rows.start, columns.stop - columns.start)

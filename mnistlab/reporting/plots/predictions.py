@@ -25,7 +25,6 @@ from mnistlab.reporting.plots.style import (
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 PER_PAGE = 30
 ACROSS, BARS = 3, 3
