@@ -1,8 +1,8 @@
 """What stands out in a picture and is no digit: the surroundings of a page, frames, and the lines of ruled paper.
 
-All are found in a mask of what differs from the background. A page and a frame are parts whose outline is a
-quadrilateral: the four points farthest along the diagonals then span its area, but only 2 / pi of an ellipse, so that a
-zero is neither. Lines are found with a Hough transform (Duda & Hart 1972) of thin runs of pixels.
+All are found in a mask of what differs from the background. The outline of a page is a quadrilateral: the four points
+farthest along the diagonals then span it, but only 2 / pi of an ellipse, so that a zero is no page. A frame is
+along three sides of its box at least. Lines are found with a Hough transform (Duda & Hart 1972) of thin runs of pixels.
 """
 
 from __future__ import annotations
@@ -12,76 +12,85 @@ from dataclasses import dataclass
 import numpy as np
 
 LEAST_TOUCH = 0.25  # of the shorter side: a part with so many pixels at the edge is a table, a thumb or a shadow
-LEAST_PAGE, LEAST_FRAME = 0.3, 0.35  # of the area, and of each side, that a page and a frame take at least
-QUADRILATERAL = (0.85, 1.15)  # the spanned area by the filled one
-HOLLOW, SOLID = 0.5, 0.75  # the share of the filled area that a frame has at most and a page at least
+LEAST_PAGE, LEAST_OF_BOX = 0.25, 0.65  # the shares of the picture and of its own box that a page takes at least
+QUADRILATERAL = 0.85  # the common share of the filled and the spanned area
+SOLID = 0.8  # the share of the filled area that is paper
+LEAST_FRAME, HOLLOW = 0.4, 0.4  # of each side of the picture that a frame takes at least, and of its box at most
+BAND, ALONG = 0.08, 0.7  # the width of the rim of a frame's box, and how much of a side it must run along
 THICK = 0.03  # of the shorter side: thicker strokes are no ruled lines
 STEEPEST = 0.14  # the largest slope of a line: eight degrees
 COLUMNS = 256  # that are looked at for lines
-UNBROKEN = 0.75  # of its length that is seen of a line
+UNBROKEN = 0.8  # of its length that is seen of a line
 LEAST_LINE = 0.4  # of the picture's width: the shortest line
 AT_EDGE = 0.03  # of the width: a line that begins and ends so near to the edges is none of a digit
 PARALLEL = 3  # so many lines are ruled, also where they end before the edges
 MOST_LINES = 80
 
 
+def page(mask: np.ndarray) -> np.ndarray | None:
+    """Return the inside of a page or a screen, without its edge, in a mask of what differs from the picture's rim.
+
+    None if there is none.
+    """
+    from scipy import ndimage
+
+    labels, count = ndimage.label(mask)
+    for i, box in enumerate(ndimage.find_objects(labels)[:count]):
+        part = labels[box] == i + 1
+        if part.size < LEAST_PAGE * mask.size:
+            continue
+        filled = ndimage.binary_fill_holes(part)
+        area = float(filled.sum())
+        if area < LEAST_OF_BOX * part.size or part.sum() < SOLID * area or not _is_quadrilateral(filled):
+            continue
+        inside = np.zeros(mask.shape, bool)
+        inside[box] = ndimage.binary_erosion(filled, iterations=max(1, round(0.02 * min(part.shape))))
+        return inside
+    return None
+
+
 def find(mask: np.ndarray, faint: np.ndarray) -> np.ndarray | None:
-    """Return the pixels (h, w) that are no digits; None if there are none.
+    """Return the pixels (h, w) of lines, frames and what lies at the edge; None if there are none.
 
     ``mask`` is true where the picture differs from its background; ``faint`` contains weaker differences too.
     """
     from scipy import ndimage
 
-    labels, count = ndimage.label(mask, np.ones((3, 3)))
+    other = ruled(faint)
+    beside = ndimage.binary_dilation(other, np.ones((3, 3)), iterations=2)
+    labels, count = ndimage.label(mask & ~ndimage.binary_dilation(other, np.ones((3, 3))), np.ones((3, 3)))
     boxes = ndimage.find_objects(labels)
-    for i in range(count):
-        inside = _page(labels[boxes[i]] == i + 1, mask.shape)
-        if inside is not None:
-            outside = np.ones(mask.shape, bool)
-            outside[boxes[i]] = ~inside
-            return outside
-    other = np.zeros(mask.shape, bool)
     border = np.concatenate([labels[0], labels[-1], labels[1:-1, 0], labels[1:-1, -1]])
     touching = np.bincount(border, minlength=count + 1) >= max(3.0, LEAST_TOUCH * min(mask.shape))
-    touching[0] = False
-    other |= touching[labels]
-    for i in range(count):
-        part = labels[boxes[i]] == i + 1
-        if _is_frame(part, mask.shape):
-            other[boxes[i]] |= part
-    other |= ruled(faint & ~other)
+    for i, box in enumerate(boxes):
+        part = labels[box] == i + 1
+        # where lines meet, something of the corner remains
+        corner = max(part.shape) <= _thickest(mask) + 2 and bool((beside[box] & part).any())
+        if touching[i + 1] or corner or _is_frame(part, mask.shape):
+            other[box] |= part
     return other if other.any() else None
 
 
-def _page(part: np.ndarray, shape: tuple[int, ...]) -> np.ndarray | None:
-    """Return the inside of a part that is a page or a screen, without its edge; None if it is something else."""
-    from scipy import ndimage
-
-    if part.size < LEAST_PAGE * shape[0] * shape[1]:
-        return None
-    filled = ndimage.binary_fill_holes(part)
-    area = float(filled.sum())
-    if area < LEAST_PAGE * shape[0] * shape[1] or part.sum() < SOLID * area or not _is_quadrilateral(filled):
-        return None
-    return ndimage.binary_erosion(filled, iterations=max(1, round(0.02 * min(part.shape))))
-
-
 def _is_frame(part: np.ndarray, shape: tuple[int, ...]) -> bool:
-    from scipy import ndimage
-
-    if part.shape[0] < LEAST_FRAME * shape[0] or part.shape[1] < LEAST_FRAME * shape[1] or min(part.shape) < 8:
+    """Return whether a large, hollow part runs along at least three sides of its box."""
+    h, w = part.shape
+    if h < LEAST_FRAME * shape[0] or w < LEAST_FRAME * shape[1] or min(h, w) < 8 or part.sum() > HOLLOW * part.size:
         return False
-    filled = ndimage.binary_fill_holes(part)
-    return bool(part.sum() <= HOLLOW * filled.sum()) and _is_quadrilateral(filled)
+    near_y, near_x = max(1, round(BAND * h)), max(1, round(BAND * w))
+    along = (part[:near_y].any(0), part[-near_y:].any(0), part[:, :near_x].any(1), part[:, -near_x:].any(1))
+    return sum(side.mean() >= ALONG for side in along) >= 3
 
 
 def _is_quadrilateral(filled: np.ndarray) -> bool:
+    """Return whether a shape is about the same as the quadrilateral of its points farthest along the diagonals."""
+    from PIL import Image, ImageDraw
+
     y, x = np.nonzero(filled)
     corners = [int(f(s)) for s, f in ((x + y, np.argmin), (x - y, np.argmax), (x + y, np.argmax), (x - y, np.argmin))]
-    cx, cy = x[corners].astype(float), y[corners].astype(float)
-    # the centres of the corner pixels span one pixel less on each side
-    spanned = 0.5 * abs(float(cx @ np.roll(cy, -1) - cy @ np.roll(cx, -1))) + np.ptp(cx) + np.ptp(cy)
-    return bool(QUADRILATERAL[0] <= spanned / len(x) <= QUADRILATERAL[1])
+    drawn = Image.new("1", filled.shape[::-1])
+    ImageDraw.Draw(drawn).polygon([(int(x[i]), int(y[i])) for i in corners], fill=1, outline=1)
+    spanned = np.asarray(drawn, bool)
+    return bool((spanned & filled).sum() >= QUADRILATERAL * (spanned | filled).sum())
 
 
 @dataclass(frozen=True)
@@ -159,7 +168,7 @@ def _lines(mask: np.ndarray) -> list[Line]:
     """Return the thin, straight, nearly horizontal lines of a mask, the longest first."""
     height, width = mask.shape
     runs = _runs(mask)
-    runs = runs[runs[:, 2] - runs[:, 1] <= max(2, round(THICK * min(height, width)))]
+    runs = runs[runs[:, 2] - runs[:, 1] <= _thickest(mask)]
     step = -(-width // COLUMNS)
     near = max(1.5, height / 200)  # how far the middle of a run may be from the line
     slopes = np.linspace(-STEEPEST, STEEPEST, 57)
@@ -186,12 +195,24 @@ def _lines(mask: np.ndarray) -> list[Line]:
             break
         left, right = int(columns[0]), int(columns[-1])
         length = right - left + 1
-        if length >= LEAST_LINE * width and len(columns) >= UNBROKEN * length:
+        if length >= LEAST_LINE * width and len(columns) + _hidden(mask, runs[on], left, right) >= UNBROKEN * length:
             if not lines:  # the others are parallel
                 slopes = slopes[np.abs(slopes - slope) <= 0.03]
             lines.append(Line(left, right, float(((runs[on, 1] + runs[on, 2]) / 2).mean()), runs[on]))
         runs = runs[~on]
     return lines
+
+
+def _thickest(mask: np.ndarray) -> int:
+    return max(2, round(THICK * min(mask.shape)))
+
+
+def _hidden(mask: np.ndarray, runs: np.ndarray, left: int, right: int) -> int:
+    """Return in how many columns the line is behind a thicker stroke."""
+    columns = np.setdiff1d(np.arange(left, right + 1), runs[:, 0])
+    order = np.argsort(runs[:, 0])
+    rows = np.interp(columns, runs[order, 0], (runs[order, 1] + runs[order, 2] - 1) / 2)
+    return int(mask[np.rint(rows).astype(int), columns].sum())
 
 
 def _on(runs: np.ndarray, curve: np.ndarray, width: int, near: float) -> np.ndarray:

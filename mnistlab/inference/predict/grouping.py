@@ -11,8 +11,8 @@ from mnistlab.inference.predict.image_io import UnreadableError
 LEAST_LENGTH = 0.4  # of the tallest part: shorter parts are pieces of a digit, or specks
 FRAGMENT = 0.6  # of the longer of two parts: a shorter one may be a piece of the other
 NEAR = 0.25  # of the tallest part: specks that are farther from every digit are left out
-SMALLEST = 6  # pixels of the tallest part, in pictures that are not small themselves
-SMALL_PICTURE = 64
+SMALLEST, SMALLEST_SHARE = 6, 0.012  # pixels, and share of the picture, of a digit in a picture of at least
+SMALL_PICTURE = 64  # pixels of the longer side
 MOST, MOST_PARTS = 500, 2000  # digits of one picture, and connected parts of its ink
 CROP = "crop the picture to the digits"
 
@@ -38,7 +38,7 @@ def split(mask: np.ndarray) -> list[Digit]:
     labels, count = ndimage.label(mask, np.ones((3, 3)))
     boxes = np.array([[s[0].start, s[1].start, s[0].stop, s[1].stop] for s in ndimage.find_objects(labels)])
     sides = boxes[:, 2:] - boxes[:, :2]
-    if max(mask.shape) >= SMALL_PICTURE and sides.max() < SMALLEST:
+    if max(mask.shape) >= SMALL_PICTURE and sides.max() < max(SMALLEST, SMALLEST_SHARE * max(mask.shape)):
         raise UnreadableError(
             f"only small marks: {count:,}, of at most {sides.max()} pixels in {mask.shape[1]} x {mask.shape[0]}; {CROP}"
         )

@@ -86,7 +86,7 @@ def _of_csv(path: Path, shape: tuple[int, int]) -> ImageTable:
                 raise RequestError(f"line {line:,}, column {roles.pixels[column]}: not a number; repair that line")
             pieces.append(pixels)
             others.append(frame[[name for name in (roles.id, roles.label) if name is not None]].astype(str))
-    if roles is None:
+    if roles is None or not sum(map(len, pieces)):
         raise RequestError("the file has a header but no rows")
     images, note = _levels(np.concatenate(pieces), roles.shape)
     rest = pd.concat(others)
