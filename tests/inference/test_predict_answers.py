@@ -54,7 +54,8 @@ def written(labels: list[int]) -> np.ndarray:
     """Digits beside each other on paper."""
     test = Mnist5k().read().test
     tiles = [np.kron(test.images[100 * label + 3][2:26, 4:24], np.ones((4, 4), np.uint8)) for label in labels]
-    return np.pad(235 - np.concatenate(tiles, axis=1) // 255 * 200, 30, constant_values=235).astype(np.uint8)
+    ink = np.pad(np.concatenate(tiles, axis=1), 30) / 255
+    return np.rint(235 - 200 * ink).astype(np.uint8)
 
 
 # folders with labels
