@@ -349,7 +349,10 @@ def test_the_written_code_is_short_and_has_only_what_the_network_needs() -> None
         (["RUN", "--format", "npz", "--to", "file/x"], "Not a directory; choose another folder with --to"),
         (["gone", "--format", "npz"], "gone: no such run directory"),
         (["RUN", "--format", "npz", "--layout", "nchw"], "--layout nchw: only --format onnx has this option"),
-        (["RUN", "--format", "onnx", "--input", "int8"], "--input int8: choose one of uint8, float (did you mean uint8"),
+        (
+            ["RUN", "--format", "onnx", "--input", "int8"],
+            "--input int8: choose one of uint8, float (did you mean uint8",
+        ),
     ],
 )
 def test_a_wrong_request_is_one_line(command: Command, arguments: list[str], message: str) -> None:

@@ -73,10 +73,8 @@ def test_the_accuracy_on_class_folders_has_its_interval_and_its_mistakes(command
     assert result.status == 0
     assert result.out.split()[:3] == ["file", "truth", "class"]
     low, high = (100 * bound for bound in wilson(sum(right), 20))
-    assert (
-        f"accuracy {5 * sum(right):.2f} % (95 % confidence interval {low:.2f} to {high:.2f}, {sum(right)} of 20 pictures)"
-        in result.out
-    )
+    interval = f"95 % confidence interval {low:.2f} to {high:.2f}"
+    assert f"accuracy {5 * sum(right):.2f} % ({interval}, {sum(right)} of 20 pictures)" in result.out
 
 
 def test_mistakes_are_drawn_the_most_confident_first(command: Command, mlp: Path) -> None:
@@ -216,7 +214,8 @@ def kaggle(path: str, images: np.ndarray, label: list[int] | None = None) -> Non
 def test_kaggles_test_csv_becomes_a_submission(command: Command, mlp: Path) -> None:
     images = Mnist5k().read().test.images[::50]
     kaggle("test.csv", images)
-    assert command("predict", str(mlp), "test.csv", "--to", "submission.csv").out == "20 predictions in submission.csv\n"
+    result = command("predict", str(mlp), "test.csv", "--to", "submission.csv")
+    assert result.out == "20 predictions in submission.csv\n"
     lines = Path("submission.csv").read_text().splitlines()
     assert lines[0] == "ImageId,Label"
     assert [line.split(",")[0] for line in lines[1:]] == [str(i) for i in range(1, 21)]

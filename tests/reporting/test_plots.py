@@ -365,7 +365,7 @@ def test_every_picture_is_a_png_with_its_numbers_in_words(case, tmp_path):
 def test_every_function_has_a_case():
     elsewhere = {"Series", "TrainingCurve", "against", "heat_map", "ranking_of_settings", "side_by_side"}
     elsewhere |= {"confusion_table", "predicted", "range_test"}  # in the tests of their commands
-    functions = {*plots.__all__} - {"Panel", "Picture", "save", "save_pdf"} - elsewhere
+    functions = {*plots.__all__} - {"Classified", "Panel", "Picture", "pages_of", "save", "save_pdf"} - elsewhere
     cases = {case.split(",")[0].replace("-", "_").replace(" ", "_") for case in CASES}
     assert functions == cases
 

@@ -68,10 +68,12 @@ def _of_csv(path: Path, shape: tuple[int, int]) -> ImageTable:
     separator = max(",;\t ", key=first.strip().count)
     cells = [cell.strip().strip('"') for cell in first.strip().split(separator)]
     has_header = not all(_is_number(cell) for cell in cells)
+    lines = 1 if has_header else 0
     names = cells if has_header else [str(i) for i in range(len(cells))]
     if len(set(names)) != len(names):
         raise RequestError("line 1 names a column twice; give every column a different name")
-    pieces, others = [], []
+    pieces: list[np.ndarray] = []
+    others: list[Any] = []
     roles: _Roles | None = None
     with pd.read_csv(
         io.BytesIO(content), sep=r"\s+" if separator == " " else separator, header=0 if has_header else None,
@@ -82,7 +84,7 @@ def _of_csv(path: Path, shape: tuple[int, int]) -> ImageTable:
             pixels = frame[roles.pixels].apply(pd.to_numeric, errors="coerce").to_numpy(np.float32)
             if not np.isfinite(pixels).all():
                 row, column = np.argwhere(~np.isfinite(pixels))[0]
-                line = sum(len(piece) for piece in pieces) + row + 1 + has_header
+                line = sum(map(len, pieces)) + int(row) + 1 + lines
                 raise RequestError(f"line {line:,}, column {roles.pixels[column]}: not a number; repair that line")
             pieces.append(pixels)
             others.append(frame[[name for name in (roles.id, roles.label) if name is not None]].astype(str))

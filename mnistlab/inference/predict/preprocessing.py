@@ -238,13 +238,19 @@ def _object(grey: np.ndarray, shape: tuple[int, int], dark: bool | None) -> tupl
 
 def _missing(mask: np.ndarray, pixel: float) -> int:
     """Return how many pixels strokes must grow on each side to be `THIN` wide; ``pixel`` is a twentieth of the box."""
+    return int((THIN * pixel - stroke_width(mask)) / 2 + 0.5)
+
+
+def stroke_width(mask: np.ndarray) -> float:
+    """Return the width of strokes in pixels.
+
+    The distances to paper across a stroke of w pixels are 1, 2, ..., 2, 1. Their mean is m = (w + 1)^2 / (4 w), and of
+    its two solutions w = 2 m - 1 + 2 sqrt(m^2 - m) is the larger.
+    """
     from scipy import ndimage
 
-    # the distances to paper across a stroke of w pixels are 1, 2, ..., 2, 1: their mean is m = (w + 1)^2 / (4 w), or 1
-    # for one pixel, of which w is the larger solution
     m = float(ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1][mask].mean())
-    width = 2 * m - 1 + 2 * math.sqrt(m * m - m)
-    return int((THIN * pixel - width) / 2 + 0.5)
+    return 2 * m - 1 + 2 * math.sqrt(m * m - m)
 
 
 def _thickened(amount: np.ndarray, more: int) -> np.ndarray:
