@@ -74,7 +74,7 @@ def test_a_frame_that_a_digit_touches_is_taken_out_line_by_line() -> None:
 @pytest.mark.parametrize("slope", [0.0, 0.05, -0.05])
 @pytest.mark.parametrize("distance", [30, 55])
 def test_ruled_lines_are_taken_out_and_the_strokes_that_cross_them_stay(slope: float, distance: int) -> None:
-    assert alike(image_of(noisy(ruled(page(), distance, slope))), EXPECTED) > 0.85
+    assert alike(image_of(noisy(ruled(page(), distance, slope))), EXPECTED) > 0.8
 
 
 def test_so_are_the_lines_of_squared_paper() -> None:

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import sys
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -139,6 +140,16 @@ def test_a_stroke_as_thin_as_a_hair_is_thickened() -> None:
     page = np.full((400, 400), 240, np.uint8)
     page[100:300, 200:202] = 20
     done = prepare(picture(page), SIZE, MNIST, None)
+    assert done.done == "dark on light, thickened"
+    assert 2 <= (done.image[14] > 127).sum() <= 3
+
+
+def test_a_hair_across_a_large_picture_is_thickened_in_a_moment() -> None:
+    page = np.full((1200, 1200), 240, np.uint8)
+    page[40:1160, 600:602] = 20
+    start = time.process_time()
+    done = prepare(picture(page), SIZE, MNIST, None)
+    assert time.process_time() - start < 5  # a dilation at full size takes a minute
     assert done.done == "dark on light, thickened"
     assert 2 <= (done.image[14] > 127).sum() <= 3
 

@@ -24,7 +24,7 @@ UNBROKEN = 0.8  # of its length that is seen of a line
 LEAST_LINE = 0.4  # of the picture's width: the shortest line
 AT_EDGE = 0.03  # of the width: a line that begins and ends so near to the edges is none of a digit
 PARALLEL = 3  # so many lines are ruled, also where they end before the edges
-MOST_LINES = 80
+MOST_LINES = 60
 
 
 def page(mask: np.ndarray) -> np.ndarray | None:
@@ -62,19 +62,20 @@ def find(mask: np.ndarray, faint: np.ndarray) -> np.ndarray | None:
     boxes = ndimage.find_objects(labels)
     border = np.concatenate([labels[0], labels[-1], labels[1:-1, 0], labels[1:-1, -1]])
     touching = np.bincount(border, minlength=count + 1) >= max(3.0, LEAST_TOUCH * min(mask.shape))
+    near_line = np.bincount(labels[beside], minlength=count + 1) > 0
     for i, box in enumerate(boxes):
-        part = labels[box] == i + 1
-        # where lines meet, something of the corner remains
-        corner = max(part.shape) <= _thickest(mask) + 2 and bool((beside[box] & part).any())
-        if touching[i + 1] or corner or _is_frame(part, mask.shape):
-            other[box] |= part
+        h, w = (side.stop - side.start for side in box)
+        corner = near_line[i + 1] and max(h, w) <= _thickest(mask) + 2  # what remains where lines meet
+        large = h >= LEAST_FRAME * mask.shape[0] and w >= LEAST_FRAME * mask.shape[1]
+        if corner or touching[i + 1] or (large and _is_frame(labels[box] == i + 1)):
+            other[box] |= labels[box] == i + 1
     return other if other.any() else None
 
 
-def _is_frame(part: np.ndarray, shape: tuple[int, ...]) -> bool:
-    """Return whether a large, hollow part runs along at least three sides of its box."""
+def _is_frame(part: np.ndarray) -> bool:
+    """Return whether a hollow part runs along at least three sides of its box."""
     h, w = part.shape
-    if h < LEAST_FRAME * shape[0] or w < LEAST_FRAME * shape[1] or min(h, w) < 8 or part.sum() > HOLLOW * part.size:
+    if min(h, w) < 8 or part.sum() > HOLLOW * part.size:
         return False
     near_y, near_x = max(1, round(BAND * h)), max(1, round(BAND * w))
     along = (part[:near_y].any(0), part[-near_y:].any(0), part[:, :near_x].any(1), part[:, -near_x:].any(1))
@@ -169,6 +170,8 @@ def _lines(mask: np.ndarray) -> list[Line]:
     height, width = mask.shape
     runs = _runs(mask)
     runs = runs[runs[:, 2] - runs[:, 1] <= _thickest(mask)]
+    if len(runs) > MOST_LINES * width:  # a texture: lines would be found everywhere
+        return []
     step = -(-width // COLUMNS)
     near = max(1.5, height / 200)  # how far the middle of a run may be from the line
     slopes = np.linspace(-STEEPEST, STEEPEST, 57)

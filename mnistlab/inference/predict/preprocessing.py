@@ -27,6 +27,7 @@ from mnistlab.runs.saved_run import SavedRun
 DARK_RIM = 16  # the largest median of the border pixels for which a small picture counts as already light on dark
 THIN = 2.0  # pixels in a box of 20: MNIST's strokes have about 3, and strokes thinner than this become faint dots
 THIN_ON = 28  # pixels of the network's side from which on the width of strokes is checked
+THICKENED_SIDE = 160  # pixels: larger digits are made smaller before, or a wide dilation would take minutes
 INKED = 32  # the level from which on a pixel of an image of MNIST counts as inked
 NEARLY_WHITE = 224  # the level from which on it is no longer grey
 BOX = (-3, 2)  # how much shorter or longer than the box the longer side of its ink may be
@@ -210,8 +211,10 @@ def _digit(
     rows, columns = _span(amount > 0.5)
     longer = max(rows.stop - rows.start, columns.stop - columns.start)
     inked = amount[rows, columns]
-    if min(shape) >= THIN_ON and (more := _missing(inked > 0.5, longer / 20)) >= 1:
-        inked = _thickened(inked, more)
+    if min(shape) >= THIN_ON and _missing(inked > 0.5, longer / 20) >= 1:
+        factor = max(1, longer // THICKENED_SIDE)
+        inked = _largest_of_blocks(inked, factor)
+        inked = _thickened(inked, max(1, _missing(inked > 0.5, longer / factor / 20)))
         done.append("thickened")
     fitted = _fitted(inked.shape, round(box)) if style.width is None else (round(box), round(style.width * shape[1]))
     small = _resized(inked, fitted)
@@ -251,6 +254,13 @@ def stroke_width(mask: np.ndarray) -> float:
 
     m = float(ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1][mask].mean())
     return 2 * m - 1 + 2 * math.sqrt(m * m - m)
+
+
+def _largest_of_blocks(amount: np.ndarray, side: int) -> np.ndarray:
+    """Return the largest value of every block of side x side pixels, which keeps strokes that are thinner than one."""
+    h, w = amount.shape
+    padded = np.pad(amount, ((0, -h % side), (0, -w % side)))
+    return np.asarray(padded.reshape(padded.shape[0] // side, side, -1, side).max(axis=(1, 3)))
 
 
 def _thickened(amount: np.ndarray, more: int) -> np.ndarray:

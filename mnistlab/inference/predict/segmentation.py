@@ -31,7 +31,7 @@ MOST_LAYERS = 3  # a frame, the lines in it, and what they hid
 MOST_PAGES = 2  # a page, and a printed field on it
 PAGE_THRESHOLDS = (0.5, 0.25, 1.0)  # of Otsu's, in this order
 LEAST_PAGE_CONTRAST = 25.0  # grey levels between a page and the table
-CROP = "on a background as uneven as they are; crop the picture to the digits"
+CROP = "on an uneven background; crop the picture to the digits"
 NO_INK = "no ink: all grey levels are about equal"
 
 
@@ -193,8 +193,8 @@ def _marks(mask: np.ndarray) -> str:
     from scipy import ndimage
 
     _, count = ndimage.label(mask, np.ones((3, 3)))
-    marks = f"{count:,} marks" if count > 1 else "one mark"
-    return f"no digit stands out: there are {marks}, the longest of {_longest(mask)} pixels, {CROP}"
+    marks = f"there are {count:,} marks, the longest" if count > 1 else "there is one mark"
+    return f"no digit stands out: {marks} of {_longest(mask)} pixels, {CROP}"
 
 
 def _longest(mask: np.ndarray) -> int:
