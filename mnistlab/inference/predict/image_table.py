@@ -9,16 +9,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 
 from mnistlab.data.idx_format import inflate
 from mnistlab.system.errors import RequestError
-from mnistlab.system.readers import MOST_UNPACKED, UnreadableError, read_arrays, reading
+from mnistlab.system.readers import UnreadableError, read_arrays, reading
 
 SUFFIXES = (".csv", ".csv.gz", ".npz", ".npy")
-ROWS = 5000  # that pandas reads at once
-LONGEST_LINE = 2**24
+ROWS = 5000  # that are read or converted at once
+MOST_ROWS = 200_000
+MOST_BYTES = 2**29  # of a table after unpacking, and of the arrays in an archive
+MOST_COLUMNS = 2**16 + 16  # an image of 256 x 256, and some others
+LONGEST_LINE = 2**20
 IDS = ("id", "imageid", "image_id", "index", "unnamed: 0", "")
 LABELS = ("label", "class", "target", "y")
 PIXEL = re.compile(r"(pixel|px|p|x)?[_ ]?\d+|\d+x\d+", re.IGNORECASE)
@@ -48,7 +52,7 @@ def read(name: str, shape: tuple[int, int]) -> ImageTable:
     if not path.is_file():
         raise RequestError(f"{name}: {'not a file' if path.exists() else 'no such file'}")
     try:
-        with reading(path, MOST_UNPACKED):
+        with reading(path, MOST_BYTES):
             return _of_csv(path, shape) if ".csv" in path.name.lower() else _of_arrays(path, shape)
     except UnreadableError as error:
         if isinstance(error.cause, RequestError):
@@ -66,6 +70,8 @@ def _of_csv(path: Path, shape: tuple[int, int]) -> ImageTable:
     if not first.strip():
         raise RequestError("the file is empty")
     separator = max(",;\t ", key=first.strip().count)
+    if first.count(separator) >= MOST_COLUMNS or len(first) >= LONGEST_LINE:
+        raise RequestError(f"line 1 has more than the maximum of {MOST_COLUMNS:,} columns; save larger images as .npz")
     cells = [cell.strip().strip('"') for cell in first.strip().split(separator)]
     has_header = not all(_is_number(cell) for cell in cells)
     lines = 1 if has_header else 0
@@ -86,7 +92,11 @@ def _of_csv(path: Path, shape: tuple[int, int]) -> ImageTable:
                 row, column = np.argwhere(~np.isfinite(pixels))[0]
                 line = sum(map(len, pieces)) + int(row) + 1 + lines
                 raise RequestError(f"line {line:,}, column {roles.pixels[column]}: not a number; repair that line")
-            pieces.append(pixels)
+            if pixels.size and not (pixels.min() >= 0 and pixels.max() <= 255):
+                raise RequestError(_out_of_range(float(pixels.min()), float(pixels.max())))
+            pieces.append(pixels.astype(np.float16))  # exact enough for 256 levels, also where they are from 0 to 1
+            if sum(map(len, pieces)) > MOST_ROWS:
+                raise RequestError(f"more than the maximum of {MOST_ROWS:,} rows; split it")
             others.append(frame[[name for name in (roles.id, roles.label) if name is not None]].astype(str))
     if roles is None or not sum(map(len, pieces)):
         raise RequestError("the file has a header but no rows")
@@ -160,8 +170,8 @@ def _unpacked(path: Path) -> bytes:
         content = bytearray()
         for piece in inflate(file):
             content += piece
-            if len(content) > MOST_UNPACKED:
-                raise RequestError(f"unpacks to more than {MOST_UNPACKED:,} bytes")
+            if len(content) > MOST_BYTES:
+                raise RequestError(f"unpacks to more than {MOST_BYTES:,} bytes; save it as .npz")
         return bytes(content)
 
 
@@ -169,6 +179,10 @@ def _of_arrays(path: Path, shape: tuple[int, int]) -> ImageTable:
     if path.suffix.lower() == ".npy":
         arrays: Mapping[str, np.ndarray] = {"images": np.load(path, allow_pickle=False, mmap_mode="r")}
     else:
+        with ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+        if size > MOST_BYTES:
+            raise RequestError(f"its arrays have {size:,} bytes, more than the maximum of {MOST_BYTES:,}; split it")
         arrays = read_arrays(path)
     images = {name: found for name, array in arrays.items() if (found := _images(array, shape)) is not None}
     preferred = [name for word in IMAGES for name in images if name.lower() == word]
@@ -179,8 +193,9 @@ def _of_arrays(path: Path, shape: tuple[int, int]) -> ImageTable:
         raise RequestError(f"holds {', '.join(images)}; name the one to classify images, and the others differently")
     name = preferred[0] if preferred else next(iter(images))
     found = images[name]
-    pixels = np.asarray(found, np.float32).reshape(len(found), -1)
-    levels, note = _levels(pixels, (int(found.shape[1]), int(found.shape[2])))
+    if len(found) > MOST_ROWS or found.nbytes > MOST_BYTES:
+        raise RequestError(f"{name} has {len(found):,} images, too many; split it")
+    levels, note = _levels(found.reshape(len(found), -1), (int(found.shape[1]), int(found.shape[2])))
     labels = _labels(arrays, name, len(found))
     return ImageTable(levels, [str(i + 1) for i in range(len(found))], "ImageId", "Label", labels, note)
 
@@ -207,14 +222,22 @@ def _labels(arrays: Mapping[str, np.ndarray], images: str, count: int) -> list[s
 
 def _levels(pixels: np.ndarray, shape: Sequence[int]) -> tuple[np.ndarray, str]:
     """Return (n, h * w) numbers as grey levels of 0 to 255, and a note on how they were scaled."""
-    if not len(pixels):
+    if not pixels.size:
         raise RequestError("holds no images")
     low, high = float(pixels.min()), float(pixels.max())
-    if not (low >= 0 and high <= 255):  # also false for NaN
-        raise RequestError(f"holds values from {low:g} to {high:g}; must be from 0 to 255, or from 0 to 1")
-    note = ""
+    if not (low >= 0 and high <= 255):  # also true for NaN
+        raise RequestError(_out_of_range(low, high))
+    factor, note = 1.0, ""
     if 0 < high <= 1:
-        pixels, note = pixels * 255, "values from 0 to 1 are taken as black to white"
+        factor, note = 255.0, "values from 0 to 1 are taken as black to white"
     elif 0 < high <= 16 and tuple(shape) == (8, 8):
-        pixels, note = pixels * (255 / 16), "values from 0 to 16 are taken as black to white"
-    return np.rint(pixels).astype(np.uint8).reshape(-1, *shape), note
+        factor, note = 255 / 16, "values from 0 to 16 are taken as black to white"
+    levels = np.empty(pixels.shape, np.uint8)
+    for start in range(0, len(pixels), ROWS):
+        part = slice(start, start + ROWS)
+        levels[part] = np.rint(pixels[part].astype(np.float32) * factor)
+    return levels.reshape(-1, *shape), note
+
+
+def _out_of_range(low: float, high: float) -> str:
+    return f"holds values from {low:g} to {high:g}; must be from 0 to 255, or from 0 to 1"
