@@ -93,6 +93,11 @@ def test_values_up_to_one_are_black_to_white_and_that_is_said() -> None:
         (f"{HEADER}\n1,2,3,4,x,6,7,8,9\n".encode(), "line 2, column pixel4: not a number; repair that line"),
         (f"{HEADER}\n1,2,3,4,5,6,7,8,300\n".encode(), "holds values from 1 to 300; must be from 0 to 255"),
         (f"{HEADER}\n1,2\n".encode(), "line 2, column pixel2: not a number"),
+        (f"{HEADER}\n{'1,' * 12}1\n".encode(), "test.csv: cannot be read as images (Length of header"),
+        (
+            f"{HEADER}\n{'1' * 1000}\n".encode(),
+            "line 2 is longer than 640 bytes; its cells cannot be those of the first",
+        ),
         (f"{HEADER},pixel0\n".encode(), "line 1 names a column twice"),
         (b"\xff\xfe\x00", "test.csv: cannot be read as images"),
         (gzip.compress(HEADER.encode() * 1000)[:60], "test.csv: cannot be read as images"),

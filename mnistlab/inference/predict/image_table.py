@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ ROWS = 5000  # that are read or converted at once
 MOST_ROWS = 200_000
 MOST_BYTES = 2**29  # of a table after unpacking, and of the arrays in an archive
 MOST_COLUMNS = 2**16 + 16  # an image of 256 x 256, and some others
-LONGEST_LINE = 2**20
+LONGEST_LINE, LONGEST_CELL = 2**20, 64  # characters of the first line, and of a cell
 IDS = ("id", "imageid", "image_id", "index", "unnamed: 0", "")
 LABELS = ("label", "class", "target", "y")
 PIXEL = re.compile(r"(pixel|px|p|x)?[_ ]?\d+|\d+x\d+", re.IGNORECASE)
@@ -78,13 +79,15 @@ def _of_csv(path: Path, shape: tuple[int, int]) -> ImageTable:
     names = cells if has_header else [str(i) for i in range(len(cells))]
     if len(set(names)) != len(names):
         raise RequestError("line 1 names a column twice; give every column a different name")
+    _refuse_long_lines(content, LONGEST_CELL * (len(cells) + 1))
     pieces: list[np.ndarray] = []
     others: list[Any] = []
     roles: _Roles | None = None
-    with pd.read_csv(
+    with warnings.catch_warnings(), pd.read_csv(
         io.BytesIO(content), sep=r"\s+" if separator == " " else separator, header=0 if has_header else None,
         names=names, index_col=False, chunksize=ROWS, encoding="utf-8-sig",
     ) as frames:  # fmt: skip
+        warnings.simplefilter("error", pd.errors.ParserWarning)  # a line with more cells than there are columns
         for frame in frames:
             roles = roles or (_with_header(names, shape) if has_header else _without_header(frame, shape))
             pixels = frame[roles.pixels].apply(pd.to_numeric, errors="coerce").to_numpy(np.float32)
@@ -159,6 +162,15 @@ def _is_number(cell: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _refuse_long_lines(content: bytes, most: int) -> None:
+    """Refuse a line that is too long for the cells of the first one, on which a parser would spend minutes."""
+    ends = np.flatnonzero(np.frombuffer(content, np.uint8) == ord("\n"))
+    lengths = np.diff(ends, prepend=-1, append=len(content))
+    if lengths.max() > most:
+        line = int(lengths.argmax()) + 1
+        raise RequestError(f"line {line:,} is longer than {most:,} bytes; its cells cannot be those of the first line")
 
 
 def _unpacked(path: Path) -> bytes:
