@@ -97,10 +97,8 @@ def _prepared(way: str, source: Source, run: SavedRun) -> Source:
     style, shape = preprocessing.style_of_run(run, way, several=False), run.network.image_shape
     if way == "raw" or (way == "auto" and style.way is not preprocessing.Way.digit):
         return source
-    if way == "auto":
-        if labelled_pictures.are_like_the_dataset(source, shape):
-            return source
-        LOG.info("note    the pictures are prepared as in `mnistlab predict`; --as raw only resizes them")
+    if way == "auto" and labelled_pictures.are_like_the_dataset(source, shape):
+        return source
     return labelled_pictures.prepared(source, style, shape)
 
 
@@ -169,7 +167,9 @@ def _check_size(dataset: Dataset, source: Source, run: SavedRun) -> None:
 
 
 def _warn(choice: Choice, runs: Sequence[SavedRun], source: Source, dataset: Dataset, seed: int) -> None:
-    """Log a warning if a result may be misunderstood."""
+    """Log a warning if a result may be misunderstood, and what was decided about pictures."""
+    if choice.way == "auto" and isinstance(source, labelled_pictures.PreparedFolder):
+        LOG.info("note    the pictures are prepared as in `mnistlab predict`; --as raw only resizes them")
     digest = dataset.provenance.get("sha256")
     same = [run for run in runs if digest is not None and run.data_sha256 == digest]
     moved = choice.split == "validation" and any(run.seed != seed for run in same)
