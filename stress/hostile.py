@@ -27,7 +27,7 @@ from functools import cache
 from itertools import islice
 from pathlib import Path
 
-from hostile_cases import Case, data, requests, saved
+from hostile_cases import Case, data, predicted, requests, saved
 
 SECONDS, MEGABYTES = 10, 1024
 Rows = list[tuple[str, int]]
@@ -59,6 +59,7 @@ KINDS = {
 }
 SAVED = {
     "model": lambda rng, run: saved.model_cases(rng, run["model.safetensors"]),
+    "predicted": predicted.predicted_cases,
     "run": saved.run_cases,
     "sweep": saved.sweep_cases,
     "search": saved.search_cases,
@@ -75,7 +76,11 @@ def cases(count: int, seed: int, kinds: Sequence[str] = ()) -> list[Case]:
     made: list[Case] = []
     for kind in chosen:
         rng = random.Random(f"{kind} {seed}")
-        stream = KINDS[kind](rng) if kind in KINDS else SAVED[kind](rng, sound("run" if kind == "model" else kind))
+        stream = (
+            KINDS[kind](rng)
+            if kind in KINDS
+            else SAVED[kind](rng, sound("run" if kind in ("model", "predicted") else kind))
+        )
         made += islice(stream, round(count * SHARES.get(kind, 1) / total))
     return made
 
@@ -198,6 +203,7 @@ def warm() -> None:
         "cli.compare",
         "cli.data",
         "cli.explore",
+        "cli.predict",
         "cli.report",
     ):
         importlib.import_module(f"mnistlab.{name}")

@@ -12,6 +12,8 @@ from mnistlab.config.report import Plots
 from mnistlab.data.class_mapping import relabel
 from mnistlab.data.dataset import Dataset, Source, Split
 from mnistlab.data.loading import has_own_test, load, load_all
+from mnistlab.data.sources.image_folder import FolderSource
+from mnistlab.inference.predict import labelled_pictures, preprocessing
 from mnistlab.runs.saved_run import OwnData, SavedRun, own_data
 from mnistlab.system.console import LOG
 from mnistlab.system.errors import RequestError, whole
@@ -26,11 +28,15 @@ INDIFFERENT = {
 
 @dataclass(frozen=True)
 class Choice:
-    """The request: the split, overrides of the configuration (``data=...``, ``seed=...``), and how far to shift."""
+    """The request: the split, overrides (``data=...``, ``seed=...``), how far to shift, and how pictures are read.
+
+    ``way`` is that of `preprocessing.Way`, or auto.
+    """
 
     split: str
     overrides: list[str]
     shifts: int = 0
+    way: str = "auto"
 
     @property
     def keys(self) -> list[str]:
@@ -56,6 +62,8 @@ class Scored:
 def choose_images(choice: Choice, runs: Sequence[SavedRun]) -> Scored:
     """Return the images to score, checked against the models, so that the request is valid after this."""
     source, seed, plots = _resolve(choice, runs)
+    with schema.prefixed("data"):
+        source = _prepared(choice.way, source, runs[0])
     dataset, part = _load(choice.split, source, seed)
     _check_size(dataset, source, runs[0])
     try:
@@ -88,6 +96,20 @@ def _resolve(choice: Choice, runs: Sequence[SavedRun]) -> tuple[Source, int, Plo
     changes = {key.removeprefix("data."): OmegaConf.select(cfg, key) for key in choice.keys if key.startswith("data.")}
     seed = whole("seed", cfg.seed, 0, "the seed") if "seed" in choice.keys else own.seed
     return own.source(**changes), seed, cfg.report.plots
+
+
+def _prepared(way: str, source: Source, run: SavedRun) -> Source:
+    """Return a folder of photographs with its pictures prepared as in `mnistlab predict`; other data as it is."""
+    if not isinstance(source, FolderSource):
+        if way not in ("auto", "raw"):
+            raise RequestError(f"--as {way}: only the pictures of data=folder can be prepared; leave it out")
+        return source
+    style, shape = preprocessing.style_of_run(run, way, several=False), run.network.image_shape
+    if way == "raw" or (way == "auto" and style.way is not preprocessing.Way.digit):
+        return source
+    if way == "auto" and labelled_pictures.are_like_the_dataset(source, shape):
+        return source
+    return labelled_pictures.prepared(source, style, shape)
 
 
 def _common_data(choice: Choice, runs: Sequence[SavedRun]) -> OwnData:
@@ -155,7 +177,9 @@ def _check_size(dataset: Dataset, source: Source, run: SavedRun) -> None:
 
 
 def _warn(choice: Choice, runs: Sequence[SavedRun], source: Source, dataset: Dataset, seed: int) -> None:
-    """Log a warning if a result may be misunderstood."""
+    """Log a warning if a result may be misunderstood, and what was decided about pictures."""
+    if choice.way == "auto" and isinstance(source, labelled_pictures.PreparedFolder):
+        LOG.info("note    the pictures are prepared as in `mnistlab predict`; --as raw only resizes them")
     digest = dataset.provenance.get("sha256")
     same = [run for run in runs if digest is not None and run.data_sha256 == digest]
     moved = choice.split == "validation" and any(run.seed != seed for run in same)

@@ -24,6 +24,7 @@ from mnistlab.system import console
 from mnistlab.system.errors import RequestError, did_you_mean
 
 SPLITS = ("test", "validation", "train", "all")
+WAYS = ("auto", "digit", "object", "raw")
 SETTABLE = ("data", "seed", "report.plots")
 STRONGEST_NOISE = 10.0  # ten times the range from black to white: images are unrecognisable long before
 
@@ -43,6 +44,7 @@ def angles(name: str, text: str) -> list[float]:
     no_args_is_help=True,
     examples=(
         "mnistlab evaluate outputs/2026-11-21/09-30-12_mlp_2hidden",
+        "mnistlab evaluate my_run data=folder data.path=my_photographs --split all --as digit",
         "mnistlab evaluate first second data=fashion_mnist --noise 0,0.1,0.2 --rotate 0,15,30,45",
         "mnistlab evaluate outputs/seeds/*/model.safetensors --shifts 1",
     ),
@@ -77,6 +79,14 @@ def angles(name: str, text: str) -> list[float]:
     default=0,
     help="Average the probabilities over all shifts of an image by up to so many pixels: with 1, over 9 shifts.",
 )
+@option(
+    "--as",
+    "way",
+    type=Choice(WAYS),
+    default="auto",
+    help="How the pictures of data=folder are prepared, as in `mnistlab predict`. auto: for a model of MNIST, like its "
+    "digits, unless all have the size of MNIST's images and are light on dark; else as they are. raw: as they are.",
+)
 @option("--to", metavar="DIR", type=DIRECTORY, help="The directory to write to.", show_default="outputs/evaluate/")
 @json_option
 @verbosity_options
@@ -86,6 +96,7 @@ def main(
     noise: list[float] | None,
     rotate: list[float] | None,
     shifts: int,
+    way: str,
     to: str | None,
     verbosity: str | None,
 ) -> int:
@@ -106,7 +117,7 @@ def main(
     try:
         runs = open_runs(paths)
         evaluate.refuse_place(to, runs)
-        scored = choose_images(Images(split, overrides, shifts), runs)
+        scored = choose_images(Images(split, overrides, shifts, way), runs)
         folder = evaluate.claim(to, runs)
         strengths = {kind: values for kind, values in levels.items() if values is not None}
         evaluate.evaluate(runs, scored, strengths, folder, command_line())

@@ -7,30 +7,40 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from mnistlab.cli.parameters import FILE, RUN, Choice, Parsed, argument, command, json_option, option
-from mnistlab.inference.predict import image_io, pipeline, preprocessing, results
-from mnistlab.system import output
+from mnistlab.inference.predict import image_table, inputs, pipeline, preprocessing, results
+from mnistlab.system import directories, files, output
 from mnistlab.system.errors import RequestError, RunError
 
 if TYPE_CHECKING:
+    from mnistlab.reporting import plots
     from mnistlab.runs.saved_run import SavedRun
 
 WAYS = ("auto", "digit", "object", "raw")
 INVERT: dict[str, bool | None] = {"auto": None, "yes": True, "no": False}
+MOST_PAGES = 100  # of a picture of all inputs
 
 
-def picture_file(name: str, text: str) -> Path:
-    """Return the path of a PNG to be written."""
+def new_file(name: str, text: str, suffix: str, what: str) -> Path:
+    """Return the path of a file to be written, whose name must end in ``suffix``."""
     path = Path(text)
-    if path.suffix.lower() != ".png":
-        raise RequestError(f"{name} {path}: the picture is written as a PNG, so its name must end in .png")
+    if path.suffix.lower() != suffix:
+        raise RequestError(f"{name} {path}: {what}, so its name must end in {suffix}")
     if not path.absolute().parent.is_dir():
         raise RequestError(f"{name} {path}: there is no folder {path.parent}; create it or choose another")
     if path.exists() and not path.is_file():
         raise RequestError(f"{name} {path}: not a file; choose another name")
     return path
+
+
+def picture_file(name: str, text: str) -> Path:
+    """Return the path of a PNG to be written."""
+    return new_file(name, text, ".png", "the picture is written as a PNG")
+
+
+def csv_file(name: str, text: str) -> Path:
+    """Return the path of a CSV file to be written."""
+    return new_file(name, text, ".csv", "the predictions are written as CSV")
 
 
 @command(
@@ -39,6 +49,7 @@ def picture_file(name: str, text: str) -> Path:
     examples=(
         "mnistlab predict outputs/2026-11-21/09-30-12_lenet5 photo.jpg scan.png",
         "mnistlab predict my_run my_photographs --as digit --invert yes --show seen.png",
+        "mnistlab predict my_run test.csv --to submission.csv",
     ),
 )
 @argument("place", metavar="RUN", type=RUN, help="A run directory, or the model.safetensors in it.")
@@ -48,7 +59,8 @@ def picture_file(name: str, text: str) -> Path:
     nargs=-1,
     required=True,
     type=FILE,
-    help="A picture file, a folder of them, or - for standard input.",
+    help="A picture file, a folder of them, or - for standard input. If the folder has a folder for each class, the "
+    "accuracy is measured. Or one table of images: .csv with one image per row, as Kaggle's test.csv, .npz or .npy.",
 )
 @option(
     "--as",
@@ -66,40 +78,153 @@ def picture_file(name: str, text: str) -> Path:
     help="yes: pictures are dark on light. no: light on dark. auto: decided for each picture.",
 )
 @option(
+    "--digits",
+    type=Choice(("auto", "one")),
+    default="auto",
+    help="one: every picture shows one digit. auto: the digits of a picture are separated, line by line, unless it "
+    "lies in the folder of a class. Only with the preparation of digits.",
+)
+@option(
     "--show",
     metavar="FILE",
     type=Parsed(picture_file),
-    help="Draw every input, what the network receives, and the three most probable classes (.png).",
+    help="Draw every input, what the network receives, and the three most probable classes (.png); more than 30 on "
+    "several pages, FILE-2.png and so on.",
+)
+@option(
+    "--to",
+    metavar="FILE",
+    type=Parsed(csv_file),
+    help="Write the predictions as CSV: for a table of images the columns ImageId and Label of a Kaggle submission.",
 )
 @json_option
-def main(place: str, pictures: tuple[str, ...], way: str, invert: str, show: Path | None) -> int:
+def main(
+    place: str, pictures: tuple[str, ...], way: str, invert: str, digits: str, show: Path | None, to: Path | None
+) -> int:
     """Classify photographs and scans with a saved model.
 
-    Images may have any size and be dark on light or light on dark, unevenly lit or off-centre; a rotation that the
-    camera recorded (EXIF) is undone. Each is first prepared like the images that the model was trained on, and should
-    show one digit or object. An image that cannot be read is reported on stderr and the others are predicted; the exit
+    Images may have any size and be dark on light or light on dark, unevenly lit or off-centre, on ruled paper or in a
+    frame; a rotation that the camera recorded (EXIF) is undone. Each is first prepared like the images that the model
+    was trained on. Several digits in one picture are read from left to right, line by line. Answers with a probability
+    below 0.7 are marked. An image that cannot be read is reported on stderr and the others are predicted; the exit
     status is then 1.
     """
-    files = image_io.expand(list(pictures))
+    tables = [name for name in pictures if image_table.is_table(name)]
+    if tables and len(pictures) > 1:
+        raise RequestError(f"{tables[0]}: a table of images is predicted by itself; name nothing else")
+    found = [] if tables else inputs.expand(pictures)
 
     from mnistlab.runs.saved_run import open_run
 
     run = open_run(place)
-    style = preprocessing.style_of_run(run, way)
-    predicted, failed = pipeline.predict(run, files, style, INVERT[invert])
-    output.show(results.as_json(run, style, predicted, failed), results.table(predicted, run.class_names))
-    if show and predicted:
-        _show(show, run, predicted)
+    style = preprocessing.style_of_run(run, way, several=digits == "auto")
+    if tables:
+        return _table(run, tables[0], style, INVERT[invert], show, to)
+    predicted, failed = pipeline.predict(run, found, style, INVERT[invert])
+    accuracy = results.measure(predicted, run.class_names)
+    lines = [results.table(predicted, run.class_names)]
+    about = results.as_json(run, style, predicted, failed)
+    if accuracy:
+        lines += ["", accuracy.text(), *_not_measured(found, run, failed)]
+        if accuracy.mistakes:
+            about["mistakes"] = _mistakes(run, accuracy.mistakes)
+            lines.append(f"mistakes {about['mistakes']}")
+    output.show(about, "\n".join(lines))
+    _write(run, predicted, show, to)
     if failed:
-        raise RunError(f"{len(failed)} of {len(files)} pictures could not be classified; the reasons are above")
+        raise RunError(f"{len(failed)} of {len(found)} pictures could not be classified; the reasons are above")
     return 0
 
 
-def _show(path: Path, run: SavedRun, predictions: Sequence[results.Predicted]) -> None:
+def _table(
+    run: SavedRun, name: str, style: preprocessing.Style, dark: bool | None, show: Path | None, to: Path | None
+) -> int:
+    """Predict a table of images; the predictions are the output unless they are written to a file."""
+    table = image_table.read(name, run.network.image_shape)
+    if table.note:
+        _say(f"{name}: {table.note}")
+    predicted = pipeline.predict_table(run, name, table, style, dark)
+    rows = [[i, one.answer(run.class_names)] for i, one in zip(table.ids, predicted, strict=True)]
+    submission = files.csv([table.id_name, table.label_name], rows)
+    accuracy = results.measure(predicted, run.class_names)
+    if to:
+        files.write(to, submission)
+    words = [accuracy.text()] if accuracy else []
+    words += [f"{len(predicted):,} predictions in {to}"] if to else []
+    if words and not to:
+        _say("\n".join(words))
+    output.show(results.as_json(run, style, predicted, []), "\n".join(words) if to else submission.rstrip("\n"))
+    _write(run, predicted, show, None)
+    return 0
+
+
+def _not_measured(found: Sequence[inputs.Input], run: SavedRun, failed: Sequence[results.Failed]) -> list[str]:
+    """Return what the accuracy leaves out, in words."""
+    unknown = sorted({one.folder for one in found if one.folder and not inputs.truth(one.folder, run.class_names)})
+    notes = [f"not measured: {results.plain(name)}/ is named after no class of the model" for name in unknown]
+    folders = {one.file: one.folder for one in found}
+    unread = sum(inputs.truth(folders[one.file], run.class_names) is not None for one in failed)
+    if unread:
+        notes.append(f"not measured: {unread} that could not be read")
+    return notes
+
+
+def _mistakes(run: SavedRun, mistakes: Sequence[results.Predicted]) -> str:
+    """Draw the wrong answers, the most confident first, and return the path of the picture."""
+    folder = directories.by_time("outputs/predict", run.directory.absolute().name[:60])
+    path = folder / "mistakes.png"
+    _draw(path, _cells(run, mistakes), "Mistakes")
+    return str(files.shown(path))
+
+
+def _write(run: SavedRun, predicted: Sequence[results.Predicted], show: Path | None, to: Path | None) -> None:
+    if to:
+        files.write(to, files.csv(*results.csv_rows(predicted, run.class_names)))
+        _say(f"predictions: {to}")
+    if show and predicted:
+        for path in _draw(show, _cells(run, predicted), "Pictures and the network's input"):
+            _say(f"picture: {path}")
+
+
+def _cells(run: SavedRun, predicted: Sequence[results.Predicted]) -> list[plots.Classified]:
+    """Return what is drawn of each digit of each picture."""
     from mnistlab.reporting import plots
 
-    best = [one.ranked(3) for one in predictions]
-    tops = [[(run.class_names[k], p) for k, p in three] for three in best]
-    inputs, prepared = [one.thumbnail for one in predictions], np.stack([one.prepared.image for one in predictions])
-    plots.save(plots.predicted([Path(one.file).name for one in predictions], inputs, prepared, tops), path)
-    print(f"picture: {path}", file=sys.stderr)  # noqa: T201
+    cells = []
+    for one in predicted:
+        several = len(one.digits) > 1
+        truth = "" if one.truth is None else f" (truth: {one.truth})"
+        for i, digit in enumerate(one.digits, 1):
+            left, top, width, height = digit.prepared.box
+            h, w = one.size
+            cells.append(
+                plots.Classified(
+                    f"{Path(one.file).name}{f', digit {i}' if several else ''}{truth}",
+                    one.thumbnail,
+                    digit.prepared.image,
+                    [(run.class_names[k], p) for k, p in digit.ranked(3)],
+                    (left / w, top / h, width / w, height / h) if several else None,
+                    "low confidence" if digit.is_uncertain else "",
+                )
+            )
+    return cells
+
+
+def _draw(path: Path, cells: Sequence[plots.Classified], title: str) -> list[Path]:
+    """Draw all cells on as many pages as they need, and return the paths."""
+    from mnistlab.reporting import plots
+
+    pages = plots.pages_of(cells)
+    if len(pages) > MOST_PAGES:
+        _say(f"{path}: the first {MOST_PAGES} of {len(pages):,} pages are drawn")
+    written = []
+    for i, page in enumerate(pages[:MOST_PAGES], 1):
+        written.append(path if i == 1 else path.with_name(f"{path.stem}-{i}{path.suffix}"))
+        plots.save(
+            plots.predicted(page, title if len(pages) == 1 else f"{title}: page {i} of {len(pages)}"), written[-1]
+        )
+    return written
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)  # noqa: T201

@@ -65,7 +65,7 @@ FIELDS = {  # what each of these lines prints; `one` and `many` are a run and a 
     "doctor one": ["run", "state", "epochs", "findings", "not_seen"],
     "evaluate one --noise 0,0.1 report.plots=none": ["directory", "metrics", "noise"],
     "evaluate many/0 many/1 report.plots=none": ["directory", "metrics", "members"],
-    "predict one 1.png": ["run", "model_sha256", "classes", "as", "predictions", "failed"],
+    "predict one 1.png": ["run", "model_sha256", "classes", "as", "predictions", "failed", "accuracy"],
     "export one --format npz": ["run", "format", "parameters", "files"],
     "explore pca data=digits report.plots=none": [
         *("directory", "action", "data", "seed", "data_sha256", "split", "images", "image_shape", "class_names"),

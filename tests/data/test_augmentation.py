@@ -18,6 +18,7 @@ from mnistlab.data.augmentation import (
     Elastic,
     NoAugment,
     Shift,
+    StrokeWidth,
     Table,
     Warp,
     affine_fields,
@@ -25,6 +26,7 @@ from mnistlab.data.augmentation import (
     fields,
     gaussian_matrix,
 )
+from mnistlab.data.augmentation.strokes import Strokes
 from mnistlab.nn.architectures import MLP
 from mnistlab.nn.initializers import Kaiming
 from mnistlab.nn.optimizers import SGD
@@ -133,7 +135,9 @@ def test_the_weights_of_a_pixel_sum_to_one_and_are_the_bilinear_ones():
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize(
-    "nothing", [Shift(0), Affine(0, 0, 0, 0), Elastic(0, 0, 0, 0, alpha=0)], ids=lambda a: type(a).__name__
+    "nothing",
+    [Shift(0), Affine(0, 0, 0, 0), Elastic(0, 0, 0, 0, alpha=0), StrokeWidth(0, 0, 0, 0, 0, 0)],
+    ids=lambda a: type(a).__name__,
 )
 def test_amounts_of_zero_give_back_the_images(nothing, shape):
     images = pictures(40, shape)
@@ -208,6 +212,58 @@ def test_smoothing_by_the_matrix_is_a_gaussian_filter(sigma):
     middle = gaussian_matrix(41, sigma)[20]
     expected = np.exp(-0.5 * ((np.arange(41) - 20) / sigma) ** 2)
     np.testing.assert_allclose(middle, expected / expected.sum(), atol=1e-7)
+
+
+def redrawn(image, amount):
+    images = np.array(image, np.uint8)[None].copy()
+    Strokes(2, *images.shape[1:]).change(images, np.array([round(256 * amount)]))
+    return images[0].tolist()
+
+
+POINT = [[0, 0, 0, 0, 0], [0, 0, 0, 0, 0], [0, 0, 200, 0, 0], [0, 0, 0, 0, 0], [0, 0, 0, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("image", "amount", "expected"),
+    [
+        (POINT, 0, POINT),
+        # one pixel wider: the cross of five
+        (POINT, 1, [[0, 0, 0, 0, 0], [0, 0, 200, 0, 0], [0, 200, 200, 200, 0], [0, 0, 200, 0, 0], [0, 0, 0, 0, 0]]),
+        # a quarter of the way from 0 to 200
+        (POINT, 0.25, [[0, 0, 0, 0, 0], [0, 0, 50, 0, 0], [0, 50, 200, 50, 0], [0, 0, 50, 0, 0], [0, 0, 0, 0, 0]]),
+        # one and a half: the rhombus of two pixels, whose outer pixels are half as bright
+        (
+            POINT,
+            1.5,
+            [
+                [0, 0, 100, 0, 0],
+                [0, 100, 200, 100, 0],
+                [100, 200, 200, 200, 100],
+                [0, 100, 200, 100, 0],
+                [0, 0, 100, 0, 0],
+            ],
+        ),
+        (POINT, -1, [[0] * 5] * 5),
+        (POINT, -0.5, [[0] * 5] * 2 + [[0, 0, 100, 0, 0]] + [[0] * 5] * 2),
+        # a square of three loses its edge; outside the image is background
+        ([[90] * 3] * 3, -1, [[0, 0, 0], [0, 90, 0], [0, 0, 0]]),
+        ([[90] * 3] * 3, 2, [[90] * 3] * 3),
+    ],
+)
+def test_strokes_grow_and_shrink_by_fractions_of_a_pixel(image, amount, expected):
+    assert redrawn(image, amount) == expected
+
+
+def test_strokes_are_changed_by_amounts_between_thinner_and_wider():
+    images = np.zeros((2000, 29, 29), np.uint8)
+    images[:, :, 13:16] = 240  # an upright stroke of three pixels
+    augment = StrokeWidth(0, 0, 0, 0, thinner=1, wider=2)
+    augment.start_epoch(images, np.random.default_rng(0))
+    width = augment.batch(images)[:, 14].sum(axis=1) / 240
+    s = 29 / 28  # the numbers are those of 28 pixels
+    assert 3 - 2 * s <= width.min() < 3 - 2 * s + 0.05
+    assert 3 + 4 * s - 0.05 < width.max() <= 3 + 4 * s + 0.02
+    assert width.mean() == pytest.approx(3 + s, abs=0.1)  # uniform
 
 
 @pytest.mark.parametrize("name", WARPS)
@@ -381,6 +437,14 @@ def test_fields_drawn_in_pieces_are_all_stored(monkeypatch):
             "sigma=0.09: the width of the Gaussian (pixels) must be between 0.1 and 100",
         ),
         (lambda: Elastic(sigma=101), "sigma=101: the width of the Gaussian (pixels) must be between 0.1 and 100"),
+        (
+            lambda: StrokeWidth(thinner=-1),
+            "thinner=-1: the largest number of pixels taken away on each side must be between 0 and 5",
+        ),
+        (
+            lambda: StrokeWidth(wider=6),
+            "wider=6: the largest number of pixels added on each side must be between 0 and 5",
+        ),
         (lambda: Elastic(scale=-0.1), "scale=-0.1: the largest scaling must be at least 0 and below 1"),
         (
             lambda: Shift(pixels=8).check(8, 28),

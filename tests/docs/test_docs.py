@@ -108,7 +108,7 @@ def edit(path: Path, diff: str) -> None:
 
 
 def write_inputs(folder: Path) -> None:
-    """Write the files that the pages assume the reader has: photographs, images of digits, and a CSV as Kaggle's."""
+    """Write the files that the pages assume the reader has: photographs, images of digits, CSV files as Kaggle's."""
     paper = np.full((120, 90), 230, np.uint8)
     paper[20:100, 30:42] = 40
     for name in ("photo.jpg", "scan.png", "my_photographs/1.png", *(f"my_digits/{i % 10}/{i}.png" for i in range(20))):
@@ -119,6 +119,8 @@ def write_inputs(folder: Path) -> None:
     header = ",".join(["label", *(f"pixel{i}" for i in range(784))])
     rows = [",".join(map(str, [i % 10, *row])) for i, row in enumerate(pixels)]
     (folder / "train.csv").write_text("\n".join([header, *rows]) + "\n")
+    unlabelled = [line.partition(",")[2] for line in (header, *rows[:20])]
+    (folder / "test.csv").write_text("\n".join(unlabelled) + "\n")
 
 
 def small(line: str) -> str:

@@ -185,12 +185,46 @@ def test_any_number_of_images_goes_through_onnx() -> None:
         assert in_onnxruntime(content, images_for(network, n)).shape == (n, 10)
 
 
+@pytest.mark.parametrize("pixels", ["uint8", "float"])
+@pytest.mark.parametrize("layout", ["nhw", "nchw"])
+@pytest.mark.parametrize("output", ["probabilities", "logits"])
+@pytest.mark.parametrize("last", ["softmax", "sigmoid"])
+def test_the_input_and_the_output_can_be_chosen(pixels: str, layout: str, output: str, last: str) -> None:
+    onnx = pytest.importorskip("onnx")
+    onnxruntime = pytest.importorskip("onnxruntime")
+    from mnistlab.inference.export import onnx as onnx_graph
+
+    network = network_of(["flatten"], last, next(name for name, cls in LOSSES.items() if last in cls.outputs))
+    images = images_for(network)
+    content = onnx_graph.model(network, NAMES, onnx_graph.Signature(pixels, layout, output))
+    taken = images if pixels == "uint8" else images.astype(np.float32) / 255
+    taken = taken if layout == "nhw" else taken[:, None]
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    (found,) = session.run([output], {"images": taken})
+    expected = network.predict(images)
+    if output == "logits":
+        expected = np.concatenate([z.T.copy() for _, z in network._logits(images)])
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+    about = {entry.key: entry.value for entry in onnx.load_model_from_string(content).metadata_props}
+    assert about["input_range"] == ("0 to 255" if pixels == "uint8" else "0 to 1")
+    assert about["input_shape"] == ("n, 13, 10" if layout == "nhw" else "n, 1, 13, 10")
+    assert about["output_name"] == output
+
+
 def test_the_graph_says_what_it_takes_and_gives() -> None:
     onnx = pytest.importorskip("onnx")
     made = onnx.load_model_from_string(onnx_of(network_of(["flatten"]), ("a ü", '"', *NAMES[2:])))
-    about = {entry.key: json.loads(entry.value) for entry in made.metadata_props}
-    assert about["class_names"][:2] == ["a ü", '"']
-    assert about["architecture"]["image_shape"] == [13, 10]
+    about = {entry.key: entry.value for entry in made.metadata_props}
+    assert json.loads(about.pop("class_names"))[:2] == ["a ü", '"']
+    assert json.loads(about.pop("architecture"))["image_shape"] == [13, 10]
+    assert about == {
+        "input_name": "images",
+        "input_type": "uint8",
+        "input_shape": "n, 13, 10",
+        "input_range": "0 to 255",
+        "input_polarity": "light ink on a dark background: 0 is black",
+        "output_name": "probabilities",
+    }
     assert [(entry.domain, entry.version) for entry in made.opset_import] == [("", 17)]
     (taken,) = made.graph.input
     assert [side.dim_param or side.dim_value for side in taken.type.tensor_type.shape.dim] == ["n", 13, 10]
@@ -253,6 +287,36 @@ def test_without_a_folder_the_files_lie_under_outputs_by_the_name_of_the_run(
     assert Path("outputs", "export", run.name, "model.npz").is_file()
 
 
+def test_a_format_of_one_file_can_be_given_the_name_of_the_file(command: Command) -> None:
+    model_file.save_model(Path("run.safetensors"), network_of(["flatten"]), NAMES)
+    for form, name in (("npz", "my.npz"), ("safetensors", "out/my.safetensors"), ("onnx", "model.onnx")):
+        if form == "onnx":
+            pytest.importorskip("onnx")
+        result = command("export", "run.safetensors", "--format", form, "--to", name)
+        assert result.status == 0, result.err
+        assert Path(name).is_file()
+        assert f"{name} (" in result.out
+    assert command("export", "run.safetensors", "--format", "numpy", "--to", "my.npy").status == 0
+    assert sorted(path.name for path in Path("my.npy").iterdir()) == ["predict.py", "weights.npz"]
+    Path("folder.npz").mkdir()
+    assert command("export", "run.safetensors", "--format", "npz", "--to", "folder.npz").status == 0
+    assert Path("folder.npz/model.npz").is_file()
+
+
+def test_the_three_lines_of_the_help_call_the_model(command: Command) -> None:
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    network = network_of(["flatten"])
+    model_file.save_model(Path("run.safetensors"), network, NAMES)
+    assert command("export", "run.safetensors", "--format", "onnx", "--to", "model.onnx").status == 0
+    help_text = command("export", "--help").out
+    start = help_text.index("import onnxruntime")
+    lines = [line.strip() for line in help_text[start:].splitlines()[:3]]
+    found: dict[str, Any] = {"images": images_for(network)}
+    exec("\n".join(lines), found)
+    np.testing.assert_allclose(found["probabilities"], network.predict(images_for(network)), atol=TOLERANCE)
+
+
 @pytest.mark.process
 def test_predict_py_is_a_command(command: Command, train: Callable[..., Path]) -> None:
     run = train()
@@ -304,6 +368,11 @@ def test_the_written_code_is_short_and_has_only_what_the_network_needs() -> None
         (["RUN", "--format", "npz", "--to", "taken"], "taken/model.npz: already exists; remove it"),
         (["RUN", "--format", "npz", "--to", "file/x"], "Not a directory; choose another folder with --to"),
         (["gone", "--format", "npz"], "gone: no such run directory"),
+        (["RUN", "--format", "npz", "--layout", "nchw"], "--layout nchw: only --format onnx has this option"),
+        (
+            ["RUN", "--format", "onnx", "--input", "int8"],
+            "--input int8: choose one of uint8, float (did you mean uint8",
+        ),
     ],
 )
 def test_a_wrong_request_is_one_line(command: Command, arguments: list[str], message: str) -> None:

@@ -146,6 +146,30 @@ def test_a_class_name_cannot_end_the_script(trained: Path) -> None:
     assert "</script><script>alert" not in site.page(watched)
 
 
+def two_strokes() -> np.ndarray:
+    drawing = np.zeros((SIDE, SIDE), np.uint8)
+    drawing[30:110, 30:40] = 255
+    drawing[30:110, 90:100] = 255
+    drawing[30:40, 70:100] = 255
+    return drawing
+
+
+def test_several_digits_are_answered_one_by_one(server: site.Server) -> None:
+    answer = json.loads(ask(server, "POST", "/see", two_strokes().tobytes(), HEADERS)[2])
+    assert len(answer["digits"]) == 2
+    assert answer["shown"] == 1  # the last one
+    first = json.loads(ask(server, "POST", "/see?digit=0", two_strokes().tobytes(), HEADERS)[2])
+    assert (first["shown"], first["digits"]) == (0, answer["digits"])
+    for found in (answer, first):
+        digit = found["digits"][found["shown"]]
+        assert digit["probability"] == max(found["probabilities"])
+        assert digit["class"] == found["probabilities"].index(digit["probability"])
+    assert first["seen"] != answer["seen"]
+    beyond = json.loads(ask(server, "POST", "/see?digit=7", two_strokes().tobytes(), HEADERS)[2])
+    assert beyond["shown"] == 1
+    assert ask(server, "POST", "/see?digit=-1", two_strokes().tobytes(), HEADERS)[0] == 400
+
+
 def test_a_drawing_with_nothing_in_it_is_no_fault(server: site.Server) -> None:
     status, _, body = ask(server, "POST", "/see", bytes(SIDE * SIDE), HEADERS)
     assert (status, list(json.loads(body))) == (200, ["nothing"])
@@ -310,6 +334,14 @@ def test_the_answer_follows_the_pen(
     window.screenshot(tmp_path / "page.png")
     if keep := os.environ.get("MNISTLAB_SCREENSHOTS"):
         (Path(keep) / f"serve-{width}-{scheme}.png").write_bytes((tmp_path / "page.png").read_bytes())
+    window.value("document.getElementById('clear').click()")
+    draw(window, [(0.2, 0.2), (0.2, 0.8)])
+    draw(window, [(0.7, 0.2), (0.7, 0.8)])
+    assert window.value("document.querySelectorAll('#answer button').length") == 2
+    assert window.value("document.querySelector('#answer button[aria-pressed=true]').textContent").endswith(" %")
+    assert window.value("document.documentElement.scrollWidth") <= width
+    if keep := os.environ.get("MNISTLAB_SCREENSHOTS"):
+        window.screenshot(Path(keep) / f"serve-two-{width}-{scheme}.png")
     window.value("document.getElementById('clear').click()")
     assert window.value(ANSWER) == "Nothing is drawn yet."
     assert window.value(VALUES) == [0] * 10

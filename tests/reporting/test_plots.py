@@ -366,7 +366,11 @@ def test_every_function_has_a_case():
     elsewhere = {"Series", "TrainingCurve", "against", "heat_map", "ranking_of_settings", "side_by_side"}
     elsewhere |= {"lines", "over_time", "p_values"}  # in the tests of sweeps
     elsewhere |= {"confusion_table", "predicted", "range_test"}  # in the tests of their commands
-    functions = {*plots.__all__} - {"Factors", "Line", "Panel", "Picture", "save", "save_vector"} - elsewhere
+    functions = (
+        {*plots.__all__}
+        - {"Classified", "Factors", "Line", "Panel", "Picture", "pages_of", "save", "save_vector"}
+        - elsewhere
+    )
     cases = {case.split(",")[0].replace("-", "_").replace(" ", "_") for case in CASES}
     assert functions == cases
 

@@ -25,7 +25,7 @@ data = import_module("hostile_cases.data")
 of_runs = import_module("hostile_cases.saved")
 sys.path.remove(str(STRESS))
 
-KINDS = ("idx", "csv", "npz", "folder", "cache", "requests", "model", "run")
+KINDS = ("idx", "csv", "npz", "folder", "cache", "requests", "model", "predicted", "run")
 SLOW = ("MB", "gzip bomb", "bomb of bzip2", "a million columns")
 
 

@@ -11,6 +11,7 @@ from mnistlab.data.augmentation.fields import Table, Warp
 from mnistlab.data.augmentation.flip import Flip
 from mnistlab.data.augmentation.mixup import Mixup
 from mnistlab.data.augmentation.registry import AUGMENTS
+from mnistlab.data.augmentation.stroke_width import StrokeWidth
 from mnistlab.data.augmentation.warps import Affine, Elastic, Shift, affine_fields, affine_matrix, gaussian_matrix
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "Mixup",
     "NoAugment",
     "Shift",
+    "StrokeWidth",
     "Table",
     "Warp",
     "affine_fields",

@@ -10,6 +10,7 @@ from mnistlab.data.augmentation.crop import Crop
 from mnistlab.data.augmentation.erasing import Erasing
 from mnistlab.data.augmentation.flip import Flip
 from mnistlab.data.augmentation.mixup import Mixup
+from mnistlab.data.augmentation.stroke_width import StrokeWidth
 from mnistlab.data.augmentation.warps import Affine, Elastic, Shift
 
 AUGMENTS: dict[str, type[Any]] = {
@@ -17,6 +18,7 @@ AUGMENTS: dict[str, type[Any]] = {
     "shift": Shift,
     "affine": Affine,
     "elastic": Elastic,
+    "stroke_width": StrokeWidth,
     "flip": Flip,
     "crop": Crop,
     "erasing": Erasing,

@@ -31,6 +31,14 @@ def write(folder: Path, contents: Contents) -> None:
         raise RequestError(f"{error.filename or folder}: {error.strerror or error}; {cure}") from None
 
 
+def named(path: Path, contents: Contents) -> tuple[Path, Contents]:
+    """Return the folder to write to, and the files. A format of one file may be given the name of that file."""
+    if len(contents) != 1 or path.is_dir():
+        return path, contents
+    ((name, content),) = contents.items()
+    return (path.parent, {path.name: content}) if path.suffix == Path(name).suffix else (path, contents)
+
+
 def refuse_unknown_layers(network: Network, form: str) -> None:
     """Raise `RequestError` for a layer of a plug-in, which a format that writes out the computation cannot contain."""
     for layer in network.layers:
@@ -41,14 +49,15 @@ def refuse_unknown_layers(network: Network, form: str) -> None:
             )
 
 
-def _onnx(network: Network, class_names: tuple[str, ...]) -> Contents:
+def onnx(network: Network, class_names: tuple[str, ...], **signature: str) -> Contents:
+    """Return the ONNX file; ``signature`` as in `onnx.Signature`."""
     try:
-        import onnx  # noqa: F401
+        import onnx as package  # noqa: F401
     except ImportError:
         raise RequestError(f"--format onnx: {needs('onnx', 'onnx')}, or use --format numpy") from None
     from mnistlab.inference.export import onnx as onnx_graph
 
-    return {"model.onnx": onnx_graph.model(network, class_names)}
+    return {"model.onnx": onnx_graph.model(network, class_names, onnx_graph.Signature(**signature))}
 
 
 def _numpy(network: Network, class_names: tuple[str, ...]) -> Contents:
@@ -74,7 +83,7 @@ def _safetensors(network: Network, class_names: tuple[str, ...]) -> Contents:
 
 
 FORMATS: dict[str, Callable[[Network, tuple[str, ...]], Contents]] = {
-    "onnx": _onnx,
+    "onnx": onnx,
     "numpy": _numpy,
     "npz": _npz,
     "safetensors": _safetensors,

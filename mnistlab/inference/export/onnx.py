@@ -1,14 +1,16 @@
 """A network as an ONNX graph.
 
-Input ``images``: uint8 (n, height, width), as in training; the graph shifts and scales them. Output ``probabilities``:
-float32 (n, classes). Opset 17 and IR version 8 are from 2022, and all later runtimes support them. Only operators of
-the standard domain are used; GELU, which was added in opset 20, is composed of other operators.
+Input ``images``: uint8 from 0 to 255 (n, height, width), as in training, or float32 from 0 to 1, or with an axis for
+the channel; the graph shifts and scales them. Output ``probabilities``, or ``logits``: float32 (n, classes). Names,
+range and polarity are in the metadata too. Opset 17 and IR version 8 are from 2022, and all later runtimes support
+them. Only operators of the standard domain are used; GELU, which was added in opset 20, is composed of other operators.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,38 +26,80 @@ from mnistlab.nn.normalization import BatchNorm
 from mnistlab.nn.pooling import AvgPool2D, GlobalAvgPool, MaxPool2D, Pool2D
 
 OPSET, IR_VERSION = 17, 8
-INPUT, OUTPUT = "images", "probabilities"
+INPUT = "images"
+RANGES = {"uint8": "0 to 255", "float": "0 to 1"}
 
 
-def model(network: Network, class_names: tuple[str, ...]) -> bytes:
+@dataclass(frozen=True)
+class Signature:
+    """What the graph takes and returns: the type of the pixels, the layout of the images, and the kind of output."""
+
+    input: str = "uint8"
+    layout: str = "nhw"
+    output: str = "probabilities"
+
+    def shape(self, image_shape: tuple[int, int]) -> list[str | int]:
+        """Return the shape of the input, whose first axis is free."""
+        return ["n", *([1] if self.layout == "nchw" else []), *image_shape]
+
+    def metadata(self, image_shape: tuple[int, int]) -> dict[str, str]:
+        """Return what a program needs to know to call the model."""
+        return {
+            "input_name": INPUT,
+            "input_type": "uint8" if self.input == "uint8" else "float32",
+            "input_shape": ", ".join(map(str, self.shape(image_shape))),
+            "input_range": RANGES[self.input],
+            "input_polarity": "light ink on a dark background: 0 is black",
+            "output_name": self.output,
+        }
+
+
+def model(network: Network, class_names: tuple[str, ...], signature: Signature | None = None) -> bytes:
     """Return the content of the file, checked by the package onnx."""
+    signature = signature or Signature()
     graph = Graph()
-    x = graph.add("Cast", [INPUT], to=TensorProto.FLOAT)
+    x = INPUT
+    if signature.input == "uint8":
+        x = graph.add("Cast", [x], to=TensorProto.FLOAT)
+    else:
+        x = graph.add("Mul", [x, graph.constant("white", 255)])
     x = graph.add("Sub", [x, graph.constant("shift", network.shift)])
     x = graph.add("Mul", [x, graph.constant("scale", network.scale)])
-    x = graph.add("Unsqueeze", [x, graph.constant("axis of the channel", [1], np.int64)])
+    if signature.layout == "nhw":
+        x = graph.add("Unsqueeze", [x, graph.constant("axis of the channel", [1], np.int64)])
     for i, layer in enumerate(network.layers):
         graph.prefix = f"{i + 1}."
         x = OPERATORS[type(layer)](graph, x, layer)
     graph.prefix = "output."
-    if network.loss.output == "sigmoid":  # s_k / sum_j s_j is the softmax of the logarithms of the sigmoids
-        x = graph.add("Neg", [graph.add("Softplus", [graph.add("Neg", [x])])])
-    graph.add("Softmax", [x], OUTPUT, axis=1)
+    if signature.output == "logits":
+        graph.add("Identity", [x], "logits")
+    else:
+        if network.loss.output == "sigmoid":  # s_k / sum_j s_j is the softmax of the logarithms of the sigmoids
+            x = graph.add("Neg", [graph.add("Softplus", [graph.add("Neg", [x])])])
+        graph.add("Softmax", [x], "probabilities", axis=1)
+    return _checked(graph, network, class_names, signature)
+
+
+def _checked(graph: Graph, network: Network, class_names: tuple[str, ...], signature: Signature) -> bytes:
+    pixels = TensorProto.UINT8 if signature.input == "uint8" else TensorProto.FLOAT
+    shape = signature.shape(network.image_shape)
+    about = signature.metadata(network.image_shape)
     onnx_model = helper.make_model(
         helper.make_graph(
             graph.nodes,
             "mnistlab",
-            [helper.make_tensor_value_info(INPUT, TensorProto.UINT8, ["n", *network.image_shape])],
-            [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["n", network.loss.classes])],
+            [helper.make_tensor_value_info(INPUT, pixels, shape)],
+            [helper.make_tensor_value_info(signature.output, TensorProto.FLOAT, ["n", network.loss.classes])],
             graph.constants,
         ),
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
         producer_name="mnistlab",
         producer_version=__version__,
-        doc_string=f"{INPUT}: uint8 (n, height, width), as in training; {OUTPUT}: float32 (n, classes)",
+        doc_string=f"{INPUT}: {about['input_type']} ({about['input_shape']}) from {about['input_range']}, "
+        f"{about['input_polarity']}; {signature.output}: float32 (n, classes)",
     )
-    about = {"class_names": json.dumps(class_names), "architecture": json.dumps(network.spec())}
+    about |= {"class_names": json.dumps(class_names), "architecture": json.dumps(network.spec())}
     helper.set_model_props(onnx_model, about)
     onnx.checker.check_model(onnx_model, full_check=True)
     return bytes(onnx_model.SerializeToString(deterministic=True))

@@ -13,9 +13,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mnistlab.data.image_formats import is_image, natural_order, suffixes_text
-from mnistlab.system.errors import RequestError
-
 if TYPE_CHECKING:
     from PIL import Image
 
@@ -39,30 +36,6 @@ class Picture:
     grey: np.ndarray
     width: int
     height: int
-
-
-def expand(names: list[str]) -> list[str]:
-    """Return the files; a folder is replaced by its pictures in natural order."""
-    files: list[str] = []
-    for name in names:
-        path = Path(name)
-        if name != STDIN and _is_folder(path):
-            inside = list(filter(is_image, path.iterdir()))
-            if not inside:
-                raise RequestError(f"{name}: this folder contains no pictures ({suffixes_text()})")
-            files += map(str, sorted(inside, key=natural_order))
-        else:
-            files.append(name)
-    if files.count(STDIN) > 1:
-        raise RequestError("-: standard input is a single picture; name it once")
-    return files
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except OSError:  # for example a name that is too long; `read` reports it
-        return False
 
 
 def read(name: str) -> Picture:

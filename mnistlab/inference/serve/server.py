@@ -60,7 +60,10 @@ def listen(watched: Watched, host: str, port: int) -> Server:
 
 
 def application(watched: Watched) -> bottle.Bottle:
-    """Return the application: the page at ``/``, and ``POST /see`` with SIDE x SIDE grey levels."""
+    """Return the application: the page at ``/``, and ``POST /see`` with SIDE x SIDE grey levels.
+
+    ``?digit=K`` chooses the digit whose input and layers are returned.
+    """
     app = bottle.Bottle()
     text = page(watched)
     policy = content_policy(text)
@@ -78,8 +81,12 @@ def application(watched: Watched) -> bottle.Bottle:
         body = bottle.request.body.read(MOST_BYTES)
         if len(body) != SIDE * SIDE:
             return refused(400, f"the body must be {SIDE} x {SIDE} grey levels, one byte each")
+        digit = bottle.request.query.get("digit", "")
+        if digit and not (digit.isascii() and digit.isdecimal() and len(digit) < 6):
+            return refused(400, "digit must be the number of a digit, counted from 0")
         try:
-            return watched.see(np.frombuffer(body, np.uint8).reshape(SIDE, SIDE))
+            drawing = np.frombuffer(body, np.uint8).reshape(SIDE, SIDE)
+            return watched.see(drawing, int(digit) if digit else None)
         except UnreadableError as error:  # the first touch of the pen is not an error
             return {"nothing": str(error)}
         except RequestError as error:

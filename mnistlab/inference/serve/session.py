@@ -11,7 +11,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from mnistlab.inference.predict.image_io import Picture
-from mnistlab.inference.predict.preprocessing import prepare, style_of_run
+from mnistlab.inference.predict.preprocessing import prepare_all, style_of_run
 from mnistlab.metrics.feature_maps import feature_maps
 from mnistlab.nn.activations import Activation
 from mnistlab.nn.folding import folded
@@ -33,20 +33,29 @@ class Watched:
         self.style = style_of_run(run, "auto")
         self.lock = threading.Lock()
 
-    def see(self, drawing: np.ndarray) -> dict[str, Any]:
+    def see(self, drawing: np.ndarray, chosen: int | None = None) -> dict[str, Any]:
         """Return the response for a drawing (SIDE, SIDE) uint8, light on dark, as plain values.
 
-        Raises `UnreadableError` if the drawing is blank.
+        ``chosen`` is the digit, counted from 0, whose input and layers are shown; by default, and where there are
+        fewer, the last one. Raises `UnreadableError` if the drawing is blank.
         """
-        image = prepare(Picture(drawing, SIDE, SIDE), self.network.image_shape, self.style, dark=False).image
+        digits = prepare_all(Picture(drawing, SIDE, SIDE), self.network.image_shape, self.style, dark=False)
+        images = np.stack([digit.image for digit in digits])
+        shown = len(digits) - 1 if chosen is None or chosen >= len(digits) else chosen
+        image = images[shown : shown + 1]
         with self.lock, threadpool_limits(self.threads):
-            (probabilities,) = self.folded.predict(image[None])
-            maps = layer_maps(self.network, image[None])
+            probabilities = self.folded.predict(images)
+            maps = layer_maps(self.network, image)
         if not np.isfinite(probabilities).all():
             raise RequestError("the network overflows on this drawing; the model cannot be used, train it again")
         return {
-            "probabilities": [round(float(p), 6) for p in probabilities],
-            "seen": packed(image[None]),
+            "probabilities": [round(float(p), 6) for p in probabilities[shown]],
+            "digits": [
+                {"class": int(row.argmax()), "probability": round(float(row.max()), 6), "line": digit.line}
+                for row, digit in zip(probabilities, digits, strict=True)
+            ],
+            "shown": shown,
+            "seen": packed(image),
             "layers": [{"title": title, **packed(grey_levels(layer))} for title, layer in maps.items()],
         }
 

@@ -16,7 +16,7 @@ from mnistlab.reporting.plots.image_grids import augmented, mistakes, samples, w
 from mnistlab.reporting.plots.lr_range import range_test
 from mnistlab.reporting.plots.p_values import p_values
 from mnistlab.reporting.plots.pca import cumulative, eigenimages, scatter, scatter_3d, scree
-from mnistlab.reporting.plots.predictions import predicted
+from mnistlab.reporting.plots.predictions import Classified, pages_of, predicted
 from mnistlab.reporting.plots.robustness import robustness
 from mnistlab.reporting.plots.roc_pr import precision_recall, roc
 from mnistlab.reporting.plots.style import Picture, save, save_vector
@@ -24,6 +24,7 @@ from mnistlab.reporting.plots.training import Factors, TrainingCurve, over_time,
 from mnistlab.reporting.plots.tuning import importance, search_history
 
 __all__ = [
+    "Classified",
     "Factors",
     "Line",
     "Panel",
@@ -50,6 +51,7 @@ __all__ = [
     "occlusion",
     "over_time",
     "p_values",
+    "pages_of",
     "precision_recall",
     "predicted",
     "range_test",

@@ -1,0 +1,127 @@
+"""Tables of images to classify: the columns and arrays that people have, and what is refused."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mnistlab.inference.predict import image_table
+from mnistlab.system.errors import RequestError
+
+SHAPE = (3, 3)
+PIXELS = np.arange(18).reshape(2, 9) * 14
+
+
+def csv(path: str, header: str, rows: list[list[object]], separator: str = ",") -> str:
+    lines = ([header] if header else []) + [separator.join(map(str, row)) for row in rows]
+    text = "\n".join(lines) + "\n"
+    Path(path).write_bytes(gzip.compress(text.encode()) if path.endswith(".gz") else text.encode())
+    return path
+
+
+HEADER = ",".join(f"pixel{i}" for i in range(9))
+
+
+@pytest.mark.parametrize(
+    ("header", "before", "after", "ids", "id_name", "labels"),
+    [
+        (HEADER, [], [], ["1", "2"], "ImageId", None),  # Kaggle's digit recognizer
+        (f"id,{HEADER}", ["7"], [], ["7", "7"], "id", None),  # Kannada MNIST
+        (f"label,{HEADER}", ["4"], [], ["1", "2"], "ImageId", ["4", "4"]),
+        (f"{HEADER},Label", [], ["4"], ["1", "2"], "ImageId", ["4", "4"]),
+        (",".join(f"{r}x{c}" for r in (1, 2, 3) for c in (1, 2, 3)), [], [], ["1", "2"], "ImageId", None),
+        ("", [], [], ["1", "2"], "ImageId", None),
+        ("", ["4"], [], ["1", "2"], "ImageId", ["4", "4"]),
+    ],
+    ids=["kaggle", "an id", "a label", "a label at the end", "rows by columns", "no header", "a label, no header"],
+)
+def test_the_columns_of_a_csv_file(
+    header: str, before: list[str], after: list[str], ids: list[str], id_name: str, labels: list[str] | None
+) -> None:
+    for separator in (",", ";", "\t"):
+        rows = [[*before, *row, *after] for row in PIXELS.tolist()]
+        table = image_table.read(csv("test.csv", header.replace(",", separator), rows, separator), SHAPE)
+        assert np.array_equal(table.images, PIXELS.reshape(2, 3, 3))
+        assert (table.ids, table.id_name, table.labels, table.note) == (ids, id_name, labels, "")
+
+
+def test_a_first_column_that_counts_is_no_label() -> None:
+    rows = [[i, *row] for i, row in enumerate(PIXELS.tolist(), 10)]
+    table = image_table.read(csv("test.csv", "", rows), SHAPE)
+    assert (table.ids, table.labels) == (["10", "11"], None)
+
+
+def test_a_compressed_file_is_unpacked() -> None:
+    assert np.array_equal(
+        image_table.read(csv("t.csv.gz", HEADER, PIXELS.tolist()), SHAPE).images, PIXELS.reshape(2, 3, 3)
+    )
+
+
+@pytest.mark.parametrize("name", ["x_test", "images", "anything"])
+@pytest.mark.parametrize("shape", [(2, 3, 3), (2, 9), (2, 3, 3, 1), (2, 1, 3, 3)])
+def test_the_images_of_an_archive(name: str, shape: tuple[int, ...]) -> None:
+    np.savez("a.npz", **{name: PIXELS.reshape(shape), "other": np.zeros(5)})
+    assert np.array_equal(image_table.read("a.npz", SHAPE).images, PIXELS.reshape(2, 3, 3))
+    np.save("a.npy", PIXELS.reshape(shape))
+    assert np.array_equal(image_table.read("a.npy", SHAPE).images, PIXELS.reshape(2, 3, 3))
+
+
+def test_the_labels_of_an_archive_belong_to_its_images() -> None:
+    np.savez("a.npz", x_train=PIXELS, y_train=[1, 2], x_test=PIXELS[:1], y_test=[3])
+    table = image_table.read("a.npz", SHAPE)
+    assert (table.labels, len(table.images)) == (["3"], 1)
+
+
+def test_values_up_to_one_are_black_to_white_and_that_is_said() -> None:
+    np.save("a.npy", PIXELS / 255)
+    table = image_table.read("a.npy", SHAPE)
+    assert np.array_equal(table.images.reshape(2, 9), PIXELS)
+    assert table.note == "values from 0 to 1 are taken as black to white"
+    np.save("b.npy", np.full((1, 8, 8), 16))
+    assert image_table.read("b.npy", (8, 8)).images.max() == 255
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "test.csv: the file is empty"),
+        (HEADER.encode(), "test.csv: the file has a header but no rows"),
+        (b"pixel0,pixel1,pixel2\n1,2,3\n", "3 columns of pixels form no square, and the model takes 3 x 3 pixels"),
+        (f"{HEADER}\n1,2,3,4,x,6,7,8,9\n".encode(), "line 2, column pixel4: not a number; repair that line"),
+        (f"{HEADER}\n1,2,3,4,5,6,7,8,300\n".encode(), "holds values from 1 to 300; must be from 0 to 255"),
+        (f"{HEADER}\n1,2\n".encode(), "line 2, column pixel2: not a number"),
+        (f"{HEADER}\n{'1,' * 12}1\n".encode(), "test.csv: cannot be read as images (Length of header"),
+        (
+            f"{HEADER}\n{'1' * 1000}\n".encode(),
+            "line 2 is longer than 640 bytes; its cells cannot be those of the first",
+        ),
+        (f"{HEADER},pixel0\n".encode(), "line 1 names a column twice"),
+        (b"\xff\xfe\x00", "test.csv: cannot be read as images"),
+        (gzip.compress(HEADER.encode() * 1000)[:60], "test.csv: cannot be read as images"),
+    ],
+)
+def test_what_cannot_be_read_says_why(content: bytes, message: str) -> None:
+    Path("test.csv").write_bytes(content)
+    with pytest.raises(RequestError) as error:
+        image_table.read("test.csv", SHAPE)
+    assert message in str(error.value)
+    assert len(str(error.value)) <= 300
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"a": np.zeros(5)}, "a.npz: holds a (5,); must hold images, an array (n, height, width) of numbers"),
+        ({"a": np.zeros((2, 3, 3)), "b": np.zeros((2, 3, 3))}, "holds a, b; name the one to classify images"),
+        ({"images": np.full((1, 3, 3), -1)}, "holds values from -1 to -1; must be from 0 to 255, or from 0 to 1"),
+        ({"images": np.array([None])}, "a.npz: cannot be read as images"),
+    ],
+)
+def test_archives_without_images_are_refused(arrays: dict[str, np.ndarray], message: str) -> None:
+    np.savez("a.npz", **arrays)
+    with pytest.raises(RequestError) as error:
+        image_table.read("a.npz", SHAPE)
+    assert message in str(error.value)
