@@ -24,6 +24,9 @@ from mnistlab.runs.record import Record
 from mnistlab.runs.resume import conclude
 from mnistlab.statistics.sequential import Design
 from mnistlab.sweeps import grid, records, runner
+from mnistlab.sweeps.request import Request as SweepRequest
+from mnistlab.sweeps.rungs import Request as Halving
+from mnistlab.sweeps.shape import Shape
 from mnistlab.sweeps.until_decided import Request
 from mnistlab.system.errors import RequestError
 from mnistlab.system.flatten import as_text
@@ -76,6 +79,11 @@ def sweep(
     until_decided: bool = False,
     margin: float | None = None,
     looks: Sequence[int] | None = None,
+    zip: Sequence[Sequence[str]] = (),  # noqa: A002  # the name of the option
+    sets: Sequence[str] = (),
+    exclude: str | Sequence[str] = (),
+    sample: int | None = None,
+    halving: bool = False,
     quiet: bool = False,
     **settings: Any,
 ) -> Sweep:
@@ -84,6 +92,11 @@ def sweep(
     Args:
         overrides: as on the command line, with lists: "init=random,kaiming", "seed=range(6)".
         until_decided: add seeds until every pair of settings is decided, with ``margin`` (in points) and ``looks``.
+        zip: groups of keys that vary together, ``[["optimizer.lr", "trainer.batch_size"]]``.
+        sets: sets of options that belong together, ``["optimizer=sgd optimizer.lr=0.5", "optimizer=adam"]``.
+        exclude: conditions on points to leave out, ``"optimizer=adam and optimizer.lr>0.01"``.
+        sample: the number of settings to draw at random.
+        halving: train only the best settings, by validation accuracy, to the end.
         quiet: print the result only.
         settings: keys without a dot; a list is swept: ``seed=[0, 1, 2]``, ``model=["softmax", "lenet5"]``.
 
@@ -94,12 +107,19 @@ def sweep(
         RequestError: something is wrong with the request.
     """
     words = [*_words(overrides, settings, swept=True), *(["report.console=quiet"] if quiet else [])]
-    request = Request(margin, tuple(looks) if looks else None) if until_decided else None
-    if request is None and (margin is not None or looks is not None):
+    decided = Request(margin, tuple(looks) if looks else None) if until_decided else None
+    if decided is None and (margin is not None or looks is not None):
         raise RequestError(
             "margin and looks: they are for until_decided=True; compare(..., margin=...) tests existing runs"
         )
     started: list[Path] = []
+    shape = Shape(
+        tuple(map(tuple, zip)),
+        tuple(sets),
+        (exclude,) if isinstance(exclude, str) else tuple(exclude),
+        sample,
+    )
+    request = SweepRequest(shape, decided, Halving() if halving else None)
     runner.train(words, None, fail_fast=False, request=request, started=started.append)
     return Sweep(started[0])
 

@@ -13,8 +13,9 @@ from mnistlab.system.errors import RequestError, did_you_mean
 SECTIONS = {  # the first sentence of each command's help, repeated so that no command is imported for this page
     "Train and sweep": {
         "train": "Train one model, or several in a sweep with -m.",
+        "plan": "Show the jobs of a sweep, with the time, memory and files that they need.",
         "resume": "Resume a run, or the unfinished jobs of a sweep.",
-        "rerun": "Repeat a run and check that the results are identical.",
+        "rerun": "Repeat a run or a sweep and check that the results are identical.",
         "tune": "Search for hyperparameters, then test the best ones with several seeds.",
         "gridsearch": "Cross-validate every combination in a grid, then test the best one.",
     },
@@ -47,7 +48,16 @@ SECTIONS = {  # the first sentence of each command's help, repeated so that no c
     },
 }
 COMMANDS = tuple(name for section in SECTIONS.values() for name in section)
-RUNNING = ("train", "resume", "tune", "gridsearch", "claims", "reproduce")  # the commands that run Hydra
+RUNNING = (
+    "train",
+    "plan",
+    "resume",
+    "rerun",
+    "tune",
+    "gridsearch",
+    "claims",
+    "reproduce",
+)  # the commands that run Hydra
 
 
 class Group(click.Group):

@@ -40,7 +40,8 @@ class Command(click.Command):
             error.ctx = error.ctx or ctx  # the parser leaves it out where an option has no value
             raise
         for parameter in order:
-            if isinstance(parameter, Option) and not parameter.is_flag and order.count(parameter) > 1:
+            once = isinstance(parameter, Option) and not parameter.is_flag and not parameter.multiple
+            if once and order.count(parameter) > 1:
                 raise RequestError(f"{name_of(parameter)}: this option is given twice; give it once")
         return super().parse_args(ctx, args)
 

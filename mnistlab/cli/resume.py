@@ -16,6 +16,7 @@ from mnistlab.cli.parameters import (
     option,
     quiet_option,
 )
+from mnistlab.cli.sweep_options import SET
 from mnistlab.runs import paths, record, selection
 from mnistlab.runs.resume import KEY, is_run, resume
 from mnistlab.sweeps import runner
@@ -42,6 +43,7 @@ from mnistlab.system.errors import RequestError, did_you_mean
     "hydra.launcher.key=value choose another launcher.",
 )
 @option("--seeds", metavar="N", type=Whole(), help="In a sweep, add seeds to every setting, up to N: seed=range(N).")
+@SET
 @option(
     "--failed-only",
     is_flag=True,
@@ -53,7 +55,13 @@ from mnistlab.system.errors import RequestError, did_you_mean
 @json_option
 @quiet_option
 def main(
-    words: tuple[str, ...], seeds: int | None, failed_only: bool, fail_fast: bool, detach: bool, quiet: bool
+    words: tuple[str, ...],
+    seeds: int | None,
+    sets: tuple[str, ...],
+    failed_only: bool,
+    fail_fast: bool,
+    detach: bool,
+    quiet: bool,
 ) -> int:
     """Resume a run, or the unfinished jobs of a sweep.
 
@@ -73,12 +81,14 @@ def main(
             directory,
             overrides,
             added=added,
+            sets=sets,
             failed_only=failed_only,
             fail_fast=fail_fast,
             quiet=quiet,
             detach=detach,
         )
     only = {"--failed-only": failed_only, "--fail-fast": fail_fast, "--seeds": seeds is not None, "--detach": detach}
+    only["--set"] = bool(sets)
     for name, is_set in only.items():
         if is_set:
             raise RequestError(f"{name}: this option is for sweeps, and {files.shown(directories[0])} is a run")

@@ -22,7 +22,7 @@ from mnistlab.cli.parameters import (
     json_option,
     option,
 )
-from mnistlab.cli.until_decided import request_of, until_decided_options
+from mnistlab.cli.sweep_options import first_of, request_of, sweep_options
 from mnistlab.system import output
 from mnistlab.system.errors import RequestError, fail, wants_traceback
 
@@ -81,6 +81,7 @@ def hydra_options(function: Callable[..., int]) -> Callable[..., int]:
         "mnistlab train experiment=smoke --quiet",
         "mnistlab train -m init=random,kaiming seed=0,1,2 --fail-fast",
         "mnistlab train -m init=random,kaiming,xavier --until-decided --margin 0.2",
+        "mnistlab train -m optimizer.lr=0.001,0.01,0.1 model.units=32,64,128 trainer.epochs=27 --halving",
     ),
 )
 @argument(
@@ -98,19 +99,35 @@ def hydra_options(function: Callable[..., int]) -> Callable[..., int]:
     help="A YAML file with settings (model: lenet5, optimizer.lr: 0.01). FILE may also be given as an argument.",
 )
 @option("--fail-fast", is_flag=True, help="Stop a sweep at the first job that fails.")
+@option("--dry-run", is_flag=True, help="Do not start the sweep; print what it would cost, as `mnistlab plan` does.")
 @detach_option
-@until_decided_options
+@sweep_options
 @json_option
 @hydra_options
-def main(words: tuple[str, ...], config: str | None, fail_fast: bool, detach: bool, **until_decided: Any) -> int:
+def main(
+    words: tuple[str, ...], config: str | None, fail_fast: bool, dry_run: bool, detach: bool, **of_sweep: Any
+) -> int:
     """Train one model, or several in a sweep with -m.
 
     All results of a run are written to its run directory: metrics, tables, plots, a report, and the model.
     """
+    return start(words, config, of_sweep, fail_fast, dry_run, detach)
+
+
+def start(
+    words: tuple[str, ...],
+    config: str | None,
+    of_sweep: dict[str, Any],
+    fail_fast: bool = False,
+    dry_run: bool = False,
+    detach: bool = False,
+    plans: bool = False,
+) -> int:
+    """Carry out a command line of `train`, or with ``plans`` of `plan`; return the exit status."""
     _refuse_unknown_options(words)
-    request = request_of(**until_decided)
-    if request and detach:
-        raise RequestError("--detach: conflicts with --until-decided, which waits for results before it adds jobs")
+    request = request_of(**of_sweep)
+    if request and detach and (request.until_decided or request.halving):
+        raise RequestError(f"--detach: conflicts with {first_of(request)}, which waits for results before it adds jobs")
 
     from mnistlab.config import compose, experiment_errors, overrides_file, plugins
 
@@ -121,6 +138,10 @@ def main(words: tuple[str, ...], config: str | None, fail_fast: bool, detach: bo
     if flags.config_dir:
         plugins.import_listed(Path(flags.config_dir))
     try:
+        if plans or dry_run:
+            if dry_run and not (flags.multirun or _requests_sweep(flags.overrides, flags.config_dir)):
+                raise RequestError("--dry-run: this option is for sweeps; use it with -m, or `mnistlab plan`")
+            return _plan(flags.overrides, flags.config_dir, request)
         return _carry_out(overrides, flags, fail_fast, detach, request)
     except RequestError as error:
         message = experiment_errors.located(str(error), flags.overrides, flags.config_dir)
@@ -141,7 +162,10 @@ def _carry_out(overrides: list[str], flags: Any, fail_fast: bool, detach: bool, 
         overrides.append(f"hydra.help.template={compose.quoted(_page())}")
     _refuse_used_directory(flags.overrides)
     compose.register(claiming=not shows)
-    if not shows and (flags.multirun or _requests_sweep(flags.overrides, flags.config_dir)):
+    is_sweep = flags.multirun or _requests_sweep(flags.overrides, flags.config_dir)
+    if not shows:
+        _refuse_the_other_directory(flags.overrides, is_sweep)
+    if not shows and is_sweep:
         from mnistlab.sweeps import runner
 
         return runner.train(flags.overrides, flags.config_dir, fail_fast, request, detach=detach)
@@ -150,7 +174,9 @@ def _carry_out(overrides: list[str], flags: Any, fail_fast: bool, detach: bool, 
     if detach:
         raise RequestError("--detach: a single run is not submitted; use it with -m and hydra/launcher=submitit_slurm")
     if request:
-        raise RequestError("--until-decided: a single run has nothing to compare; use it with -m and several settings")
+        name = first_of(request)
+        reason = "has nothing to compare" if request.until_decided else "has one point"
+        raise RequestError(f"{name}: a single run {reason}; use it with -m and several settings")
     return _run(overrides, flags)
 
 
@@ -228,10 +254,37 @@ def _refuse_used_directory(arguments: Sequence[str]) -> None:
             continue
         if value in ("", "."):
             raise RequestError(f"{word}: must be a directory of its own, for example hydra.run.dir=outputs/first")
-        if (Path(value) / paths.STATUS).exists():
-            raise RequestError(f"{word}: already contains a run; choose another directory, or remove this one")
+        for name, what in ((paths.STATUS, "run"), (paths.SWEEP, "sweep")):
+            if (Path(value) / name).exists():
+                raise RequestError(f"{word}: already contains a {what}; choose another directory, or remove this one")
         if not Path(value).exists():  # Hydra creates it; it is removed again if the request turns out to be invalid
             directories.remember(Path(value))
+
+
+def _refuse_the_other_directory(overrides: Sequence[str], is_sweep: bool) -> None:
+    """Refuse the key of the directory of a sweep in a run, and the other way round, which Hydra would ignore."""
+    for word in overrides:
+        key, equals, value = word.partition("=")
+        name = key.lstrip("+")
+        if is_sweep and name == "hydra.run.dir":
+            raise RequestError(f"{word}: the directory of a sweep is hydra.sweep.dir{equals}{value}")
+        if not is_sweep and name in ("hydra.sweep.dir", "hydra.sweep.subdir"):
+            cure = f"the directory of a run is hydra.run.dir={value}" if name.endswith(".dir") else "leave it out"
+            raise RequestError(f"{word}: is for sweeps; {cure}, and -m starts a sweep")
+
+
+def _plan(overrides: Sequence[str], config_dir: str | None, request: Any) -> int:
+    """Print what a sweep would cost; return the exit status."""
+    from mnistlab.cli.plan import table
+    from mnistlab.config import compose
+    from mnistlab.sweeps import design
+    from mnistlab.sweeps.request import Request
+
+    _refuse_the_other_directory(overrides, is_sweep=True)
+    compose.register()
+    expected = design.forecast_of(overrides, config_dir, request or Request())
+    output.show(expected.as_json(), table(expected))
+    return 0
 
 
 def _requests_sweep(overrides: Sequence[str], config_dir: str | None) -> bool:

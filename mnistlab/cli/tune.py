@@ -9,12 +9,12 @@ from click.core import ParameterSource
 
 from mnistlab.cli.overrides import Overrides
 from mnistlab.cli.parameters import DIRECTORY, Choice, Whole, argument, command, json_option, option, quiet_option
+from mnistlab.sweeps.tune.pruning import METRICS, PRUNERS
 from mnistlab.sweeps.tune.runner import SEEDS, Request, tune
-from mnistlab.sweeps.tune.search import METRICS
 from mnistlab.sweeps.tune.space import FORMS
 from mnistlab.system.errors import RequestError
 
-CHANGEABLE = ("resume", "trials", "jobs", "no_prune", "quiet")  # the options allowed with --resume
+CHANGEABLE = ("resume", "trials", "jobs", "pruner", "no_prune", "quiet")  # the options allowed with --resume
 
 
 @command(
@@ -44,7 +44,22 @@ CHANGEABLE = ("resume", "trials", "jobs", "no_prune", "quiet")  # the options al
     default="validation.accuracy",
     help=f"The metric: {' or '.join(METRICS)}.",
 )
-@option("--no-prune", is_flag=True, help="Do not stop trials early.")
+@option(
+    "--pruner",
+    metavar="NAME",
+    type=Choice([*PRUNERS]),
+    help="How trials are stopped early: median, halving (successive halving) or hyperband by their epochs, wilcoxon by "
+    "their seeds, or none.",
+    show_default="median; wilcoxon with five or more --trial-seeds",
+)
+@option("--no-prune", is_flag=True, help="Do not stop trials early: --pruner none.")
+@option("--trial-seeds", metavar="N", type=Whole(), default=1, help="Number of seeds of a trial, whose mean counts.")
+@option(
+    "--against-seconds",
+    is_flag=True,
+    help="Search for two objectives, the metric and the training time. All trials that no other beats in both "
+    "are tested.",
+)
 @option("--to", metavar="DIR", type=DIRECTORY, help="The directory to write to.", show_default="outputs/tune/<time>")
 @option("--resume", metavar="DIR", type=DIRECTORY, help="Resume a search; --trials can increase the number of trials.")
 @json_option
@@ -55,7 +70,10 @@ def main(
     jobs: int | None,
     seeds: int,
     metric: str,
+    pruner: str | None,
     no_prune: bool,
+    trial_seeds: int,
+    against_seconds: bool,
     to: str | None,
     resume: str | None,
     quiet: bool,
@@ -63,14 +81,18 @@ def main(
     """Search for hyperparameters, then test the best ones with several seeds.
 
     Uses Optuna to find the settings with the best validation metric: its TPE sampler proposes trials, and trials that
-    are worse than the median are stopped early. No trial uses the test set. At the end, only the chosen configuration
+    are worse than others are stopped early. No trial uses the test set. At the end, only the chosen configuration
     is trained with several seeds and evaluated on the test set. The study is stored in DIR/study.sqlite3, which can be
     opened with Optuna's own tools.
     """
     if resume is not None:
         _refuse_changes()
-    places = [Path(place).absolute() if place is not None else None for place in (to, resume)]
-    return tune(Request(overrides, trials, jobs, seeds, metric, not no_prune, quiet, *places))
+    if no_prune and pruner not in (None, "none"):
+        raise RequestError(f"--no-prune: conflicts with --pruner {pruner}; leave out one of them")
+    rule = "none" if no_prune else pruner
+    to_path, resume_path = (Path(place).absolute() if place is not None else None for place in (to, resume))
+    options = (overrides, trials, jobs, seeds, metric, rule, quiet)
+    return tune(Request(*options, to_path, resume_path, trial_seeds, against_seconds))
 
 
 def _refuse_changes() -> None:
@@ -81,5 +103,5 @@ def _refuse_changes() -> None:
         on_line = context.get_parameter_source(name) == ParameterSource.COMMANDLINE and context.params.get(name)
         if on_line and name not in CHANGEABLE:
             raise RequestError(
-                "--resume: a search is resumed with its own settings; only --trials and --jobs may be changed"
+                "--resume: a search is resumed with its own settings; only --trials, --jobs and --pruner may be changed"
             )

@@ -173,9 +173,14 @@ def config_hash(cfg: DictConfig) -> str:
     Equal hashes mean the same experiment.
     """
     content = deciding(cfg)
-    if isinstance(cfg.model, DictConfig) and issubclass(OmegaConf.get_type(cfg.model) or object, SklearnModel):
+    if is_sklearn(cfg):
         content = {key: value for key, value in content.items() if key in USED_BY_SKLEARN}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def is_sklearn(cfg: DictConfig) -> bool:
+    """Return whether the model of a composed configuration is one of scikit-learn."""
+    return isinstance(cfg.model, DictConfig) and issubclass(OmegaConf.get_type(cfg.model) or object, SklearnModel)
 
 
 def unused_by_sklearn(overrides: Sequence[str]) -> list[str]:

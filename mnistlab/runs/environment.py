@@ -40,6 +40,7 @@ DECIDING = (
 
 # Variables that NumPy, BLAS and OpenMP read and that may change results, and where data is looked for
 VARIABLES = ("BLIS_", "GOTO_", "KMP_", "MKL_", "NPY_", "OMP_", "OPENBLAS_", "VECLIB_", "MNISTLAB_DATA")
+SET_BY_SKLEARN = ("variables.KMP_DUPLICATE_LIB_OK", "variables.KMP_INIT_AT_FORK")
 
 
 def environment(
@@ -80,12 +81,28 @@ def resumed(path: Path, now: dict[str, Any]) -> dict[str, Any]:
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Return the differences between two environments that may change results: dotted key -> both values."""
+    """Return the differences between two environments that may change results: dotted key -> both values.
+
+    A process lists the BLAS libraries that are loaded in it, and a worker of a sweep has loaded those of more packages
+    than a single run. Where one list is a part of the other, nothing is known to differ. Variables that scikit-learn
+    sets when it is imported are no difference, either.
+    """
     was, now = (
         {key: value for key, value in flat(content) if key.partition(".")[0] in DECIDING} for content in (before, after)
     )
     keys = [key for key in {**was, **now} if was.get(key) != now.get(key)]
+    keys = [key for key in keys if key not in SET_BY_SKLEARN]
+    if "blas" in keys and _is_part(was.get("blas"), now.get("blas")):
+        keys.remove("blas")
     return {key: (was.get(key), now.get(key)) for key in keys}
+
+
+def _is_part(first: Any, second: Any) -> bool:
+    """Return whether all entries of one of two lists are in the other; an empty list says nothing."""
+    if not isinstance(first, list) or not isinstance(second, list) or not first or not second:
+        return False
+    few, many = sorted((first, second), key=len)
+    return all(entry in many for entry in few)
 
 
 def all_cores() -> int:

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
@@ -40,8 +40,10 @@ class Outcome:
     directory: Path | None = None
 
 
-def task(cfg: DictConfig, cores: int | None = None, watch: Watch | None = None, resumes: bool = False) -> Outcome:
-    """Run one experiment in the directory that Hydra created."""
+def task(
+    cfg: DictConfig, cores: int | None = None, watch: Watch | None = None, resumes: bool = False, **more: Any
+) -> Outcome:
+    """Run one experiment in the directory that Hydra created; ``more`` are fields of its `RunContext`."""
     hydra = HydraConfig.get()
     words = OmegaConf.to_container(hydra.overrides.task, resolve=False)  # an override may be ${nonsense}
     assert isinstance(words, list)
@@ -52,7 +54,7 @@ def task(cfg: DictConfig, cores: int | None = None, watch: Watch | None = None, 
     command = ("mnistlab", "train", *map(str, words))
     directory = Path(hydra.runtime.output_dir)
     model = str(hydra.runtime.choices.get("model", ""))
-    context = RunContext(directory, command, described, Path.cwd(), cores, watch, resumes, model=model)
+    context = RunContext(directory, command, described, Path.cwd(), cores, watch, resumes, model=model, **more)
     return carry_out(cfg, context)
 
 

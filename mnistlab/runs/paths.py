@@ -56,6 +56,8 @@ MULTIRUN = "multirun.yaml"  # Hydra's own record
 SUMMARY_TABLE = "summary.csv"
 SUMMARY_PAGE = "summary.md"
 QUEUE = "slurm.json"  # the numbers of its jobs in the queue of Slurm
+HALVING_TABLE = "halving.csv"  # which settings were stopped, and when
+HALVING_PAGE = "halving.md"
 
 # A hyperparameter search
 TUNE = "tune.json"  # the request

@@ -153,8 +153,12 @@ def _learn(
     """Fit the model or train the network; return its entries of metrics.json, and its ``predict``."""
     experiment, dataset, network = prepared.experiment, prepared.dataset, prepared.network
     if network is None:
-        fitted = _fit(experiment, dataset, prepared.compute.threads)
+        fit = context.rehearsal.fit if context.rehearsal else _fit
+        fitted = fit(experiment, dataset, prepared.compute.threads)
         return fitted.learned, fitted.predict
+    if context.rehearsal:
+        rehearsed = context.rehearsal.train(experiment, dataset, network, context.directory)
+        return training_run.learned(network, rehearsed), network.predict
 
     def on_epoch(history: History) -> None:
         listener.on_epoch(history)
@@ -162,7 +166,9 @@ def _learn(
             context.watch(history)
 
     origin, saved = prepared.origin, prepared.saved
-    history = training_run.train(experiment, dataset, network, context.directory, origin, saved, on_epoch)
+    history = training_run.train(
+        experiment, dataset, network, context.directory, origin, saved, on_epoch, context.pause_after
+    )
     listener.on_epoch(history)  # for a run whose training was over when it was resumed
     return training_run.learned(network, history), network.predict
 

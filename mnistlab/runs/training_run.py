@@ -15,6 +15,7 @@ from mnistlab.nn.network import Network
 from mnistlab.runs import artifacts, paths
 from mnistlab.system import files
 from mnistlab.system.console import LOG
+from mnistlab.system.errors import Pruned
 from mnistlab.system.signals import Interrupted
 from mnistlab.training import checkpoint
 from mnistlab.training.checkpoint import Checkpoint, Origin
@@ -34,11 +35,12 @@ def train(
     origin: Origin,
     saved: Checkpoint | None = None,
     watch: Watch | None = None,
+    pause_after: int | None = None,
 ) -> History:
     """Train to the end, from the start or from the checkpoint ``saved``; the history is written every epoch.
 
     A checkpoint is written at the interval ``trainer.checkpoint_every``, at the end, and when training is interrupted,
-    which raises `Interrupted`.
+    which raises `Interrupted`. After the epoch ``pause_after`` it is written too, and `Pruned` is raised.
     """
     training = training_of(experiment, dataset, network)
     if saved:
@@ -61,6 +63,9 @@ def train(
         keeper.after_epoch()
         if watch:
             watch(history)
+        if len(history.epochs) == pause_after and not training.is_over:
+            keeper.save()
+            raise Pruned(f"paused after epoch {pause_after} of {experiment.trainer.epochs}")
 
     try:
         with _cured():

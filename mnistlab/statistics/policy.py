@@ -44,7 +44,14 @@ def difference(first: Values, second: Values, comparisons: int = 1) -> Differenc
     a, b, paired = sample
     if not paired:
         return tests.independent(a, b)
-    return tests.paired(a, b) if len(a) >= power.fewest_pairs(comparisons) else tests.paired_t(a, b)
+    return tests.paired(a, b) if test_of(len(a), comparisons) == "sign-flip" else tests.paired_t(a, b)
+
+
+def test_of(pairs: int, comparisons: int = 1) -> str | None:
+    """Return the test that is used for so many pairs of runs with a common seed; None if there are too few."""
+    if pairs < FEWEST:
+        return None
+    return "sign-flip" if pairs >= power.fewest_pairs(comparisons) else "paired t"
 
 
 def equivalence(first: Values, second: Values, d: Difference | None, margin: float) -> float:

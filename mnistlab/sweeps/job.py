@@ -26,6 +26,8 @@ from mnistlab.system.errors import RequestError, RunError
 from mnistlab.system.signals import interruptible
 
 if TYPE_CHECKING:
+    from mnistlab.runs.compute import Compute
+    from mnistlab.runs.context import Rehearsal
     from mnistlab.training.checkpoint import Checkpoint
     from mnistlab.training.loop import History
 
@@ -37,34 +39,45 @@ class Job:
     entry: Entry
     directory: Path
     config: DictConfig = field(repr=False)
+    pause_after: int | None = None  # an epoch, after which the job is paused with its checkpoint
+    compute: Compute | None = None  # of the run that it repeats
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Take the files of --import along to a worker, which needs their classes to read the configuration."""
-        return _unpacked, (self.entry, self.directory, plugins.imported_files(), pickle.dumps(self.config))
+        more = self.pause_after, self.compute
+        return _unpacked, (self.entry, self.directory, plugins.imported_files(), pickle.dumps(self.config), more)
 
 
-def _unpacked(entry: Entry, directory: Path, imported: dict[str, bytes], config: bytes) -> Job:
+def _unpacked(entry: Entry, directory: Path, imported: dict[str, bytes], config: bytes, more: tuple[Any, Any]) -> Job:
     plugins.load_installed()
     for name, source in imported.items():
         plugins.import_source(name, source, name)
-    return Job(entry, directory, pickle.loads(config))  # noqa: S301  # from the process that started this one
+    return Job(entry, directory, pickle.loads(config), *more)  # noqa: S301  # from the process that started this one
 
 
-def perform(job: Job, cores: int, watch: Callable[[History], None] | None = None, alone: bool = False) -> None:
+def perform(
+    job: Job,
+    cores: int,
+    watch: Callable[[History], None] | None = None,
+    alone: bool = False,
+    rehearsal: Rehearsal | None = None,
+) -> None:
     """Run one job on so many cores, from the checkpoint of an earlier attempt in its directory if there is one.
 
     Its final state is in its status.json. Raises `RunError` if not even that could be written. With ``watch`` the job
-    is a trial of a search (see `context.RunContext`). ``alone``: an earlier attempt has ended, whatever it recorded.
+    is a trial of a search, and with ``rehearsal`` a rehearsal (see `context.RunContext`).
+    ``alone``: an earlier attempt has ended, whatever it recorded.
     """
     from mnistlab.runs import lifecycle  # imported here: the process that only waits for jobs does not need the engine
 
     version.setbase("1.3")
     try:
-        resumes = watch is None and can_resume(job, alone)
+        resumes = can_resume(job, alone)
         if not resumes:
             clear(job.directory)
         context = HydraContext(config_loader=None, callbacks=Callbacks())  # type: ignore[arg-type]  # nothing to compose
-        task = partial(lifecycle.task, cores=cores, watch=watch, resumes=resumes)
+        more: dict[str, Any] = {"pause_after": job.pause_after, "compute": job.compute, "rehearsal": rehearsal}
+        task = partial(lifecycle.task, cores=cores, watch=watch, resumes=resumes, **more)
         done = run_job(task, job.config, "hydra.sweep.dir", "hydra.sweep.subdir", context, configure_logging=False)
         outcome = done.return_value  # raises what the task raised
     except OSError as error:

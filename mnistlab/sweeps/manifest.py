@@ -15,6 +15,9 @@ from typing import Any
 
 from mnistlab.runs import paths
 from mnistlab.statistics.sequential import Design
+from mnistlab.sweeps import shape as shapes
+from mnistlab.sweeps.rungs import Halving
+from mnistlab.sweeps.shape import Shape
 from mnistlab.system import files
 from mnistlab.system.errors import RequestError
 from mnistlab.system.flatten import as_text
@@ -50,6 +53,8 @@ class Manifest:
     entries: tuple[Entry, ...] = field(repr=False)
     added: tuple[tuple[str, ...], ...] = ()  # the values that each `mnistlab resume` has added
     design: Design | None = None  # of a sweep that adds seeds until its verdicts are decided
+    shape: Shape = field(default_factory=Shape)  # of its grid
+    halving: Halving | None = None  # of a sweep that stops its worse settings early
 
     def write(self) -> None:
         """Write sweep.json."""
@@ -59,6 +64,8 @@ class Manifest:
             "config_dir": self.config_dir,
             "started_in": self.started_in,
             **({"added": [list(values) for values in self.added]} if self.added else {}),
+            **({} if self.shape.is_plain else {"grid": self.shape.as_json()}),
+            **({"halving": asdict(self.halving)} if self.halving else {}),
             **({"until_decided": asdict(self.design)} if self.design else {}),
             "jobs": [
                 {
@@ -77,9 +84,9 @@ class Manifest:
     def command(self) -> str:
         """Return the commands that have made the sweep, one per line."""
         design, place = self.design, files.shown(self.directory)
-        options = []
+        options = [*self.shape.options(), *(self.halving.options() if self.halving else [])]
         if design:
-            options = ["--until-decided", "--looks", ",".join(map(str, design.looks)), "--alpha", f"{design.alpha:g}"]
+            options += ["--until-decided", "--looks", ",".join(map(str, design.looks)), "--alpha", f"{design.alpha:g}"]
             if design.margin is not None:
                 options += ["--margin", f"{100 * design.margin:g}"]
         first = shlex.join(["mnistlab", "train", "-m", *self.overrides, *options])
@@ -111,7 +118,10 @@ def read(directory: Path) -> Manifest:
             raise ValueError("two jobs share a directory")
         added = tuple(_texts(values) for values in content.get("added", ()))
         design = _design(content["until_decided"]) if "until_decided" in content else None
-        return Manifest(directory, _texts(content["overrides"]), config_dir, started_in, entries, added, design)
+        shape = shapes.of_json(content["grid"]) if "grid" in content else Shape()
+        halving = Halving.of_json(content["halving"]) if "halving" in content else None
+        overrides = _texts(content["overrides"])
+        return Manifest(directory, overrides, config_dir, started_in, entries, added, design, shape, halving)
     except (KeyError, TypeError, ValueError) as error:
         raise RequestError(
             f"{files.shown(path)}: not the manifest of a sweep ({type(error).__name__}: {error}); start the sweep again"

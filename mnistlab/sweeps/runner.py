@@ -7,32 +7,34 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
 from mnistlab.analysis import comparison_table
 from mnistlab.analysis.compare import Comparison, as_json
-from mnistlab.config import compose
 from mnistlab.runs import paths, status
 from mnistlab.runs.record import Record, read
 from mnistlab.runs.record import as_json as record_as_json
 from mnistlab.runs.status import Status
-from mnistlab.sweeps import html_report, manifest, records, summary, until_decided
+from mnistlab.sweeps import forecast, halving, html_report, manifest, records, summary, until_decided
+from mnistlab.sweeps.design import check_launcher, designed
+from mnistlab.sweeps.eta import Eta
 from mnistlab.sweeps.grid import Plan, plan, write_multirun
 from mnistlab.sweeps.growth import added_points
 from mnistlab.sweeps.job import Job
 from mnistlab.sweeps.launchers.joblib import shares
-from mnistlab.sweeps.launchers.registry import CHECKS, LAUNCHERS, QUEUED, SUBMIT
+from mnistlab.sweeps.launchers.registry import LAUNCHERS, QUEUED, SUBMIT
 from mnistlab.sweeps.manifest import Manifest
+from mnistlab.sweeps.rehearse import parallelism
+from mnistlab.sweeps.request import Request
 from mnistlab.system import console, directories, files, output
 from mnistlab.system.console import HINT, RESULT
-from mnistlab.system.errors import RequestError, did_you_mean, needs
+from mnistlab.system.errors import RequestError
 from mnistlab.system.locks import held
 
 LOG = logging.getLogger("mnistlab")
@@ -46,35 +48,18 @@ def train(
     overrides: Sequence[str],
     config_dir: str | None,
     fail_fast: bool,
-    request: until_decided.Request | None = None,
+    request: Request | None = None,
     started: Callable[[Path], None] | None = None,
     detach: bool = False,
 ) -> int:
-    """Run a new sweep; return the exit status. With a ``request`` it adds seeds until its verdicts are decided.
+    """Run a new sweep; return the exit status. ``started`` is called with its directory before the first job.
 
-    ``started`` is called with its directory before the first job. With ``detach`` the jobs are only submitted.
+    With ``detach`` the jobs are only submitted.
     """
-    planned, design = plan(overrides, config_dir), None
-    try:
-        if request is not None:
-            design, points = until_decided.start(request, planned)
-            claimed = compose.quoted(planned.directory)  # a second plan would claim another
-            planned = plan([*overrides, f"hydra.sweep.dir={claimed}"], config_dir, added=points)
-        check_launcher(planned, detach)
-    except RequestError:
-        directories.forget_empty(planned.directory)
-        raise
-    directory = planned.directory
-    place = files.shown(directory)
+    planned, sweep = designed(overrides, config_dir, request or Request(), detach)
+    directory, place = planned.directory, files.shown(planned.directory)
     label, cure = f"hydra.sweep.dir={place}", "choose another directory with hydra.sweep.dir=DIR"
     directories.named(directory, label, in_the_way=directories.IN_THE_WAY, otherwise=cure)
-    if (directory / paths.SWEEP).exists():
-        raise RequestError(f"{label}: already contains a sweep; `mnistlab resume {place}` continues it")
-    for job in planned.jobs:
-        if job.directory.exists():
-            raise RequestError(f"{label}: {job.entry.directory} already exists; choose another")
-    entries = tuple(job.entry for job in planned.jobs)
-    sweep = Manifest(directory, tuple(overrides), config_dir, str(Path.cwd()), entries, design=design)
     with held(directory):
         sweep.write()
         write_multirun(planned)
@@ -88,6 +73,7 @@ def resume(
     overrides: Sequence[str] = (),
     *,
     added: Sequence[str] = (),
+    sets: Sequence[str] = (),
     failed_only: bool = False,
     fail_fast: bool = False,
     quiet: bool = False,
@@ -95,45 +81,27 @@ def resume(
 ) -> int:
     """Run the jobs that a sweep has not completed; return the exit status. ``overrides`` are those of its launcher.
 
-    ``added`` are other values of the keys that it sweeps, or of the seed, which add jobs.
+    ``added`` are other values of the keys that it sweeps, or of the seed, which add jobs, and ``sets`` option sets.
     """
     saved, place = manifest.read(directory), files.shown(directory)  # relative to the current directory
-    if added and saved.design:
-        raise RequestError(f"{added[0]}: {place} adds its seeds itself, by its plan in {paths.SWEEP}; leave this out")
+    words = [*added, *(f"--set {text}" for text in sets)]
+    if words and saved.design:
+        raise RequestError(f"{words[0]}: {place} adds its seeds itself, by its plan in {paths.SWEEP}; leave this out")
     if Path(saved.started_in).is_dir():
         os.chdir(saved.started_in)
     with held(directory) as ours:
         if not ours:
             raise RequestError(f"{place}: this sweep is already running; `mnistlab compare` shows its progress")
-        points = added_points(saved, added) if added else []
+        points = added_points(saved, added, sets) if words else []
         planned = plan([*saved.overrides, *overrides], saved.config_dir, saved, points)
         check_launcher(planned, detach)
         if len(planned.jobs) > len(saved.entries):
             entries = tuple(job.entry for job in planned.jobs)
-            saved = replace(saved, entries=entries, added=(*saved.added, tuple(added)))
+            again = (*added, *(word for text in sets for word in ("--set", text)))
+            saved = replace(saved, entries=entries, added=(*saved.added, again))
             saved.write()
         sweep = Sweep(saved, planned, "resume", quiet, place)
         return sweep.run(sweep.left(planned.jobs, failed_only), fail_fast, detach)
-
-
-def check_launcher(planned: Plan, detach: bool = False) -> None:
-    """Refuse an unknown launcher, one whose package is not installed, and what it cannot do."""
-    name = planned.launcher
-    if name not in LAUNCHERS:
-        raise RequestError(
-            f"hydra/launcher={name}: choose one of {', '.join(LAUNCHERS)}{did_you_mean(name, LAUNCHERS)}"
-        )
-    package = name.partition("_")[0]
-    if package not in ("basic", "joblib") and find_spec(package) is None:
-        raise RequestError(f"hydra/launcher={name}: {needs(package, package)}")
-    if name == "joblib":
-        shares(planned.launcher_settings, len(planned.jobs))
-    if detach and name not in SUBMIT:
-        raise RequestError(
-            f"--detach: the jobs of hydra/launcher={name} end with this process; use it with {', '.join(SUBMIT)}"
-        )
-    if name in CHECKS:
-        CHECKS[name](planned.launcher_settings)
 
 
 class Sweep:
@@ -149,6 +117,8 @@ class Sweep:
         self.place = place
         self.table_at = 0.0
         self.bar: Any = None
+        self.race = halving.Race(sweep_manifest) if sweep_manifest.halving else None
+        self.eta = Eta({}, 1)
 
     def left(self, jobs: Sequence[Job], failed_only: bool) -> list[Job]:
         """Return the jobs to run: those not completed, or completed with another configuration."""
@@ -187,9 +157,10 @@ class Sweep:
             if detach and jobs:
                 return self._submit(jobs)
             try:
-                self._watch(jobs, fail_fast)
-                while self.manifest.design and (jobs := self._more()):
-                    self._watch(jobs, fail_fast)
+                for batch in self._batches(jobs):
+                    self._watch(batch, fail_fast)
+                    if fail_fast and any(summary.went_wrong(self.records[job.entry.number]) for job in batch):
+                        break
             finally:
                 self._close_bar()
                 summary.write_table(self.manifest, self.records)  # first, so that it exists in any case
@@ -210,6 +181,15 @@ class Sweep:
         finally:
             console.stop()
 
+    def _batches(self, jobs: Sequence[Job]) -> Iterator[Sequence[Job]]:
+        """Yield jobs to run: all at once, or what the results so far require."""
+        if self.race:
+            yield from self.race.batches(jobs)
+            return
+        yield jobs
+        while self.manifest.design and (jobs := self._more()):
+            yield jobs
+
     def _announce(self, jobs: Sequence[Job]) -> None:
         of = "" if len(jobs) == len(self.records) else f" of {len(self.records)}"
         grid = " x ".join(dict.fromkeys(key for job in self.planned.jobs for key in job.entry.settings)) or "one point"
@@ -223,6 +203,14 @@ class Sweep:
         else:
             LOG.info("launch  %s", name)
         LOG.info("output  %s", self.place)
+        for note in self.planned.notes:
+            LOG.info("grid    %s", note)
+        self.eta = Eta({}, parallelism(self.planned).at_once)
+        if self.verbosity == "normal" and (expected := forecast.before(self.planned, jobs, self.manifest)):
+            for line in expected.lines:
+                LOG.info("%s", line)
+            if not self.race:
+                self.eta.expected = {job.entry.number: job.seconds for job in expected.jobs}
         if console.is_screen(sys.stderr) and not self.quiet:
             from tqdm import tqdm
 
@@ -264,6 +252,7 @@ class Sweep:
         ready.start()
         launcher = LAUNCHERS[self.planned.launcher](jobs, self.planned.launcher_settings, len(self.planned.jobs))
         finished = 0
+        self.eta.begin([job.entry.number for job in jobs])
         try:
             with closing(launcher):
                 for job, lost in launcher:
@@ -302,13 +291,16 @@ class Sweep:
             self.bar.update()
         state = record.state
         width = len(str(of))
-        line = f"job {finished:{width}}/{of}  {state.state:9}  {sum(state.seconds.values()):6.1f} s  {job.entry.title}"
+        seconds = sum(state.seconds.values())
+        self.eta.ended(job.entry.number, seconds)
+        line = f"job {finished:{width}}/{of}  {state.state:9}  {seconds:6.1f} s  {job.entry.title}"
+        left = f"; {text}" if self.bar is None and (text := self.eta.text()) else ""
         if state.state != "completed":
-            self._print(f"{line}: {state.error}")
+            self._print(f"{line}: {state.error}{left}")
         elif self.bar is None:
             value = record.value("validation.accuracy")
             accuracy = "" if math.isnan(value) else f"  validation accuracy {100 * value:.2f} %"
-            self._print(line + accuracy + (f"  ({best})" if best else ""))
+            self._print(line + accuracy + (f"  ({best})" if best else "") + left)
 
     def _print(self, line: str) -> None:
         if self.bar is not None:
@@ -330,14 +322,20 @@ class Sweep:
             self.bar = None
 
     def _conclude(self) -> int:
+        if self.race:
+            self.race.write()
+            self.records = records.of_sweep(self.manifest.directory)
         comparison = summary.write(self.manifest, self.records)
         html_report.write_all(self.manifest, self.records, comparison)
         if comparison:
             LOG.log(RESULT, "\n%s\n", comparison_table.text(replace(comparison, left_out=()), MOST_ROWS))
+        if self.race:
+            LOG.log(RESULT, "%s\nchosen               %s", self.race.summary(), self.race.chosen())
         LOG.log(RESULT, "%s", f"{len(self.records)} jobs: {summary.counts(self.records)}")
         LOG.log(RESULT, "%s", f"sweep directory      {self.place}")
         output.give(self._document(comparison))
-        bad = [(e, r) for e, r in zip(self.manifest.entries, self.records, strict=True) if r.state.state != "completed"]
+        over = ("completed", "pruned") if self.race else ("completed",)
+        bad = [(e, r) for e, r in zip(self.manifest.entries, self.records, strict=True) if r.state.state not in over]
         for entry, record in bad:
             if record.state.state != "pending":
                 self._error(f"job {entry.number}, {entry.title}: {record.state.state}: {record.state.error}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-NAMES = ("split", "init", "order", "dropout", "augment", "noise", "folds", "points")
+NAMES = ("split", "init", "order", "dropout", "augment", "noise", "folds", "points", "sample")
 
 
 def stream(seed: int, name: str) -> np.random.Generator:

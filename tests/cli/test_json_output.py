@@ -31,6 +31,10 @@ FIELDS = {  # what each of these lines prints; `one` and `many` are a run and a 
     "resume one trainer.epochs=2": RUN,
     "resume many": SWEEP,
     "rerun one": ["run", "directory", "identical", "metrics", "environment"],
+    "rerun many": ["sweep", "directory", "identical", "jobs", "environment"],
+    f"plan {' '.join(SMALL)} seed=0,1 hydra/launcher=basic": [
+        *("jobs", "seconds", "at_once", "memory", "disk", "bounds", "statistics", "notes"),
+    ],
     "compare many": ["metric", "groups", "verdicts", "effects", "p_values", "warnings", "training", "left_out"],
     "report one many report.plots=none": ["reports"],
     f"tune {' '.join(SMALL)} optimizer.lr=log(1e-3,1e-2) --trials 2 --seeds 2 --jobs 1": [

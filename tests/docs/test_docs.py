@@ -143,7 +143,8 @@ def small(line: str) -> str:
     line = line.replace("experiment=ghimire/", "data=mnist5k experiment=ghimire/")
     if "hydra/launcher" not in line and ("-m " in line or "widths" in line):
         line += " hydra/launcher=basic"
-    return " ".join([line, *SMALL]) if "train" in line else f"{line} data.limit=500"
+    words = [word for word in SMALL if "--halving" not in line or not word.startswith("trainer.epochs")]
+    return " ".join([line, *words]) if "train" in line else f"{line} data.limit=500"
 
 
 def shell(folder: Path, words: list[str]) -> str:

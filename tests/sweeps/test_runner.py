@@ -482,7 +482,7 @@ def test_a_wrong_request_to_resume(arguments: tuple[str, ...], sweep: Path, comm
 def test_a_launcher_whose_package_is_missing_says_how_to_install_it(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mnistlab.sweeps.runner.find_spec", lambda name: None)
+    monkeypatch.setattr("mnistlab.sweeps.design.find_spec", lambda name: None)
     result = command("train", "-m", *SMALL, "seed=1,2", "hydra/launcher=ray", "hydra.sweep.dir=s")
     assert (result.status, result.err) == (
         2,
@@ -494,7 +494,8 @@ def test_a_launcher_whose_package_is_missing_says_how_to_install_it(
 
 # --- killed -----------------------------------------------------------------------------------------------------------
 
-LONG = (*SMALL[:1], "model=mlp_1hidden", "trainer.threads=1", "report.plots=none", "trainer.epochs=300")
+QUIET = "report.console=quiet"  # nothing is rehearsed, and the jobs begin at once
+LONG = (*SMALL[:1], "model=mlp_1hidden", "trainer.threads=1", "report.plots=none", "trainer.epochs=300", QUIET)
 
 
 def running_jobs(sweep: Path) -> list[tuple[Path, int]]:
@@ -504,10 +505,28 @@ def running_jobs(sweep: Path) -> list[tuple[Path, int]]:
 
 @pytest.mark.process
 @pytest.mark.slow
-def test_a_killed_worker_is_a_row_with_the_reason_and_takes_no_other_with_it(started: Callable[..., Any]) -> None:
-    process = started("train", "-m", *LONG, "seed=range(4)", "hydra.sweep.dir=s", "hydra.launcher.n_jobs=2")
+def test_a_killed_worker_is_tried_once_more_with_half_as_many_beside_it(started: Callable[..., Any]) -> None:
+    process = started("train", "-m", *LONG, "seed=range(3)", "hydra.sweep.dir=s", "hydra.launcher.n_jobs=2")
     job, pid = wait_until(lambda: running_jobs(Path("s")))[0]
     os.kill(pid, signal.SIGKILL)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert set(states("s")) == {"completed"}
+    seed = job.name.rpartition("=")[2]
+    assert err == (
+        f"warning: job {seed}, seed={seed}: the worker was killed by SIGKILL, perhaps because memory ran out; it is "
+        "tried once more, and from now on 1 job runs at a time\n"
+    )
+
+
+@pytest.mark.process
+@pytest.mark.slow
+def test_a_job_killed_twice_is_a_row_with_the_reason_and_takes_no_other_with_it(started: Callable[..., Any]) -> None:
+    process = started("train", "-m", *LONG, "seed=range(3)", "hydra.sweep.dir=s", "hydra.launcher.n_jobs=2")
+    job, pid = wait_until(lambda: running_jobs(Path("s")))[0]
+    os.kill(pid, signal.SIGKILL)
+    again = wait_until(lambda: [now for place, now in running_jobs(Path("s")) if place == job and now != pid], 120)
+    os.kill(again[0], signal.SIGKILL)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 1
     by_name = {row["directory"]: (row["state"], row["error"]) for row in rows("s")}

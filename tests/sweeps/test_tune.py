@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from helpers.tables import thinned
 optuna = pytest.importorskip("optuna", reason="needs optuna: pip install '.[tune]'")
 
 from mnistlab.sweeps import records  # noqa: E402
-from mnistlab.sweeps.tune.runner import best_of  # noqa: E402
+from mnistlab.sweeps.tune.runner import Request, _pruner, best_of, front_of  # noqa: E402
 from mnistlab.sweeps.tune.search import Search, counted, give_back  # noqa: E402
 from mnistlab.sweeps.tune.space import Dimension, parse  # noqa: E402
 from mnistlab.system.errors import RequestError  # noqa: E402
@@ -78,6 +79,16 @@ WRONG = [
     (["optimizer.lr=0.1,0.2", "seed=1,2"], "seed: must not be searched; --seeds sets "),
     (["data.validation=0,0.1"], "data.validation=0: a search needs a validation set; set 0.1, for example"),
     (["optimizer=sgd,adm"], "optimizer=adm: no such option; "),
+    (
+        ["optimizer.lr=log(1e-4,1)", "--pruner", "halving", "--trial-seeds", "3"],
+        "--pruner halving: compares single runs ",
+    ),
+    (["optimizer.lr=log(1e-4,1)", "--pruner", "wilcoxon"], "--pruner wilcoxon: compares trials over their seeds, and "),
+    (
+        ["optimizer.lr=log(1e-4,1)", "--pruner", "median", "--against-seconds"],
+        "--pruner median: Optuna stops no trials ",
+    ),
+    (["optimizer.lr=log(1e-4,1)", "--pruner", "median", "--no-prune"], "--no-prune: conflicts with --pruner median; "),
     (["--resume", "nowhere"], "--resume nowhere: not a search directory (no tune.json)"),
     (["--resume", "nowhere", "seed=1"], "--resume: a search is resumed with its own settings; "),
     (["optimizer.lr=log(1e-4,1)", "--to"], "option '--to' requires an argument; see `mnistlab tune --help`"),
@@ -173,7 +184,7 @@ def test_the_console_names_what_was_chosen(searched: Path) -> None:
 def search(directory: Path, count: int = 4) -> Search:
     directory.mkdir(exist_ok=True)
     space = (Dimension("optimizer.lr", (), 1e-3, 1, None, True),)
-    return Search(directory.absolute(), SMALL, space, count, "validation.accuracy", True, 0)
+    return Search(directory.absolute(), SMALL, space, count, "validation.accuracy", "median", 0)
 
 
 def test_trials_of_a_killed_process_are_tried_again_and_do_not_count(tmp_path: Path) -> None:
@@ -182,7 +193,98 @@ def test_trials_of_a_killed_process_are_tried_again_and_do_not_count(tmp_path: P
     tried = search(tmp_path / "s").space[0].propose(trial)
     assert give_back(study) == 1
     assert counted(study) == []
-    assert search(tmp_path / "s").space[0].propose(study.ask()) == tried
+    again = study.ask()
+    assert search(tmp_path / "s").space[0].propose(again) == tried
+    assert again.user_attrs == {"continues": trial.number}
+
+
+@pytest.mark.parametrize(
+    ("words", "pruner"),
+    [
+        ({}, "median"),
+        ({"trial_seeds": 3}, "none"),
+        ({"trial_seeds": 5}, "wilcoxon"),
+        ({"against_seconds": True}, "none"),
+        ({"pruner": "hyperband"}, "hyperband"),
+    ],
+)
+def test_the_rule_that_stops_trials_goes_with_the_other_options(words: dict[str, Any], pruner: str) -> None:
+    request = Request((), None, None, 5, "validation.accuracy", None, True, None, None)
+    assert _pruner(replace(request, **words)) == pruner
+
+
+def test_the_wilcoxon_pruner_stops_a_trial_that_is_worse_with_every_seed(tmp_path: Path) -> None:
+    """Four pairs of which all are worse: p = 1 / 16, below 0.1; three are not enough."""
+    study = replace(search(tmp_path / "s"), pruner="wilcoxon", trial_seeds=5).study()
+    best, worse = study.ask(), study.ask()
+    for seed in range(5):
+        best.report(0.9 + seed / 100, seed)
+    study.tell(best, 0.92)
+    stopped = []
+    for seed in range(4):
+        worse.report(0.8 + seed / 200, seed)
+        stopped.append(worse.should_prune())
+    assert stopped == [False, False, False, True]
+
+
+def test_with_two_objectives_the_front_is_what_nothing_beats_in_both(tmp_path: Path) -> None:
+    study = replace(search(tmp_path / "s"), pruner="none", against_seconds=True).study()
+    for accuracy, seconds in ((0.9, 5.0), (0.8, 1.0), (0.85, 6.0), (0.95, 9.0), (0.7, 2.0)):
+        study.tell(study.ask(), [accuracy, seconds])
+    assert [trial.number for trial in front_of(study)] == [1, 0, 3]
+    best = best_of(study)
+    assert best is not None and best.number == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pruner", ["halving", "hyperband"])
+def test_halving_stops_trials_at_the_rungs(pruner: str, command: Command) -> None:
+    arguments = [
+        *SMALL,
+        "trainer.epochs=9",
+        "--pruner",
+        pruner,
+        "--jobs",
+        "1",
+        "--trials",
+        "9",
+        "--seeds",
+        "1",
+        "--to",
+        "s",
+    ]
+    assert command("tune", *arguments, "optimizer.lr=log(1e-6,0.1)").status == 0
+    found = [(row["state"], int(row["epochs"])) for row in trials(Path("s"))]
+    assert {epochs for state, epochs in found if state == "pruned"} <= {1, 3}
+    assert {epochs for state, epochs in found if state == "completed"} == {9}
+    assert sum(epochs for _, epochs in found) < 81
+    said = (Path("s") / "tune.md").read_text()
+    assert f"{sum(epochs for _, epochs in found)} of 81 epochs were trained" in said
+
+
+@pytest.mark.slow
+def test_a_trial_of_several_seeds_has_the_mean_of_its_runs(command: Command) -> None:
+    arguments = [*SMALL, "trainer.epochs=1", "--trial-seeds", "2", "--jobs", "1", "--trials", "2", "--seeds", "1"]
+    assert command("tune", *arguments, "optimizer.lr=log(1e-3,1)", "--to", "s").status == 0
+    for row in trials(Path("s")):
+        files = [Path("s/trials") / row["trial"] / seed / "metrics.json" for seed in "01"]
+        scores = [json.loads(path.read_text())["validation"]["accuracy"] for path in files]
+        assert float(row["validation.accuracy"]) == pytest.approx(sum(scores) / 2)
+        assert all(json.loads(path.read_text())["test"] == {"n": 0} for path in files)
+
+
+@pytest.mark.slow
+def test_accuracy_against_seconds_tests_the_whole_front(command: Command) -> None:
+    arguments = [*SMALL[:1], "report.plots=none", "trainer.epochs=1", "--jobs", "1", "--trials", "3", "--seeds", "2"]
+    result = command("tune", *arguments, "model.hidden=choice([8],[256])", "--against-seconds", "--to", "s", "--json")
+    assert result.status == 0, result.err
+    content = json.loads(result.out)
+    front = content["chosen"]["front"]
+    assert [choice["seconds"] for choice in front] == sorted(choice["seconds"] for choice in front)
+    assert len(content["test"]["accuracy"]) == len(front) == len(records.of_sweep(Path("s/final"))) / 2
+    assert list(content["trials"][0]) == [
+        *("trial", "model.hidden", "state", "validation.accuracy", "train_seconds", "epochs", "seconds", "error"),
+    ]
 
 
 def test_the_best_is_the_first_of_equals_and_never_a_pruned_one(tmp_path: Path) -> None:
@@ -239,13 +341,17 @@ def test_an_interrupted_search_names_the_command_that_goes_on() -> None:
 @pytest.mark.process
 @pytest.mark.slow
 def test_a_killed_search_goes_on_where_it_was(command: Command) -> None:
-    arguments = ("optimizer.lr=log(1e-3,1)", "trainer.epochs=40", "--trials", "4", "--seeds", "1", "--to", "s")
+    arguments = ("optimizer.lr=log(1e-3,1)", "trainer.epochs=60", "--trials", "3", "--seeds", "1", "--to", "s")
     process = subprocess.Popen(
-        [*PROGRAM, "tune", *SMALL, *arguments], stdout=subprocess.DEVNULL, start_new_session=True
+        [*PROGRAM, "tune", *SMALL, "trainer.checkpoint_every=1", *arguments],
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
     )
-    wait_until(lambda: list(Path("s/trials").glob("*/status.json")), what="the first trial")
+    wait_until(lambda: list(Path("s/trials").glob("*/checkpoint.safetensors")), what="a checkpoint")
     os.killpg(process.pid, signal.SIGKILL)
     process.wait(60)
     assert command("tune", "--resume", "s").status == 0
-    assert len(trials(Path("s"))) == 4
+    logs = [path.read_text() for path in Path("s/trials").glob("*/train.log")]
+    assert any("resume  in epoch" in log for log in logs)  # the lost trial goes on in its directory
+    assert len(trials(Path("s"))) == 3
     assert {row["state"] for row in trials(Path("s"))} <= {"completed", "pruned"}

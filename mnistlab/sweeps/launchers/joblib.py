@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -15,36 +16,62 @@ from mnistlab.sweeps.launchers.base import Launcher, one_line
 from mnistlab.system.errors import RequestError
 from mnistlab.system.signals import GRACE, end_with, quiet_start
 
+LOG = logging.getLogger("mnistlab")
+OUT_OF_MEMORY = "the worker was killed by SIGKILL"  # by the system, or by hand: nobody can tell
+
 
 def joblib(jobs: Sequence[Job], settings: Mapping[str, Any], of: int) -> Launcher:
     """Run ``n_jobs`` jobs at a time, each in a joblib process (loky), on an equal share of the cores.
 
     Every process is a pool of its own: in a shared pool, a killed job would also end the other running jobs, and the
     waiting ones would never run. A process is reused for the next job, so that it imports everything only once.
+
+    A job whose process is killed by SIGKILL, as the system does when memory runs out, is tried once more, from its
+    checkpoint, and from then on half as many jobs run at a time.
     """
     n_jobs, cores = shares(settings, of)
     n_jobs = min(n_jobs, len(jobs))
     waiting, running = deque(jobs), dict[Future[None], tuple[Worker, Job]]()
-    pool = [Worker() for _ in range(n_jobs)]
-    try:
-        for worker in pool[: len(waiting)]:
-            job = waiting.popleft()
+    pool, retried = [Worker() for _ in range(n_jobs)], set[int]()
+    idle = deque(pool)
+
+    def start_next() -> None:
+        while waiting and len(running) < n_jobs:
+            worker, job = idle.popleft(), waiting.popleft()
             running[worker.start(job, cores)] = worker, job
+
+    try:
+        start_next()
         while running:
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
                 worker, job = running.pop(future)
                 lost = worker.end_of(future)
-                if waiting:
-                    following = waiting.popleft()
-                    running[worker.start(following, cores)] = worker, following
-                yield job, lost
+                idle.appendleft(worker)
+                again = lost is not None and lost.startswith(OUT_OF_MEMORY) and job.entry.number not in retried
+                if again:
+                    retried.add(job.entry.number)
+                    n_jobs = max(1, n_jobs // 2)
+                    _warn_of_retry(job, n_jobs)
+                    waiting.appendleft(job)
+                    for surplus in idle:  # an idle process has memory too
+                        surplus.close(wait=False)
+                start_next()
+                if not again:
+                    yield job, lost
     finally:
         for worker, _ in running.values():
             worker.interrupt()
         wait(running, timeout=GRACE)
         for worker in pool:
             worker.close()
+
+
+def _warn_of_retry(job: Job, at_once: int) -> None:
+    LOG.warning(
+        "job %d, %s: %s, perhaps because memory ran out; it is tried once more, and from now on %d job%s at a time",
+        *(job.entry.number, job.entry.title, OUT_OF_MEMORY, at_once, " runs" if at_once == 1 else "s run"),
+    )
 
 
 def shares(settings: Mapping[str, Any], jobs: int) -> tuple[int, int]:
@@ -77,9 +104,13 @@ class Worker:
 
     def start(self, job: Job, cores: int, watch: Callable[..., None] | None = None) -> Future[None]:
         """Give the process its next job."""
+        return self.submit(in_worker, job, cores, watch)
+
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """Let the process call a function."""
         if self.broken:
             self._open()
-        future: Future[None] = self.pool.submit(in_worker, job, cores, watch)
+        future: Future[Any] = self.pool.submit(function, *arguments)
         return future
 
     def end_of(self, future: Future[None]) -> str | None:
@@ -89,7 +120,6 @@ class Worker:
         try:
             future.result()
         except BrokenProcessPool as error:
-            self.broken = True
             self.close(wait=False)
             return _killed_by(str(error))
         except KeyboardInterrupt:
@@ -106,7 +136,8 @@ class Worker:
         self.ours.close()  # see `end_with`
 
     def close(self, wait: bool = True) -> None:
-        """End the process, whatever it is doing."""
+        """End the process, whatever it is doing. Its next job starts a new one."""
+        self.broken = True
         self.pool.shutdown(wait=wait, kill_workers=True)
         self.ours.close()
         self.theirs.close()

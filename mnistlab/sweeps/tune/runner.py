@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
+import shlex
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,10 @@ from mnistlab.runs import paths
 from mnistlab.runs.environment import all_cores
 from mnistlab.statistics.intervals import mean_of
 from mnistlab.sweeps import records, runner
-from mnistlab.sweeps.tune.search import METRICS, Search, counted, run, sound_study, state_of
+from mnistlab.sweeps.request import Request as SweepRequest
+from mnistlab.sweeps.shape import Shape
+from mnistlab.sweeps.tune.pruning import BY_EPOCHS, FEWEST_SEEDS, METRICS, PRUNERS
+from mnistlab.sweeps.tune.search import Search, counted, run, sound_study, state_of
 from mnistlab.sweeps.tune.space import Dimension, parse
 from mnistlab.system import console, directories, files, output
 from mnistlab.system.console import HINT, RESULT
@@ -31,6 +35,7 @@ LOG = logging.getLogger("mnistlab")
 
 
 TRIALS, SEEDS = 40, 5  # the defaults
+MOST_FRONT = 6  # trials of the front that are tested
 
 
 @dataclass(frozen=True)
@@ -42,10 +47,12 @@ class Request:
     jobs: int | None
     seeds: int
     metric: str
-    prune: bool
+    pruner: str | None
     quiet: bool
     to: Path | None
     resume: Path | None
+    trial_seeds: int = 1
+    against_seconds: bool = False
 
 
 def tune(request: Request) -> int:
@@ -87,8 +94,37 @@ def _new(request: Request) -> Search:
             raise RequestError(
                 f"data.validation={experiment.data.validation}: a search needs a validation set; set 0.1, for example"
             )
-    trials = request.trials or TRIALS
-    return Search(_place(request.to), tuple(fixed), tuple(space), trials, request.metric, request.prune, base.seed)
+    trials, pruner = request.trials or TRIALS, _pruner(request)
+    return Search(
+        _place(request.to),
+        tuple(fixed),
+        tuple(space),
+        trials,
+        request.metric,
+        pruner,
+        base.seed,
+        max(experiment.trainer.epochs for experiment in experiments),
+        request.trial_seeds,
+        request.against_seconds,
+    )
+
+
+def _pruner(request: Request) -> str:
+    """Return the rule that stops trials early: the one requested, or the one that goes with the other options."""
+    seeds, name = request.trial_seeds, request.pruner
+    if name is None:
+        if request.against_seconds:
+            return "none"
+        return "median" if seeds == 1 else "wilcoxon" if seeds >= FEWEST_SEEDS else "none"
+    if request.against_seconds and name != "none":
+        raise RequestError(f"--pruner {name}: Optuna stops no trials early for two objectives; leave it out")
+    if name == "wilcoxon" and seeds < FEWEST_SEEDS:
+        raise RequestError(
+            f"--pruner wilcoxon: compares trials over their seeds, and needs --trial-seeds {FEWEST_SEEDS} or more"
+        )
+    if name in BY_EPOCHS and seeds > 1:
+        raise RequestError(f"--pruner {name}: compares single runs by their epochs; with --trial-seeds use wilcoxon")
+    return name
 
 
 def _place(to: Path | None) -> Path:
@@ -110,17 +146,27 @@ def _resumed(request: Request, directory: Path) -> tuple[Search, int]:
     try:
         content = read_json(path)
         space = tuple(Dimension(**{**row, "choices": tuple(row["choices"])}) for row in content["space"])
-        values = {name: content[name] for name in ("metric", "prune", "seed")}
+        pruner = content["pruner"] if "pruner" in content else ("median" if content["prune"] else "none")
         search = Search(
             directory,
             tuple(content["fixed"]),
             space,
             request.trials or int(content["trials"]),
-            **values,
+            content["metric"],
+            pruner,
+            content["seed"],
+            int(content.get("epochs", 0)),
+            int(content.get("trial_seeds", 1)),
+            content.get("against_seconds") is True,
         )
         seeds = int(content["seeds"])
-        if search.metric not in METRICS or not space:
-            raise ValueError("the metric is unknown or the search space is empty")
+        if search.metric not in METRICS or pruner not in PRUNERS or not space:
+            raise ValueError("the metric or the pruner is unknown, or the search space is empty")
+        if request.pruner is not None:
+            again = replace(request, trial_seeds=search.trial_seeds, against_seconds=search.against_seconds)
+            search = replace(search, pruner=_pruner(again))
+    except RequestError:
+        raise
     except UnreadableError as error:
         if error.missing:
             place = files.shown(directory)
@@ -149,12 +195,13 @@ def _search(search: Search, n_jobs: int) -> Study:
 
     def say(study: Study, trial: FrozenTrial) -> None:
         best = best_of(study)
-        best_so_far = f"best {best.value:.4f}: {_settings(best)}" if best else ""
+        best_so_far = f"best {best.values[0]:.4f}: {_settings(best)}" if best else ""
         if bar is not None:
             bar.n = sum(counted_trial.state.is_finished() for counted_trial in counted(study))
             bar.set_postfix_str(best_so_far)
             return
-        value = "" if trial.value is None or trial.state.name != "COMPLETE" else f"  {search.metric} {trial.value:.4f}"
+        value = f"  {search.metric} {trial.values[0]:.4f}" if trial.state.name == "COMPLETE" else ""
+        value += f" in {trial.values[1]:.1f} s" if value and search.against_seconds else ""
         error = f"  {trial.user_attrs['error']}" if "error" in trial.user_attrs else ""
         LOG.info(
             "trial %d  %-9s  %s%s%s  (%s)",
@@ -175,11 +222,18 @@ def _search(search: Search, n_jobs: int) -> Study:
 
 def best_of(study: Study) -> FrozenTrial | None:
     """Return the completed trial with the best metric, of equals the first."""
-    finished = [
-        t for t in counted(study) if t.state.name == "COMPLETE" and t.value is not None and math.isfinite(t.value)
-    ]
-    sign = 1 if study.direction.name == "MINIMIZE" else -1
-    return min(finished, key=lambda t: (sign * (t.value or 0.0), t.number)) if finished else None
+    finished = [t for t in counted(study) if t.state.name == "COMPLETE" and t.values and math.isfinite(t.values[0])]
+    sign = 1 if study.directions[0].name == "MINIMIZE" else -1
+    return min(finished, key=lambda t: (sign * t.values[0], t.number)) if finished else None
+
+
+def front_of(study: Study) -> list[FrozenTrial]:
+    """Return the trials that no other beats in both objectives, the fastest first; at most `MOST_FRONT`, spread."""
+    front = [t for t in counted(study) if t.number in {best.number for best in study.best_trials}]
+    front.sort(key=lambda t: (t.values[1], t.number))
+    if len(front) <= MOST_FRONT:
+        return front
+    return [front[round(i * (len(front) - 1) / (MOST_FRONT - 1))] for i in range(MOST_FRONT)]
 
 
 def _settings(trial: FrozenTrial) -> str:
@@ -196,64 +250,80 @@ def _finish(search: Search, study: Study, seeds: int, quiet: bool) -> int:
         raise RunError(
             f"none of the {len(counted(study))} trials was completed; the reasons are in {place}/{paths.TRIALS_TABLE}"
         )
-    final = search.directory / paths.FINAL
-    fixed = [text for text in search.fixed if text.partition("=")[0] != "seed"]
-    chosen = [*fixed, *best.user_attrs["overrides"]]
-    overrides = [*chosen, f"seed=range({seeds})", f"hydra.sweep.dir={compose.quoted(final)}"]
-    # after more trials the best configuration may be one that the old sweep did not test
-    if (final / paths.SWEEP).exists() and _chosen_before(search) != chosen:
-        final.rename(_free(final))
-    choice = {"trial": best.number, "value": best.value, "overrides": chosen}
-    files.write_json(search.directory / paths.CHOSEN, choice)
-    with output.part_of_more():
-        status = (
-            runner.resume(final, quiet=True)
-            if (final / paths.SWEEP).exists()
-            else runner.train([*overrides, "report.console=quiet"], None, False)
-        )
+    tested = front_of(study) if search.against_seconds else [best]
+    status = _test(search, tested, seeds)
     console.start("quiet" if quiet else "normal")
     try:
-        tested = [record.value("test.accuracy") for record in records.of_sweep(final)]
-        mean = mean_of([value for value in tested if math.isfinite(value)])
-        LOG.log(
-            RESULT,
-            "chosen               %s  (trial %d of %d, %s %.4f)",
-            _settings(best),
-            best.number,
-            len(counted(study)),
-            search.metric,
-            best.value,
-        )
-        half = "" if math.isnan(mean.half) else f" +/- {100 * mean.half:.2f}"
-        LOG.log(
-            RESULT,
-            "test accuracy        %.2f%s %%  (%d seeds; first use of the test set)",
-            100 * mean.mean,
-            half,
-            mean.n,
-        )
-        LOG.log(RESULT, "search directory     %s", place)
-        output.give(
-            {
-                "directory": place,
-                "metric": search.metric,
-                "trials": report.rows(search, study),
-                "chosen": choice,
-                "test": {"sweep": files.shown(final), "accuracy": asdict(mean)},
-            }
-        )
+        _conclude(search, study, tested, place)
     finally:
         console.stop()
     return status
 
 
-def _chosen_before(search: Search) -> list[str] | None:
-    """Return the overrides chosen before, or None if there are none or the file is damaged."""
+def _test(search: Search, trials: list[FrozenTrial], seeds: int) -> int:
+    """Train the chosen configuration, or all of the front, with several seeds; return the exit status."""
+    final = search.directory / paths.FINAL
+    fixed = [text for text in search.fixed if text.partition("=")[0] != "seed"]
+    chosen = [[*fixed, *trial.user_attrs["overrides"]] for trial in trials]
+    choices: list[dict[str, Any]] = [
+        {"trial": trial.number, "value": trial.values[0], "overrides": overrides}
+        for trial, overrides in zip(trials, chosen, strict=True)
+    ]
+    if search.against_seconds:
+        choices = [{**choice, "seconds": trial.values[1]} for choice, trial in zip(choices, trials, strict=True)]
+    content = {"front": choices} if search.against_seconds else choices[0]
+    # after more trials the best configuration may be one that the old sweep did not test
+    if (final / paths.SWEEP).exists() and _chosen_before(search) != content:
+        final.rename(_free(final))
+    files.write_json(search.directory / paths.CHOSEN, content)
+    common = [f"seed=range({seeds})", f"hydra.sweep.dir={compose.quoted(final)}", "report.console=quiet"]
+    with output.part_of_more():
+        if (final / paths.SWEEP).exists():
+            return runner.resume(final, quiet=True)
+        if not search.against_seconds:
+            return runner.train([*chosen[0], *common], None, False)
+        sets = tuple(shlex.join(trial.user_attrs["overrides"]) for trial in trials)
+        return runner.train([*fixed, *common], None, False, SweepRequest(Shape(sets=sets)))
+
+
+def _conclude(search: Search, study: Study, tested: list[FrozenTrial], place: Path) -> None:
+    from mnistlab.sweeps.tune import report
+
+    final, trials = search.directory / paths.FINAL, counted(study)
+    of_final = records.of_sweep(final)
+    each = len(of_final) // len(tested)
+    means = []
+    for i, trial in enumerate(tested):
+        values = [record.value("test.accuracy") for record in of_final[i * each : (i + 1) * each]]
+        means.append(mean := mean_of([value for value in values if math.isfinite(value)]))
+        half = "" if math.isnan(mean.half) else f" +/- {100 * mean.half:.2f}"
+        seconds = f" in {trial.values[1]:.1f} s" if search.against_seconds else ""
+        found = f"(trial {trial.number} of {len(trials)}, {search.metric} {trial.values[0]:.4f}{seconds})"
+        LOG.log(RESULT, "%-20s %s  %s", "on the front" if search.against_seconds else "chosen", _settings(trial), found)
+        test = f"{100 * mean.mean:.2f}{half} %  ({mean.n} seeds; first use of the test set)"
+        LOG.log(RESULT, "test accuracy        %s", test)
+    LOG.log(RESULT, "search directory     %s", place)
+    accuracies = [asdict(mean) for mean in means]
+    output.give(
+        {
+            "directory": place,
+            "metric": search.metric,
+            "trials": report.rows(search, study),
+            "chosen": read_json(search.directory / paths.CHOSEN),
+            "test": {
+                "sweep": files.shown(final),
+                "accuracy": accuracies if search.against_seconds else accuracies[0],
+            },
+        }
+    )
+
+
+def _chosen_before(search: Search) -> Any:
+    """Return what was chosen before, or None if nothing was or the file is damaged."""
     try:
-        chosen: list[str] = read_json(search.directory / paths.CHOSEN)["overrides"]
-    except (UnreadableError, KeyError, TypeError):
+        return read_json(search.directory / paths.CHOSEN)
+    except UnreadableError:
         return None
-    return chosen
 
 
 def _free(path: Path) -> Path:

@@ -5,62 +5,70 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnistlab.config.compose import quoted
 from mnistlab.runs import paths, status
 from mnistlab.sweeps.grid import plan
+from mnistlab.sweeps.job import Job
 from mnistlab.sweeps.launchers.joblib import Worker
+from mnistlab.sweeps.tune.pruning import BY_EPOCHS, METRICS, PRUNERS, Unwatched, Watch, pruner_of
 from mnistlab.sweeps.tune.space import Dimension
 from mnistlab.system import files
-from mnistlab.system.errors import Pruned, RequestError
-from mnistlab.system.readers import read_json, read_rows
+from mnistlab.system.errors import RequestError
+from mnistlab.system.readers import UnreadableError, read_json, read_rows
 from mnistlab.system.signals import GRACE
 
 if TYPE_CHECKING:
     from optuna import Study
     from optuna.trial import FrozenTrial, Trial
 
-    from mnistlab.training.loop import History
-
 NAME = "mnistlab"  # the name of the study in its database
-METRICS = {"validation.accuracy": ("val_accuracy", "maximize"), "validation.loss": ("val_loss", "minimize")}
 LOST = "lost"  # marks the trial of a killed process, which does not count
+CONTINUES = "continues"  # the number of the lost trial whose runs a trial takes over
 
 
 @dataclass(frozen=True)
 class Search:
-    """A search: its space, its directory and its number of trials."""
+    """A search: its space, its directory and its number of trials.
+
+    A trial has ``trial_seeds`` runs, whose mean counts. With ``against_seconds`` there are two objectives, the metric
+    and the training time.
+    """
 
     directory: Path
     fixed: tuple[str, ...]
     space: tuple[Dimension, ...]
     trials: int
     metric: str
-    prune: bool
+    pruner: str
     seed: int
+    epochs: int = 0  # of a trial
+    trial_seeds: int = 1
+    against_seconds: bool = False
 
     def study(self) -> Study:
         """Return the study, created if necessary.
 
-        Proposals: tree-structured Parzen estimator (Bergstra et al. 2011), all keys jointly. Pruning: a trial
-        stops if its metric is worse than the median of the others after as many epochs (Golovin et al. 2017).
+        Proposals: tree-structured Parzen estimator (Bergstra et al. 2011), all keys jointly; with two objectives its
+        multi-objective variant (Ozaki et al. 2020).
         """
         import optuna
         from sqlalchemy import URL
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
+        directions = [METRICS[self.metric][1], *(["minimize"] if self.against_seconds else [])]
         return optuna.create_study(
             storage=optuna.storages.RDBStorage(
                 URL.create("sqlite", database=str(self.directory / paths.STUDY)).render_as_string(),
                 engine_kwargs={"connect_args": {"timeout": 60}},
             ),
             sampler=optuna.samplers.TPESampler(seed=self.seed),
-            pruner=optuna.pruners.MedianPruner(n_warmup_steps=2) if self.prune else optuna.pruners.NopPruner(),
+            pruner=pruner_of(self.pruner, self.epochs),
             study_name=NAME,
-            direction=optuna.study.StudyDirection[METRICS[self.metric][1].upper()],
+            directions=[optuna.study.StudyDirection[direction.upper()] for direction in directions],
             load_if_exists=True,
         )
 
@@ -81,29 +89,6 @@ def sound_study(directory: Path) -> Iterator[None]:
         raise RequestError(f"{place}: not readable ({cause}); start a new search in another directory") from None
 
 
-@dataclass
-class Watch:
-    """Reports every epoch of a trial from the worker process to the study, and stops the trial if it is pruned."""
-
-    search: Search
-    trial_id: int
-    epochs: int  # of a trial; pruning after the last one would save nothing
-    trial: Trial | None = None  # opened once, in the worker
-
-    def __call__(self, history: History) -> None:
-        """Report the metric of the last epoch; raise `Pruned` if it is worse than the median of the others."""
-        import optuna
-
-        trial = self.trial = self.trial or optuna.trial.Trial(self.search.study(), self.trial_id)
-        epoch = history.epochs[-1]
-        value = getattr(epoch, METRICS[self.search.metric][0])
-        trial.report(value, epoch.epoch)
-        if epoch.epoch < self.epochs and trial.should_prune():
-            raise Pruned(
-                f"{self.search.metric} {value:.4f} after epoch {epoch.epoch} is worse than the median of the others"
-            )
-
-
 def state_of(trial: FrozenTrial) -> str:
     """Return the state of a trial, as in status.json."""
     return {"COMPLETE": "completed", "FAIL": "failed"}.get(trial.state.name, trial.state.name.lower())
@@ -116,7 +101,10 @@ def counted(study: Study) -> list[FrozenTrial]:
 
 
 def give_back(study: Study) -> int:
-    """Enqueue the parameters of the trials of killed processes again; return their number."""
+    """Enqueue the parameters of the trials of killed processes again; return their number.
+
+    The new trials take over the runs of the lost ones, and go on from their checkpoints.
+    """
     from optuna.trial import Trial, TrialState
 
     lost = [trial for trial in counted(study) if trial.state is TrialState.RUNNING]
@@ -124,8 +112,21 @@ def give_back(study: Study) -> int:
         Trial(study, trial._trial_id).set_user_attr(LOST, True)
         study.tell(trial.number, state=TrialState.FAIL)
         if trial.params:
-            study.enqueue_trial(trial.params)
+            study.enqueue_trial(trial.params, user_attrs={CONTINUES: trial.number})
     return len(lost)
+
+
+@dataclass
+class Runs:
+    """The runs of a trial in one worker: the one that is running, those before it, and the seeds that are left."""
+
+    worker: Worker
+    trial: Trial
+    seeds: list[int]
+    values: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+    epochs: int = 0
+    job: Job | None = None
 
 
 def run(search: Search, n_jobs: int, cores: int, say: Callable[[Study, FrozenTrial], None]) -> Study:
@@ -134,62 +135,118 @@ def run(search: Search, n_jobs: int, cores: int, say: Callable[[Study, FrozenTri
     give_back(study)
     left = search.trials - len(counted(study))
     pool = [Worker() for _ in range(max(0, min(n_jobs, left)))]
-    running: dict[Future[None], tuple[Worker, Trial, Path]] = {}
+    running: dict[Future[None], Runs] = {}
+
+    def start(worker: Worker) -> None:
+        nonlocal left
+        while left > 0:
+            left -= 1
+            runs = _new_trial(search, study, worker)
+            if future := _next_run(search, study, runs, cores):
+                running[future] = runs
+                return
+            say(study, study.get_trials(deepcopy=False)[runs.trial.number])  # all its runs had been completed before
+
     try:
         for worker in pool:
-            left -= _start(search, study, worker, cores, running)
+            start(worker)
         while running:
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
-                worker, trial, directory = running.pop(future)
-                _tell(search, study, trial, directory, worker.end_of(future))
-                say(study, study.get_trials(deepcopy=False)[trial.number])
-                if left > 0:
-                    left -= _start(search, study, worker, cores, running)
+                runs = running.pop(future)
+                going_on = _take(search, study, runs, runs.worker.end_of(future))
+                if going_on and (following := _next_run(search, study, runs, cores)):
+                    running[following] = runs
+                    continue
+                say(study, study.get_trials(deepcopy=False)[runs.trial.number])
+                start(runs.worker)
     finally:
-        for worker, _, _ in running.values():
-            worker.interrupt()
+        for runs in running.values():
+            runs.worker.interrupt()
         wait(running, timeout=GRACE)
         for worker in pool:
             worker.close()
     return study
 
 
-def _start(
-    search: Search, study: Study, worker: Worker, cores: int, running: dict[Future[None], tuple[Worker, Trial, Path]]
-) -> int:
-    """Start the next trial; return 1."""
+def _new_trial(search: Search, study: Study, worker: Worker) -> Runs:
     trial = study.ask()
     proposed = [f"{dimension.key}={dimension.propose(trial)}" for dimension in search.space]
     trial.set_user_attr("overrides", proposed)
-    directory = search.directory / paths.TRIALS / str(trial.number)
-    place = [f"hydra.sweep.dir={quoted(directory.parent)}", f"hydra.sweep.subdir='{trial.number}'"]
-    (job,) = plan([*search.fixed, *proposed, *place]).jobs
-    running[worker.start(job, cores, Watch(search, trial._trial_id, job.config.trainer.epochs))] = (
-        worker,
-        trial,
-        directory,
-    )
-    return 1
+    earlier = trial.user_attrs.get(CONTINUES)
+    place = search.directory / paths.TRIALS
+    if isinstance(earlier, int) and (place / str(earlier)).is_dir() and not (place / str(trial.number)).exists():
+        (place / str(earlier)).rename(place / str(trial.number))
+    return Runs(worker, trial, [search.seed + i for i in range(search.trial_seeds)])
 
 
-def _tell(search: Search, study: Study, trial: Trial, directory: Path, lost: str | None) -> None:
+def _next_run(search: Search, study: Study, runs: Runs, cores: int) -> Future[None] | None:
+    """Start the next run of a trial; None if the trial is over. A run that was completed before is not repeated."""
+    while runs.seeds:
+        job = runs.job = _job(search, runs)
+        state = status.read(job.directory)
+        if state.state == "completed" and state.config_hash == job.entry.config_hash:
+            if not _take(search, study, runs, None):
+                return None
+            continue
+        by_epochs = search.pruner in BY_EPOCHS and not search.against_seconds
+        watch = Watch(search, runs.trial._trial_id, job.config.trainer.epochs) if by_epochs else Unwatched()
+        return runs.worker.start(job, cores, watch)
+    return None
+
+
+def _job(search: Search, runs: Runs) -> Job:
+    """Return the job of the first seed that is left; a trial of one run is in its own directory."""
+    number, fixed, seed = str(runs.trial.number), list(search.fixed), runs.seeds[0]
+    folder, name = search.directory / paths.TRIALS, number
+    if search.trial_seeds > 1:
+        fixed = [text for text in fixed if text.partition("=")[0] != "seed"] + [f"seed={seed}"]
+        folder, name = folder / number, str(seed)
+    place = [f"hydra.sweep.dir={quoted(folder)}", f"hydra.sweep.subdir='{name}'"]
+    (job,) = plan([*fixed, *runs.trial.user_attrs["overrides"], *place]).jobs
+    return job
+
+
+def _take(search: Search, study: Study, runs: Runs, lost: str | None) -> bool:
+    """Take the result of a run that has ended, and tell the study that of a trial; return whether it has more runs."""
     from optuna.trial import TrialState
 
+    assert runs.job is not None
+    trial, directory = runs.trial, runs.job.directory
     state = status.read(directory)
-    if state.state == "completed":
-        try:
-            value = value_of(directory, search.metric)
-        except (OSError, ValueError, KeyError) as error:
-            trial.set_user_attr("error", f"no {search.metric} ({error})")
-            study.tell(trial, state=TrialState.FAIL)
-        else:
-            study.tell(trial, value)
-    elif state.state == "pruned":
+    runs.epochs += _epochs_of(directory)
+    trial.set_user_attr("epochs", runs.epochs)
+    if state.state == "pruned":
         study.tell(trial, state=TrialState.PRUNED)
-    else:
+        return False
+    if state.state != "completed":
         trial.set_user_attr("error", lost or state.error or state.state)
         study.tell(trial, state=TrialState.FAIL)
+        return False
+    try:
+        runs.values.append(value_of(directory, search.metric))
+    except (OSError, ValueError, KeyError) as error:
+        trial.set_user_attr("error", f"no {search.metric} ({error})")
+        study.tell(trial, state=TrialState.FAIL)
+        return False
+    seed, runs.seconds = runs.seeds.pop(0), runs.seconds + state.seconds.get("train", 0.0)
+    if search.pruner == "wilcoxon":
+        trial.report(runs.values[-1], seed)
+        if runs.seeds and trial.should_prune():
+            trial.set_user_attr("error", f"after {len(runs.values)} seeds {PRUNERS['wilcoxon']}")
+            study.tell(trial, state=TrialState.PRUNED)
+            return False
+    if not runs.seeds:
+        mean = sum(runs.values) / len(runs.values)
+        study.tell(trial, [mean, runs.seconds] if search.against_seconds else mean)
+    return bool(runs.seeds)
+
+
+def _epochs_of(directory: Path) -> int:
+    try:
+        return len(list(read_rows(directory / paths.HISTORY)))
+    except (UnreadableError, OSError):
+        return 0
 
 
 def value_of(directory: Path, metric: str) -> float:

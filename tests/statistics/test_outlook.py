@@ -1,0 +1,41 @@
+"""What the tests will be able to see, before anything is trained."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from mnistlab.statistics.outlook import outlook
+
+
+@pytest.mark.parametrize(
+    ("settings", "seeds", "start"),
+    [
+        (6, 3, "3 seeds: paired t only; the exact test needs 10 seeds for 15 pairs; finds differences of "),
+        (6, 10, "10 seeds: the exact test for 15 pairs, which needs 10; finds differences of "),
+        (2, 5, "5 seeds: paired t only; the exact test needs 6 seeds for 1 pair; "),
+        (2, 1, "1 seed: no test; 3 seeds allow a paired t-test, and 6 the exact test for 1 pair"),
+        (1, 4, "4 seeds of one setting: a mean with its interval, and nothing to compare"),
+    ],
+)
+def test_the_text_names_the_test_and_what_it_needs(settings: int, seeds: int, start: str) -> None:
+    assert outlook(settings, seeds).text.startswith(start)
+
+
+def test_the_effect_is_found_in_four_of_five_samples() -> None:
+    effect = outlook(2, 8).effect
+    samples = np.random.default_rng(0).normal(effect, 1, (4000, 8))
+    found = stats.ttest_1samp(samples, 0, axis=1).pvalue <= 0.05
+    assert found.mean() == pytest.approx(0.8, abs=0.02)
+
+
+def test_without_a_test_there_is_no_effect() -> None:
+    assert math.isnan(outlook(3, 2).effect)
+    assert outlook(3, 2).test is None
+
+
+def test_more_pairs_need_larger_effects_and_more_seeds_smaller_ones() -> None:
+    assert outlook(6, 5).effect > outlook(2, 5).effect > outlook(2, 9).effect

@@ -1,0 +1,246 @@
+"""Successive halving: the rungs, who goes on, and whole sweeps that are stopped and go on to the same bytes."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mnistlab.sweeps import halving, manifest, records
+from mnistlab.sweeps.grid import plan
+from mnistlab.sweeps.rungs import Halving, Request, Stop, design, kept, progress
+from mnistlab.system.errors import RequestError
+
+Command = Callable[..., Any]
+SMALL = ("experiment=smoke", "model=softmax", "trainer.threads=1", "report.plots=none")
+RATES = "optimizer.lr=0.0001,0.003,0.02"
+
+
+# --- the rungs --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("settings", "epochs", "first", "rungs"),
+    [
+        (27, 27, None, (1, 3, 9, 27)),
+        (9, 27, None, (3, 9, 27)),  # two rungs are enough for nine settings
+        (9, 10, None, (1, 3, 10)),
+        (100, 10, None, (1, 3, 10)),  # there is nothing below one epoch
+        (9, 27, 5, (5, 15, 27)),
+        (27, 27, 3, (3, 9, 27)),
+        (9, 27, 1, (1, 3, 27)),
+        (2, 3, None, (1, 3)),
+    ],
+)
+def test_each_rung_is_a_third_of_the_next(
+    settings: int, epochs: int, first: int | None, rungs: tuple[int, ...]
+) -> None:
+    assert design(settings, epochs, 3, first).rungs == rungs
+
+
+def test_the_epochs_of_27_settings_are_a_ninth() -> None:
+    """27 x 1, then 9 x 2 more, 3 x 6 more and 1 x 18 more, of 27 x 27."""
+    assert design(27, 27).epochs(27) == 27 + 18 + 18 + 18 == 27 * 27 // 9
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((1, 9), "--halving: needs two or more settings to choose from, for example optimizer.lr=0.01,0.1,1"),
+        ((9, 1), "--halving: trainer.epochs=1 cannot be cut short; set 3 or more, for example 27"),
+        ((9, 5, 3, 5), "--first-rung 5: must be fewer epochs than trainer.epochs=5, after which the last ones end"),
+    ],
+)
+def test_a_design_that_stops_nothing_is_refused(arguments: tuple[int, ...], said: str) -> None:
+    with pytest.raises(RequestError) as error:
+        design(*arguments)
+    assert str(error.value) == said
+
+
+# --- who goes on ------------------------------------------------------------------------------------------------------
+
+HALVES = Halving(2, (1, 2, 4))
+
+
+def test_the_best_half_goes_on() -> None:
+    found = progress(HALVES, [{1: 0.5}, {1: 0.8}, {1: 0.6}, {1: 0.7}])
+    assert (found.rung, found.going_on) == (1, (1, 3))
+    assert found.stopped == {2: Stop(1, 3, 4, 0.6), 0: Stop(1, 4, 4, 0.5)}
+
+
+def test_nobody_is_stopped_before_all_have_reached_the_rung() -> None:
+    assert progress(HALVES, [{1: 0.5}, {}, {1: 0.6}]).rung == 0
+
+
+def test_of_equals_the_earlier_one_goes_on_and_a_failed_one_never() -> None:
+    found = progress(HALVES, [{1: math.nan}, {1: 0.5}, {1: 0.5}, {1: 0.5}])
+    assert found.going_on == (1, 2)
+
+
+def test_a_setting_that_was_trained_further_is_judged_by_the_same_epoch() -> None:
+    """Another seed has changed the ranks after the first one had been trained to the end."""
+    found = progress(HALVES, [{1: 0.5, 2: 0.9, 4: 0.99}, {1: 0.6}, {1: 0.7}, {1: 0.4}])
+    assert found.going_on == (1, 2)
+    assert found.stopped[0] == Stop(1, 3, 4, 0.5)
+
+
+@given(st.integers(2, 60), st.integers(2, 60), st.integers(2, 5))
+def test_it_ends_with_few_settings_and_never_costs_more_than_the_whole_grid(n: int, epochs: int, eta: int) -> None:
+    found = design(n, epochs, eta)
+    assert found.rungs[-1] == epochs and list(found.rungs) == sorted({*found.rungs})
+    assert found.epochs(n) <= n * epochs
+    values = [{rung: (i * 7 % 11) + rung / 100 for rung in found.rungs} for i in range(n)]
+    over = progress(found, values)
+    left = n
+    for _ in found.rungs[1:]:
+        left = kept(left, eta)
+    assert over.rung is None
+    assert len(over.going_on) == left and len(over.stopped) == n - left
+
+
+# --- the design of a sweep --------------------------------------------------------------------------------------------
+
+
+def start(*overrides: str) -> Halving:
+    return halving.start(Request(), plan([*SMALL, *overrides, "hydra.sweep.dir=s"]))
+
+
+def test_seeds_are_not_settings() -> None:
+    assert start(RATES, "seed=range(4)", "trainer.epochs=9") == Halving(3, (3, 9))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((RATES, "data.validation=0"), "--halving: optimizer.lr=0.0001 has no validation set to choose by; set "),
+        (("trainer.epochs=5,6",), "--halving: trainer.epochs=5,6 differs between jobs; give one number, the largest"),
+        (("model=svm_rbf,svm_linear",), "--halving: model=svm_rbf is fitted in one step and has no epochs; leave it"),
+    ],
+)
+def test_a_sweep_that_cannot_be_halved_is_refused(words: tuple[str, ...], said: str) -> None:
+    with pytest.raises(RequestError) as error:
+        halving.start(Request(), plan(["experiment=smoke", *words, "hydra.sweep.dir=s"]))
+    assert str(error.value).startswith(said)
+
+
+def test_the_design_is_in_the_manifest(tmp_path: Path) -> None:
+    found = plan([*SMALL, RATES, "hydra.sweep.dir=s"])
+    entries = tuple(job.entry for job in found.jobs)
+    saved = manifest.Manifest(tmp_path, (RATES,), None, "", entries, halving=Halving(3, (1, 3)))
+    saved.write()
+    assert manifest.read(tmp_path).halving == Halving(3, (1, 3))
+    assert saved.command.endswith(" --halving --reduction 3 --first-rung 1")
+    content = json.loads((tmp_path / "sweep.json").read_text())
+    content["halving"]["rungs"] = [3, 1]
+    (tmp_path / "sweep.json").write_text(json.dumps(content))
+    with pytest.raises(RequestError, match="the design of halving is damaged"):
+        manifest.read(tmp_path)
+
+
+# --- whole sweeps -----------------------------------------------------------------------------------------------------
+
+HALVED = (*SMALL, RATES, "seed=0,1", "trainer.epochs=9", "hydra/launcher=basic", "hydra.sweep.dir=s")
+
+
+def states(sweep: str) -> list[str]:
+    places = [manifest.read(Path(sweep)).place(entry) for entry in manifest.read(Path(sweep)).entries]
+    return [json.loads((place / "status.json").read_text())["state"] for place in places]
+
+
+def epochs(sweep: str) -> list[int]:
+    saved = manifest.read(Path(sweep))
+    return [len((saved.place(entry) / "history.csv").read_text().splitlines()) - 1 for entry in saved.entries]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_the_best_setting_is_trained_to_the_bytes_of_an_undisturbed_run(schedule: str, command: Command) -> None:
+    result = command("train", "-m", *HALVED, f"schedule={schedule}", "--halving")
+    assert result.status == 0, result.err
+    assert states("s") == ["pruned", "pruned", "pruned", "pruned", "completed", "completed"]
+    assert epochs("s") == [3, 3, 3, 3, 9, 9]
+    assert not list(Path("s").glob("0_*/metrics.json"))  # never tested
+    assert (
+        "of 3: 2 after 3 epochs; 30 of 54 epochs were trained (56 %).\nchosen               optimizer.lr=0.02  ("
+        in result.out
+    )
+    assert "| optimizer.lr=0.003 | stopped | 3 |" in Path("s/halving.md").read_text()
+    assert "stopped after epoch 3 of 9: validation accuracy " in Path("s/summary.csv").read_text()
+    alone = [word for word in HALVED if word.partition("=")[0] not in ("optimizer.lr", "seed", "hydra.sweep.dir")]
+    words = (*alone, f"schedule={schedule}", "optimizer.lr=0.02", "seed=1", "hydra.run.dir=alone")
+    assert command("train", *words).status == 0
+    (job,) = Path("s").glob("5_*")
+    assert (job / "metrics.json").read_bytes() == Path("alone/metrics.json").read_bytes()
+    before = {path: path.stat().st_mtime_ns for path in Path("s").rglob("history.csv")}
+    assert command("resume", "s").status == 0  # there is nothing left to do
+    assert {path: path.stat().st_mtime_ns for path in Path("s").rglob("history.csv")} == before
+
+
+@pytest.mark.slow
+def test_it_chooses_what_the_whole_grid_chooses_in_a_third_of_the_epochs(command: Command) -> None:
+    """The small twin of the recorded example in docs/how-to/search.md."""
+    words = (*SMALL, "optimizer.lr=1e-6,1e-5,1e-4,5e-4,2e-3,0.02,0.3,1,3", "trainer.epochs=9", "hydra/launcher=basic")
+    assert command("train", "-m", *words, "hydra.sweep.dir=all").status == 0
+    result = command("train", "-m", *words, "--halving", "hydra.sweep.dir=halved")
+    assert result.status == 0
+    of_all, of_halved = (records.of_sweep(Path(name)) for name in ("all", "halved"))
+    best = max(of_all, key=lambda record: record.value("validation.accuracy"))
+    (chosen,) = (record for record in of_halved if record.state.state == "completed")
+    assert chosen.value("validation.accuracy") == best.value("validation.accuracy")
+    assert sum(epochs("all")) == 81 and sum(epochs("halved")) <= 81 / 3
+
+
+@pytest.mark.slow
+def test_a_race_that_was_cut_off_goes_on_and_more_seeds_join_it(command: Command) -> None:
+    assert command("train", "-m", *HALVED, "--halving").status == 0
+    saved = manifest.read(Path("s"))
+    for entry in saved.entries[4:]:
+        for path in (saved.place(entry)).iterdir():
+            if path.is_file():
+                path.unlink()
+    assert command("resume", "s").status == 0
+    assert (states("s")[4:], epochs("s")) == (["completed"] * 2, [3, 3, 3, 3, 9, 9])
+    assert command("resume", "s", "seed=2").status == 0
+    assert states("s") == ["pruned"] * 4 + ["completed"] * 2 + ["pruned", "pruned", "completed"]
+    assert epochs("s")[6:] == [3, 3, 9]
+
+
+@pytest.mark.slow
+def test_a_setting_that_diverges_is_out_and_the_others_go_on(command: Command) -> None:
+    words = [word for word in HALVED if word not in (RATES, "model=softmax", "seed=0,1")]
+    rates = ("optimizer=sgd", "optimizer.lr=0.001,0.1,1e30")
+    result = command("train", "-m", *words, *rates, "--halving")
+    assert result.status == 1
+    assert states("s") == ["pruned", "completed", "failed"]
+
+
+def test_what_is_left_of_a_race_is_read_from_its_files(tmp_path: Path) -> None:
+    """Of two settings one has reached the rung; the other counts as failed once it was tried."""
+    found = plan([*SMALL, "optimizer.lr=0.1,0.2", "trainer.epochs=4", "hydra.sweep.dir=s"])
+    entries = tuple(job.entry for job in found.jobs)
+    saved = manifest.Manifest(found.directory, (), None, "", entries, halving=Halving(2, (2, 4)))
+    first = saved.place(entries[0])
+    first.mkdir(parents=True)
+    state = {
+        "state": "pruned",
+        "config_hash": entries[0].config_hash,
+        "seconds": {},
+        "error": None,
+        "host": "",
+        "pid": 1,
+    }
+    (first / "status.json").write_text(json.dumps(state))
+    (first / "history.csv").write_text("epoch,val_accuracy\n1,0.5\n2,0.4\n")
+    race = halving.Race(saved)
+    batches = race.batches(found.jobs)
+    assert [(job.entry.number, job.pause_after) for job in next(batches)] == [(1, 2)]
+    assert [(job.entry.number, job.pause_after) for job in next(batches)] == [(0, None)]
+    assert race.progress().stopped[1].rank == 2
+    assert halving.Race(replace(saved)).progress().rung == 0
