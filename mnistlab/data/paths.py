@@ -24,7 +24,7 @@ def existing(name: str, value: str | None, what: str, folder: bool | None = Fals
         if not path.exists():
             others = path.parent.iterdir() if path.parent.is_dir() else ()
             near = did_you_mean(path.name, [other.name for other in others if folder in (None, other.is_dir())])
-            kind = {True: "folder", False: "file", None: "file or folder"}[folder]
+            kind = {True: "folder", False: "file", None: "file"}[folder]
             raise RequestError(f"no such {kind}{near}; check {name}", key=name, value=value)
         if folder and not path.is_dir():
             raise RequestError(f"this is a file; must be a folder ({what})", key=name, value=value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -51,6 +52,7 @@ def whole(path: Path, options: Options, kind: str | None = None) -> Record:
 def sets(files: Mapping[str, list[Path]], options: Options, kind: str | None = None) -> Record:
     """Return the record of whole files, one or more for each set."""
     result: Record | None = None
+    hashes: dict[str, Any] = {}
     for part in PARTS:
         records = [whole(path, options, kind) for path in files.get(part, ())]
         if not records:
@@ -62,9 +64,11 @@ def sets(files: Mapping[str, list[Path]], options: Options, kind: str | None = N
                 count = len(record.parts[part].images)
                 result.warnings.append(f"{files[part][0].name} has {count:,} images without labels and is left out")
                 continue
+        hashes[part] = record.files
         result = record if result is None else _merged(result, record)
     if result is None:
         raise BadFileError("there is no training set")
+    result.files = hashes if len(hashes) > 1 else hashes["train"]
     return result
 
 

@@ -158,8 +158,10 @@ def head_of(path: Path) -> bytes:
         try:
             while len(head) < HEAD and (piece := next(pieces, b"")):
                 head += piece
-        except (EOFError, zlib.error):
-            pass
+        except (EOFError, zlib.error) as error:
+            if not head:
+                why = "cut off" if isinstance(error, EOFError) else f"corrupt ({str(error).split(': ')[-1]})"
+                raise BadFileError(f"{path.name} is {why}; copy or download it again") from None
         except OSError as error:
             raise BadFileError(f"{path.name} cannot be read ({error.strerror})") from None
     return head[:HEAD]
@@ -172,7 +174,7 @@ def kind_of(path: Path) -> str:
     """
     head = head_of(path)
     if not head:
-        raise BadFileError(f"{path.name} is empty")
+        raise BadFileError(f"{path.name} is empty; copy or download it again")
     refuse_impostors(path.name, head)
     if head[:1] == b"\x80" and head[1:2] in (b"\2", b"\3", b"\4", b"\5"):
         raise BadFileError(f"{path.name} {PICKLE}")

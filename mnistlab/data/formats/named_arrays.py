@@ -135,6 +135,8 @@ def of_classes(sets: Mapping[str, Sequence[tuple[str, np.ndarray]]]) -> Record:
 
 def _check_counts(file: str, part: str, images: tuple[int, ...], labels: tuple[int, ...]) -> None:
     """Check before any array is read that there are as many images as labels, along some axis."""
+    if not all(images):
+        raise BadFileError(f"{file}: the images have the shape {images}; at least one image is needed")
     count = max(labels) if labels and min(labels) == 1 else labels[0] if labels else 0
     if not images or count not in (images[0], images[-1]) or not count:
         if images and labels and labels[-1] in (images[0], images[-1]) and labels[-1]:

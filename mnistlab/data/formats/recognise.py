@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,10 +128,12 @@ def _of_folder(request: Request, folder: Path) -> Plan:
     """Return the plan of a folder: of data files, or else of pictures."""
     if request.form == "folder":
         return _of_pictures(request, folder)
-    files, pictures = _data_files(folder)
+    files, pictures, unreadable = _data_files(folder)
     if request.form is not None:
         files = {request.form: files.get(request.form, [])}
     problems: list[BadFileError] = []
+    if unreadable and (not pictures or request.form is not None):
+        problems.append(unreadable)
     if not pictures or request.form is not None:
         for kind in ORDER:
             if files.get(kind):
@@ -152,8 +155,8 @@ def _of_pictures(request: Request, folder: Path) -> Plan:
     return Plan("folder", found.files(), found.read)
 
 
-def _data_files(folder: Path) -> tuple[dict[str, list[Path]], bool]:
-    """Return the data files of a folder and below it by format, and whether most of its files are pictures."""
+def _data_files(folder: Path) -> tuple[dict[str, list[Path]], bool, BadFileError | None]:
+    """Return the data files of a folder and below it by format, whether most are pictures, and why one is not read."""
     found: dict[str, list[Path]] = {}
     pictures = 0
     problem: BadFileError | None = None
@@ -172,7 +175,7 @@ def _data_files(folder: Path) -> tuple[dict[str, list[Path]], bool]:
             found.setdefault(kind, []).append(path)
     if problem is not None and not found and not pictures:
         raise problem
-    return found, pictures > sum(map(len, found.values()))
+    return found, pictures > sum(map(len, found.values())), problem
 
 
 def _is_prose(path: Path) -> bool:
@@ -181,9 +184,12 @@ def _is_prose(path: Path) -> bool:
 
 
 def _walk(folder: Path) -> list[Path]:
-    """Return the files that may be data, in natural order; at most `MOST_FILES`, those nearest to the folder first."""
+    """Return the files that may be data, in natural order, those nearest to the folder first; other disks are left out.
+
+    At most `MOST_FILES` files and folders are looked at.
+    """
     result: list[Path] = []
-    level = [folder]
+    level, device, looked_at = [folder], folder.stat().st_dev, 0
     for _ in range(DEEPEST + 1):
         below: list[Path] = []
         for place in level:
@@ -194,21 +200,26 @@ def _walk(folder: Path) -> list[Path]:
                     f"{error.filename} cannot be read ({error.strerror}); check file permissions"
                 ) from None
             for path in entries:
+                looked_at += 1
+                if looked_at > MOST_FILES:
+                    return result
                 if path.name[0] == "." or path.name in picture_folders.SERVICE:
                     continue
-                if path.is_dir():
+                try:
+                    status = path.stat()
+                except OSError:
+                    continue
+                if stat.S_ISDIR(status.st_mode) and status.st_dev == device and not path.is_symlink():
                     below.append(path)
-                elif _may_be_data(path):
+                elif stat.S_ISREG(status.st_mode) and status.st_dev == device and _may_be_data(path):
                     result.append(path)
-                if len(result) >= MOST_FILES:
-                    return result
         level = below
     return result
 
 
 def _may_be_data(path: Path) -> bool:
     name = path.name.lower()
-    return path.suffix.lower() not in NOT_DATA and not any(word in name for word in NOT_NAMED) and path.is_file()
+    return path.suffix.lower() not in NOT_DATA and not any(word in name for word in NOT_NAMED)
 
 
 def _of_files(kind: str, files: list[Path], request: Request, folder: Path) -> Plan:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mnistlab.data.formats.content import Stream
+from mnistlab.data.formats.content import HEAD, Stream
 from mnistlab.data.formats.record import Options
 from mnistlab.data.idx_format import BadFileError
 
@@ -111,6 +111,8 @@ def first_lines(path: Path) -> tuple[list[str], int]:
                 if not lines and (not line.strip() or line.lstrip().startswith(b"#")):
                     skipped += 1
                     continue
+                if lines and len(line) > 8 * len(lines[0]) + HEAD:
+                    break  # whose length the reader of the table reports
                 if line.strip():
                     lines.append(line.decode("utf-8-sig" if not lines else "utf-8").rstrip("\r\n"))
         except UnicodeDecodeError:

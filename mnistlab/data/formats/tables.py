@@ -91,6 +91,8 @@ class Table:
                 raise BadFileError(f"{self.path.name} has a header but no rows; at least one is needed")
             parsed = self._joined(rows)
         values, words = parsed
+        if not len(values):
+            raise BadFileError(f"{self.path.name} has a header but no rows; at least one is needed")
         if layout.pixels_at is None:
             labels = table_layout.decide(layout, values, words)
         elif layout.label_at is None:
