@@ -133,6 +133,7 @@ def _begin(name: str, raw: BinaryIO, dimensions: int | None) -> _Begun:
                 length = 4 + 4 * head[3]
     except EOFError:
         pass
+    refuse_impostors(name, head)
     shape = _shape(name, head[:length], dimensions)
     dtype = np.dtype(DTYPES[head[2]])
     body = math.prod(shape) * dtype.itemsize
@@ -172,7 +173,6 @@ def _parse(name: str, raw: BinaryIO, dimensions: int | None) -> tuple[np.ndarray
 def _shape(name: str, head: bytes, dimensions: int | None) -> tuple[int, ...]:
     if not head:
         raise BadFileError(f"{name} is empty")
-    refuse_impostors(name, head)
     magic = f"its first bytes are {head[:4].hex(' ')}, not 00 00 08 {3 if dimensions is None else dimensions:02x}"
     if head[:2] != b"\0\0" or (len(head) > 2 and head[2] not in TYPES):
         raise BadFileError(f"{name} is not an IDX file ({magic})")

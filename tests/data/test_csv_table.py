@@ -151,7 +151,10 @@ OPTIONS = {
     "many classes": ({"classes": 10**9}, "classes=1000000000: must be at most 10,000"),
     "no such user": ({"path": "~nobody-of-this-name/a.csv"}, "no such file"),
     "a long name": ({"path": "a" * 5000}, "cannot be read (File name too long)"),
-    "names": ({"classes": 10, "class_names": ["a", "b"]}, "must be 10 different names, one per class (classes=10), but has 2"),
+    "names": (
+        {"classes": 10, "class_names": ["a", "b"]},
+        "must be 10 different names, one per class (classes=10), but has 2",
+    ),
     "shape": ({"shape": [28]}, "shape=[28]: must be two positive whole numbers"),
     "side": ({"shape": [3, 0]}, "shape=[3, 0]: must be two positive whole numbers"),
     "test": ({"test": 1.5}, "test=1.5: a fraction must be at least 0 and below 1"),
@@ -236,7 +239,5 @@ def test_what_unpacks_to_far_more_than_images_do_is_refused_before_it_is_parsed(
 
 
 def test_an_infinite_cell_is_named_and_warns_of_nothing(read):
-    with pytest.raises(
-        RequestError, match=r"line 2, column pixel8: 'inf' is not a number; repair it"
-    ):
+    with pytest.raises(RequestError, match=r"line 2, column pixel8: 'inf' is not a number; repair it"):
         read(f"{HEADER}\n1,0,0,0,0,0,0,0,0,inf\n")

@@ -327,3 +327,24 @@ def test_files_directly_in_the_environments_folder_are_taken_for_what_they_are_o
     assert published.locate("tiny") == ("MNISTLAB_DATA", folder)
     assert published.locate("mnist") is None
     assert published.locate("kmnist") is None
+
+
+LAYOUTS = {
+    "torchvision": lambda base, files: files.rename(base / "MNIST" / "raw"),
+    "torchvision, its inner folder": lambda base, files: files.rename(base / "raw"),
+    "a folder for each file": lambda base, files: [
+        (file.rename(base / "tmp"), file.mkdir(), (base / "tmp").rename(file / file.name))
+        for file in list(files.iterdir())
+    ],
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("by_root", [True, False])
+def test_the_layouts_of_other_libraries_are_found(tmp_path, monkeypatch, layout, by_root):
+    (tmp_path / "data" / "MNIST").mkdir(parents=True)
+    files = write_four(tmp_path / "data" / "mnist", suffix="")
+    LAYOUTS[layout](tmp_path / "data", files)
+    monkeypatch.setenv("MNISTLAB_DATA", "" if by_root else str(tmp_path / "data"))
+    pool = SOURCES["named"](name="mnist", root=str(tmp_path / "data") if by_root else None).read()
+    assert (len(pool.train), len(pool.test)) == (60, 20)

@@ -26,8 +26,6 @@ PICKLE = (
     "is a pickle, which can run programs when it is opened, so it is not read; if you trust it, convert it to .npz with"
     " the lines under 'Pickles' in docs/how-to/own-data.md"
 )
-NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
-SPARSE_LINE = re.compile(rf"\s*{NUMBER}(?:,{NUMBER})*(?:\s+qid:\d+)?(?:\s+\d+:{NUMBER})+\s*(?:#.*)?$")
 REFUSED = {
     "sqlite": (b"SQLite format 3", "is an SQLite database; export its table as CSV"),
     "rar": (b"Rar!", "is a RAR archive; unpack it first"),
@@ -220,6 +218,17 @@ def _kind_of_zip(path: Path) -> str:
     return "npz" if any(name.endswith(".npy") and "/" not in name for name in names) else "zip"
 
 
+def _is_sparse(line: str) -> bool:
+    """Return whether a line is one of libsvm: a label, then index:value pairs."""
+    label, *pairs = line.partition("#")[0].split()[:100]
+    split = [pair.partition(":") for pair in pairs]
+    return (
+        bool(pairs)
+        and set(label) <= set("0123456789+-.,eE")
+        and all((index.isdecimal() or index == "qid") and value for index, _, value in split)
+    )
+
+
 def _kind_of_text(name: str, head: bytes) -> str:
     encoding = "utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     text = head.decode(encoding, errors="replace")
@@ -230,7 +239,7 @@ def _kind_of_text(name: str, head: bytes) -> str:
     body = [line for line in lines if not line.lstrip().startswith(("%", "#"))]
     if body and body[0].lstrip().lower().startswith("@relation"):
         return "arff"
-    if body and SPARSE_LINE.match(body[0][:HEAD]) and len(body) > 1:
+    if len(body) > 1 and _is_sparse(body[0]):
         return "libsvm"
     if text.startswith(("(dp", "(lp")) or re.match(r"c[\w.]+\n\w+\n", text):
         raise BadFileError(f"{name} {PICKLE}")

@@ -118,7 +118,7 @@ def _from_numbers(
     labels: dict[str, np.ndarray], names: Sequence[str] | None, options: Options, remarks: list[str]
 ) -> Classes:
     """Return numbers as class numbers: as they are if they are 0, 1, ..., shifted if they begin at 1."""
-    given = options.classes if options.classes is not None else len(options.class_names or ()) or None
+    given = options.classes
     if options.label_offset is not None:
         labels = {part: array - options.label_offset for part, array in labels.items()}
         remarks.append(f"{options.label_offset} subtracted from every label")
@@ -126,7 +126,10 @@ def _from_numbers(
     if not len(present):
         return Classes(labels, tuple(names or ()), remarks)
     low, high = int(present[0]), int(present[-1])
-    classes = given if given is not None else len(names) if names is not None else None
+    called = len(options.class_names or names or ())
+    if given is None and called and (0 <= low and high < called or (low, high) == (1, called)):
+        given = called
+    classes = given
     if classes is not None:
         if low == 1 and high == classes and options.label_offset is None:
             remarks.append(f"labels 1 to {high}, shifted to 0 to {high - 1}")
