@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from helpers.data_files import images_and_labels
 
-from mnistlab.data.loading import load
 from mnistlab.data.formats import content, table_layout, tables
+from mnistlab.data.loading import load
 from mnistlab.data.sources.registry import SOURCES
 from mnistlab.system.errors import RequestError
 from mnistlab.system.random import stream

@@ -126,7 +126,7 @@ def test_npy_files_of_parts_and_of_classes(tmp_path):
     assert same(read(tmp_path / "parts"))
     (tmp_path / "classes").mkdir()
     for name, digit in (("cat", 0), ("dog", 1), ("hot dog", 2)):
-        np.save(tmp_path / "classes" / f"full_numpy_bitmap_{name}.npy", FLAT[Y == digit])
+        np.save(tmp_path / "classes" / f"full_numpy_bitmap_{name}.npy", FLAT[digit == Y])
     pool = read(tmp_path / "classes", test=3)
     assert pool.class_names == ("cat", "dog", "hot dog")
     assert same(pool, X[Y < 3], Y[Y < 3])
@@ -378,7 +378,7 @@ def test_mat_of_emnist_mnist_original_and_one_array_per_class(tmp_path):
     assert same(read(tmp_path / "mnist-original.mat"))
     savemat(
         tmp_path / "mnist_all.mat",
-        {f"{p}{d}": FLAT[Y == d][r] for d in range(10) for p, r in (("train", slice(4)), ("test", slice(4, 6)))},
+        {f"{p}{d}": FLAT[d == Y][r] for d in range(10) for p, r in (("train", slice(4)), ("test", slice(4, 6)))},
     )
     assert same(read(tmp_path / "mnist_all.mat"))
 

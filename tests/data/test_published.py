@@ -216,7 +216,7 @@ def test_when_all_mirrors_fail_each_is_listed_with_its_reason(mirror, tiny):
         "name=tiny: no mirror could provide it: http://127.0.0.1:9/train-images-idx3-ubyte.gz: no connection; "
     )
     assert "/none/train-images-idx3-ubyte.gz: HTTP status 404; " in message
-    assert "the file is not an IDX file" in message
+    assert "the file is a web page" in message
     assert "set root to it" in message
     assert "\n" not in message
     assert not [path for path in published._cached("tiny").iterdir() if path.suffix != ".lock" and path.name != ".lock"]

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
 from mnistlab.data.sources.arrays import IdxSource, NpzSource
 from mnistlab.data.sources.csv_table import CsvSource
+
 from mnistlab.models import model_file
 from mnistlab.nn.architectures import MLP
 from mnistlab.nn.regularization import Regularization

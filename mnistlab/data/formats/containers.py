@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,7 @@ def _of_columns(file: str, arrays: dict[str, np.ndarray], facts: dict[str, Any],
         record = Record({"train": Part(shapes[name], labels)})
     else:
         data, ends = arrays[f"{encoded}:bytes"].tobytes(), [0, *arrays[f"{encoded}:ends"].tolist()]
-        rows = [data[a:b] for a, b in zip(ends[:-1], ends[1:], strict=True)]
+        rows = [data[a:b] for a, b in itertools.pairwise(ends)]
         stack = pictures.Stack(len(rows), options)
         for i, row in enumerate(rows):
             stack.add(f"row {i + 1:,}", row)

@@ -127,7 +127,7 @@ def _from_numbers(
         return Classes(labels, tuple(names or ()), remarks)
     low, high = int(present[0]), int(present[-1])
     called = len(options.class_names or names or ())
-    if given is None and called and (0 <= low and high < called or (low, high) == (1, called)):
+    if given is None and called and ((low >= 0 and high < called) or (low, high) == (1, called)):
         given = called
     classes = given
     if classes is not None:

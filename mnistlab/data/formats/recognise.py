@@ -243,7 +243,7 @@ def _of_files(kind: str, files: list[Path], request: Request, folder: Path) -> P
     parts = {part: paths for (part, role), paths in slots.items() if part}
     loose = slots.get(("", ""), [])
     if "train" in parts:
-        return _of_sets(kind, {part: paths for part, paths in parts.items()})
+        return _of_sets(kind, dict(parts.items()))
     if len(files) == 1:
         return _of_sets(kind, {"train": files})
     if kind == "npy" and len(loose) >= 2:
