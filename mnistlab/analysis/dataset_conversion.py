@@ -1,4 +1,4 @@
-"""Conversion of data of any format to the canonical form, an NPZ file that NumPy and mnistlab read without assumptions."""
+"""Conversion of data of any format to the canonical form: an NPZ file that is read without assumptions."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def convert(words: Sequence[str], to: Path) -> Conversion:
     """Write the data that the words choose (a path, or overrides) to an NPZ file.
 
     Its arrays are ``train_images`` (n, height, width) uint8 and ``train_labels`` (n,) int64 from 0, the same for the
-    validation set (``val_``) and the test set (``test_``) if the data has them, and ``class_names``. No test set is cut.
+    validation set (``val_``) and the test set (``test_``) if the data has them, and ``class_names``.
     """
     if to.suffix != ".npz":
         raise RequestError(f"--to {to}: must end in .npz, the format that is written")

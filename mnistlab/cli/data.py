@@ -131,11 +131,9 @@ ACTIONS: dict[str, Callable[[Sequence[str], str | None], int]] = {
     metavar="[NAME | PATH | data=NAME key=value ...]",
     nargs=-1,
     type=Words(SHOW_GROUPS),
-    help="For fetch, the name of a dataset; for convert, a path; for show and convert, overrides as for `mnistlab train`.",
+    help="For fetch, the name of a dataset; for convert, a path; for show and convert, overrides as for train.",
 )
-@option(
-    "--to", metavar="FOLDER", type=DIRECTORY, help="The folder that fetch and show write to, or the file of convert."
-)
+@option("--to", metavar="FOLDER", type=DIRECTORY, help="The folder for fetch and show, the file for convert.")
 @json_option
 def main(action: str, words: tuple[str, ...], to: str | None) -> int:
     """List, download, show or convert datasets.

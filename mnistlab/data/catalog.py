@@ -145,5 +145,5 @@ REGISTRY = {
         "bymerge", "digits and letters, 47 classes, as often as written (Cohen et al. 2017)", 697_932, 116_323,
         (*DIGITS, *string.ascii_uppercase, *"abdefghnqrt"),
     ),
-    "emnist_mnist": _emnist("mnist", "digits as in MNIST, in EMNIST's form (Cohen et al. 2017)", 60_000, 10_000, DIGITS),
+    "emnist_mnist": _emnist("mnist", "digits in the form of MNIST (Cohen et al. 2017)", 60_000, 10_000, DIGITS),
 }  # fmt: skip

@@ -109,7 +109,8 @@ def _opened(path: Path, name: str) -> Iterator[BinaryIO]:
 
 
 class _Begun(NamedTuple):
-    """A file after its header was read: the declared shape and type, the header, and the bytes that follow, in pieces."""
+    """A file after its header was read: the declared shape and type, the header,
+    and the bytes that follow, in pieces."""
 
     shape: tuple[int, ...]
     dtype: np.dtype

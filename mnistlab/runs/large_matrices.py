@@ -1,4 +1,4 @@
-"""Confusion matrices of many classes: kept in an NPZ file beside metrics.json, which would be too large for its readers."""
+"""Confusion matrices of many classes, kept in an NPZ file: metrics.json would be too large for its readers."""
 
 from __future__ import annotations
 

@@ -170,7 +170,7 @@ def test_bad_options(case):
 
 
 def test_a_shape_that_does_not_fit_and_pixels_without_a_square(read):
-    with pytest.raises(RequestError, match="the training images have 9 pixels; 4 x 4 needs 16; correct shape"):
+    with pytest.raises(RequestError, match="the training images have 9 pixels; 4 x 4 needs 16; set shape"):
         read(TABLE, shape=[4, 4])
     with pytest.raises(RequestError, match="images have 8 pixels, which do not form a square; set shape"):
         read("\n".join(line.rsplit(",", 1)[0] for line in TABLE.split()))

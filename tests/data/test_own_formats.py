@@ -497,7 +497,7 @@ def test_what_is_no_data_is_named_for_what_it_is(tmp_path, what, suffix):
 
 def test_impostors_of_published_files_are_named(tiny, tmp_path):
     (tiny / "train-images-idx3-ubyte.gz").write_bytes(IMPOSTORS["LFS"][0])
-    with pytest.raises(RequestError, match="train-images-idx3-ubyte.gz is a Git LFS pointer"):
+    with pytest.raises(RequestError, match=r"train-images-idx3-ubyte\.gz is a Git LFS pointer"):
         SOURCES["named"](name="tiny", root=str(tiny)).read()
 
 

@@ -166,7 +166,8 @@ def test_emnist_is_turned_and_its_letters_count_from_zero(tmp_path, monkeypatch)
 def test_class_names_are_as_many_as_published():
     counts = {name: len(entry.class_names) for name, entry in catalog.REGISTRY.items()}
     expected = {"mnist": 10, "fashion_mnist": 10, "kmnist": 10}
-    assert counts == expected | {"emnist_balanced": 47, "emnist_digits": 10, "emnist_letters": 26}
+    expected |= {"emnist_balanced": 47, "emnist_digits": 10, "emnist_letters": 26}
+    assert counts == expected | {"emnist_byclass": 62, "emnist_bymerge": 47, "emnist_mnist": 10}
 
 
 def test_the_catalogue_says_what_is_where(tmp_path):

@@ -64,18 +64,18 @@ def _from_flat(
             images = np.pad(images, ((0, 0), (0, wanted - pixels)))
         elif pixels != wanted:
             raise BadFileError(
-                f"the {IN_WORDS[part]} images have {pixels} pixels; {shape[0]} x {shape[1]} needs {wanted}; correct shape"
+                f"the {IN_WORDS[part]} images have {pixels} pixels; {shape[0]} x {shape[1]} needs {wanted}; set shape"
             )
         return images.reshape(-1, *shape)
     if padded and not _side(pixels):
         side = math.isqrt(pixels) + 1
         remarks.append(f"{pixels} pixels, the rest of {side} x {side} filled with zeros")
         images, pixels = np.pad(images, ((0, 0), (0, side * side - pixels))), side * side
-    if side := _side(pixels):
-        return images.reshape(-1, side, side)
-    if pixels % 3 == 0 and (side := _side(pixels // 3)):
+    if (square := _side(pixels)) is not None:
+        return images.reshape(-1, square, square)
+    if pixels % 3 == 0 and (square := _side(pixels // 3)) is not None:
         remarks.append("three colour planes, converted to grey")
-        return _grey(np.moveaxis(images.reshape(-1, 3, side, side), 1, -1))
+        return _grey(np.moveaxis(images.reshape(-1, 3, square, square), 1, -1))
     raise BadFileError(
         f"the {IN_WORDS[part]} images have {pixels} pixels, which do not form a square; set shape=[height,width]"
     )
@@ -117,5 +117,5 @@ def resized(images: np.ndarray, size: int) -> np.ndarray:
         return images
     result = np.empty((len(images), size, size), np.uint8)
     for i, image in enumerate(images):
-        result[i] = Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR)
+        result[i] = np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR))
     return result

@@ -148,8 +148,7 @@ def read_parquet(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     for name in table.column_names[:70_000]:
         column = table[name].combine_chunks()
         column = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
-        for array_name, array in _of_column(name, column, pa):
-            found[array_name] = array
+        found |= dict(_of_column(name, column, pa))
     facts: dict[str, Any] = {}
     with suppress(Exception):
         features = json.loads((table.schema.metadata or {})[b"huggingface"])["info"]["features"]

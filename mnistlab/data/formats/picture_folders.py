@@ -29,7 +29,7 @@ Group = dict[str, list[Path]]
 class PictureFolder:
     """The pictures of a folder: the files of each class of each set, and what is left out."""
 
-    root: Path
+    top: Path  # the folder that the user named
     places: dict[str, Path]
     sets: dict[str, Group]
     remarks: list[str] = field(default_factory=list)
@@ -77,12 +77,12 @@ def _find(path: Path, value: str | None, skip: bool, alone: bool) -> PictureFold
     root = path
     for _ in range(DEEPEST):
         inner = folders_of(root)
-        if len(inner) == 1 and not _images_of(root) and folders_of(inner[0]):
+        if len(inner) == 1 and not _images_of(root) and (folders_of(inner[0]) or _tables_in(root)):
             root = inner[0]
     places = {part: folder for folder in reversed(folders_of(root)) if (part := names.part_of_folder(folder.name))}
     if "train" not in places or (len(places) < 2 and len(folders_of(root)) > 1):
         places = {"train": root}
-    result = PictureFolder(root, {}, {})
+    result = PictureFolder(path, {}, {})
     for part in (part for part in PARTS if part in places):
         group = _group(places[part], result, setting)
         if not group and part != "train":
@@ -202,8 +202,7 @@ def _below(folder: Path, depth: int = 0) -> Iterator[Path]:
 
 def _labelled(folder: Path, images: list[Path], found: PictureFolder) -> Group:
     """Return pictures of one folder by class: labelled by a table beside them, or by their names."""
-    tables = [path for place in (folder, folder.parent if folder != found.root else None) if place
-              for path in sorted(place.iterdir()) if path.suffix.lower() in (".csv", ".tsv", ".txt")]  # fmt: skip
+    tables = [*_tables_in(folder), *(_tables_in(folder.parent) if folder != found.top else [])]
     for table in tables:
         by_name = _labels_of_table(table, images)
         if by_name:
@@ -228,6 +227,11 @@ def _grouped(labelled: Sequence[tuple[Path, str]]) -> Group:
     for label in sorted({label for _, label in labelled}, key=lambda label: natural_order(Path(label or "-"))):
         group[label] = [path for path, other in labelled if other == label]
     return group
+
+
+def _tables_in(folder: Path) -> list[Path]:
+    """Return the files of a folder that may be tables of labels."""
+    return [path for path in sorted(folder.iterdir()) if path.suffix.lower() in (".csv", ".tsv", ".txt")]
 
 
 def _labels_of_table(table: Path, images: Sequence[Path]) -> dict[str, str] | None:

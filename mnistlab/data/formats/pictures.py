@@ -132,7 +132,7 @@ def decoded(name: str, content: bytes) -> tuple[np.ndarray, list[str]]:
                         f" {MOST_PIXELS:,}; make it smaller or remove it"
                     )
                 done: list[str] = []
-                upright = image
+                upright: Image.Image = image
                 if image.getexif().get(0x0112, 1) in range(2, 9):
                     upright = ImageOps.exif_transpose(image)
                     done.append("turned as their EXIF data says")

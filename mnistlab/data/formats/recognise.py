@@ -252,8 +252,8 @@ def _of_files(kind: str, files: list[Path], request: Request, folder: Path) -> P
         return _of_sets(kind, {"train": loose, **parts})
     listed = ", ".join(path.name[:30] for path in files[:4])
     raise BadFileError(
-        f"the folder {folder.name} has {len(files)} files ({listed}{', ...' if len(files) > 4 else ''}) of which none is"
-        " called train; set path and test_path, or train_images and train_labels"
+        f"the folder {folder.name} has {len(files)} files ({listed}{', ...' if len(files) > 4 else ''}) none of which"
+        " is called train; set path and test_path, or train_images and train_labels"
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,7 +38,6 @@ class Values:
     fractions: int = 0
     negative: int = 0
     above: int = 0
-    levels: int = 0  # the number of distinct values, at most 3
 
     def share(self, count: int) -> float:
         """Return a count as a share of the values other than zero."""
@@ -54,7 +53,7 @@ def pieces(array: np.ndarray) -> Iterator[np.ndarray]:
 
 def survey(arrays: list[np.ndarray]) -> Values:
     """Return what the pixels are; raises `BadFileError` for values that are not finite."""
-    values, distinct = Values(), np.empty(0)
+    values = Values()
     for array in arrays:
         for piece in pieces(array):
             low, high = piece.min(), piece.max()
@@ -69,15 +68,7 @@ def survey(arrays: list[np.ndarray]) -> Values:
                 values.negative += int((piece < 0).sum())
             if high > 255:
                 values.above += int((piece > 255).sum())
-            if len(distinct) < 3:
-                distinct = np.union1d(distinct, np.unique(piece[:: max(1, len(piece) // 4096)])[:3])
-    values.levels = min(len(distinct), 3)
     return values
-
-
-def stray_text(value: float) -> str:
-    """Return a value as it is written: 256, not 256.0."""
-    return f"{int(value)}" if float(value).is_integer() else f"{value:g}"
 
 
 def range_of(values: Values, bits: int = 64) -> Range | None:
@@ -106,10 +97,10 @@ def range_of(values: Values, bits: int = 64) -> Range | None:
         return Range()
     if values.share(values.above) < STRAY:
         return None
-    top = next((2**n - 1 for n in (10, 12, 14, 16) if high < 2**n), None)
-    if top is None:
-        raise BadFileError(f"the images hold {stray_text(high)}; pixels must be from 0 to 65535; scale them first")
-    return Range(0, 255 / top, remark=f"pixels 0 to {top}, divided by {(top + 1) // 256}")
+    levels = next((2**bits for bits in (10, 12, 14, 16) if high < 2**bits), None)
+    if levels is None:
+        raise BadFileError(f"the images hold {high:g}; pixels must be from 0 to 65535; scale them first")
+    return Range(0, 255 / (levels - 1), remark=f"pixels 0 to {levels - 1}, divided by {levels // 256}")
 
 
 def _signed(values: Values, bits: int) -> Range | None:
@@ -150,15 +141,11 @@ def as_bytes(array: np.ndarray, scale: Range) -> np.ndarray:
     return result
 
 
-def refuse_stray(name: str, array: np.ndarray, most: float = 255, where: Callable[[int], str] | None = None) -> None:
-    """Raise `BadFileError` with the first value that is not a whole number from 0 to ``most``."""
-    start = 0
+def refuse_stray(name: str, array: np.ndarray) -> None:
+    """Raise `BadFileError` with the first value that is not a whole number from 0 to 255."""
     for piece in pieces(array):
-        wrong = ~((piece >= 0) & (piece <= most))
+        wrong = ~((piece >= 0) & (piece <= 255))
         if piece.dtype.kind == "f":
             wrong |= piece != np.trunc(piece)
         if wrong.any():
-            at = int(wrong.argmax())
-            place = where(start + at) if where else name
-            raise BadFileError(f"{place} holds {piece[at]}; must be whole numbers from 0 to {most:g}")
-        start += len(piece)
+            raise BadFileError(f"{name} holds {piece[wrong.argmax()]}; must be whole numbers from 0 to 255")

@@ -38,10 +38,8 @@ class Content:
 def read_csv(path: Path, options: Options) -> Record:
     """Return the record of one table."""
     digest = ""
-    try:
+    with contextlib.suppress(EOFError, zlib.error):  # reading the table reports the line
         digest = content.sha256(path)  # unpacks everything within the limits before anything is parsed
-    except (EOFError, zlib.error):
-        pass  # reading the table reports the line
     try:
         table = Table(path, options)
         rows = table.read()

@@ -79,7 +79,7 @@ def read_arff(path: Path, options: Options) -> Record:
 
 
 def _header(path: Path) -> tuple[list[str], dict[str, list], list[str]]:
-    """Return the attributes, the values of the nominal ones (and under "" the number of header lines), and some rows."""
+    """Return the attributes, the values of the nominal ones (under "" the number of header lines), and some rows."""
     names: list[str] = []
     nominal: dict[str, list] = {}
     rows: list[str] = []

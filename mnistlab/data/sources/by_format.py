@@ -49,7 +49,7 @@ class IdxSource(OwnSource):
 class NpzSource(OwnSource):
     """NumPy archives: Keras's x_train, y_train, x_test, y_test, or images, labels (and val_images, test_images, ...).
 
-    Images are (n, height, width), with channels first or last, or flat, of any range; labels are (n,), (n, 1) or one-hot.
+    Images are (n, height, width), with channels first or last, or flat, of any range; labels (n,), (n, 1) or one-hot.
     """
 
     form = "npz"
@@ -60,8 +60,8 @@ class FolderSource(OwnSource):
     """A folder with one folder of pictures per class, or with train/, val/ and test/ that have these.
 
     Or a folder of pictures with a table of labels beside them, or with labels in their names. Classes are named after
-    their folders. Pictures are converted to greyscale (ITU-R 601 luma), turned as their EXIF data says, and put on white
-    where they are transparent. Files and folders are sorted by name, with numbers sorted by value.
+    their folders. Pictures are converted to greyscale (ITU-R 601 luma), turned as their EXIF data says, and put on
+    white where they are transparent. Files and folders are sorted by name, with numbers sorted by value.
     """
 
     form = "folder"
