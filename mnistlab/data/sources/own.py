@@ -79,8 +79,8 @@ class OwnSource(UserSource):
         check_size(self.size)
         if isinstance(self.label, bool) or not isinstance(self.label, (str, int, type(None))):
             raise RequestError("must be the name or the number of a column", key="label", value=self.label)
-        if self.label_offset is not None and not -(10**6) < self.label_offset < 10**6:
-            raise RequestError("must be between -1,000,000 and 1,000,000", key="label_offset", value=self.label_offset)
+        if self.label_offset is not None:
+            whole("label_offset", self.label_offset, least=-(10**6), what="the offset of the labels")
 
     def read(self) -> Pool:
         """Return the training, validation and test sets of the data."""
