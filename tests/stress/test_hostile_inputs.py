@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from mnistlab.data.sources.arrays import IdxSource, NpzSource
-from mnistlab.data.sources.csv_table import CsvSource
 
+from mnistlab.data.sources.by_format import CsvSource, IdxSource, NpzSource
 from mnistlab.models import model_file
 from mnistlab.nn.architectures import MLP
 from mnistlab.nn.regularization import Regularization
@@ -25,7 +24,7 @@ data = import_module("hostile_cases.data")
 of_runs = import_module("hostile_cases.saved")
 sys.path.remove(str(STRESS))
 
-KINDS = ("idx", "csv", "npz", "folder", "cache", "requests", "model", "run")
+KINDS = ("idx", "csv", "npz", "folder", "formats", "cache", "requests", "model", "run")
 SLOW = ("MB", "gzip bomb", "bomb of bzip2", "a million columns")
 
 

@@ -212,9 +212,15 @@ def _walk(folder: Path) -> list[Path]:
                 if stat.S_ISDIR(status.st_mode) and status.st_dev == device and not path.is_symlink():
                     below.append(path)
                 elif stat.S_ISREG(status.st_mode) and status.st_dev == device and _may_be_data(path):
-                    result.append(path)
+                    if status.st_size or not _is_of_the_system(place):
+                        result.append(path)
         level = below
     return result
+
+
+def _is_of_the_system(folder: Path) -> bool:
+    """Return whether a folder is one of /proc or /sys, whose files have no size, and may block when they are read."""
+    return str(folder.resolve()).startswith(("/proc", "/sys"))
 
 
 def _may_be_data(path: Path) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import zlib
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -91,6 +92,8 @@ class OwnSource(UserSource):
             parsed = cache.parsed(plan.form, plan.files, self._cache_key(plan, options), lambda: _parsed(plan, options))
         except BadFileError as error:
             raise RequestError(_short(str(error)), key=key, value=value) from None
+        except (EOFError, zlib.error):
+            raise RequestError("is corrupt or cut off; copy or download it again", key=key, value=value) from None
         except OSError as error:
             raise RequestError(
                 f"cannot be read ({error.strerror or error}); check file permissions", key=key, value=value
