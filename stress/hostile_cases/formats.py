@@ -1,4 +1,4 @@
-"""Bad files of the formats that `data=auto` recognises: bombs, cut-off files, wrong types, and bytes changed at random."""
+"""Bad files of the formats that `data=auto` recognises: bombs, cut-off files, wrong types, bytes changed at random."""
 
 from __future__ import annotations
 

@@ -189,7 +189,7 @@ def _walk(folder: Path) -> list[Path]:
     At most `MOST_FILES` files and folders are looked at.
     """
     result: list[Path] = []
-    level, device, looked_at = [folder], folder.stat().st_dev, 0
+    level, device, looked_at, system = [folder], folder.stat().st_dev, 0, _is_of_the_system(folder)
     for _ in range(DEEPEST + 1):
         below: list[Path] = []
         for place in level:
@@ -211,9 +211,8 @@ def _walk(folder: Path) -> list[Path]:
                     continue
                 if stat.S_ISDIR(status.st_mode) and status.st_dev == device and not path.is_symlink():
                     below.append(path)
-                elif stat.S_ISREG(status.st_mode) and status.st_dev == device and _may_be_data(path):
-                    if status.st_size or not _is_of_the_system(place):
-                        result.append(path)
+                elif stat.S_ISREG(status.st_mode) and status.st_dev == device and _may_be_data(path) and not system:
+                    result.append(path)
         level = below
     return result
 

@@ -187,7 +187,7 @@ def _by_name(layout: Layout, options: Options) -> None:
         if len(rest) == 1:
             layout.label_at = place[rest[0]]
             layout.remarks.append(f"labels in the column {rest[0][:40]!r}")
-    layout.pixels_at = np.array([place[name] for name in pixels])
+    layout.pixels_at = np.array([place[name] for name in pixels], np.int64)
     used = {*pixels, *([] if layout.label_at is None else [header[layout.label_at]])}
     layout.ignored = [name for name in header if name not in used]
 
@@ -221,7 +221,7 @@ def _by_place(layout: Layout, options: Options) -> None:
     """Take the label column that the user chose; what is not chosen is decided by the values, in `decide`."""
     if options.label is not None:
         layout.label_at = chosen_column(options.label, layout)
-        rest = np.array([i for i in range(len(layout.names)) if i != layout.label_at])
+        rest = np.array([i for i in range(len(layout.names)) if i != layout.label_at], np.int64)
         layout.pixels_at = rest
 
 
@@ -274,7 +274,7 @@ def decide(layout: Layout, values: np.ndarray, words: dict[int, np.ndarray]) -> 
         layout.remarks.append("the first column counts the rows and is left out")
     if layout.label_at is None and not _square(len(columns)):
         if (hot := _one_hot(values, columns)) is not None:
-            layout.pixels_at = np.array([i for i in columns if i not in set(hot)])
+            layout.pixels_at = np.array([i for i in columns if i not in set(hot)], np.int64)
             layout.remarks.append(
                 f"the {'last' if hot[-1] == columns[-1] else 'first'} {len(hot)} columns are the labels"
             )
@@ -283,7 +283,7 @@ def decide(layout: Layout, values: np.ndarray, words: dict[int, np.ndarray]) -> 
         at_end = _as_labels(last) > _as_labels(first)
         layout.label_at = columns[-1] if at_end else columns[0]
         layout.remarks.append(f"the {'last' if at_end else 'first'} column is the label")
-    layout.pixels_at = np.array([i for i in columns if i != layout.label_at])
+    layout.pixels_at = np.array([i for i in columns if i != layout.label_at], np.int64)
     if layout.label_at is None:
         return None
     return words.get(layout.label_at, values[:, layout.label_at])

@@ -66,7 +66,7 @@ def read_arff(path: Path, options: Options) -> Record:
         lower = [name.lower() for name in names]
         chosen = next((lower.index(word) for word in table_layout.LABEL_WORDS if word in lower), len(names) - 1)
     layout.label_at = chosen
-    layout.pixels_at = np.array([i for i, name in enumerate(names) if i != chosen and name not in nominal])
+    layout.pixels_at = np.array([i for i, name in enumerate(names) if i != chosen and name not in nominal], np.int64)
     layout.ignored = [name for i, name in enumerate(names) if i != chosen and name in nominal]
     try:
         record = record_of(path.name, Table(path, options, layout).read(), content.sha256(path))
