@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
 from pathlib import Path
@@ -45,9 +46,7 @@ def read_libsvm(path: Path, options: Options) -> Record:
     except (BadFileError, MemoryError):
         raise
     except Exception as error:  # scikit-learn's parser raises several kinds
-        raise BadFileError(f"{path.name} is not a libsvm file ({str(error)[:100]}); repair the line") from None
-    import hashlib
-
+        raise BadFileError(f"{path.name} is not a libsvm file ({error}); repair the line") from None
     digest = hashlib.sha256(data).hexdigest()
     return Record({"train": Part(images, labels)}, padded=True, files={path.name: digest})
 
