@@ -105,7 +105,7 @@ def _load_checked(self: ConfigRepository, config_path: str) -> ConfigResult | No
         result = _load_config(self, config_path)
         names = safe_yaml.texts_of(text, ("data", "class_names"))
         if result is not None and names is not None:
-            result.config.data.class_names = names
+            OmegaConf.update(result.config, "data.class_names", names)
         return result
     except (yaml.YAMLError, ValueError) as error:  # a duplicate key, or an invalid value
         problem = safe_yaml.problem(error) if isinstance(error, yaml.YAMLError) else str(error).splitlines()[0]

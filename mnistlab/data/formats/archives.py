@@ -91,7 +91,7 @@ def _untar(path: Path, place: Path) -> None:
     budget, count = _Budget(path), 0
     with content.Stream(path) as stream:
         stream.most = budget.left + 2**24
-        with tarfile.open(fileobj=io.BufferedReader(stream), mode="r|") as archive:
+        with tarfile.open(fileobj=io.BufferedReader(stream), mode="r|", encoding="utf-8") as archive:
             for member in archive:
                 count += 1
                 _check_count(path, count)
