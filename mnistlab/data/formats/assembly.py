@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,7 @@ WHOLE: dict[str, Callable[[Path, Options], Record]] = {
     "csv": tables.read_csv,
     "libsvm": text_formats.read_libsvm,
     "arff": text_formats.read_arff,
-    **{
-        kind: (lambda path, options, kind=kind: containers.read(kind, path, options))
-        for kind in ("mat", "hdf5", "parquet")
-    },
+    **{kind: partial(containers.read, kind) for kind in ("mat", "hdf5", "parquet")},
 }
 IN_WORDS = {
     "idx": "IDX files",
