@@ -24,7 +24,7 @@ Rows = list[tuple[str, int]]
 
 READ = """
 import sys, time
-from mnistlab.data.sources.arrays import NpzSource
+from mnistlab.data.sources.by_format import NpzSource
 time.sleep(max(0, float(sys.argv[2]) - time.time()))
 pool = NpzSource(path=sys.argv[1]).read()
 rows, pixels = (sum(part) for part in zip(*((len(p), int(p.images.sum())) for p in (pool.train, pool.test))))
@@ -41,7 +41,7 @@ cli.main(sys.argv[2:])
 BUILD_AND_HANG = """
 import sys, time
 from mnistlab.data import cache
-from mnistlab.data.sources.arrays import NpzSource
+from mnistlab.data.sources.by_format import NpzSource
 saved = cache.np.save
 def half(path, array, **options):
     saved(path, array[: len(array) // 2], **options)

@@ -27,7 +27,7 @@ from functools import cache
 from itertools import islice
 from pathlib import Path
 
-from hostile_cases import Case, data, predicted, requests, saved
+from hostile_cases import Case, data, formats, predicted, requests, saved
 
 SECONDS, MEGABYTES = 10, 1024
 Rows = list[tuple[str, int]]
@@ -54,6 +54,7 @@ KINDS = {
     "csv": data.csv_cases,
     "npz": data.npz_cases,
     "folder": data.folder_cases,
+    "formats": formats.format_cases,
     "cache": data.cache_cases,
     "requests": requests.override_cases,
 }

@@ -13,9 +13,9 @@ from mnistlab.config import report
 from mnistlab.data.dataset import Split
 from mnistlab.metrics import classification
 from mnistlab.reporting import plots
-from mnistlab.runs import artifacts, figures, paths
+from mnistlab.runs import artifacts, figures, large_matrices, paths
 from mnistlab.system import files
-from mnistlab.system.readers import read_arrays, read_json, read_table
+from mnistlab.system.readers import read_arrays, read_table
 
 TITLES = {"test": "test set", "validation": "validation set", "train": "training set", "all": "all images"}
 SWEEPS = {"noise": "standard deviation; black is 0, white 1", "rotation": "degrees counterclockwise"}
@@ -26,7 +26,7 @@ def write_results(
 ) -> dict[str, Any]:
     """Write metrics.json and the tables of a run for one set only; return its metrics."""
     scores = classification.evaluate(part.labels, probabilities, names)
-    files.write_json(folder / paths.METRICS, {**summary, "class_names": list(names), split: scores})
+    large_matrices.write_metrics(folder, {**summary, "class_names": list(names), split: scores})
     artifacts.write_predictions(folder, part, probabilities, names, scores)
     artifacts.write_images(folder, {split: part}, part, names)
     return scores
@@ -52,7 +52,7 @@ def draw(folder: Path, level: report.Plots) -> list[Path]:
 
 
 def _pictures(folder: Path, level: report.Plots) -> Iterator[figures.Drawing]:
-    metrics = read_json(folder / paths.METRICS)
+    metrics = large_matrices.read_metrics(folder)
     names, split = metrics["class_names"], metrics["split"]
     scores, title = metrics[split], TITLES[split]
     yield from figures.pictures_of_predictions(folder, scores, names, title)

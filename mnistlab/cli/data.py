@@ -1,4 +1,4 @@
-"""``mnistlab data list | fetch | show``: list, download and show datasets."""
+"""``mnistlab data list | fetch | show | convert``: list, download, show and convert datasets."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ SHOW_GROUPS = ("data", "augment")  # the groups that matter to `show`
 
 
 class Words(Overrides):
-    """The name of a dataset for `fetch`, overrides for `show`, nothing for `list`."""
+    """The name of a dataset for `fetch`, overrides for `show`, also a path for `convert`, nothing for `list`."""
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Return the datasets that can be downloaded, or completions of overrides."""
         action = ctx.params.get("action")
         if action == "fetch":
             return [CompletionItem(name) for name in downloadable() if name.startswith(incomplete)]
-        return super().shell_complete(ctx, param, incomplete) if action == "show" else []
+        return super().shell_complete(ctx, param, incomplete) if action in ("show", "convert") else []
 
 
 def list_datasets(words: Sequence[str], to: str | None) -> int:
@@ -44,8 +44,7 @@ def list_datasets(words: Sequence[str], to: str | None) -> int:
         )
         rows.append((row["name"], size, str(row["classes"]), row["what"], where))
     table = tables.text((("data=", "training + test", "classes", "description", "location"), rows))
-    own = "Your own files: data=csv data.path=FILE, data=npz data.path=FILE, data=idx data.path=FOLDER, "
-    own += "data=folder data.path=FOLDER"
+    own = "Your own files of any format: data=auto data.path=FILE or FOLDER"
     output.show({"datasets": datasets}, f"{table}\n\n{own}")
     return 0
 
@@ -82,6 +81,20 @@ def show_dataset(words: Sequence[str], to: str | None) -> int:
     return 0
 
 
+def convert_dataset(words: Sequence[str], to: str | None) -> int:
+    """Write data of any format as an NPZ file."""
+    from mnistlab.analysis import dataset_conversion
+    from mnistlab.system import console
+
+    if not words or to is None:
+        raise RequestError("data convert: name the data and the file, as in `mnistlab data convert PATH --to my.npz`")
+    console.start("normal")
+    result = dataset_conversion.convert(words, Path(to))
+    about = {"file": result.file, "rows": result.rows, "image_shape": result.image_shape, "classes": result.class_names}
+    output.show(about, result.text())
+    return 0
+
+
 def downloadable() -> list[str]:
     """Return the names of the datasets that can be downloaded."""
     from mnistlab.data.sources.published import catalogue
@@ -97,6 +110,7 @@ ACTIONS: dict[str, Callable[[Sequence[str], str | None], int]] = {
     "list": list_datasets,
     "fetch": fetch_dataset,
     "show": show_dataset,
+    "convert": convert_dataset,
 }
 
 
@@ -107,20 +121,22 @@ ACTIONS: dict[str, Callable[[Sequence[str], str | None], int]] = {
         "mnistlab data list",
         "mnistlab data fetch mnist --to my_data",
         "mnistlab data show data=mnist augment=elastic",
+        "mnistlab data show data=auto data.path=my_data",
+        "mnistlab data convert my_data --to my.npz",
     ),
 )
-@argument("action", metavar="list|fetch|show", type=Choice([*ACTIONS]), help="What to do.")
+@argument("action", metavar="list|fetch|show|convert", type=Choice([*ACTIONS]), help="What to do.")
 @argument(
     "words",
-    metavar="[NAME | data=NAME key=value ...]",
+    metavar="[NAME | PATH | data=NAME key=value ...]",
     nargs=-1,
     type=Words(SHOW_GROUPS),
-    help="For fetch, the name of a dataset; for show, overrides as for `mnistlab train`.",
+    help="For fetch, the name of a dataset; for convert, a path; for show and convert, overrides as for train.",
 )
-@option("--to", metavar="FOLDER", type=DIRECTORY, help="The folder that fetch and show write to.")
+@option("--to", metavar="FOLDER", type=DIRECTORY, help="The folder for fetch and show, the file for convert.")
 @json_option
 def main(action: str, words: tuple[str, ...], to: str | None) -> int:
-    """List, download or show datasets.
+    """List, download, show or convert datasets.
 
     list: all named datasets, with their sizes and where each was found.
 
@@ -128,5 +144,7 @@ def main(action: str, words: tuple[str, ...], to: str | None) -> int:
 
     show: print the provenance and class balance of a dataset and save pictures of sample images to
     outputs/data, or to FOLDER; with augment=elastic, for example, also pictures of the augmented images.
+
+    convert: write data of any format as an NPZ file, the form that is read without assumptions.
     """
     return ACTIONS[action](words, to)

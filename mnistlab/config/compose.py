@@ -23,7 +23,10 @@ from mnistlab.config.schema import GROUPS, Root
 from mnistlab.system import directories
 from mnistlab.system.errors import RequestError
 
-PATH_KEYS = ("data.path", "data.test_path", "data.root", "tracking.file", "hydra.run.dir", "hydra.sweep.dir")
+DATA_PATHS = ("path", "test_path", "root", "train_images", "train_labels", "test_images", "test_labels")
+PATH_KEYS = (*(f"data.{key}" for key in DATA_PATHS), "tracking.file", "hydra.run.dir", "hydra.sweep.dir")
+PLAIN = re.compile(r"[A-Za-z0-9_./\-+%@?*|]+")  # what Hydra's grammar takes unquoted as it is
+SWEEP = re.compile(r"(choice|range|interval|glob|sort|shuffle|tag|str)\(")
 WINDOWS_PATH = re.compile(r"[A-Za-z]:[\\/]|\\\\")  # on a drive or a server
 
 
@@ -54,20 +57,38 @@ def quoted(value: Path | str) -> str:
 
 
 def with_paths_quoted(overrides: Sequence[str]) -> list[str]:
-    r"""Return the overrides of a command line with Windows paths quoted for Hydra.
+    r"""Return the overrides of a command line with paths quoted for Hydra, so that they are as the shell gave them.
 
-    Unquoted, Hydra reads the two backslashes before a server's name as one, and rejects spaces and brackets as in
-    C:\data (1). A comma still separates the values of a sweep.
+    Unquoted, Hydra reads the two backslashes before a server's name as one, and rejects many characters, as in
+    ~/train (1).csv, größe/x.csv or lr=0.1/run. A comma still separates the values of a sweep, unless there is a file
+    of that name.
     """
     return [_with_path_quoted(override) for override in overrides]
 
 
 def _with_path_quoted(override: str) -> str:
     key, _, value = override.partition("=")
-    if key.lstrip("+") not in PATH_KEYS or not WINDOWS_PATH.match(value):
+    if key.lstrip("+") not in PATH_KEYS or not value or value in ("null", "None") or _is_grammar(value):
         return override
-    values = [value] if "${" in value else value.split(",")  # the commas belong to a resolver
-    return f"{key}={','.join(map(quoted, values))}"
+    if WINDOWS_PATH.match(value):
+        values = [value] if "${" in value else value.split(",")  # the commas belong to a resolver
+        return f"{key}={','.join(map(quoted, values))}"
+    if "\\" in value or "${" in value:  # escaped by the user, or a resolver
+        return override
+    values = [value] if "," in value and _exists(value) else value.split(",")
+    return f"{key}={','.join(each if PLAIN.fullmatch(each) else quoted(each) for each in values)}"
+
+
+def _is_grammar(value: str) -> bool:
+    """Return whether a value is meant for Hydra: quoted text, or a sweep such as choice(a,b)."""
+    return (len(value) > 1 and value[0] == value[-1] and value[0] in "'\"") or bool(SWEEP.match(value))
+
+
+def _exists(value: str) -> bool:
+    try:
+        return Path(value).expanduser().exists()
+    except (OSError, ValueError, RuntimeError):
+        return False
 
 
 def slug(text: str, most: int = 80) -> str:

@@ -22,7 +22,7 @@ TYPES = {"Float": "a number", "Integer": "a whole number", "Boolean": "true or f
 ALIASES = {  # names of other libraries and of textbooks
     "init": {"he": "kaiming", "he_normal": "kaiming", "he_uniform": "kaiming_uniform", "glorot": "xavier",
              "glorot_normal": "xavier", "glorot_uniform": "xavier_uniform", "gaussian": "normal", "zero": "zeros"},
-    "data": {"fashion": "fashion_mnist", "emnist": "emnist_balanced", "emnist_bymerge": "emnist_balanced"},
+    "data": {"fashion": "fashion_mnist", "emnist": "emnist_balanced"},
     "model": {"mlp": "mlp_2hidden", "cnn": "cnn_simple", "lenet": "lenet5", "svm": "svm_rbf", "logistic": "softmax",
               "linear": "softmax", "logistic_regression": "softmax", "forest": "random_forest"},
     "optimizer": {"nag": "nesterov", "sgd_momentum": "momentum"},

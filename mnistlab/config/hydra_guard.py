@@ -100,9 +100,13 @@ def _load_checked(self: ConfigRepository, config_path: str) -> ConfigResult | No
     path = Path(source.path, source._normalize_file_name(config_path)) if source and source.scheme() == "file" else None
     if path is None or path.is_relative_to(_trusted):
         return _load_config(self, config_path)
-    safe_yaml.read(path, mapping=True)
+    text = safe_yaml.read(path, mapping=True)
     try:
-        return _load_config(self, config_path)
+        result = _load_config(self, config_path)
+        names = safe_yaml.texts_of(text, ("data", "class_names"))
+        if result is not None and names is not None:
+            OmegaConf.update(result.config, "data.class_names", names)
+        return result
     except (yaml.YAMLError, ValueError) as error:  # a duplicate key, or an invalid value
         problem = safe_yaml.problem(error) if isinstance(error, yaml.YAMLError) else str(error).splitlines()[0]
         raise RequestError(f"{files.shown(path)}: {problem}") from None

@@ -83,8 +83,16 @@ def _leaves(node: yaml.Node, prefix: str) -> Iterator[tuple[str, Any, int]]:
         key, line = f"{prefix}{key_node.value}", key_node.start_mark.line + 1
         if isinstance(value_node, yaml.MappingNode):
             yield from _leaves(value_node, f"{key}.")
+        elif isinstance(value_node, yaml.SequenceNode) and key.endswith("class_names"):
+            yield key, [_Written(item) for item in safe_yaml.items_as_written(value_node)], line
         else:
             yield key, yaml.SafeLoader("").construct_object(value_node, deep=True), line
+
+
+class _Written(str):
+    """Text as it is written, which is quoted for Hydra: the class yes is not true."""
+
+    __slots__ = ()
 
 
 def _text(key: str, value: Any) -> str:
@@ -97,6 +105,8 @@ def _text(key: str, value: Any) -> str:
         return "{" + ",".join(f"{inner}:{_text('', item)}" for inner, item in value.items()) + "}"
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "null"}[value]
+    if isinstance(value, _Written):
+        return compose.quoted(value)
     if isinstance(value, str) and not (value and all(c.isalnum() or c in "_-./" for c in value)):
         if key and ("," in value or "(" in value) and " " not in value:
             return value  # a sweep, as on the command line: 0.1,0.01 or range(3)

@@ -7,7 +7,7 @@ classes. Configurations need none of that; the error gives the file, the line, a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,23 @@ def _checked(path: Path, mapping: bool = False) -> str:
         text = read_text(path, MOST_BYTES)
         _check(yaml.parse(text, Loader=LOADER), mapping)
         return text
+
+
+def texts_of(text: str, keys: Sequence[str]) -> list[str] | None:
+    """Return the items of a list as they are written, by the keys that lead to it; None if there is no such list.
+
+    YAML reads yes and no as true and false, and 01 as 1, which names of classes are not.
+    """
+    node = yaml.compose(text, Loader=LOADER)
+    for key in keys:
+        pairs = node.value if isinstance(node, yaml.MappingNode) else ()
+        node = next((value for name, value in pairs if name.value == key), None)
+    return items_as_written(node) if isinstance(node, yaml.SequenceNode) else None
+
+
+def items_as_written(node: yaml.SequenceNode) -> list[str]:
+    """Return the items of a list as text."""
+    return [item.value for item in node.value if isinstance(item, yaml.ScalarNode)]
 
 
 def refusal(error: UnreadableError) -> str:

@@ -36,12 +36,14 @@ class Named:
     first_label: int = 0
     transposed: bool = False
     image_shape: tuple[int, int] = (28, 28)
+    torchvision: str = ""  # the folder that torchvision gives it, with the files in its folder raw
 
 
 def _emnist(split: str, about: str, train: int, test: int, class_names: tuple[str, ...], first_label: int = 0) -> Named:
     return Named(
         what=about,
         folder="emnist",
+        torchvision="EMNIST",
         train=train,
         test=test,
         class_names=class_names,
@@ -67,6 +69,7 @@ REGISTRY = {
     "mnist": Named(
         what="handwritten digits (LeCun et al. 1998)",
         folder="mnist",
+        torchvision="MNIST",
         train=60_000,
         test=10_000,
         class_names=DIGITS,
@@ -86,6 +89,7 @@ REGISTRY = {
     "fashion_mnist": Named(
         what="pictures of clothes (Xiao, Rasul, Vollgraf 2017)",
         folder="fashion-mnist",
+        torchvision="FashionMNIST",
         train=60_000,
         test=10_000,
         class_names=(
@@ -108,6 +112,7 @@ REGISTRY = {
     "kmnist": Named(
         what="cursive hiragana (Clanuwat et al. 2018)",
         folder="kmnist",
+        torchvision="KMNIST",
         train=60_000,
         test=10_000,
         class_names=("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
@@ -132,4 +137,13 @@ REGISTRY = {
         "letters", "letters, upper and lower case merged (Cohen et al. 2017)", 124_800, 20_800,
         tuple(string.ascii_uppercase), first_label=1,
     ),
+    "emnist_byclass": _emnist(
+        "byclass", "digits and letters, 62 classes, as often as written (Cohen et al. 2017)", 697_932, 116_323,
+        (*DIGITS, *string.ascii_uppercase, *string.ascii_lowercase),
+    ),
+    "emnist_bymerge": _emnist(
+        "bymerge", "digits and letters, 47 classes, as often as written (Cohen et al. 2017)", 697_932, 116_323,
+        (*DIGITS, *string.ascii_uppercase, *"abdefghnqrt"),
+    ),
+    "emnist_mnist": _emnist("mnist", "digits in the form of MNIST (Cohen et al. 2017)", 60_000, 10_000, DIGITS),
 }  # fmt: skip

@@ -50,13 +50,14 @@ class Split:
 
 @dataclass(frozen=True)
 class Pool:
-    """The data of a source before any selection: the training pool and the test set."""
+    """The data of a source before any selection: the training pool, the test set, and its own validation set if any."""
 
     name: str
     train: Split
     test: Split
     class_names: tuple[str, ...]
     provenance: dict[str, Any] = field(default_factory=dict)
+    validation: Split | None = None
 
 
 @dataclass(frozen=True)
@@ -91,9 +92,10 @@ class Source:
     """Where the data comes from, and what is taken from it; the options that all sources share.
 
     ``validation`` is a fraction of the training pool (a float in [0, 1)) or a number of rows (an int); with 0 there is
-    no validation set. ``limit`` and ``test_limit`` are the numbers of training and test rows that are used; by default
-    all are. With ``stratify`` the selected rows keep the proportions of the classes. Random choices use the generator
-    given to `load`, except for the test set, which is the same for every seed.
+    no validation set. Data that has a validation set of its own uses that one. ``limit`` and ``test_limit`` are the
+    numbers of training and test rows that are used; by default all are. With ``stratify`` the selected rows keep the
+    proportions of the classes. Random choices use the generator given to `load`, except for the test set, which is the
+    same for every seed.
     """
 
     validation: Any = 0.1

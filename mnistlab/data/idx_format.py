@@ -23,11 +23,21 @@ LARGEST = 640 * 2**20  # bytes of an array; a header that declares more is refus
 DEFLATE_RATIO = 1032  # no deflate stream expands more than this (zlib's technical notes)
 PIECE = 2**20
 TYPES = {0x08: "unsigned bytes", 0x09: "signed bytes", 0x0B: "16-bit", 0x0C: "32-bit", 0x0D: "float", 0x0E: "double"}
+DTYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 HOLDS = {1: "labels (1 dimension)", 3: "images (3 dimensions)"}
 
 
 class BadFileError(ValueError):
     """A file is not what it should be; the message starts with the file's name."""
+
+
+def refuse_impostors(name: str, head: bytes) -> None:
+    """Raise `BadFileError` if a file that begins with these bytes is a Git LFS pointer or a web page saved as data."""
+    start = head[:200].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if start.startswith(b"version https://git-lfs"):
+        raise BadFileError(f"{name} is a Git LFS pointer, not the file itself; run `git lfs pull` in its repository")
+    if start.startswith((b"<!doctype html", b"<html", b"<head", b"<?xml", b"<!--")):
+        raise BadFileError(f"{name} is a web page, perhaps an error page saved as data; download the file again")
 
 
 def read(path: Path, dimensions: int, name: str | None = None) -> tuple[np.ndarray, str]:
@@ -40,6 +50,12 @@ def read(path: Path, dimensions: int, name: str | None = None) -> tuple[np.ndarr
     name = name or path.name
     with _opened(path, name) as raw:
         return _parse(name, raw, dimensions)
+
+
+def read_any(path: Path) -> tuple[np.ndarray, str]:
+    """Return the array of an IDX file of any type and number of dimensions, checked as in `read`, and its SHA-256."""
+    with _opened(path, path.name) as raw:
+        return _parse(path.name, raw, None)
 
 
 def read_shape(path: Path, dimensions: int) -> tuple[int, ...]:
@@ -93,28 +109,35 @@ def _opened(path: Path, name: str) -> Iterator[BinaryIO]:
 
 
 class _Begun(NamedTuple):
-    """A file after its header was read: the declared shape, the header itself, and the bytes that follow, in pieces."""
+    """A file after its header was read: the declared shape and type, the header,
+    and the bytes that follow, in pieces."""
 
     shape: tuple[int, ...]
+    dtype: np.dtype
     head: bytes
     piece: bytes
     pieces: Iterator[bytes]
 
 
-def _begin(name: str, raw: BinaryIO, dimensions: int) -> _Begun:
+def _begin(name: str, raw: BinaryIO, dimensions: int | None) -> _Begun:
+    """Read the header; ``dimensions`` is None where any type and number of dimensions is accepted."""
     size = os.fstat(raw.fileno()).st_size
     packed = raw.read(2) == b"\x1f\x8b"  # the content counts, not the name: browsers unpack a .gz and keep the name
     raw.seek(0)
     pieces = inflate(raw) if packed else iter(lambda: raw.read(PIECE), b"")
-    length = 4 + 4 * dimensions
+    length = 4 if dimensions is None else 4 + 4 * dimensions
     head = b""
     try:
         while len(head) < length and (piece := next(pieces, b"")):
             head += piece
+            if dimensions is None and len(head) >= 4:
+                length = 4 + 4 * head[3]
     except EOFError:
         pass
+    refuse_impostors(name, head)
     shape = _shape(name, head[:length], dimensions)
-    body = math.prod(shape)
+    dtype = np.dtype(DTYPES[head[2]])
+    body = math.prod(shape) * dtype.itemsize
     needed = length + body
     if body > LARGEST:
         raise BadFileError(f"{name} declares {needed:,} bytes in its header, more than the maximum of {LARGEST:,}")
@@ -122,12 +145,12 @@ def _begin(name: str, raw: BinaryIO, dimensions: int) -> _Begun:
         raise BadFileError(_wrong_length(name, size, needed))
     if needed > size * DEFLATE_RATIO:
         raise BadFileError(f"{name} declares {needed:,} bytes in its header, more than its {size:,} bytes can hold")
-    return _Begun(shape, head[:length], head[length:], pieces)
+    return _Begun(shape, dtype, head[:length], head[length:], pieces)
 
 
-def _parse(name: str, raw: BinaryIO, dimensions: int) -> tuple[np.ndarray, str]:
-    shape, head, piece, pieces = _begin(name, raw, dimensions)
-    length, body = len(head), math.prod(shape)
+def _parse(name: str, raw: BinaryIO, dimensions: int | None) -> tuple[np.ndarray, str]:
+    shape, dtype, head, piece, pieces = _begin(name, raw, dimensions)
+    length, body = len(head), math.prod(shape) * dtype.itemsize
     needed = length + body
     values = np.empty(body, np.uint8)
     view, filled, digest = values.data, 0, hashlib.sha256(head)
@@ -145,16 +168,20 @@ def _parse(name: str, raw: BinaryIO, dimensions: int) -> tuple[np.ndarray, str]:
             raise BadFileError(f"{name} is cut off in the checksum at its end") from None
     if filled < body:
         raise BadFileError(_wrong_length(name, length + filled, needed))
-    return values.reshape(shape), digest.hexdigest()
+    return values.view(dtype).reshape(shape), digest.hexdigest()
 
 
-def _shape(name: str, head: bytes, dimensions: int) -> tuple[int, ...]:
+def _shape(name: str, head: bytes, dimensions: int | None) -> tuple[int, ...]:
     if not head:
         raise BadFileError(f"{name} is empty")
-    magic = f"its first bytes are {head[:4].hex(' ')}, not 00 00 08 {dimensions:02x}"
+    magic = f"its first bytes are {head[:4].hex(' ')}, not 00 00 08 {3 if dimensions is None else dimensions:02x}"
     if head[:2] != b"\0\0" or (len(head) > 2 and head[2] not in TYPES):
         raise BadFileError(f"{name} is not an IDX file ({magic})")
-    if len(head) >= 4 and head[2] != 0x08:
+    if dimensions is None:
+        dimensions = head[3] if len(head) > 3 else 1
+        if not 1 <= dimensions <= 4:
+            raise BadFileError(f"{name} declares {dimensions} dimensions, must be 1 to 4 ({magic})")
+    elif len(head) >= 4 and head[2] != 0x08:
         raise BadFileError(f"{name} holds {TYPES[head[2]]} values, must hold unsigned bytes ({magic})")
     if len(head) >= 4 and head[3] != dimensions:
         held = HOLDS.get(head[3], f"{head[3]} dimensions")

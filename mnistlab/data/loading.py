@@ -62,11 +62,13 @@ def load_all(source: Source, rng: np.random.Generator) -> tuple[Dataset, Split]:
     source = replace(source, validation=0)
     if isinstance(source, UserSource) and source.limit is None and source.test_limit is None:
         source = source.uncut()
-    dataset = _cut(source, source.read(), rng)
-    if not len(dataset.test):
+    pool = source.read()
+    dataset = _cut(source, pool, rng)
+    own = [pool.validation] if pool.validation is not None else []
+    sets = [dataset.train, *own, *([dataset.test] if len(dataset.test) else [])]
+    if len(sets) == 1:
         return dataset, dataset.train
-    both = dataset.train, dataset.test
-    return dataset, Split(np.concatenate([p.images for p in both]), np.concatenate([p.labels for p in both]))
+    return dataset, Split(np.concatenate([p.images for p in sets]), np.concatenate([p.labels for p in sets]))
 
 
 def has_own_test(source: Source) -> bool:
@@ -75,7 +77,11 @@ def has_own_test(source: Source) -> bool:
 
 
 def _cut(source: Source, pool: Pool, rng: np.random.Generator) -> Dataset:
-    train, validation = _cut_training_pool(source, pool.train, rng)
+    if pool.validation is None:
+        train, validation = _cut_training_pool(source, pool.train, rng)
+    else:
+        train, _ = _cut_training_pool(replace(source, validation=0), pool.train, rng)
+        validation = pool.validation if source.validation else pool.validation.take(slice(0, 0))
     test = pool.test
     if source.test_limit is not None:
         check_limit("test_limit", source.test_limit, test.labels, source.stratify, "the test set")

@@ -60,7 +60,9 @@ def mistakes(record: Record) -> dict[tuple[str, str], int]:
     """Return the counts of each confusion (truth, prediction) on the test set."""
     test = record.metrics.get("test", {})
     names = [row["class"] for row in test.get("per_class", [])]
-    matrix: list[list[int]] = test.get("confusion_matrix", [])
+    matrix: list[list[int]] = test.get("confusion_matrix") or []  # null for many classes
+    if not matrix:
+        return {}
     return {
         (truth, other): int(count)
         for truth, counts in zip(names, matrix, strict=True)

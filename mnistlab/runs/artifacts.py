@@ -18,7 +18,7 @@ from mnistlab.metrics import classification
 from mnistlab.metrics.feature_maps import feature_maps
 from mnistlab.metrics.occlusion import occlude, patch_side
 from mnistlab.nn.network import Network
-from mnistlab.runs import paths
+from mnistlab.runs import large_matrices, paths
 from mnistlab.system import files
 from mnistlab.system.readers import read_arrays
 from mnistlab.training.loop import Epoch, History
@@ -52,7 +52,7 @@ def write_results(
         for name, part in parts.items()
     }
     metrics = {**summary, "class_names": list(names), **scores}
-    files.write_json(run / paths.METRICS, metrics)
+    large_matrices.write_metrics(run, metrics)
     if len(dataset.test):
         write_predictions(run, dataset.test, predictions["test"], names, scores["test"])
     write_images(run, parts, dataset.train, names)
@@ -65,7 +65,8 @@ def write_predictions(
     """Write the tables of the predictions on one set, and its worst mistakes; ``scores`` are its metrics."""
     files.write(folder / paths.PREDICTIONS, npz(labels=part.labels, probabilities=probabilities))
     _table(folder / paths.CLASSIFICATION_REPORT, classification.classification_report(scores))
-    files.write(folder / paths.CONFUSION_MATRIX, _confusion_csv(scores, names))
+    if len(names) <= large_matrices.MOST_IN_JSON:
+        files.write(folder / paths.CONFUSION_MATRIX, _confusion_csv(scores, names))
     roc, precision_recall = classification.curves(part.labels, probabilities, names)
     _table(folder / paths.ROC, roc)
     _table(folder / paths.PRECISION_RECALL, precision_recall)

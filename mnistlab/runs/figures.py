@@ -17,7 +17,8 @@ from mnistlab.nn.layers import Dense
 from mnistlab.reporting import plots
 from mnistlab.runs import paths
 from mnistlab.runs.artifacts import SAMPLES_PER_CLASS
-from mnistlab.system.readers import read_arrays, read_columns, read_json, read_table
+from mnistlab.runs.large_matrices import read_metrics
+from mnistlab.system.readers import read_arrays, read_columns, read_table
 
 Drawing = tuple[str, Callable[[], plots.Picture]]  # the name of a picture, and the function that draws it
 
@@ -53,7 +54,7 @@ def of_run(run: Path, level: Plots) -> Iterator[Drawing]:
     """Yield the name and drawing of each picture, those of ``core`` first."""
     if level is Plots.none:
         return
-    metrics = read_json(run / paths.METRICS)
+    metrics = read_metrics(run)
     names, train, test = metrics["class_names"], metrics["train"], metrics["test"]
     if metrics["learner"] != "network":
         if test["n"]:

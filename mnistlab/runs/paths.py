@@ -37,6 +37,7 @@ ORIGIN = "origin.json"  # beside a directory in the trash
 PREDICTIONS = "predictions.npz"
 CLASSIFICATION_REPORT = "classification_report.csv"
 CONFUSION_MATRIX = "confusion_matrix.csv"
+CONFUSION_MATRICES = "confusion_matrices.npz"  # instead, for many classes
 ROC = "roc.csv"
 PRECISION_RECALL = "precision_recall.csv"
 MISTAKES = "mistakes.npz"

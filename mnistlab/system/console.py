@@ -37,7 +37,7 @@ class _Lines(logging.Handler):
         elif record.levelno == logging.INFO and is_screen(to):
             text = wrapped(text, width_of(to))
         try:
-            print(f"{prefix}{text}", file=to, flush=True)
+            print(encodable(f"{prefix}{text}", to), file=to, flush=True)
         except BrokenPipeError:  # the reader, for example `head`, has closed the pipe; the run and its log continue
             LOG.removeHandler(self)
             os.dup2(os.open(os.devnull, os.O_WRONLY), to.fileno())
@@ -63,6 +63,15 @@ def stop() -> None:
     for handler in list(LOG.handlers):
         LOG.removeHandler(handler)
         handler.close()
+
+
+def encodable(text: str, stream: TextIO) -> str:
+    """Return text with escapes for what a stream's encoding lacks: no name of a class may end a completed run.
+
+    The command's own streams escape by themselves, those of worker processes and of Python programs do not.
+    """
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    return text.encode(encoding, errors="backslashreplace").decode(encoding)
 
 
 def is_screen(stream: TextIO) -> bool:

@@ -230,7 +230,7 @@ def npz_cases(rng: random.Random) -> Iterator[Case]:
 
 def cache_cases(rng: random.Random) -> Iterator[Case]:
     """Damage what is kept of a file that was read before: then it is read again, and the run is none the worse."""
-    from mnistlab.data.sources.arrays import NpzSource
+    from mnistlab.data.sources.by_format import NpzSource
 
     arguments = [*TRAIN, "data=npz", "data.path=data.npz", "data.test=0.2"]
 

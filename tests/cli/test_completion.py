@@ -16,10 +16,11 @@ from mnistlab import cli
 from mnistlab.config import options as config
 
 Command = Callable[..., Any]
+EMNIST = [f"emnist_{split}" for split in ("balanced", "digits", "letters", "byclass", "bymerge", "mnist")]
 LINES = [  # as a shell has them that leaves the equals sign in its word
     ("mnistlab ", list(cli.COMMANDS)),
-    ("mnistlab data ", ["list", "fetch", "show"]),
-    ("mnistlab data fetch em", ["emnist_balanced", "emnist_digits", "emnist_letters"]),
+    ("mnistlab data ", ["list", "fetch", "show", "convert"]),
+    ("mnistlab data fetch em", EMNIST),
     ("mnistlab data list ", []),
     ("mnistlab train model=", [f"model={name}" for name in config.option_names("model")]),
     (

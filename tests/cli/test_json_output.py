@@ -90,6 +90,7 @@ FIELDS = {  # what each of these lines prints; `one` and `many` are a run and a 
         ),
     ],
     "data list": ["datasets"],
+    "data convert data=digits --to d.npz": ["file", "rows", "image_shape", "classes"],
     "kernels": ["folder", "processor", "lanes", "kernels"],
     "data show data=digits": [
         *("name", "height", "width", "rows", "classes", "shift", "scale", "provenance", "pictures")

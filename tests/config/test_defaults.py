@@ -16,7 +16,7 @@ from mnistlab.nn.architectures import LayerList
 # the option that is its class as it stands
 PLAIN = {
     "augment": ("none", "shift", "affine", "elastic", "flip", "crop", "erasing", "mixup", "combined"),
-    "data": ("mnist", "mnist5k", "digits", "csv", "folder", "idx", "npz"),
+    "data": ("mnist", "mnist5k", "digits", "auto", "csv", "folder", "idx", "npz"),
     "init": ("kaiming", "normal", "orthogonal", "scaled", "uniform", "xavier", "zeros"),
     "model": (
         *("mlp_1hidden", "mlp_2hidden"),
@@ -30,10 +30,11 @@ PLAIN = {
 }
 # the options that differ from their class on purpose, and the keys in which they do
 VARIANTS = {
-    "data": dict.fromkeys(
-        ("emnist_balanced", "emnist_digits", "emnist_letters", "fashion_mnist", "kmnist"),
-        ("name",),
-    ),
+    "data": {
+        **{f"emnist_{split}": ("name",) for split in ("balanced", "byclass", "bymerge", "digits", "letters", "mnist")},
+        **dict.fromkeys(("fashion_mnist", "kmnist"), ("name",)),
+        **dict.fromkeys(("arff", "hdf5", "libsvm", "mat", "npy", "parquet"), ("format",)),
+    },
     "init": {"kaiming_uniform": ("distribution",), "random": ("std",), "xavier_uniform": ("distribution",)},
     "model": {
         "softmax": ("hidden",),

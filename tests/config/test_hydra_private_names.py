@@ -13,7 +13,6 @@ PACKAGE = Path(mnistlab.__file__).parent
 GUARD = PACKAGE / "config" / "hydra_guard.py"
 OF_OTHERS = {  # private names that are not Hydra's
     "_exit",  # of os, and documented
-    "_Hash",  # of hashlib, in an annotation
     "_run_exitfuncs",  # of atexit
     "_trial_id",  # of Optuna
 }

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mnistlab.config import compose, overrides_file
+from mnistlab.config import compose, options, overrides_file
 
 Command = Callable[..., Any]
 
@@ -136,3 +136,22 @@ def test_what_people_type_is_understood(word: str, said: str, command: Command) 
     result = command("train", "experiment=smoke", word)
     assert (result.status, result.err.count("\n")) == (2, 1)
     assert said in result.err
+
+
+def test_names_of_classes_are_as_written(tmp_path: Path) -> None:
+    text = "data: npz\ndata.class_names: [yes, no, 01, 1.0, null, on]\n"
+    (tmp_path / "a.yaml").write_text(text)
+    names = ["yes", "no", "01", "1.0", "null", "on"]
+    words = overrides_file.read(tmp_path / "a.yaml").words
+    assert compose.compose(words).data.class_names == names
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "mine.yaml").write_text(
+        "# @package _global_\ndefaults:\n  - override /data: npz\ndata:\n  class_names: [yes, no, 01, 1.0, null, on]\n"
+    )
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+
+    compose.register(claiming=False)
+    with initialize_config_dir(version_base="1.3", config_dir=str(options.folder())):
+        words = [f"hydra.searchpath=[file://{tmp_path}]", "experiment=mine"]
+        assert hydra_compose("config", overrides=words).data.class_names == names

@@ -81,3 +81,40 @@ def test_a_path_of_another_drive_is_shown_whole(path: str) -> None:
     shown = files.shown(PureWindowsPath(path))  # type: ignore[arg-type]  # what Path is on Windows
     assert str(shown) == path
     assert str(files.shown(Path.cwd() / "run")) == "run"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("~/x.csv", "größe/train.csv", "train (1).csv", "set#1/a.npz", "lr=0.1/x.npz", "a&b/c.csv", "50% off!.csv"),
+        *(
+            "it's.csv",
+            'say "a".csv',
+            "[1] x.csv",
+            "{a}.csv",
+            "手写/训练.csv",
+            "a: b.csv",
+            "C++/x.csv",
+            "$HOME.csv",
+            " x.csv",
+        ),
+    ],
+)
+def test_a_path_of_any_characters_is_taken_as_the_shell_gave_it(path: str) -> None:
+    assert compose.compose(["data=auto", f"data.path={path}"]).data.path == path
+    assert compose.compose(["data=mnist", f"data.root={path}"]).data.root == path
+    assert [job.config.data.path for job in plan(["data=auto", f"data.path={path}", "seed=0,1"]).jobs] == [path] * 2
+
+
+def test_a_comma_belongs_to_the_name_of_a_file_that_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a, b.csv").touch()
+    assert compose.compose(["data=csv", "data.path=a, b.csv"]).data.path == "a, b.csv"
+    assert compose.with_paths_quoted(["data.path=a.csv,größe.csv"]) == ["data.path=a.csv,'größe.csv'"]
+    for override in (
+        "data.path=choice(a.csv,b.csv)",
+        "data.path=null",
+        'data.path="x y"',
+        "data.root=${oc.env:HOME}/x",
+    ):
+        assert compose.with_paths_quoted([override]) == [override]

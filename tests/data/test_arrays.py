@@ -43,23 +43,29 @@ def test_npz_without_a_test_part_gives_its_last_rows(tmp_path):
 
 
 BAD_NPZ = {
-    "other names": ({"a": X, "b": Y}, "a.npz holds a, b; must hold x_train, y_train, x_test, y_test or images, labels"),
-    "labels missing": ({"x_train": X}, "a.npz holds x_train; must hold x_train, y_train"),
+    "other names": ({"a": X, "b": X}, "a.npz holds a, b; must hold x_train, y_train, x_test, y_test or images, labels"),
+    "labels missing": ({"x_train": X}, "the training images have no labels, which training needs"),
     "half a test set": ({"images": X, "labels": Y, "test_images": X}, "contains test_images alone"),
     "counts": ({"images": X, "labels": Y[:-1]}, "holds 40 train images but 39 labels"),
-    "zero to one": ({"images": X / 255, "labels": Y}, "(multiply images from 0 to 1 by 255)"),
-    "too bright": ({"images": X.astype(int) + 200, "labels": Y}, "must be whole numbers from 0 to 255"),
-    "nan": ({"images": np.where(X > 9, np.nan, X), "labels": Y}, "images holds nan; must be whole numbers"),
-    "words": ({"images": X, "labels": Y.astype(str)}, "labels.npy holds values of type <U3, must be numbers"),
-    "objects": ({"images": X, "labels": Y.astype(object)}, "labels.npy holds values of type object"),
-    "colour": ({"images": np.zeros((4, 5, 5, 3)), "labels": Y[:4]}, "images has the shape (4, 5, 5, 3)"),
-    "one-hot": (
-        {"images": X, "labels": np.eye(10)[Y]},
-        "labels has the shape (40, 10); must be (n,), one class number per row",
+    "one too bright": (
+        {"images": np.where(np.arange(1000).reshape(40, 5, 5) == 9, 999, X.astype(int)), "labels": Y},
+        "the array of training images holds 999; must be whole numbers from 0 to 255",
     ),
-    "no rows": ({"images": X[:0], "labels": Y[:0]}, "images has the shape (0, 5, 5)"),
-    "a label too high": ({"images": X, "labels": Y + 1}, "training set: row 10 has the label 10, but the 10 classes"),
-    "a label below zero": ({"images": X, "labels": Y.astype(int) - 1}, "labels holds -1"),
+    "nan": ({"images": np.where(X > 9, np.nan, X), "labels": Y}, "the images hold nan; pixels must be numbers"),
+    "objects": (
+        {"images": X, "labels": Y.astype(object)},
+        "values of type object, which are Python objects (a pickle)",
+    ),
+    "no rows": ({"images": X[:0], "labels": Y[:0]}, "the images have the shape (0, 5, 5); at least one image"),
+    "a label below zero": ({"images": X, "labels": Y.astype(int) - 1}, "the label -1 usually marks images without"),
+    "soft labels": (
+        {"images": X, "labels": np.full((40, 3), 1 / 3)},
+        "training labels have the shape (40, 3); must be",
+    ),
+    "fractions": (
+        {"images": X, "labels": Y / 2},
+        "row 2 of the training labels is 0.5; must be a whole number or a word",
+    ),
 }
 
 
@@ -74,9 +80,14 @@ def test_bad_npz(tmp_path, case):
 
 def test_npz_that_is_none(tmp_path):
     path = tmp_path / "a.npz"
-    for content in (b"", b"PK\3\4garbage", bytes(1000)):
+    for content, message in (
+        (b"", "a.npz is empty"),
+        (b"PK\3\4garbage", "a.npz is not a valid .npz file"),
+        (bytes(1000), "a.npz is of an unknown format"),
+        (b"1,2\n3,4\n", "a.npz is a table, not a NumPy archive; read it with data=csv"),
+    ):
         path.write_bytes(content)
-        with pytest.raises(RequestError, match=r"a\.npz is not a valid .npz file"):
+        with pytest.raises(RequestError, match=message):
             SOURCES["npz"](path=str(path)).read()
 
 
@@ -113,7 +124,7 @@ def test_npz_counts_are_compared_and_compression_is_known_before_an_array_is_rea
         for name, content in members.items():
             archive.writestr(name, content)
     with pytest.raises(
-        RequestError, match=r"images.npy uses a compression method that NumPy does not write; write it with"
+        RequestError, match=r"labels.npy uses a compression method that NumPy does not write; write it with"
     ):
         SOURCES["npz"](path=str(path)).read()
 
@@ -121,7 +132,7 @@ def test_npz_counts_are_compared_and_compression_is_known_before_an_array_is_rea
 def test_idx_files_named_one_by_one(four, tmp_path):
     (four / "t10k-labels-idx1-ubyte.gz").rename(tmp_path / "other")
     with pytest.raises(
-        RequestError, match=r"no t10k-labels-idx1-ubyte or t10k-labels-idx1-ubyte.gz; add it or set test_labels"
+        RequestError, match=r"has t10k-images-idx3-ubyte.gz but no test labels; add the file, or set test_labels"
     ):
         SOURCES["idx"](path=str(four)).read()
     pool = SOURCES["idx"](path=str(four), test_labels=str(tmp_path / "other")).read()
@@ -142,7 +153,7 @@ def test_idx_needs_a_path_and_labels_in_range(four):
 
 def test_idx_swapped_files_are_told(four):
     images, labels = four / "train-images-idx3-ubyte.gz", four / "train-labels-idx1-ubyte.gz"
-    with pytest.raises(RequestError, match=r"holds labels \(1 dimension\), must hold images"):
+    with pytest.raises(RequestError, match=r"holds images \(3 dimensions\), must hold labels"):
         SOURCES["idx"](path=str(four), train_images=str(labels), train_labels=str(images)).read()
 
 

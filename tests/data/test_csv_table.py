@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from helpers.data_files import images_and_labels
 
+from mnistlab.data.formats import content, table_layout, tables
 from mnistlab.data.loading import load
-from mnistlab.data.sources import csv_table
 from mnistlab.data.sources.registry import SOURCES
 from mnistlab.system.errors import RequestError
 from mnistlab.system.random import stream
@@ -98,10 +98,9 @@ def cell(column, value, number=5):
 
 
 BAD = {
-    "empty": ("", "train.csv is empty; must begin with a header such as label,pixel0"),
+    "empty": ("", "train.csv is empty; copy or download it again"),
     "header only": (HEADER + "\n", "train.csv has a header but no rows"),
-    "not text": (bytes(range(128, 256)) * 9, "line 1 is not text"),
-    "no label": (line(1, HEADER.replace("label", "digit")), "no column 'label' in line 1 (digit, pixel0, pixel1, ...)"),
+    "not text": (bytes(range(128, 256)) * 9, "is of an unknown format (its first bytes are 80 81 82 83)"),
     "no pixels": ("label,a,b\n1,2,3\n", "line 1 has no pixel columns"),
     "a pixel missing": (line(1, HEADER.replace("pixel4", "other")), "has the column pixel8 but not pixel4; add"),
     "a column twice": (line(1, HEADER.replace("pixel4", "pixel3")), "names the column 'pixel3' twice"),
@@ -112,8 +111,8 @@ BAD = {
     "too bright": (cell(3, "256"), "line 5, column pixel2: '256' is not a whole number from 0 to 255"),
     "negative": (cell(3, "-1"), "line 5, column pixel2: '-1'"),
     "enormous": (cell(3, "9" * 30), "line 5, column pixel2: '" + "9" * 30 + "'"),
-    "a label too high": (cell(0, "10"), "line 5, column label: '10' is not a whole number from 0 to 9; set classes"),
-    "a label below zero": (cell(0, "-1"), "line 5, column label: '-1'"),
+    "a label below zero": (cell(0, "-1"), "the label -1 usually marks images without a label"),
+    "a fraction for a label": (cell(0, "1.5"), "row 4 of the training labels is 1.5; must be a whole number or a word"),
     "a short row": (line(5, "1,2,3"), "line 5 has 3 cells, but the header has 10"),
     "a long row": (line(5, ROWS[3] + ",7"), "line 5 has 11 cells, but the header has 10"),
     "all rows long": (
@@ -137,15 +136,25 @@ def test_the_first_fault_is_named_by_line_column_and_value(read, case):
     assert "\n" not in str(caught.value)
 
 
+def test_a_label_column_that_is_not_there_and_a_label_that_is_too_high(read):
+    with pytest.raises(RequestError, match=r"no column 'digit' in line 1 \(label, pixel0, pixel1, ...\); set label to"):
+        read(TABLE, label="digit")
+    with pytest.raises(RequestError, match="training set: row 4 has the label 10, but the 10 classes are 0 to 9"):
+        read(cell(0, "10"), classes=10)
+
+
 OPTIONS = {
     "no path": ({"path": None}, "path=None: must be the path of a CSV file; set path"),
     "no such file": ({"path": "/nowhere/train.csv"}, "path=/nowhere/train.csv: no such file; check path"),
-    "a folder": ({"path": "/"}, "path=/: not a file"),
+    "a folder": ({"path": "/proc/self/fd"}, "has no file of this format; correct path, or use data=auto"),
     "classes": ({"classes": 1}, "classes=1: the number of classes must be a whole number of 2 or more"),
     "many classes": ({"classes": 10**9}, "classes=1000000000: must be at most 10,000"),
     "no such user": ({"path": "~nobody-of-this-name/a.csv"}, "no such file"),
     "a long name": ({"path": "a" * 5000}, "cannot be read (File name too long)"),
-    "names": ({"class_names": ["a", "b"]}, "must be 10 different names, one per class (classes=10), but has 2"),
+    "names": (
+        {"classes": 10, "class_names": ["a", "b"]},
+        "must be 10 different names, one per class (classes=10), but has 2",
+    ),
     "shape": ({"shape": [28]}, "shape=[28]: must be two positive whole numbers"),
     "side": ({"shape": [3, 0]}, "shape=[3, 0]: must be two positive whole numbers"),
     "test": ({"test": 1.5}, "test=1.5: a fraction must be at least 0 and below 1"),
@@ -161,9 +170,9 @@ def test_bad_options(case):
 
 
 def test_a_shape_that_does_not_fit_and_pixels_without_a_square(read):
-    with pytest.raises(RequestError, match=r"shape=\[4, 4\]: the file has 9 pixel columns; 4 x 4 needs 16"):
+    with pytest.raises(RequestError, match="the training images have 9 pixels; 4 x 4 needs 16; set shape"):
         read(TABLE, shape=[4, 4])
-    with pytest.raises(RequestError, match="shape=None: the file's 8 pixel columns do not form a square"):
+    with pytest.raises(RequestError, match="images have 8 pixels, which do not form a square; set shape"):
         read("\n".join(line.rsplit(",", 1)[0] for line in TABLE.split()))
 
 
@@ -189,7 +198,7 @@ def test_test_rows_that_cannot_be(read, tmp_path):
 def test_the_second_reading_parses_nothing(read, monkeypatch):
     first = everything(read(TABLE))
     stat = read.__closure__[0].cell_contents / "train.csv"
-    monkeypatch.setattr(csv_table, "Table", None)
+    monkeypatch.setattr(tables, "Table", None)
     assert everything(SOURCES["csv"](path=str(stat), test=20).read()) == first
 
 
@@ -210,7 +219,7 @@ def test_kaggles_size_is_parsed_in_seconds(tmp_path):
 
 
 def test_a_header_of_too_many_columns(read):
-    names = ",".join(["label", *(f"pixel{i}" for i in range(csv_table.MOST_COLUMNS))])
+    names = ",".join(["label", *(f"pixel{i}" for i in range(table_layout.MOST_COLUMNS))])
     with pytest.raises(RequestError) as error:
         read(f"{names}\n1\n")
     assert str(error.value).endswith(
@@ -219,10 +228,10 @@ def test_a_header_of_too_many_columns(read):
 
 
 def test_what_unpacks_to_far_more_than_images_do_is_refused_before_it_is_parsed(read, monkeypatch):
-    monkeypatch.setattr(csv_table, "UNPACKED", 2**20)
-    monkeypatch.setattr(csv_table.Table, "read", lambda self: pytest.fail("it was parsed"))
+    monkeypatch.setattr(content, "UNPACKED", 2**20)
+    monkeypatch.setattr(tables.Table, "read", lambda self: pytest.fail("it was parsed"))
     packed = gzip.compress((HEADER + "\n" + "0,0,0,0,0,0,0,0,0,0\n" * 100_000).encode())
-    assert len(packed) * csv_table.DENSEST < 2**20
+    assert len(packed) * content.DENSEST < 2**20
     with pytest.raises(
         RequestError, match=r"train.csv unpacks to more than 1,048,576 bytes, too many for a table of images"
     ):
@@ -230,7 +239,5 @@ def test_what_unpacks_to_far_more_than_images_do_is_refused_before_it_is_parsed(
 
 
 def test_an_infinite_cell_is_named_and_warns_of_nothing(read):
-    with pytest.raises(
-        RequestError, match=r"line 2, column pixel8: 'inf' is not a whole number from 0 to 255; repair it"
-    ):
+    with pytest.raises(RequestError, match=r"line 2, column pixel8: 'inf' is not a number; repair it"):
         read(f"{HEADER}\n1,0,0,0,0,0,0,0,0,inf\n")

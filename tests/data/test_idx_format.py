@@ -33,7 +33,7 @@ GOOD = header(2, 3, 3) + BODY
 CASES = {
     "empty": (b"", "images is empty"),
     "not idx": (b"\x89PNG\r\n\x1a\n" + BODY, "is not an IDX file (its first bytes are 89 50 4e 47, not 00 00 08 03"),
-    "text": (b"<html>not found</html>", "is not an IDX file"),
+    "text": (b"<html>not found</html>", "is a web page, perhaps an error page saved as data; download"),
     "other type": (header(2, 3, 3, type_byte=0x0D) + BODY * 4, "holds float values, must hold unsigned bytes"),
     "labels": (header(2) + b"\1\2", "holds labels (1 dimension), must hold images (3 dimensions)"),
     "four dimensions": (header(1, 1, 1, 1) + b"\1", "holds 4 dimensions, must hold images"),

@@ -166,7 +166,8 @@ def test_emnist_is_turned_and_its_letters_count_from_zero(tmp_path, monkeypatch)
 def test_class_names_are_as_many_as_published():
     counts = {name: len(entry.class_names) for name, entry in catalog.REGISTRY.items()}
     expected = {"mnist": 10, "fashion_mnist": 10, "kmnist": 10}
-    assert counts == expected | {"emnist_balanced": 47, "emnist_digits": 10, "emnist_letters": 26}
+    expected |= {"emnist_balanced": 47, "emnist_digits": 10, "emnist_letters": 26}
+    assert counts == expected | {"emnist_byclass": 62, "emnist_bymerge": 47, "emnist_mnist": 10}
 
 
 def test_the_catalogue_says_what_is_where(tmp_path):
@@ -216,7 +217,7 @@ def test_when_all_mirrors_fail_each_is_listed_with_its_reason(mirror, tiny):
         "name=tiny: no mirror could provide it: http://127.0.0.1:9/train-images-idx3-ubyte.gz: no connection; "
     )
     assert "/none/train-images-idx3-ubyte.gz: HTTP status 404; " in message
-    assert "the file is not an IDX file" in message
+    assert "the file is a web page" in message
     assert "set root to it" in message
     assert "\n" not in message
     assert not [path for path in published._cached("tiny").iterdir() if path.suffix != ".lock" and path.name != ".lock"]
@@ -327,3 +328,24 @@ def test_files_directly_in_the_environments_folder_are_taken_for_what_they_are_o
     assert published.locate("tiny") == ("MNISTLAB_DATA", folder)
     assert published.locate("mnist") is None
     assert published.locate("kmnist") is None
+
+
+LAYOUTS = {
+    "torchvision": lambda base, files: files.rename(base / "MNIST" / "raw"),
+    "torchvision, its inner folder": lambda base, files: files.rename(base / "raw"),
+    "a folder for each file": lambda base, files: [
+        (file.rename(base / "tmp"), file.mkdir(), (base / "tmp").rename(file / file.name))
+        for file in list(files.iterdir())
+    ],
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("by_root", [True, False])
+def test_the_layouts_of_other_libraries_are_found(tmp_path, monkeypatch, layout, by_root):
+    (tmp_path / "data" / "MNIST").mkdir(parents=True)
+    files = write_four(tmp_path / "data" / "mnist", suffix="")
+    LAYOUTS[layout](tmp_path / "data", files)
+    monkeypatch.setenv("MNISTLAB_DATA", "" if by_root else str(tmp_path / "data"))
+    pool = SOURCES["named"](name="mnist", root=str(tmp_path / "data") if by_root else None).read()
+    assert (len(pool.train), len(pool.test)) == (60, 20)

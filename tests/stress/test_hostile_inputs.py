@@ -11,8 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mnistlab.data.sources.arrays import IdxSource, NpzSource
-from mnistlab.data.sources.csv_table import CsvSource
+from mnistlab.data.sources.by_format import AutoSource, CsvSource, IdxSource, NpzSource
 from mnistlab.models import model_file
 from mnistlab.nn.architectures import MLP
 from mnistlab.nn.regularization import Regularization
@@ -22,10 +21,11 @@ STRESS = Path(__file__).resolve().parents[2] / "stress"
 sys.path.insert(0, str(STRESS))
 hostile = import_module("hostile")
 data = import_module("hostile_cases.data")
+formats = import_module("hostile_cases.formats")
 of_runs = import_module("hostile_cases.saved")
 sys.path.remove(str(STRESS))
 
-KINDS = ("idx", "csv", "npz", "folder", "cache", "requests", "model", "predicted", "run")
+KINDS = ("idx", "csv", "npz", "folder", "formats", "cache", "requests", "model", "predicted", "run")
 SLOW = ("MB", "gzip bomb", "bomb of bzip2", "a million columns")
 
 
@@ -142,14 +142,14 @@ def test_idx_files_whatever_their_bytes(steps, which, packed, tmp_path):
     for i, (name, content) in enumerate(data.sound_idx().items()):
         content = gzip.compress(content, mtime=0) if packed else content
         (tmp_path / name).write_bytes(mutated(content, steps) if i == which else content)
-    read_or_refused(lambda: IdxSource(path=str(tmp_path)), data.IMAGES)
+    read_or_refused(lambda: IdxSource(path=str(tmp_path), classes=10), data.IMAGES)
 
 
 @quick
 @given(steps=mutations)
 def test_csv_files_whatever_their_bytes(steps, tmp_path):
     (tmp_path / "data.csv").write_bytes(mutated(data.sound_csv(), steps))
-    read_or_refused(lambda: CsvSource(path=str(tmp_path / "data.csv"), test=0.2), data.IMAGES)
+    read_or_refused(lambda: CsvSource(path=str(tmp_path / "data.csv"), test=0.2, classes=10), data.IMAGES)
 
 
 @quick
@@ -160,7 +160,18 @@ def test_npz_files_whatever_their_bytes(steps, inside, tmp_path):
         data.rezipped(sound, inside, mutated(data.zipped(sound, inside), steps)) if inside else mutated(sound, steps)
     )
     (tmp_path / "data.npz").write_bytes(content)
-    read_or_refused(lambda: NpzSource(path=str(tmp_path / "data.npz"), test=0.2), data.IMAGES)
+    read_or_refused(lambda: NpzSource(path=str(tmp_path / "data.npz"), test=0.2, classes=10), data.IMAGES)
+
+
+FORMATS = {name: make() for name, make in formats.sound().items() if name not in ("hdf5", "parquet")}
+FORMATS = {name: content for name, content in FORMATS.items() if not name.startswith("mat")}  # a process for each
+
+
+@quick
+@given(steps=mutations, name=st.sampled_from(list(FORMATS)))
+def test_files_of_any_format_whatever_their_bytes(steps, name, tmp_path):
+    (tmp_path / "data").write_bytes(mutated(FORMATS[name], steps))
+    read_or_refused(lambda: AutoSource(path=str(tmp_path / "data"), test=0.2, classes=10), data.IMAGES)
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import io
 import json
 import os
 import subprocess
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 import mnistlab
+from mnistlab.system import console
 
 PACKAGE = Path(mnistlab.__file__).parent
 NAME = "größe"
@@ -81,3 +83,15 @@ def test_a_class_name_of_other_letters_under_the_locale_c() -> None:
     for name in ("classification_report.csv", "confusion_matrix.csv", "report.html", ".hydra/config.yaml"):
         assert NAME in Path("run", name).read_text(encoding="utf-8")
     assert NAME in Path("run/plots/confusion_matrix.txt").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])
+def test_a_log_line_is_escaped_where_the_encoding_lacks_its_letters(
+    encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(raw, encoding=encoding, errors="strict"))
+    console.start("normal")
+    console.LOG.info("class %s", "手")
+    console.stop()
+    assert raw.getvalue().decode(encoding) == ("class 手\n" if encoding == "utf-8" else "class \\u624b\n")

@@ -66,8 +66,8 @@ def locate(name: str) -> tuple[str, Path] | None:
             raise RequestError(
                 f"MNISTLAB_DATA={variable} is not a folder; correct the variable or unset it", key="name", value=name
             )
-        for folder in (base / REGISTRY[name].folder, base):
-            if _complete(name, folder) and (folder != base or _may_be(name, base)):
+        for folder in _places(name, base):
+            if _complete(name, folder) and (folder not in (base, base / "raw") or _may_be(name, folder)):
                 return "MNISTLAB_DATA", folder
     if _complete(name, _cached(name)):
         return "cache", _cached(name)
@@ -224,10 +224,17 @@ def _cached(name: str) -> Path:
     return cache.folder() / "datasets" / REGISTRY[name].folder
 
 
+def _places(name: str, base: Path) -> tuple[Path, ...]:
+    """Return the folders in which a dataset may be: its own, torchvision's (MNIST/raw), and ``base`` itself."""
+    named = REGISTRY[name]
+    return base / named.folder, base / named.torchvision / "raw", base / named.torchvision, base / "raw", base
+
+
 def _candidates(folder: Path, stem: str) -> Iterator[Path]:
     for spelled in (stem, stem.replace("-idx", ".idx")):  # some unpackers write train-images.idx3-ubyte
         yield folder / f"{spelled}.gz"
         yield folder / spelled
+        yield folder / spelled / spelled  # and some a folder named like the file
 
 
 def _file(folder: Path, stem: str) -> Path | None:
@@ -256,8 +263,7 @@ def _complete(name: str, folder: Path) -> bool:
 def _under_root(option: str, value: str, name: str) -> Path:
     named = REGISTRY[name]
     root = existing(option, value, f"{name}'s files", folder=True)
-    folders = (root / named.folder, root)
-    for folder in folders:
+    for folder in _places(name, root):
         missing = [stem for stem in named.files if _file(folder, stem) is None]
         if not missing:
             return folder

@@ -12,6 +12,7 @@ from mnistlab.reporting.plots.style import (
     GREY,
     INK,
     Picture,
+    class_labels,
     empty,
     label,
     new_figure,
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NUMBERED = 20  # the most classes for which cells and bars have numbers
+NAMED = 100  # the most classes whose names are written; more are numbered from 0
+SIDE = 14.0  # inches, the most of a side
 
 
 @styled
@@ -56,19 +59,22 @@ def confusion(
     shades[np.diag_indices(k)] = blues(np.diag(share) / 100)
 
     size = 8.0 if k <= NUMBERED else 6.5
-    names = [label(name, 14) for name in class_names]
-    cell = max(3.4 / k, 0.46) if k <= NUMBERED else 0.185
+    names = class_labels(class_names, 14)
+    cell = max(3.4 / k, 0.46) if k <= NUMBERED else min(0.185, SIDE / k)
+    if k > NAMED:
+        names = [f"{k - 1}"]
     side, margin = cell * k, width_of(names, size) + 0.5
     upright = width_of(names, size) > cell
     below = margin if upright else 0.5
     figure = new_figure(margin + side + 0.95, below + side + 0.5, title or "Confusion matrix")
     axes = place(figure, margin, below, side, side)
     axes.imshow(shades)
-    edges = np.arange(1, k) - 0.5
+    edges = np.arange(1, k if k <= NAMED else 1) - 0.5
     lines = [((e, -0.5), (e, k - 0.5)) for e in edges] + [((-0.5, e), (k - 0.5, e)) for e in edges]
     axes.add_collection(LineCollection(lines, colors="#E9E9E9", linewidths=0.5), autolim=False)
-    axes.set_xticks(range(k), names, rotation=90 if upright else 0, size=size)
-    axes.set_yticks(range(k), names, size=size)
+    if k <= NAMED:
+        axes.set_xticks(range(k), names, rotation=90 if upright else 0, size=size)
+        axes.set_yticks(range(k), names, size=size)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(True)
     axes.set(xlabel="predicted class", ylabel="true class")
@@ -114,8 +120,12 @@ def class_distribution(
         return empty("There are no images to count.")
     k = len(class_names)
     size = 8.5 if k <= NUMBERED else 7.0
-    names = [label(name, 20) for name in class_names]
-    margin, height, panel = width_of(names, size) + 0.25, max(k * (0.24 if k <= NUMBERED else 0.155), 0.9), 2.5
+    names = class_labels(class_names, 20)
+    margin, height, panel = (
+        width_of(names, size) + 0.25,
+        max(k * (0.24 if k <= NUMBERED else min(0.155, SIDE / k)), 0.9),
+        2.5,
+    )
     figure = new_figure(margin + (panel + 0.3) * len(parts), height + 1.15, "Images per class")
     sentences = []
     for i, (part, class_counts) in enumerate(parts.items()):
@@ -123,7 +133,8 @@ def class_distribution(
         axes.barh(range(k), class_counts, color=BLUE, height=0.75)
         axes.set_title(f"{label(part)}: {class_counts.sum():,} images")
         axes.set(xlabel="images", ylim=(k - 0.4, -0.6), xlim=(0, max(class_counts.max() * 1.22, 1)))
-        axes.set_yticks(range(k), names if i == 0 else [""] * k, size=size)
+        if k <= NAMED:
+            axes.set_yticks(range(k), names if i == 0 else [""] * k, size=size)
         axes.tick_params(axis="y", length=0)
         axes.locator_params(axis="x", nbins=4, integer=True)
         axes.xaxis.set_major_formatter("{x:,.0f}")

@@ -6,7 +6,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mnistlab.reporting.plots.style import Picture, empty, label, new_figure, place, plain, styled, width_of
+from mnistlab.reporting.plots.style import (
+    Picture,
+    class_labels,
+    empty,
+    new_figure,
+    place,
+    plain,
+    styled,
+    width_of,
+)
 
 
 @styled
@@ -17,7 +26,7 @@ def confusion_table(matrix: np.ndarray | Sequence[Sequence[int]], class_names: S
     counts = np.asarray(matrix)
     if not counts.sum():
         return empty("Confusion matrix: there are no images.")
-    names, size = [label(name, 14) for name in class_names], 8.0
+    names, size = class_labels(class_names, 14), 8.0
     left, cell = width_of(names, size) + 0.35, max(0.55, width_of(names, size) + 0.12)
     width, height = left + cell * len(names), 0.26 * (len(names) + 1)
     figure = new_figure(width + 0.2, height + 0.75, title)

@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mnistlab.reporting.plots.markers import are_characters, colour_of, height_of_legend, legend, width_of_legend
-from mnistlab.reporting.plots.style import GREY, INK, Picture, empty, label, new_figure, place, plain, styled, width_of
+from mnistlab.reporting.plots.style import (
+    GREY,
+    INK,
+    Picture,
+    class_label,
+    empty,
+    label,
+    new_figure,
+    place,
+    plain,
+    styled,
+    width_of,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -104,7 +116,7 @@ def _names(axes: Any, panel: Panel, class_names: Sequence[str], side: float) -> 
     left, right = _edges(panel.x)
     size = (15 if are_characters(class_names) else 9.5) * (1 if side > SIDE else 0.85)
     for c, x, y in panel.named:
-        name = label(class_names[int(c)], 12)
+        name = class_label(class_names, int(c), 12)
         half = (width_of([name], size) / 2 + 0.08) / side * (right - left)  # bold is wider
         text = axes.text(min(max(x, left + half), right - half), y, name, size=size, weight="bold", color=INK, zorder=4)
         text.set(ha="center", va="center", path_effects=[withStroke(linewidth=2.5, foreground="white")])

@@ -15,8 +15,8 @@ from mnistlab.reporting.plots.style import (
     PALE,
     VERMILION,
     Picture,
+    class_label,
     empty,
-    label,
     new_figure,
     place,
     plain,
@@ -114,8 +114,8 @@ def feature_maps(
     axes.imshow(image, cmap="gray", vmin=0, vmax=255)
     axes.set_axis_off()
     axes.set_anchor("NW")
-    right = f"prediction: {label(class_names[prediction], 30)}  {probability:.3f}"
-    for i, (text, colour) in enumerate(((f"truth: {label(class_names[truth], 30)}", BLUE), (right, VERMILION))):
+    right = f"prediction: {class_label(class_names, prediction, 30)}  {probability:.3f}"
+    for i, (text, colour) in enumerate(((f"truth: {class_label(class_names, truth, 30)}", BLUE), (right, VERMILION))):
         figure.text((0.3 + side) / (PAGE + 1), 1 - (top + 0.1 + caption * i) / down, text, color=colour, va="top")
     figure.text(
         (0.3 + side) / (PAGE + 1),
@@ -197,8 +197,10 @@ def occlusion(
         x, y = 0.15 + column * (pair + gap), height - head - row * (tall + line + 0.1) - line - tall
         left, right = place(figure, x, y, wide, tall), place(figure, x + wide + 0.1, y, wide, tall)
         drawn = _covered(left, right, images[i], drops[i], patch, largest)
-        figure.text(x / width, (y + tall + 0.06) / height, label(class_names[int(truths[i])], 14), color=BLUE, size=8)
-        title = f"{label(class_names[int(predictions[i])], 14)}  {probabilities[i]:.3f}"
+        figure.text(
+            x / width, (y + tall + 0.06) / height, class_label(class_names, int(truths[i]), 14), color=BLUE, size=8
+        )
+        title = f"{class_label(class_names, int(predictions[i]), 14)}  {probabilities[i]:.3f}"
         figure.text((x + wide + 0.1) / width, (y + tall + 0.06) / height, title, color=VERMILION, size=8)
     x, long = 0.15 + across * (pair + gap) - gap + 0.15, min(height - head - line - 0.2, 3.0)
     _bar(figure, drawn, (x, height - head - line - long, 0.13, long), "drop")

@@ -10,8 +10,9 @@ from mnistlab.reporting.plots.style import (
     BLUE,
     VERMILION,
     Picture,
+    class_label,
+    class_labels,
     empty,
-    label,
     new_figure,
     place,
     plain,
@@ -22,6 +23,7 @@ from mnistlab.reporting.plots.style import (
 
 MOST_WEIGHTS = 64
 BLOCK = 16  # classes per column; more classes need further columns
+MOST_CLASSES = 112  # that are drawn
 BLUE_TO_RED = ("#053061", "#4393C3", "#F7F7F7", "#D6604D", "#67001F")
 
 
@@ -59,8 +61,8 @@ def mistakes(
         x, y = 0.1 + cell[0] * (column + 0.5), height - head - cell[1] * (row + 0.5)
         box = (x - half_w, x + half_w, y - half_h, y + half_h)
         axes.imshow(images[i], cmap="gray", vmin=0, vmax=255, extent=box, aspect="auto")
-        prediction = f"{label(class_names[int(predictions[i])], 13)}  {probabilities[i]:.3f}"
-        texts.append((x, y + tile / 2 + 0.05, label(class_names[int(truths[i])], 20), BLUE))
+        prediction = f"{class_label(class_names, int(predictions[i]), 13)}  {probabilities[i]:.3f}"
+        texts.append((x, y + tile / 2 + 0.05, class_label(class_names, int(truths[i]), 20), BLUE))
         texts.append((x, y - tile / 2 - 0.13, prediction, VERMILION))
     write(axes, texts, size=8, ha="center", va="baseline")
     axes.set(xlim=(0, width), ylim=(0, height))
@@ -106,15 +108,18 @@ def samples(images: np.ndarray, labels: np.ndarray, class_names: Sequence[str], 
     """Draw the first ``per_class`` images of each class, one row per class; for more than 16 classes at most 5 each."""
     if len(images) == 0:
         return empty("There are no images to draw.")
-    count = len(class_names)
+    total, count = len(class_names), min(len(class_names), MOST_CLASSES)
+    class_names = class_names[:count]
     blocks = -(-count // BLOCK)
     rows = -(-count // blocks)
     each = min(per_class, 5) if blocks > 1 else per_class
-    names = [label(name, 18) for name in class_names]
+    names = class_labels(class_names, 18)
     margin = 0.25 + width_of(names, 8)
     cell, head = 0.46, 0.5
     width, height = max(blocks * (margin + cell * each) + 0.15, 4.6), cell * rows + head + 0.1
-    figure = new_figure(width, height, f"Samples: {each} per class, {count} classes")
+    figure = new_figure(
+        width, height, f"Samples: {each} per class, {count} classes" + (f" of {total:,}" if total > count else "")
+    )
     h, w = images.shape[1:]
     for block in range(blocks):
         mine = range(block * rows, min((block + 1) * rows, count))
@@ -141,7 +146,7 @@ def augmented(images: np.ndarray, labels: np.ndarray, class_names: Sequence[str]
     if len(images) == 0:
         return empty("There are no images to draw.")
     rows, across, h, w = images.shape
-    names = [label(class_names[int(c)], 18) for c in labels]
+    names = [class_label(class_names, int(c), 18) for c in labels]
     margin, cell, head, apart = 0.25 + width_of(names, 8), 0.5, 0.62, 0.16
     width, height = max(margin + cell * across + apart + 0.15, 4.6), cell * rows + head + 0.1
     figure = new_figure(width, height, "Augmented training images")

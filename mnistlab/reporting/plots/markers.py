@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from mnistlab.reporting.plots.style import COLOURS, FONT, INK, label, width_of
+from mnistlab.reporting.plots.style import COLOURS, FONT, INK, class_labels, width_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,13 +27,13 @@ def markers(class_names: Sequence[str]) -> list[Any]:
     Classes that share a colour have different shapes.
     """
     if are_characters(class_names):
-        return [_glyph(label(name)) for name in class_names]
+        return [_glyph(text) for text in class_labels(class_names, 16)]
     return [SHAPES[(c + c // len(CLASS_COLOURS)) % len(SHAPES)] for c in range(len(class_names))]
 
 
 def are_characters(class_names: Sequence[str]) -> bool:
     """Return whether every class name is a single character, which can be its marker."""
-    return all(len(label(name).strip()) == 1 for name in class_names)
+    return all(len(text.strip()) == 1 for text in class_labels(class_names, 16))
 
 
 def _glyph(character: str) -> Any:
@@ -56,8 +56,8 @@ def legend(
 
     width, height = figure.get_size_inches()
     classes = [
-        Line2D([], [], ls="", marker=shape, color=colour_of(c), mew=0, ms=6.5, label=label(name, 14))
-        for c, (name, shape) in enumerate(zip(class_names, shapes, strict=True))
+        Line2D([], [], ls="", marker=shape, color=colour_of(c), mew=0, ms=6.5, label=text)
+        for c, (text, shape) in enumerate(zip(class_labels(class_names, 14), shapes, strict=True))
     ]
     figure.legend(
         handles=[*classes, *more],
@@ -74,7 +74,7 @@ def legend(
 
 def width_of_legend(class_names: Sequence[str], more: Sequence[str] = ()) -> float:
     """Return the width of `legend` in inches; ``more`` are the names of its further markers."""
-    widest = width_of([*(label(name, 14) for name in class_names), *more], 8.5)
+    widest = width_of([*class_labels(class_names, 14), *more], 8.5)
     return _columns(len(class_names) + len(more)) * (widest + 0.4) + 0.1
 
 

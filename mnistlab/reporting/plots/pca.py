@@ -16,8 +16,8 @@ from mnistlab.reporting.plots.style import (
     PALE,
     VERMILION,
     Picture,
+    class_label,
     empty,
-    label,
     new_figure,
     place,
     plain,
@@ -119,7 +119,13 @@ def scatter(
         for c, mean in centres.items():
             size = 19 if characters else 10
             at = axes.text(
-                mean[0], mean[1], label(class_names[c], 14), size=size, weight="bold", color=colour_of(c), zorder=5
+                mean[0],
+                mean[1],
+                class_label(class_names, c, 14),
+                size=size,
+                weight="bold",
+                color=colour_of(c),
+                zorder=5,
             )
             at.set(ha="center", va="center", path_effects=halo)
     axes.set(xlabel=_axis(1, shares), ylabel=_axis(2, shares))

@@ -188,6 +188,17 @@ def label(name: object, most: int = 16) -> str:
     return f" {drawable}" if drawable.startswith("_") else drawable  # a legend omits labels that start with _
 
 
+def class_label(class_names: Sequence[str], c: int, most: int) -> str:
+    """Return the name of class c as `label` does, or its number if the font lacks a character of the name."""
+    name = str(class_names[c])
+    return label(name, most) if all(ord(x) in _glyphs() for x in name if x.isprintable()) else str(c)
+
+
+def class_labels(class_names: Sequence[str], most: int) -> list[str]:
+    """Return the names of all classes as `class_label` does."""
+    return [class_label(class_names, c, most) for c in range(len(class_names))]
+
+
 def plain(name: object, most: int = 60) -> str:
     """Return a name as one line of at most ``most`` characters, for the text equivalent."""
     text = " ".join("".join(c if c.isprintable() else " " for c in str(name)).split()) or "(no name)"

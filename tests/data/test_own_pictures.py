@@ -1,0 +1,191 @@
+"""Folders of pictures as people have them, read as a person sees them; what is left out is counted and named."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mnistlab.data.formats import pictures
+from mnistlab.data.sources.own import OnError
+from mnistlab.data.sources.registry import SOURCES
+from mnistlab.system.errors import RequestError
+
+RNG = np.random.default_rng(1)
+
+
+def picture(side=8):
+    return RNG.integers(0, 256, (side, side), np.uint8)
+
+
+def make(root: Path, classes=("cat", "dog"), n=5, first=0):
+    for name in classes:
+        (root / name).mkdir(parents=True, exist_ok=True)
+        for i in range(first, first + n):
+            Image.fromarray(picture()).save(root / name / f"{i}.png")
+    return root
+
+
+def read(root, **options):
+    return SOURCES["auto"](path=str(root), **options).read()
+
+
+@pytest.mark.parametrize(
+    "names", [("train", "val", "test"), ("Training", "Validation", "Testing"), ("tr", "dev", "te")]
+)
+def test_sets_under_their_usual_names(tmp_path, names):
+    for name, n in zip(names, (6, 3, 2), strict=True):
+        make(tmp_path / "wrapped" / "mine" / name, n=n)
+    pool = read(tmp_path / "wrapped")
+    assert (len(pool.train), len(pool.validation), len(pool.test)) == (12, 6, 4)
+    assert pool.class_names == ("cat", "dog")
+
+
+def test_what_is_left_out_is_counted_and_named(tmp_path, caplog):
+    make(tmp_path / "train")
+    (tmp_path / "train" / "cow").mkdir()
+    (tmp_path / "train" / "cat" / "notes.docx").touch()
+    (tmp_path / "train" / "cat" / ".DS_Store").touch()
+    make(tmp_path / "__MACOSX" / "train")
+    (tmp_path / "test").mkdir()
+    for i in range(3):
+        Image.fromarray(picture()).save(tmp_path / "test" / f"{i}.png")
+    pool = read(tmp_path)
+    assert len(pool.train) + len(pool.test) == 10
+    for message in (
+        "the class folder 'cow' in train/ without pictures: left out",
+        "1 files that are no pictures: left out (cat/notes.docx)",
+        "test/ has 3 pictures without labels and is left out",
+    ):
+        assert message in caplog.text
+
+
+def test_broken_pictures_are_left_out_counted_and_named(tmp_path, caplog):
+    make(tmp_path)
+    (tmp_path / "cat" / "1.png").write_bytes(b"no picture")
+    (tmp_path / "dog" / "2.png").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+    with pytest.raises(RequestError, match=r"cat/1\.png cannot be read as an image"):
+        read(tmp_path)
+    pool = read(tmp_path, on_error=OnError.skip)
+    assert len(pool.train) + len(pool.test) == 8
+    assert "2 pictures left out (cat/1.png cannot be read as an image (UnidentifiedImageError); repair" in caplog.text
+    assert "dog/2.png is a Git LFS pointer" in caplog.text
+
+
+def encoded(image, form, **options):
+    buffer = io.BytesIO()
+    image.save(buffer, form, **options)
+    return buffer.getvalue()
+
+
+def test_transparency_is_put_on_paper_as_a_person_sees_it():
+    alpha = np.zeros((8, 8), np.uint8)
+    alpha[2:6, 3:5] = 255
+    black, white = np.zeros((8, 8, 4), np.uint8), np.full((8, 8, 4), 255, np.uint8)
+    black[..., 3] = white[..., 3] = alpha
+    seen, done = pictures.decoded("a", encoded(Image.fromarray(black), "PNG"))
+    np.testing.assert_array_equal(seen, 255 - alpha)
+    assert done == ["with transparency, put on white"]
+    np.testing.assert_array_equal(pictures.decoded("a", encoded(Image.fromarray(white), "PNG"))[0], alpha)
+    palette = Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8) % 2).convert("P")
+    assert pictures.decoded("a", encoded(palette, "PNG", transparency=0))[0].min() < 255
+    opaque = np.dstack([picture(), picture(), picture(), np.full((8, 8), 255, np.uint8)])
+    expected = np.asarray(Image.fromarray(opaque[..., :3]).convert("L"))
+    np.testing.assert_array_equal(pictures.decoded("a", encoded(Image.fromarray(opaque), "PNG"))[0], expected)
+
+
+def test_photographs_are_turned_as_their_exif_data_says():
+    image = Image.fromarray(np.repeat(np.arange(8, dtype=np.uint8)[None] * 30, 8, axis=0))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned clockwise
+    seen, done = pictures.decoded("a", encoded(image, "PNG", exif=exif))
+    np.testing.assert_array_equal(seen, np.rot90(np.asarray(image), -1))
+    assert done == ["turned as their EXIF data says"]
+
+
+@pytest.mark.parametrize(("bits", "levels"), [(8, 256), (12, 4096), (16, 65536)])
+def test_16_bit_pictures_with_fewer_levels_are_scaled_by_those(tmp_path, bits, levels):
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        for i in range(3):
+            grey = (np.arange(64).reshape(8, 8) * (levels - 1) // 63).astype(np.uint16)
+            Image.fromarray(grey).save(tmp_path / name / f"{i}.png")
+    image = read(tmp_path).train.images[0]
+    assert (image.min(), image.max()) == (0, 255)
+
+
+@pytest.mark.parametrize("suffix", ["jfif", "avif", "heic", "webp", ""])
+def test_other_encodings_beside_png(tmp_path, suffix):
+    make(tmp_path)
+    image = Image.fromarray(np.full((8, 8), 200, np.uint8)).convert("RGB")
+    form = {"jfif": "JPEG", "avif": "AVIF", "heic": "HEIF", "webp": "WEBP", "": "PNG"}[suffix]
+    if suffix == "heic":
+        pytest.importorskip("pillow_heif").register_heif_opener()
+    (tmp_path / "cat" / ("0" + (f".{suffix}" if suffix else ""))).write_bytes(encoded(image, form))
+    pool = read(tmp_path, test=2)
+    assert len(pool.train) + len(pool.test) == 11
+    assert abs(int(pool.train.images[0].mean()) - 200) < 4 or abs(int(pool.train.images[1].mean()) - 200) < 4
+
+
+def test_heic_needs_a_package_that_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(pictures, "find_spec", lambda name: None)
+    make(tmp_path)
+    (tmp_path / "cat" / "0.heic").write_bytes(bytes(4) + b"ftypheic" + bytes(40))
+    with pytest.raises(RequestError, match=r"cat/0.heic is a HEIC picture: the package pillow-heif is not installed"):
+        read(tmp_path)
+
+
+def flat(root: Path, names):
+    root.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        Image.fromarray(picture()).save(root / name)
+    return root
+
+
+def test_labels_in_a_table_beside_the_pictures(tmp_path, caplog):
+    flat(tmp_path / "images", [f"{i}.png" for i in range(12)])
+    rows = [f"{i}.png,{'cat' if i % 2 else 'dog'}" for i in range(11)]
+    (tmp_path / "labels.csv").write_text("\n".join(["filename,label", *rows]))
+    pool = read(tmp_path)
+    assert pool.class_names == ("cat", "dog")
+    assert len(pool.train) + len(pool.test) == 11
+    assert "1 pictures that labels.csv does not name: left out (11.png)" in caplog.text
+
+
+@pytest.mark.parametrize("form", ["{c}_{i:04}.png", "img_{i:04}_{c}.png", "{c}.{i}.png", "{c} ({i}).png", "{c}{i}.png"])
+def test_labels_in_the_names_of_the_files(tmp_path, form):
+    flat(tmp_path, [form.format(c=c, i=i) for c in ("cat", "dog", "cow") for i in range(4)])
+    pool = read(tmp_path)
+    assert pool.class_names == ("cat", "cow", "dog")
+    assert len(pool.train) + len(pool.test) == 12
+
+
+def test_pictures_without_any_labels_are_refused(tmp_path):
+    flat(tmp_path, [f"{i}.png" for i in range(12)])
+    with pytest.raises(RequestError, match="has no subfolders; must have one folder of images per class"):
+        read(tmp_path)
+
+
+def test_folders_are_in_natural_order(tmp_path):
+    make(tmp_path, classes=("normal_10", "normal_2", "normal_1"))
+    assert read(tmp_path).class_names == ("normal_1", "normal_2", "normal_10")
+
+
+def test_subfolders_of_a_class_are_its_own(tmp_path):
+    make(tmp_path / "30", classes=("hsf_0", "hsf_1"))
+    make(tmp_path / "31", classes=("hsf_0", "hsf_1"))
+    pool = read(tmp_path)
+    assert pool.class_names == ("30", "31")
+    assert len(pool.train) + len(pool.test) == 20
+
+
+def test_copies_and_class_names_of_a_folder(tmp_path, caplog):
+    make(tmp_path / "train")
+    shutil.copytree(tmp_path / "train", tmp_path / "test")
+    pool = read(tmp_path, class_names=["yes", "no"])
+    assert pool.class_names == ("yes", "no")
+    assert "10 of 10 test images are also in the training set (10 pixel for pixel)" in caplog.text
