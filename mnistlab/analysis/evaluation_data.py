@@ -12,7 +12,7 @@ from mnistlab.config.report import Plots
 from mnistlab.data.class_mapping import relabel
 from mnistlab.data.dataset import Dataset, Source, Split
 from mnistlab.data.loading import has_own_test, load, load_all
-from mnistlab.data.sources.image_folder import FolderSource
+from mnistlab.data.sources.own import OwnSource
 from mnistlab.inference.predict import labelled_pictures, preprocessing
 from mnistlab.runs.saved_run import OwnData, SavedRun, own_data
 from mnistlab.system.console import LOG
@@ -100,7 +100,7 @@ def _resolve(choice: Choice, runs: Sequence[SavedRun]) -> tuple[Source, int, Plo
 
 def _prepared(way: str, source: Source, run: SavedRun) -> Source:
     """Return a folder of photographs with its pictures prepared as in `mnistlab predict`; other data as it is."""
-    if not isinstance(source, FolderSource):
+    if not isinstance(source, OwnSource) or not labelled_pictures.are_pictures(source):
         if way not in ("auto", "raw"):
             raise RequestError(f"--as {way}: only the pictures of data=folder can be prepared; leave it out")
         return source

@@ -146,7 +146,7 @@ def extrapolated(times: list[tuple[int, float]], rows: int) -> float:
 def reset_peak() -> None:
     """Let `peak_memory` count from now on, where the system can."""
     try:
-        Path("/proc/self/clear_refs").write_text("5")
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     except OSError:
         return
 
@@ -154,7 +154,7 @@ def reset_peak() -> None:
 def peak_memory() -> int:
     """Return the most memory (bytes) that this process has had since `reset_peak`, or since its start."""
     try:
-        for line in Path("/proc/self/status").read_text().splitlines():
+        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024
     except (OSError, ValueError):

@@ -15,7 +15,7 @@ from mnistlab.nn.architectures import LayerList
 
 # the option that is its class as it stands
 PLAIN = {
-    "augment": ("none", "shift", "affine", "elastic", "flip", "crop", "erasing", "mixup", "combined"),
+    "augment": ("none", "shift", "affine", "elastic", "stroke_width", "flip", "crop", "erasing", "mixup", "combined"),
     "data": ("mnist", "mnist5k", "digits", "auto", "csv", "folder", "idx", "npz"),
     "init": ("kaiming", "normal", "orthogonal", "scaled", "uniform", "xavier", "zeros"),
     "model": (

@@ -62,7 +62,8 @@ def predict_table(
             truth = inputs.truth(table.labels[i], run.class_names) if table.labels else None
             yield Ready(f"{name}:{table.ids[i]}", truth, picture, digits)
 
-    return [one for batch in _batches(ready()) for one in _predict(run, batch)]
+    network = folded(run.network)
+    return [one for batch in _batches(ready()) for one in _predict(run, network, batch)]
 
 
 def _prepared(

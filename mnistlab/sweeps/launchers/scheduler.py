@@ -91,7 +91,9 @@ def most_of_an_array() -> int:
 def _output(*words: str) -> str:
     """Return what a command prints; raises `RunError` with the last line of its error."""
     try:
-        done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        done = subprocess.run(
+            words, capture_output=True, text=True, encoding="utf-8", errors="replace", timeout=PATIENCE, check=False
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise RunError(f"{words[0]}: {' '.join(str(error).split())}") from None
     if done.returncode:
