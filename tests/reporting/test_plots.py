@@ -26,6 +26,13 @@ HOSTILE = [
 rng = np.random.default_rng(0)
 
 
+@pytest.fixture(autouse=True)
+def strings_without_arrow():
+    """With pyarrow, pandas refuses the surrogates in these names; the tables of a run are files, which have none."""
+    with pd.option_context("mode.string_storage", "python"):
+        yield
+
+
 def names(k):
     return (HOSTILE + [f"_class number {c} with a long name" for c in range(k)])[:k]
 
