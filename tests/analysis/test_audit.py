@@ -120,6 +120,7 @@ def mnist5k() -> np.ndarray:
     return np.asarray(Mnist5k().read().train.images)
 
 
+@pytest.mark.slow
 def test_all_planted_copies_are_found() -> None:
     images, pairs = planted(mnist5k()[::2])
     found = duplicates.find(images)
@@ -200,6 +201,7 @@ def test_an_audit_by_cross_validation_writes_its_lists(command: Callable[..., An
     assert ("test", "without copies of training images") in kinds
 
 
+@pytest.mark.slow
 def test_an_audit_of_a_run_uses_its_validation_and_test_images(
     command: Callable[..., Any], train: Callable[..., Path]
 ) -> None:
