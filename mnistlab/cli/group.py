@@ -40,7 +40,7 @@ SECTIONS = {  # the first sentence of each command's help, repeated so that no c
         "serve": "Serve a local page where you draw a digit and see how the network responds.",
         "export": "Export a saved model: ONNX, NPZ, safetensors, or plain NumPy code.",
     },
-    "Data": {"data": "List, download, show or audit datasets."},
+    "Data": {"data": "List, download, show, convert or audit datasets."},
     "Set up": {
         "plugins": "List the plug-ins: layers, optimizers and more of installed packages.",
         "schema": "Write JSON Schemas of the configuration, with which editors complete and check YAML files.",
