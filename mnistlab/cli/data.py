@@ -1,4 +1,4 @@
-"""``mnistlab data list | fetch | show | convert``: list, download, show and convert datasets."""
+"""``mnistlab data list | fetch | show | convert | audit``: list, download, show, convert and audit datasets."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem
 
+from mnistlab.cli import data_audit
 from mnistlab.cli.overrides import Overrides
-from mnistlab.cli.parameters import DIRECTORY, Choice, argument, command, json_option, option
+from mnistlab.cli.parameters import DIRECTORY, Choice, Positive, Whole, argument, command, json_option, option
 from mnistlab.system import output
 from mnistlab.system.errors import RequestError, did_you_mean
 
@@ -24,6 +25,8 @@ class Words(Overrides):
         action = ctx.params.get("action")
         if action == "fetch":
             return [CompletionItem(name) for name in downloadable() if name.startswith(incomplete)]
+        if action == "audit":
+            return Overrides(paths=True).shell_complete(ctx, param, incomplete)
         return super().shell_complete(ctx, param, incomplete) if action in ("show", "convert") else []
 
 
@@ -123,20 +126,37 @@ ACTIONS: dict[str, Callable[[Sequence[str], str | None], int]] = {
         "mnistlab data show data=mnist augment=elastic",
         "mnistlab data show data=auto data.path=my_data",
         "mnistlab data convert my_data --to my.npz",
+        "mnistlab data audit data=mnist model=mlp_1hidden --folds 5",
+        "mnistlab data audit best:validation.accuracy",
     ),
 )
-@argument("action", metavar="list|fetch|show|convert", type=Choice([*ACTIONS]), help="What to do.")
+@argument("action", metavar="list|fetch|show|convert|audit", type=Choice([*ACTIONS, "audit"]), help="What to do.")
 @argument(
     "words",
-    metavar="[NAME | PATH | data=NAME key=value ...]",
+    metavar="[NAME | PATH | RUN | data=NAME key=value ...]",
     nargs=-1,
     type=Words(SHOW_GROUPS),
-    help="For fetch, the name of a dataset; for convert, a path; for show and convert, overrides as for train.",
+    help="For fetch, the name of a dataset; for convert, a path; for audit, a run; for show, convert and audit, "
+    "overrides as for train.",
 )
-@option("--to", metavar="FOLDER", type=DIRECTORY, help="The folder for fetch and show, the file for convert.")
+@option("--to", metavar="FOLDER", type=DIRECTORY, help="The folder for fetch, show and audit, the file for convert.")
+@option(
+    "--folds",
+    metavar="N",
+    type=Whole(2),
+    help="audit: the folds of the cross-validation.",
+    show_default=str(data_audit.FOLDS),
+)
+@option(
+    "--similarity",
+    metavar="R",
+    type=Positive(),
+    help="audit: the correlation of two images from which they count as copies, up to 1.",
+    show_default="0.98",
+)
 @json_option
-def main(action: str, words: tuple[str, ...], to: str | None) -> int:
-    """List, download, show or convert datasets.
+def main(action: str, words: tuple[str, ...], to: str | None, folds: int | None, similarity: float | None) -> int:
+    """List, download, show, convert or audit datasets.
 
     list: all named datasets, with their sizes and where each was found.
 
@@ -146,5 +166,14 @@ def main(action: str, words: tuple[str, ...], to: str | None) -> int:
     outputs/data, or to FOLDER; with augment=elastic, for example, also pictures of the augmented images.
 
     convert: write data of any format as an NPZ file, the form that is read without assumptions.
+
+    audit: rank the labels that are probably wrong (confident learning, on the probabilities of a cross-validation of
+    all images, or of a run on its validation and test sets), find images that occur twice, and save both lists to
+    outputs/audit, or to FOLDER.
     """
+    if action == "audit":
+        return data_audit.audit_dataset(words, to, folds, similarity)
+    for name, value in (("folds", folds), ("similarity", similarity)):
+        if value is not None:
+            raise RequestError(f"--{name} {value:g}: this option is for audit")
     return ACTIONS[action](words, to)

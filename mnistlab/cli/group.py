@@ -22,6 +22,7 @@ SECTIONS = {  # the first sentence of each command's help, repeated so that no c
     "Compare and report": {
         "runs": "List the runs in outputs/, newest first, or those that match all filters.",
         "compare": "Compare runs and sweeps: means, intervals, and which differences are significant.",
+        "board": "Serve a page over all runs: table, curves with verdicts, sweeps, the images behind a number.",
         "report": "Redraw the plots and the report page of runs and sweeps.",
         "claims": "Check the figures and claims of a report against its runs.",
         "reproduce": "Repeat the experiments of five papers and check the reported figures and claims.",
@@ -39,7 +40,7 @@ SECTIONS = {  # the first sentence of each command's help, repeated so that no c
         "serve": "Serve a local page where you draw a digit and see how the network responds.",
         "export": "Export a saved model: ONNX, NPZ, safetensors, or plain NumPy code.",
     },
-    "Data": {"data": "List, download or show datasets."},
+    "Data": {"data": "List, download, show, convert or audit datasets."},
     "Set up": {
         "plugins": "List the plug-ins: layers, optimizers and more of installed packages.",
         "schema": "Write JSON Schemas of the configuration, with which editors complete and check YAML files.",
@@ -110,7 +111,7 @@ class Group(click.Group):
 def root() -> None:
     """Run classic neural-network experiments on MNIST-like images.
 
-    For help with a command, use `mnistlab COMMAND --help`. All commands except serve and completion accept --json,
-    which prints the result as one JSON object on standard output and everything else on standard error. All commands
-    accept --import FILE.py, which adds the layers, optimizers, ... that the file defines.
+    For help with a command, use `mnistlab COMMAND --help`. All commands except serve, board and completion accept
+    --json, which prints the result as one JSON object on standard output and everything else on standard error. All
+    commands accept --import FILE.py, which adds the layers, optimizers, ... that the file defines.
     """

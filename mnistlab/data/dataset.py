@@ -62,7 +62,11 @@ class Pool:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The training, validation and test sets of one run. The network's input is ``(pixel - shift) * scale``."""
+    """The training, validation and test sets of one run. The network's input is ``(pixel - shift) * scale``.
+
+    ``test_rows`` and ``validation_rows`` are where the images of these sets are in the source, from 0: in its test
+    part, and in its training pool, or in its validation part if it has one.
+    """
 
     name: str
     train: Split
@@ -72,10 +76,12 @@ class Dataset:
     provenance: dict[str, Any]
     shift: float
     scale: float
+    test_rows: np.ndarray | None = None
+    validation_rows: np.ndarray | None = None
 
     def without_test(self) -> Dataset:
         """Return the dataset with an empty test set, which must not be used for choosing anything."""
-        return replace(self, test=self.test.take(slice(0, 0)))
+        return replace(self, test=self.test.take(slice(0, 0)), test_rows=None)
 
 
 class Published(NamedTuple):

@@ -24,6 +24,7 @@ from mnistlab.data.dataset import (
 from mnistlab.system.errors import RequestError
 
 log = logging.getLogger("mnistlab.data")
+Rows = np.ndarray | slice
 
 
 @dataclass(frozen=True)
@@ -78,15 +79,19 @@ def has_own_test(source: Source) -> bool:
 
 def _cut(source: Source, pool: Pool, rng: np.random.Generator) -> Dataset:
     if pool.validation is None:
-        train, validation = _cut_training_pool(source, pool.train, rng)
+        train_rows, validation_rows = _training_rows(source, pool.train, rng)
+        validation = pool.train.take(validation_rows)
     else:
-        train, _ = _cut_training_pool(replace(source, validation=0), pool.train, rng)
-        validation = pool.validation if source.validation else pool.validation.take(slice(0, 0))
-    test = pool.test
+        train_rows, _ = _training_rows(replace(source, validation=0), pool.train, rng)
+        validation_rows = slice(0, len(pool.validation) if source.validation else 0)
+        validation = pool.validation.take(validation_rows)
+    train = pool.train.take(train_rows)
+    test, test_rows = pool.test, np.arange(len(pool.test))
     if source.test_limit is not None:
         check_limit("test_limit", source.test_limit, test.labels, source.stratify, "the test set")
         if source.test_limit < len(test):
-            test = test.take(splitting.spread(test.labels, source.test_limit, source.stratify))
+            test_rows = splitting.spread(test.labels, source.test_limit, source.stratify)
+            test = test.take(test_rows)
     shift, scale = scale_of(source.scaling, train.images)
     provenance = {
         **pool.provenance,
@@ -98,10 +103,22 @@ def _cut(source: Source, pool: Pool, rng: np.random.Generator) -> Dataset:
         "stratify": source.stratify,
         "scaling": source.scaling.name,
     }
-    return Dataset(pool.name, train, validation, test, pool.class_names, provenance, shift, scale)
+    return Dataset(
+        pool.name,
+        train,
+        validation,
+        test,
+        pool.class_names,
+        provenance,
+        shift,
+        scale,
+        test_rows,
+        _numbers(validation_rows),
+    )
 
 
-def _cut_training_pool(source: Source, pool: Split, rng: np.random.Generator) -> tuple[Split, Split]:
+def _training_rows(source: Source, pool: Split, rng: np.random.Generator) -> tuple[Rows, Rows]:
+    """Return the rows of the training pool for training, and those for validation; a slice copies nothing."""
     rows = None
     if source.limit is not None:
         check_limit("limit", source.limit, pool.labels, source.stratify, "the training pool")
@@ -109,17 +126,15 @@ def _cut_training_pool(source: Source, pool: Split, rng: np.random.Generator) ->
             rows = splitting.draw(pool.labels, source.limit, source.stratify, rng)
     labels = pool.labels if rows is None else pool.labels[rows]
     count = rows_of_share("validation", source.validation, len(labels), "the training pool")
-    if source.validation_from is ValidationFrom.first:
-        kept = pool if rows is None else pool.take(rows)
-        return kept.take(slice(count, None)), kept.take(slice(0, count))
-    if not count:
-        kept = pool if rows is None else pool.take(rows)
-        return kept, kept.take(slice(0, 0))
+    if source.validation_from is ValidationFrom.first or not count:
+        return (slice(count, len(labels)), slice(0, count)) if rows is None else (rows[count:], rows[:count])
     held_out = splitting.draw(labels, count, source.stratify, rng)
     kept_rows = splitting.others(held_out, len(labels))
-    if rows is not None:
-        held_out, kept_rows = rows[held_out], rows[kept_rows]
-    return pool.take(kept_rows), pool.take(held_out)
+    return (kept_rows, held_out) if rows is None else (rows[kept_rows], rows[held_out])
+
+
+def _numbers(rows: Rows) -> np.ndarray:
+    return np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
 
 
 def outline(source: Source, rng: np.random.Generator) -> Outline:

@@ -54,16 +54,26 @@ def write_results(
     metrics = {**summary, "class_names": list(names), **scores}
     large_matrices.write_metrics(run, metrics)
     if len(dataset.test):
-        write_predictions(run, dataset.test, predictions["test"], names, scores["test"])
+        origin = {"rows": dataset.test_rows, "data_sha256": dataset.provenance.get("sha256")}
+        write_predictions(run, dataset.test, predictions["test"], names, scores["test"], origin)
     write_images(run, parts, dataset.train, names)
     return metrics
 
 
 def write_predictions(
-    folder: Path, part: Split, probabilities: np.ndarray, names: Sequence[str], scores: dict[str, Any]
+    folder: Path,
+    part: Split,
+    probabilities: np.ndarray,
+    names: Sequence[str],
+    scores: dict[str, Any],
+    origin: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write the tables of the predictions on one set, and its worst mistakes; ``scores`` are its metrics."""
-    files.write(folder / paths.PREDICTIONS, npz(labels=part.labels, probabilities=probabilities))
+    """Write the tables of the predictions on one set, and its worst mistakes; ``scores`` are its metrics.
+
+    ``origin`` says where the images are: ``rows`` of the test part of the data with the hash ``data_sha256``.
+    """
+    known = {name: np.asarray(value) for name, value in (origin or {}).items() if value is not None}
+    files.write(folder / paths.PREDICTIONS, npz(labels=part.labels, probabilities=probabilities, **known))
     _table(folder / paths.CLASSIFICATION_REPORT, classification.classification_report(scores))
     if len(names) <= large_matrices.MOST_IN_JSON:
         files.write(folder / paths.CONFUSION_MATRIX, _confusion_csv(scores, names))

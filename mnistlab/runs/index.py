@@ -26,6 +26,10 @@ from mnistlab.system.readers import MOST_TEXT
 VERSION = 1
 SETTLED = 2.0  # seconds: a directory changed more recently may change again within the clock's resolution
 WAIT = 1.0  # seconds for another process to release the index
+UNSTORABLE, STORED = range(0xDC80, 0xDD00), range(0x10FF80, 0x110000)  # for bytes of a name that are not UTF-8
+TO_STORE = dict(zip(UNSTORABLE, STORED, strict=True))
+FROM_STORE = dict(zip(STORED, UNSTORABLE, strict=True))
+MARK = b"\xf4\x8f\xbe", b"\xf4\x8f\xbf"  # how the characters for them begin
 INSIDE = {paths.PLOTS, paths.HYDRA}  # folders that contain no runs
 SCHEMA = f"""
 CREATE TABLE runs (path TEXT PRIMARY KEY, mtime INTEGER, state TEXT, started REAL, seconds REAL, data TEXT);
@@ -33,6 +37,9 @@ CREATE TABLE folders (path TEXT PRIMARY KEY, mtime INTEGER);
 CREATE INDEX by_time ON runs (started DESC, path DESC);
 PRAGMA user_version = {VERSION};
 """
+
+
+Record = tuple[str, float | None, float | None, str]  # state, started, seconds, and what `Row.data` has
 
 
 @dataclass(frozen=True)
@@ -96,6 +103,26 @@ class Index:
         """Return the settings and metrics of the newest runs."""
         return list(dict.fromkeys(key for row in self.rows(limit=most) for key in row.values))
 
+    def records(self) -> dict[str, Record]:
+        """Return every run as it is stored, by its path: quick to compare with what was there before."""
+        statement = "SELECT path, state, started, seconds, data FROM runs"
+        return {
+            path: (state, started, seconds, data)
+            for path, state, started, seconds, data in self._connection.execute(statement)
+        }
+
+    def row(self, path: str, record: Record) -> Row:
+        """Return the run of a record."""
+        return self._row(path, *record)
+
+    def paths(self, where: str, parameters: Sequence[Any]) -> list[str]:
+        """Return the paths of the runs that match an SQL condition."""
+        return [path for (path,) in self._connection.execute(f"SELECT path FROM runs WHERE {where}", tuple(parameters))]
+
+    def refresh(self) -> None:
+        """Bring the index up to date again."""
+        _update(self._connection, self.root)
+
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
@@ -126,7 +153,8 @@ class Index:
         return connection
 
     def _connected(self, place: Path | str) -> sqlite3.Connection:
-        connection = sqlite3.connect(place, timeout=WAIT)
+        connection = sqlite3.connect(place, timeout=WAIT, check_same_thread=False)  # the board has a lock of its own
+        connection.text_factory = _text
         try:
             connection.execute("PRAGMA synchronous = OFF")
             version = connection.execute("PRAGMA user_version").fetchone()[0]
@@ -184,14 +212,14 @@ def _update(connection: sqlite3.Connection, root: Path) -> None:
     for path, before in folders.items():
         mtime = _mtime(f"{base}/{path}")
         if mtime is None:
-            connection.execute("DELETE FROM folders WHERE path = ?", (path,))
+            connection.execute("DELETE FROM folders WHERE path = ?", (_stored(path),))
         elif mtime != before:
             queue.append(path)
     gone = []
     for path, before in runs.items():
         mtime = _mtime(f"{base}/{path}")
         if mtime is None:
-            gone.append((path,))
+            gone.append((_stored(path),))
         elif mtime != before or path in running:
             changed.append((path, mtime))
     while queue:
@@ -224,15 +252,26 @@ def _save(
         return
     rows = ((path, mtime, read(root / path)) for path, mtime in changed if is_run(root / path))
     fresh = (
-        (path, 0 if now - mtime < SETTLED * 1e9 else mtime, row.state, row.started, row.seconds, row.data)
+        (_stored(path), 0 if now - mtime < SETTLED * 1e9 else mtime, row.state, row.started, row.seconds, row.data)
         for path, mtime, row in rows
     )
     connection.executemany("DELETE FROM runs WHERE path = ?", gone)
     connection.executemany("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?)", fresh)
-    runs = [(path,) for path, _ in changed]
+    runs = [(_stored(path),) for path, _ in changed]
     connection.executemany("DELETE FROM folders WHERE path = ?", runs)
-    connection.executemany("INSERT OR REPLACE INTO folders VALUES (?, ?)", listed.items())
+    connection.executemany("INSERT OR REPLACE INTO folders VALUES (?, ?)", [(_stored(p), m) for p, m in listed.items()])
     connection.commit()
+
+
+def _stored(path: str) -> str:
+    """Return a path as SQLite can hold it: bytes of a name that are not UTF-8 as characters of private use."""
+    return path.translate(TO_STORE)
+
+
+def _text(content: bytes) -> str:
+    """Return a text of the index, with such characters as Python's paths have them."""
+    text = content.decode()
+    return text.translate(FROM_STORE) if any(mark in content for mark in MARK) else text
 
 
 def _mtime(path: str) -> int | None:

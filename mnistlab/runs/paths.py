@@ -88,6 +88,12 @@ POINTS = "points.csv"
 COMPONENTS = "components.npz"
 ACCURACY = "accuracy.csv"
 
+# An audit of data
+AUDITS = "audit"  # in the folder of all outputs
+AUDIT = "audit.json"
+LABEL_ERRORS = "label_errors.csv"
+DUPLICATES = "duplicates.csv"
+
 # The papers
 PAPERS_PAGE = "papers.md"
 PAPERS_TABLE = "papers.csv"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -142,8 +142,13 @@ def open_runs(names: Sequence[str]) -> list[SavedRun]:
 
 def own_data(run: SavedRun) -> OwnData:
     """Return the data of a run. Relative paths start at the directory of its command, if they still exist there."""
-    file = run.directory / paths.CONFIG
-    saved, choices = _yaml(file), _yaml(run.directory / paths.HYDRA_CONFIG)
+    return data_of(run.directory, run.environment)
+
+
+def data_of(directory: Path, environment: Mapping[str, Any]) -> OwnData:
+    """Return the data of the run in a directory, which may have no model."""
+    file = directory / paths.CONFIG
+    saved, choices = _yaml(file), _yaml(directory / paths.HYDRA_CONFIG)
     try:
         settings = OmegaConf.to_container(saved.data, resolve=True, enum_to_str=True)
         option = choices.hydra.runtime.choices.data
@@ -152,7 +157,7 @@ def own_data(run: SavedRun) -> OwnData:
             raise TypeError("data is not a mapping")
     except (OmegaConfBaseException, AttributeError, ValueError, TypeError) as error:
         raise RequestError(f"{file}: data or seed is missing or invalid ({_first_line(error)}); {CURE}") from None
-    started_in = run.environment.get("directory")
+    started_in = environment.get("directory")
     for key in PATH_KEYS:
         value = settings.get(key)
         if isinstance(value, str) and isinstance(started_in, str) and (Path(started_in) / value).exists():

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 FLAG = "--json"
-WITHOUT_RESULT = ("serve", "completion")  # all other commands have it
+WITHOUT_RESULT = ("serve", "board", "completion")  # all other commands have it
 
 
 @dataclass

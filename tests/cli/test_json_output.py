@@ -92,6 +92,10 @@ FIELDS = {  # what each of these lines prints; `one` and `many` are a run and a 
     "data list": ["datasets"],
     "data convert data=digits --to d.npz": ["file", "rows", "image_shape", "classes"],
     "kernels": ["folder", "processor", "lanes", "kernels"],
+    "data audit one --to audited": [
+        *("folder", "name", "sha256", "source", "settings", "seed", "started_in", "by", "run", "similarity", "images"),
+        *("scored", "label_errors", "duplicates", "identical", "across_parts", "different_labels", "scores"),
+    ],
     "data show data=digits": [
         *("name", "height", "width", "rows", "classes", "shift", "scale", "provenance", "pictures")
     ],

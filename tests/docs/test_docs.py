@@ -40,7 +40,7 @@ BY_HAND = {
 }  # the other pages of docs/reference are generated
 FENCE = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 ELSEWHERE = (  # a cluster, a download, a page that waits, a database
-    *("slurm", "launcher=ray", "/shared/", "data fetch", "mnistlab serve", "tracking=mlflow"),
+    *("slurm", "launcher=ray", "/shared/", "data fetch", "mnistlab serve", "mnistlab board outputs", "tracking=mlflow"),
 )
 SMALL = ["data.limit=300", "data.test_limit=100", "trainer.epochs=1", "report.plots=none"]
 

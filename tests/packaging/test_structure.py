@@ -14,7 +14,7 @@ from mnistlab import cli
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "mnistlab"
 ROOMS = (  # imports point from left to right only
-    *("cli", "api", "papers", "sweeps", "analysis", "inference", "runs", "config", "reporting"),
+    *("cli", "api", "papers", "board", "sweeps", "analysis", "inference", "runs", "config", "reporting"),
     *("models", "training", "statistics", "metrics", "data", "nn", "system"),
 )
 DOORS = {"__init__.py", "__main__.py", "py.typed"}

@@ -36,6 +36,10 @@ def test_the_wheel_holds_every_yaml_and_nothing_but_the_package(dist: Path) -> N
     assert "mnistlab/py.typed" in names
     templates = (ROOT / "mnistlab/reporting/templates").iterdir()
     assert {f"mnistlab/reporting/templates/{path.name}" for path in templates} <= set(names)
+    page = [path for path in (ROOT / "mnistlab/board/static").rglob("*") if path.is_file()]
+    assert {path.relative_to(ROOT).as_posix() for path in page} <= set(names)
+    assert "mnistlab/board/static/uplot/LICENSE" in names
+    assert not [name for name in names if "axe" in name.rpartition("/")[2]]
 
 
 @pytest.mark.process

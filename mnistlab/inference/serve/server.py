@@ -1,8 +1,4 @@
-"""The page and its request, over HTTP on this machine only.
-
-Pages of other sites in the same browser must get no access: a request must have this host and port (which also prevents
-DNS rebinding), this origin if it has one, and be small.
-"""
+"""The page and its request, over HTTP on this machine only."""
 
 from __future__ import annotations
 
@@ -10,7 +6,6 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable
 from importlib.resources import files
 from pathlib import Path
 from socketserver import ThreadingMixIn
@@ -21,11 +16,11 @@ import bottle
 import numpy as np
 
 from mnistlab.inference.predict.image_io import UnreadableError
+from mnistlab.inference.serve.guard import guarded, loopback
 from mnistlab.inference.serve.session import SIDE, Watched
 from mnistlab.system.errors import RequestError
 
 MOST_BYTES = 64 * 1024  # of a request; a drawing has 19,600
-MOST_UNREAD = 2**20  # bytes of a refused request that are still read
 PATIENCE = 10.0  # seconds for a request to arrive
 BINARY = "application/octet-stream"  # a form of another site cannot send it without a preflight request
 
@@ -55,7 +50,7 @@ class Handler(WSGIRequestHandler):
 def listen(watched: Watched, host: str, port: int) -> Server:
     """Return a listening server; port 0 chooses a free one."""
     server = Server((host, port), Handler)
-    server.set_app(guarded(application(watched), server.server_port))
+    server.set_app(guarded(application(watched), loopback(server.server_port).__contains__, MOST_BYTES))
     return server
 
 
@@ -100,47 +95,6 @@ def refused(status: int, reason: str) -> bottle.HTTPResponse | str:
     """Return a response with a status and a one-line reason."""
     headers = {"Content-Type": "application/json"}
     return bottle.HTTPResponse(json.dumps({"error": reason}), status, headers)
-
-
-def guarded(app: Callable[..., Iterable[bytes]], port: int) -> Callable[..., Iterable[bytes]]:
-    """Return the application with checks of every request."""
-    hosts = {f"127.0.0.1:{port}", f"localhost:{port}"}
-    if port == 80:
-        hosts |= {"127.0.0.1", "localhost"}
-    origins = {f"http://{host}" for host in hosts}
-
-    def answer(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
-        length = environ.get("CONTENT_LENGTH") or "0"
-        status = ""
-        if (
-            environ.get("HTTP_HOST", "").lower() not in hosts
-            or environ.get("HTTP_ORIGIN", next(iter(origins))).lower() not in origins
-        ):
-            status = "403 Forbidden"
-        elif "HTTP_TRANSFER_ENCODING" in environ:
-            status = "411 Length Required"
-        elif not (length.isascii() and length.isdecimal()):
-            status = "400 Bad Request"
-        elif len(length) > 9 or int(length) > MOST_BYTES:
-            status = "413 Content Too Large"
-        if status:
-            if length.isascii() and length.isdecimal() and len(length) <= 9 and int(length) <= MOST_UNREAD:
-                environ["wsgi.input"].read(int(length))  # otherwise the refusal would be lost in a connection reset
-            start(status, [("Content-Type", "text/plain; charset=utf-8")])
-            return [f"{status}\n".encode()]
-
-        def safe(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
-            more = {
-                "Cache-Control": "no-store",
-                "X-Content-Type-Options": "nosniff",
-                "Referrer-Policy": "no-referrer",
-                "Cross-Origin-Resource-Policy": "same-origin",
-            }
-            return start(status, [*headers, *more.items()], *rest)
-
-        return app(environ, safe)
-
-    return answer
 
 
 def page(watched: Watched) -> str:

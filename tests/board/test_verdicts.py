@@ -1,0 +1,153 @@
+"""The verdicts under a chart are those of `mnistlab compare`, and no two groups are drawn without one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers.runs import write_run, write_status
+
+from mnistlab.analysis.compare import as_json, compare
+from mnistlab.board.board import Board
+from mnistlab.board.curves import COLUMNS, Curves, thinned
+from mnistlab.board.verdicts import record_of
+from mnistlab.runs import index, record
+from mnistlab.runs.run_file import write as write_run_file
+from mnistlab.sweeps import records
+from mnistlab.system.errors import RequestError
+
+
+@pytest.fixture
+def board(trained: Path) -> Iterator[Board]:
+    one = Board(trained)
+    yield one
+    one.close()
+
+
+def test_what_is_read_of_a_run_is_what_compare_reads(trained: Path) -> None:
+    runs = list(index.find(trained))
+    assert len(runs) == 8
+    for run in runs:
+        expected = record.read(run)
+        deciding = tuple(key for key in expected.overridden if record.decides(key))
+        assert record_of(run) == replace(expected, overridden=deciding)
+
+
+def test_a_run_without_run_json_is_read_from_its_configuration(lab: Path) -> None:
+    for name in ("run.json", "status.json", "metrics.json"):
+        (lab / "cnn" / name).write_text("{")
+        assert record_of(lab / "cnn") == record.read(lab / "cnn")
+
+
+def test_the_verdicts_are_those_of_compare(board: Board, trained: Path) -> None:
+    entries = [entry for entry in board.table.changes(0).entries if entry.path.startswith("lr/")]
+    found = board.verdicts.of(entries)
+    expected = as_json(compare(records.of_paths([str(trained / entry.path) for entry in entries])))
+    assert [verdict["text"] for verdict in found["verdicts"]] == [verdict["text"] for verdict in expected["verdicts"]]
+    assert len(found["verdicts"]) == 1
+    assert "paired t" in found["verdicts"][0]["text"]
+    names = [group["name"] for group in found["groups"]]
+    assert names == [group["name"] for group in expected["groups"]]
+    assert set(names) == {"optimizer.lr=0.01", "optimizer.lr=0.1"}
+    of_group = {board.table.entry(number).path for number in found["groups"][names.index("optimizer.lr=0.1")]["runs"]}
+    assert of_group == {"lr/0.1_0", "lr/0.1_1", "lr/0.1_2"}
+    assert str(trained) not in json.dumps(found)
+
+
+def test_metric_baseline_and_margin_are_those_of_the_command(board: Board) -> None:
+    entries = [entry for entry in board.table.changes(0).entries if entry.path.startswith("lr/")]
+    question = "test.loss", "optimizer.lr=0.1", 5.0
+    found = board.verdicts.of(entries, *question)
+    expected = compare([record_of(entry.row.directory) for entry in entries], *question)
+    assert found["metric"] == "test.loss"
+    assert [verdict["text"] for verdict in found["verdicts"]] == [verdict.text for verdict in expected.verdicts]
+    assert "within 5" in found["verdicts"][0]["text"]
+    with pytest.raises(RequestError, match=r"--metric test\.lost: must be"):
+        board.verdicts.of(entries, "test.lost")
+
+
+def many(folder: Path, groups: int) -> Board:
+    for i in range(groups):
+        for seed in range(3):
+            config = {"seed": seed, "optimizer": {"lr": i + 1}}
+            run = write_run(
+                folder / f"g{i}s{seed}", 0.5 + i / 1000 + seed / 5000, config=config, overrides=["optimizer.lr=1"]
+            )
+            write_run_file(run)
+    return Board(folder)
+
+
+def test_too_many_groups_are_compared_with_the_best(tmp_path: Path) -> None:
+    board = many(tmp_path, 22)  # 231 pairs
+    found = board.verdicts.of(board.table.changes(0).entries)
+    assert (len(found["groups"]), len(found["verdicts"])) == (22, 21)
+    assert all("optimizer.lr=22" in (verdict["first"], verdict["second"]) for verdict in found["verdicts"])
+    assert (found["against_best"], found["untested"]) == (True, False)
+    board.close()
+
+
+def test_groups_of_runs_that_are_training_are_not_tested(tmp_path: Path) -> None:
+    board = many(tmp_path, 2)
+    for run in tmp_path.iterdir():
+        if run.is_dir():
+            write_status(run, "interrupted")
+    found = board.verdicts.of(board.table.changes(0).entries)
+    assert (len(found["groups"]), found["verdicts"], found["untested"]) == (2, [], True)
+    assert "no run is completed; these are the values after epoch 2" in found["warnings"][0]
+    board.close()
+
+
+def test_runs_that_are_not_completed_are_left_out_and_said(client: Any, own: Any, lab: Path) -> None:
+    (lab / "cnn" / "status.json").write_text("{")
+    numbers = own.numbers()
+    answer = own.post("compare", runs=[numbers["cnn"], numbers["forest"], numbers["lr/0.1_0"]])
+    assert answer["left_out"] == [numbers["cnn"]]
+    assert own.post("compare", 422, runs=[numbers["cnn"]])["error"].startswith("no run is completed (1 failed)")
+
+
+# --- curves ---
+
+
+def decoded(content: dict[str, Any], number: int) -> dict[str, np.ndarray]:
+    import base64
+
+    count, text = content["runs"][str(number)]
+    values = np.frombuffer(base64.b64decode(text), np.float32).reshape(len(content["columns"]), count)
+    return dict(zip(content["columns"], values, strict=True))
+
+
+def test_curves_are_the_history_with_the_seconds_added_up(client: Any, trained: Path) -> None:
+    from mnistlab.system.readers import read_columns
+
+    number = client.numbers()["lr/0.1_0"]
+    found = decoded(client.post("curves", runs=[number]), number)
+    saved = read_columns(trained / "lr" / "0.1_0" / "history.csv")
+    for name in COLUMNS:
+        expected = np.cumsum(saved["seconds"]) if name == "seconds" else saved[name]
+        np.testing.assert_allclose(found[name], expected, rtol=1e-6)
+
+
+def test_a_missing_or_damaged_history_has_no_curve(own: Any, lab: Path) -> None:
+    numbers = own.numbers()
+    (lab / "cnn" / "history.csv").write_text("epoch,train_loss\n1,not a number\n")
+    answer = own.post("curves", runs=list(numbers.values()))
+    assert set(answer["runs"]) == {str(number) for path, number in numbers.items() if path.startswith("lr/")}
+
+
+def test_a_history_is_read_again_only_when_it_has_changed(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    curves = Curves()
+    entries = [entry for entry in board.table.changes(0).entries if entry.path.startswith("lr/")]
+    first = curves.of(entries)
+    monkeypatch.setattr("mnistlab.board.curves.read_columns", lambda path: pytest.fail(f"{path} is read again"))
+    assert curves.of(entries) == first
+
+
+def test_long_curves_keep_their_ends() -> None:
+    values = np.arange(20, dtype=np.float32).reshape(2, 10)
+    assert thinned(values, 4).tolist() == [[0, 3, 6, 9], [10, 13, 16, 19]]
+    assert thinned(values, 10) is values
