@@ -107,7 +107,7 @@ def _json(content: Mapping[str, Any]) -> str:
 
 def _page(data: str) -> str:
     folder = Path(str(resources("mnistlab.board") / "static"))
-    style = (folder / "uplot/uPlot.min.css").read_text(encoding="utf-8") + (folder / "board.css").read_text("utf-8")
+    style = "".join((folder / name).read_text(encoding="utf-8") for name in ("uplot/uPlot.min.css", "board.css"))
     script = bundle(folder, "main.js")
     policy = (
         f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; img-src data: blob:; "

@@ -35,8 +35,9 @@ class Server:
     def __post_init__(self) -> None:
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
         listening = socket.create_server((self.host, self.port), family=family)
+        self._sockets: dict[int, Any] = {}  # of this server alone
         self._waitress = waitress.create_server(
-            self._guarded, sockets=[listening], threads=THREADS, ident=None,
+            self._guarded, map=self._sockets, sockets=[listening], threads=THREADS, ident=None,
             max_request_body_size=2 * MOST_BYTES, max_request_header_size=16 * 1024,
             inbuf_overflow=4 * MOST_BYTES, outbuf_overflow=64 * MOST_BYTES,  # in memory rather than in a temporary file
             clear_untrusted_proxy_headers=True,
@@ -73,7 +74,7 @@ class Server:
     def stop(self) -> None:
         """Stop serving, from another thread."""
         with suppress(OSError):  # the loop may have closed everything before it is woken up
-            self._waitress.trigger.pull_trigger(lambda: wasyncore.close_all(self._waitress._map))
+            self._waitress.trigger.pull_trigger(lambda: wasyncore.close_all(self._sockets))
 
     def close(self) -> None:
         """Close the socket and the index."""

@@ -119,11 +119,11 @@ def is_geometric(x: Sequence[float]) -> bool:
     return bool(ratios.std() / ratios.mean() < steps.std() / steps.mean())
 
 
-def _series(groups: Sequence[Group], metric: str) -> Series:
+def _series(groups: Sequence[Group], metric: str, name: str = "") -> Series:
     factor = 100 if points(metric) else 1
     runs = [[factor * value for values in group.values(metric).values() for value in values] for group in groups]
     means = [mean_of(values) for values in runs]
-    return Series(metric.replace(".", " "), [mean.mean for mean in means], [mean.half for mean in means], runs)
+    return Series(name or metric.replace(".", " "), [mean.mean for mean in means], [mean.half for mean in means], runs)
 
 
 def _heat_map(groups: Sequence[Group], keys: Sequence[str], metric: str) -> plots.Picture:
@@ -148,7 +148,7 @@ def _against_by(groups: Sequence[Group], numeric: str, metric: str) -> plots.Pic
         of_line = [group for group in groups if as_text(group.settings[other]) == value]
         of_line.sort(key=lambda group: group.settings[numeric])
         x = [float(group.settings[numeric]) for group in of_line]
-        drawn.append(Line(x, _series(of_line, metric)._replace(name=value)))
+        drawn.append(Line(x, _series(of_line, metric, value)))
     x = [float(group.settings[numeric]) for group in groups]
     return plots.lines(numeric, drawn, _unit(metric), is_geometric(sorted({*x})), other)
 
@@ -173,7 +173,7 @@ def _against_parameters(groups: Sequence[Group], sizes: Sequence[str], metric: s
     drawn = [
         Line(
             [group.records[0].value("parameters") for group in of_line],
-            _series(of_line, metric)._replace(name=name or "all runs"),
+            _series(of_line, metric, name or "all runs"),
             [" ".join(as_text(group.settings[key]) for key in sizes) for group in of_line] if labelled else (),
         )
         for name, of_line in lines.items()

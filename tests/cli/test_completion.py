@@ -19,7 +19,7 @@ Command = Callable[..., Any]
 EMNIST = [f"emnist_{split}" for split in ("balanced", "digits", "letters", "byclass", "bymerge", "mnist")]
 LINES = [  # as a shell has them that leaves the equals sign in its word
     ("mnistlab ", list(cli.COMMANDS)),
-    ("mnistlab data ", ["list", "fetch", "show", "convert"]),
+    ("mnistlab data ", ["list", "fetch", "show", "convert", "audit"]),
     ("mnistlab data fetch em", EMNIST),
     ("mnistlab data list ", []),
     ("mnistlab train model=", [f"model={name}" for name in config.option_names("model")]),
@@ -27,7 +27,7 @@ LINES = [  # as a shell has them that leaves the equals sign in its word
         "mnistlab train experiment=ghimire/k",
         [f"experiment=ghimire/{name}" for name in ("kaiming_42k", "kaiming_l2_60k")],
     ),
-    ("mnistlab train experiment=best", ["experiment=best_cnn", "experiment=best_mlp"]),
+    ("mnistlab train experiment=best", ["experiment=best_cnn", "experiment=best_ensemble", "experiment=best_mlp"]),
     ("mnistlab train optimizer=ad", ["optimizer=adagrad", "optimizer=adam", "optimizer=adamw"]),
     ("mnistlab train -m init=random,ka", ["init=random,kaiming", "init=random,kaiming_uniform"]),
     ("mnistlab train regularization=[l2,d", ["regularization=[l2,dropout"]),
@@ -50,7 +50,7 @@ LINES = [  # as a shell has them that leaves the equals sign in its word
     ("mnistlab predict outputs/a --s", ["--show"]),
     ("mnistlab predict outputs/a --as ", ["auto", "digit", "object", "raw"]),
     ("mnistlab serve outputs/a --", ["--port", "--help"]),
-    ("mnistlab export outputs/a --", ["--format", "--to", "--json", "--help"]),
+    ("mnistlab export outputs/a --", ["--format", "--input", "--layout", "--output", "--to", "--json", "--help"]),
     ("mnistlab export outputs/a --format n", ["numpy", "npz"]),
     ("mnistlab doctor outputs/a --", ["--json", "--help"]),
     ("mnistlab lr-find --steps 50 --until=1 optimizer.b", ["optimizer.beta1=", "optimizer.beta2="]),

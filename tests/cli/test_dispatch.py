@@ -16,6 +16,7 @@ from helpers import processes
 import mnistlab
 from mnistlab import cli
 from mnistlab.config import options as config
+from mnistlab.data.sources.by_format import FORMATS
 
 Command = Callable[..., Any]
 PROGRAM = [sys.executable, "-m", "mnistlab"]
@@ -80,7 +81,7 @@ def test_cfg_hydra_claims_no_directory(command: Command) -> None:
 def test_data_list_names_every_dataset(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MNISTLAB_DATA", raising=False)
     out = command("data", "list").out
-    for name in set(config.option_names("data")) - {"csv", "idx", "folder", "npz"}:
+    for name in set(config.option_names("data")) - set(FORMATS):
         assert f"\n{name} " in out
     assert "`mnistlab data fetch mnist` downloads" in out
 

@@ -211,7 +211,10 @@ def test_a_wrong_request_is_one_line_and_leaves_nothing(
             ["trian"],
             f"mnistlab: error: trian: no such command; choose one of {', '.join(cli.COMMANDS)} (did you mean train?)",
         ),
-        (["data", "lst"], "mnistlab data: error: lst: choose one of list, fetch, show (did you mean list?)"),
+        (
+            ["data", "lst"],
+            "mnistlab data: error: lst: choose one of list, fetch, show, convert, audit (did you mean list?)",
+        ),
         (["data", "fetch"], "mnistlab data: error: data fetch: must be one dataset name; choose one of mnist,"),
         (["data", "fetch", "mnst"], "mnistlab data: error: data fetch mnst: choose one of mnist,"),
         (

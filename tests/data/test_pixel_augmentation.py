@@ -313,7 +313,7 @@ def test_augmentation_without_a_random_stream_is_refused(name):
         (lambda: Combined([]), "parts=[]: must name one augmentation or more, as in [affine,erasing]"),
         (
             lambda: Combined(["afine"]),
-            "parts.0=afine: choose one of shift, affine, elastic, flip, crop, erasing",
+            "parts.0=afine: choose one of shift, affine, elastic, stroke_width, flip, crop, erasing",
         ),
         (lambda: Combined(["none"]), "parts.0=none: choose one of shift, affine"),
         (lambda: Combined([{"flip": {}, "crop": {}}]), "parts.0={'flip': {}, 'crop': {}}: must be a name, or a name"),

@@ -33,7 +33,8 @@ claims: []
 
 
 def test_every_experiment_in_a_folder_is_a_row_and_every_row_an_experiment() -> None:
-    in_folders = {name for name in options.option_names("experiment") if "/" in name}
+    records = {"fashion/best_mlp", "fashion/best_cnn"}  # of no paper
+    in_folders = {name for name in options.option_names("experiment") if "/" in name} - records
     assert in_folders == {row.id for row in TRAINED}
 
 

@@ -145,6 +145,9 @@ def test_the_estimator_is_cross_validated_in_spawned_processes(there: Elsewhere,
 
 # Module -> what it may name of POSIX, each asked for with `hasattr` or `getattr`, or in a `try`
 GUARDED = {
+    "data/formats/isolated.py": {"resource"},  # the parser of a file has no limits of its own
+    "runs/rehearsal.py": {"resource", "/proc/"},  # the plan of a sweep does not say how much memory a job needs
+    "sweeps/launchers/scheduler.py": {"getuid"},  # only where Slurm is
     "sweeps/launchers/joblib.py": {"SIGKILL"},  # the text in which loky says what ended a worker
     "system/locks.py": {"O_NOFOLLOW", "O_NONBLOCK"},  # without them a lock is opened like any file
     "system/signals.py": {  # each with what happens without it

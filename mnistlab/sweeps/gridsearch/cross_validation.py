@@ -39,18 +39,21 @@ def read_pool(experiment: schema.Experiment) -> Dataset:
         return load(replace(experiment.data, validation=0), stream(experiment.seed, "split")).without_test()
 
 
-def cut(dataset: Dataset, count: int, stratify: bool, seed: int) -> list[np.ndarray]:
-    """Return the rows of each fold: disjoint, of nearly equal size, with classes in proportion if ``stratify``."""
+def cut(dataset: Dataset, count: int, stratify: bool, seed: int, option: str = "--cv") -> list[np.ndarray]:
+    """Return the rows of each fold: disjoint, of nearly equal size, with classes in proportion if ``stratify``.
+
+    ``option`` is what sets the number of folds, for messages.
+    """
     from sklearn.model_selection import KFold, StratifiedKFold
 
     labels = dataset.train.labels
     if count > len(labels):
-        raise RequestError(f"--cv {count}: there are only {len(labels):,} images; use fewer folds")
+        raise RequestError(f"{option} {count}: there are only {len(labels):,} images; use fewer folds")
     sizes = np.bincount(labels)
     if stratify and (rare := int(sizes[sizes > 0].min())) < count:
         name = dataset.class_names[int(np.flatnonzero(sizes == rare)[0])]
         raise RequestError(
-            f"--cv {count}: class {name} has only {rare} images; use fewer folds, or data.stratify=false"
+            f"{option} {count}: class {name} has only {rare} images; use fewer folds, or data.stratify=false"
         )
     kind = StratifiedKFold if stratify else KFold
     shuffled = kind(count, shuffle=True, random_state=int(stream(seed, "folds").integers(2**31)))

@@ -23,10 +23,7 @@ def probabilities(experiment: schema.Experiment, pool: Pool, images: Split, fold
         shift, scale = scale_of(experiment.data.scaling, images.images)
     nothing = images.take(slice(0, 0))
     dataset = Dataset(pool.name, images, nothing, nothing, pool.class_names, pool.provenance, shift, scale)
-    try:
-        held_out = cross_validation.cut(dataset, folds, experiment.data.stratify, experiment.seed)
-    except RequestError as error:
-        raise RequestError(str(error).replace("--cv", "--folds")) from None
+    held_out = cross_validation.cut(dataset, folds, experiment.data.stratify, experiment.seed, "--folds")
     found = np.empty((len(images), len(pool.class_names)), np.float64)
     for number, held in enumerate(held_out, 1):
         data = cross_validation.of_fold(replace(experiment), dataset, held)
