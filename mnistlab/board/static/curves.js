@@ -12,6 +12,8 @@ const MOST = 1000; // curves drawn at once
 const HEIGHT = 260;
 const PATIENCE = 250; // milliseconds for the verdicts, before the runs are drawn without groups
 const AXES = { epoch: "epoch", step: "step", seconds: "seconds of training" };
+const WHOLE = new Set(["epoch", "step"]); // there is no epoch 1.5
+const STEPS = [0, 1, 2, 3, 4, 5, 6].flatMap((power) => [1, 2, 5].map((digit) => digit * 10 ** power));
 const PARTS = { val: "validation", train: "training" };
 const settings = { x: "epoch", part: "val", log: false, smooth: 0, means: true };
 
@@ -148,7 +150,7 @@ export function curvesChart({ verdicts }) {
       legend: { show: false },
       cursor: { drag: { x: true, y: true }, points: { show: false } },
       scales: { x: { time: false }, y: isLog ? { distr: 3, log: 10 } : {} },
-      axes: [{ ...axis, label: AXES[settings.x], labelSize: 22, size: 40 }, { ...axis, size: 64, values: (_, ticks) => ticks.map(format.tick) }],
+      axes: [{ ...axis, ...(WHOLE.has(settings.x) ? { incrs: STEPS } : {}), label: AXES[settings.x], labelSize: 22, size: 40 }, { ...axis, size: 64, values: (_, ticks) => ticks.map(format.tick) }],
       hooks: { setCursor: [(made) => read(made, name)] },
     };
   }
