@@ -545,13 +545,13 @@ WRONG = [
         " data.size=28 resizes image files",
     ),
     (
-        "runs/s0 data=folder data.path=images --split all",
+        "runs/s0 data=folder data.path=images --split all --as raw",
         "data=folder: the images have 40 x 40 pixels, but runs/s0 takes 28 x 28; set data.size=28",
     ),
     (
         "runs/s0 data=folder data.path=clothes data.size=28 --split all",
         "data=folder: the class 'bag 3' is not one of the model's (0, 1, 2, 3, 4, 5, 6, 7, 8, 9); classes are matched"
-        " by name",
+        " by name; if they are the model's classes, name them alike with data.class_names=[...]",
     ),
     (
         "named data=npz data.path=own.npz",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -67,7 +68,10 @@ def _pictures(search: Search, study: Study, trials: list[FrozenTrial]) -> Iterat
     if len(completed) >= ENOUGH and len(search.space) > 1:
         from optuna.importance import get_param_importances
 
-        importance = get_param_importances(study, target=lambda t: t.values[0])
+        accuracy = (lambda trial: trial.values[0]) if len(study.directions) > 1 else None
+        with warnings.catch_warnings():  # with a target, Optuna warns that trials with low values count too
+            warnings.simplefilter("ignore")
+            importance = get_param_importances(study, target=accuracy)
         yield "importance", partial(plots.importance, importance, search.metric)
 
 
