@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mnistlab.inference.predict import image_table
+from mnistlab.inference.predict import image_table, inputs
 from mnistlab.system.errors import RequestError
 
 SHAPE = (3, 3)
@@ -52,6 +52,17 @@ def test_a_first_column_that_counts_is_no_label() -> None:
     rows = [[i, *row] for i, row in enumerate(PIXELS.tolist(), 10)]
     table = image_table.read(csv("test.csv", "", rows), SHAPE)
     assert (table.ids, table.labels) == (["10", "11"], None)
+
+
+def test_ids_and_labels_are_the_text_of_the_file() -> None:
+    rows = [["0001", *row, label] for row, label in zip([*PIXELS.tolist()] * 2, ["", "NA", "07", "cat"], strict=True)]
+    table = image_table.read(csv("test.csv", f"id,{HEADER},label", rows), SHAPE)
+    assert (table.ids, table.labels) == (["0001"] * 4, ["", "NA", "07", "cat"])
+    assert [inputs.truth(label, ["NA", "cat"]) for label in table.labels or ()] == [None, "NA", None, "cat"]
+    table = image_table.read(csv("test.csv", "", [[f"0{i}", *PIXELS[0].tolist()] for i in range(3)]), SHAPE)
+    assert table.ids == ["00", "01", "02"]
+    table = image_table.read(csv("test.csv", "", [["4", *PIXELS[0].tolist()], ["", *PIXELS[1].tolist()]]), SHAPE)
+    assert table.labels == ["4", ""]
 
 
 def test_a_compressed_file_is_unpacked() -> None:

@@ -82,14 +82,16 @@ def _of_csv(path: Path, shape: tuple[int, int]) -> ImageTable:
     _refuse_long_lines(content, LONGEST_CELL * (len(cells) + 1))
     pieces: list[np.ndarray] = []
     others: list[Any] = []
-    roles: _Roles | None = None
+    roles = _with_header(names, shape) if has_header else None
+    words = [names[0]] if roles is None else [name for name in (roles.id, roles.label) if name is not None]
     with warnings.catch_warnings(), pd.read_csv(
         io.BytesIO(content), sep=r"\s+" if separator == " " else separator, header=0 if has_header else None,
-        names=names, index_col=False, chunksize=ROWS, encoding="utf-8-sig",
+        names=names, index_col=False, chunksize=ROWS, encoding="utf-8-sig", dtype=dict.fromkeys(words, "str"),
+        keep_default_na=False,
     ) as frames:  # fmt: skip
         warnings.simplefilter("error", pd.errors.ParserWarning)  # a line with more cells than there are columns
         for frame in frames:
-            roles = roles or (_with_header(names, shape) if has_header else _without_header(frame, shape))
+            roles = roles or _without_header(frame, shape)
             pixels = frame[roles.pixels].apply(pd.to_numeric, errors="coerce").to_numpy(np.float32)
             if not np.isfinite(pixels).all():
                 row, column = np.argwhere(~np.isfinite(pixels))[0]
@@ -100,7 +102,7 @@ def _of_csv(path: Path, shape: tuple[int, int]) -> ImageTable:
             pieces.append(pixels.astype(np.float16))  # exact enough for 256 levels, also where they are from 0 to 1
             if sum(map(len, pieces)) > MOST_ROWS:
                 raise RequestError(f"more than the maximum of {MOST_ROWS:,} rows; split it")
-            others.append(frame[[name for name in (roles.id, roles.label) if name is not None]].astype(str))
+            others.append(frame[[name for name in (roles.id, roles.label) if name is not None]].fillna(""))
     if roles is None or not sum(map(len, pieces)):
         raise RequestError("the file has a header but no rows")
     images, note = _levels(np.concatenate(pieces), roles.shape)
@@ -143,7 +145,7 @@ def _without_header(frame: Any, shape: tuple[int, int]) -> _Roles:
     if (found := _shape(len(names) - 1, shape)) is None:
         raise RequestError(_wrong_size(len(names), shape))
     first = frame[names[0]]
-    counted = len(frame) > 1 and (first.diff().iloc[1:] == 1).all() if first.dtype.kind in "iu" else False
+    counted = len(first) > 1 and first.str.isdecimal().all() and (first.astype("float").diff().iloc[1:] == 1).all()
     return _Roles(names[1:], found, names[0], None) if counted else _Roles(names[1:], found, None, names[0])
 
 
