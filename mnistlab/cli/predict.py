@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -140,7 +141,10 @@ def _table(
     run: SavedRun, name: str, style: preprocessing.Style, dark: bool | None, show: Path | None, to: Path | None
 ) -> int:
     """Predict a table of images; the predictions are the output unless they are written to a file."""
-    table = image_table.read(name, run.network.image_shape)
+    like = image_table.trained(run)
+    if dark is not None:  # the user decides instead of the run
+        like = replace(like, options=replace(like.options, invert=False))
+    table = image_table.read(name, run.network.image_shape, like)
     if table.note:
         _say(f"{name}: {table.note}")
     predicted = pipeline.predict_table(run, name, table, style, dark)

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import gzip
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.networks import network
 
-from mnistlab.inference.predict import image_table
+from mnistlab.data.dataset import Pool
+from mnistlab.data.formats.record import Options
+from mnistlab.data.sources.registry import SOURCES
+from mnistlab.inference.predict import image_table, inputs
+from mnistlab.nn.layers import Dense, Flatten
+from mnistlab.runs import paths
+from mnistlab.runs.saved_run import SavedRun
 from mnistlab.system.errors import RequestError
 
 SHAPE = (3, 3)
@@ -52,6 +60,75 @@ def test_a_first_column_that_counts_is_no_label() -> None:
     rows = [[i, *row] for i, row in enumerate(PIXELS.tolist(), 10)]
     table = image_table.read(csv("test.csv", "", rows), SHAPE)
     assert (table.ids, table.labels) == (["10", "11"], None)
+
+
+def test_ids_and_labels_are_the_text_of_the_file() -> None:
+    rows = [["0001", *row, label] for row, label in zip([*PIXELS.tolist()] * 2, ["", "NA", "07", "cat"], strict=True)]
+    table = image_table.read(csv("test.csv", f"id,{HEADER},label", rows), SHAPE)
+    assert (table.ids, table.labels) == (["0001"] * 4, ["", "NA", "07", "cat"])
+    assert [inputs.truth(label, ["NA", "cat"]) for label in table.labels or ()] == [None, "NA", None, "cat"]
+    table = image_table.read(csv("test.csv", "", [[f"0{i}", *PIXELS[0].tolist()] for i in range(3)]), SHAPE)
+    assert table.ids == ["00", "01", "02"]
+    table = image_table.read(csv("test.csv", "", [["4", *PIXELS[0].tolist()], ["", *PIXELS[1].tolist()]]), SHAPE)
+    assert table.labels == ["4", ""]
+
+
+LEVELS = np.random.default_rng(3).integers(0, 256, (12, 9))
+ROWS = [[i % 3, *row] for i, row in enumerate(LEVELS.tolist())]
+FEW = [[i % 3, *row] for i, row in enumerate((LEVELS // 17).tolist())]
+NAMES = [f"pixel{i}" for i in range(9)]
+
+
+@pytest.mark.parametrize(
+    ("name", "header", "rows", "options"),
+    [
+        ("emnist-test.csv", "", ROWS, {}),
+        ("emnist-test.csv", "", ROWS, {"transpose": False}),
+        ("a.csv", "", ROWS, {"transpose": True, "invert": True}),
+        ("a.csv", ",".join(["label", *NAMES[::-1]]), ROWS, {}),
+        ("a.csv", ",".join(["label", *map(str, range(9))]), ROWS, {}),
+        ("a.csv", ",".join(map(str, range(10))), ROWS, {}),
+        ("a.csv", "", [row[1:] + row[:1] for row in ROWS], {}),
+        ("a.csv", ",".join(["kind", *NAMES]), ROWS, {"label": "kind"}),
+        ("a.csv", ",".join(["label", *NAMES[:8]]), [row[:9] for row in ROWS], {"shape": [2, 4]}),
+        ("a.csv", "", FEW, {}),
+        ("a.csv", "", [[label, *(v * 4 for v in row)] for label, *row in ROWS], {}),
+    ],
+    ids=["emnist", "emnist upright", "transposed, inverted", "columns backwards", "numbered columns", "a header of "
+         "numbers", "the label last", "a named label", "2 x 4", "0 to 15", "10 bits"],
+)  # fmt: skip
+def test_a_table_is_read_as_in_training(
+    name: str, header: str, rows: list[list[object]], options: dict[str, object]
+) -> None:
+    path = csv(name, header, rows)
+    pool = SOURCES["auto"](path=path, test_path=path, **options).read()
+    assert isinstance(pool, Pool)
+    like = image_table.Trained(Options(**options), tuple(pool.provenance.get("read_as", ())))  # type: ignore[arg-type]
+    table = image_table.read(path, SHAPE, like)
+    assert np.array_equal(table.images, pool.train.images)
+    assert table.labels is not None
+    assert [int(label) for label in table.labels] == pool.train.labels.tolist()
+    if "label" in options:  # Kaggle's test.csv has no labels
+        unlabelled = image_table.read(csv("test.csv", HEADER, [row[1:] for row in rows]), SHAPE, like)
+        assert np.array_equal(unlabelled.images, pool.train.images)
+
+
+def test_a_dark_table_is_not_scaled_unless_the_data_of_the_run_was() -> None:
+    path = csv("a.csv", "", FEW)
+    assert image_table.read(path, SHAPE).images.max() == 14
+    like = image_table.Trained(remarks=("pixels 0 to 15, divided by 15",))
+    assert image_table.read(path, SHAPE, like).images.max() == 14 * 17
+
+
+def test_how_a_run_read_its_data_is_in_its_files(tmp_path: Path) -> None:
+    run = SavedRun("run", tmp_path, network([Flatten(), Dense(3)]), ("a", "b", "c"), "", {}, {})
+    assert image_table.trained(run) == image_table.Trained()  # a model file alone
+    (tmp_path / ".hydra").mkdir()
+    (tmp_path / paths.CONFIG).write_text("{data: {path: a.csv, invert: true, shape: [2, 4]}, seed: 1}")
+    (tmp_path / paths.HYDRA_CONFIG).write_text("{hydra: {runtime: {choices: {data: csv}}}}")
+    run = replace(run, environment={"data": {"read_as": ["no header"]}})
+    assert image_table.trained(run) == image_table.Trained(Options(invert=True, shape=(2, 4)), ("no header",))
+    assert image_table.trained(replace(run, environment={"data": [1]})).remarks == ()
 
 
 def test_a_compressed_file_is_unpacked() -> None:
@@ -98,7 +175,7 @@ def test_values_up_to_one_are_black_to_white_and_that_is_said() -> None:
             f"{HEADER}\n{'1' * 1000}\n".encode(),
             "line 2 is longer than 640 bytes; its cells cannot be those of the first",
         ),
-        (f"{HEADER},pixel0\n".encode(), "line 1 names a column twice"),
+        (f"{HEADER},pixel0\n".encode(), "line 1 names the column 'pixel0' twice"),
         (b"\xff\xfe\x00", "test.csv: cannot be read as images"),
         (gzip.compress(HEADER.encode() * 1000)[:60], "test.csv: cannot be read as images"),
     ],

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import io
 import math
-import re
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
 import numpy as np
 
-from mnistlab.data.idx_format import inflate
+from mnistlab.data.formats import scaling, table_layout
+from mnistlab.data.formats.record import Options
+from mnistlab.data.formats.table_layout import Layout
+from mnistlab.data.idx_format import BadFileError, inflate
+from mnistlab.data.sources.own import OwnSource
+from mnistlab.runs import paths
+from mnistlab.runs.saved_run import SavedRun, own_data
 from mnistlab.system.errors import RequestError
 from mnistlab.system.readers import UnreadableError, read_arrays, reading
 
@@ -23,11 +28,33 @@ ROWS = 5000  # that are read or converted at once
 MOST_ROWS = 200_000
 MOST_BYTES = 2**29  # of a table after unpacking, and of the arrays in an archive
 MOST_COLUMNS = 2**16 + 16  # an image of 256 x 256, and some others
+# Ranges of whole pixels that `scaling.range_of` tells apart, by their lowest and highest value
+RANGES = ((0, 2), (0, 3), (0, 4), (0, 8), (0, 15), (0, 16), (0, 1023), (0, 4095), (0, 16383), (0, 65535), (-1, 1))
+AT_END = "the last column is the label"  # a remark of `table_layout.decide`
 LONGEST_LINE, LONGEST_CELL = 2**20, 64  # characters of the first line, and of a cell
 IDS = ("id", "imageid", "image_id", "index", "unnamed: 0", "")
-LABELS = ("label", "class", "target", "y")
-PIXEL = re.compile(r"(pixel|px|p|x)?[_ ]?\d+|\d+x\d+", re.IGNORECASE)
 IMAGES = ("images", "x", "data", "test", "arr_0", "x_test", "test_images", "test_x", "test_data", "test_imgs")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """How a run read its own data: the options of ``data``, and the remarks in its environment."""
+
+    options: Options = field(default_factory=Options)
+    remarks: tuple[str, ...] = ()
+
+    def shapes(self, shape: tuple[int, int]) -> list[tuple[int, int]]:
+        """Return the shapes that rows may have: that of the run's data, and ``shape``, that of its model."""
+        return [shape] if self.options.shape is None else [self.options.shape, shape]
+
+    @property
+    def range(self) -> tuple[float, float, scaling.Range] | None:
+        """Return the lowest and highest value of the run's pixels, and their scale, if they were not 0 to 255."""
+        for low, high in RANGES:
+            probe = scaling.Values(low, high, 1, int(low < 0), int(low < 0), int(high > 255))
+            if (scale := scaling.range_of(probe)) is not None and scale.remark in self.remarks:
+                return low, high, scale
+        return None
 
 
 @dataclass(frozen=True)
@@ -47,14 +74,32 @@ def is_table(name: str) -> bool:
     return name.lower().endswith(SUFFIXES)
 
 
-def read(name: str, shape: tuple[int, int]) -> ImageTable:
-    """Return the images of a file. Rows of as many pixels as ``shape`` has that shape, others must be squares."""
+def trained(run: SavedRun) -> Trained:
+    """Return how a run read its data; the defaults for a published dataset, and for a model file alone."""
+    if not (run.directory / paths.CONFIG).is_file():
+        return Trained()
+    source = own_data(run).source()
+    if not isinstance(source, OwnSource):
+        return Trained()
+    shape = None if source.shape is None else (source.shape[0], source.shape[1])
+    options = Options(source.header, source.label, source.transpose, source.invert, shape=shape)
+    data = run.environment.get("data")
+    remarks = data.get("read_as") if isinstance(data, dict) else None
+    return Trained(options, tuple(map(str, remarks)) if isinstance(remarks, list) else ())
+
+
+def read(name: str, shape: tuple[int, int], like: Trained = Trained()) -> ImageTable:
+    """Return the images of a file, read ``like`` the data of the run.
+
+    Rows of as many pixels as the run's data or ``shape`` have that shape, others must be squares.
+    """
     path = Path(name)
     if not path.is_file():
         raise RequestError(f"{name}: {'not a file' if path.exists() else 'no such file'}")
     try:
         with reading(path, MOST_BYTES):
-            return _of_csv(path, shape) if ".csv" in path.name.lower() else _of_arrays(path, shape)
+            table = _of_csv(path, shape, like) if ".csv" in path.name.lower() else _of_arrays(path, shape, like)
+            return replace(table, images=_turned(table.images, path, like.options))
     except UnreadableError as error:
         if isinstance(error.cause, RequestError):
             raise RequestError(f"{name}: {error.cause}") from None
@@ -63,47 +108,54 @@ def read(name: str, shape: tuple[int, int]) -> ImageTable:
         raise RequestError(f"{name}: cannot be read as images ({short or type(error.cause).__name__})") from None
 
 
-def _of_csv(path: Path, shape: tuple[int, int]) -> ImageTable:
+def _turned(images: np.ndarray, path: Path, options: Options) -> np.ndarray:
+    """Return the images upright and light on dark, as training has them; files called emnist are transposed."""
+    if "emnist" in path.name.lower() if options.transpose is None else options.transpose:
+        images = images.transpose(0, 2, 1)
+    return np.ascontiguousarray(255 - images if options.invert else images)
+
+
+def _of_csv(path: Path, shape: tuple[int, int], like: Trained) -> ImageTable:
     import pandas as pd
 
     content = _unpacked(path)
     first = content[: content.find(b"\n") if b"\n" in content[:LONGEST_LINE] else LONGEST_LINE].decode("utf-8-sig")
-    if not first.strip():
+    if not content[:LONGEST_LINE].strip():
         raise RequestError("the file is empty")
-    separator = max(",;\t ", key=first.strip().count)
-    if first.count(separator) >= MOST_COLUMNS or len(first) >= LONGEST_LINE:
+    if max(map(first.count, table_layout.SEPARATORS)) >= MOST_COLUMNS or len(first) >= LONGEST_LINE:
         raise RequestError(f"line 1 has more than the maximum of {MOST_COLUMNS:,} columns; save larger images as .npz")
-    cells = [cell.strip().strip('"') for cell in first.strip().split(separator)]
-    has_header = not all(_is_number(cell) for cell in cells)
-    lines = 1 if has_header else 0
-    names = cells if has_header else [str(i) for i in range(len(cells))]
-    if len(set(names)) != len(names):
-        raise RequestError("line 1 names a column twice; give every column a different name")
-    _refuse_long_lines(content, LONGEST_CELL * (len(cells) + 1))
+    shapes = like.shapes(shape)
+    layout, roles = _layout(path, like.options, shapes)
+    names, has_header = layout.names, layout.has_header
+    lines = layout.skipped_lines + has_header
+    _refuse_long_lines(content, LONGEST_CELL * (len(names) + 1))
     pieces: list[np.ndarray] = []
     others: list[Any] = []
-    roles: _Roles | None = None
+    at_end = AT_END in like.remarks or layout.is_text(len(names) - 1)
+    words = roles.words if roles is not None else [names[-1] if at_end else names[0]]
     with warnings.catch_warnings(), pd.read_csv(
-        io.BytesIO(content), sep=r"\s+" if separator == " " else separator, header=0 if has_header else None,
-        names=names, index_col=False, chunksize=ROWS, encoding="utf-8-sig",
+        io.BytesIO(content), sep=r"\s+" if layout.separator == " " else layout.separator, names=names,
+        header=0 if has_header else None, index_col=False, chunksize=ROWS, encoding="utf-8-sig",
+        dtype=dict.fromkeys(words, "str"), keep_default_na=False, skiprows=layout.skipped_lines,
+        decimal=layout.decimal, skipinitialspace=True,
     ) as frames:  # fmt: skip
         warnings.simplefilter("error", pd.errors.ParserWarning)  # a line with more cells than there are columns
         for frame in frames:
-            roles = roles or (_with_header(names, shape) if has_header else _without_header(frame, shape))
+            roles = roles or _without_header(frame, shapes, at_end)
             pixels = frame[roles.pixels].apply(pd.to_numeric, errors="coerce").to_numpy(np.float32)
             if not np.isfinite(pixels).all():
                 row, column = np.argwhere(~np.isfinite(pixels))[0]
                 line = sum(map(len, pieces)) + int(row) + 1 + lines
                 raise RequestError(f"line {line:,}, column {roles.pixels[column]}: not a number; repair that line")
-            if pixels.size and not (pixels.min() >= 0 and pixels.max() <= 255):
-                raise RequestError(_out_of_range(float(pixels.min()), float(pixels.max())))
-            pieces.append(pixels.astype(np.float16))  # exact enough for 256 levels, also where they are from 0 to 1
+            with np.errstate(invalid="ignore"):
+                as_bytes = pixels.astype(np.uint8)
+            pieces.append(as_bytes if np.array_equal(as_bytes, pixels) else pixels)
             if sum(map(len, pieces)) > MOST_ROWS:
                 raise RequestError(f"more than the maximum of {MOST_ROWS:,} rows; split it")
-            others.append(frame[[name for name in (roles.id, roles.label) if name is not None]].astype(str))
+            others.append(frame[roles.words].fillna(""))
     if roles is None or not sum(map(len, pieces)):
         raise RequestError("the file has a header but no rows")
-    images, note = _levels(np.concatenate(pieces), roles.shape)
+    images, note = _levels(np.concatenate(pieces), roles.shape, like)
     rest = pd.concat(others)
     return ImageTable(
         images,
@@ -124,44 +176,61 @@ class _Roles:
     id: str | None = None
     label: str | None = None
 
-
-def _with_header(names: list[str], shape: tuple[int, int]) -> _Roles:
-    identifier = next((name for name in names if name.lower() in IDS), None)
-    label = next((name for name in names if name.lower() in LABELS), None)
-    rest = [name for name in names if name not in (identifier, label)]
-    pixels = [name for name in rest if PIXEL.fullmatch(name)]
-    for candidate in (pixels, rest):
-        if (found := _shape(len(candidate), shape)) is not None:
-            return _Roles(candidate, found, identifier, label)
-    raise RequestError(_wrong_size(len(pixels or rest), shape))
+    @property
+    def words(self) -> list[str]:
+        """Return the columns that are kept as they are written."""
+        return [name for name in (self.id, self.label) if name is not None]
 
 
-def _without_header(frame: Any, shape: tuple[int, int]) -> _Roles:
+def _layout(path: Path, options: Options, shapes: Sequence[tuple[int, int]]) -> tuple[Layout, _Roles | None]:
+    """Return the layout as training reads it, and the roles of its columns if the header names them.
+
+    A table to classify may lack the run's column of labels.
+    """
+    try:
+        layout = table_layout.read(path, options)
+        return layout, _by_header(layout, shapes)
+    except (BadFileError, RequestError):
+        if options.label is None:
+            raise
+        return _layout(path, replace(options, label=None), shapes)
+
+
+def _by_header(layout: Layout, shapes: Sequence[tuple[int, int]]) -> _Roles | None:
+    """Return the roles of the columns that the header names; None if they are known by their place only."""
+    if layout.pixels_at is None:
+        return None
+    names = layout.names
+    pixels = [names[i] for i in layout.pixels_at]
+    label = None if layout.label_at is None else names[layout.label_at]
+    identifier = next((name for name in names if name.lower() in IDS and name != label), None)
+    named = [] if layout.shape is None else [layout.shape]
+    if (found := _shape(len(pixels), [*shapes[:-1], *named, shapes[-1]])) is None:
+        raise RequestError(_wrong_size(len(pixels), shapes[-1]))
+    return _Roles(pixels, found, identifier, label)
+
+
+def _without_header(frame: Any, shapes: Sequence[tuple[int, int]], at_end: bool) -> _Roles:
     names = list(frame.columns)
-    if (found := _shape(len(names), shape)) is not None:
+    if (found := _shape(len(names), shapes)) is not None:
         return _Roles(names, found)
-    if (found := _shape(len(names) - 1, shape)) is None:
-        raise RequestError(_wrong_size(len(names), shape))
+    if (found := _shape(len(names) - 1, shapes)) is None:
+        raise RequestError(_wrong_size(len(names), shapes[-1]))
+    if at_end:
+        return _Roles(names[:-1], found, None, names[-1])
     first = frame[names[0]]
-    counted = len(frame) > 1 and (first.diff().iloc[1:] == 1).all() if first.dtype.kind in "iu" else False
+    counted = len(first) > 1 and first.str.isdecimal().all() and (first.astype("float").diff().iloc[1:] == 1).all()
     return _Roles(names[1:], found, names[0], None) if counted else _Roles(names[1:], found, None, names[0])
 
 
-def _shape(pixels: int, shape: tuple[int, int]) -> tuple[int, int] | None:
+def _shape(pixels: int, shapes: Sequence[tuple[int, int]]) -> tuple[int, int] | None:
     side = math.isqrt(pixels)
-    return shape if pixels == math.prod(shape) else (side, side) if pixels > 1 and side * side == pixels else None
+    square = (side, side) if pixels > 1 and side * side == pixels else None
+    return next((shape for shape in shapes if math.prod(shape) == pixels), square)
 
 
 def _wrong_size(columns: int, shape: tuple[int, int]) -> str:
     return f"{columns:,} columns of pixels form no square, and the model takes {shape[0]} x {shape[1]} pixels"
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
 
 
 def _refuse_long_lines(content: bytes, most: int) -> None:
@@ -187,7 +256,7 @@ def _unpacked(path: Path) -> bytes:
         return bytes(content)
 
 
-def _of_arrays(path: Path, shape: tuple[int, int]) -> ImageTable:
+def _of_arrays(path: Path, shape: tuple[int, int], like: Trained) -> ImageTable:
     if path.suffix.lower() == ".npy":
         arrays: Mapping[str, np.ndarray] = {"images": np.load(path, allow_pickle=False, mmap_mode="r")}
     else:
@@ -196,7 +265,8 @@ def _of_arrays(path: Path, shape: tuple[int, int]) -> ImageTable:
         if size > MOST_BYTES:
             raise RequestError(f"its arrays have {size:,} bytes, more than the maximum of {MOST_BYTES:,}; split it")
         arrays = read_arrays(path)
-    images = {name: found for name, array in arrays.items() if (found := _images(array, shape)) is not None}
+    shapes = like.shapes(shape)
+    images = {name: found for name, array in arrays.items() if (found := _images(array, shapes)) is not None}
     preferred = [name for word in IMAGES for name in images if name.lower() == word]
     if not images:
         held = ", ".join(f"{name} {array.shape}" for name, array in list(arrays.items())[:5])
@@ -207,17 +277,17 @@ def _of_arrays(path: Path, shape: tuple[int, int]) -> ImageTable:
     found = images[name]
     if len(found) > MOST_ROWS or found.nbytes > MOST_BYTES:
         raise RequestError(f"{name} has {len(found):,} images, too many; split it")
-    levels, note = _levels(found.reshape(len(found), -1), (int(found.shape[1]), int(found.shape[2])))
+    levels, note = _levels(found.reshape(len(found), -1), (int(found.shape[1]), int(found.shape[2])), like)
     labels = _labels(arrays, name, len(found))
     return ImageTable(levels, [str(i + 1) for i in range(len(found))], "ImageId", "Label", labels, note)
 
 
-def _images(array: np.ndarray, shape: tuple[int, int]) -> np.ndarray | None:
+def _images(array: np.ndarray, shapes: Sequence[tuple[int, int]]) -> np.ndarray | None:
     if array.dtype.kind not in "uifb" or not array.size:
         return None
     if array.ndim == 4 and 1 in (array.shape[1], array.shape[3]):
         array = array[:, 0] if array.shape[1] == 1 else array[..., 0]
-    if array.ndim == 2 and (found := _shape(array.shape[1], shape)) is not None:
+    if array.ndim == 2 and (found := _shape(array.shape[1], shapes)) is not None:
         array = array.reshape(-1, *found)
     return array if array.ndim == 3 and min(array.shape) > 0 else None
 
@@ -232,11 +302,13 @@ def _labels(arrays: Mapping[str, np.ndarray], images: str, count: int) -> list[s
     return None
 
 
-def _levels(pixels: np.ndarray, shape: Sequence[int]) -> tuple[np.ndarray, str]:
+def _levels(pixels: np.ndarray, shape: Sequence[int], like: Trained) -> tuple[np.ndarray, str]:
     """Return (n, h * w) numbers as grey levels of 0 to 255, and a note on how they were scaled."""
     if not pixels.size:
         raise RequestError("holds no images")
     low, high = float(pixels.min()), float(pixels.max())
+    if not (0 <= low <= high <= 1) and (known := like.range) and known[0] <= low <= high <= known[1]:
+        return scaling.as_bytes(pixels, known[2]).reshape(-1, *shape), known[2].remark
     if not (low >= 0 and high <= 255):  # also true for NaN
         raise RequestError(_out_of_range(low, high))
     factor, note = 1.0, ""
