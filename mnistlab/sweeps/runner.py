@@ -87,6 +87,9 @@ def resume(
     words = [*added, *(f"--set {text}" for text in sets)]
     if words and saved.design:
         raise RequestError(f"{words[0]}: {place} adds its seeds itself, by its plan in {paths.SWEEP}; leave this out")
+    if detach and (saved.design or saved.halving):
+        name = until_decided.NAME if saved.design else halving.NAME
+        raise RequestError(f"--detach: {place} is a sweep with {name}, which waits for results; leave this out")
     if Path(saved.started_in).is_dir():
         os.chdir(saved.started_in)
     with held(directory) as ours:
@@ -136,7 +139,7 @@ class Sweep:
                     "job %d is still running on %s (process %s) and is skipped", job.entry.number, state.host, state.pid
                 )
             elif failed_only:
-                if state.state in ("failed", "interrupted", "killed", "running"):
+                if state.state in ("failed", "interrupted", "killed", "running", "pruned"):  # it may go on in a race
                     chosen.append(job)
             elif state.state != "completed" or state.config_hash != job.entry.config_hash:
                 chosen.append(job)
@@ -160,6 +163,8 @@ class Sweep:
                 for batch in self._batches(jobs):
                     self._watch(batch, fail_fast)
                     if fail_fast and any(summary.went_wrong(self.records[job.entry.number]) for job in batch):
+                        if self.race:
+                            self.race.tried.clear()  # the jobs that were not started have not failed
                         break
             finally:
                 self._close_bar()
@@ -263,7 +268,7 @@ class Sweep:
                     if time.monotonic() - self.table_at > TABLE_EVERY:
                         summary.write_table(self.manifest, self.records)
                         self.table_at = time.monotonic()
-                    if fail_fast and record.state.state != "completed":
+                    if fail_fast and summary.went_wrong(record):
                         LOG.warning("--fail-fast: job %d did not complete; stopping the others", job.entry.number)
                         break
         finally:
@@ -335,12 +340,14 @@ class Sweep:
         LOG.log(RESULT, "%s", f"sweep directory      {self.place}")
         output.give(self._document(comparison))
         over = ("completed", "pruned") if self.race else ("completed",)
-        bad = [(e, r) for e, r in zip(self.manifest.entries, self.records, strict=True) if r.state.state not in over]
+        left = self.race.left() if self.race else []
+        pairs = zip(self.manifest.entries, self.records, strict=True)
+        bad = [(entry, record) for entry, record in pairs if record.state.state not in over or entry in left]
         for entry, record in bad:
-            if record.state.state != "pending":
+            if record.state.state not in ("pending", *over):
                 self._error(f"job {entry.number}, {entry.title}: {record.state.state}: {record.state.error}")
         if bad:
-            only = "" if any(record.state.state == "pending" for _, record in bad) else " --failed-only"
+            only = "" if left or any(record.state.state == "pending" for _, record in bad) else " --failed-only"
             self._error(
                 f"{len(bad)} of {len(self.records)} jobs are not completed; "
                 f"`mnistlab resume {self.place}{only}` runs them again"
