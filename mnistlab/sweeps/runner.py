@@ -255,6 +255,7 @@ class Sweep:
             return
         ready = Thread(target=_import_what_the_end_needs)  # this process is idle while others work
         ready.start()
+        before = {job.entry.number: _status_of(job) for job in jobs}
         launcher = LAUNCHERS[self.planned.launcher](jobs, self.planned.launcher_settings, len(self.planned.jobs))
         finished = 0
         self.eta.begin([job.entry.number for job in jobs])
@@ -263,7 +264,7 @@ class Sweep:
                 for job, lost in launcher:
                     finished += 1
                     console.start(self.verbosity)  # a job in this process has replaced the log handlers
-                    record = self._take(job, lost)
+                    record = self._take(job, lost, before[job.entry.number])
                     self._say(job, record, finished, len(jobs))
                     if time.monotonic() - self.table_at > TABLE_EVERY:
                         summary.write_table(self.manifest, self.records)
@@ -278,12 +279,17 @@ class Sweep:
                 for entry, record in zip(self.manifest.entries, self.records, strict=True)
             ]
 
-    def _take(self, job: Job, lost: str | None) -> Record:
-        """Return the record of a job that has ended; if it could not write its own status, write it."""
+    def _take(self, job: Job, lost: str | None, before: bytes | None) -> Record:
+        """Return the record of a job that has ended; if it could not write its own status, write it.
+
+        ``before`` is its status.json from before this attempt: if it is unchanged, it is that of an earlier one.
+        """
         state = status.read(job.directory)
-        if state.state in ("pending", "running", "killed"):
+        is_done = state.state == "completed" and state.config_hash == job.entry.config_hash
+        if state.state in ("pending", "running", "killed") or (lost and not is_done and _status_of(job) == before):
             job.directory.mkdir(parents=True, exist_ok=True)
-            left = Status(job.directory / paths.STATUS, job.entry.config_hash)
+            config_hash = state.config_hash or job.entry.config_hash  # that of the files that are there
+            left = Status(job.directory / paths.STATUS, config_hash, seconds=dict(state.seconds))
             left.write_quietly("failed", lost or "worker exited without a status")
         record = read(job.directory, job.entry.settings)
         self.records[job.entry.number] = record
@@ -368,6 +374,13 @@ class Sweep:
 
     def _error(self, text: str) -> None:
         LOG.error("mnistlab %s: error: %s", self.command, " ".join(text.split()))
+
+
+def _status_of(job: Job) -> bytes | None:
+    try:
+        return (job.directory / paths.STATUS).read_bytes()
+    except OSError:
+        return None
 
 
 def _import_what_the_end_needs() -> None:

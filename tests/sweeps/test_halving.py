@@ -262,10 +262,14 @@ class Launched:
     def __init__(self) -> None:
         self.jobs: list[tuple[int, int | None]] = []  # that were started, with the epoch after which they are paused
         self.fails: set[tuple[int, int | None]] = set()  # the first time
+        self.lost: set[tuple[int, int | None]] = set()  # before they write anything
 
     def __call__(self, jobs: Sequence[Job], settings: Mapping[str, Any], of: int) -> Launcher:
         for job in jobs:
             number, rung = started = job.entry.number, job.pause_after
+            if started in self.lost:
+                yield job, "the worker was killed by SIGKILL"
+                continue
             state = "failed" if started in self.fails else "completed" if rung is None else "pruned"
             self.fails.discard(started)
             self.jobs.append(started)
@@ -336,6 +340,32 @@ def test_failed_only_ends_the_race_too(
     assert resumed.run(resumed.left(planned.jobs, failed_only=True), fail_fast=False) == 0
     assert launched.jobs[len(FIRST_RUNG) :] == [(4, None), (4, None), (5, None)]
     assert states(str(planned.directory)) == ["pruned"] * 4 + ["completed"] * 2
+
+
+def test_a_job_that_is_lost_after_its_pause_is_a_failure_with_the_reason(
+    launched: Launched, planned: Plan, sweep: Callable[[], runner.Sweep], capfd: pytest.CaptureFixture[str]
+) -> None:
+    launched.lost = {(4, None)}
+    assert sweep().run(planned.jobs, fail_fast=False) == 1
+    assert states(str(planned.directory)) == ["pruned"] * 4 + ["failed", "completed"]
+    assert "optimizer.lr=0.02 seed=0: failed: the worker was killed by SIGKILL\n" in capfd.readouterr().err
+    record = records.of_sweep(planned.directory)[4]
+    assert record.state.seconds == {"load": 0.5, "train": 1.25}  # what it was trained before counts
+
+
+def test_a_job_that_has_written_its_own_status_keeps_it(
+    planned: Plan, sweep: Callable[[], runner.Sweep], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def launch(jobs: Sequence[Job], settings: Mapping[str, Any], of: int) -> Launcher:
+        for job in jobs:
+            write_status(job.directory, "failed", error="the loss is not finite", config_hash=job.entry.config_hash)
+            yield job, "the worker was killed by SIGKILL"
+
+    monkeypatch.setitem(registry.LAUNCHERS, "basic", launch)
+    lost = sweep()
+    write_status(planned.jobs[0].directory, "interrupted", config_hash=planned.jobs[0].entry.config_hash)
+    lost._watch(planned.jobs[:1], fail_fast=False)
+    assert lost.records[0].state.error == "the loss is not finite"
 
 
 @pytest.mark.parametrize(
