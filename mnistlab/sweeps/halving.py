@@ -65,8 +65,7 @@ class Race:
         allowed = {job.entry.number: job for job in jobs}
         while (progress := self.progress()).rung is not None:
             epochs = self.halving.rungs[progress.rung]
-            entries = [e for e in self._entries(progress.going_on) if not self._has_reached(e, epochs)]
-            numbers = [entry.number for entry in entries if (entry.number, epochs) not in self.tried]
+            numbers = [entry.number for entry in self.left() if (entry.number, epochs) not in self.tried]
             batch = [allowed[number] for number in numbers if number in allowed]
             if not batch:
                 return
@@ -74,6 +73,14 @@ class Race:
             self._announce(progress, epochs)
             is_last = epochs == self.halving.rungs[-1]
             yield [replace(job, pause_after=None if is_last else epochs) for job in batch]
+
+    def left(self) -> list[Entry]:
+        """Return the jobs that have not reached the rung at which the race stands; none if it is over."""
+        progress = self.progress()
+        if progress.rung is None:
+            return []
+        epochs = self.halving.rungs[progress.rung]
+        return [entry for entry in self._entries(progress.going_on) if not self._has_reached(entry, epochs)]
 
     def progress(self) -> rungs.Progress:
         """Return which settings go on, as far as their jobs have come."""

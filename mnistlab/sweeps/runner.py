@@ -87,6 +87,9 @@ def resume(
     words = [*added, *(f"--set {text}" for text in sets)]
     if words and saved.design:
         raise RequestError(f"{words[0]}: {place} adds its seeds itself, by its plan in {paths.SWEEP}; leave this out")
+    if detach and (saved.design or saved.halving):
+        name = until_decided.NAME if saved.design else halving.NAME
+        raise RequestError(f"--detach: {place} is a sweep with {name}, which waits for results; leave this out")
     if Path(saved.started_in).is_dir():
         os.chdir(saved.started_in)
     with held(directory) as ours:
@@ -136,7 +139,7 @@ class Sweep:
                     "job %d is still running on %s (process %s) and is skipped", job.entry.number, state.host, state.pid
                 )
             elif failed_only:
-                if state.state in ("failed", "interrupted", "killed", "running"):
+                if state.state in ("failed", "interrupted", "killed", "running", "pruned"):  # it may go on in a race
                     chosen.append(job)
             elif state.state != "completed" or state.config_hash != job.entry.config_hash:
                 chosen.append(job)
@@ -160,6 +163,8 @@ class Sweep:
                 for batch in self._batches(jobs):
                     self._watch(batch, fail_fast)
                     if fail_fast and any(summary.went_wrong(self.records[job.entry.number]) for job in batch):
+                        if self.race:
+                            self.race.tried.clear()  # the jobs that were not started have not failed
                         break
             finally:
                 self._close_bar()
@@ -250,6 +255,7 @@ class Sweep:
             return
         ready = Thread(target=_import_what_the_end_needs)  # this process is idle while others work
         ready.start()
+        before = {job.entry.number: _status_of(job) for job in jobs}
         launcher = LAUNCHERS[self.planned.launcher](jobs, self.planned.launcher_settings, len(self.planned.jobs))
         finished = 0
         self.eta.begin([job.entry.number for job in jobs])
@@ -258,12 +264,12 @@ class Sweep:
                 for job, lost in launcher:
                     finished += 1
                     console.start(self.verbosity)  # a job in this process has replaced the log handlers
-                    record = self._take(job, lost)
+                    record = self._take(job, lost, before[job.entry.number])
                     self._say(job, record, finished, len(jobs))
                     if time.monotonic() - self.table_at > TABLE_EVERY:
                         summary.write_table(self.manifest, self.records)
                         self.table_at = time.monotonic()
-                    if fail_fast and record.state.state != "completed":
+                    if fail_fast and summary.went_wrong(record):
                         LOG.warning("--fail-fast: job %d did not complete; stopping the others", job.entry.number)
                         break
         finally:
@@ -273,12 +279,17 @@ class Sweep:
                 for entry, record in zip(self.manifest.entries, self.records, strict=True)
             ]
 
-    def _take(self, job: Job, lost: str | None) -> Record:
-        """Return the record of a job that has ended; if it could not write its own status, write it."""
+    def _take(self, job: Job, lost: str | None, before: bytes | None) -> Record:
+        """Return the record of a job that has ended; if it could not write its own status, write it.
+
+        ``before`` is its status.json from before this attempt: if it is unchanged, it is that of an earlier one.
+        """
         state = status.read(job.directory)
-        if state.state in ("pending", "running", "killed"):
+        is_done = state.state == "completed" and state.config_hash == job.entry.config_hash
+        if state.state in ("pending", "running", "killed") or (lost and not is_done and _status_of(job) == before):
             job.directory.mkdir(parents=True, exist_ok=True)
-            left = Status(job.directory / paths.STATUS, job.entry.config_hash)
+            config_hash = state.config_hash or job.entry.config_hash  # that of the files that are there
+            left = Status(job.directory / paths.STATUS, config_hash, seconds=dict(state.seconds))
             left.write_quietly("failed", lost or "worker exited without a status")
         record = read(job.directory, job.entry.settings)
         self.records[job.entry.number] = record
@@ -335,12 +346,14 @@ class Sweep:
         LOG.log(RESULT, "%s", f"sweep directory      {self.place}")
         output.give(self._document(comparison))
         over = ("completed", "pruned") if self.race else ("completed",)
-        bad = [(e, r) for e, r in zip(self.manifest.entries, self.records, strict=True) if r.state.state not in over]
+        left = self.race.left() if self.race else []
+        pairs = zip(self.manifest.entries, self.records, strict=True)
+        bad = [(entry, record) for entry, record in pairs if record.state.state not in over or entry in left]
         for entry, record in bad:
-            if record.state.state != "pending":
+            if record.state.state not in ("pending", *over):
                 self._error(f"job {entry.number}, {entry.title}: {record.state.state}: {record.state.error}")
         if bad:
-            only = "" if any(record.state.state == "pending" for _, record in bad) else " --failed-only"
+            only = "" if left or any(record.state.state == "pending" for _, record in bad) else " --failed-only"
             self._error(
                 f"{len(bad)} of {len(self.records)} jobs are not completed; "
                 f"`mnistlab resume {self.place}{only}` runs them again"
@@ -361,6 +374,13 @@ class Sweep:
 
     def _error(self, text: str) -> None:
         LOG.error("mnistlab %s: error: %s", self.command, " ".join(text.split()))
+
+
+def _status_of(job: Job) -> bytes | None:
+    try:
+        return (job.directory / paths.STATUS).read_bytes()
+    except OSError:
+        return None
 
 
 def _import_what_the_end_needs() -> None:

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.runs import write_manifest, write_run, write_status
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mnistlab.sweeps import halving, manifest, records
-from mnistlab.sweeps.grid import plan
+from mnistlab.statistics.sequential import Design
+from mnistlab.sweeps import halving, html_report, manifest, records, runner, summary
+from mnistlab.sweeps.grid import Plan, plan
+from mnistlab.sweeps.job import Job
+from mnistlab.sweeps.launchers import registry
+from mnistlab.sweeps.launchers.base import Launcher
 from mnistlab.sweeps.rungs import Halving, Request, Stop, design, kept, progress
 from mnistlab.system.errors import RequestError
 
@@ -244,3 +251,130 @@ def test_what_is_left_of_a_race_is_read_from_its_files(tmp_path: Path) -> None:
     assert [(job.entry.number, job.pause_after) for job in next(batches)] == [(0, None)]
     assert race.progress().stopped[1].rank == 2
     assert halving.Race(replace(saved)).progress().rung == 0
+
+
+# --- the runner, with a launcher that trains nothing ------------------------------------------------------------------
+
+
+class Launched:
+    """A launcher that writes results at once: each setting is better than the one before."""
+
+    def __init__(self) -> None:
+        self.jobs: list[tuple[int, int | None]] = []  # that were started, with the epoch after which they are paused
+        self.fails: set[tuple[int, int | None]] = set()  # the first time
+        self.lost: set[tuple[int, int | None]] = set()  # before they write anything
+
+    def __call__(self, jobs: Sequence[Job], settings: Mapping[str, Any], of: int) -> Launcher:
+        for job in jobs:
+            number, rung = started = job.entry.number, job.pause_after
+            if started in self.lost:
+                yield job, "the worker was killed by SIGKILL"
+                continue
+            state = "failed" if started in self.fails else "completed" if rung is None else "pruned"
+            self.fails.discard(started)
+            self.jobs.append(started)
+            shutil.rmtree(job.directory, ignore_errors=True)
+            write_run(job.directory, number / 8, config={"seed": number % 2}, state=state)
+            write_status(job.directory, state, config_hash=job.entry.config_hash)
+            epochs = (rung or 9) - (state == "failed")
+            rows = [f"{epoch},{number / 8}\n" for epoch in range(1, epochs + 1)]
+            (job.directory / "history.csv").write_text("epoch,val_accuracy\n" + "".join(rows))
+            yield job, None
+
+
+@pytest.fixture
+def launched(monkeypatch: pytest.MonkeyPatch) -> Launched:
+    launcher = Launched()
+    monkeypatch.setitem(registry.LAUNCHERS, "basic", launcher)
+    monkeypatch.setattr(html_report, "write_all", lambda *_: None)
+    monkeypatch.setattr(summary, "write", partial(summary.write, with_pictures=False))
+    return launcher
+
+
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory: pytest.TempPathFactory) -> Plan:
+    """Composing takes longer than the tests."""
+    return plan([*HALVED[:-1], f"hydra.sweep.dir={tmp_path_factory.mktemp('planned') / 's'}"])
+
+
+@pytest.fixture
+def sweep(planned: Plan) -> Callable[[], runner.Sweep]:
+    """Return the sweep of six jobs, with what its directory contains."""
+    shutil.rmtree(planned.directory, ignore_errors=True)
+    planned.directory.mkdir()
+    entries = tuple(job.entry for job in planned.jobs)
+    saved = manifest.Manifest(planned.directory, (), None, "", entries, halving=Halving(3, (3, 9)))
+    saved.write()
+    return lambda: runner.Sweep(saved, planned, "train", True, Path("s"))
+
+
+FIRST_RUNG = [(number, 3) for number in range(6)]
+
+
+def test_fail_fast_does_not_stop_at_a_job_that_is_paused(
+    launched: Launched, planned: Plan, sweep: Callable[[], runner.Sweep]
+) -> None:
+    assert sweep().run(planned.jobs, fail_fast=True) == 0
+    assert launched.jobs == [*FIRST_RUNG, (4, None), (5, None)]
+    assert states(str(planned.directory)) == ["pruned"] * 4 + ["completed"] * 2
+
+
+def test_fail_fast_starts_nothing_after_a_failure_and_stops_no_setting_that_was_not_tried(
+    launched: Launched, planned: Plan, sweep: Callable[[], runner.Sweep]
+) -> None:
+    launched.fails = {(1, 3)}
+    assert sweep().run(planned.jobs, fail_fast=True) == 1
+    assert launched.jobs == [(0, 3), (1, 3)]
+    assert "| stopped |" not in (planned.directory / "halving.md").read_text()
+
+
+def test_failed_only_ends_the_race_too(
+    launched: Launched, planned: Plan, sweep: Callable[[], runner.Sweep], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Of the best setting one seed fails, and the other is left paused, as are those that are out."""
+    launched.fails = {(4, None)}
+    assert sweep().run(planned.jobs, fail_fast=True) == 1
+    assert states(str(planned.directory)) == ["pruned"] * 4 + ["failed", "pruned"]
+    assert "2 of 6 jobs are not completed; `mnistlab resume s` runs them again\n" in capfd.readouterr().err
+    resumed = sweep()
+    assert resumed.run(resumed.left(planned.jobs, failed_only=True), fail_fast=False) == 0
+    assert launched.jobs[len(FIRST_RUNG) :] == [(4, None), (4, None), (5, None)]
+    assert states(str(planned.directory)) == ["pruned"] * 4 + ["completed"] * 2
+
+
+def test_a_job_that_is_lost_after_its_pause_is_a_failure_with_the_reason(
+    launched: Launched, planned: Plan, sweep: Callable[[], runner.Sweep], capfd: pytest.CaptureFixture[str]
+) -> None:
+    launched.lost = {(4, None)}
+    assert sweep().run(planned.jobs, fail_fast=False) == 1
+    assert states(str(planned.directory)) == ["pruned"] * 4 + ["failed", "completed"]
+    assert "optimizer.lr=0.02 seed=0: failed: the worker was killed by SIGKILL\n" in capfd.readouterr().err
+    record = records.of_sweep(planned.directory)[4]
+    assert record.state.seconds == {"load": 0.5, "train": 1.25}  # what it was trained before counts
+
+
+def test_a_job_that_has_written_its_own_status_keeps_it(
+    planned: Plan, sweep: Callable[[], runner.Sweep], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def launch(jobs: Sequence[Job], settings: Mapping[str, Any], of: int) -> Launcher:
+        for job in jobs:
+            write_status(job.directory, "failed", error="the loss is not finite", config_hash=job.entry.config_hash)
+            yield job, "the worker was killed by SIGKILL"
+
+    monkeypatch.setitem(registry.LAUNCHERS, "basic", launch)
+    lost = sweep()
+    write_status(planned.jobs[0].directory, "interrupted", config_hash=planned.jobs[0].entry.config_hash)
+    lost._watch(planned.jobs[:1], fail_fast=False)
+    assert lost.records[0].state.error == "the loss is not finite"
+
+
+@pytest.mark.parametrize(
+    "design", [{"halving": Halving(3, (3, 9))}, {"design": Design("test.accuracy", (5, 9), 0.05, None, 0)}]
+)
+def test_a_sweep_that_waits_for_results_is_not_detached_when_it_is_resumed(design: dict[str, Any]) -> None:
+    saved = write_manifest(Path("s").absolute(), [{"optimizer.lr": 0.1}, {"optimizer.lr": 0.2}])
+    replace(saved, **design).write()
+    name = "--halving" if "halving" in design else "--until-decided"
+    with pytest.raises(RequestError) as error:
+        runner.resume(saved.directory, detach=True)
+    assert str(error.value) == f"--detach: s is a sweep with {name}, which waits for results; leave this out"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -16,12 +17,15 @@ from typing import Any
 import pytest
 from helpers import processes
 from helpers.processes import wait_until
+from helpers.runs import write_run
 from helpers.tables import thinned
 
 optuna = pytest.importorskip("optuna", reason="needs optuna: pip install '.[tune]'")
 
-from mnistlab.sweeps import records  # noqa: E402
-from mnistlab.sweeps.tune.runner import Request, _pruner, best_of, front_of  # noqa: E402
+from mnistlab.sweeps import manifest, records  # noqa: E402
+from mnistlab.sweeps.grid import plan  # noqa: E402
+from mnistlab.sweeps.shape import Shape  # noqa: E402
+from mnistlab.sweeps.tune.runner import Request, _pruner, best_of, front_of, runs_of  # noqa: E402
 from mnistlab.sweeps.tune.search import Search, counted, give_back  # noqa: E402
 from mnistlab.sweeps.tune.space import Dimension, parse  # noqa: E402
 from mnistlab.system.errors import RequestError  # noqa: E402
@@ -234,6 +238,24 @@ def test_with_two_objectives_the_front_is_what_nothing_beats_in_both(tmp_path: P
     assert [trial.number for trial in front_of(study)] == [1, 0, 3]
     best = best_of(study)
     assert best is not None and best.number == 3
+
+
+def test_a_trial_of_the_front_is_tested_by_its_own_runs(tmp_path: Path) -> None:
+    """The jobs are ordered by seed, and two trials of the same setting share theirs."""
+    front = [
+        optuna.trial.create_trial(value=0.9, user_attrs={"overrides": [f"model.hidden=[{units}]", "optimizer=sgd"]})
+        for units in (8, 256, 8)
+    ]
+    sets = tuple(shlex.join(trial.user_attrs["overrides"]) for trial in front)
+    words = [*SMALL[:1], "seed=range(2)", f"hydra.sweep.dir={tmp_path / 'final'}"]
+    entries = tuple(job.entry for job in plan(words, shape=Shape(sets=sets)).jobs)
+    saved = manifest.Manifest(tmp_path / "final", (), None, "", entries)
+    saved.directory.mkdir()
+    saved.write()
+    for entry, accuracy in zip(entries, (0.25, 0.75, 0.25, 0.75), strict=True):
+        write_run(saved.place(entry), accuracy)
+    tested = [[run.value("validation.accuracy") for run in runs_of(each, saved.directory)] for each in front]
+    assert tested == [[0.25, 0.25], [0.75, 0.75], [0.25, 0.25]]
 
 
 @pytest.mark.slow

@@ -11,11 +11,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
 from mnistlab.config import compose, schema
 from mnistlab.runs import paths
 from mnistlab.runs.environment import all_cores
+from mnistlab.runs.record import Record
 from mnistlab.statistics.intervals import mean_of
-from mnistlab.sweeps import records, runner
+from mnistlab.sweeps import manifest, records, runner
+from mnistlab.sweeps.axes import axes_of
 from mnistlab.sweeps.request import Request as SweepRequest
 from mnistlab.sweeps.shape import Shape
 from mnistlab.sweeps.tune.pruning import BY_EPOCHS, FEWEST_SEEDS, METRICS, PRUNERS
@@ -290,11 +294,9 @@ def _conclude(search: Search, study: Study, tested: list[FrozenTrial], place: Pa
     from mnistlab.sweeps.tune import report
 
     final, trials = search.directory / paths.FINAL, counted(study)
-    of_final = records.of_sweep(final)
-    each = len(of_final) // len(tested)
     means = []
-    for i, trial in enumerate(tested):
-        values = [record.value("test.accuracy") for record in of_final[i * each : (i + 1) * each]]
+    for trial in tested:
+        values = [record.value("test.accuracy") for record in runs_of(trial, final)]
         means.append(mean := mean_of([value for value in values if math.isfinite(value)]))
         half = "" if math.isnan(mean.half) else f" +/- {100 * mean.half:.2f}"
         seconds = f" in {trial.values[1]:.1f} s" if search.against_seconds else ""
@@ -316,6 +318,14 @@ def _conclude(search: Search, study: Study, tested: list[FrozenTrial], place: Pa
             },
         }
     )
+
+
+def runs_of(trial: FrozenTrial, final: Path) -> list[Record]:
+    """Return the final runs of a trial. Trials with the same overrides share theirs, since each point is run once."""
+    ((point,),) = axes_of([], Shape(sets=(shlex.join(trial.user_attrs["overrides"]),)), OverridesParser.create())
+    entries = manifest.read(final).entries
+    of_final = zip(entries, records.of_sweep(final), strict=True)
+    return [record for entry, record in of_final if set(point) <= set(entry.overrides)]
 
 
 def _chosen_before(search: Search) -> Any:
