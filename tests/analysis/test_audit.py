@@ -201,6 +201,41 @@ def test_an_audit_by_cross_validation_writes_its_lists(command: Callable[..., An
     assert ("test", "without copies of training images") in kinds
 
 
+def uniform(*_arguments: Any) -> np.ndarray:
+    return np.full((1797, 10), 0.1)
+
+
+def test_every_audit_has_its_own_folder_before_it_computes(
+    command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mnistlab.sweeps.gridsearch import out_of_sample
+
+    claimed: list[int] = []
+
+    def probabilities(*arguments: Any) -> np.ndarray:
+        claimed.append(len(list(Path("outputs/audit").iterdir())))
+        return uniform(*arguments)
+
+    monkeypatch.setattr(out_of_sample, "probabilities", probabilities)
+    folders = [
+        json.loads(command("data", "audit", "data=digits", "--folds", folds, "--json").out)["folder"] for folds in "23"
+    ]
+    assert folders[1] == f"{folders[0]}-2"
+    assert [json.loads(Path(folder, "audit.json").read_text())["by"] for folder in folders] == ["2 folds", "3 folds"]
+    assert claimed == [1, 2]
+
+
+def test_an_audit_that_fails_leaves_no_folder(command: Callable[..., Any]) -> None:
+    assert command("data", "audit", "data=digits", "--folds", "5000").status == 2
+    assert not Path("outputs").exists()
+
+
+def test_a_job_of_a_sweep_is_a_run(command: Callable[..., Any]) -> None:
+    Path("sweep/optimizer.lr=0.1,seed=0").mkdir(parents=True)
+    result = command("data", "audit", "sweep/optimizer.lr=0.1,seed=0", "--folds", "3")
+    assert "--folds 3: a run is audited by its own predictions" in result.err
+
+
 @pytest.mark.slow
 def test_an_audit_of_a_run_uses_its_validation_and_test_images(
     command: Callable[..., Any], train: Callable[..., Path]
