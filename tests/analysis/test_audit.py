@@ -154,6 +154,16 @@ def test_many_equal_images_are_paired_with_the_first_only() -> None:
     assert all(pair.is_identical for pair in found)
 
 
+def test_too_many_pairs_are_refused_as_soon_as_they_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = np.random.default_rng(0).integers(0, 20, (100, 8, 8)).astype(np.uint8)
+    images[:, :4] += 100  # all are alike
+    monkeypatch.setattr(duplicates, "MOST_PAIRS", 4950)
+    assert len(duplicates.find(images, 0.5)) == 4950
+    monkeypatch.setattr(duplicates, "MOST_PAIRS", 4949)
+    with pytest.raises(RequestError, match=r"^--similarity 0\.5: more than 4,949 pairs; use a higher one$"):
+        duplicates.find(images, 0.5)
+
+
 @pytest.mark.slow
 def test_sixty_thousand_images_take_at_most_two_minutes(mnist: Path) -> None:
     from mnistlab.data.sources.published import NamedSource
