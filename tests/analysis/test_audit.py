@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 
 from mnistlab.analysis.audit import duplicates, label_errors
+from mnistlab.analysis.audit.audit import audited
+from mnistlab.data.dataset import Pool, Split
 from mnistlab.data.sources.bundled import Digits
 from mnistlab.metrics import ranking
 from mnistlab.system.errors import RequestError
@@ -173,6 +175,24 @@ def test_sixty_thousand_images_take_at_most_two_minutes(mnist: Path) -> None:
     found = duplicates.find(images)
     assert time.process_time() - started < 120
     assert {(pair.first, pair.second) for pair in found} >= set(pairs)
+
+
+def audit_of(train: np.ndarray, test: np.ndarray) -> dict[str, Any]:
+    """Return the counts of the audit of some images, of which those of the test part are scored."""
+    labels = [np.arange(len(images)) % 2 for images in (train, test)]
+    pool = Pool("own", Split(train, labels[0]), Split(test, labels[1]), ("a", "b"))
+    scored = np.arange(len(train), len(train) + len(test))
+    return dict(audited(pool, scored, np.tile([[0.9, 0.1]], (len(test), 1)), {}, 0.98).about)
+
+
+def test_all_of_several_identical_images_are_copies_of_what_the_first_is_a_copy_of() -> None:
+    rng = np.random.default_rng(0)
+    train = rng.integers(10, 245, (20, 28, 28)).astype(np.uint8)
+    noisy = train[3] + rng.integers(0, 4, (28, 28)).astype(np.uint8)  # a copy with noise
+    other = rng.integers(0, 255, (28, 28)).astype(np.uint8)
+    about = audit_of(train, np.stack([noisy, noisy, noisy, other, train[5], other]))
+    left = [line["n"] for line in about["scores"] if line["images"] == "without copies of training images"]
+    assert left == [2]  # the other image and its copy in the test part
 
 
 # --- the command ---
