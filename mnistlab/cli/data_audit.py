@@ -70,9 +70,13 @@ def _of_overrides(words: Sequence[str], folds: int) -> tuple[Pool, dict[str, Any
         pool = experiment.data.read()
     rows = audit.rows_of(pool)
     about = {**_about(pool, experiment.data, experiment.seed), "by": f"{folds} folds", "run": None}
-    return pool, about, lambda: (
-        np.arange(len(rows.labels)),
-        out_of_sample.probabilities(experiment, pool, rows.split, folds),
+    return (
+        pool,
+        about,
+        lambda: (
+            np.arange(len(rows.labels)),
+            out_of_sample.probabilities(experiment, pool, rows.split, folds),
+        ),
     )
 
 
