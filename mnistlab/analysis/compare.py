@@ -142,8 +142,7 @@ def _groups(
     metric = design.metric if design else question.metric
     if question.best_over:
         metric = _metric(completed, metric or tuning.METRIC)
-        unfinished = [record for record in left_out if record.state.state != "failed"]
-        groups, notes = tuning.best_over(groups, question.best_over, metric, unfinished)
+        groups, notes = tuning.best_over(groups, question.best_over, metric, left_out)
     else:
         metric = _metric(completed, metric)
     is_all_that_is_left = question.best_over and list(groups[0].settings) == [question.factor]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import secrets
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
@@ -30,7 +31,6 @@ POLICY = (
 POLICY_OF_REPORTS = (
     "default-src 'none'; img-src data: 'self'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'self'"
 )
-COOKIE = "mnistlab_board"
 READS = requests.READS | one_run.READS | audits.READS
 POSTS = requests.WRITES | requests.QUESTIONS
 UNREADABLE = (RequestError, RunError, UnreadableError)
@@ -44,18 +44,23 @@ def static_files() -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
-def application(board: Board, token: str, is_remote: bool) -> bottle.Bottle:
-    """Return the application; if it ``is_remote``, every request needs the token, as a cookie or in the address."""
-    app = bottle.Bottle()
+def application(board: Board, token: str, cookie: str | None) -> bottle.Bottle:
+    """Return the application; with the name of a ``cookie``, every request needs it, or the token in the address.
 
-    def knows(text: str | None) -> bool:
-        return hmac.compare_digest((text or "").encode("utf-8", "replace"), token.encode())
+    A browser sends a cookie to all ports of a host. It is therefore named after the port, and does not hold the token:
+    another server on this host may see it, but cannot change anything with it.
+    """
+    app = bottle.Bottle()
+    session = secrets.token_urlsafe(24)
+
+    def knows(text: str | None, secret: str = token) -> bool:
+        return hmac.compare_digest((text or "").encode("utf-8", "replace"), secret.encode())
 
     @app.hook("before_request")
     def _check() -> None:
         request = bottle.request
         bottle.response.set_header("Content-Security-Policy", POLICY)
-        if is_remote and not (knows(request.get_cookie(COOKIE)) or knows(request.query.get("token"))):
+        if cookie and not (knows(request.get_cookie(cookie), session) or knows(request.query.get("token"))):
             raise refused(403, "the address must have the token that `mnistlab board` printed")
         if request.method not in ("GET", "HEAD"):
             if request.content_type.partition(";")[0].strip().lower() != "application/json":
@@ -63,21 +68,21 @@ def application(board: Board, token: str, is_remote: bool) -> bottle.Bottle:
             if not knows(request.environ.get("HTTP_X_BOARD_TOKEN")):
                 raise refused(403, "the token of the page is missing or wrong; load the page again")
 
-    _serve_page(app, token, is_remote)
+    _serve_page(app, token, cookie, session)
     _serve_runs(app, board)
     app.default_error_handler = lambda error: refused(error.status_code, str(error.status_line))
     return app
 
 
-def _serve_page(app: bottle.Bottle, token: str, is_remote: bool) -> None:
+def _serve_page(app: bottle.Bottle, token: str, cookie: str | None, session: str) -> None:
     """Add the page and its modules, which are read once."""
     static = static_files()
     page = static.pop("index.html").decode("utf-8").replace("{{token}}", token)
 
     @app.get("/")
     def _page() -> Any:
-        if is_remote and bottle.request.query.get("token"):  # from now on as a cookie, out of the browser's history
-            bottle.response.set_cookie(COOKIE, token, httponly=True, samesite="strict", path="/")
+        if cookie and bottle.request.query.get("token"):  # from now on as a cookie, out of the browser's history
+            bottle.response.set_cookie(cookie, session, httponly=True, samesite="strict", path="/")
             bottle.response.status = 303
             bottle.response.set_header("Location", "/")
             return ""

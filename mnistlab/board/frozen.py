@@ -64,6 +64,7 @@ def _data(board: Board, entries: Sequence[Entry]) -> str:
             "version": 1,
             "folder": readable(board.root.name),  # not its path: the file is handed on
             "columns": columns,
+            "common": _common(entries, columns),
             "keys": columns,
             "varying": list(board.table.keys.varying),
             "runs": [as_json(entry, columns) for entry in entries],
@@ -79,6 +80,16 @@ def _data(board: Board, entries: Sequence[Entry]) -> str:
             return text
     content["run"] = {}
     return _json(content)
+
+
+def _common(entries: Sequence[Entry], columns: Sequence[str]) -> dict[str, Any]:
+    """Return the settings and metrics besides the columns that all runs share, by which a filter may ask."""
+    first, *rest = (entry.row.values for entry in entries)
+    return {
+        key: readable(value) if isinstance(value, str) else value
+        for key, value in first.items()
+        if key not in columns and all(key in other and other[key] == value for other in rest)
+    }
 
 
 def _comparisons(board: Board, numbers: Sequence[int]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import logging
 import platform
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +20,7 @@ from mnistlab.board.board import Board
 from mnistlab.inference.serve.guard import guarded, loopback
 
 LOOPBACK = "127.0.0.1"
+ANY = ("0.0.0.0", "::")  # all addresses of this machine
 THREADS = 8
 
 
@@ -43,12 +44,15 @@ class Server:
             clear_untrusted_proxy_headers=True,
         )  # fmt: skip
         self.port = int(self._waitress.effective_port)
-        self._app = guarded(application(self.board, self.token, not is_loopback(self.host)), self.is_ours, MOST_BYTES)
+        cookie = None if is_loopback(self.host) else f"mnistlab_board_{self.port}"
+        self._names = {self.host.lower()} | ({platform.node().lower(), socket.getfqdn().lower()} if cookie else set())
+        self._app = guarded(application(self.board, self.token, cookie), self.is_ours, MOST_BYTES)
 
     @property
     def address(self) -> str:
-        """Return the address of the page, with the token if it is needed."""
-        shown = f"[{self.host}]" if ":" in self.host else self.host
+        """Return the address of the page, with the token if it is needed; of all addresses, the name of the machine."""
+        host = platform.node() if self.host in ANY and platform.node() else self.host
+        shown = f"[{host}]" if ":" in host else host
         query = "" if is_loopback(self.host) else f"?token={self.token}"
         return f"http://{shown}:{self.port}/{query}"
 
@@ -59,10 +63,7 @@ class Server:
         """
         if host in loopback(self.port):
             return True
-        if is_loopback(self.host):
-            return False
-        name, _, port = host.rpartition(":")
-        return port == str(self.port) and (name in (self.host.lower(), platform.node().lower()) or _is_address(name))
+        return not is_loopback(self.host) and is_one_of(host, self._names, self.port)
 
     def run(self) -> None:
         """Serve until an interruption."""
@@ -89,6 +90,12 @@ class Server:
 def is_loopback(host: str) -> bool:
     """Return whether only this machine can reach a host."""
     return host in (LOOPBACK, "localhost")
+
+
+def is_one_of(host: str, names: Collection[str], port: int) -> bool:
+    """Return whether a Host header is one of the names, or any address, with this port, which may be left out if 80."""
+    name = host.removesuffix(f":{port}")
+    return (name != host or port == 80) and (name in names or _is_address(name))
 
 
 def _is_address(name: str) -> bool:

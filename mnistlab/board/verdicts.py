@@ -38,7 +38,7 @@ class Verdicts:
         ``against_best`` says that there are too many pairs, and each group is compared with the best one; ``untested``
         that nothing is said about several groups. Raises `RequestError` where `compare` does.
         """
-        question = (*((entry.number, entry.record) for entry in entries), metric, baseline, margin)
+        question = (*((entry.number, entry.record) for entry in entries), _epochs(entries), metric, baseline, margin)
         if question not in self._answers:
             records = [self._record(entry) for entry in entries]
             comparison = compare(records, metric, baseline, margin)
@@ -52,6 +52,13 @@ class Verdicts:
         if before is None or before[0] != entry.record:
             self._records[entry.number] = before = entry.record, record_of(entry.row.directory)
         return before[1]
+
+
+def _epochs(entries: Sequence[Entry]) -> Question:
+    """Return the epochs of runs that are training, on which a comparison depends only if no run is completed."""
+    if any(entry.row.state == "completed" for entry in entries):
+        return ()
+    return tuple(entry.progress and entry.progress["epoch"] for entry in entries)
 
 
 def record_of(run: Path) -> Record:

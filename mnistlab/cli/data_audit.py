@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
@@ -17,33 +17,48 @@ if TYPE_CHECKING:
     from mnistlab.data.dataset import Pool, Source
 
 FOLDS = 5
+Scored = Callable[[], tuple["np.ndarray", "np.ndarray"]]  # computes the rows that are scored, and their probabilities
 
 
 def audit_dataset(words: Sequence[str], to: str | None, folds: int | None, similarity: float | None) -> int:
     """Audit the data of a configuration by cross-validation, or those of a run by its own predictions."""
     from mnistlab.analysis.audit import audit, duplicates
-    from mnistlab.runs import paths
     from mnistlab.system import console, directories
 
     threshold = duplicates.THRESHOLD if similarity is None else similarity
     if not 0.5 <= threshold <= 1:
         raise RequestError(f"--similarity {threshold:g}: must be a number from 0.5 to 1")
-    is_run = bool(words) and "=" not in words[0]
+    is_run = bool(words) and ("=" not in words[0] or Path(words[0]).is_dir())
     if is_run and folds is not None:
         raise RequestError(f"--folds {folds}: a run is audited by its own predictions; leave --folds out")
     if is_run and len(words) > 1:
         raise RequestError(f"data audit {' '.join(words)}: must be one run, or overrides as for `mnistlab train`")
     console.start("normal")
-    pool, scored, probabilities, about = _of_run(words[0]) if is_run else _of_overrides(words, folds or FOLDS)
-    found = audit.audited(pool, scored, probabilities, {**about, "similarity": threshold}, threshold)
-    folder = Path(to) if to else Path("outputs", paths.AUDITS, f"{pool.name}_{str(about['sha256'] or 'data')[:8]}")
-    directories.named(folder, f"--to {folder}", in_the_way=directories.IN_THE_WAY)
-    audit.write(found, folder)
+    pool, about, score = _of_run(words[0]) if is_run else _of_overrides(words, folds or FOLDS)
+    folder = directories.named(Path(to), f"--to {to}", in_the_way=directories.IN_THE_WAY) if to else _new(about)
+    try:
+        found = audit.audited(pool, *score(), {**about, "similarity": threshold}, threshold)
+        audit.write(found, folder)
+    except BaseException:
+        directories.forget_empty(folder.absolute())
+        raise
     output.show({"folder": folder, **found.about}, audit.text(found, folder))
     return 0
 
 
-def _of_overrides(words: Sequence[str], folds: int) -> tuple[Pool, np.ndarray, np.ndarray, dict[str, Any]]:
+def _new(about: dict[str, Any]) -> Path:
+    """Create a folder named after the data; other audits of them keep theirs."""
+    from mnistlab.runs import paths
+    from mnistlab.system import directories
+
+    path = f"outputs/{paths.AUDITS}/{about['name']}_{str(about['sha256'] or 'data')[:8]}"
+    try:
+        return Path(directories.claim(path))
+    except OSError as error:
+        raise RequestError(f"{path}: {error.strerror}; {directories.ELSEWHERE}") from None
+
+
+def _of_overrides(words: Sequence[str], folds: int) -> tuple[Pool, dict[str, Any], Scored]:
     import numpy as np
 
     from mnistlab.analysis.audit import audit
@@ -54,19 +69,25 @@ def _of_overrides(words: Sequence[str], folds: int) -> tuple[Pool, np.ndarray, n
     with schema.prefixed("data"):
         pool = experiment.data.read()
     rows = audit.rows_of(pool)
-    probabilities = out_of_sample.probabilities(experiment, pool, rows.split, folds)
-    about = _about(pool, experiment.data, experiment.seed)
-    return pool, np.arange(len(rows.labels)), probabilities, {**about, "by": f"{folds} folds", "run": None}
+    about = {**_about(pool, experiment.data, experiment.seed), "by": f"{folds} folds", "run": None}
+    return (
+        pool,
+        about,
+        lambda: (
+            np.arange(len(rows.labels)),
+            out_of_sample.probabilities(experiment, pool, rows.split, folds),
+        ),
+    )
 
 
-def _of_run(word: str) -> tuple[Pool, np.ndarray, np.ndarray, dict[str, Any]]:
+def _of_run(word: str) -> tuple[Pool, dict[str, Any], Scored]:
     """Return the data of a run, and its probabilities of the images that it was not trained on."""
     from mnistlab.analysis.audit import of_run
     from mnistlab.runs import selection
 
     found = of_run.read(selection.one(word))
-    about = _about(found.pool, found.source, found.seed)
-    return found.pool, found.scored, found.probabilities, {**about, "by": f"the run {word}", "run": found.run}
+    about = {**_about(found.pool, found.source, found.seed), "by": f"the run {word}", "run": found.run}
+    return found.pool, about, lambda: (found.scored, found.probabilities)
 
 
 def _about(pool: Pool, source: Source, seed: int) -> dict[str, Any]:

@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 
 from mnistlab.analysis.audit import duplicates, label_errors
+from mnistlab.analysis.audit.audit import audited
+from mnistlab.data.dataset import Pool, Split
 from mnistlab.data.sources.bundled import Digits
 from mnistlab.metrics import ranking
 from mnistlab.system.errors import RequestError
@@ -154,6 +156,16 @@ def test_many_equal_images_are_paired_with_the_first_only() -> None:
     assert all(pair.is_identical for pair in found)
 
 
+def test_too_many_pairs_are_refused_as_soon_as_they_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = np.random.default_rng(0).integers(0, 20, (100, 8, 8)).astype(np.uint8)
+    images[:, :4] += 100  # all are alike
+    monkeypatch.setattr(duplicates, "MOST_PAIRS", 4950)
+    assert len(duplicates.find(images, 0.5)) == 4950
+    monkeypatch.setattr(duplicates, "MOST_PAIRS", 4949)
+    with pytest.raises(RequestError, match=r"^--similarity 0\.5: more than 4,949 pairs; use a higher one$"):
+        duplicates.find(images, 0.5)
+
+
 @pytest.mark.slow
 def test_sixty_thousand_images_take_at_most_two_minutes(mnist: Path) -> None:
     from mnistlab.data.sources.published import NamedSource
@@ -163,6 +175,24 @@ def test_sixty_thousand_images_take_at_most_two_minutes(mnist: Path) -> None:
     found = duplicates.find(images)
     assert time.process_time() - started < 120
     assert {(pair.first, pair.second) for pair in found} >= set(pairs)
+
+
+def audit_of(train: np.ndarray, test: np.ndarray) -> dict[str, Any]:
+    """Return the counts of the audit of some images, of which those of the test part are scored."""
+    labels = [np.arange(len(images)) % 2 for images in (train, test)]
+    pool = Pool("own", Split(train, labels[0]), Split(test, labels[1]), ("a", "b"))
+    scored = np.arange(len(train), len(train) + len(test))
+    return dict(audited(pool, scored, np.tile([[0.9, 0.1]], (len(test), 1)), {}, 0.98).about)
+
+
+def test_all_of_several_identical_images_are_copies_of_what_the_first_is_a_copy_of() -> None:
+    rng = np.random.default_rng(0)
+    train = rng.integers(10, 245, (20, 28, 28)).astype(np.uint8)
+    noisy = train[3] + rng.integers(0, 4, (28, 28)).astype(np.uint8)  # a copy with noise
+    other = rng.integers(0, 255, (28, 28)).astype(np.uint8)
+    about = audit_of(train, np.stack([noisy, noisy, noisy, other, train[5], other]))
+    left = [line["n"] for line in about["scores"] if line["images"] == "without copies of training images"]
+    assert left == [2]  # the other image and its copy in the test part
 
 
 # --- the command ---
@@ -199,6 +229,41 @@ def test_an_audit_by_cross_validation_writes_its_lists(command: Callable[..., An
     assert sum(row["identical"] == "1" for row in test) >= 5
     kinds = [(line["part"], line["images"]) for line in about["scores"]]
     assert ("test", "without copies of training images") in kinds
+
+
+def uniform(*_arguments: Any) -> np.ndarray:
+    return np.full((1797, 10), 0.1)
+
+
+def test_every_audit_has_its_own_folder_before_it_computes(
+    command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mnistlab.sweeps.gridsearch import out_of_sample
+
+    claimed: list[int] = []
+
+    def probabilities(*arguments: Any) -> np.ndarray:
+        claimed.append(len(list(Path("outputs/audit").iterdir())))
+        return uniform(*arguments)
+
+    monkeypatch.setattr(out_of_sample, "probabilities", probabilities)
+    folders = [
+        json.loads(command("data", "audit", "data=digits", "--folds", folds, "--json").out)["folder"] for folds in "23"
+    ]
+    assert folders[1] == f"{folders[0]}-2"
+    assert [json.loads(Path(folder, "audit.json").read_text())["by"] for folder in folders] == ["2 folds", "3 folds"]
+    assert claimed == [1, 2]
+
+
+def test_an_audit_that_fails_leaves_no_folder(command: Callable[..., Any]) -> None:
+    assert command("data", "audit", "data=digits", "--folds", "5000").status == 2
+    assert not Path("outputs").exists()
+
+
+def test_a_job_of_a_sweep_is_a_run(command: Callable[..., Any]) -> None:
+    Path("sweep/optimizer.lr=0.1,seed=0").mkdir(parents=True)
+    result = command("data", "audit", "sweep/optimizer.lr=0.1,seed=0", "--folds", "3")
+    assert "--folds 3: a run is audited by its own predictions" in result.err
 
 
 @pytest.mark.slow

@@ -82,6 +82,56 @@ def test_a_seed_that_is_still_training_is_left_out():
     assert seeds == {"init=a": [1, 2], "init=b": [0, 1, 2]}
 
 
+LEFT_OUT = "left out, as some candidates have no result there: "
+
+
+def test_a_seed_without_a_candidate_is_left_out():
+    """Else the best of fewer candidates would count as the best of all."""
+    some = [one for one in runs(BY_HAND) if (one.settings["init"], one.settings["o.lr"], one.seed) != ("b", 0.1, 2)]
+    found = compare(some, best_over=("o.lr",))
+    assert {one.name: sorted(one.values("test.accuracy")) for one in found.groups} == {
+        "init=a": [0, 1, 2],
+        "init=b": [0, 1],
+    }
+    assert found.notes[-1] == f"{LEFT_OUT}init=b in seed 2"
+
+
+def test_a_setting_whose_seeds_all_wait_is_said():
+    waiting = [record(seed, 0.5, {"init": "b", "o.lr": 0.9}, state="running") for seed in range(3)]
+    found = compare([*runs(BY_HAND), *group({"init": "c", "o.lr": 0.1}, [0.5] * 3), *waiting], best_over=("o.lr",))
+    assert [one.name for one in found.groups] == ["init=a", "init=c"]
+    assert found.notes[-1] == f"{LEFT_OUT}init=b in every seed"
+
+
+@pytest.mark.parametrize("state", ["pruned", "failed"])
+def test_a_candidate_that_was_stopped_has_lost_and_its_seed_counts(state):
+    stopped = [record(seed, 0.5, {"init": init, "o.lr": 0.9}, state=state) for init in "ab" for seed in range(3)]
+    some = [one for one in runs(BY_HAND) if (one.settings["init"], one.settings["o.lr"], one.seed) != ("b", 0.5, 2)]
+    stopped.append(record(2, 0.5, {"init": "b", "o.lr": 0.5}, state=state))
+    found = compare([*some, *stopped], best_over=("o.lr",))
+    assert [sorted(one.values("test.accuracy")) for one in found.groups] == [[0, 1, 2]] * 2
+    assert LEFT_OUT not in " ".join(found.notes)
+
+
+@pytest.mark.parametrize(
+    ("state", "cure"),
+    [
+        ("running", "wait for the runs that are still training"),
+        ("interrupted", "6 are unfinished; continue them with `mnistlab resume`"),
+    ],
+)
+def test_if_no_seed_is_complete_the_error_says_why(state, cure):
+    waiting = [record(seed, 0.5, {"init": init, "o.lr": 0.9}, state=state) for init in "ab" for seed in range(3)]
+    with pytest.raises(RequestError, match=cure):
+        compare([*runs(BY_HAND), *waiting], best_over=("o.lr",))
+
+
+def test_if_every_seed_lacks_a_candidate_the_error_says_so():
+    some = [one for one in runs(BY_HAND) if (one.seed == 0) == (one.settings["o.lr"] == 0.1)]
+    with pytest.raises(RequestError, match="train the candidates that are missing"):
+        compare(some, best_over=("o.lr",))
+
+
 def test_different_numbers_of_candidates_are_said():
     some = {key: of for key, of in BY_HAND.items() if key != ("b", 0.5)}
     assert compare(runs(some), best_over=("o.lr",)).notes[1] == (

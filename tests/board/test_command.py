@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from helpers.runs import write_run
 
 from mnistlab.board import application, frozen
 from mnistlab.board.application import static_files
+from mnistlab.runs import run_file
 
 STATIC = Path(application.__file__).parent / "static"
 
@@ -138,6 +140,40 @@ def test_the_frozen_file_is_closed_to_hostile_names(tmp_path: Path) -> None:
     assert policy is not None
     assert policy[1].startswith("default-src 'none'; script-src 'sha256-")
     assert "unsafe" not in policy[1]
+
+
+FILTERS = """
+const { matcher } = await import(process.argv[1]);
+const { texts, known } = JSON.parse(process.argv[2]);
+const run = { state: "completed", tags: [], values: { "optimizer.lr": 0.1 } };
+const answer = (text) => { try { return matcher(text, known)(run); } catch (error) { return error.message; } };
+console.log(JSON.stringify(texts.map(answer)));
+"""
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
+def test_a_frozen_page_filters_by_what_all_runs_share_and_refuses_what_it_has_not(tmp_path: Path) -> None:
+    for lr in (0.1, 0.2):
+        config = {"seed": 0, "optimizer": {"lr": lr, "momentum": 0.5}, "model": {"name": "mlp"}}
+        run_file.write(write_run(tmp_path / f"runs/{lr}", config=config, overrides=["optimizer.lr=1"]))
+    text = frozen.write(tmp_path / "runs", [], tmp_path / "frozen.html")[0].read_text()
+    block = re.search(r'id="frozen">(.*?)</script>', text, re.DOTALL)
+    assert block is not None
+    known = {key: json.loads(block[1])["runs"][key] for key in ("columns", "common")}
+    assert known["common"]["optimizer.momentum"] == 0.5
+    expected = {
+        "optimizer.lr=0.1": True,
+        "optimizer.momentum=0.5": True,
+        "optimizer.momentum>0.5": False,
+        "model.name=mlp state=completed": True,
+        "optimizer.momentun=0.5": "optimizer.momentun=...: this frozen page has no such setting or metric",
+        "toString=1": "toString=...: this frozen page has no such setting or metric",
+    }
+    module = Path(frozen.__file__).parent / "static" / "filter.js"
+    words = [module.as_uri(), json.dumps({"texts": [*expected], "known": known})]
+    line = ["node", "--input-type=module", "-e", FILTERS, *words]
+    found = subprocess.run(line, capture_output=True, text=True, check=True, timeout=20)
+    assert dict(zip(expected, json.loads(found.stdout), strict=True)) == expected
 
 
 def test_freezing_names_the_file_and_its_size(command: Callable[..., Any], trained: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from mnistlab.board import application as site
+from mnistlab.board.server import is_one_of
 from mnistlab.runs import labels
 
 JSON = {"Content-Type": "application/json"}
@@ -84,6 +85,8 @@ def test_another_host_needs_the_token_for_everything(serve: Callable[..., Any], 
         status, headers, _ = client.ask("GET", f"/?token={client.token}")
         assert (status, headers["Location"]) == (303, "/")
         cookie = headers["Set-Cookie"]
+        assert client.token not in cookie  # another server on this host sees it, and could write with the token
+        assert cookie.startswith(f"mnistlab_board_{client.server.port}=")  # two boards do not replace each other's
         assert "HttpOnly" in cookie
         assert "SameSite=strict" in cookie.replace("Strict", "strict")
         pair = cookie.partition(";")[0]
@@ -92,6 +95,35 @@ def test_another_host_needs_the_token_for_everything(serve: Callable[..., Any], 
         assert client.ask("GET", "/", headers={"Cookie": pair, "Host": f"evil.example:{client.server.port}"})[0] == 403
         assert client.ask("GET", "/", headers={"Cookie": pair, "Host": f"10.1.2.3:{client.server.port}"})[0] == 200
         assert client.ask("POST", "/api/label", b"{}", {**JSON, "Cookie": pair})[0] == 403
+
+
+def test_the_address_that_is_printed_can_be_opened_from_another_machine(
+    serve: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("platform.node", lambda: "Lab7")
+    monkeypatch.setattr("socket.getfqdn", lambda: "lab7.example.org")
+    with serve(tmp_path, "0.0.0.0") as client:
+        port, query = client.server.port, f"?token={client.token}"
+        assert client.server.address == f"http://Lab7:{port}/{query}"
+        for host, status in (("Lab7", 303), ("lab7.example.org", 303), ("lab8.example.org", 403)):
+            assert client.ask("GET", f"/{query}", headers={"Host": f"{host}:{port}"})[0] == status
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "expected"),
+    [
+        ("lab7", 80, True),
+        ("lab7:80", 80, True),
+        ("10.1.2.3", 80, True),
+        ("[fe80::1]", 80, True),
+        ("lab7:8028", 8028, True),
+        ("lab7", 8028, False),
+        ("lab7:81", 80, False),
+        ("evil.example", 80, False),
+    ],
+)
+def test_only_port_80_may_be_left_out_of_a_host(host: str, port: int, expected: bool) -> None:
+    assert is_one_of(host, {"lab7"}, port) is expected
 
 
 def test_only_this_machine_is_let_in_by_default(client: Any) -> None:

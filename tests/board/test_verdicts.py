@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
+from importlib.resources import files as resources
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +24,7 @@ from mnistlab.board.verdicts import record_of
 from mnistlab.runs import index, record
 from mnistlab.runs.run_file import write as write_run_file
 from mnistlab.sweeps import records
+from mnistlab.system import locks
 from mnistlab.system.errors import RequestError
 
 
@@ -100,6 +106,46 @@ def test_groups_of_runs_that_are_training_are_not_tested(tmp_path: Path) -> None
     assert (len(found["groups"]), found["verdicts"], found["untested"]) == (2, [], True)
     assert "no run is completed; these are the values after epoch 2" in found["warnings"][0]
     board.close()
+
+
+def test_the_comparison_of_runs_that_are_training_goes_on_with_their_epochs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mnistlab.board.table.PERIOD", 0)
+    board = many(tmp_path, 2)
+    runs = [run for run in tmp_path.iterdir() if run.is_dir()]
+    with ExitStack() as held:
+        for run in runs:
+            held.enter_context(locks.held(run))
+            write_status(run, "running")
+        for epoch in (1, 2):
+            for run in runs:
+                history = "epoch,train_loss,val_loss,val_accuracy,seconds\n1,1.5,1.25,0.5,1.0\n2,0.5,0.75,0.7,1.0\n"
+                (run / "history.csv").write_text("".join(history.splitlines(keepends=True)[: 1 + epoch]))
+                os.utime(run / "history.csv", (epoch, epoch))
+            found = board.verdicts.of(board.table.changes(0).entries)
+            assert f"these are the values after epoch {epoch}" in found["warnings"][0]
+    board.close()
+
+
+SCRIPT = """
+const { compared } = await import(process.argv[1]);
+const run = (state, epoch) => ({ number: 1, state, progress: epoch ? { epoch } : null });
+const same = (a, b) => JSON.stringify(compared(a)) === JSON.stringify(compared(b));
+console.log(JSON.stringify([
+  same([run("running", null)], [run("running", 1)]), same([run("running", 1)], [run("running", 2)]),
+  same([run("running", 1), run("completed")], [run("running", 2), run("completed")]),
+  same([run("running", 1)], [run("running", 1)]),
+]));
+"""
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
+def test_the_page_asks_again_after_an_epoch_on_which_the_answer_depends() -> None:
+    module = Path(str(resources("mnistlab.board") / "static" / "store.js"))
+    line = ["node", "--input-type=module", "-e", SCRIPT, module.as_uri()]
+    found = subprocess.run(line, capture_output=True, text=True, check=True, timeout=20)
+    assert json.loads(found.stdout) == [False, False, True, True]
 
 
 def test_runs_that_are_not_completed_are_left_out_and_said(client: Any, own: Any, lab: Path) -> None:

@@ -103,10 +103,7 @@ def scores(audit: Audit) -> list[dict[str, Any]]:
     """Return the accuracy of the out-of-sample predictions on each part: of all images, and without those found."""
     labels, parts = audit.rows.labels[audit.scored], audit.rows.parts
     right = audit.probabilities.argmax(axis=1) == labels
-    copied = np.zeros(len(audit.rows.labels), bool)
-    for pair in audit.pairs:
-        for row, other in ((pair.first, pair.second), (pair.second, pair.first)):
-            copied[row] |= parts[row] != "train" and parts[other] == "train"
+    copied = _copied(audit)
     lines = []
     for part in dict.fromkeys(parts[audit.scored].tolist()):
         inside = parts[audit.scored] == part
@@ -123,6 +120,28 @@ def scores(audit: Audit) -> list[dict[str, Any]]:
                 "accuracy": float(right[kept].mean()) if kept.any() else None,
             })  # fmt: skip
     return lines
+
+
+def _copied(audit: Audit) -> np.ndarray:
+    """Return which images outside the training part are copies of training images.
+
+    Only the first of a set of identical images is compared with others, and a pair of such images counts for all of
+    both sets.
+    """
+    same = np.arange(len(audit.rows.labels))  # of each image, the first that is identical
+    for pair in audit.pairs:
+        if pair.is_identical:
+            same[pair.second] = pair.first
+    is_train = audit.rows.parts == "train"
+    in_train = np.zeros(len(same), bool)
+    in_train[same[is_train]] = True  # by the first of a set: whether one of the set is a training image
+    near = in_train.copy()
+    for pair in audit.pairs:
+        if not pair.is_identical:
+            near[pair.first] |= in_train[pair.second]
+            near[pair.second] |= in_train[pair.first]
+    copied: np.ndarray = near[same] & ~is_train
+    return copied
 
 
 def write(audit: Audit, folder: Path) -> None:

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mnistlab.system.errors import RequestError
+
 THRESHOLD = 0.98
 AXES = 96
 SAMPLE = 2000  # images from which the axes are taken
@@ -39,7 +41,7 @@ def find(images: np.ndarray, threshold: float = THRESHOLD) -> list[Pair]:
     """Return the pairs of images (n, height, width) at least as similar as ``threshold``, the most similar first.
 
     Of images that are identical pixel by pixel, each is paired with the first of them only, and the first alone is
-    compared with others.
+    compared with others. Raises `RequestError` if more than `MOST_PAIRS` are not identical.
     """
     firsts, copies = identical(images)
     pairs = {(first, second): Pair(first, second, 1.0, True) for first, second in copies}
@@ -49,11 +51,10 @@ def find(images: np.ndarray, threshold: float = THRESHOLD) -> list[Pair]:
         for i, j, similarity in _similar(unit_vectors(version), threshold):
             key = int(firsts[i]), int(firsts[j])
             near[key] = max(near.get(key, 0.0), similarity)
+            if len(near) > MOST_PAIRS:
+                raise RequestError(f"--similarity {threshold:g}: more than {MOST_PAIRS:,} pairs; use a higher one")
     pairs |= {(i, j): Pair(i, j, min(similarity, 1.0), False) for (i, j), similarity in near.items()}
-    ordered = sorted(
-        pairs.values(), key=lambda pair: (not pair.is_identical, -pair.similarity, pair.first, pair.second)
-    )
-    return ordered[:MOST_PAIRS]
+    return sorted(pairs.values(), key=lambda pair: (not pair.is_identical, -pair.similarity, pair.first, pair.second))
 
 
 def identical(images: np.ndarray) -> tuple[np.ndarray, list[tuple[int, int]]]:

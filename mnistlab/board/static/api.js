@@ -37,7 +37,7 @@ function fromFrozen(name, values) {
   if (name === "curves") return frozen.curves;
   if (name === "compare") return comparison(values);
   if (name === "run" && frozen.run[values.run]) return frozen.run[values.run];
-  if (name === "matching") return { runs: [...store.runs.values()].filter(matcher(values.filter)).map((run) => run.number) };
+  if (name === "matching") return { runs: [...store.runs.values()].filter(matcher(values.filter, frozen.runs)).map((run) => run.number) };
   throw new Refused("this is a frozen page: what is computed on demand needs `mnistlab board`");
 }
 

@@ -98,6 +98,12 @@ export function shown() {
   return chosen.length ? chosen : rows;
 }
 
+// What a comparison of runs depends on: of runs that are training, their epochs, but only if none is completed.
+export function compared(runs) {
+  const isSoFar = !runs.some((run) => run.state === "completed");
+  return runs.map((run) => [run.number, run.state, isSoFar ? (run.progress?.epoch ?? null) : null]);
+}
+
 // The settings in which some runs differ, most useful first: those that differ between more runs.
 export function differing(runs) {
   const settings = store.varying.filter((key) => store.columns.includes(key) && isSetting(key));

@@ -4,7 +4,7 @@ import { post } from "./api.js";
 import { choice, el, fill } from "./dom.js";
 import * as format from "./format.js";
 import { MOST_GROUPS, look } from "./palette.js";
-import { metrics, onChange, shown, store } from "./store.js";
+import { compared, metrics, onChange, shown, store } from "./store.js";
 
 const MOST = 2000; // runs in one comparison
 const PAUSE = 100; // milliseconds between a change and the question
@@ -45,7 +45,7 @@ export function verdictPanel() {
 
   async function question(again) {
     const runs = shown().slice(0, MOST);
-    const key = JSON.stringify([runs.map((run) => [run.number, run.state]), metric, baseline, margin]);
+    const key = JSON.stringify([compared(runs), metric, baseline, margin]);
     if (waiting || (key === asked && !again)) return; // asked again when the answer is there
     asked = key;
     if (!runs.length) {
