@@ -17,6 +17,7 @@ import pytest
 from helpers.data_files import images_and_labels, write_four
 
 from mnistlab.data import idx_format
+from mnistlab.data.formats import isolated
 from mnistlab.data.loading import load, load_all
 from mnistlab.data.sources.own import OnError
 from mnistlab.data.sources.registry import SOURCES
@@ -381,6 +382,16 @@ def test_mat_of_emnist_mnist_original_and_one_array_per_class(tmp_path):
         {f"{p}{d}": FLAT[d == Y][r] for d in range(10) for p, r in (("train", slice(4)), ("test", slice(4, 6)))},
     )
     assert same(read(tmp_path / "mnist_all.mat"))
+
+
+def test_code_beside_the_data_is_never_run(tmp_path, monkeypatch):
+    scipy_io = pytest.importorskip("scipy.io")
+    scipy_io.savemat(tmp_path / "d.mat", {"X": FLAT, "y": Y})
+    (tmp_path / "numpy.py").write_text("open('was_run', 'w').close()\n")
+    monkeypatch.chdir(tmp_path)
+    arrays, _ = isolated.arrays_of("mat", Path("d.mat"))
+    np.testing.assert_array_equal(arrays["X"], FLAT)
+    assert not (tmp_path / "was_run").exists()
 
 
 def test_hdf5_with_groups_of_parts(tmp_path):

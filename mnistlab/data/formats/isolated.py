@@ -34,7 +34,8 @@ def arrays_of(reader: str, path: Path) -> tuple[dict[str, np.ndarray], dict[str,
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"}
     environment["PYTHONPATH"] = os.pathsep.join([package, *([others] if others else [])])
     with tempfile.TemporaryDirectory(prefix="mnistlab-") as place:
-        command = [sys.executable, "-m", __name__, reader, str(path.absolute()), place]
+        # -P: else a numpy.py in the working directory, which may be that of the data, would be run
+        command = [sys.executable, "-P", "-m", __name__, reader, str(path.absolute()), place]
         ended = subprocess.run(command, capture_output=True, env=environment, check=False, stdin=subprocess.DEVNULL)
         said: Any = {}
         with suppress(ValueError):
