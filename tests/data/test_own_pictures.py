@@ -118,6 +118,22 @@ def test_16_bit_pictures_with_fewer_levels_are_scaled_by_those(tmp_path, bits, l
     assert (image.min(), image.max()) == (0, 255)
 
 
+def deep(path: Path, level, side=8):
+    """Write a picture of one grey level with 16 bits."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full((side, side), level, np.uint16)).save(path)
+
+
+def test_16_bit_pictures_of_other_sizes_are_left_out_like_others(tmp_path, caplog):
+    for name in ("cat", "dog"):
+        for i in range(4):
+            deep(tmp_path / name / f"{i}.png", 65535, side=9 if (name, i) == ("dog", 3) else 8)
+    pool = read(tmp_path, on_error=OnError.skip)
+    assert len(pool.train) + len(pool.test) == 7
+    assert (pool.train.images == 255).all()
+    assert "1 pictures left out (dog/3.png is 9 x 9, but cat/0.png is 8 x 8" in caplog.text
+
+
 @pytest.mark.parametrize("suffix", ["jfif", "avif", "heic", "webp", ""])
 def test_other_encodings_beside_png(tmp_path, suffix):
     make(tmp_path)

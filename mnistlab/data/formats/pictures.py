@@ -50,10 +50,8 @@ class Stack:
     def _add(self, name: str, content: bytes) -> None:
         size = self.options.size
         image, done = decoded(name, content)
-        self.done_to.update(done)
-        i = len(self.names)
-        if image.dtype != np.uint8:
-            self.wide[i] = image
+        wide = image if image.dtype != np.uint8 else None
+        if wide is not None:
             image = np.zeros(image.shape, np.uint8)
         elif size is not None:
             image = resized(image, size)
@@ -70,12 +68,15 @@ class Stack:
                 f"{name} is {by(image)}, but {self.names[0]} is {by(self.array[0])} (height x width);"
                 " set size, e.g. size=28"
             )
-        self.array[i] = image
+        if wide is not None:
+            if wide.nbytes + sum(image.nbytes for image in self.wide.values()) > 2 * LARGEST:
+                raise BadFileError(
+                    f"the 16-bit pictures up to {name} have more than {2 * LARGEST:,} bytes; make them smaller"
+                )
+            self.wide[len(self.names)] = wide
+        self.array[len(self.names)] = image
         self.names.append(name)
-        if sum(image.nbytes for image in self.wide.values()) > 2 * LARGEST:
-            raise BadFileError(
-                f"the 16-bit pictures up to {name} have more than {2 * LARGEST:,} bytes; make them smaller"
-            )
+        self.done_to.update(done)
 
     def done(self, where: str) -> tuple[np.ndarray, np.ndarray]:
         """Return the images (n, height, width) and the numbers of those that were read."""
