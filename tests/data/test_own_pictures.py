@@ -172,6 +172,24 @@ def test_labels_in_a_table_beside_the_pictures(tmp_path, caplog):
     assert "1 pictures that labels.csv does not name: left out (11.png)" in caplog.text
 
 
+def test_one_table_of_labels_for_the_same_names_in_several_sets(tmp_path):
+    rows = []
+    for part, few in (("train", "cat"), ("test", "dog")):
+        flat(tmp_path / part, [f"{i}.png" for i in range(12)])
+        rows += [f"{part}/{i}.png,{few if i < 2 else {'cat': 'dog', 'dog': 'cat'}[few]}" for i in range(12)]
+    (tmp_path / "labels.csv").write_text("\n".join(["filename,label", *rows]))
+    pool = read(tmp_path)
+    assert np.bincount(pool.train.labels).tolist() == [2, 10]
+    assert np.bincount(pool.test.labels).tolist() == [10, 2]
+
+
+def test_a_table_with_two_labels_of_one_picture_is_refused(tmp_path):
+    flat(tmp_path, [f"{i}.png" for i in range(4)])
+    (tmp_path / "labels.csv").write_text("0.png,cat\n1.png,cat\n2.png,dog\n3.png,dog\n1.png,dog\n")
+    with pytest.raises(RequestError, match=r"labels.csv gives 1.png two labels, 'cat' and 'dog'; remove one"):
+        read(tmp_path)
+
+
 @pytest.mark.parametrize("form", ["{c}_{i:04}.png", "img_{i:04}_{c}.png", "{c}.{i}.png", "{c} ({i}).png", "{c}{i}.png"])
 def test_labels_in_the_names_of_the_files(tmp_path, form):
     flat(tmp_path, [form.format(c=c, i=i) for c in ("cat", "dog", "cow") for i in range(4)])

@@ -174,7 +174,7 @@ def _group(folder: Path, found: PictureFolder, setting: dict[str, str | None]) -
         found.warnings.append(f"{len(direct_images):,} pictures in {folder.name}/ of no class: left out ({listed})")
     if classes or not direct_images:
         return classes
-    return _labelled(folder, direct_images, found)
+    return _labelled(folder, direct_images, found, setting)
 
 
 def _named(empty: Sequence[str]) -> str:
@@ -200,11 +200,13 @@ def _below(folder: Path, depth: int = 0) -> Iterator[Path]:
             yield path
 
 
-def _labelled(folder: Path, images: list[Path], found: PictureFolder) -> Group:
+def _labelled(
+    folder: Path, images: list[Path], found: PictureFolder, setting: dict[str, str | None]
+) -> Group:
     """Return pictures of one folder by class: labelled by a table beside them, or by their names."""
     tables = [*_tables_in(folder), *(_tables_in(folder.parent) if folder != found.top else [])]
     for table in tables:
-        by_name = _labels_of_table(table, images)
+        by_name = _labels_of_table(table, images, setting)
         if by_name:
             labelled = [(path, by_name.get(path.name) or by_name.get(path.stem)) for path in images]
             left = [path.name for path, label in labelled if label is None]
@@ -234,8 +236,13 @@ def _tables_in(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.iterdir()) if path.suffix.lower() in (".csv", ".tsv", ".txt")]
 
 
-def _labels_of_table(table: Path, images: Sequence[Path]) -> dict[str, str] | None:
-    """Return file name -> label of a table in which one column has the names of the pictures; None for another."""
+def _labels_of_table(
+    table: Path, images: Sequence[Path], setting: dict[str, str | None]
+) -> dict[str, str] | None:
+    """Return file name -> label of a table in which one column has the names of the pictures; None for another.
+
+    A row of a folder beside that of the pictures (test/1.png, where these are in train/) is not about them.
+    """
     import csv
 
     if table.stat().st_size > MOST_TABLE:
@@ -256,7 +263,18 @@ def _labels_of_table(table: Path, images: Sequence[Path]) -> dict[str, str] | No
     header = [cell.strip().lower() for cell in rows[0]]
     label = next((header.index(word) for word in LABEL_WORDS if word in header and header.index(word) != at), None)
     label = label if label is not None else (0 if at else 1)
-    return {Path(row[at]).name: row[label].strip() for row in rows if len(row) > max(at, label) and row[label].strip()}
+    beside = {folder.name for folder in folders_of(table.parent)} - {images[0].parent.name}
+    found: dict[str, str] = {}
+    for row in rows:
+        if len(row) <= max(at, label) or not row[label].strip() or Path(row[at]).parent.name in beside:
+            continue
+        name, word = Path(row[at]).name, row[label].strip()
+        if name in wanted and found.get(name, word) != word:
+            raise RequestError(
+                f"{table.name} gives {name[:40]} two labels, {found[name][:20]!r} and {word[:20]!r}; remove one", **setting
+            )
+        found[name] = word
+    return found
 
 
 def _labels_of_names(images: Sequence[Path]) -> list[str] | None:
