@@ -279,6 +279,13 @@ def test_labels_in_a_file_of_their_own(tmp_path):
     assert same(read(tmp_path))
 
 
+def test_the_label_column_of_a_file_of_labels(tmp_path):
+    images, labels = tmp_path / "images.csv", tmp_path / "labels.csv"
+    images.write_text("\n".join(",".join(map(str, x)) for x in FLAT.tolist()))
+    labels.write_text("class,kind\n" + "\n".join(f"{int(c) % 2},{c}" for c in Y))
+    assert same(SOURCES["auto"](train_images=str(images), train_labels=str(labels), label="kind").read())
+
+
 def test_kaggles_test_file_has_no_labels_and_is_left_out(tmp_path, caplog):
     (tmp_path / "train.csv").write_text(lines(header=True))
     header = ",".join(f"pixel{i}" for i in range(36))
@@ -431,6 +438,13 @@ def test_parquet_with_encoded_pictures_and_class_names(tmp_path):
     assert same(pool)
     assert pool.class_names == tuple(names)
     assert len(pool.test) == 20
+
+
+def test_parquet_with_a_column_of_pixels_each(tmp_path):
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    columns = {f"pixel{i}": FLAT[:, i] for i in range(36)}
+    pq.write_table(pa.table({"kind": Y, **columns}), tmp_path / "a.parquet")
+    assert same(read(tmp_path / "a.parquet", label="kind"))
 
 
 def png(image):

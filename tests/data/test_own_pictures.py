@@ -183,6 +183,17 @@ def test_one_table_of_labels_for_the_same_names_in_several_sets(tmp_path):
     assert np.bincount(pool.test.labels).tolist() == [10, 2]
 
 
+def test_the_label_column_of_a_table_beside_the_pictures(tmp_path):
+    flat(tmp_path, [f"{i}.png" for i in range(12)])
+    rows = [f"{i}.png,{'ab'[i % 2]},{'xyz'[i % 3]}" for i in range(12)]
+    (tmp_path / "labels.csv").write_text("\n".join(["filename,class,kind", *rows]))
+    assert read(tmp_path).class_names == ("a", "b")
+    for label in ("kind", 2, -1):
+        assert read(tmp_path, label=label).class_names == ("x", "y", "z")
+    with pytest.raises(RequestError, match=r"label=letter: labels\.csv: there is no column 'letter' in line 1"):
+        read(tmp_path, label="letter")
+
+
 def test_a_table_with_two_labels_of_one_picture_is_refused(tmp_path):
     flat(tmp_path, [f"{i}.png" for i in range(4)])
     (tmp_path / "labels.csv").write_text("0.png,cat\n1.png,cat\n2.png,dog\n3.png,dog\n1.png,dog\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,8 @@ def pairs(files: Mapping[tuple[str, str], Path], options: Options) -> Record:
     for part in PARTS:
         if (path := files.get((part, "images"))) is None:
             continue
-        images, remarks = array_of(path, "images", options)
+        # the key label is about the file of labels, where there is one
+        images, remarks = array_of(path, "images", replace(options, label=None) if part in labels else options)
         record.parts[part] = Part(images, labels.get(part))
         record.remarks += remarks
         record.files |= _hash(path, images)

@@ -12,7 +12,7 @@ import numpy as np
 
 from mnistlab.data.formats import content, names, pictures
 from mnistlab.data.formats.record import PARTS, Options, Part, Record
-from mnistlab.data.formats.table_layout import LABEL_WORDS
+from mnistlab.data.formats.table_layout import LABEL_WORDS, Layout, chosen_column
 from mnistlab.data.idx_format import BadFileError
 from mnistlab.data.image_formats import is_image, natural_order, suffixes_text
 from mnistlab.system.errors import RequestError
@@ -35,6 +35,7 @@ class PictureFolder:
     remarks: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     tables: list[Path] = field(default_factory=list)
+    label: str | int | None = None  # the column of labels in a table, where the user named it
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -62,19 +63,24 @@ class PictureFolder:
         return record
 
 
-def find(path: Path, value: str | None, skip: bool, alone: bool = False) -> PictureFolder:
-    """Return the pictures of a folder; ``value`` is the value of the key ``path``, and ``alone`` accepts one class."""
+def find(
+    path: Path, value: str | None, skip: bool, alone: bool = False, label: str | int | None = None
+) -> PictureFolder:
+    """Return the pictures of a folder; ``value`` is the value of the key ``path``, and ``alone`` accepts one class.
+
+    ``label`` is the column of a table of labels.
+    """
     try:
-        return _find(path, value, skip, alone)
+        return _find(PictureFolder(path, {}, {}, label=label), value, skip, alone)
     except OSError as error:
         raise RequestError(
             f"{error.filename} cannot be read ({error.strerror}); check file permissions", key="path", value=value
         ) from None
 
 
-def _find(path: Path, value: str | None, skip: bool, alone: bool) -> PictureFolder:
+def _find(result: PictureFolder, value: str | None, skip: bool, alone: bool) -> PictureFolder:
     setting = {"key": "path", "value": value}
-    root = path
+    root = result.top
     for _ in range(DEEPEST):
         inner = folders_of(root)
         if len(inner) == 1 and not _images_of(root) and (folders_of(inner[0]) or _tables_in(root)):
@@ -82,7 +88,6 @@ def _find(path: Path, value: str | None, skip: bool, alone: bool) -> PictureFold
     places = {part: folder for folder in reversed(folders_of(root)) if (part := names.part_of_folder(folder.name))}
     if "train" not in places or (len(places) < 2 and len(folders_of(root)) > 1):
         places = {"train": root}
-    result = PictureFolder(path, {}, {})
     for part in (part for part in PARTS if part in places):
         group = _group(places[part], result, setting)
         if not group and part != "train":
@@ -206,7 +211,7 @@ def _labelled(
     """Return pictures of one folder by class: labelled by a table beside them, or by their names."""
     tables = [*_tables_in(folder), *(_tables_in(folder.parent) if folder != found.top else [])]
     for table in tables:
-        by_name = _labels_of_table(table, images, setting)
+        by_name = _labels_of_table(table, images, found.label, setting)
         if by_name:
             labelled = [(path, by_name.get(path.name) or by_name.get(path.stem)) for path in images]
             left = [path.name for path, label in labelled if label is None]
@@ -237,7 +242,7 @@ def _tables_in(folder: Path) -> list[Path]:
 
 
 def _labels_of_table(
-    table: Path, images: Sequence[Path], setting: dict[str, str | None]
+    table: Path, images: Sequence[Path], column: str | int | None, setting: dict[str, str | None]
 ) -> dict[str, str] | None:
     """Return file name -> label of a table in which one column has the names of the pictures; None for another.
 
@@ -263,6 +268,12 @@ def _labels_of_table(
     header = [cell.strip().lower() for cell in rows[0]]
     label = next((header.index(word) for word in LABEL_WORDS if word in header and header.index(word) != at), None)
     label = label if label is not None else (0 if at else 1)
+    if column is not None:
+        layout = Layout(",", [cell.strip() for cell in rows[0]], has_header=Path(rows[0][at]).name not in wanted)
+        try:
+            label = chosen_column(column, layout)
+        except BadFileError as error:
+            raise RequestError(f"{table.name}: {error}", key="label", value=column) from None
     beside = {folder.name for folder in folders_of(table.parent)} - {images[0].parent.name}
     found: dict[str, str] = {}
     for row in rows:

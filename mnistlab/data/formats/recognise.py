@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mnistlab.data.formats import archives, assembly, content, names, picture_folders
@@ -54,6 +54,7 @@ class Request:
     value: str | None
     skip: bool
     alone: bool = False
+    label: str | int | None = None
 
 
 def plan(request: Request) -> Plan:
@@ -115,7 +116,7 @@ def _of_archive(request: Request, path: Path, kind: str) -> Plan:
 
     def read(options: Options) -> Record:
         with archives.unpacked(path, kind) as place:
-            inside = _of_folder(Request(place, None, {}, None, request.value, request.skip, request.alone), place)
+            inside = _of_folder(replace(request, path=place, test_path=None, named={}, form=None), place)
             record = inside.read(options)
             record.remarks.insert(0, f"{path.name} holds {inside.what}")
             record.files = {path.name: content.sha256(path), **record.files}
@@ -151,7 +152,7 @@ def _of_folder(request: Request, folder: Path) -> Plan:
 
 
 def _of_pictures(request: Request, folder: Path) -> Plan:
-    found = picture_folders.find(folder, request.value, request.skip, request.alone)
+    found = picture_folders.find(folder, request.value, request.skip, request.alone, request.label)
     return Plan("folder", found.files(), found.read)
 
 

@@ -114,7 +114,9 @@ class OwnSource(UserSource):
         test = None
         if self.test_path is not None:
             test = existing("test_path", self.test_path, "the file of the test set")
-        return recognise.Request(path, test, named, self.form or None, self.path, self._skips, not self.cuts)
+        return recognise.Request(
+            path, test, named, self.form or None, self.path, self._skips, not self.cuts, self.label
+        )
 
     @property
     def _skips(self) -> bool:
