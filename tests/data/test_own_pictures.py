@@ -220,6 +220,14 @@ def test_folders_are_in_natural_order(tmp_path):
     assert read(tmp_path).class_names == ("normal_1", "normal_2", "normal_10")
 
 
+def test_class_names_give_the_classes_their_order(tmp_path):
+    make(tmp_path, classes=("cat",), n=4)
+    make(tmp_path, classes=("dog",), n=6)
+    pool = read(tmp_path, class_names=["dog", "cat"])
+    assert pool.class_names == ("dog", "cat")
+    assert np.bincount([*pool.train.labels, *pool.test.labels]).tolist() == [6, 4]
+
+
 def test_subfolders_of_a_class_are_its_own(tmp_path):
     make(tmp_path / "30", classes=("hsf_0", "hsf_1"))
     make(tmp_path / "31", classes=("hsf_0", "hsf_1"))
