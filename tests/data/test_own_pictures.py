@@ -134,6 +134,16 @@ def test_16_bit_pictures_of_other_sizes_are_left_out_like_others(tmp_path, caplo
     assert "1 pictures left out (dog/3.png is 9 x 9, but cat/0.png is 8 x 8" in caplog.text
 
 
+def test_16_bit_pictures_of_all_sets_have_one_scale(tmp_path):
+    for part, level in (("train", 4095), ("test", 1000)):
+        for name in ("cat", "dog"):
+            for i in range(3):
+                deep(tmp_path / part / name / f"{i}.png", level)
+    pool = read(tmp_path)
+    assert pool.train.images.max() == 255
+    assert pool.test.images.max() == 1000 >> 4
+
+
 @pytest.mark.parametrize("suffix", ["jfif", "avif", "heic", "webp", ""])
 def test_other_encodings_beside_png(tmp_path, suffix):
     make(tmp_path)

@@ -50,12 +50,15 @@ class PictureFolder:
         """Return the record of the pictures."""
         record = Record({}, class_names=self.class_names, ready=True)
         record.remarks, record.warnings = list(self.remarks), list(self.warnings)
+        stacks = {}
         for part, group in self.sets.items():
             files = [file for files in group.values() for file in files]
-            words = [name for name, files in group.items() for _ in files]
+            stacks[part] = _read_all(self.places[part], files, options)
+        bits = max(stack.bits for stack, _ in stacks.values())  # all sets have one scale
+        for part, (stack, digest) in stacks.items():
+            words = [name for name, files in self.sets[part].items() for _ in files]
             place = self.places[part]
-            stack, digest = _read_all(place, files, options)
-            images, kept = stack.done(f"{place.name}/")
+            images, kept = stack.done(f"{place.name}/", bits)
             record.parts[part] = Part(images, np.array(words, np.str_)[kept])
             record.files[f"{place.name}/"] = digest
             record.remarks += stack.remarks
