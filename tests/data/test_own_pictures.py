@@ -246,6 +246,22 @@ def test_subfolders_of_a_class_are_its_own(tmp_path):
     assert len(pool.train) + len(pool.test) == 20
 
 
+def test_links_moved_to_another_class_are_read_again(tmp_path):
+    pool = flat(tmp_path / "pool", [f"{i}.png" for i in range(8)])
+    for i in range(8):
+        link = tmp_path / "set" / ("cat" if i < 4 else "dog") / f"{i}.png"
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(pool / f"{i}.png")
+
+    def counts():
+        data = read(tmp_path / "set")
+        return np.bincount([*data.train.labels, *data.test.labels]).tolist()
+
+    assert counts() == [4, 4]
+    (tmp_path / "set" / "dog" / "4.png").rename(tmp_path / "set" / "cat" / "4.png")
+    assert counts() == [5, 3]
+
+
 def test_copies_and_class_names_of_a_folder(tmp_path, caplog):
     make(tmp_path / "train")
     shutil.copytree(tmp_path / "train", tmp_path / "test")

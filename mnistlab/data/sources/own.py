@@ -132,7 +132,8 @@ class OwnSource(UserSource):
 
     def _cache_key(self, plan: recognise.Plan, options: Options) -> dict[str, Any]:
         root = self.path and str(Path(self.path).expanduser().resolve())
-        order = [str(file.resolve()) for file in plan.files]
+        # the class of a picture is where its link lies; what is read is where the link leads
+        order = [f"{file.absolute()}\0{file.resolve()}" for file in plan.files]
         return {"root": root, "order": hashlib.sha256("\0".join(order).encode("utf-8", "replace")).hexdigest(),
                 **options.plain()}  # fmt: skip
 
