@@ -93,6 +93,22 @@ def test_a_validation_part_is_the_validation_set(tmp_path):
     assert len(load(SOURCES["npz"](path=source.path, validation=0), stream(0, "split")).validation) == 0
 
 
+def test_a_test_file_with_the_test_set_alone(tmp_path):
+    np.savez(tmp_path / "train.npz", x_train=X[:40], y_train=Y[:40])
+    np.savez(tmp_path / "other.npz", x_test=X[40:], y_test=Y[40:])
+    pool = read(tmp_path / "train.npz", test_path=str(tmp_path / "other.npz"))
+    np.testing.assert_array_equal(pool.test.images, X[40:])
+    with pytest.raises(RequestError, match="other.npz holds x_test, y_test; must hold x_train"):
+        read(tmp_path / "other.npz")
+
+
+def test_sets_of_different_ranges_are_refused(tmp_path):
+    for train, test in ((X / 255, X), (X, X / 127.5 - 1)):
+        np.savez(tmp_path / "a.npz", x_train=train, y_train=Y, x_test=test, y_test=Y)
+        with pytest.raises(RequestError, match=r"images have pixels up to 1, but the \w+ images up to 255; scale both"):
+            read(tmp_path / "a.npz")
+
+
 def test_keys_name_the_arrays(tmp_path):
     np.savez(tmp_path / "a.npz", pictures_of_cats=X, breeds=Y, noise=X)
     assert same(read(tmp_path / "a.npz", keys=["pictures_of_cats", "breeds"]))
@@ -445,6 +461,21 @@ def test_parquet_with_a_column_of_pixels_each(tmp_path):
     columns = {f"pixel{i}": FLAT[:, i] for i in range(36)}
     pq.write_table(pa.table({"kind": Y, **columns}), tmp_path / "a.parquet")
     assert same(read(tmp_path / "a.parquet", label="kind"))
+
+
+def test_parquet_with_pixels_in_another_order(tmp_path):
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    columns = {name: FLAT[:, int(name[5:])] for name in sorted(f"pixel{i}" for i in range(36))}
+    pq.write_table(pa.table({**columns, "label": Y}), tmp_path / "a.parquet")
+    assert same(read(tmp_path / "a.parquet"))
+
+
+def test_a_mapping_of_words_in_hdf5_is_no_mapping_of_codes(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["images"], file["labels"] = X, Y
+        file["mapping"] = np.array([[b"0", b"a"], [b"1", b"b"]])
+    assert same(read(tmp_path / "a.h5"))
 
 
 def png(image):

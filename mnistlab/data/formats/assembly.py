@@ -53,7 +53,8 @@ def sets(files: Mapping[str, list[Path]], options: Options, kind: str | None = N
     result: Record | None = None
     hashes: dict[str, Any] = {}
     for part in PARTS:
-        records = [whole(path, options, kind) for path in files.get(part, ())]
+        settings = options if part == "train" else replace(options, only=part)
+        records = [whole(path, settings, kind) for path in files.get(part, ())]
         if not records:
             continue
         record = _joined(records)

@@ -37,7 +37,10 @@ def arrays_of(kind: str, path: Path, label: str = "") -> tuple[dict[str, np.ndar
 
 
 def _of_arrays(file: str, arrays: dict[str, np.ndarray], options: Options) -> Record:
-    mapping = next((n for n, a in arrays.items() if n.endswith("mapping") and a.ndim == 2 and a.shape[1] > 1), None)
+    mapping = next(
+        (n for n, a in arrays.items() if n.endswith("mapping") and a.ndim == 2 and a.shape[1] > 1
+         and a.dtype.kind in "uif"), None
+    )  # fmt: skip
     class_names = None
     if mapping is not None:
         codes = arrays.pop(mapping)[:, 1].astype(np.int64).tolist()

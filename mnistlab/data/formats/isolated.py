@@ -187,12 +187,15 @@ def _of_column(name: str, column: Any, pa: Any) -> list[tuple[str, np.ndarray]]:
 def _stacked(found: dict[str, np.ndarray], order: list[str], chosen: str) -> dict[str, np.ndarray]:
     """Return many columns of single numbers as one array ``pixels`` beside the column of labels."""
     from mnistlab.data.formats.table_layout import INDEX_WORDS, LABEL_WORDS
+    from mnistlab.data.image_formats import natural_chunks
 
     single = [name for name in order if name in found and found[name].ndim == 1 and found[name].dtype.kind in "uifb"]
     if len(single) < 10:
         return found
     label = chosen if chosen in found else next((name for name in single if name.lower() in LABEL_WORDS), None)
     pixels = [name for name in single if name != label and name.lower() not in INDEX_WORDS]
+    if all(name[-1:].isdecimal() for name in pixels):  # pixel10 may come before pixel2
+        pixels.sort(key=natural_chunks)
     rest = {name: array for name, array in found.items() if name not in pixels}
     return {"pixels": np.stack([found[name] for name in pixels], axis=1), **rest}
 

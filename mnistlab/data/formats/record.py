@@ -58,6 +58,7 @@ class Options:
     classes: int | None = None
     class_names: tuple[str, ...] | None = None
     skip: bool = False
+    only: str | None = None  # not a setting: the set of the file that is being read, if it is not the training set
 
     def plain(self) -> Mapping[str, object]:
         """Return the options as plain data, for the key of the cache."""
