@@ -519,6 +519,43 @@ def test_archives_of_pictures_and_of_tables(tmp_path):
     assert same(read(tmp_path / "a.tar.gz"))
 
 
+def test_a_test_file_beside_a_folder_of_tables(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "train.csv").write_text(lines(header=True))
+    np.savez(tmp_path / "other.npz", images=X[:7], labels=Y[:7])
+    pool = read(tmp_path / "mine", test_path=str(tmp_path / "other.npz"))
+    assert (len(pool.train), len(pool.test)) == (60, 7)
+
+
+@pytest.mark.parametrize("key", ["test_path", "train_labels"])
+@pytest.mark.parametrize("what", ["folder of pictures", "archive", "folder of tables"])
+def test_files_that_would_not_be_read_are_refused(tmp_path, key, what):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "other.csv").write_text("label\n0\n")
+    path = tmp_path / "mine"
+    if what == "archive":
+        path = tmp_path / "a.zip"
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("train.csv", lines(header=True))
+    elif what == "folder of tables":
+        for role, rows in (("images", FLAT.tolist()), ("labels", Y[:, None].tolist())):
+            (path / f"{role}.csv").write_text("\n".join(",".join(map(str, row)) for row in rows))
+    else:
+        for c in range(2):
+            (path / str(c)).mkdir()
+            (path / str(c) / "0.png").write_bytes(png(X[0]))
+    with pytest.raises(RequestError, match=rf"^{key}=.*other.csv: is not read beside .*; add it to that, or name"):
+        read(path, **{key: str(tmp_path / "other.csv")})
+
+
+def test_an_archive_must_hold_the_format_that_was_asked_for(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("train.csv", lines(header=True))
+    assert same(SOURCES["csv"](path=str(tmp_path / "a.zip")).read())
+    with pytest.raises(RequestError, match=r"a\.zip has no file of this format; correct path, or use data=auto"):
+        SOURCES["auto"](path=str(tmp_path / "a.zip"), format="hdf5").read()
+
+
 # ---- what is refused, and how
 
 
