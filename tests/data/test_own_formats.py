@@ -366,6 +366,22 @@ def test_libsvm_plain_and_packed_with_zeros_left_out(tmp_path, packed):
     assert (len(with_test.train), len(with_test.test)) == (60, 20)
 
 
+def test_libsvm_indices_count_from_the_same_number_in_all_files(tmp_path, caplog):
+    caplog.set_level(logging.INFO, "mnistlab.data")
+    flat = FLAT.copy()
+    flat[:40, 0], flat[40:, 0] = 9, 0  # no row of the test file has index 0
+    flat[:, -1] = 9
+    for name, rows in (("mnist", slice(0, 40)), ("mnist.t", slice(40, 60))):
+        shifted = np.pad(flat[rows, 1:], ((0, 0), (0, 1)))  # libsvm() counts from 1
+        zero = [f"0:{v} " if v else "" for v in flat[rows, 0]]
+        body = libsvm(shifted, Y[rows]).decode().splitlines()
+        (tmp_path / name).write_text("\n".join(row[:2] + z + row[2:] for row, z in zip(body, zero, strict=True)) + "\n")
+    pool = read(tmp_path / "mnist", test_path=str(tmp_path / "mnist.t"))
+    np.testing.assert_array_equal(pool.train.images.reshape(40, 36), flat[:40])
+    np.testing.assert_array_equal(pool.test.images.reshape(20, 36), flat[40:])
+    assert "indices from 0" in caplog.text
+
+
 def test_libsvm_with_an_endless_index_is_refused(tmp_path):
     (tmp_path / "a").write_bytes(b"1 1:3 2147483647:1\n" * 3)
     with pytest.raises(RequestError, match="a has the index 2,147,483,647 in 4 rows, more than the maximum of"):

@@ -52,9 +52,12 @@ def sets(files: Mapping[str, list[Path]], options: Options, kind: str | None = N
     """Return the record of whole files, one or more for each set."""
     result: Record | None = None
     hashes: dict[str, Any] = {}
+    found = {}
     for part in PARTS:
         settings = options if part == "train" else replace(options, only=part)
-        records = [whole(path, settings, kind) for path in files.get(part, ())]
+        found[part] = [whole(path, settings, kind) for path in files.get(part, ())]
+    text_formats.number_pixels([record for records in found.values() for record in records])
+    for part, records in found.items():
         if not records:
             continue
         record = _joined(records)
