@@ -98,7 +98,7 @@ def test_a_test_file_with_the_test_set_alone(tmp_path):
     np.savez(tmp_path / "other.npz", x_test=X[40:], y_test=Y[40:])
     pool = read(tmp_path / "train.npz", test_path=str(tmp_path / "other.npz"))
     np.testing.assert_array_equal(pool.test.images, X[40:])
-    with pytest.raises(RequestError, match="other.npz holds x_test, y_test; must hold x_train"):
+    with pytest.raises(RequestError, match=r"other\.npz holds x_test, y_test; must hold x_train"):
         read(tmp_path / "other.npz")
 
 

@@ -208,9 +208,7 @@ def _below(folder: Path, depth: int = 0) -> Iterator[Path]:
             yield path
 
 
-def _labelled(
-    folder: Path, images: list[Path], found: PictureFolder, setting: dict[str, str | None]
-) -> Group:
+def _labelled(folder: Path, images: list[Path], found: PictureFolder, setting: dict[str, str | None]) -> Group:
     """Return pictures of one folder by class: labelled by a table beside them, or by their names."""
     tables = [*_tables_in(folder), *(_tables_in(folder.parent) if folder != found.top else [])]
     for table in tables:
@@ -285,7 +283,8 @@ def _labels_of_table(
         name, word = Path(row[at]).name, row[label].strip()
         if name in wanted and found.get(name, word) != word:
             raise RequestError(
-                f"{table.name} gives {name[:40]} two labels, {found[name][:20]!r} and {word[:20]!r}; remove one", **setting
+                f"{table.name} gives {name[:40]} two labels, {found[name][:20]!r} and {word[:20]!r}; remove one",
+                **setting,
             )
         found[name] = word
     return found

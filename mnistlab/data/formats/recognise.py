@@ -91,7 +91,9 @@ def _refuse_unread(request: Request, what: str, named: bool = True) -> None:
         files |= {f"{part}_{role}": file for (part, role), file in request.named.items()}
     for key, file in files.items():
         if file is not None:
-            raise RequestError(f"is not read beside {what}; add it to that, or name all files", key=key, value=str(file))
+            raise RequestError(
+                f"is not read beside {what}; add it to that, or name all files", key=key, value=str(file)
+            )
 
 
 def _kind_for(request: Request, path: Path) -> str:

@@ -29,8 +29,8 @@ class Record:
 
     ``transposed`` says that rows and columns are exchanged by the convention of the files. ``ready`` says that the
     images are already (n, height, width) uint8, from 0 to 255. ``padded`` says that pixels at the end may be missing,
-    since the file leaves out zeros. ``lowest`` is the lowest index of its pixels, where those may count from 0 or from 1
-    (`text_formats.number_pixels`); None for other files. ``remarks`` are what was assumed, and ``warnings`` what was left out.
+    since the file leaves out zeros. ``lowest`` is the lowest index of the pixels of a libsvm file
+    (`text_formats.number_pixels`). ``remarks`` are what was assumed, and ``warnings`` what was left out.
     """
 
     parts: dict[str, Part]

@@ -43,7 +43,6 @@ class Values:
         """Return a count as a share of the values other than zero."""
         return count / max(self.used, 1)
 
-
     @property
     def are_shares(self) -> bool:
         """Return whether they are fractions from 0 or -1 to 1."""

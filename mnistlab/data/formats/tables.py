@@ -304,7 +304,7 @@ def _smallest(values: np.ndarray) -> np.ndarray:
 
 
 def read_labels(path: Path, options: Options) -> np.ndarray:
-    """Return the labels of a table of nothing else: the column that is chosen or called so, its one, or one-hot ones."""
+    """Return the labels of a table of nothing else: the column chosen or called so, its only one, or one-hot."""
     import pandas as pd
 
     lines, skipped = table_layout.first_lines(path)

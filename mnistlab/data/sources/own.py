@@ -134,8 +134,8 @@ class OwnSource(UserSource):
         root = self.path and str(Path(self.path).expanduser().resolve())
         # the class of a picture is where its link lies; what is read is where the link leads
         order = [f"{file.absolute()}\0{file.resolve()}" for file in plan.files]
-        return {"root": root, "asked": self.form, "order": hashlib.sha256("\0".join(order).encode("utf-8", "replace")).hexdigest(),
-                **options.plain()}  # fmt: skip
+        digest = hashlib.sha256("\0".join(order).encode("utf-8", "replace")).hexdigest()
+        return {"root": root, "asked": self.form, "order": digest, **options.plain()}
 
     def _pool(self, plan: recognise.Plan, parsed: cache.Parsed, key: str, value: str | None) -> Pool:
         names, remarks = tuple(parsed.info["class_names"]), parsed.info["remarks"]
