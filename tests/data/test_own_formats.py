@@ -17,6 +17,7 @@ import pytest
 from helpers.data_files import images_and_labels, write_four
 
 from mnistlab.data import idx_format
+from mnistlab.data.formats import isolated
 from mnistlab.data.loading import load, load_all
 from mnistlab.data.sources.own import OnError
 from mnistlab.data.sources.registry import SOURCES
@@ -90,6 +91,22 @@ def test_a_validation_part_is_the_validation_set(tmp_path):
     assert [len(data.train), len(data.test)] == [30, 15]
     assert len(load_all(source, stream(0, "split"))[1]) == 60
     assert len(load(SOURCES["npz"](path=source.path, validation=0), stream(0, "split")).validation) == 0
+
+
+def test_a_test_file_with_the_test_set_alone(tmp_path):
+    np.savez(tmp_path / "train.npz", x_train=X[:40], y_train=Y[:40])
+    np.savez(tmp_path / "other.npz", x_test=X[40:], y_test=Y[40:])
+    pool = read(tmp_path / "train.npz", test_path=str(tmp_path / "other.npz"))
+    np.testing.assert_array_equal(pool.test.images, X[40:])
+    with pytest.raises(RequestError, match=r"other\.npz holds x_test, y_test; must hold x_train"):
+        read(tmp_path / "other.npz")
+
+
+def test_sets_of_different_ranges_are_refused(tmp_path):
+    for train, test in ((X / 255, X), (X, X / 127.5 - 1)):
+        np.savez(tmp_path / "a.npz", x_train=train, y_train=Y, x_test=test, y_test=Y)
+        with pytest.raises(RequestError, match=r"images have pixels up to 1, but the \w+ images up to 255; scale both"):
+            read(tmp_path / "a.npz")
 
 
 def test_keys_name_the_arrays(tmp_path):
@@ -278,6 +295,13 @@ def test_labels_in_a_file_of_their_own(tmp_path):
     assert same(read(tmp_path))
 
 
+def test_the_label_column_of_a_file_of_labels(tmp_path):
+    images, labels = tmp_path / "images.csv", tmp_path / "labels.csv"
+    images.write_text("\n".join(",".join(map(str, x)) for x in FLAT.tolist()))
+    labels.write_text("class,kind\n" + "\n".join(f"{int(c) % 2},{c}" for c in Y))
+    assert same(SOURCES["auto"](train_images=str(images), train_labels=str(labels), label="kind").read())
+
+
 def test_kaggles_test_file_has_no_labels_and_is_left_out(tmp_path, caplog):
     (tmp_path / "train.csv").write_text(lines(header=True))
     header = ",".join(f"pixel{i}" for i in range(36))
@@ -342,6 +366,22 @@ def test_libsvm_plain_and_packed_with_zeros_left_out(tmp_path, packed):
     assert (len(with_test.train), len(with_test.test)) == (60, 20)
 
 
+def test_libsvm_indices_count_from_the_same_number_in_all_files(tmp_path, caplog):
+    caplog.set_level(logging.INFO, "mnistlab.data")
+    flat = FLAT.copy()
+    flat[:40, 0], flat[40:, 0] = 9, 0  # no row of the test file has index 0
+    flat[:, -1] = 9
+    for name, rows in (("mnist", slice(0, 40)), ("mnist.t", slice(40, 60))):
+        shifted = np.pad(flat[rows, 1:], ((0, 0), (0, 1)))  # libsvm() counts from 1
+        zero = [f"0:{v} " if v else "" for v in flat[rows, 0]]
+        body = libsvm(shifted, Y[rows]).decode().splitlines()
+        (tmp_path / name).write_text("\n".join(row[:2] + z + row[2:] for row, z in zip(body, zero, strict=True)) + "\n")
+    pool = read(tmp_path / "mnist", test_path=str(tmp_path / "mnist.t"))
+    np.testing.assert_array_equal(pool.train.images.reshape(40, 36), flat[:40])
+    np.testing.assert_array_equal(pool.test.images.reshape(20, 36), flat[40:])
+    assert "indices from 0" in caplog.text
+
+
 def test_libsvm_with_an_endless_index_is_refused(tmp_path):
     (tmp_path / "a").write_bytes(b"1 1:3 2147483647:1\n" * 3)
     with pytest.raises(RequestError, match="a has the index 2,147,483,647 in 4 rows, more than the maximum of"):
@@ -383,6 +423,16 @@ def test_mat_of_emnist_mnist_original_and_one_array_per_class(tmp_path):
     assert same(read(tmp_path / "mnist_all.mat"))
 
 
+def test_code_beside_the_data_is_never_run(tmp_path, monkeypatch):
+    scipy_io = pytest.importorskip("scipy.io")
+    scipy_io.savemat(tmp_path / "d.mat", {"X": FLAT, "y": Y})
+    (tmp_path / "numpy.py").write_text("open('was_run', 'w').close()\n")
+    monkeypatch.chdir(tmp_path)
+    arrays, _ = isolated.arrays_of("mat", Path("d.mat"))
+    np.testing.assert_array_equal(arrays["X"], FLAT)
+    assert not (tmp_path / "was_run").exists()
+
+
 def test_hdf5_with_groups_of_parts(tmp_path):
     h5py = pytest.importorskip("h5py")
     with h5py.File(tmp_path / "usps.h5", "w") as file:
@@ -420,6 +470,28 @@ def test_parquet_with_encoded_pictures_and_class_names(tmp_path):
     assert same(pool)
     assert pool.class_names == tuple(names)
     assert len(pool.test) == 20
+
+
+def test_parquet_with_a_column_of_pixels_each(tmp_path):
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    columns = {f"pixel{i}": FLAT[:, i] for i in range(36)}
+    pq.write_table(pa.table({"kind": Y, **columns}), tmp_path / "a.parquet")
+    assert same(read(tmp_path / "a.parquet", label="kind"))
+
+
+def test_parquet_with_pixels_in_another_order(tmp_path):
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    columns = {name: FLAT[:, int(name[5:])] for name in sorted(f"pixel{i}" for i in range(36))}
+    pq.write_table(pa.table({**columns, "label": Y}), tmp_path / "a.parquet")
+    assert same(read(tmp_path / "a.parquet"))
+
+
+def test_a_mapping_of_words_in_hdf5_is_no_mapping_of_codes(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["images"], file["labels"] = X, Y
+        file["mapping"] = np.array([[b"0", b"a"], [b"1", b"b"]])
+    assert same(read(tmp_path / "a.h5"))
 
 
 def png(image):
@@ -461,6 +533,43 @@ def test_archives_of_pictures_and_of_tables(tmp_path):
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
         archive.addfile(link)
     assert same(read(tmp_path / "a.tar.gz"))
+
+
+def test_a_test_file_beside_a_folder_of_tables(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "train.csv").write_text(lines(header=True))
+    np.savez(tmp_path / "other.npz", images=X[:7], labels=Y[:7])
+    pool = read(tmp_path / "mine", test_path=str(tmp_path / "other.npz"))
+    assert (len(pool.train), len(pool.test)) == (60, 7)
+
+
+@pytest.mark.parametrize("key", ["test_path", "train_labels"])
+@pytest.mark.parametrize("what", ["folder of pictures", "archive", "folder of tables"])
+def test_files_that_would_not_be_read_are_refused(tmp_path, key, what):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "other.csv").write_text("label\n0\n")
+    path = tmp_path / "mine"
+    if what == "archive":
+        path = tmp_path / "a.zip"
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("train.csv", lines(header=True))
+    elif what == "folder of tables":
+        for role, rows in (("images", FLAT.tolist()), ("labels", Y[:, None].tolist())):
+            (path / f"{role}.csv").write_text("\n".join(",".join(map(str, row)) for row in rows))
+    else:
+        for c in range(2):
+            (path / str(c)).mkdir()
+            (path / str(c) / "0.png").write_bytes(png(X[0]))
+    with pytest.raises(RequestError, match=rf"^{key}=.*other.csv: is not read beside .*; add it to that, or name"):
+        read(path, **{key: str(tmp_path / "other.csv")})
+
+
+def test_an_archive_must_hold_the_format_that_was_asked_for(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("train.csv", lines(header=True))
+    assert same(SOURCES["csv"](path=str(tmp_path / "a.zip")).read())
+    with pytest.raises(RequestError, match=r"a\.zip has no file of this format; correct path, or use data=auto"):
+        SOURCES["auto"](path=str(tmp_path / "a.zip"), format="hdf5").read()
 
 
 # ---- what is refused, and how

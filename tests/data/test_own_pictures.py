@@ -118,6 +118,32 @@ def test_16_bit_pictures_with_fewer_levels_are_scaled_by_those(tmp_path, bits, l
     assert (image.min(), image.max()) == (0, 255)
 
 
+def deep(path: Path, level, side=8):
+    """Write a picture of one grey level with 16 bits."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full((side, side), level, np.uint16)).save(path)
+
+
+def test_16_bit_pictures_of_other_sizes_are_left_out_like_others(tmp_path, caplog):
+    for name in ("cat", "dog"):
+        for i in range(4):
+            deep(tmp_path / name / f"{i}.png", 65535, side=9 if (name, i) == ("dog", 3) else 8)
+    pool = read(tmp_path, on_error=OnError.skip)
+    assert len(pool.train) + len(pool.test) == 7
+    assert (pool.train.images == 255).all()
+    assert "1 pictures left out (dog/3.png is 9 x 9, but cat/0.png is 8 x 8" in caplog.text
+
+
+def test_16_bit_pictures_of_all_sets_have_one_scale(tmp_path):
+    for part, level in (("train", 4095), ("test", 1000)):
+        for name in ("cat", "dog"):
+            for i in range(3):
+                deep(tmp_path / part / name / f"{i}.png", level)
+    pool = read(tmp_path)
+    assert pool.train.images.max() == 255
+    assert pool.test.images.max() == 1000 >> 4
+
+
 @pytest.mark.parametrize("suffix", ["jfif", "avif", "heic", "webp", ""])
 def test_other_encodings_beside_png(tmp_path, suffix):
     make(tmp_path)
@@ -156,6 +182,35 @@ def test_labels_in_a_table_beside_the_pictures(tmp_path, caplog):
     assert "1 pictures that labels.csv does not name: left out (11.png)" in caplog.text
 
 
+def test_one_table_of_labels_for_the_same_names_in_several_sets(tmp_path):
+    rows = []
+    for part, few in (("train", "cat"), ("test", "dog")):
+        flat(tmp_path / part, [f"{i}.png" for i in range(12)])
+        rows += [f"{part}/{i}.png,{few if i < 2 else {'cat': 'dog', 'dog': 'cat'}[few]}" for i in range(12)]
+    (tmp_path / "labels.csv").write_text("\n".join(["filename,label", *rows]))
+    pool = read(tmp_path)
+    assert np.bincount(pool.train.labels).tolist() == [2, 10]
+    assert np.bincount(pool.test.labels).tolist() == [10, 2]
+
+
+def test_the_label_column_of_a_table_beside_the_pictures(tmp_path):
+    flat(tmp_path, [f"{i}.png" for i in range(12)])
+    rows = [f"{i}.png,{'ab'[i % 2]},{'xyz'[i % 3]}" for i in range(12)]
+    (tmp_path / "labels.csv").write_text("\n".join(["filename,class,kind", *rows]))
+    assert read(tmp_path).class_names == ("a", "b")
+    for label in ("kind", 2, -1):
+        assert read(tmp_path, label=label).class_names == ("x", "y", "z")
+    with pytest.raises(RequestError, match=r"label=letter: labels\.csv: there is no column 'letter' in line 1"):
+        read(tmp_path, label="letter")
+
+
+def test_a_table_with_two_labels_of_one_picture_is_refused(tmp_path):
+    flat(tmp_path, [f"{i}.png" for i in range(4)])
+    (tmp_path / "labels.csv").write_text("0.png,cat\n1.png,cat\n2.png,dog\n3.png,dog\n1.png,dog\n")
+    with pytest.raises(RequestError, match=r"labels.csv gives 1.png two labels, 'cat' and 'dog'; remove one"):
+        read(tmp_path)
+
+
 @pytest.mark.parametrize("form", ["{c}_{i:04}.png", "img_{i:04}_{c}.png", "{c}.{i}.png", "{c} ({i}).png", "{c}{i}.png"])
 def test_labels_in_the_names_of_the_files(tmp_path, form):
     flat(tmp_path, [form.format(c=c, i=i) for c in ("cat", "dog", "cow") for i in range(4)])
@@ -175,12 +230,36 @@ def test_folders_are_in_natural_order(tmp_path):
     assert read(tmp_path).class_names == ("normal_1", "normal_2", "normal_10")
 
 
+def test_class_names_give_the_classes_their_order(tmp_path):
+    make(tmp_path, classes=("cat",), n=4)
+    make(tmp_path, classes=("dog",), n=6)
+    pool = read(tmp_path, class_names=["dog", "cat"])
+    assert pool.class_names == ("dog", "cat")
+    assert np.bincount([*pool.train.labels, *pool.test.labels]).tolist() == [6, 4]
+
+
 def test_subfolders_of_a_class_are_its_own(tmp_path):
     make(tmp_path / "30", classes=("hsf_0", "hsf_1"))
     make(tmp_path / "31", classes=("hsf_0", "hsf_1"))
     pool = read(tmp_path)
     assert pool.class_names == ("30", "31")
     assert len(pool.train) + len(pool.test) == 20
+
+
+def test_links_moved_to_another_class_are_read_again(tmp_path):
+    pool = flat(tmp_path / "pool", [f"{i}.png" for i in range(8)])
+    for i in range(8):
+        link = tmp_path / "set" / ("cat" if i < 4 else "dog") / f"{i}.png"
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(pool / f"{i}.png")
+
+    def counts():
+        data = read(tmp_path / "set")
+        return np.bincount([*data.train.labels, *data.test.labels]).tolist()
+
+    assert counts() == [4, 4]
+    (tmp_path / "set" / "dog" / "4.png").rename(tmp_path / "set" / "cat" / "4.png")
+    assert counts() == [5, 3]
 
 
 def test_copies_and_class_names_of_a_folder(tmp_path, caplog):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -51,8 +52,12 @@ def sets(files: Mapping[str, list[Path]], options: Options, kind: str | None = N
     """Return the record of whole files, one or more for each set."""
     result: Record | None = None
     hashes: dict[str, Any] = {}
+    found = {}
     for part in PARTS:
-        records = [whole(path, options, kind) for path in files.get(part, ())]
+        settings = options if part == "train" else replace(options, only=part)
+        found[part] = [whole(path, settings, kind) for path in files.get(part, ())]
+    text_formats.number_pixels([record for records in found.values() for record in records])
+    for part, records in found.items():
         if not records:
             continue
         record = _joined(records)
@@ -82,7 +87,8 @@ def pairs(files: Mapping[tuple[str, str], Path], options: Options) -> Record:
     for part in PARTS:
         if (path := files.get((part, "images"))) is None:
             continue
-        images, remarks = array_of(path, "images", options)
+        # the key label is about the file of labels, where there is one
+        images, remarks = array_of(path, "images", replace(options, label=None) if part in labels else options)
         record.parts[part] = Part(images, labels.get(part))
         record.remarks += remarks
         record.files |= _hash(path, images)

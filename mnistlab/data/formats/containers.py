@@ -19,7 +19,7 @@ PACKAGES = {"hdf5": "h5py", "parquet": "pyarrow"}
 
 def read(kind: str, path: Path, options: Options) -> Record:
     """Return the record of a container: mat, hdf5 or parquet."""
-    arrays, facts = arrays_of(kind, path)
+    arrays, facts = arrays_of(kind, path, "" if options.label is None else str(options.label))
     if kind == "parquet":
         record = _of_columns(path.name, arrays, facts, options)
     else:
@@ -28,16 +28,19 @@ def read(kind: str, path: Path, options: Options) -> Record:
     return record
 
 
-def arrays_of(kind: str, path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def arrays_of(kind: str, path: Path, label: str = "") -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Return the arrays of a container by name, and facts about them; the package that reads it may be missing."""
     package = PACKAGES.get(kind)
     if package is not None and find_spec(package) is None:
         raise RequestError(needs(package, "formats"), key="path", value=path)
-    return isolated.arrays_of(kind, path)
+    return isolated.arrays_of(kind, path, label)
 
 
 def _of_arrays(file: str, arrays: dict[str, np.ndarray], options: Options) -> Record:
-    mapping = next((n for n, a in arrays.items() if n.endswith("mapping") and a.ndim == 2 and a.shape[1] > 1), None)
+    mapping = next(
+        (n for n, a in arrays.items() if n.endswith("mapping") and a.ndim == 2 and a.shape[1] > 1
+         and a.dtype.kind in "uif"), None
+    )  # fmt: skip
     class_names = None
     if mapping is not None:
         codes = arrays.pop(mapping)[:, 1].astype(np.int64).tolist()

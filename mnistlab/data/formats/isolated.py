@@ -1,8 +1,8 @@
 """Readers of binary containers by libraries in C, in a process of their own with limited memory and time.
 
 A file may have been made to crash such a library or to unpack without end. Then the process ends, and the command
-reports a bad file. Run as ``python -m mnistlab.data.formats.isolated READER FILE FOLDER``, this module writes the
-arrays of a file to FOLDER as .npy files and prints what they are as JSON.
+reports a bad file. Run as ``python -m mnistlab.data.formats.isolated READER FILE FOLDER LABEL``, this module writes
+the arrays of a file to FOLDER as .npy files and prints what they are as JSON.
 """
 
 from __future__ import annotations
@@ -27,14 +27,18 @@ MOST_ARRAYS = 200
 FAILED = 3
 
 
-def arrays_of(reader: str, path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Return the arrays that a reader (`READERS`) finds in a file, by name, and facts about them."""
+def arrays_of(reader: str, path: Path, label: str = "") -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Return the arrays that a reader (`READERS`) finds in a file, by name, and facts about them.
+
+    ``label`` is the column of labels of a table, if the user named it.
+    """
     package = str(Path(__file__).resolve().parents[3])
     others = os.environ.get("PYTHONPATH")
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"}
     environment["PYTHONPATH"] = os.pathsep.join([package, *([others] if others else [])])
     with tempfile.TemporaryDirectory(prefix="mnistlab-") as place:
-        command = [sys.executable, "-m", __name__, reader, str(path.absolute()), place]
+        # -P: else a numpy.py in the working directory, which may be that of the data, would be run
+        command = [sys.executable, "-P", "-m", __name__, reader, str(path.absolute()), place, label]
         ended = subprocess.run(command, capture_output=True, env=environment, check=False, stdin=subprocess.DEVNULL)
         said: Any = {}
         with suppress(ValueError):
@@ -47,7 +51,7 @@ def arrays_of(reader: str, path: Path) -> tuple[dict[str, np.ndarray], dict[str,
     return arrays, said["facts"]
 
 
-def read_mat(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def read_mat(path: Path, label: str = "") -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Return the numeric arrays of a MATLAB 5 file; fields of structures have dotted names."""
     from scipy.io import loadmat
 
@@ -98,7 +102,7 @@ def _check_mat(path: Path) -> None:
                 raise BadFileError(f"{path.name} unpacks to more than the maximum of {LARGEST:,} bytes")
 
 
-def read_hdf5(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def read_hdf5(path: Path, label: str = "") -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Return the arrays of an HDF5 file by their paths; those of MATLAB 7.3 with their axes reversed."""
     import h5py
 
@@ -127,8 +131,8 @@ def read_hdf5(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     return found, {}
 
 
-def read_parquet(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Return the columns of a parquet file.
+def read_parquet(path: Path, label: str = "") -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Return the columns of a parquet file; that of labels, ``label``, is kept apart from the pixels.
 
     A column of encoded pictures becomes ``NAME:bytes`` and ``NAME:ends``, lists of numbers an array of rows.
     """
@@ -153,7 +157,7 @@ def read_parquet(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     with suppress(Exception):
         features = json.loads((table.schema.metadata or {})[b"huggingface"])["info"]["features"]
         facts = {name: about["names"] for name, about in features.items() if isinstance(about.get("names"), list)}
-    return _stacked(found, table.column_names), {"class_names": facts}
+    return _stacked(found, table.column_names, label), {"class_names": facts}
 
 
 def _of_column(name: str, column: Any, pa: Any) -> list[tuple[str, np.ndarray]]:
@@ -180,32 +184,35 @@ def _of_column(name: str, column: Any, pa: Any) -> list[tuple[str, np.ndarray]]:
     return []
 
 
-def _stacked(found: dict[str, np.ndarray], order: list[str]) -> dict[str, np.ndarray]:
+def _stacked(found: dict[str, np.ndarray], order: list[str], chosen: str) -> dict[str, np.ndarray]:
     """Return many columns of single numbers as one array ``pixels`` beside the column of labels."""
     from mnistlab.data.formats.table_layout import INDEX_WORDS, LABEL_WORDS
+    from mnistlab.data.image_formats import natural_chunks
 
     single = [name for name in order if name in found and found[name].ndim == 1 and found[name].dtype.kind in "uifb"]
     if len(single) < 10:
         return found
-    label = next((name for name in single if name.lower() in LABEL_WORDS), None)
+    label = chosen if chosen in found else next((name for name in single if name.lower() in LABEL_WORDS), None)
     pixels = [name for name in single if name != label and name.lower() not in INDEX_WORDS]
+    if all(name[-1:].isdecimal() for name in pixels):  # pixel10 may come before pixel2
+        pixels.sort(key=natural_chunks)
     rest = {name: array for name, array in found.items() if name not in pixels}
     return {"pixels": np.stack([found[name] for name in pixels], axis=1), **rest}
 
 
-READERS: dict[str, Callable[[Path], tuple[dict[str, np.ndarray], dict[str, Any]]]] = {
+READERS: dict[str, Callable[[Path, str], tuple[dict[str, np.ndarray], dict[str, Any]]]] = {
     "mat": read_mat,
     "hdf5": read_hdf5,
     "parquet": read_parquet,
 }
 
 
-def main(reader: str, file: str, folder: str) -> int:
+def main(reader: str, file: str, folder: str, label: str = "") -> int:
     """Read a file in this process; print the names of its arrays, or what is wrong with it."""
     _limit()
     path = Path(file)
     try:
-        arrays, facts = READERS[reader](path)
+        arrays, facts = READERS[reader](path, label)
         names = {}
         for i, (name, array) in enumerate(arrays.items()):
             np.save(Path(folder) / f"{i}.npy", np.ascontiguousarray(array), allow_pickle=False)
@@ -230,4 +237,4 @@ def _limit() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:4]))
+    sys.exit(main(*sys.argv[1:5]))

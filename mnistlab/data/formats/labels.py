@@ -97,13 +97,18 @@ def _whole(part: str, array: np.ndarray) -> np.ndarray:
 def _from_words(
     labels: Mapping[str, np.ndarray], names: Sequence[str] | None, options: Options, remarks: list[str]
 ) -> Classes:
-    """Return words as class numbers, in natural order, or in the order of the names that the data has."""
+    """Return words as class numbers, in natural order, or in the order of the names that the data has.
+
+    The key class_names may give the same words another order.
+    """
     words = {part: np.char.strip(array.astype(np.str_)) for part, array in labels.items()}
     present = sorted({str(word) for array in words.values() for word in np.unique(array)}, key=natural_chunks)
     if len(present) > MOST_CLASSES:
         raise BadFileError(f"there are {len(present):,} different labels, such as {present[0][:40]!r}; set label")
     if names is None or not set(present) <= set(names):
         names = present
+    if options.class_names is not None and sorted(options.class_names) == sorted(names):
+        names = options.class_names
     if options.classes is not None and len(names) > options.classes:
         raise RequestError(f"the labels are {len(names)} different words", key="classes", value=options.classes)
     place = {name: i for i, name in enumerate(names)}

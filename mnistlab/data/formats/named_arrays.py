@@ -22,11 +22,13 @@ class Slot:
     labels: str | None
 
 
-def choose(file: str, shapes: Mapping[str, tuple[int, ...]], keys: Sequence[str]) -> dict[str, Slot]:
+def choose(
+    file: str, shapes: Mapping[str, tuple[int, ...]], keys: Sequence[str], only: str | None = None
+) -> dict[str, Slot]:
     """Return which arrays are the images and labels of each set, by ``keys`` or else by their names.
 
     ``shapes`` are all arrays by name; ``keys`` are the names of images and labels of the training, test and validation
-    sets, in this order.
+    sets, in this order. ``only`` is the set that the file was named for, which may be alone in it.
     """
     if keys:
         return _by_keys(file, shapes, keys)
@@ -43,6 +45,8 @@ def choose(file: str, shapes: Mapping[str, tuple[int, ...]], keys: Sequence[str]
         parts.pop("whole", None)
     if not parts:
         parts = _by_shape(shapes)
+    if only in parts and "train" not in parts and parts[only].labels is not None:
+        return {only: parts[only]}
     if "train" not in parts or (parts["train"].labels is None and len(shapes) > 1):
         raise BadFileError(f"{file} holds {_listed(shapes)}; {EXPECTED}")
     for part, slot in parts.items():
@@ -97,7 +101,7 @@ def record(
     """Return the record of a container of arrays; ``read`` returns an array by name."""
     if not options.keys and (classes := per_class(shapes)):
         return of_classes({part: [(name, read(array)) for array, name in arrays] for part, arrays in classes.items()})
-    slots = choose(file, {n: s for n, s in shapes.items() if n not in names.CLASS_NAMES}, options.keys)
+    slots = choose(file, {n: s for n, s in shapes.items() if n not in names.CLASS_NAMES}, options.keys, options.only)
     for part, slot in slots.items():
         if slot.labels is not None:
             _check_counts(file, part, shapes[slot.images], shapes[slot.labels])

@@ -47,7 +47,9 @@ def normalised(record: Record, options: Options) -> Normal:
 
 def _scale(record: Record, stacks: dict[str, np.ndarray], remarks: list[str]) -> scaling.Range:
     """Return the range of the pixels, which is that of all sets together."""
-    values = scaling.survey(list(stacks.values()))
+    by_part = {IN_WORDS[part]: scaling.survey([stack]) for part, stack in stacks.items()}
+    scaling.refuse_mixed(by_part)
+    values = scaling.together(by_part.values())
     bits = 8 if all(stack.dtype == np.int8 for stack in stacks.values()) else 64
     scale = scaling.range_of(values, bits)
     if scale is None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from mnistlab.data.formats import content, names, pictures
 from mnistlab.data.formats.record import PARTS, Options, Part, Record
-from mnistlab.data.formats.table_layout import LABEL_WORDS
+from mnistlab.data.formats.table_layout import LABEL_WORDS, Layout, chosen_column
 from mnistlab.data.idx_format import BadFileError
 from mnistlab.data.image_formats import is_image, natural_order, suffixes_text
 from mnistlab.system.errors import RequestError
@@ -35,6 +35,7 @@ class PictureFolder:
     remarks: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     tables: list[Path] = field(default_factory=list)
+    label: str | int | None = None  # the column of labels in a table, where the user named it
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -49,12 +50,15 @@ class PictureFolder:
         """Return the record of the pictures."""
         record = Record({}, class_names=self.class_names, ready=True)
         record.remarks, record.warnings = list(self.remarks), list(self.warnings)
+        stacks = {}
         for part, group in self.sets.items():
             files = [file for files in group.values() for file in files]
-            words = [name for name, files in group.items() for _ in files]
+            stacks[part] = _read_all(self.places[part], files, options)
+        bits = max(stack.bits for stack, _ in stacks.values())  # all sets have one scale
+        for part, (stack, digest) in stacks.items():
+            words = [name for name, files in self.sets[part].items() for _ in files]
             place = self.places[part]
-            stack, digest = _read_all(place, files, options)
-            images, kept = stack.done(f"{place.name}/")
+            images, kept = stack.done(f"{place.name}/", bits)
             record.parts[part] = Part(images, np.array(words, np.str_)[kept])
             record.files[f"{place.name}/"] = digest
             record.remarks += stack.remarks
@@ -62,19 +66,24 @@ class PictureFolder:
         return record
 
 
-def find(path: Path, value: str | None, skip: bool, alone: bool = False) -> PictureFolder:
-    """Return the pictures of a folder; ``value`` is the value of the key ``path``, and ``alone`` accepts one class."""
+def find(
+    path: Path, value: str | None, skip: bool, alone: bool = False, label: str | int | None = None
+) -> PictureFolder:
+    """Return the pictures of a folder; ``value`` is the value of the key ``path``, and ``alone`` accepts one class.
+
+    ``label`` is the column of a table of labels.
+    """
     try:
-        return _find(path, value, skip, alone)
+        return _find(PictureFolder(path, {}, {}, label=label), value, skip, alone)
     except OSError as error:
         raise RequestError(
             f"{error.filename} cannot be read ({error.strerror}); check file permissions", key="path", value=value
         ) from None
 
 
-def _find(path: Path, value: str | None, skip: bool, alone: bool) -> PictureFolder:
+def _find(result: PictureFolder, value: str | None, skip: bool, alone: bool) -> PictureFolder:
     setting = {"key": "path", "value": value}
-    root = path
+    root = result.top
     for _ in range(DEEPEST):
         inner = folders_of(root)
         if len(inner) == 1 and not _images_of(root) and (folders_of(inner[0]) or _tables_in(root)):
@@ -82,7 +91,6 @@ def _find(path: Path, value: str | None, skip: bool, alone: bool) -> PictureFold
     places = {part: folder for folder in reversed(folders_of(root)) if (part := names.part_of_folder(folder.name))}
     if "train" not in places or (len(places) < 2 and len(folders_of(root)) > 1):
         places = {"train": root}
-    result = PictureFolder(path, {}, {})
     for part in (part for part in PARTS if part in places):
         group = _group(places[part], result, setting)
         if not group and part != "train":
@@ -174,7 +182,7 @@ def _group(folder: Path, found: PictureFolder, setting: dict[str, str | None]) -
         found.warnings.append(f"{len(direct_images):,} pictures in {folder.name}/ of no class: left out ({listed})")
     if classes or not direct_images:
         return classes
-    return _labelled(folder, direct_images, found)
+    return _labelled(folder, direct_images, found, setting)
 
 
 def _named(empty: Sequence[str]) -> str:
@@ -200,11 +208,11 @@ def _below(folder: Path, depth: int = 0) -> Iterator[Path]:
             yield path
 
 
-def _labelled(folder: Path, images: list[Path], found: PictureFolder) -> Group:
+def _labelled(folder: Path, images: list[Path], found: PictureFolder, setting: dict[str, str | None]) -> Group:
     """Return pictures of one folder by class: labelled by a table beside them, or by their names."""
     tables = [*_tables_in(folder), *(_tables_in(folder.parent) if folder != found.top else [])]
     for table in tables:
-        by_name = _labels_of_table(table, images)
+        by_name = _labels_of_table(table, images, found.label, setting)
         if by_name:
             labelled = [(path, by_name.get(path.name) or by_name.get(path.stem)) for path in images]
             left = [path.name for path, label in labelled if label is None]
@@ -234,8 +242,13 @@ def _tables_in(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.iterdir()) if path.suffix.lower() in (".csv", ".tsv", ".txt")]
 
 
-def _labels_of_table(table: Path, images: Sequence[Path]) -> dict[str, str] | None:
-    """Return file name -> label of a table in which one column has the names of the pictures; None for another."""
+def _labels_of_table(
+    table: Path, images: Sequence[Path], column: str | int | None, setting: dict[str, str | None]
+) -> dict[str, str] | None:
+    """Return file name -> label of a table in which one column has the names of the pictures; None for another.
+
+    A row of a folder beside that of the pictures (test/1.png, where these are in train/) is not about them.
+    """
     import csv
 
     if table.stat().st_size > MOST_TABLE:
@@ -256,7 +269,25 @@ def _labels_of_table(table: Path, images: Sequence[Path]) -> dict[str, str] | No
     header = [cell.strip().lower() for cell in rows[0]]
     label = next((header.index(word) for word in LABEL_WORDS if word in header and header.index(word) != at), None)
     label = label if label is not None else (0 if at else 1)
-    return {Path(row[at]).name: row[label].strip() for row in rows if len(row) > max(at, label) and row[label].strip()}
+    if column is not None:
+        layout = Layout(",", [cell.strip() for cell in rows[0]], has_header=Path(rows[0][at]).name not in wanted)
+        try:
+            label = chosen_column(column, layout)
+        except BadFileError as error:
+            raise RequestError(f"{table.name}: {error}", key="label", value=column) from None
+    beside = {folder.name for folder in folders_of(table.parent)} - {images[0].parent.name}
+    found: dict[str, str] = {}
+    for row in rows:
+        if len(row) <= max(at, label) or not row[label].strip() or Path(row[at]).parent.name in beside:
+            continue
+        name, word = Path(row[at]).name, row[label].strip()
+        if name in wanted and found.get(name, word) != word:
+            raise RequestError(
+                f"{table.name} gives {name[:40]} two labels, {found[name][:20]!r} and {word[:20]!r}; remove one",
+                **setting,
+            )
+        found[name] = word
+    return found
 
 
 def _labels_of_names(images: Sequence[Path]) -> list[str] | None:

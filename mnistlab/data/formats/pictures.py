@@ -22,7 +22,8 @@ DEPTHS = (8, 10, 12, 14, 16)  # bits of grey levels that cameras and scanners wr
 class Stack:
     """The pictures of a set, all of one size; with ``on_error=skip`` those that cannot be read are left out.
 
-    Grey levels of 16 bits are kept until the last picture: all are scaled by the highest level of any.
+    Grey levels of 16 bits are kept until the last picture: all are scaled by the highest level of any, or of other
+    sets too (`bits`).
     """
 
     def __init__(self, count: int, options: Options) -> None:
@@ -50,10 +51,8 @@ class Stack:
     def _add(self, name: str, content: bytes) -> None:
         size = self.options.size
         image, done = decoded(name, content)
-        self.done_to.update(done)
-        i = len(self.names)
-        if image.dtype != np.uint8:
-            self.wide[i] = image
+        wide = image if image.dtype != np.uint8 else None
+        if wide is not None:
             image = np.zeros(image.shape, np.uint8)
         elif size is not None:
             image = resized(image, size)
@@ -70,21 +69,34 @@ class Stack:
                 f"{name} is {by(image)}, but {self.names[0]} is {by(self.array[0])} (height x width);"
                 " set size, e.g. size=28"
             )
-        self.array[i] = image
+        if wide is not None:
+            if wide.nbytes + sum(image.nbytes for image in self.wide.values()) > 2 * LARGEST:
+                raise BadFileError(
+                    f"the 16-bit pictures up to {name} have more than {2 * LARGEST:,} bytes; make them smaller"
+                )
+            self.wide[len(self.names)] = wide
+        self.array[len(self.names)] = image
         self.names.append(name)
-        if sum(image.nbytes for image in self.wide.values()) > 2 * LARGEST:
-            raise BadFileError(
-                f"the 16-bit pictures up to {name} have more than {2 * LARGEST:,} bytes; make them smaller"
-            )
+        self.done_to.update(done)
 
-    def done(self, where: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return the images (n, height, width) and the numbers of those that were read."""
+    @property
+    def bits(self) -> int:
+        """Return the bits of the grey levels of the 16-bit pictures; 0 if there are none."""
+        if not self.wide:
+            return 0
+        highest = max(int(image.max()) for image in self.wide.values())
+        return next(bits for bits in DEPTHS if highest < 2**bits)
+
+    def done(self, where: str, bits: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """Return the images (n, height, width) and the numbers of those that were read.
+
+        ``bits`` are those of the 16-bit pictures of all sets, if there are several.
+        """
         if self.array is None:
             why = f": {self.skipped[0]}" if self.skipped else "; add some"
             raise BadFileError(f"{where} contains no images{why}")
         if self.wide:
-            highest = max(int(image.max()) for image in self.wide.values())
-            bits = next(bits for bits in DEPTHS if highest < 2**bits)
+            bits = max(bits, self.bits)
             for i, image in self.wide.items():
                 grey = (image >> (bits - 8)).astype(np.uint8)
                 self.array[i] = grey if self.options.size is None else resized(grey, self.options.size)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mnistlab.data.formats import archives, assembly, content, names, picture_folders
@@ -54,13 +54,14 @@ class Request:
     value: str | None
     skip: bool
     alone: bool = False
+    label: str | int | None = None
 
 
 def plan(request: Request) -> Plan:
     """Return how the files of a request will be read. Raises `RequestError` and `BadFileError`."""
     path = request.path
     if path is None:
-        return _of_pairs(request.named, request.form)
+        return _of_pairs({**_test_of(request), **request.named}, request.form)
     if path.is_dir():
         return _of_folder(request, path)
     kind = _kind_for(request, path)
@@ -81,6 +82,18 @@ def plan(request: Request) -> Plan:
 
 def _test_of(request: Request) -> dict[tuple[str, str], Path]:
     return {("test", "images"): request.test_path} if request.test_path else {}
+
+
+def _refuse_unread(request: Request, what: str, named: bool = True) -> None:
+    """Raise `RequestError` for a file that the user named, but that is not read beside ``what``."""
+    files = {"test_path": request.test_path}
+    if named:
+        files |= {f"{part}_{role}": file for (part, role), file in request.named.items()}
+    for key, file in files.items():
+        if file is not None:
+            raise RequestError(
+                f"is not read beside {what}; add it to that, or name all files", key=key, value=str(file)
+            )
 
 
 def _kind_for(request: Request, path: Path) -> str:
@@ -112,10 +125,14 @@ def _of_pairs(named: dict[tuple[str, str], Path], form: str | None) -> Plan:
 
 def _of_archive(request: Request, path: Path, kind: str) -> Plan:
     """Return the plan of what an archive holds, unpacked when it is read."""
+    _refuse_unread(request, f"the archive {path.name}")
 
     def read(options: Options) -> Record:
         with archives.unpacked(path, kind) as place:
-            inside = _of_folder(Request(place, None, {}, None, request.value, request.skip, request.alone), place)
+            try:
+                inside = _of_folder(replace(request, path=place), place)
+            except BadFileError as error:
+                raise BadFileError(str(error).replace(f"the folder {place.name}", path.name)) from None
             record = inside.read(options)
             record.remarks.insert(0, f"{path.name} holds {inside.what}")
             record.files = {path.name: content.sha256(path), **record.files}
@@ -142,7 +159,7 @@ def _of_folder(request: Request, folder: Path) -> Plan:
                 except BadFileError as error:
                     problems.append(error)
     if request.named and ("train", "images") in request.named:
-        return _of_pairs(request.named, request.form)
+        return _of_pairs({**_test_of(request), **request.named}, request.form)
     if problems:
         raise problems[0]
     if request.form is not None:
@@ -151,7 +168,8 @@ def _of_folder(request: Request, folder: Path) -> Plan:
 
 
 def _of_pictures(request: Request, folder: Path) -> Plan:
-    found = picture_folders.find(folder, request.value, request.skip, request.alone)
+    _refuse_unread(request, "a folder of pictures")
+    found = picture_folders.find(folder, request.value, request.skip, request.alone, request.label)
     return Plan("folder", found.files(), found.read)
 
 
@@ -241,6 +259,7 @@ def _of_files(kind: str, files: list[Path], request: Request, folder: Path) -> P
     if kind == "idx" and request.named:
         return _of_slots(slots, kind, request, folder)
     if ("", "images") in slots and ("", "labels") in slots:
+        _refuse_unread(request, f"the images and labels in the folder {folder.name}")
         return _of_pairs({("train", role): _one(("", role), slots["", role]) for role in ("images", "labels")}, kind)
     if kind == "idx":
         missing = " and ".join(f"train {role}" for role in ("images", "labels") if ("train", role) not in slots)
@@ -248,13 +267,14 @@ def _of_files(kind: str, files: list[Path], request: Request, folder: Path) -> P
     parts = {part: paths for (part, role), paths in slots.items() if part}
     loose = slots.get(("", ""), [])
     if "train" in parts:
-        return _of_sets(kind, dict(parts.items()))
+        return _of_sets(kind, dict(parts.items()), request, folder)
     if len(files) == 1:
-        return _of_sets(kind, {"train": files})
+        return _of_sets(kind, {"train": files}, request, folder)
     if kind == "npy" and len(loose) >= 2:
+        _refuse_unread(request, f"the files of classes in the folder {folder.name}")
         return Plan(kind, loose, lambda options: assembly.classes({"train": loose}, options))
     if len(loose) == 1 and "test" in parts:  # mnist and mnist.t
-        return _of_sets(kind, {"train": loose, **parts})
+        return _of_sets(kind, {"train": loose, **parts}, request, folder)
     listed = ", ".join(path.name[:30] for path in files[:4])
     raise BadFileError(
         f"the folder {folder.name} has {len(files)} files ({listed}{', ...' if len(files) > 4 else ''}) none of which"
@@ -264,17 +284,24 @@ def _of_files(kind: str, files: list[Path], request: Request, folder: Path) -> P
 
 def _of_slots(slots: dict[tuple[str, str], list[Path]], kind: str, request: Request, folder: Path) -> Plan:
     """Return the plan of files of images and of labels; those that the user named come first."""
+    _refuse_unread(request, f"the files of images and labels in the folder {folder.name}", named=False)
     found = {slot: paths for slot, paths in slots.items() if "" not in slot and slot not in request.named}
     named = {slot: _one(slot, paths) for slot, paths in found.items()} | request.named
     _refuse_half(named, folder)
     return _of_pairs(named, kind)
 
 
-def _of_sets(kind: str, parts: dict[str, list[Path]]) -> Plan:
+def _of_sets(kind: str, parts: dict[str, list[Path]], request: Request, folder: Path) -> Plan:
+    """Return the plan of a file for each set, of which the user may have named that of the test set."""
+    _refuse_unread(replace(request, test_path=None), f"the sets in the folder {folder.name}")
     if kind == "npy" and all(len(paths) > 1 for paths in parts.values()):
+        _refuse_unread(request, f"the files of classes in the folder {folder.name}")
         return Plan(kind, [p for ps in parts.values() for p in ps], lambda options: assembly.classes(parts, options))
     if kind != "parquet":
-        parts = {part: [_one((part, "images"), paths)] for part, paths in parts.items()}
+        named = {"test"} if request.test_path else set()
+        parts = {part: [_one((part, "images"), paths)] for part, paths in parts.items() if part not in named}
+    if request.test_path is not None:
+        parts["test"] = [request.test_path]
     files = [file for paths in parts.values() for file in paths]
     return Plan(kind, files, lambda options: assembly.sets(parts, options))
 

@@ -29,7 +29,8 @@ class Record:
 
     ``transposed`` says that rows and columns are exchanged by the convention of the files. ``ready`` says that the
     images are already (n, height, width) uint8, from 0 to 255. ``padded`` says that pixels at the end may be missing,
-    since the file leaves out zeros. ``remarks`` are what was assumed, and ``warnings`` what was left out.
+    since the file leaves out zeros. ``lowest`` is the lowest index of the pixels of a libsvm file
+    (`text_formats.number_pixels`). ``remarks`` are what was assumed, and ``warnings`` what was left out.
     """
 
     parts: dict[str, Part]
@@ -37,6 +38,7 @@ class Record:
     transposed: bool = False
     ready: bool = False
     padded: bool = False
+    lowest: int | None = None
     shape: tuple[int, int] | None = None
     remarks: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -58,6 +60,7 @@ class Options:
     classes: int | None = None
     class_names: tuple[str, ...] | None = None
     skip: bool = False
+    only: str | None = None  # not a setting: the set of the file that is being read, if it is not the training set
 
     def plain(self) -> Mapping[str, object]:
         """Return the options as plain data, for the key of the cache."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,6 +42,31 @@ class Values:
     def share(self, count: int) -> float:
         """Return a count as a share of the values other than zero."""
         return count / max(self.used, 1)
+
+    @property
+    def are_shares(self) -> bool:
+        """Return whether they are fractions from 0 or -1 to 1."""
+        return self.low >= -1 and self.high <= 1 and self.share(self.fractions) >= STRAY
+
+
+def together(values: Iterable[Values]) -> Values:
+    """Return what the pixels of several sets are."""
+    sets = list(values)
+    return Values(
+        min(one.low for one in sets), max(one.high for one in sets), sum(one.used for one in sets),
+        sum(one.fractions for one in sets), sum(one.negative for one in sets), sum(one.above for one in sets),
+    )  # fmt: skip
+
+
+def refuse_mixed(values: Mapping[str, Values]) -> None:
+    """Raise `BadFileError` if one set has fractions to 1, and another grey levels to 255 or more; keys are words."""
+    share = next((part for part, one in values.items() if one.are_shares), None)
+    level = next((part for part, one in values.items() if one.high > 16), None)
+    if share is not None and level is not None:
+        raise BadFileError(
+            f"the {share} images have pixels up to {values[share].high:.4g}, but the {level} images up to"
+            f" {values[level].high:.4g}; scale both in the same way"
+        )
 
 
 def pieces(array: np.ndarray) -> Iterator[np.ndarray]:

@@ -304,7 +304,7 @@ def _smallest(values: np.ndarray) -> np.ndarray:
 
 
 def read_labels(path: Path, options: Options) -> np.ndarray:
-    """Return the labels of a table of nothing else: its one column, the column of labels, or one-hot columns."""
+    """Return the labels of a table of nothing else: the column chosen or called so, its only one, or one-hot."""
     import pandas as pd
 
     lines, skipped = table_layout.first_lines(path)
@@ -327,6 +327,8 @@ def read_labels(path: Path, options: Options) -> np.ndarray:
         raise BadFileError(f"{path.name} is not a table of labels ({str(error).splitlines()[0][:100]})") from None
     lower = [name.lower() for name in names]
     named = next((lower.index(word) for word in table_layout.LABEL_WORDS if header and word in lower), None)
+    if options.label is not None:
+        named = table_layout.chosen_column(options.label, Layout(separator, names, header))
     if named is None and len(names) > 2:
         with np.errstate(all="ignore"), contextlib.suppress(ValueError):
             return frame.to_numpy().astype(np.float64)  # one-hot

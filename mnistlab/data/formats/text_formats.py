@@ -23,7 +23,10 @@ INDEX = re.compile(rb"(?:^|\s)(\d{1,19}):")
 
 
 def read_libsvm(path: Path, options: Options) -> Record:
-    """Return the record of a file of lines ``label index:value ...``, in which zeros are left out."""
+    """Return the record of a file of lines ``label index:value ...``, in which zeros are left out.
+
+    The columns of its images are the indices, from 0; see `number_pixels`.
+    """
     from sklearn.datasets import load_svmlight_file
 
     data = content.read_all(path)
@@ -39,16 +42,31 @@ def read_libsvm(path: Path, options: Options) -> Record:
             f"{path.name} has the index {highest:,} in {rows:,} rows, more than the maximum of {LARGEST:,} pixels"
         )
     try:
-        sparse, labels = load_svmlight_file(io.BytesIO(data), dtype=np.float32, zero_based="auto")
+        sparse, labels = load_svmlight_file(io.BytesIO(data), dtype=np.float32, zero_based=True)
         if sparse.shape[0] * sparse.shape[1] > LARGEST:  # an index in the middle of a line
             raise BadFileError(f"{path.name} has {sparse.shape[1]:,} pixels in {sparse.shape[0]:,} rows, too many")
-        images = sparse.toarray()
+        images, lowest = sparse.toarray(), int(sparse.indices.min()) if sparse.nnz else 1
     except (BadFileError, MemoryError):
         raise
     except Exception as error:  # scikit-learn's parser raises several kinds
         raise BadFileError(f"{path.name} is not a libsvm file ({error}); repair the line") from None
     digest = hashlib.sha256(data).hexdigest()
-    return Record({"train": Part(images, labels)}, padded=True, files={path.name: digest})
+    return Record({"train": Part(images, labels)}, padded=True, lowest=lowest, files={path.name: digest})
+
+
+def number_pixels(records: list[Record]) -> None:
+    """Decide over all libsvm files of a dataset whether their indices count from 0 or from 1, and say it.
+
+    A single file may lack index 0 only because that pixel is always zero in it.
+    """
+    sparse = [record for record in records if record.lowest is not None]
+    if not sparse:
+        return
+    first = min(1, *(record.lowest or 0 for record in sparse))
+    for record in sparse:
+        for part in record.parts.values():
+            part.images = part.images[:, min(first, part.images.shape[1] - 1) :]
+    sparse[0].remarks.append(f"indices from {first}")
 
 
 def read_arff(path: Path, options: Options) -> Record:

@@ -114,7 +114,9 @@ class OwnSource(UserSource):
         test = None
         if self.test_path is not None:
             test = existing("test_path", self.test_path, "the file of the test set")
-        return recognise.Request(path, test, named, self.form or None, self.path, self._skips, not self.cuts)
+        return recognise.Request(
+            path, test, named, self.form or None, self.path, self._skips, not self.cuts, self.label
+        )
 
     @property
     def _skips(self) -> bool:
@@ -130,9 +132,10 @@ class OwnSource(UserSource):
 
     def _cache_key(self, plan: recognise.Plan, options: Options) -> dict[str, Any]:
         root = self.path and str(Path(self.path).expanduser().resolve())
-        order = [str(file.resolve()) for file in plan.files]
-        return {"root": root, "order": hashlib.sha256("\0".join(order).encode("utf-8", "replace")).hexdigest(),
-                **options.plain()}  # fmt: skip
+        # the class of a picture is where its link lies; what is read is where the link leads
+        order = [f"{file.absolute()}\0{file.resolve()}" for file in plan.files]
+        digest = hashlib.sha256("\0".join(order).encode("utf-8", "replace")).hexdigest()
+        return {"root": root, "asked": self.form, "order": digest, **options.plain()}
 
     def _pool(self, plan: recognise.Plan, parsed: cache.Parsed, key: str, value: str | None) -> Pool:
         names, remarks = tuple(parsed.info["class_names"]), parsed.info["remarks"]

@@ -33,6 +33,8 @@ class PreparedFolder(OwnSource):
         """Return the images of all class folders."""
         found = _found(self)
         names = list(found.class_names)
+        if self.class_names is not None and sorted(map(str, self.class_names)) == sorted(names):
+            names = list(map(str, self.class_names))  # the same classes in another order
         if len(names) < 2 and self.cuts:
             raise RequestError(
                 f"there is only one class, {names[0]!r}; at least two are needed", key="path", value=self.path
@@ -119,4 +121,4 @@ def are_like_the_dataset(source: OwnSource, shape: tuple[int, int]) -> bool:
 
 def _found(source: OwnSource) -> picture_folders.PictureFolder:
     path = existing("path", source.path, "a folder with a folder of images for each class", folder=True)
-    return picture_folders.find(path, source.path, source.on_error.value == "skip", alone=True)
+    return picture_folders.find(path, source.path, source.on_error.value == "skip", alone=True, label=source.label)
