@@ -132,6 +132,8 @@ def small(line: str) -> str:
         return f"{line.replace('--trials 8', '--trials 3')} {' '.join(SMALL)}"
     if line.startswith("mnistlab reproduce ") and "--list" not in line:
         return f"{line} --page"  # the runs have tests of their own
+    if line.startswith("mnistlab resume "):
+        return line.replace("range(12)", "range(3)").replace("--seeds 12", "--seeds 4")
     if line.startswith("mnistlab evaluate ") and "--help" not in line:
         return f"{line} report.plots=none"
     if not line.startswith(("mnistlab train ", "mnistlab lr-find ")) or "--cfg" in line or "--help" in line:
@@ -139,6 +141,7 @@ def small(line: str) -> str:
     if "experiment=smoke" in line and "-m " not in line:
         return line  # small enough, and other lines want its report
     line = re.sub(r"range\(\d\)", "range(2)", line)
+    line = line.replace("--until-decided", "--until-decided --looks 12")
     line = line.replace("schedule.warmup=1", "schedule.warmup=0.5")
     line = line.replace("experiment=ghimire/", "data=mnist5k experiment=ghimire/")
     if "hydra/launcher" not in line and ("-m " in line or "widths" in line):
