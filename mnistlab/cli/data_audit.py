@@ -37,12 +37,12 @@ def audit_dataset(words: Sequence[str], to: str | None, folds: int | None, simil
     pool, about, score = _of_run(words[0]) if is_run else _of_overrides(words, folds or FOLDS)
     folder = directories.named(Path(to), f"--to {to}", in_the_way=directories.IN_THE_WAY) if to else _new(about)
     try:
-        found = audit.audited(pool, *score(), {**about, "similarity": threshold}, threshold)
-        audit.write(found, folder)
+        result = audit.audited(pool, *score(), {**about, "similarity": threshold}, threshold)
+        audit.write(result, folder)
     except BaseException:
         directories.forget_empty(folder.absolute())
         raise
-    output.show({"folder": folder, **found.about}, audit.text(found, folder))
+    output.show({"folder": folder, **result.about}, audit.text(result, folder))
     return 0
 
 
@@ -85,9 +85,13 @@ def _of_run(word: str) -> tuple[Pool, dict[str, Any], Scored]:
     from mnistlab.analysis.audit import of_run
     from mnistlab.runs import selection
 
-    found = of_run.read(selection.one(word))
-    about = {**_about(found.pool, found.source, found.seed), "by": f"the run {word}", "run": found.run}
-    return found.pool, about, lambda: (found.scored, found.probabilities)
+    predictions = of_run.read(selection.one(word))
+    about = {
+        **_about(predictions.pool, predictions.source, predictions.seed),
+        "by": f"the run {word}",
+        "run": predictions.run,
+    }
+    return predictions.pool, about, lambda: (predictions.scored, predictions.probabilities)
 
 
 def _about(pool: Pool, source: Source, seed: int) -> dict[str, Any]:

@@ -205,22 +205,22 @@ def _by_header(layout: Layout, shapes: Sequence[tuple[int, int]]) -> _Roles | No
     label = None if layout.label_at is None else names[layout.label_at]
     identifier = next((name for name in names if name.lower() in IDS and name != label), None)
     named = [] if layout.shape is None else [layout.shape]
-    if (found := _shape(len(pixels), [*shapes[:-1], *named, shapes[-1]])) is None:
+    if (fitting := _shape(len(pixels), [*shapes[:-1], *named, shapes[-1]])) is None:
         raise RequestError(_wrong_size(len(pixels), shapes[-1]))
-    return _Roles(pixels, found, identifier, label)
+    return _Roles(pixels, fitting, identifier, label)
 
 
 def _without_header(frame: Any, shapes: Sequence[tuple[int, int]], at_end: bool) -> _Roles:
     names = list(frame.columns)
-    if (found := _shape(len(names), shapes)) is not None:
-        return _Roles(names, found)
-    if (found := _shape(len(names) - 1, shapes)) is None:
+    if (fitting := _shape(len(names), shapes)) is not None:
+        return _Roles(names, fitting)
+    if (fitting := _shape(len(names) - 1, shapes)) is None:
         raise RequestError(_wrong_size(len(names), shapes[-1]))
     if at_end:
-        return _Roles(names[:-1], found, None, names[-1])
+        return _Roles(names[:-1], fitting, None, names[-1])
     first = frame[names[0]]
     counted = len(first) > 1 and first.str.isdecimal().all() and (first.astype("float").diff().iloc[1:] == 1).all()
-    return _Roles(names[1:], found, names[0], None) if counted else _Roles(names[1:], found, None, names[0])
+    return _Roles(names[1:], fitting, names[0], None) if counted else _Roles(names[1:], fitting, None, names[0])
 
 
 def _shape(pixels: int, shapes: Sequence[tuple[int, int]]) -> tuple[int, int] | None:
@@ -266,7 +266,7 @@ def _of_arrays(path: Path, shape: tuple[int, int], like: Trained) -> ImageTable:
             raise RequestError(f"its arrays have {size:,} bytes, more than the maximum of {MOST_BYTES:,}; split it")
         arrays = read_arrays(path)
     shapes = like.shapes(shape)
-    images = {name: found for name, array in arrays.items() if (found := _images(array, shapes)) is not None}
+    images = {name: stack for name, array in arrays.items() if (stack := _images(array, shapes)) is not None}
     preferred = [name for word in IMAGES for name in images if name.lower() == word]
     if not images:
         held = ", ".join(f"{name} {array.shape}" for name, array in list(arrays.items())[:5])
@@ -274,12 +274,12 @@ def _of_arrays(path: Path, shape: tuple[int, int], like: Trained) -> ImageTable:
     if not preferred and len(images) > 1:
         raise RequestError(f"holds {', '.join(images)}; name the one to classify images, and the others differently")
     name = preferred[0] if preferred else next(iter(images))
-    found = images[name]
-    if len(found) > MOST_ROWS or found.nbytes > MOST_BYTES:
-        raise RequestError(f"{name} has {len(found):,} images, too many; split it")
-    levels, note = _levels(found.reshape(len(found), -1), (int(found.shape[1]), int(found.shape[2])), like)
-    labels = _labels(arrays, name, len(found))
-    return ImageTable(levels, [str(i + 1) for i in range(len(found))], "ImageId", "Label", labels, note)
+    stack = images[name]
+    if len(stack) > MOST_ROWS or stack.nbytes > MOST_BYTES:
+        raise RequestError(f"{name} has {len(stack):,} images, too many; split it")
+    levels, note = _levels(stack.reshape(len(stack), -1), (int(stack.shape[1]), int(stack.shape[2])), like)
+    labels = _labels(arrays, name, len(stack))
+    return ImageTable(levels, [str(i + 1) for i in range(len(stack))], "ImageId", "Label", labels, note)
 
 
 def _images(array: np.ndarray, shapes: Sequence[tuple[int, int]]) -> np.ndarray | None:
@@ -287,8 +287,8 @@ def _images(array: np.ndarray, shapes: Sequence[tuple[int, int]]) -> np.ndarray 
         return None
     if array.ndim == 4 and 1 in (array.shape[1], array.shape[3]):
         array = array[:, 0] if array.shape[1] == 1 else array[..., 0]
-    if array.ndim == 2 and (found := _shape(array.shape[1], shapes)) is not None:
-        array = array.reshape(-1, *found)
+    if array.ndim == 2 and (fitting := _shape(array.shape[1], shapes)) is not None:
+        array = array.reshape(-1, *fitting)
     return array if array.ndim == 3 and min(array.shape) > 0 else None
 
 
@@ -307,8 +307,8 @@ def _levels(pixels: np.ndarray, shape: Sequence[int], like: Trained) -> tuple[np
     if not pixels.size:
         raise RequestError("holds no images")
     low, high = float(pixels.min()), float(pixels.max())
-    if not (0 <= low <= high <= 1) and (known := like.range) and known[0] <= low <= high <= known[1]:
-        return scaling.as_bytes(pixels, known[2]).reshape(-1, *shape), known[2].remark
+    if not (0 <= low <= high <= 1) and (usual := like.range) and usual[0] <= low <= high <= usual[1]:
+        return scaling.as_bytes(pixels, usual[2]).reshape(-1, *shape), usual[2].remark
     if not (low >= 0 and high <= 255):  # also true for NaN
         raise RequestError(_out_of_range(low, high))
     factor, note = 1.0, ""
