@@ -159,7 +159,7 @@ def _hash(path: Path, array: np.ndarray) -> dict[str, str]:
 
 def _named(record: Record, *paths: Path) -> Record:
     """Return the record, transposed if its files are named after EMNIST."""
-    if any("emnist" in path.name.lower() for path in paths):
+    if any(map(names.is_transposed, paths)):
         record.transposed = True
     return record
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import NamedTuple
 
 PART = {
@@ -46,3 +47,8 @@ def part_of_folder(name: str) -> str | None:
     """Return the set that a folder's name says: train, Training, val, testing, mnist_train."""
     found = read(name)
     return found.part if found.role in (None, "images") else None
+
+
+def is_transposed(path: Path) -> bool:
+    """Return whether a file's name says that rows and columns are exchanged, as in all files of EMNIST."""
+    return "emnist" in path.name.lower()

@@ -14,6 +14,7 @@ from zipfile import ZipFile
 import numpy as np
 
 from mnistlab.data.formats import scaling, table_layout
+from mnistlab.data.formats.names import is_transposed
 from mnistlab.data.formats.record import Options
 from mnistlab.data.formats.table_layout import Layout
 from mnistlab.data.idx_format import BadFileError, inflate
@@ -110,7 +111,7 @@ def read(name: str, shape: tuple[int, int], like: Trained = Trained()) -> ImageT
 
 def _turned(images: np.ndarray, path: Path, options: Options) -> np.ndarray:
     """Return the images upright and light on dark, as training has them; files called emnist are transposed."""
-    if "emnist" in path.name.lower() if options.transpose is None else options.transpose:
+    if is_transposed(path) if options.transpose is None else options.transpose:
         images = images.transpose(0, 2, 1)
     return np.ascontiguousarray(255 - images if options.invert else images)
 
