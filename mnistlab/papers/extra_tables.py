@@ -55,21 +55,30 @@ def _number(value: object) -> float:
 
 
 def _exchanged(paper: Paper, results: Mapping[str, Result]) -> list[Section]:
-    """Return precision and recall as computed, and as in the paper, with truth and prediction exchanged."""
-    if paper.exchanged is None or not results[paper.exchanged].completed:
-        return []
-    scores = results[paper.exchanged].completed[0].metrics["test"]
-    predicted = np.sum(scores["confusion_matrix"], axis=0)
-    lines = []
-    for row, count in zip(scores["per_class"], predicted, strict=True):
-        precision, recall = f"{row['precision']:.2f}", f"{row['recall']:.2f}"
-        lines.append([row["class"], precision, recall, str(row["support"]), recall, precision, str(int(count))])
-    header = ["class", "precision", "recall", "support", "exchanged: precision", "recall", "support"]
+    """Return the scores of the classes as computed, and as in the paper, with truth and prediction exchanged."""
     text = (
-        "With truth and prediction exchanged, the precision of a class becomes its recall, and its support the number "
-        "of its predictions, which varies from run to run, as in the paper."
+        "Means of the runs. With truth and prediction exchanged, the precision of a class becomes its recall, and its "
+        "support the number of its predictions, which varies from run to run, as in the paper."
     )
-    return [(f"Precision and recall, as computed and exchanged (`{paper.exchanged}`, one run)", text, (header, lines))]
+    header = ["class", "precision", "recall", "F1", "support", "exchanged: precision", "recall", "support"]
+    parts: list[Section] = []
+    for name in paper.exchanged:
+        runs = [record.metrics["test"] for record in results[name].completed]
+        if not runs:
+            continue
+        predicted = np.array([np.sum(scores["confusion_matrix"], axis=0) for scores in runs])
+        lines = []
+        for k, row in enumerate(runs[0]["per_class"]):
+            precision, recall, f1 = (
+                f"{np.mean([scores['per_class'][k][score] for scores in runs]):.3f}"
+                for score in ("precision", "recall", "f1")
+            )
+            counts = sorted({int(predicted[:, k].min()), int(predicted[:, k].max())})
+            exchanged = [recall, precision, " to ".join(map(str, counts))]
+            lines.append([row["class"], precision, recall, f1, str(row["support"]), *exchanged])
+        title = f"Classes of `{name}`, as computed and exchanged ({len(runs)} run{'s' if len(runs) > 1 else ''})"
+        parts.append((title, text if not parts else "", (header, lines)))
+    return parts
 
 
 def _ranking(paper: Paper, results: Mapping[str, Result]) -> list[Section]:

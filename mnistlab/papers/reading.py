@@ -66,9 +66,9 @@ def _paper(name: str, content: Reading, where: str, path: Path, alone: bool = Fa
     rows = _mapping(_required(content, "rows", where), f"{where}rows")
     seeds = _whole(content.get("seeds", 1), f"{where}seeds")
     all_rows = tuple(_row(name, str(row), of, f"{where}rows.{row}", seeds, path, alone) for row, of in rows.items())
-    lists = {key: tuple(content.get(key, ())) for key in ("pictures", "structures", "bias", "ranking")}
+    lists = {key: tuple(content.get(key, ())) for key in ("pictures", "exchanged", "structures", "bias", "ranking")}
     title, about = str(_required(content, "title", where)), str(content.get("about", "")).strip()
-    return Paper(name, title, about, all_rows, exchanged=content.get("exchanged"), **lists)
+    return Paper(name, title, about, all_rows, **lists)
 
 
 def _row(paper: str, name: str, content: Any, where: str, seeds: int, path: Path, alone: bool) -> Row:

@@ -112,7 +112,7 @@ class Paper:
     about: str
     rows: tuple[Row, ...]
     pictures: tuple[Mapping[str, Any], ...] = ()
-    exchanged: str | None = None
+    exchanged: tuple[str, ...] = ()
     structures: tuple[str, ...] = ()
     bias: tuple[str, ...] = ()
     ranking: tuple[str, ...] = ()

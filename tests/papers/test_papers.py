@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers.runs import record
-from sklearn.metrics import confusion_matrix, roc_auc_score
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, roc_auc_score
 
 from mnistlab.config import compose, options, schema
-from mnistlab.papers import claims, markdown, metrics, reading, results, runner, selection_bias, spec, tables
+from mnistlab.papers import claims, extra_tables, markdown, metrics, reading, results, runner, selection_bias, spec, tables
 from mnistlab.papers.results import Result
 from mnistlab.papers.spec import Claim, Row
 from mnistlab.system.errors import RequestError
@@ -88,6 +88,13 @@ def test_a_directory_is_called_by_what_varies_so_that_more_seeds_add_to_it() -> 
     assert "seed=range(2)" in swept
 
 
+def test_a_part_of_a_swept_row_in_a_claim_names_one_run_for_each_seed() -> None:
+    pairs = [pair for claim in FIGURES.claims if claim.form in ("beats", "within") for pair in claim.settings[claim.form]]
+    for name, *settings in (side.split() for pair in pairs for side in pair):
+        swept = runner.grid(FIGURES.rows[name.removesuffix(spec.NEAR)])
+        assert {setting.partition("=")[0] for setting in settings} == set(swept), name
+
+
 def test_papers_and_rows_are_chosen_in_the_order_of_the_file() -> None:
     chosen = FIGURES.choose(["lin/enhanced_nn", "ghimire", "ghimire/l2_42k"])
     assert [row.id for row in chosen][-1] == "lin/enhanced_nn"
@@ -116,6 +123,36 @@ def test_a_file_that_is_no_such_file_is_refused(tmp_path: Path, change: tuple[st
     with pytest.raises(RequestError, match=r"papers\.yaml: ") as error:
         reading.read(tmp_path / "papers.yaml")
     assert said in " ".join(str(error.value).split())
+
+
+# tables
+
+
+def test_the_classes_are_the_means_of_the_runs_with_the_range_of_their_predictions() -> None:
+    # class 3: of 4 images 3 are right, and 5 are predicted; then 1 of 4, with 1 predicted
+    runs = [of_classes(0, [[3, 1], [2, 4]]), of_classes(1, [[1, 3], [0, 6]])]
+    tuned = Result(FIGURES.rows["macalinao/tuned"], tuple(runs))
+    paper = dataclasses.replace(FIGURES.papers[0], rows=(tuned.row,), pictures=(), exchanged=("macalinao/tuned",))
+    ((title, text, table),) = extra_tables.of(paper, {"macalinao/tuned": tuned})
+    assert title == "Classes of `macalinao/tuned`, as computed and exchanged (2 runs)"
+    assert text.startswith("Means of the runs.")
+    assert table is not None
+    assert table[1] == [
+        ["3", "0.800", "0.500", "0.533", "4", "0.500", "0.800", "1 to 5"],
+        ["8", "0.733", "0.833", "0.764", "6", "0.833", "0.733", "5 to 9"],
+    ]
+
+
+def of_classes(seed: int, matrix: list[list[int]]) -> Any:
+    """Return the record of a run with this confusion matrix of the classes 3 and 8."""
+    predicted = np.repeat([3, 8] * 2, np.ravel(matrix))
+    truth = np.repeat([3, 3, 8, 8], np.ravel(matrix))
+    precision, recall, f1, support = precision_recall_fscore_support(truth, predicted)
+    per_class = [
+        {"class": name, "precision": p, "recall": r, "f1": f, "support": int(n)}
+        for name, p, r, f, n in zip("38", precision, recall, f1, support, strict=True)
+    ]
+    return record(seed, 0.9, test={"accuracy": 0.9, "confusion_matrix": matrix, "per_class": per_class})
 
 
 # measures

@@ -64,7 +64,7 @@ papers:
   macalinao:
     title: A swept row
     about: And what it has.
-    exchanged: macalinao/tuned
+    exchanged: [macalinao/tuned]
     pictures:
       - {training: macalinao/lr_sweep}
       - {against: macalinao/lr_sweep}
@@ -122,7 +122,7 @@ def test_rows_are_run_once_and_more_seeds_add_to_them(source: Path, capfd: pytes
     for title in (
         "## A small paper", "### Claims", "### Ranking by test accuracy", "### Layers of `lin/simple_nn`",
         "### Selection bias of validating on the test set", "### `lr_sweep` (2 of 20 epochs, 300 images)",
-        "### Precision and recall", "### Figures",
+        "### Classes of `macalinao/tuned`", "### Figures",
     ):  # fmt: skip
         assert f"\n{title}" in text
     assert re.search(r"\| pca \| explained.1 \| 50 \| 1\d\.\d\d \|  \| 1 \| lower \|", text)
