@@ -14,7 +14,18 @@ from helpers.runs import record
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, roc_auc_score
 
 from mnistlab.config import compose, options, schema
-from mnistlab.papers import claims, extra_tables, markdown, metrics, reading, results, runner, selection_bias, spec, tables
+from mnistlab.papers import (
+    claims,
+    extra_tables,
+    markdown,
+    metrics,
+    reading,
+    results,
+    runner,
+    selection_bias,
+    spec,
+    tables,
+)
 from mnistlab.papers.results import Result
 from mnistlab.papers.spec import Claim, Row
 from mnistlab.system.errors import RequestError
@@ -89,7 +100,9 @@ def test_a_directory_is_called_by_what_varies_so_that_more_seeds_add_to_it() -> 
 
 
 def test_a_part_of_a_swept_row_in_a_claim_names_one_run_for_each_seed() -> None:
-    pairs = [pair for claim in FIGURES.claims if claim.form in ("beats", "within") for pair in claim.settings[claim.form]]
+    pairs = [
+        pair for claim in FIGURES.claims if claim.form in ("beats", "within") for pair in claim.settings[claim.form]
+    ]
     for name, *settings in (side.split() for pair in pairs for side in pair):
         swept = runner.grid(FIGURES.rows[name.removesuffix(spec.NEAR)])
         assert {setting.partition("=")[0] for setting in settings} == set(swept), name

@@ -2,8 +2,8 @@
 
 The NumPy layers remain the reference, and do whatever has no kernel here. `docs/explanation/kernels.md` explains the
 design. In the order of reading: `vector_ir` (register tiles and vector code), `jit` (what a kernel is), `product`,
-`maps`, `direct` and `winograd` (convolutions), `dense`, `losses`, `updates`, `transport`; then `program` (a table of
-calls), `groups` (layers to calls), `plan` (a step) and `engine` (in the place of a network's layers).
+`maps`, `direct` and `winograd` (convolutions), `norm`, `dense`, `losses`, `updates`, `transport`; then `program` (a
+table of calls), `groups` (layers to calls), `plan` (a step) and `engine` (in the place of a network's layers).
 """
 
 from __future__ import annotations

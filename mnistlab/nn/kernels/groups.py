@@ -13,8 +13,10 @@ from mnistlab.nn.conv import Conv2D
 from mnistlab.nn.kernels import functions, maps
 from mnistlab.nn.kernels.conv_group import ConvGroup
 from mnistlab.nn.kernels.memory import Memory
+from mnistlab.nn.kernels.norm_group import NormGroup
 from mnistlab.nn.kernels.vector_groups import DenseGroup, DropoutGroup, FlattenGroup
 from mnistlab.nn.layers import Dense, Dropout, Flatten, Layer
+from mnistlab.nn.normalization import BatchNorm
 from mnistlab.nn.pooling import AvgPool2D, MaxPool2D, Pool2D
 
 KINDS: dict[type[Layer], int] = {
@@ -26,10 +28,13 @@ KINDS: dict[type[Layer], int] = {
 }
 
 
-def groups(layers: Sequence[Layer], shapes: Sequence[tuple[int, ...]], memory: Memory, training: bool) -> list[Any]:
+def groups(
+    layers: Sequence[Layer], shapes: Sequence[tuple[int, ...]], memory: Memory, training: bool, frozen: bool
+) -> list[Any]:
     """Return the network as groups, and as plain layers where no kernel does them. ``shapes`` are those of the inputs.
 
-    Without ``training`` dropout is left out.
+    ``training`` means with a backward pass. If ``frozen``, dropout is left out and batch normalisation uses its running
+    statistics, as in inference.
     """
     grouped: list[Any] = []
     i = 0
@@ -45,8 +50,12 @@ def groups(layers: Sequence[Layer], shapes: Sequence[tuple[int, ...]], memory: M
         elif isinstance(layer, Flatten) and len(shape) == 3:
             group = FlattenGroup(f"{i}", i, i, memory, shape=(shape[0], shape[1], shape[2]))
         elif isinstance(layer, (Dropout, Flatten, Identity)) and len(shape) == 1:
-            rate = layer.rate if isinstance(layer, Dropout) and training else 0
+            rate = layer.rate if isinstance(layer, Dropout) and not frozen else 0
             group = DropoutGroup(f"{i}", i, i, memory, units=shape[0], rate=rate) if rate else Nothing(i)
+        elif isinstance(layer, BatchNorm) and len(shape) == 3 and i > 0 and training != frozen:
+            last, mode = _following(layers, i)
+            group = NormGroup(f"{i}", i, last, memory, norm=layer, mode=mode, frozen=frozen)
+            group.shape = (shape[0], shape[1], shape[2])
         several = group if isinstance(group, list) else [group or layer]
         grouped.extend(each for each in several if not isinstance(each, Nothing))
         i = (group[-1].last if isinstance(group, list) else group.last if group else i) + 1
@@ -81,6 +90,12 @@ def _convolution(layers: Sequence[Layer], i: int, memory: Memory) -> Any:
             group = DenseGroup(f"{i}", i, last + 1, memory, layer=conv, units=conv.filters, fan_in=size)
             group.kind, group.slope = kind, slope
             return [flat, group]
+    last, mode = _following(layers, i)
+    return ConvGroup(f"{i}", i, last, memory, conv=conv, mode=mode, is_input=i == 0)
+
+
+def _following(layers: Sequence[Layer], i: int) -> tuple[int, int]:
+    """Return the last layer of the group of layer i on maps, and the mode: what follows it of ReLU and pooling."""
     last, relu_first, relu, pool = i, False, False, None
     for layer in layers[i + 1 : i + 3]:
         if isinstance(layer, ReLU) and not relu:
@@ -90,7 +105,7 @@ def _convolution(layers: Sequence[Layer], i: int, memory: Memory) -> Any:
         else:
             break
         last += 1
-    return ConvGroup(f"{i}", i, last, memory, conv=conv, mode=_mode(relu, relu_first, pool), is_input=i == 0)
+    return last, _mode(relu, relu_first, pool)
 
 
 def _mode(relu: bool, relu_first: bool, pool: Pool2D | None) -> int:

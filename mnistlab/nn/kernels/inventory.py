@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from llvmlite import binding
 
-from mnistlab.nn.kernels import dense, direct, losses, product, transport, updates, winograd
+from mnistlab.nn.kernels import dense, direct, losses, norm, product, transport, updates, winograd
 from mnistlab.nn.kernels.jit import Kernel, files_of, folder
 from mnistlab.nn.kernels.program import RUNNERS, runner
 from mnistlab.nn.kernels.vector_ir import LANES, WIDE
 
-MODULES = (product, direct, winograd, dense, transport, losses, updates)
+MODULES = (product, direct, winograd, norm, dense, transport, losses, updates)
 
 
 @dataclass(frozen=True)

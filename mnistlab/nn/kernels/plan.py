@@ -60,7 +60,7 @@ class Stretch:
 
 
 class Plan:
-    """The calls of one pass. ``training`` means with dropout and the way back; without ``loss`` NumPy computes it."""
+    """The calls of one pass. ``training`` means with the way back; without ``loss`` NumPy computes it."""
 
     def __init__(
         self, layers: Sequence[Layer], shapes: Sequence[tuple[int, ...]], loss: Loss | None, memory: Memory,
@@ -69,7 +69,7 @@ class Plan:
         self.layers, self.images, self.loss, self.memory = layers, images, loss, memory
         self.training, self.shapes = training, shapes
         self.pieces: list[Stretch | Layer] = []
-        cut = groups(layers, shapes, memory, training and dropout)
+        cut = groups(layers, shapes, memory, training, frozen=not dropout)
         starts_with_pixels = isinstance(cut[0], FlattenGroup) and cut[0].first == 0
         if starts_with_pixels:  # the pixels are gathered as a vector at once
             cut = cut[1:]
