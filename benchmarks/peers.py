@@ -21,6 +21,7 @@ from mnistlab.data.dataset import Dataset
 from mnistlab.nn.conv import Conv2D
 from mnistlab.nn.layers import Dense, Dropout, Flatten, Layer
 from mnistlab.nn.network import Network
+from mnistlab.nn.normalization import BatchNorm
 
 
 def torch(
@@ -156,6 +157,9 @@ def _torch_layers(network: Network, in_shape: tuple[int, ...]) -> list[Any]:
             layers.append(nn.Linear(shape[0], layer.units))
         elif isinstance(layer, Conv2D):
             layers.append(nn.Conv2d(shape[0], layer.filters, layer.kernel, layer.stride, layer.padding))
+        elif isinstance(layer, BatchNorm):
+            kind = nn.BatchNorm2d if len(shape) == 3 else nn.BatchNorm1d
+            layers.append(kind(shape[0], layer.eps, 1 - layer.momentum))
         elif not isinstance(layer, Flatten):
             layers.append(makers[layer_name(layer)](layer))
         elif len(shape) > 1:

@@ -17,6 +17,7 @@ speedrun.csv, which has every training.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import importlib.util
 import json
 import os
@@ -38,6 +39,7 @@ from load import Watch
 from mnistlab.config.schema import Experiment
 from mnistlab.data.dataset import Dataset, Split
 from mnistlab.nn import kernels
+from mnistlab.nn.network import Network
 from mnistlab.runs.compute import Compute
 from mnistlab.statistics.intervals import mean_of
 from mnistlab.system.errors import RequestError, choice, whole
@@ -45,6 +47,7 @@ from mnistlab.training.components import RandomStreams
 from mnistlab.training.loop import fit
 
 BLOCK = 5  # seeds that one process trains before it is the other's turn
+WARM_UP = 1000  # images of the training that comes before, in which kernels are compiled and loaded
 PEERS = ("ours", "torch")
 Run = dict[str, Any]
 
@@ -153,14 +156,19 @@ def prepared(peer: str, experiment: Experiment, dataset: Dataset, threads: int) 
 
         return twin.prepared(experiment, dataset, threads)
     compute = Compute(threads, "numpy" if kernels.unavailable() else "numba")
-    warm = pipeline.build(experiment, dataset)
-    compute.use(warm, experiment.trainer.batch_of(len(dataset.train)))
+
+    def train(experiment: Experiment, images: Split) -> Network:
+        network = pipeline.build(experiment, dataset)
+        compute.use(network, experiment.trainer.batch_of(len(images)))
+        with compute.limits():
+            fit(network, images, None, experiment.components, RandomStreams.from_seed(experiment.seed))
+        return network
+
+    one_epoch = dataclasses.replace(experiment, trainer=dataclasses.replace(experiment.trainer, epochs=1))
+    train(one_epoch, dataset.train.take(slice(WARM_UP)))
 
     def learn(experiment: Experiment) -> Any:
-        network = pipeline.build(experiment, dataset)
-        compute.use(network, experiment.trainer.batch_of(len(dataset.train)))
-        with compute.limits():
-            fit(network, dataset.train, None, experiment.components, RandomStreams.from_seed(experiment.seed))
+        network = train(experiment, dataset.train)
 
         def classify(images: Split) -> Any:
             with compute.limits():

@@ -67,7 +67,8 @@ class Twin:
         if channels_last:
             self.model = self.model.to(memory_format=torch.channels_last)
         self.parameters = list(self.model.parameters())
-        self.average = [p.detach().clone() for p in self.parameters]
+        self.averaged = [*self.parameters, *(each for each in self.model.buffers() if each.is_floating_point())]
+        self.average = [each.detach().clone() for each in self.averaged]
         self.optimizer = optimizer_of(experiment, self.model)
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
         self.labels = torch.from_numpy(np.array(dataset.train.labels))
@@ -86,14 +87,14 @@ class Twin:
                 self.update_average(step)
         if trainer.ema:
             with torch.no_grad():
-                torch._foreach_copy_(self.parameters, self.average)
+                torch._foreach_copy_(self.averaged, self.average)
 
     def update_average(self, step: int) -> None:
-        """Add the weights after this step to their average, if there is one, with the weight that ours gives them."""
+        """Add the weights and running statistics after this step to their average, if there is one, as ours."""
         if self.experiment.trainer.ema:
             with torch.no_grad():
                 decay = min(self.experiment.trainer.ema, (1 + step) / (10 + step))
-                torch._foreach_lerp_(self.average, self.parameters, 1 - decay)
+                torch._foreach_lerp_(self.average, self.averaged, 1 - decay)
 
     def step(self, rows: np.ndarray | None, factor: float) -> None:
         """Take one training step on these rows at this factor of the learning rate."""
@@ -136,15 +137,15 @@ class Twin:
 
 
 def copy_weights(network: Network, model: Sequential) -> None:
-    """Give a model the weights of ours: W (filters, kernel, kernel, channels) or (units, fan_in), and b."""
+    """Give a model the weights of ours: W (filters, kernel, kernel, channels) or (units, fan_in), b, gamma, beta."""
     ours = [layer for layer in network.layers if layer.params]
     theirs = [module for module in model if list(module.parameters())]
     with torch.no_grad():
         for layer, module in zip(ours, theirs, strict=True):
-            W = layer.params["W"]
-            turned = W.transpose(0, 3, 1, 2) if W.ndim == 4 else W
+            weight, bias = layer.params.values()
+            turned = weight.transpose(0, 3, 1, 2) if weight.ndim == 4 else weight
             module.weight.copy_(torch.from_numpy(np.ascontiguousarray(turned)))
-            module.bias.copy_(torch.from_numpy(layer.params["b"].copy()))
+            module.bias.copy_(torch.from_numpy(bias.copy()))
 
 
 def optimizer_of(experiment: Experiment, model: Sequential) -> Any:
