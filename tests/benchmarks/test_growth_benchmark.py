@@ -1,6 +1,7 @@
 """The growth tables: every point is the network that it says, and its page has milliseconds and ratios."""
 
 import csv
+import os
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -90,8 +91,21 @@ def test_a_wrong_request_is_one_line(growth, capsys):
         assert error.count("\n") == 1
 
 
+@pytest.fixture
+def one_core():
+    """Let what a test starts have one core: peers are then tried with one thread, and wait for no other."""
+    if not hasattr(os, "sched_getaffinity"):  # only Linux has it
+        yield
+        return
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    yield
+    os.sched_setaffinity(0, cores)
+
+
 @pytest.mark.process
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_core")
 def test_a_tiny_run_writes_the_page_and_every_measurement(tmp_path):
     command = [sys.executable, FOLDER / "growth.py", "--quick", "--axes", "classes", "--results", tmp_path]
     done = processes.run(command, capture_output=True, text=True)

@@ -43,6 +43,7 @@ ELSEWHERE = (  # a cluster, a download, a page that waits, a database
     *("slurm", "launcher=ray", "/shared/", "data fetch", "mnistlab serve", "mnistlab board outputs", "tracking=mlflow"),
 )
 SMALL = ["data.limit=300", "data.test_limit=100", "trainer.epochs=1", "report.plots=none"]
+ALONE = ["hydra/launcher=basic"]  # the launchers have tests of their own, and starting workers costs seconds
 
 
 @pytest.fixture(scope="module")
@@ -125,29 +126,47 @@ def write_inputs(folder: Path) -> None:
 
 def small(line: str) -> str:
     """Return a command with less to do, on the bundled digits, and with all of it in one process."""
+    if loop := re.fullmatch(r"(for .*; do )(mnistlab .*)(; done)", line):
+        return f"{loop[1]}{small(loop[2])}{loop[3]}"
     line = re.sub(r"\bdata=(?:fashion_)?mnist(?!\S)", "data=mnist5k", line)
     if line.startswith("mnistlab gridsearch "):
-        return f"{line} data.limit=200 data.test_limit=100 report.plots=none"
+        line = line.replace("[1e-4,1e-3,1e-2,1e-1,1]", "[1e-3,1e-2]").replace("[0.1,1,10]", "[1,10]")
+        return f"{line.replace('--cv 5', '--cv 2')} data.limit=200 data.test_limit=100 report.plots=none --jobs 1"
     if line.startswith("mnistlab tune "):
-        return f"{line.replace('--trials 8', '--trials 3')} {' '.join(SMALL)}"
+        return f"{line.replace('--trials 8', '--trials 2')} {' '.join([*SMALL, *ALONE])} --jobs 1"
+    if line.startswith("mnistlab plan "):
+        return f"{line} {' '.join([*SMALL, *ALONE])}"
+    if line.startswith("mnistlab claims ") and "--page" not in line:
+        return f"{line.replace('--seeds 8', '--seeds 6')} {' '.join(ALONE)}"  # on fewer digits they would not hold
+    if line.startswith("mnistlab explore boundary "):
+        return f"{line.replace('--points 2000', '--points 200')} {SMALL[0]}"
     if line.startswith("mnistlab reproduce ") and "--list" not in line:
         return f"{line} --page"  # the runs have tests of their own
     if line.startswith("mnistlab resume "):
         return line.replace("range(12)", "range(3)").replace("--seeds 12", "--seeds 4")
     if line.startswith("mnistlab evaluate ") and "--help" not in line:
         return f"{line} report.plots=none"
-    if not line.startswith(("mnistlab train ", "mnistlab lr-find ")) or "--cfg" in line or "--help" in line:
+    if line.startswith("mnistlab lr-find "):
+        return f"{line} data.limit=500 trainer.batch_size=16"
+    if not line.startswith("mnistlab train ") or "--cfg" in line or "--help" in line:
         return line
     if "experiment=smoke" in line and "-m " not in line:
         return line  # small enough, and other lines want its report
+    return small_training(line)
+
+
+def small_training(line: str) -> str:
+    """Return a training or a sweep with fewer digits, epochs, seeds and settings."""
     line = re.sub(r"range\(\d\)", "range(2)", line)
-    line = line.replace("--until-decided", "--until-decided --looks 12")
+    line = line.replace("experiment=widths", "experiment=widths seed=0,1")
+    if "--until-decided" in line:  # six seeds of one pair are the fewest of which the exact test can decide anything
+        line = line.replace("--until-decided", "--until-decided --looks 6").replace("random,xavier,", "random,")
     line = line.replace("schedule.warmup=1", "schedule.warmup=0.5")
     line = line.replace("experiment=ghimire/", "data=mnist5k experiment=ghimire/")
-    if "hydra/launcher" not in line and ("-m " in line or "widths" in line):
-        line += " hydra/launcher=basic"
     words = [word for word in SMALL if "--halving" not in line or not word.startswith("trainer.epochs")]
-    return " ".join([line, *words]) if "train" in line else f"{line} data.limit=500"
+    if "hydra/launcher" not in line and ("-m " in line or "widths" in line):
+        words += ALONE
+    return " ".join([line, *words])
 
 
 def shell(folder: Path, words: list[str]) -> str:

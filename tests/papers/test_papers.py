@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from helpers.runs import record
+from omegaconf import DictConfig
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, roc_auc_score
 
 from mnistlab.config import compose, options, schema
@@ -49,18 +51,27 @@ def test_every_experiment_in_a_folder_is_a_row_and_every_row_an_experiment() -> 
     assert in_folders == {row.id for row in TRAINED}
 
 
+def composed(row: Row, budget: str = "full", near: bool = False) -> DictConfig:
+    """Return the configuration of a row, without its seeds and its directory."""
+    asked = runner.overrides(row, budget, 1, near)
+    return composed_once(*(word for word in asked if not word.startswith(("seed=", "hydra."))))
+
+
+@cache  # several tests want the same, and many rows are quick enough as they are
+def composed_once(*words: str) -> DictConfig:
+    return compose.compose(words)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("row", TRAINED, ids=lambda row: row.id)
 def test_a_row_composes_at_every_budget_and_near_the_figure(row: Row) -> None:
-    for budget in spec.BUDGETS:
-        hashes = set()
-        for near in (False, True) if row.near else (False,):
-            asked = [o for o in runner.overrides(row, budget, 1, near) if not o.startswith(("seed=", "hydra."))]
-            config = compose.compose(asked)
-            schema.experiment(config)
-            hashes.add(schema.config_hash(config))
+    hashes = set()
+    for budget, near in (("full", False), ("quick", False), *([("full", True)] if row.near else [])):
+        config = composed(row, budget, near)
+        schema.experiment(config)
         if budget == "full":  # a quick run is never made near the figure, which is another experiment
-            assert len(hashes) == (2 if row.near else 1)
+            hashes.add(schema.config_hash(config))
+    assert len(hashes) == (2 if row.near else 1)
 
 
 @pytest.mark.parametrize("row", TRAINED, ids=lambda row: row.id)
@@ -78,7 +89,7 @@ def test_the_header_of_a_row_has_the_figures_of_the_paper(row: Row) -> None:
 def test_the_parameters_that_lin_reports_are_those_of_our_networks() -> None:
     for row in TRAINED:
         if "parameters" in row.reported:
-            made = schema.experiment(compose.compose([f"experiment={row.id}"]))
+            made = schema.experiment(composed(row))
             network = made.model.network((28, 28), 10, made.regularization)
             assert network.theta.size == int(row.reported["parameters"])
 
@@ -86,7 +97,7 @@ def test_the_parameters_that_lin_reports_are_those_of_our_networks() -> None:
 @pytest.mark.slow
 def test_the_epochs_of_a_row_are_found_through_what_it_is_based_on() -> None:
     for row in TRAINED:
-        made = schema.experiment(compose.compose([f"experiment={row.id}"]))
+        made = schema.experiment(composed(row))
         own = made.model.epochs if row.name == "mlpclassifier" else made.trainer.epochs
         assert runner.experiment_epochs(row) == (None if "svm" in row.name else own)
 

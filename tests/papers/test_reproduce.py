@@ -16,13 +16,13 @@ from PIL import Image
 
 from mnistlab.cli import reproduce
 from mnistlab.config import options
+from mnistlab.papers import external_rows, runner
 from mnistlab.papers import figures as drawings
 from mnistlab.papers import reading as figures
-from mnistlab.papers import runner
 from mnistlab.papers.results import read
 
 Command = Callable[..., Any]
-SMALL = ["data=mnist5k", "data.limit=300", "data.test_limit=200", "trainer.epochs=2"]
+SMALL = ["data=mnist5k", "data.limit=300", "data.test_limit=200", "trainer.epochs=2", "hydra/launcher=basic"]
 FILE = """\
 papers:
   lin:
@@ -81,6 +81,7 @@ def reproduced(arguments: list[str], source: Path) -> int:
     read_file = figures.read
     with pytest.MonkeyPatch.context() as patch, reproduce.main.make_context("reproduce", [*arguments]) as context:
         patch.setattr(figures, "read", lambda: read_file(source))
+        patch.setattr(external_rows, "all_cores", lambda: 1)  # so that a grid search starts no workers
         return reproduce.main.invoke(context)
 
 
@@ -156,7 +157,7 @@ def test_the_page_is_written_without_running_anything(source: Path, capfd: pytes
 
 @pytest.mark.slow
 def test_a_job_that_is_cut_off_is_run_again(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    arguments = ["lin/enhanced_nn", *SMALL, "--to", "page", "-q"]
+    arguments = ["lin/enhanced_nn", *SMALL, "hydra/launcher=joblib", "--to", "page", "-q"]  # the default, in processes
     assert reproduced(arguments, source) == 0
     (Path("page") / "lin/enhanced_nn/seed=1/status.json").unlink()
     assert reproduced(arguments, source) == 0
@@ -273,7 +274,7 @@ def test_what_was_made_is_taken_into_the_documentation(publisher: Any, tmp_path:
     shutil.copytree(options.folder() / "experiment", experiments)
     shutil.copy(options.folder().parent / "docs" / "papers.csv", made)
     (made / "papers.md").write_text("![noise](images/papers/noise.png)\n\n[table](images/papers/table.pdf): a table\n")
-    noise = np.random.default_rng(0).integers(0, 256, (300, 2000, 3), dtype=np.uint8)
+    noise = np.random.default_rng(0).integers(0, 256, (100, 2000, 3), dtype=np.uint8)
     Image.fromarray(noise).save(made / "images" / "papers" / "noise.png")
     (made / "images" / "papers" / "table.pdf").write_bytes(b"%PDF")
     docs.mkdir()

@@ -299,8 +299,9 @@ def test_mlp_1hidden_with_75_sigmoids_and_sgd_reaches_97_per_cent_on_full_mnist(
 
 @pytest.mark.slow
 def test_full_batch_descent_lands_where_the_paper_did_with_its_kind_of_start(train: Train, mnist: Path) -> None:
+    # of a third of the images, whose gradient is nearly that of all of them
     directory = train(
-        "data=mnist", "data.limit=null", "data.test_limit=null", "data.validation=0", "model=mlp_1hidden",
+        "data=mnist", "data.limit=20000", "data.test_limit=null", "data.validation=0", "model=mlp_1hidden",
         "model.units=64", "model.activation=sigmoid", "init=random", "optimizer=sgd", "optimizer.lr=0.5",
         "trainer.batch_size=full", "trainer.epochs=100", "trainer.threads=1",
     )  # fmt: skip

@@ -28,6 +28,7 @@ from mnistlab.system.random import stream
 Command = Callable[..., Any]
 SMALL = ("experiment=smoke", "report.plots=none", "trainer.threads=1")
 SVM = ("data.limit=200", "data.test_limit=100", "model=svm_rbf", "report.plots=none")
+ALONE = ("--jobs", "1", "--to", "g")  # starting workers takes seconds; what they find has tests of its own
 PROGRAM = [sys.executable, "-m", "mnistlab"]
 
 
@@ -186,14 +187,14 @@ def test_a_grid_leaves_exactly_these_files_and_tests_the_best_cell_once(command:
 
 @pytest.mark.slow
 def test_one_numeric_axis_is_drawn_as_a_curve(command: Command) -> None:
-    assert command("gridsearch", *SMALL, "optimizer.lr=[0.001,0.01,0.1]", "--cv", "2", "--to", "g").status == 0
+    assert command("gridsearch", *SMALL, "optimizer.lr=[0.001,0.01,0.1]", "--cv", "2", *ALONE).status == 0
     said = Path("g/plots/against_optimizer.lr.txt").read_text()
     assert said.startswith("accuracy, mean over the folds against optimizer.lr. accuracy by optimizer.lr: 0.001: 0.")
 
 
 @pytest.mark.slow
 def test_an_early_stopping_network_keeps_its_validation_part_in_the_refit(command: Command) -> None:
-    said = command("gridsearch", *SMALL, "trainer=early_stopping", "optimizer.lr=0.01,0.1", "--cv", "2", "--to", "g")
+    said = command("gridsearch", *SMALL, "trainer=early_stopping", "optimizer.lr=0.01,0.1", "--cv", "2", *ALONE)
     assert (said.status, said.err) == (0, "")
     metrics = json.loads(Path("g/refit/metrics.json").read_text())
     assert (metrics["train"]["n"], metrics["validation"]["n"]) == (900, 100)
@@ -201,7 +202,7 @@ def test_an_early_stopping_network_keeps_its_validation_part_in_the_refit(comman
 
 @pytest.mark.slow
 def test_networks_and_models_of_scikit_learn_stand_in_one_grid(command: Command) -> None:
-    said = command("gridsearch", *SMALL, "model=softmax,knn,svm_linear", "--cv", "2", "--metric", "loss", "--to", "g")
+    said = command("gridsearch", *SMALL, "model=softmax,knn,svm_linear", "--cv", "2", "--metric", "loss", *ALONE)
     assert said.status == 0
     rows = table("g")
     assert [row["model"] for row in rows] == ["softmax", "knn", "svm_linear"]
@@ -283,7 +284,7 @@ def test_the_same_request_gives_the_same_scores_with_any_number_of_jobs(command:
 @pytest.mark.process
 @pytest.mark.slow
 def test_a_search_goes_on_where_it_was_interrupted(tmp_path: Path, shared_cache: Path, command: Command) -> None:
-    axis = "model.C=[" + ",".join(str(0.5 + i / 100) for i in range(20)) + "]"
+    axis = "model.C=[" + ",".join(str(0.5 + i / 100) for i in range(8)) + "]"
     words = ["gridsearch", "data.limit=800", "data.test_limit=100", "report.plots=none", "model=svm_rbf", axis]
     words += ["--jobs", "1", "--to", "g"]
     process = subprocess.Popen(
@@ -303,7 +304,7 @@ def test_a_search_goes_on_where_it_was_interrupted(tmp_path: Path, shared_cache:
     assert known and not (tmp_path / "g/refit").exists()
     # what is known is not scored again: mark it, and find the mark in the result
     marked = [Score(one.cell, one.fold, 0.125, one.seconds) for one in known if one.cell == 0]
-    result.write_folds(tmp_path / "g", [*marked, *(Score(i, j, 0.25, 1.0) for i in range(1, 20) for j in range(5))])
+    result.write_folds(tmp_path / "g", [*marked, *(Score(i, j, 0.25, 1.0) for i in range(1, 8) for j in range(5))])
     os.chdir(tmp_path)
     assert command(*words).status == 0
     assert {float(line["mean"]) for line in table("g")} == {0.125, 0.25}
@@ -311,7 +312,7 @@ def test_a_search_goes_on_where_it_was_interrupted(tmp_path: Path, shared_cache:
 
 @pytest.mark.slow
 def test_another_request_or_a_finished_search_is_not_written_over(command: Command) -> None:
-    words = ("gridsearch", *SMALL, "--cv", "2", "--to", "g")
+    words = ("gridsearch", *SMALL, "--cv", "2", *ALONE)
     assert command(*words, "optimizer.lr=0.01,0.1").status == 0
     before = Path("g/grid.csv").read_bytes()
     for values, message in (("1,2", "contains another search"), ("0.01,0.1", "this search is complete")):
@@ -337,7 +338,7 @@ def test_the_papers_grid_is_best_at_its_gamma(mnist: Path, command: Command) -> 
     """On 500 digits gamma=.01 wins for every C from 1 up; the paper's C=10 has .880 +/- .061 there."""
     said = command(
         *("gridsearch", "data=mnist", "data.limit=500", "data.test_limit=100", "report.plots=none", "model=svm_rbf"),
-        *("model.gamma=[1e-4,1e-3,1e-2,1e-1,1]", "model.C=[0.1,1,10]", "--to", "g"),
+        *("model.gamma=[1e-4,1e-3,1e-2,1e-1,1]", "model.C=[0.1,1,10]", *ALONE),
     )
     assert said.status == 0, said.err
     rows = {(line["model.gamma"], line["model.C"]): line for line in table("g")}

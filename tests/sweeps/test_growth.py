@@ -21,6 +21,7 @@ from mnistlab.system.errors import RequestError
 
 Command = Callable[..., Any]
 SMALL = ("experiment=smoke", "model=softmax", "trainer.epochs=1", "trainer.threads=1", "report.plots=none")
+BASIC = ("hydra/launcher=basic",)
 LARGE_STEP = ("optimizer=sgd", "optimizer.lr=0.5,0.0001")  # a difference that every seed shows
 
 
@@ -178,7 +179,7 @@ def test_the_design_is_in_the_manifest(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_two_settings_that_differ_are_decided_at_the_first_look_and_compare_says_the_same(command: Command) -> None:
     result = command(
-        "train", "-m", *SMALL, *LARGE_STEP, "--until-decided", "--looks", "7,9", "hydra.sweep.dir=s"
+        "train", "-m", *SMALL, *BASIC, *LARGE_STEP, "--until-decided", "--looks", "7,9", "hydra.sweep.dir=s"
     )  # fmt: skip
     assert result.status == 0, result.err
     assert "look    7 seeds: 1 of 1 pair decided\n" in result.out + result.err
@@ -198,7 +199,7 @@ def test_two_settings_that_differ_are_decided_at_the_first_look_and_compare_says
 @pytest.mark.slow
 def test_an_interrupted_look_is_resumed(command: Command) -> None:
     alike = ("optimizer.lr=0.01,0.010001",)
-    arguments = (*SMALL, *alike, "--until-decided", "--looks", "7,8", "hydra.sweep.dir=s")
+    arguments = (*SMALL, *BASIC, *alike, "--until-decided", "--looks", "7,8", "hydra.sweep.dir=s")
     assert command("train", "-m", *arguments).status == 0
     sweep = manifest.read(Path("s"))
     assert len(sweep.entries) == 16

@@ -38,7 +38,7 @@ def test_a_sweep_is_repeated_job_by_job(command: Command) -> None:
 @pytest.mark.process
 @pytest.mark.slow
 def test_a_job_repeated_by_itself_differs_in_nothing_that_matters(command: Command) -> None:
-    assert command("train", "-m", *SMALL, "seed=0,1", "hydra.sweep.dir=s").status == 0
+    assert command("train", "-m", *SMALL, "seed=0,1", "hydra/launcher=basic", "hydra.sweep.dir=s").status == 0
     result = command("rerun", "s/1_seed=1", "--to", "again", "--quiet")
     last = result.out.splitlines()[-1]
     assert last == "identical: metrics.json of again has the same bytes as that of s/1_seed=1"

@@ -495,7 +495,7 @@ def test_a_launcher_whose_package_is_missing_says_how_to_install_it(
 # --- killed -----------------------------------------------------------------------------------------------------------
 
 QUIET = "report.console=quiet"  # nothing is rehearsed, and the jobs begin at once
-LONG = (*SMALL[:1], "model=mlp_1hidden", "trainer.threads=1", "report.plots=none", "trainer.epochs=300", QUIET)
+LONG = (*SMALL[:1], "model=mlp_1hidden", "trainer.threads=1", "report.plots=none", "trainer.epochs=100", QUIET)
 
 
 def running_jobs(sweep: Path) -> list[tuple[Path, int]]:
@@ -579,7 +579,7 @@ def completed(sweep: Path) -> set[str]:
     return {record.directory.name for record in records.of_sweep(sweep) if record.state.state == "completed"}
 
 
-FEW = ("model=softmax,mlp_1hidden", "seed=range(3)", "trainer.epochs=20", *SMALL[3:], SMALL[0])
+FEW = ("model=softmax,mlp_1hidden", "seed=range(2)", "trainer.epochs=20", *SMALL[3:], SMALL[0])
 MOMENTS: dict[str, Callable[[], Any]] = {
     "planned": lambda: Path("s/sweep.json").exists(),
     "in the first job": lambda: running_jobs(Path("s")),

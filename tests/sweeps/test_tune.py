@@ -31,7 +31,7 @@ from mnistlab.sweeps.tune.space import Dimension, parse  # noqa: E402
 from mnistlab.system.errors import RequestError  # noqa: E402
 
 Command = Callable[..., Any]
-SMALL = ("experiment=smoke", "model=softmax", "report.plots=none", "trainer.threads=1")
+SMALL = ("experiment=smoke", "model=softmax", "report.plots=none", "trainer.threads=1", "hydra/launcher=basic")
 PROGRAM = [sys.executable, "-m", "mnistlab"]
 
 
@@ -297,7 +297,7 @@ def test_a_trial_of_several_seeds_has_the_mean_of_its_runs(command: Command) -> 
 
 @pytest.mark.slow
 def test_accuracy_against_seconds_tests_the_whole_front(command: Command) -> None:
-    arguments = [*SMALL[:1], "report.plots=none", "trainer.epochs=1", "--jobs", "1", "--trials", "3", "--seeds", "2"]
+    arguments = [*SMALL[:1], *SMALL[2:], "trainer.epochs=1", "--jobs", "1", "--trials", "3", "--seeds", "2"]
     result = command("tune", *arguments, "model.hidden=choice([8],[256])", "--against-seconds", "--to", "s", "--json")
     assert result.status == 0, result.err
     content = json.loads(result.out)
@@ -340,9 +340,10 @@ def test_one_worker_repeats_the_same_search(command: Command) -> None:
 
 @pytest.mark.slow
 def test_a_search_goes_on_for_more_trials(command: Command) -> None:
-    assert command("tune", *SMALL, "optimizer.lr=log(1e-3,1)", "--trials", "2", "--seeds", "1", "--to", "s").status == 0
+    arguments = ("optimizer.lr=log(1e-3,1)", "--jobs", "1", "--trials", "2", "--seeds", "1", "--to", "s")
+    assert command("tune", *SMALL, *arguments).status == 0
     before = trials(Path("s"))
-    assert command("tune", "--resume", "s", "--trials", "4").status == 0
+    assert command("tune", "--resume", "s", "--jobs", "1", "--trials", "4").status == 0
     after = trials(Path("s"))
     assert len(after) == 4
     assert after[:2] == before
