@@ -45,7 +45,10 @@ class Plan:
 
 @dataclass(frozen=True)
 class Request:
-    """The files that the user named; ``form`` is the format asked for, or None."""
+    """The files that the user named; ``form`` is the format asked for, or None.
+
+    ``archive`` is the name of the archive from which the folder ``path`` was unpacked.
+    """
 
     path: Path | None
     test_path: Path | None
@@ -55,6 +58,11 @@ class Request:
     skip: bool
     alone: bool = False
     label: str | int | None = None
+    archive: str | None = None
+
+    def called(self, folder: Path) -> str:
+        """Return what messages call a folder: the archive that it comes from, if any."""
+        return self.archive or f"the folder {folder.name}"
 
 
 def plan(request: Request) -> Plan:
@@ -129,10 +137,7 @@ def _of_archive(request: Request, path: Path, kind: str) -> Plan:
 
     def read(options: Options) -> Record:
         with archives.unpacked(path, kind) as place:
-            try:
-                inside = _of_folder(replace(request, path=place), place)
-            except BadFileError as error:
-                raise BadFileError(str(error).replace(f"the folder {place.name}", path.name)) from None
+            inside = _of_folder(replace(request, path=place, archive=path.name), place)
             record = inside.read(options)
             record.remarks.insert(0, f"{path.name} holds {inside.what}")
             record.files = {path.name: content.sha256(path), **record.files}
@@ -163,7 +168,7 @@ def _of_folder(request: Request, folder: Path) -> Plan:
     if problems:
         raise problems[0]
     if request.form is not None:
-        raise BadFileError(f"the folder {folder.name} has no file of this format; correct path, or use data=auto")
+        raise BadFileError(f"{request.called(folder)} has no file of this format; correct path, or use data=auto")
     return _of_pictures(request, folder)
 
 
@@ -259,11 +264,11 @@ def _of_files(kind: str, files: list[Path], request: Request, folder: Path) -> P
     if kind == "idx" and request.named:
         return _of_slots(slots, kind, request, folder)
     if ("", "images") in slots and ("", "labels") in slots:
-        _refuse_unread(request, f"the images and labels in the folder {folder.name}")
+        _refuse_unread(request, f"the images and labels in {request.called(folder)}")
         return _of_pairs({("train", role): _one(("", role), slots["", role]) for role in ("images", "labels")}, kind)
     if kind == "idx":
         missing = " and ".join(f"train {role}" for role in ("images", "labels") if ("train", role) not in slots)
-        raise BadFileError(f"the folder {folder.name} has no IDX file of {missing}; add it or set train_images")
+        raise BadFileError(f"{request.called(folder)} has no IDX file of {missing}; add it or set train_images")
     parts = {part: paths for (part, role), paths in slots.items() if part}
     loose = slots.get(("", ""), [])
     if "train" in parts:
@@ -271,31 +276,31 @@ def _of_files(kind: str, files: list[Path], request: Request, folder: Path) -> P
     if len(files) == 1:
         return _of_sets(kind, {"train": files}, request, folder)
     if kind == "npy" and len(loose) >= 2:
-        _refuse_unread(request, f"the files of classes in the folder {folder.name}")
+        _refuse_unread(request, f"the files of classes in {request.called(folder)}")
         return Plan(kind, loose, lambda options: assembly.classes({"train": loose}, options))
     if len(loose) == 1 and "test" in parts:  # mnist and mnist.t
         return _of_sets(kind, {"train": loose, **parts}, request, folder)
     listed = ", ".join(path.name[:30] for path in files[:4])
     raise BadFileError(
-        f"the folder {folder.name} has {len(files)} files ({listed}{', ...' if len(files) > 4 else ''}) none of which"
+        f"{request.called(folder)} has {len(files)} files ({listed}{', ...' if len(files) > 4 else ''}) none of which"
         " is called train; set path and test_path, or train_images and train_labels"
     )
 
 
 def _of_slots(slots: dict[tuple[str, str], list[Path]], kind: str, request: Request, folder: Path) -> Plan:
     """Return the plan of files of images and of labels; those that the user named come first."""
-    _refuse_unread(request, f"the files of images and labels in the folder {folder.name}", named=False)
+    _refuse_unread(request, f"the files of images and labels in {request.called(folder)}", named=False)
     found = {slot: paths for slot, paths in slots.items() if "" not in slot and slot not in request.named}
     named = {slot: _one(slot, paths) for slot, paths in found.items()} | request.named
-    _refuse_half(named, folder)
+    _refuse_half(named, request.called(folder))
     return _of_pairs(named, kind)
 
 
 def _of_sets(kind: str, parts: dict[str, list[Path]], request: Request, folder: Path) -> Plan:
     """Return the plan of a file for each set, of which the user may have named that of the test set."""
-    _refuse_unread(replace(request, test_path=None), f"the sets in the folder {folder.name}")
+    _refuse_unread(replace(request, test_path=None), f"the sets in {request.called(folder)}")
     if kind == "npy" and all(len(paths) > 1 for paths in parts.values()):
-        _refuse_unread(request, f"the files of classes in the folder {folder.name}")
+        _refuse_unread(request, f"the files of classes in {request.called(folder)}")
         return Plan(kind, [p for ps in parts.values() for p in ps], lambda options: assembly.classes(parts, options))
     if kind != "parquet":
         named = {"test"} if request.test_path else set()
@@ -331,11 +336,10 @@ def _one(slot: tuple[str, str], paths: list[Path]) -> Path:
     return next(iter(distinct.values()))
 
 
-def _refuse_half(named: dict[tuple[str, str], Path], folder: Path) -> None:
+def _refuse_half(named: dict[tuple[str, str], Path], where: str) -> None:
     for part in ("validation", "test"):
         for role, other in (("images", "labels"), ("labels", "images")):
             if (part, role) in named and (part, other) not in named:
                 raise BadFileError(
-                    f"the folder {folder.name} has {named[part, role].name} but no {part} {other}; add the file, or set"
-                    f" {part}_{other}"
+                    f"{where} has {named[part, role].name} but no {part} {other}; add the file, or set {part}_{other}"
                 )

@@ -197,8 +197,12 @@ def test_a_smaller_batch_after_a_larger_one_and_back():
 
 
 @st.composite
-def layer_lists(draw):
-    """Lists of layers that fit an image of any size."""
+def layer_lists(draw, normalised=False):
+    """Lists of layers that fit an image of any size, perhaps with batch normalisation.
+
+    It divides by the deviation of a few values, and so magnifies rounding errors beyond any bound: in the tests of
+    gradients, only networks that are chosen have it.
+    """
     height, width = draw(st.integers(4, 40)), draw(st.integers(4, 40))
     shape, layers = (height, width), []
     for _ in range(draw(st.integers(1, 3))):
@@ -211,9 +215,9 @@ def layer_lists(draw):
             height, width = height - kernel + 1, width - kernel + 1
         elif padding != "same":
             height, width = height + 2 * padding - kernel + 1, width + 2 * padding - kernel + 1
-        after = ["norm", "relu", "max", "mean"] if min(height, width) >= 2 else ["relu"]
+        after = [*(["norm"] if normalised else []), "relu", *(["max", "mean"] if min(height, width) >= 2 else [])]
         for word in draw(st.lists(st.sampled_from(after), max_size=3, unique=True)):
-            if word != "relu" and min(height, width) < 2:  # normalised, a few values magnify every rounding error
+            if word in ("max", "mean") and min(height, width) < 2:
                 continue
             layers.append((word,))
             if word in ("max", "mean"):
@@ -245,7 +249,7 @@ def assert_same_but_for_ties(shape, words, batch):
     failures = []
     for seed in range(3):
         try:
-            assert_same(pair(lambda: build(words), shape, seed=seed), *data(shape, 4, batch, seed=seed), rng=0)
+            assert_same(pair(lambda: build(words), shape, seed=seed), *data(shape, 4, batch, seed=seed))
         except AssertionError as failure:
             failures.append(failure)
         else:

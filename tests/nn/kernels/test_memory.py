@@ -60,7 +60,7 @@ def test_no_array_of_a_known_network_is_left(name, monkeypatch):
 
 
 @settings(max_examples=8, deadline=None)
-@given(layer_lists(), st.lists(st.integers(1, 130), min_size=1, max_size=3))
+@given(layer_lists(normalised=True), st.lists(st.integers(1, 130), min_size=1, max_size=3))
 def test_no_array_of_any_network_is_left(case, batches):
     shape, words = case
     with pytest.MonkeyPatch.context() as patch:
@@ -69,7 +69,7 @@ def test_no_array_of_any_network_is_left(case, batches):
 
 @pytest.mark.slow
 @settings(max_examples=120, deadline=None)
-@given(layer_lists(), st.lists(st.integers(1, 130), min_size=1, max_size=3))
+@given(layer_lists(normalised=True), st.lists(st.integers(1, 130), min_size=1, max_size=3))
 def test_no_array_of_any_network_is_left_at_length(case, batches):
     shape, words = case
     with pytest.MonkeyPatch.context() as patch:
