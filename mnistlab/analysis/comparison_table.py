@@ -130,10 +130,10 @@ def pivot(comparison: Comparison, key: str) -> tables.Table:
     """Return the metric in a table with a column for each value of one setting, and a row for each of the others."""
     keys = list(comparison.groups[0].settings)
     if key not in keys:
-        known = (
+        problem = (
             f"must be a setting that differs: {', '.join(keys)}" if keys else "no settings differ between these runs"
         )
-        raise RequestError(f"--by {key}: {known}{did_you_mean(key, keys)}")
+        raise RequestError(f"--by {key}: {problem}{did_you_mean(key, keys)}")
     metric, others = comparison.metric, [name for name in keys if name != key]
     cells: dict[tuple[str, ...], dict[str, str]] = {}
     for group, means, mark in zip(comparison.groups, comparison.means, marks(comparison), strict=True):
@@ -193,13 +193,13 @@ def caption(comparison: Comparison, by: str | None = None) -> str:
 
 def markdown(comparison: Comparison, by: str | None = None) -> str:
     """Return the table, or its pivot, with verdicts and warnings in Markdown."""
-    found = [
+    effects = [
         f"{title}:\n\n" + "\n".join(f"- {line}" for _, line in lines)
         for title, lines in ((f"Effect of {key}", lines) for key, lines in effect_lines(comparison, EFFECTS))
     ]
     verdicts = "\n".join(f"- {line}" for _, line in verdict_lines(comparison.verdicts))
     warnings = "\n".join(f"> {warning}" for warning in (*comparison.notes, *comparison.warnings))
-    parts = (tables.markdown(marked(comparison, by)), caption(comparison, by), *found, verdicts, warnings)
+    parts = (tables.markdown(marked(comparison, by)), caption(comparison, by), *effects, verdicts, warnings)
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -208,8 +208,8 @@ def latex(comparison: Comparison, by: str | None = None) -> str:
     header, rows = marked(comparison, by)
     settings = len(comparison.groups[0].settings) - (by is not None)
     verdicts = [line for _, line in verdict_lines(comparison.verdicts)]
-    found = [line for _, lines in effect_lines(comparison, EFFECTS) for _, line in lines]
-    notes = [caption(comparison, by), *found, *verdicts, *comparison.notes, *comparison.warnings]
+    effects = [line for _, lines in effect_lines(comparison, EFFECTS) for _, line in lines]
+    notes = [caption(comparison, by), *effects, *verdicts, *comparison.notes, *comparison.warnings]
     lines = ["\\usepackage{booktabs}", *(f"note: {note}" for note in notes if note)]
     comments = "\n".join(f"% {' '.join(line.split())}" for line in lines)
     return f"{comments}\n{tables.latex((header, rows), right=range(settings, len(header)))}\n"
@@ -240,13 +240,13 @@ def _notes(comparison: Comparison) -> Sequence[str]:
         states = [record.state.state for record in comparison.left_out]
         counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
         left_out = f"not compared: {counts}"
-    found = [f"effect of {key}\n" + _lines(lines) for key, lines in effect_lines(comparison, EFFECTS)]
+    effects = [f"effect of {key}\n" + _lines(lines) for key, lines in effect_lines(comparison, EFFECTS)]
     verdicts = _lines(verdict_lines(comparison.verdicts, VERDICTS))
-    if found and verdicts:
+    if effects and verdicts:
         verdicts = f"pairs\n{verdicts}"
     matrix = p_table(comparison) if len(comparison.verdicts) < comparison.pairs else ""
     warnings = "\n".join(f"note: {warning}" for warning in (*comparison.notes, *comparison.warnings))
-    return *found, verdicts, matrix, warnings, left_out, _training(comparison)
+    return *effects, verdicts, matrix, warnings, left_out, _training(comparison)
 
 
 def _lines(lines: Sequence[tuple[bool, str]]) -> str:
@@ -265,10 +265,10 @@ def _training(comparison: Comparison) -> str:
         [
             str(files.shown(record.directory)),
             record.state.state,
-            f"{found.epoch}{f' of {found.planned}' if found.planned else ''}",
-            value_text(metric, found.value(metric)),
+            f"{latest.epoch}{f' of {latest.planned}' if latest.planned else ''}",
+            value_text(metric, latest.value(metric)),
         ]
-        for record, found in order[:TRAINING]
+        for record, latest in order[:TRAINING]
     ]
     more = f"\n... {len(order) - TRAINING:,} more" if len(order) > TRAINING else ""
     return tables.text((header, rows)) + more

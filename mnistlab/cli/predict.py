@@ -113,7 +113,7 @@ def main(
     tables = [name for name in pictures if image_table.is_table(name)]
     if tables and len(pictures) > 1:
         raise RequestError(f"{tables[0]}: a table of images is predicted by itself; name nothing else")
-    found = [] if tables else inputs.expand(pictures)
+    files = [] if tables else inputs.expand(pictures)
 
     from mnistlab.runs.saved_run import open_run
 
@@ -121,19 +121,19 @@ def main(
     style = preprocessing.style_of_run(run, way, several=digits == "auto")
     if tables:
         return _table(run, tables[0], style, INVERT[invert], show, to)
-    predicted, failed = pipeline.predict(run, found, style, INVERT[invert])
+    predicted, failed = pipeline.predict(run, files, style, INVERT[invert])
     accuracy = results.measure(predicted, run.class_names)
     lines = [results.table(predicted, run.class_names)]
     about = results.as_json(run, style, predicted, failed)
     if accuracy:
-        lines += ["", accuracy.text(), *_not_measured(found, run, failed)]
+        lines += ["", accuracy.text(), *_not_measured(files, run, failed)]
         if accuracy.mistakes:
             about["mistakes"] = _mistakes(run, accuracy.mistakes)
             lines.append(f"mistakes {about['mistakes']}")
     output.show(about, "\n".join(lines))
     _write(run, predicted, show, to)
     if failed:
-        raise RunError(f"{len(failed)} of {len(found)} pictures could not be classified; the reasons are above")
+        raise RunError(f"{len(failed)} of {len(files)} pictures could not be classified; the reasons are above")
     return 0
 
 
@@ -162,11 +162,11 @@ def _table(
     return 0
 
 
-def _not_measured(found: Sequence[inputs.Input], run: SavedRun, failed: Sequence[results.Failed]) -> list[str]:
+def _not_measured(files: Sequence[inputs.Input], run: SavedRun, failed: Sequence[results.Failed]) -> list[str]:
     """Return what the accuracy leaves out, in words."""
-    unknown = sorted({one.folder for one in found if one.folder and not inputs.truth(one.folder, run.class_names)})
+    unknown = sorted({one.folder for one in files if one.folder and not inputs.truth(one.folder, run.class_names)})
     notes = [f"not measured: {results.plain(name)}/ is named after no class of the model" for name in unknown]
-    folders = {one.file: one.folder for one in found}
+    folders = {one.file: one.folder for one in files}
     unread = sum(inputs.truth(folders[one.file], run.class_names) is not None for one in failed)
     if unread:
         notes.append(f"not measured: {unread} that could not be read")

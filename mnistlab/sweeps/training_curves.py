@@ -25,12 +25,12 @@ def curves(
     is marked if that run has stopped early, unless the runs are still ``in_training``.
     """
     histories = [_histories(group) for group in groups]
-    validated = all(np.isfinite(one["val_accuracy"][0]) for found in histories for one in found)
+    validated = all(np.isfinite(one["val_accuracy"][0]) for of_group in histories for one in of_group)
     part, column = ("validation", "val_accuracy") if validated else ("training", "train_accuracy")
     drawn = [
-        _curve(group, found, column, keys, factors, in_training)
-        for group, found in zip(groups, histories, strict=True)
-        if found
+        _curve(group, of_group, column, keys, factors, in_training)
+        for group, of_group in zip(groups, histories, strict=True)
+        if of_group
     ]
     return drawn, part
 
@@ -78,17 +78,17 @@ def _curve(
 
 def _histories(group: Group) -> Histories:
     """Return the columns of history.csv of each run that has one with an epoch."""
-    found = []
+    tables = []
     for record in group.records:
         try:
             columns = read_columns(record.directory / paths.HISTORY)
         except (UnreadableError, ValueError):
             continue
         if all(len(columns.get(name, ())) for name in ("train_loss", "train_accuracy", "val_accuracy")):
-            found.append(columns)
-    return found
+            tables.append(columns)
+    return tables
 
 
 def have_seconds(groups: Sequence[Group]) -> bool:
     """Return whether the first history that there is has the time of each epoch."""
-    return any("seconds" in one for found in map(_histories, groups[:1]) for one in found)
+    return any("seconds" in one for of_group in map(_histories, groups[:1]) for one in of_group)

@@ -56,10 +56,10 @@ def read_mat(path: Path, label: str = "") -> tuple[dict[str, np.ndarray], dict[s
     from scipy.io import loadmat
 
     _check_mat(path)
-    found: dict[str, np.ndarray] = {}
+    arrays: dict[str, np.ndarray] = {}
 
     def add(name: str, value: Any, depth: int) -> None:
-        if len(found) >= MOST_ARRAYS or depth > 6 or not isinstance(value, (np.ndarray, np.void)):
+        if len(arrays) >= MOST_ARRAYS or depth > 6 or not isinstance(value, (np.ndarray, np.void)):
             return
         if value.dtype.names:
             inner = value.reshape(-1)[0] if isinstance(value, np.ndarray) and value.size == 1 else value
@@ -67,16 +67,16 @@ def read_mat(path: Path, label: str = "") -> tuple[dict[str, np.ndarray], dict[s
                 for field in value.dtype.names:
                     add(f"{name}.{field}", inner[field], depth + 1)
         elif value.dtype.kind in "uifbU" and isinstance(value, np.ndarray):
-            found[name] = value
+            arrays[name] = value
         elif value.dtype.kind == "O" and value.size == 1:
             add(name, value.reshape(-1)[0], depth + 1)
         elif value.dtype.kind == "O" and all(isinstance(v, np.ndarray) and v.dtype.kind == "U" for v in value.flat):
-            found[name] = np.array(["".join(v.reshape(-1)) for v in value.flat])
+            arrays[name] = np.array(["".join(v.reshape(-1)) for v in value.flat])
 
     for name, value in loadmat(path, struct_as_record=True, verify_compressed_data_integrity=True).items():
         if not name.startswith("__"):
             add(name, value, 0)
-    return found, {}
+    return arrays, {}
 
 
 def _check_mat(path: Path) -> None:
@@ -106,14 +106,14 @@ def read_hdf5(path: Path, label: str = "") -> tuple[dict[str, np.ndarray], dict[
     """Return the arrays of an HDF5 file by their paths; those of MATLAB 7.3 with their axes reversed."""
     import h5py
 
-    found: dict[str, np.ndarray] = {}
+    arrays: dict[str, np.ndarray] = {}
     total = 0
     with path.open("rb") as file:
         matlab = file.read(10) == b"MATLAB 7.3"
 
     def add(name: str, item: Any) -> None:
         nonlocal total
-        if not isinstance(item, h5py.Dataset) or name.startswith("#") or len(found) >= MOST_ARRAYS:
+        if not isinstance(item, h5py.Dataset) or name.startswith("#") or len(arrays) >= MOST_ARRAYS:
             return
         if item.external or item.is_virtual:
             raise BadFileError(f"{path.name}: {name} is kept in other files, which are not read")
@@ -124,11 +124,11 @@ def read_hdf5(path: Path, label: str = "") -> tuple[dict[str, np.ndarray], dict[
             raise BadFileError(f"{path.name} claims {total:,} bytes, more than the maximum of {LARGEST:,}")
         array = item.asstr()[()] if h5py.check_string_dtype(item.dtype) else item[()]
         array = np.asarray(array, np.str_ if h5py.check_string_dtype(item.dtype) else None)
-        found[name] = array.T if matlab else array
+        arrays[name] = array.T if matlab else array
 
     with h5py.File(path, "r") as file:
         file.visititems(add)
-    return found, {}
+    return arrays, {}
 
 
 def read_parquet(path: Path, label: str = "") -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -148,16 +148,16 @@ def read_parquet(path: Path, label: str = "") -> tuple[dict[str, np.ndarray], di
             f"{path.name} claims {max(size, about.num_rows):,} bytes, more than the maximum of {LARGEST:,}"
         )
     table = file.read(use_threads=False)
-    found: dict[str, np.ndarray] = {}
+    columns: dict[str, np.ndarray] = {}
     for name in table.column_names[:70_000]:
         column = table[name].combine_chunks()
         column = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
-        found |= dict(_of_column(name, column, pa))
+        columns |= dict(_of_column(name, column, pa))
     facts: dict[str, Any] = {}
     with suppress(Exception):
         features = json.loads((table.schema.metadata or {})[b"huggingface"])["info"]["features"]
         facts = {name: about["names"] for name, about in features.items() if isinstance(about.get("names"), list)}
-    return _stacked(found, table.column_names, label), {"class_names": facts}
+    return _stacked(columns, table.column_names, label), {"class_names": facts}
 
 
 def _of_column(name: str, column: Any, pa: Any) -> list[tuple[str, np.ndarray]]:
@@ -184,20 +184,22 @@ def _of_column(name: str, column: Any, pa: Any) -> list[tuple[str, np.ndarray]]:
     return []
 
 
-def _stacked(found: dict[str, np.ndarray], order: list[str], chosen: str) -> dict[str, np.ndarray]:
+def _stacked(columns: dict[str, np.ndarray], order: list[str], chosen: str) -> dict[str, np.ndarray]:
     """Return many columns of single numbers as one array ``pixels`` beside the column of labels."""
     from mnistlab.data.formats.table_layout import INDEX_WORDS, LABEL_WORDS
     from mnistlab.data.image_formats import natural_chunks
 
-    single = [name for name in order if name in found and found[name].ndim == 1 and found[name].dtype.kind in "uifb"]
+    single = [
+        name for name in order if name in columns and columns[name].ndim == 1 and columns[name].dtype.kind in "uifb"
+    ]
     if len(single) < 10:
-        return found
-    label = chosen if chosen in found else next((name for name in single if name.lower() in LABEL_WORDS), None)
+        return columns
+    label = chosen if chosen in columns else next((name for name in single if name.lower() in LABEL_WORDS), None)
     pixels = [name for name in single if name != label and name.lower() not in INDEX_WORDS]
     if all(name[-1:].isdecimal() for name in pixels):  # pixel10 may come before pixel2
         pixels.sort(key=natural_chunks)
-    rest = {name: array for name, array in found.items() if name not in pixels}
-    return {"pixels": np.stack([found[name] for name in pixels], axis=1), **rest}
+    rest = {name: array for name, array in columns.items() if name not in pixels}
+    return {"pixels": np.stack([columns[name] for name in pixels], axis=1), **rest}
 
 
 READERS: dict[str, Callable[[Path, str], tuple[dict[str, np.ndarray], dict[str, Any]]]] = {

@@ -107,16 +107,16 @@ def record(
             _check_counts(file, part, shapes[slot.images], shapes[slot.labels])
     labels = {part: read(slot.labels) for part, slot in slots.items() if slot.labels}
     parts = {part: Part(read(slot.images), labels.get(part)) for part, slot in slots.items()}
-    found = Record(parts)
+    record = Record(parts)
     for name in names.CLASS_NAMES:
         if name in shapes and len(shapes[name]) == 1 and shapes[name][0] <= 10_000:
-            found.class_names = tuple(text(value) for value in read(name))
+            record.class_names = tuple(text(value) for value in read(name))
     left = [
         n for n in shapes if n not in names.CLASS_NAMES and not any(n in (s.images, s.labels) for s in slots.values())
     ]
     if left:
-        found.remarks.append(f"arrays not used: {_listed(left)}")
-    return found
+        record.remarks.append(f"arrays not used: {_listed(left)}")
+    return record
 
 
 def text(value: object) -> str:
@@ -149,7 +149,7 @@ def _check_counts(file: str, part: str, images: tuple[int, ...], labels: tuple[i
         raise BadFileError(f"{file} holds {images[0] if images else 0:,} {name} images but {count:,} labels")
 
 
-def _listed(found: Iterable[str]) -> str:
-    ordered = sorted(map(str, found))
+def _listed(names: Iterable[str]) -> str:
+    ordered = sorted(map(str, names))
     shown = ", ".join(name[:30] for name in ordered[:6])
     return (shown or "no arrays") + (f", ... ({len(ordered)} in all)" if len(ordered) > 6 else "")

@@ -103,27 +103,27 @@ def _find(result: PictureFolder, value: str | None, skip: bool, alone: bool) -> 
     return result
 
 
-def _check_classes(found: PictureFolder, setting: dict[str, str | None], skip: bool, alone: bool) -> None:
-    train = found.sets["train"]
+def _check_classes(data: PictureFolder, setting: dict[str, str | None], skip: bool, alone: bool) -> None:
+    train = data.sets["train"]
     if not train:
         raise RequestError(
-            f"{found.places['train'].name}/ has no subfolders; must have one folder of images per class", **setting
+            f"{data.places['train'].name}/ has no subfolders; must have one folder of images per class", **setting
         )
     if len(train) < 2 and not alone:
         raise RequestError(f"there is only one class, {next(iter(train))!r}; at least two are needed", **setting)
-    for part, group in found.sets.items():
+    for part, group in data.sets.items():
         unknown = [name for name in group if name not in train]
         if unknown and not skip:
             raise RequestError(
-                f"{found.places[part].name}/ has the class {unknown[0]!r}, which {found.places['train'].name}/ does not"
+                f"{data.places[part].name}/ has the class {unknown[0]!r}, which {data.places['train'].name}/ does not"
                 " have; add it there",
                 **setting,
             )
         for name in unknown:
-            found.warnings.append(f"{found.places[part].name}/{name}: {len(group.pop(name)):,} pictures of a class that"
-                                  f" {found.places['train'].name}/ does not have are left out")  # fmt: skip
-    for part in [part for part, group in found.sets.items() if not group]:
-        del found.sets[part], found.places[part]
+            data.warnings.append(f"{data.places[part].name}/{name}: {len(group.pop(name)):,} pictures of a class that"
+                                  f" {data.places['train'].name}/ does not have are left out")  # fmt: skip
+    for part in [part for part, group in data.sets.items() if not group]:
+        del data.sets[part], data.places[part]
 
 
 def folders_of(folder: Path) -> list[Path]:
@@ -151,7 +151,7 @@ def is_picture_file(path: Path) -> bool:
         return False
 
 
-def _group(folder: Path, found: PictureFolder, setting: dict[str, str | None]) -> Group:
+def _group(folder: Path, data: PictureFolder, setting: dict[str, str | None]) -> Group:
     """Return the files of each class of a set; those of subfolders of a class are its own."""
     classes: Group = {}
     empty: list[str] = []
@@ -174,15 +174,15 @@ def _group(folder: Path, found: PictureFolder, setting: dict[str, str | None]) -
             f"the class folder {empty[0]!r} contains no images ({suffixes_text()}); add some or remove it", **setting
         )
     if empty and classes:
-        found.warnings.append(f"{_named(empty)} in {folder.name}/ without pictures: left out")
+        data.warnings.append(f"{_named(empty)} in {folder.name}/ without pictures: left out")
     if other:
-        found.warnings.append(f"{len(other):,} files that are no pictures: left out ({_listed(other)})")
+        data.warnings.append(f"{len(other):,} files that are no pictures: left out ({_listed(other)})")
     if classes and direct_images:
         listed = _listed([path.name for path in direct_images])
-        found.warnings.append(f"{len(direct_images):,} pictures in {folder.name}/ of no class: left out ({listed})")
+        data.warnings.append(f"{len(direct_images):,} pictures in {folder.name}/ of no class: left out ({listed})")
     if classes or not direct_images:
         return classes
-    return _labelled(folder, direct_images, found, setting)
+    return _labelled(folder, direct_images, data, setting)
 
 
 def _named(empty: Sequence[str]) -> str:
@@ -208,25 +208,25 @@ def _below(folder: Path, depth: int = 0) -> Iterator[Path]:
             yield path
 
 
-def _labelled(folder: Path, images: list[Path], found: PictureFolder, setting: dict[str, str | None]) -> Group:
+def _labelled(folder: Path, images: list[Path], data: PictureFolder, setting: dict[str, str | None]) -> Group:
     """Return pictures of one folder by class: labelled by a table beside them, or by their names."""
-    tables = [*_tables_in(folder), *(_tables_in(folder.parent) if folder != found.top else [])]
+    tables = [*_tables_in(folder), *(_tables_in(folder.parent) if folder != data.top else [])]
     for table in tables:
-        by_name = _labels_of_table(table, images, found.label, setting)
+        by_name = _labels_of_table(table, images, data.label, setting)
         if by_name:
             labelled = [(path, by_name.get(path.name) or by_name.get(path.stem)) for path in images]
             left = [path.name for path, label in labelled if label is None]
-            found.remarks.append(f"labels of {folder.name}/ from {table.name}")
-            found.tables.append(table)
+            data.remarks.append(f"labels of {folder.name}/ from {table.name}")
+            data.tables.append(table)
             if left:
-                found.warnings.append(
+                data.warnings.append(
                     f"{len(left):,} pictures that {table.name} does not name: left out ({_listed(left)})"
                 )
             return _grouped([(path, label) for path, label in labelled if label is not None])
     words = _labels_of_names(images)
     if words is None:
         return {}
-    found.remarks.append(f"labels of {folder.name}/ from the file names, such as {words[0]!r} of {images[0].name}")
+    data.remarks.append(f"labels of {folder.name}/ from the file names, such as {words[0]!r} of {images[0].name}")
     return _grouped(list(zip(images, words, strict=True)))
 
 
@@ -276,18 +276,18 @@ def _labels_of_table(
         except BadFileError as error:
             raise RequestError(f"{table.name}: {error}", key="label", value=column) from None
     beside = {folder.name for folder in folders_of(table.parent)} - {images[0].parent.name}
-    found: dict[str, str] = {}
+    label_of: dict[str, str] = {}
     for row in rows:
         if len(row) <= max(at, label) or not row[label].strip() or Path(row[at]).parent.name in beside:
             continue
         name, word = Path(row[at]).name, row[label].strip()
-        if name in wanted and found.get(name, word) != word:
+        if name in wanted and label_of.get(name, word) != word:
             raise RequestError(
-                f"{table.name} gives {name[:40]} two labels, {found[name][:20]!r} and {word[:20]!r}; remove one",
+                f"{table.name} gives {name[:40]} two labels, {label_of[name][:20]!r} and {word[:20]!r}; remove one",
                 **setting,
             )
-        found[name] = word
-    return found
+        label_of[name] = word
+    return label_of
 
 
 def _labels_of_names(images: Sequence[Path]) -> list[str] | None:

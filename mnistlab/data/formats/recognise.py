@@ -174,13 +174,13 @@ def _of_folder(request: Request, folder: Path) -> Plan:
 
 def _of_pictures(request: Request, folder: Path) -> Plan:
     _refuse_unread(request, "a folder of pictures")
-    found = picture_folders.find(folder, request.value, request.skip, request.alone, request.label)
-    return Plan("folder", found.files(), found.read)
+    pictures = picture_folders.find(folder, request.value, request.skip, request.alone, request.label)
+    return Plan("folder", pictures.files(), pictures.read)
 
 
 def _data_files(folder: Path) -> tuple[dict[str, list[Path]], bool, BadFileError | None]:
     """Return the data files of a folder and below it by format, whether most are pictures, and why one is not read."""
-    found: dict[str, list[Path]] = {}
+    by_kind: dict[str, list[Path]] = {}
     pictures = 0
     problem: BadFileError | None = None
     for path in _walk(folder):
@@ -195,10 +195,10 @@ def _data_files(folder: Path) -> tuple[dict[str, list[Path]], bool, BadFileError
         if kind == "picture":
             pictures += 1
         elif kind in ORDER and not (kind == "csv" and path.suffix.lower() == ".txt" and _is_prose(path)):
-            found.setdefault(kind, []).append(path)
-    if problem is not None and not found and not pictures:
+            by_kind.setdefault(kind, []).append(path)
+    if problem is not None and not by_kind and not pictures:
         raise problem
-    return found, pictures > sum(map(len, found.values())), problem
+    return by_kind, pictures > sum(map(len, by_kind.values())), problem
 
 
 def _is_prose(path: Path) -> bool:
@@ -290,8 +290,8 @@ def _of_files(kind: str, files: list[Path], request: Request, folder: Path) -> P
 def _of_slots(slots: dict[tuple[str, str], list[Path]], kind: str, request: Request, folder: Path) -> Plan:
     """Return the plan of files of images and of labels; those that the user named come first."""
     _refuse_unread(request, f"the files of images and labels in {request.called(folder)}", named=False)
-    found = {slot: paths for slot, paths in slots.items() if "" not in slot and slot not in request.named}
-    named = {slot: _one(slot, paths) for slot, paths in found.items()} | request.named
+    others = {slot: paths for slot, paths in slots.items() if "" not in slot and slot not in request.named}
+    named = {slot: _one(slot, paths) for slot, paths in others.items()} | request.named
     _refuse_half(named, request.called(folder))
     return _of_pairs(named, kind)
 

@@ -163,13 +163,13 @@ class OwnSource(UserSource):
         warn_of_copies(str(value), train, validation, test)
         return Pool(plan.form, train, test, names, provenance, validation)
 
-    def _names(self, found: tuple[str, ...]) -> tuple[str, ...]:
+    def _names(self, of_data: tuple[str, ...]) -> tuple[str, ...]:
         if self.class_names is None:
-            return found
+            return of_data
         names = names_of_classes(self.class_names, len(self.class_names))
-        if len(names) != len(found):
+        if len(names) != len(of_data):
             raise RequestError(
-                f"must be {len(found)} different names, one per class, but has {len(names)}", key="class_names",
+                f"must be {len(of_data)} different names, one per class, but has {len(names)}", key="class_names",
                 value=list(names),
             )  # fmt: skip
         return names
@@ -220,16 +220,16 @@ def warn_of_copies(what: str, train: Split, validation: Split | None, test: Spli
     for name, part in (("test", test), ("validation", validation)):
         if part is None or not len(part):
             continue
-        found = copies.count(part, train)
-        if found.exact or found.near:
+        duplicates = copies.count(part, train)
+        if duplicates.exact or duplicates.near:
             near = (
-                f"{found.near:,} nearly so"
-                if found.exact
-                else f"{found.near:,} nearly (the same pictures, changed a little)"
+                f"{duplicates.near:,} nearly so"
+                if duplicates.exact
+                else f"{duplicates.near:,} nearly (the same pictures, changed a little)"
             )
-            same = f"{found.exact:,} pixel for pixel" if found.exact else ""
+            same = f"{duplicates.exact:,} pixel for pixel" if duplicates.exact else ""
             log.warning(
                 "%s: %s of %s %s images are also in the training set (%s); the accuracy on them says little",
-                what, f"{found.exact + found.near:,}", f"{len(part):,}", name,
-                ", ".join(text for text in (same, near if found.near else "") if text),
+                what, f"{duplicates.exact + duplicates.near:,}", f"{len(part):,}", name,
+                ", ".join(text for text in (same, near if duplicates.near else "") if text),
             )  # fmt: skip

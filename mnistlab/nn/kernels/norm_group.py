@@ -46,7 +46,7 @@ class NormGroup(Group):
     def forward(self, program: Program, x: Map, y: Map, images: int) -> None:
         (channels, x_height, x_width), wide = self.shape, self.wide
         height, width = self.output
-        self.table_ = self.memory.array(f"{self.name} table", PARTS * 4 * wide)
+        self.statistics = self.memory.array(f"{self.name} table", PARTS * 4 * wide)
         self.code = self.memory.array(f"{self.name} code", images * height * width * wide, np.uint8)
         self.strip = self.memory.array(f"{self.name} y", PARTS * 4 * width * wide)
         sums = self.memory.array(f"{self.name} sums", PARTS * 2 * wide, np.float64)
@@ -57,7 +57,7 @@ class NormGroup(Group):
             )
         params, buffers = self.norm.params, self.norm.buffers
         program.add(
-            norm.normalise, x.address, address(sums), address(self.table_), y.address, address(self.code),
+            norm.normalise, x.address, address(sums), address(self.statistics), y.address, address(self.code),
             address(self.strip), address(zeros), address(params["gamma"]), address(params["beta"]),
             address(buffers["mean"]), address(buffers["variance"]), bits(self.norm.momentum), bits(self.norm.eps),
             int(not self.frozen), images, height, width, channels, wide, self.mode, x.image, x.row, y.image, y.row,
@@ -71,7 +71,7 @@ class NormGroup(Group):
         sums, factors = (self.memory.array(f"{self.name} {kind}", PARTS * 2 * wide) for kind in ("d sums", "factors"))
         unused = self.memory.array(f"{self.name} unused", PARTS * wide)
         common = (
-            x.address, address(self.table_), address(sums), y.address, address(self.code), g.address,
+            x.address, address(self.statistics), address(sums), y.address, address(self.code), g.address,
             address(self.strip), images, *self.output, wide, self.mode, x.image, x.row, y.image, y.row, g.image, g.row,
         )  # fmt: skip
         program.add(norm.sum_gradients, *common)
