@@ -1,6 +1,6 @@
 """Time to accuracy: the recipes experiment=fast_98, fast_99 and fast_995, and a PyTorch twin of each.
 
-    python benchmarks/speedrun.py [--recipes fast_98,fast_99] [--seeds 30] [--timed 5] [--threads 1,2] [--quick]
+    python benchmarks/speedrun.py [--recipes fast_98,fast_99] [--seeds 30] [--torch-seeds 10] [--timed 5] [--quick]
 
 The recipe is fixed: nothing is chosen by seed, and no test image decides when to stop. With the largest number of
 threads, every seed is trained, and the mean accuracy on the test images is held against the target with its 95 %
@@ -10,8 +10,8 @@ schedule and averaging. Imports, reading the data, and loading or compiling kern
 warm-up. Ours and PyTorch take turns in blocks of seeds, each in a process of its own.
 
 With --validation N, N training images are held out and scored instead of the test images: this is how recipes are
-chosen. Further arguments are overrides of the recipe, optimizer.lr=0.01 for instance. Writes results/speedrun.md and
-speedrun.csv, which has every training.
+chosen. Further arguments are overrides of the recipe, optimizer.lr=0.01 for instance. Writes a page for each recipe,
+results/speedrun_fast_98.md for instance, and a CSV file with every training.
 """
 
 from __future__ import annotations
@@ -82,32 +82,37 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except RuntimeError as error:
         bench.fail(str(error), 1)
     except KeyboardInterrupt:
-        bench.fail("interrupted; only the recipes before this one were written", 130)
+        bench.fail("interrupted; only the pages of the recipes before this one were written", 130)
 
 
 def measure(options: argparse.Namespace, data: list[str]) -> None:
-    """Take turns, and write the table after each recipe, since all of them take hours; print it at the end."""
+    """Measure each recipe, and write and print its page."""
     options.rounds = 1
-    machine = [*bench.describe_machine(options)[:-1], protocol(options)]
-    print("\n".join(machine), flush=True)
-    runs: list[Run] = []
     for name in options.recipes:
-        for threads, seeds in plan(options):
-            for first in range(0, seeds, BLOCK):
-                for peer in options.peers:
-                    count = min(BLOCK, seeds - first)
-                    runs += in_a_process(peer, name, threads, (first, count), [*data, *options.overrides], options)
+        machine = [*bench.describe_machine(options)[:-1], protocol(options)]
+        print("\n".join(machine), flush=True)
+        runs: list[Run] = []
+        for threads, peer, first, count in plan(options):
+            runs += in_a_process(peer, name, threads, (first, count), [*data, *options.overrides], options)
         options.results.mkdir(parents=True, exist_ok=True)
-        (options.results / "speedrun.md").write_text(page(machine, runs, options))
-        bench.write_csv(options.results / "speedrun.csv", runs)
-    print(f"\n{page(machine, runs, options)}")
-    print(f"written to {options.results}/speedrun.md and .csv")
+        result = options.results / f"speedrun_{name}.md"
+        result.write_text(page(name, machine, runs, options))
+        bench.write_csv(result.with_suffix(".csv"), runs)
+        print(f"\n{result.read_text()}\nwritten to {result} and .csv", flush=True)
 
 
-def plan(options: argparse.Namespace) -> Iterator[tuple[int, int]]:
-    """Yield each number of threads, with the number of seeds to train with it: all of them with the largest."""
+def plan(options: argparse.Namespace) -> Iterator[tuple[int, str, int, int]]:
+    """Yield the blocks in order, each with its number of threads, who trains it, its first seed and how many.
+
+    All seeds are trained with the largest number of threads, the first few with the others.
+    """
     for threads in options.threads:
-        yield threads, options.seeds if threads == max(options.threads) else min(options.timed, options.seeds)
+        most = options.seeds if threads == max(options.threads) else options.timed
+        wanted = {peer: min(most, options.seeds if peer == "ours" else options.torch_seeds) for peer in options.peers}
+        for first in range(0, max(wanted.values()), BLOCK):
+            for peer, seeds in wanted.items():
+                if seeds > first:
+                    yield threads, peer, first, min(BLOCK, seeds - first)
 
 
 def in_a_process(
@@ -211,39 +216,38 @@ def summary(runs: Sequence[Run], recipe: Recipe, peer: str, threads: int) -> dic
     }
 
 
-def page(machine: Sequence[str], runs: Sequence[Run], options: argparse.Namespace) -> str:
-    """Return the Markdown page."""
+def page(name: str, machine: Sequence[str], runs: Sequence[Run], options: argparse.Namespace) -> str:
+    """Return the Markdown page of a recipe."""
     scored = f"{options.validation:,} held-out training images" if options.validation else "test images"
     head = (
         *("recipe", "by", "threads", "seeds", f"accuracy on the {scored}, %", "least", "target", "reached"),
         *("seconds", "bar", "met", "PyTorch / ours", "other load"),
     )
     rows, disturbed = [], False
-    for name in options.recipes:
-        recipe = RECIPES[name]
-        for threads in options.threads:
-            ours = summary(runs, recipe, "ours", threads)
-            for peer in options.peers:
-                s = summary(runs, recipe, peer, threads)
-                if s is None:
-                    continue
-                disturbed |= (s["foreign"] or 0) > bench.BUSY
-                best = peer == "ours" and threads == max(options.threads)
-                ratio = f"{s['seconds'] / ours['seconds']:.2f}" if peer != "ours" and ours else "-"
-                rows.append(
-                    (
-                        *(name, {"ours": "mnistlab", "torch": "PyTorch"}[peer], threads, s["n"]),
-                        f"{100 * s['mean']:.3f} +/- {100 * s['half']:.3f}" if s["n"] > 1 else f"{100 * s['mean']:.2f}",
-                        *(f"{100 * s['least']:.2f}", f"{100 * recipe.target:g}", reached(s)),
-                        f"{s['seconds']:.2f} ({s['fastest']:.2f}..{s['slowest']:.2f})",
-                        *((f"<= {recipe.bar:g}", tables.verdict(s["seconds"] <= recipe.bar)) if best else ("", "")),
-                        *(ratio, tables.percent(s["foreign"])),
-                    )
+    recipe = RECIPES[name]
+    for threads in options.threads:
+        ours = summary(runs, recipe, "ours", threads)
+        for peer in options.peers:
+            s = summary(runs, recipe, peer, threads)
+            if s is None:
+                continue
+            disturbed |= (s["foreign"] or 0) > bench.BUSY
+            best = peer == "ours" and threads == max(options.threads)
+            ratio = f"{s['seconds'] / ours['seconds']:.2f}" if peer != "ours" and ours else "-"
+            rows.append(
+                (
+                    *(name, {"ours": "mnistlab", "torch": "PyTorch"}[peer], threads, s["n"]),
+                    f"{100 * s['mean']:.3f} +/- {100 * s['half']:.3f}" if s["n"] > 1 else f"{100 * s['mean']:.2f}",
+                    *(f"{100 * s['least']:.2f}", f"{100 * recipe.target:g}", reached(s)),
+                    f"{s['seconds']:.2f} ({s['fastest']:.2f}..{s['slowest']:.2f})",
+                    *((f"<= {recipe.bar:g}", tables.verdict(s["seconds"] <= recipe.bar)) if best else ("", "")),
+                    *(ratio, tables.percent(s["foreign"])),
                 )
+            )
     load = "Other processes disturbed some measurements (other load): the times are not to be quoted.\n"
     return "\n".join(
         [
-            "# Time to accuracy\n",
+            f"# Time to accuracy: {name}\n",
             *(f"- {line}" for line in machine),
             "",
             "Accuracy: mean of the seeds with its 95 % confidence interval (t). A target is reached if the mean is at",
@@ -267,6 +271,8 @@ def protocol(options: argparse.Namespace) -> str:
     """Return the line about the data and the seeds."""
     data = f"{options.synthetic} random images (a dry run)" if options.synthetic else "MNIST"
     seeds = f"seeds 0 to {options.seeds - 1} with {max(options.threads)} thread(s)"
+    if "torch" in options.peers and options.torch_seeds < options.seeds:
+        seeds += f" (PyTorch: 0 to {options.torch_seeds - 1})"
     others = f", {min(options.timed, options.seeds)} with other numbers" if len(options.threads) > 1 else ""
     changed = f"; {' '.join(options.overrides)}" if options.overrides else ""
     return f"{data}, float32, {seeds}{others}, ours and PyTorch in turn every {BLOCK} seeds{changed}"
@@ -277,6 +283,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--recipes", default=",".join(RECIPES), help="some of the names, with commas")
     parser.add_argument("--seeds", type=int, default=30)
+    parser.add_argument("--torch-seeds", type=int, help="fewer seeds for PyTorch; by default as many as ours")
     parser.add_argument("--timed", type=int, default=5, help="seeds with other numbers of threads than the largest")
     parser.add_argument("--threads", default="1,2", help="numbers of threads, with commas")
     parser.add_argument("--peers", default=",".join(PEERS), help="ours, torch or both, with a comma")
@@ -302,10 +309,12 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
             if isinstance(error, RequestError)
             else RequestError("must be numbers, with commas", key="--threads", value=options.threads)
         ) from None
-    for name, least in (("seeds", 1), ("timed", 1), ("validation", 0), ("first", 0)):
-        whole(f"--{name}", getattr(options, name), least)
     if options.quick:
         options.seeds, options.overrides = 2, [*options.overrides, "trainer.epochs=1"]
+    if options.torch_seeds is None:
+        options.torch_seeds = options.seeds
+    for name, least in (("seeds", 1), ("torch-seeds", 1), ("timed", 1), ("validation", 0), ("first", 0)):
+        whole(f"--{name}", getattr(options, name.replace("-", "_")), least)
     if "torch" in options.peers and not importlib.util.find_spec("torch"):
         raise RequestError("--peers: PyTorch is not installed; use --peers ours")
     return options

@@ -65,7 +65,7 @@ def test_a_target_is_reached_by_the_mean_and_surely_by_the_interval(speedrun):
 
 def test_the_page_has_a_row_for_each_peer_and_number_of_threads(speedrun):
     options = speedrun.parse(["--recipes", "fast_99"])
-    page = speedrun.page(["a machine"], FAST, options)
+    page = speedrun.page("fast_99", ["a machine"], FAST, options)
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if "| fast_99" in line]
     assert [row[1:4] for row in rows] == [["mnistlab", "1", "1"], ["mnistlab", "2", "3"], ["PyTorch", "2", "3"]]
     assert rows[1][4:12] == [
@@ -74,7 +74,16 @@ def test_the_page_has_a_row_for_each_peer_and_number_of_threads(speedrun):
     assert rows[2][8:12] == ["11.00 (10.00..12.00)", "", "", "2.75"]
     assert "not to be quoted" not in page
     disturbed = [*FAST[1:], {**FAST[0], "foreign": 0.3}]
-    assert "the times are not to be quoted" in speedrun.page(["a machine"], disturbed, options)
+    assert "the times are not to be quoted" in speedrun.page("fast_99", ["a machine"], disturbed, options)
+
+
+def test_ours_and_pytorch_take_turns_in_blocks_of_five_seeds(speedrun):
+    options = speedrun.parse(["--seeds", "7", "--torch-seeds", "6", "--timed", "2"])
+    assert list(speedrun.plan(options)) == [
+        *((1, "ours", 0, 2), (1, "torch", 0, 2)),
+        *((2, "ours", 0, 5), (2, "torch", 0, 5), (2, "ours", 5, 2), (2, "torch", 5, 1)),
+    ]
+    assert "seeds 0 to 6 with 2 thread(s) (PyTorch: 0 to 5), 2 with other numbers" in speedrun.protocol(options)
 
 
 @pytest.mark.parametrize(
@@ -165,9 +174,9 @@ def test_a_dry_run_of_the_speed_run_writes_its_tables(folder, tmp_path):
     command += ["--recipes", "fast_98", "--results", str(tmp_path)]
     result = processes.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
-    with (tmp_path / "speedrun.csv").open() as file:
+    with (tmp_path / "speedrun_fast_98.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [(row["peer"], row["threads"], row["seed"]) for row in rows] == [
         (peer, "1", seed) for peer in ("ours", "torch") for seed in "01"
     ]
-    assert "600 random images (a dry run)" in (tmp_path / "speedrun.md").read_text()
+    assert "600 random images (a dry run)" in (tmp_path / "speedrun_fast_98.md").read_text()

@@ -44,7 +44,7 @@ def compile_all(announce: Callable[[str], None]) -> None:
     for several, function in RUNNERS.items():
         if not files_of(function.__name__):
             announce(function.__name__)
-        runner(2 if several else 1)
+        runner(several)
 
 
 def clear() -> int:

@@ -1,7 +1,8 @@
 """A table of calls to kernels, and what runs it: one compiled call, with no Python between the layers.
 
 Row i of the table is (address of the kernel, arguments...). Every row is done in PARTS parts, one after the other or
-shared among threads, and is complete before the next begins.
+shared among threads, and is complete before the next begins. Threads are started once for the whole table: starting
+them for every row would take longer than a small row.
 """
 
 from __future__ import annotations
@@ -16,16 +17,19 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 
+from mnistlab.nn.kernels import sharing
 from mnistlab.nn.kernels import vector_ir as vir
 from mnistlab.nn.kernels.jit import OPTIONS, PARTS, Kernel, compiled, intrinsic, ints_at
+from mnistlab.nn.kernels.memory import address, aligned
 
-# Threads of libgomp that wait for work spin for milliseconds, which beside another busy process stalls every step. Some
-# microseconds span the pause between two calls. It is read when numba starts its threads.
+# Threads of libgomp that wait for work spin for milliseconds, which beside another busy process stalls every step. The
+# variable is read when numba starts its threads.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 njit: Any = numba.njit
 config: Any = numba.config
 COLUMNS = 48
+YIELD_CORE = sharing.yielding()
 
 
 @intrinsic
@@ -48,27 +52,29 @@ def _serial(first: int, calls: int) -> None:
             _call(ints_at(row)[0], row + 8, part)
 
 
-def _parallel(first: int, calls: int) -> None:
-    for i in range(calls):
-        row = first + 8 * i * COLUMNS
-        for part in numba.prange(PARTS):
-            _call(ints_at(row)[0], row + 8, part)
+def _parallel(first: int, calls: int, threads: int, boards: int, turn: int, yield_core: int) -> None:
+    for thread in numba.prange(threads):
+        for i in range(calls):
+            row, board = first + 8 * i * COLUMNS, boards + 8 * i * sharing.STRIDE
+            for n in range(PARTS):
+                part = (thread * PARTS // threads + n) % PARTS  # from its own parts on: their data are in its cache
+                if sharing.claim(board, part, turn):
+                    _call(ints_at(row)[0], row + 8, part)
+                    sharing.finish(board)
+            sharing.wait(board, turn, yield_core)
 
 
-SIGNATURE = types.void(types.int64, types.int64)
 RUNNERS = {False: _serial, True: _parallel}  # by whether there are several threads
 _runners: dict[bool, Any] = {}
 
 
-def runner(threads: int) -> Any:
-    """Return what runs a table at an address, on one thread or more."""
-    several = threads > 1
+def runner(several: bool) -> Any:
+    """Return what runs a table at an address, on one thread or on several."""
     if several not in _runners:
         function = RUNNERS[several]
         options = {**OPTIONS, "parallel": several}
-        _runners[several] = compiled(function.__name__, lambda cache: njit(SIGNATURE, cache=cache, **options)(function))
-    if several:
-        numba.set_num_threads(min(threads, PARTS, config.NUMBA_NUM_THREADS))
+        signature = types.void(*[types.int64] * (6 if several else 2))
+        _runners[several] = compiled(function.__name__, lambda cache: njit(signature, cache=cache, **options)(function))
     return _runners[several]
 
 
@@ -77,6 +83,7 @@ class Program:
 
     def __init__(self) -> None:
         self.calls: list[tuple[Kernel, tuple[int, ...]]] = []
+        self.turn = 0
 
     def add(self, kernel: Kernel, *arguments: int) -> int:
         """Append a call and return its row."""
@@ -93,7 +100,19 @@ class Program:
         self._first = int(table.ctypes.data)
         return table
 
+    @cached_property
+    def boards(self) -> np.ndarray:
+        """What the threads share about each call."""
+        return aligned(len(self.calls) * sharing.STRIDE, np.int64)
+
     def run(self, threads: int) -> None:
         """Run all calls."""
         calls = len(self.table)
-        runner(threads)(self._first, calls)
+        if threads == 1:
+            runner(False)(self._first, calls)
+            return
+        threads = min(threads, PARTS, config.NUMBA_NUM_THREADS)
+        run = runner(True)  # before the number is set: it loads numba's threads
+        numba.set_num_threads(threads)
+        self.turn += 1
+        run(self._first, calls, threads, address(self.boards), self.turn, YIELD_CORE)
