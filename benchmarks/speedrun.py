@@ -11,7 +11,8 @@ warm-up. Ours and PyTorch take turns in blocks of seeds, each in a process of it
 
 With --validation N, N training images are held out and scored instead of the test images: this is how recipes are
 chosen. Further arguments are overrides of the recipe, optimizer.lr=0.01 for instance. Writes a page for each recipe,
-results/speedrun_fast_98.md for instance, and a CSV file with every training.
+results/speedrun_fast_98.md for instance, and a CSV file with every training. With held-out images, overrides or
+random images, the page is that of a trial: results/speedrun_fast_98_trial.md.
 """
 
 from __future__ import annotations
@@ -49,6 +50,10 @@ from mnistlab.training.loop import fit
 BLOCK = 5  # seeds that one process trains before it is the other's turn
 WARM_UP = 1000  # images of the training that comes before, in which kernels are compiled and loaded
 PEERS = ("ours", "torch")
+TWIN = (
+    "The PyTorch twin has the same layers, initial weights, batches, optimizer, schedule, loss, averaging and",
+    "augmentation (by the same NumPy code), and the faster of PyTorch's two memory layouts for convolutions.\n",
+)
 Run = dict[str, Any]
 
 
@@ -95,10 +100,15 @@ def measure(options: argparse.Namespace, data: list[str]) -> None:
         for threads, peer, first, count in plan(options):
             runs += in_a_process(peer, name, threads, (first, count), [*data, *options.overrides], options)
         options.results.mkdir(parents=True, exist_ok=True)
-        result = options.results / f"speedrun_{name}.md"
+        result = options.results / f"speedrun_{name}{'_trial' if is_trial(options) else ''}.md"
         result.write_text(page(name, machine, runs, options))
         bench.write_csv(result.with_suffix(".csv"), runs)
         print(f"\n{result.read_text()}\nwritten to {result} and .csv", flush=True)
+
+
+def is_trial(options: argparse.Namespace) -> bool:
+    """Return whether something else than the recipe on the test images is measured, which is not to be quoted."""
+    return bool(options.validation or options.overrides or options.synthetic)
 
 
 def plan(options: argparse.Namespace) -> Iterator[tuple[int, str, int, int]]:
@@ -253,9 +263,8 @@ def page(name: str, machine: Sequence[str], runs: Sequence[Run], options: argpar
             "Accuracy: mean of the seeds with its 95 % confidence interval (t). A target is reached if the mean is at",
             "least the target, and surely so if the whole interval is. Seconds: median (minimum..maximum) from arrays",
             "in memory to final weights. Before that, and not counted: imports, reading the data, loading or compiling",
-            "kernels, and the warm-up of PyTorch, which gets the faster of its two memory layouts for convolutions.",
-            "The PyTorch twin has the same layers, initial weights, batches, optimizer, schedule, loss, averaging and",
-            "augmentation (by the same NumPy code).\n",
+            f"kernels{', and the warm-up of PyTorch' if 'torch' in options.peers else ''}.\n",
+            *(TWIN if "torch" in options.peers else ()),
             tables.markdown(head, rows),
             *([load] if disturbed else []),
         ]
@@ -275,7 +284,8 @@ def protocol(options: argparse.Namespace) -> str:
         seeds += f" (PyTorch: 0 to {options.torch_seeds - 1})"
     others = f", {min(options.timed, options.seeds)} with other numbers" if len(options.threads) > 1 else ""
     changed = f"; {' '.join(options.overrides)}" if options.overrides else ""
-    return f"{data}, float32, {seeds}{others}, ours and PyTorch in turn every {BLOCK} seeds{changed}"
+    turns = f", ours and PyTorch in turn every {BLOCK} seeds" if len(options.peers) > 1 else ""
+    return f"{data}, float32, {seeds}{others}{turns}{changed}"
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:

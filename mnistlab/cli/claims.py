@@ -63,11 +63,11 @@ def main(file: str, overrides: tuple[str, ...], seeds: int | None, to: str | Non
     figures = reading.read(Path(file))
     rows = list(figures.rows.values())
     folder = Path(to or f"outputs/claims/{Path(file).stem}")
+    plans = [] if page else reproduce.planned(rows, folder, "full", seeds, overrides)
     status = 0
     try:
-        if not page:
-            with output.part_of_more():
-                status = reproduce.run(rows, folder, "full", seeds, overrides, quiet)
+        with output.part_of_more():
+            status = reproduce.run(plans, "full", seeds, overrides, quiet)
     finally:  # also after Ctrl-C: the page of the existing results
         command = shlex.join(command_line())
         about, text = reproduce.write(figures, rows, folder, command, reproduce.CLAIMS)

@@ -19,7 +19,7 @@ from mnistlab.cli.parameters import (
     quiet_option,
 )
 from mnistlab.papers import reading, spec
-from mnistlab.papers.reproduce import listing, row_listing, run, write
+from mnistlab.papers.reproduce import listing, planned, row_listing, run, write
 from mnistlab.papers.spec import BUDGETS
 from mnistlab.runs import paths
 from mnistlab.system import files, output
@@ -95,11 +95,11 @@ def main(
         return 0
     chosen, extra = _choose(figures, words, everything)
     folder = Path(to or f"outputs/papers/{budget}")
+    plans = [] if page else planned(chosen, folder, budget, seeds, extra)
     status = 0
     try:
-        if not page:
-            with output.part_of_more():
-                status = run(chosen, folder, budget, seeds, extra, quiet)
+        with output.part_of_more():
+            status = run(plans, budget, seeds, extra, quiet)
     finally:  # also after Ctrl-C: the page of the existing results
         about, text = write(figures, chosen, folder, shlex.join(command_line()))
     place = files.shown(folder / paths.PAPERS_PAGE)

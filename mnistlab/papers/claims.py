@@ -7,23 +7,24 @@ significantly in the other direction. All p-values are corrected for the number 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mnistlab.analysis.verdict_text import p_in_words, points
-from mnistlab.metrics.classification import wilson
+from mnistlab.analysis.verdict_text import p_in_words
 from mnistlab.papers import metrics, selection_bias
-from mnistlab.papers.metrics import amount
-from mnistlab.papers.results import Result, comparable
+from mnistlab.papers.metrics import amount, in_per_cent
+from mnistlab.papers.results import Result, comparable, wilson_of_one
 from mnistlab.papers.spec import Claim
 from mnistlab.runs import paths
+from mnistlab.runs.record import Record
 from mnistlab.statistics import corrections, policy
 from mnistlab.statistics import tests as statistics
 from mnistlab.statistics.tests import LEVEL, Difference
+from mnistlab.system.errors import RequestError, did_you_mean
 from mnistlab.system.readers import read_table
 
 HOLDS, FAILS, OPEN, UNRUN = "holds", "does not hold", "not distinguishable", "not run"
@@ -74,17 +75,15 @@ def judge(claim: Claim, results: Results) -> Finding:
     note = f"; cut short: {', '.join(short)}" if short else ""
     if verdict != UNRUN and len(comparable(results[row] for row in claim.rows)) < len(claim.rows):
         verdict = UNEQUAL
-    if verdict in (HOLDS, FAILS, OPEN) and claim.form not in ("above", "below") and _fewest(claim, results) == 1:
+    if verdict in (HOLDS, FAILS, OPEN) and _fewest(claim, results) == 1:
         verdict = SINGLE
     return Finding(claim, verdict, numbers + note, bool(short) and verdict != UNRUN)
 
 
 def _fewest(claim: Claim, results: Results) -> int:
-    """Return the smallest number of runs on any side of a claim."""
-    if claim.form not in ("beats", "within"):
-        return min(len(results[row].completed) for row in claim.rows)
-    metric = claim.settings["metric"]
-    return min(len(_side(text, metric, results).values) for pair in claim.settings[claim.form] for text in pair)
+    """Return the smallest number of seeds on any side of a claim, of what has seeds."""
+    chosen = [_chosen(text, results) for text in claim.sides]
+    return min(len(result.selected(where)) for result, where in chosen if result.row.kind != "explore")
 
 
 def beats(claim_settings: Mapping[str, Any], results: Results) -> tuple[str, str]:
@@ -123,22 +122,24 @@ def within(claim_settings: Mapping[str, Any], results: Results) -> tuple[str, st
         _pair(a, b, metric, d, p, "equivalence ") for (a, b), d, p in zip(pairs, differences, corrected, strict=True)
     ]
     verdict = HOLDS if all(p <= LEVEL for p in corrected) else FAILS if any(outside) else OPEN
-    unit = (" point" if round(margin, 9) == 0.01 else " points") if points(metric) else ""
+    unit = (" point" if round(margin, 9) == 0.01 else " points") if in_per_cent(metric) else ""
     return verdict, f"{metric}: {'; '.join(texts)}; margin {amount(metric, margin)}{unit}"
 
 
 def above(claim_settings: Mapping[str, Any], results: Results) -> tuple[str, str]:
     """Test whether the 95 % confidence interval of the mean, or Wilson's of a single run, is above the figure."""
-    result, metric, figure = results[claim_settings["row"]], claim_settings["metric"], float(claim_settings["above"])
-    mean = result.mean(metric)
-    if mean.n >= 2:
-        low, high, sample = mean.mean - mean.half, mean.mean + mean.half, f"{mean.n} seeds"
-    elif metric.endswith(".accuracy") and mean.n:
-        scores = result.completed[0].metrics[metric.partition(".")[0]]
-        low, high = wilson(scores["correct"], scores["n"])
-        sample = f"one run, {scores['n']:,} images"
-    else:
-        return OPEN if mean.n else UNRUN, f"{metric}: {amount(metric, mean.mean)} (one run: no interval)"
+    (result, where), metric = _chosen(claim_settings["row"], results), claim_settings["metric"]
+    result.require(metric, where)
+    mean, figure = result.mean(metric, where), float(claim_settings["above"])
+    if not mean.n:
+        return UNRUN, f"no runs of {_name(claim_settings['row'])}"
+    low, high, sample = mean.mean - mean.half, mean.mean + mean.half, f"{mean.n} seeds"
+    if mean.n == 1:
+        part, _, name = metric.partition(".")
+        interval = wilson_of_one(result, part, where) if name == "accuracy" else None
+        if interval is None:
+            return OPEN, f"{metric}: {amount(metric, mean.mean)} (one run: no interval)"
+        low, high, sample = *interval, "one run: the sample of images alone"
     verdict = HOLDS if low > figure else FAILS if high < figure else OPEN
     return verdict, f"{metric}: {amount(metric, mean.mean)} ({amount(metric, low)} to {amount(metric, high)}; {sample})"
 
@@ -151,8 +152,11 @@ def below(claim_settings: Mapping[str, Any], results: Results) -> tuple[str, str
 
 def weakest(claim_settings: Mapping[str, Any], results: Results) -> tuple[str, str]:
     """Test whether each of these classes has a lower recall than each of the others, over the seeds."""
-    runs = [metrics.recalls(record) for record in results[claim_settings["row"]].completed]
-    named = [str(name) for name in claim_settings["weakest"]]
+    records = _records(claim_settings["row"], results)
+    if not records:
+        return UNRUN, f"no runs of {_name(claim_settings['row'])}"
+    runs = [metrics.recalls(record) for record in records]
+    named = _classes(claim_settings, "weakest", runs[0])
     others = [name for name in runs[0] if name not in named]
     means = {name: float(np.mean([run[name] for run in runs])) for name in runs[0]}
     lowest = sorted(means, key=lambda name: means[name])[: len(named) + 1]
@@ -164,8 +168,11 @@ def weakest(claim_settings: Mapping[str, Any], results: Results) -> tuple[str, s
 
 def mistaken(claim_settings: Mapping[str, Any], results: Results) -> tuple[str, str]:
     """Test whether the first class is predicted as the second more often than each other confusion on the test set."""
-    runs = [metrics.mistakes(record) for record in results[claim_settings["row"]].completed]
-    truth, prediction = map(str, claim_settings["mistaken"])
+    records = _records(claim_settings["row"], results)
+    if not records:
+        return UNRUN, f"no runs of {_name(claim_settings['row'])}"
+    runs = [metrics.mistakes(record) for record in records]
+    truth, prediction = _classes(claim_settings, "mistaken", metrics.recalls(records[0]))
     claimed = truth, prediction
     means = {pair: float(np.mean([run.get(pair, 0) for run in runs])) for pair in {claimed}.union(*runs)}
     worst = sorted(means, key=lambda pair: -means[pair])
@@ -202,7 +209,7 @@ def _each_above(pairs: Sequence[tuple[Sequence[float], Sequence[float]]]) -> tup
 def falls(claim_settings: Mapping[str, Any], results: Results) -> tuple[str, str]:
     """Test whether the validation accuracy of the ten epochs up to ``after`` is higher than that of the last ten."""
     after, early, late = int(claim_settings["after"]), [], []
-    for record in results[claim_settings["falls"]].completed:
+    for record in _records(claim_settings["falls"], results):
         column = read_table(record.directory / paths.HISTORY)["val_accuracy"].to_numpy(dtype=float)
         if len(column) >= after + 10:
             early.append(float(column[after - 10 : after].mean()))
@@ -217,12 +224,40 @@ def falls(claim_settings: Mapping[str, Any], results: Results) -> tuple[str, str
     return verdict, f"{numbers} ({len(early)} seeds, {d.test}, {_p_text(d.p)})"
 
 
-def _side(text: str, metric: str, results: Results) -> Side:
+def _chosen(text: str, results: Results) -> tuple[Result, dict[str, str]]:
+    """Return the result of the row that a claim names, and the settings with which it names it."""
     row, *settings = text.split()
-    where = dict(setting.split("=", 1) for setting in settings)
-    result = results[row]
-    runs = {seed: record.directory for seed, record in result.runs(metric, where).items()}
-    return Side(text.partition("/")[2], result.values(metric, where), runs)
+    return results[row], dict(setting.split("=", 1) for setting in settings)
+
+
+def _name(text: str) -> str:
+    return text.partition("/")[2]
+
+
+def _records(text: str, results: Results) -> list[Record]:
+    """Return one run of every seed of the row and settings that a claim names."""
+    result, where = _chosen(text, results)
+    return [runs[0] for runs in result.selected(where).values()]
+
+
+def _classes(claim_settings: Mapping[str, Any], form: str, known: Collection[str]) -> list[str]:
+    """Return the names of the classes of a claim; raises `RequestError` if the data have no such class."""
+    names = [str(name) for name in claim_settings[form]]
+    for name in names:
+        if name not in known:
+            raise RequestError(
+                f"claim {claim_settings['text']!r}: {form}: {_name(claim_settings['row'])} has no class {name}; its "
+                f"classes are {', '.join(sorted(known)[:20])}{did_you_mean(name, known)}"
+            )
+    return names
+
+
+def _side(text: str, metric: str, results: Results) -> Side:
+    result, where = _chosen(text, results)
+    result.require(metric, where)
+    values = result.values(metric, where)
+    runs = {seed: records[0].directory for seed, records in result.selected(where).items() if seed in values}
+    return Side(_name(text), values, runs)
 
 
 def _differences(pairs: Sequence[tuple[Side, Side]], metric: str) -> list[Difference | None]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from mnistlab.analysis.compare import compare
 from mnistlab.models.model_file import load_model
-from mnistlab.papers import runner, selection_bias
+from mnistlab.papers import selection_bias
 from mnistlab.papers.results import Result, comparable
 from mnistlab.papers.spec import Paper
 from mnistlab.papers.tables import reported, with_interval
@@ -34,7 +34,7 @@ def _swept(paper: Paper, results: Mapping[str, Result]) -> list[Section]:
     parts: list[Section] = []
     for row in paper.rows:
         result = results[row.id]
-        if not runner.grid(row) or not result.completed:
+        if not result.is_swept or not result.completed:
             continue
         groups = compare(result.records, "test.accuracy").groups
         metrics = [metric for metric in SWEPT if any(group.values(metric) for group in groups)]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mnistlab.analysis.verdict_text import value_text
+from mnistlab.analysis.verdict_text import points, value_text
 from mnistlab.runs.record import Record
 
 GAP, ONE_HOT_AUC = "gap", "one_hot_auc"
@@ -26,6 +26,11 @@ def value(record: Record, metric: str) -> float:
         matrix = record.metrics.get(part, {}).get("confusion_matrix")
         return one_hot_auc(np.asarray(matrix)) if matrix else math.nan
     return record.value(metric)
+
+
+def in_per_cent(metric: str) -> bool:
+    """Return whether `amount` gives a metric in per cent."""
+    return points(metric) and metric not in SETTINGS and "auc" not in metric
 
 
 def amount(metric: str, amount: float) -> str:

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from mnistlab.config import options, safe_yaml
+from mnistlab.papers import runner
 from mnistlab.papers.spec import FORMS, KINDS, NEAR, Claim, Figures, Near, Paper, Row
 from mnistlab.system import files
 from mnistlab.system.errors import RequestError, did_you_mean
 
-PAPER = ("title", "about", "exchanged", "pictures", "structures", "bias", "ranking", "rows", "seeds", "claims")
+OWN = ("title", "about", "rows", "seeds", "claims")  # keys of a file of one's own
+EXTRA = ("exchanged", "pictures", "structures", "bias", "ranking")  # more tables and pictures of a paper
 ROW = (
     *("kind", "train", "runs", "reported", "also", "about", "at_least", "minutes", "seeds", "quick", "near"),
     *("pictures", "command"),
@@ -58,15 +60,35 @@ def _figures(content: Any, path: Path) -> Figures:
                 raise _Problem(
                     f"claims[{i}]: there is no row {said}; rows are {_list(known)}{did_you_mean(said, known)}"
                 )
+        for side in claim.sides:
+            _complete(side, figures, f"claims[{i}]")
     return figures
 
 
+def _complete(side: str, figures: Figures, where: str) -> None:
+    """Refuse a part of a swept row that does not give every key that the row sweeps, or gives others."""
+    name, *settings = side.split()
+    row = figures.rows[name.removesuffix(NEAR)]
+    for setting in settings:
+        if "=" not in setting:
+            said = side.partition("/")[2] if row.is_own else side
+            raise _Problem(f"{where}: {said}: {setting} is no setting; must be key=value")
+    keys, given = list(runner.grid(row)), [setting.partition("=")[0] for setting in settings]
+    if row.kind == "train" and sorted(keys) != sorted(given):
+        example = " ".join([row.label, *(f"{key}=..." for key in keys)])
+        raise _Problem(
+            f"{where}: {row.label} sweeps {', '.join(keys)}; name one of its settings: {example}"
+            if keys
+            else f"{where}: {row.label} sweeps nothing; leave out {' '.join(settings)}"
+        )
+
+
 def _paper(name: str, content: Reading, where: str, path: Path, alone: bool = False) -> Paper:
-    _known(content, (*PAPER, "papers") if alone else [key for key in PAPER if key not in ("seeds", "claims")], where)
+    _known(content, (*OWN, "papers") if alone else ("title", "about", "rows", *EXTRA), where)
     rows = _mapping(_required(content, "rows", where), f"{where}rows")
     seeds = _whole(content.get("seeds", 1), f"{where}seeds")
     all_rows = tuple(_row(name, str(row), of, f"{where}rows.{row}", seeds, path, alone) for row, of in rows.items())
-    lists = {key: tuple(content.get(key, ())) for key in ("pictures", "exchanged", "structures", "bias", "ranking")}
+    lists = {key: tuple(content.get(key, ())) for key in EXTRA}
     title, about = str(_required(content, "title", where)), str(content.get("about", "")).strip()
     return Paper(name, title, about, all_rows, **lists)
 
@@ -84,7 +106,7 @@ def _row(paper: str, name: str, content: Any, where: str, seeds: int, path: Path
     if alone and ("train" in content) == ("runs" in content):
         raise _Problem(f"{where}: must have either train (the overrides of its runs) or runs (existing ones)")
     seeds = _whole(content.get("seeds", seeds), f"{where}.seeds")
-    return Row(
+    row = Row(
         paper,
         name,
         kind,
@@ -92,7 +114,7 @@ def _row(paper: str, name: str, content: Any, where: str, seeds: int, path: Path
         tuple(map(str, content.get("also", ()))),
         bool(content.get("about", False)),
         bool(content.get("at_least", False)),
-        float(content.get("minutes", 0)),
+        _minutes(content.get("minutes", 0), f"{where}.minutes"),
         {"full": seeds, "quick": _whole(quick.get("seeds", seeds), f"{where}.quick.seeds", least=0)},
         {"full": (), "quick": tuple(quick.get("overrides", ()))},
         Near(tuple(near["overrides"]), near["why"]) if near else None,
@@ -102,6 +124,18 @@ def _row(paper: str, name: str, content: Any, where: str, seeds: int, path: Path
         tuple(_existing(each, f"{where}.runs", path) for each in _texts(content.get("runs", ()), f"{where}.runs")),
         alone,
     )
+    if row.reported and runner.grid(row):
+        raise _Problem(
+            f"{where}.reported: the row sweeps {', '.join(runner.grid(row))} and has no single figure; make a row of "
+            f"the setting that the figure is of"
+        )
+    return row
+
+
+def _minutes(value: Any, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
+        raise _Problem(f"{where}={value}: must be a number of 0 or more")
+    return float(value)
 
 
 def _reported(content: Any, where: str) -> dict[str, str]:
@@ -117,7 +151,10 @@ def _reported(content: Any, where: str) -> dict[str, str]:
 
 
 def _overrides(value: Any, where: str) -> tuple[str, ...]:
-    words = shlex.split(value) if isinstance(value, str) else _texts(value, where)
+    try:
+        words = shlex.split(value) if isinstance(value, str) else _texts(value, where)
+    except ValueError as error:  # quotes
+        raise _Problem(f"{where}: {value}: {str(error).lower()}; close the quotation") from None
     for word in words:
         key = word.partition("=")[0].lstrip("+")
         if "=" not in word:
@@ -160,7 +197,9 @@ def _claim(content: Reading, where: str, paper: str | None) -> Claim:
         settings[form] = _row_name(content[form], paper)
     else:
         settings["row"] = _row_name(content["row"], paper)
-    for key in {"margin", "after", *({form} & {"above", "below"})} & {*settings}:
+    if "after" in settings:
+        _whole(settings["after"], f"{where}.after", least=10)
+    for key in {"margin", *({form} & {"above", "below"})} & {*settings}:
         _number(settings[key], f"{where}.{key}", positive=key != form)
     if form in ("weakest", "mistaken"):
         names = _texts(content[form], f"{where}.{form}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from mnistlab.papers.claims import HOLDS, SINGLE, judge
 from mnistlab.papers.figures import draw
 from mnistlab.papers.spec import Figures, Row
 from mnistlab.runs import paths
+from mnistlab.sweeps.grid import Plan
 from mnistlab.system import files
 
 PAPERS = (paths.PAPERS_PAGE, paths.PAPERS_TABLE, paths.PAPERS_LATEX)
@@ -18,23 +20,49 @@ CLAIMS = (paths.CLAIMS_PAGE, paths.CLAIMS_TABLE, paths.CLAIMS_LATEX)
 PICTURES = Path("images/papers")  # in the folder of the page
 
 
-def run(rows: Sequence[Row], folder: Path, budget: str, seeds: int | None, extra: Sequence[str], quiet: bool) -> int:
-    """Run the unfinished runs of these rows, the shortest row first, also with near settings; return the status."""
+@dataclass(frozen=True)
+class Planned:
+    """A row, or its near settings, that is to be run: with overrides and a sweep if it is trained."""
+
+    row: Row
+    place: Path
+    label: str
+    overrides: Sequence[str] = ()
+    sweep: Plan | None = None
+
+
+def planned(rows: Sequence[Row], folder: Path, budget: str, seeds: int | None, extra: Sequence[str]) -> list[Planned]:
+    """Return what to run for these rows, the shortest first, also with near settings.
+
+    All jobs are composed, so that a mistake in the last row is found before the first is trained.
+    """
     ordered = sorted((row for row in rows if row.kind != "runs"), key=lambda row: row.minutes)
     both = budget == "full"  # near settings are not run with the budget quick
-    plans = [(row, near) for row in ordered for near in ((False, True) if both and row.near else (False,))]
-    plans = [(row, near) for row, near in plans if seeds or row.seeds[budget]]
-    status = 0
-    for i, (row, near) in enumerate(plans, 1):
+    wanted = [(row, near) for row in ordered for near in ((False, True) if both and row.near else (False,))]
+    plans = []
+    for row, near in wanted:
+        if not (seeds or row.seeds[budget]):
+            continue
         place = runner.directory(folder, row, near)
         label = f"{row.label}{', ' + ' '.join(row.near.overrides) if near and row.near else ''}"
-        if not quiet:
-            print(f"\n[{i}/{len(plans)}] {label}", flush=True)  # noqa: T201
         if row.kind == "train":
             overrides = runner.overrides(row, budget, seeds, near, extra)
-            status = max(status, runner.run(row, place, overrides, quiet))
+            plans.append(Planned(row, place, label, overrides, runner.planned(place, overrides)))
         else:
-            status = max(status, external_rows.run(row, place, budget, seeds, extra, quiet))
+            plans.append(Planned(row, place, label))
+    return plans
+
+
+def run(plans: Sequence[Planned], budget: str, seeds: int | None, extra: Sequence[str], quiet: bool) -> int:
+    """Run what is unfinished of these rows; return the status."""
+    status = 0
+    for i, each in enumerate(plans, 1):
+        if not quiet:
+            print(f"\n[{i}/{len(plans)}] {each.label}", flush=True)  # noqa: T201
+        if each.sweep:
+            status = max(status, runner.run(each.place, each.overrides, each.sweep, quiet))
+        else:
+            status = max(status, external_rows.run(each.row, each.place, budget, seeds, extra, quiet))
     return status
 
 

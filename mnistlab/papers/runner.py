@@ -13,7 +13,7 @@ import yaml
 from mnistlab.config import compose, options, safe_yaml
 from mnistlab.papers.spec import NEAR, Row
 from mnistlab.runs import paths
-from mnistlab.sweeps.grid import plan, write_multirun
+from mnistlab.sweeps.grid import Plan, plan, write_multirun
 from mnistlab.sweeps.growth import parsed
 from mnistlab.sweeps.manifest import Manifest
 from mnistlab.sweeps.runner import Sweep
@@ -60,20 +60,28 @@ def _grid(words: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
                 f"experiment={name}: there is no {files.shown(path)}; add it, or correct the name"
             ) from None
         params = content.get("hydra", {}).get("sweeper", {}).get("params", {})
-        swept |= {key: len(str(values).split(",")) for key, values in params.items()}
-    for override in parsed(words):
-        if override.is_sweep_override():
-            swept[override.get_key_element()] = sum(1 for _ in override.sweep_string_iterator())
-    return tuple(swept.items())
+        swept |= _counts([f"{key}={values}" for key, values in params.items()])
+    return tuple((swept | _counts(words)).items())
 
 
-def run(row: Row, place: Path, overrides: Sequence[str], quiet: bool) -> int:
+def _counts(words: Sequence[str]) -> dict[str, int]:
+    """Return the number of values of every key that is swept, except the seed, which is not a setting of a row."""
+    swept = [override for override in parsed(words) if override.is_sweep_override()]
+    counts = {one.get_key_element(): sum(1 for _ in one.sweep_string_iterator()) for one in swept}
+    return {key: count for key, count in counts.items() if key != "seed"}
+
+
+def planned(place: Path, overrides: Sequence[str]) -> Plan:
+    """Return the sweep of a row, composed; raises `RequestError` if a job does not compose. Nothing is written."""
+    return plan([*overrides, f"hydra.sweep.dir={compose.quoted(place)}"])
+
+
+def run(place: Path, overrides: Sequence[str], planned: Plan, quiet: bool) -> int:
     """Run the unfinished runs of a row; return the exit status.
 
     A job that is completed with the same configuration is kept, even if it was started by another request. With more
     epochs than before, its training continues.
     """
-    planned = plan([*overrides, f"hydra.sweep.dir={compose.quoted(place)}"])
     place.mkdir(parents=True, exist_ok=True)
     entries = tuple(job.entry for job in planned.jobs)
     manifest = Manifest(planned.directory, tuple(overrides), None, str(Path.cwd()), entries)
@@ -100,6 +108,19 @@ def run(row: Row, place: Path, overrides: Sequence[str], quiet: bool) -> int:
 def started(place: Path) -> bool:
     """Return whether the directory contains a sweep."""
     return (place / paths.SWEEP).exists()
+
+
+def planned_epochs(row: Row) -> int | None:
+    """Return the epochs of the row's runs as they are composed."""
+    if row.kind != "train":
+        return None
+    return experiment_epochs(row) or _default_epochs(row.train)
+
+
+@cache
+def _default_epochs(words: tuple[str, ...]) -> int:
+    of_all = [override.input_line or "" for override in parsed(words) if not override.is_sweep_override()]
+    return int(compose.compose(of_all).trainer.epochs)
 
 
 def experiment_epochs(row: Row) -> int | None:

@@ -92,15 +92,16 @@ class Claim:
     settings: Mapping[str, Any] = field(repr=False)
 
     @property
+    def sides(self) -> tuple[str, ...]:
+        """Return what the claim names: rows, or parts of swept rows with their settings."""
+        if self.form in ("beats", "within"):
+            return tuple(side for pair in self.settings[self.form] for side in pair)
+        return (self.settings["falls" if self.form == "falls" else "row"],)
+
+    @property
     def rows(self) -> tuple[str, ...]:
         """Return the rows whose runs decide the claim."""
-        settings = self.settings
-        named = (
-            [row for pair in settings.get(self.form, ()) for row in pair] if self.form in ("beats", "within") else []
-        )
-        if self.form not in ("beats", "within"):
-            named = [settings["falls"] if self.form == "falls" else settings["row"]]
-        return tuple(dict.fromkeys(row.split()[0] for row in named))  # with .near for a row's near settings
+        return tuple(dict.fromkeys(side.split()[0] for side in self.sides))  # with .near for a row's near settings
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,13 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from mnistlab.papers import results, runner
+from mnistlab.papers import results
 from mnistlab.papers.claims import Finding
 from mnistlab.papers.metrics import amount
 from mnistlab.papers.results import Result
 from mnistlab.papers.spec import Figures, Paper, Row
 from mnistlab.reporting import tables
-from mnistlab.statistics.intervals import Mean
+from mnistlab.statistics.intervals import Mean, mean_of
 from mnistlab.system import files
 
 HEADER = ["row", "metric", "paper", "ours", "95 % prediction interval", "runs", "verdict"]
@@ -49,9 +49,9 @@ def rows_of(paper: Paper, results_by_row: Mapping[str, Result], near: Mapping[st
 def _line(row: Row, result: Result, metric: str, first: bool) -> list[str]:
     name = f"{row.name}, {' '.join(row.near.overrides)}" if result.near and row.near else row.name
     figure = reported(row, metric)
-    verdict, mean = results.judge(result, metric), result.mean(metric)
-    if runner.grid(row) and mean.n:
+    if result.is_swept and result.completed and metric not in row.reported:
         return [name, metric, figure, "see below", "", _runs(result), ""]
+    verdict, mean = results.judge(result, metric), result.mean(metric)
     interval = results.spread_of_one(result, metric) if metric != "parameters" else None
     spread = " to ".join(amount(metric, end) for end in interval) if interval else ""
     runs = f"{_runs(result)}{result.shortened}" if first and mean.n else str(mean.n)
@@ -127,11 +127,10 @@ def lines_of(rows: Iterable[Row], results_by_row: Mapping[str, Result], near: Ma
                 continue
             settings = " ".join(row.near.overrides) if result.near and row.near else ""
             for metric in row.metrics:
-                swept = bool(runner.grid(row))
-                mean = result.mean(metric) if not swept else result.mean("")
-                low, high = (
-                    results.spread_of_one(result, metric) or (math.nan, math.nan) if not swept else (math.nan,) * 2
-                )
+                swept = result.is_swept and metric not in row.reported
+                mean = mean_of([]) if swept else result.mean(metric)
+                interval = None if swept else results.spread_of_one(result, metric)
+                low, high = interval or (math.nan, math.nan)
                 epochs = sorted({int(r.value("epochs")) for r in result.completed if math.isfinite(r.value("epochs"))})
                 verdict = results.judge(result, metric)
                 numbers = [mean.mean, mean.sd, mean.half, low, high, len(result.completed)]

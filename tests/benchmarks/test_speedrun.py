@@ -87,6 +87,22 @@ def test_ours_and_pytorch_take_turns_in_blocks_of_five_seeds(speedrun):
 
 
 @pytest.mark.parametrize(
+    ("arguments", "trial"),
+    [
+        *(([], False), (["--seeds", "3"], False), (["--validation", "6000"], True), (["optimizer.lr=1"], True)),
+        *((["--synthetic", "600"], True), (["--quick", "--peers", "ours"], True)),
+    ],
+)
+def test_a_trial_does_not_overwrite_the_page_of_the_recipe(speedrun, arguments, trial):
+    assert speedrun.is_trial(speedrun.parse(arguments)) is trial
+
+
+def test_a_page_without_pytorch_does_not_speak_of_it(speedrun):
+    options = speedrun.parse(["--peers", "ours"])
+    assert "PyTorch" not in speedrun.protocol(options) + speedrun.page("fast_99", [], FAST[:3], options).split("|")[0]
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--recipes", "fast_97"], "--recipes=fast_97: choose one of fast_98, fast_99, fast_995"),
@@ -174,9 +190,9 @@ def test_a_dry_run_of_the_speed_run_writes_its_tables(folder, tmp_path):
     command += ["--recipes", "fast_98", "--results", str(tmp_path)]
     result = processes.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
-    with (tmp_path / "speedrun_fast_98.csv").open() as file:
+    with (tmp_path / "speedrun_fast_98_trial.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [(row["peer"], row["threads"], row["seed"]) for row in rows] == [
         (peer, "1", seed) for peer in ("ours", "torch") for seed in "01"
     ]
-    assert "600 random images (a dry run)" in (tmp_path / "speedrun_fast_98.md").read_text()
+    assert "600 random images (a dry run)" in (tmp_path / "speedrun_fast_98_trial.md").read_text()

@@ -169,6 +169,11 @@ WRONG = {
     ("    margin: 0.01\n", ""): "claims[1].margin: is missing",
     ("above: 0.93", "above: high"): "claims[2].above=high: must be a number",
     (
+        "    above: 0.93\n    row: wide\n    metric: test.accuracy",
+        "    falls: wide\n    after: 5",
+    ): "claims[2].after=5: must be a whole number of 10 or more",
+    ("about: Its protocol.", "ranking: [wide]"): "ranking: unknown key; keys are about, claims, papers, rows, ",
+    (
         "text: wide beats narrow",
         "txt: wide",
     ): "claims[0].txt: unknown key; keys are beats, lower, metric, text (did you mean text?)",
@@ -178,6 +183,8 @@ WRONG = {
         "runs: [narrow0, narrow1, narrow2, narrow3, narrow4, narrow5]",
         "train: model=lenet5 seed=3",
     ): "rows.narrow.train: seed=3 is set by mnistlab; give seeds: N instead",
+    ("runs: [narrow0, narrow1, narrow2, narrow3, narrow4, narrow5]", "train: model='x"): "rows.narrow.train: model='x: "
+    "no closing quotation; close the quotation",
     ("runs: [narrow0, narrow1, narrow2, narrow3, narrow4, narrow5]", "train: model"): "rows.narrow.train: model is no "
     "override; must be key=value",
 }
@@ -213,6 +220,7 @@ def test_an_override_that_does_not_exist_is_refused_before_anything_is_written(
     result = command("claims", str(report(text)))
     assert result.status == 2
     assert "optimzer" in result.err
+    assert not Path("outputs").exists()
 
 
 def test_a_single_file_has_no_budget_but_a_paper_has() -> None:

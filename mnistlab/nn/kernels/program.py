@@ -83,7 +83,6 @@ class Program:
 
     def __init__(self) -> None:
         self.calls: list[tuple[Kernel, tuple[int, ...]]] = []
-        self.turn = 0
 
     def add(self, kernel: Kernel, *arguments: int) -> int:
         """Append a call and return its row."""
@@ -114,5 +113,6 @@ class Program:
         threads = min(threads, PARTS, config.NUMBA_NUM_THREADS)
         run = runner(True)  # before the number is set: it loads numba's threads
         numba.set_num_threads(threads)
-        self.turn += 1
-        run(self._first, calls, threads, address(self.boards), self.turn, YIELD_CORE)
+        # Counted on the board and not here, where Ctrl-C may come between the count and the run
+        turn = int(self.boards[sharing.DONE]) // PARTS + 1
+        run(self._first, calls, threads, address(self.boards), turn, YIELD_CORE)

@@ -61,6 +61,17 @@ def test_one_thread_alone_does_the_parts_of_all(counted):
     assert list(sums) == [3 * PARTS] * PARTS
 
 
+def test_a_run_that_is_interrupted_before_it_begins_is_no_turn(counted, monkeypatch):
+    program, counts, _ = counted
+    program.run(2)
+    with monkeypatch.context() as patch:
+        patch.setattr("mnistlab.nn.kernels.program.address", lambda _array: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            program.run(2)
+    program.run(2)
+    assert list(counts) == [2] * PARTS
+
+
 def test_a_part_is_claimed_once_in_a_turn():
     board = np.zeros(sharing.STRIDE, np.int64)
     assert sharing.claim(address(board), 1, 1)
