@@ -19,14 +19,14 @@ interval` is the interval in which 95 % of single runs are expected; a paper's f
 compared with it. (For one run it is Wilson's interval, which accounts for the sample of test images but not for the
 seed.) `as reported`: the figure, allowing for its rounding, is in the interval; `too wide to tell`: it is, but the
 interval is wider than 10 points; `higher`, `lower`: ours is higher or lower, and the figure is outside the interval;
-`one run`: the figure is outside, or one that was exceeded, but a single run has no spread. `reached`, `not reached`, `not distinguishable`: the
-prediction interval is above a figure that the paper claims to exceed, below it, or contains it. `2 of 6`: two of six
-planned runs exist. The epochs or images of a shortened row are given beside its number of runs; a claim based on such
-rows is tested on the shortened runs, and is `not judged` where they were shortened differently. `not judged (one
-seed)`: a side of the claim has a single run, and two seeds of one setting may differ as much as two settings; McNemar's
-test, where it is shown, is about two trained networks on the same test images. A row with settings after its name is a
-second attempt, chosen to come close to the paper's figure: there, `as reported` means that the figure can be obtained,
-not that the paper used these settings."""
+`one run`: the figure is outside, or one that was exceeded, but a single run has no spread. `reached`, `not reached`,
+`not distinguishable`: the prediction interval is above a figure that the paper claims to exceed, below it, or contains
+it. `2 of 6`: two of six planned runs exist. The epochs or images of a shortened row are given beside its number of
+runs; a claim based on such rows is tested on the shortened runs, and is `not judged` where they were shortened
+differently. `not judged (one seed)`: a side of the claim has a single run, and two seeds of one setting may differ as
+much as two settings; McNemar's test, where it is shown, is about two trained networks on the same test images. A row
+with settings after its name is a second attempt, chosen to come close to the paper's figure: there, `as reported` means
+that the figure can be obtained, not that the paper used these settings."""
 
 
 def markdown(
