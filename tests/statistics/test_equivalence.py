@@ -68,6 +68,15 @@ def test_differences_that_do_not_vary_have_no_t_test():
     assert math.isnan(equivalence_of(by_seed([0.9] * 3), by_seed([0.8] * 3), 0.2))
 
 
+def test_below_the_level_that_random_patterns_reach_it_is_exact():
+    # equal pairs: all shifted differences have one sign, p = 1 / 2^24; 20,000 patterns would say 5e-5
+    d, first = np.zeros(24), np.ones(24)
+    assert equivalence.exact(d, d, 0.001, 1e-4) == 2**-24
+    assert equivalence.exact(d, d, 0.001) == 1 / 20_001
+    groups = by_seed(first), by_seed(first)
+    assert policy.equivalence(*groups, policy.difference(*groups, 528), 0.001, 528) == 2**-24
+
+
 def test_two_runs_each_have_no_test():
     assert math.isnan(equivalence_of(by_seed([0.9, 0.8]), by_seed([0.9, 0.8]), 0.1))
 
