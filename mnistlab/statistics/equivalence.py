@@ -39,6 +39,7 @@ def by_t(d: Difference, margin: float, freedom: float) -> float:
 
 
 def welch_freedom(a: Sequence[float], b: Sequence[float]) -> float:
-    """Return the degrees of freedom of Welch's t-test (Welch-Satterthwaite)."""
+    """Return the degrees of freedom of Welch's t-test (Welch-Satterthwaite); NaN if neither group has any spread."""
     first, second = (float(np.var(group, ddof=1)) / len(group) for group in (a, b))
-    return (first + second) ** 2 / (first**2 / (len(a) - 1) + second**2 / (len(b) - 1))
+    squares = first**2 / (len(a) - 1) + second**2 / (len(b) - 1)
+    return (first + second) ** 2 / squares if squares else math.nan
