@@ -148,14 +148,19 @@ def pivot(comparison: Comparison, key: str) -> tables.Table:
 
 
 def marks(comparison: Comparison) -> list[str]:
-    """Return a template for each group's value: the best is bold, and those that may be as good have a dagger."""
+    """Return a template for each group's value: the best is bold, and those that may be as good have a dagger.
+
+    These are the groups that no test has shown to differ from the best, also if there are too few runs for a test. None
+    has a dagger if the others are compared with a baseline that is not the best, instead of with the best.
+    """
     best, *others = comparison.groups
     by_pair = {frozenset((v.first, v.second)): v for v in comparison.verdicts}
     if not others or not any(v.outcome for v in comparison.verdicts):  # no two settings were compared
         return ["{}"] * len(comparison.groups)
     against_best = [by_pair.get(frozenset((best.name, group.name))) for group in others]
-    alike = [v is not None and v.outcome in ("undecided", "equivalent") for v in against_best]
-    return ["**{}**", *("{}\u2020" if like else "{}" for like in alike)]
+    if None in against_best:
+        return ["**{}**", *("{}" for _ in others)]
+    return ["**{}**", *("{}" if v and v.distinguishable else "{}\u2020" for v in against_best)]
 
 
 def _order(value: str) -> tuple[int, float, str]:

@@ -166,7 +166,9 @@ def _tested(
     # A pair cannot both be equal and differ by the margin, so that either family of hypotheses is corrected alone
     alike = [math.nan] * len(pairs)
     if margin is not None:
-        uncorrected = [policy.equivalence(x, y, d, margin) for (x, y), d in zip(values, differences, strict=True)]
+        uncorrected = [
+            policy.equivalence(x, y, d, margin, tests) for (x, y), d in zip(values, differences, strict=True)
+        ]
         alike = corrections.holm(uncorrected, tests)
     return tuple(
         _verdict(a, b, metric, d, p, tests, seeds, margin, p_alike)

@@ -11,15 +11,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mnistlab.statistics.tests import NOISE, Difference, sign_flip
+from mnistlab.statistics.tests import LEVEL, NOISE, Difference, sign_flip
 
 
-def exact(a: Sequence[float], b: Sequence[float], margin: float) -> float:
-    """Return p of two one-sided sign-flip tests on pairs, whose differences are shifted by the margin."""
+def exact(a: Sequence[float], b: Sequence[float], margin: float, level: float = LEVEL) -> float:
+    """Return p of two one-sided sign-flip tests on pairs, whose differences are shifted by the margin.
+
+    ``level`` is the smallest one with which p is compared.
+    """
     d = np.asarray(a, dtype=float) - np.asarray(b, dtype=float)
     if not np.isfinite(d).all():
         return math.nan
-    return max(sign_flip(d + margin, "greater"), sign_flip(margin - d, "greater"))
+    return max(sign_flip(d + margin, "greater", level), sign_flip(margin - d, "greater", level))
 
 
 def by_t(d: Difference, margin: float, freedom: float) -> float:
@@ -36,6 +39,7 @@ def by_t(d: Difference, margin: float, freedom: float) -> float:
 
 
 def welch_freedom(a: Sequence[float], b: Sequence[float]) -> float:
-    """Return the degrees of freedom of Welch's t-test (Welch-Satterthwaite)."""
+    """Return the degrees of freedom of Welch's t-test (Welch-Satterthwaite); NaN if neither group has any spread."""
     first, second = (float(np.var(group, ddof=1)) / len(group) for group in (a, b))
-    return (first + second) ** 2 / (first**2 / (len(a) - 1) + second**2 / (len(b) - 1))
+    squares = first**2 / (len(a) - 1) + second**2 / (len(b) - 1)
+    return (first + second) ** 2 / squares if squares else math.nan

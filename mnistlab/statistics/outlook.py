@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from mnistlab.statistics import policy, power, tests
 
+PRECISION = 0.005  # of an effect, which is printed with one decimal place
+
 
 @dataclass(frozen=True)
 class Outlook:
@@ -44,20 +46,30 @@ class Outlook:
 def outlook(settings: int, seeds: int) -> Outlook:
     """Return what can be seen with so many settings, all with the same seeds.
 
-    The power is that of the t-test on normally distributed differences, at the level divided by the number of pairs.
+    The power is that of the test that will be used, on normally distributed differences, at the level divided by the
+    number of pairs. That of the exact test is simulated up to 14 seeds; for more, it is taken to be the t-test's, to
+    which it comes close unless dozens of settings are compared.
     """
     pairs = settings * (settings - 1) // 2
     test = policy.test_of(seeds, pairs) if pairs else None
-    return Outlook(settings, seeds, pairs, test, power.fewest_pairs(pairs), _effect(seeds, pairs) if test else math.nan)
+    return Outlook(settings, seeds, pairs, test, power.fewest_pairs(pairs), _effect(test, seeds, pairs))
 
 
-def _effect(seeds: int, pairs: int) -> float:
-    """Return the standardised difference that is found with the usual power, by bisection."""
-    low, high = 0.0, 1.0
+def _effect(test: str | None, seeds: int, pairs: int) -> float:
+    """Return the standardised difference that is found with the usual power, by bisection; NaN without a test."""
+    if test is None:
+        return math.nan
     level = tests.LEVEL / pairs
-    while power.t_power(seeds, high, level, True) < power.POWER and high < 1e6:
+    exact = test == "sign-flip" and seeds <= tests.EXACT_TO
+
+    def is_found(effect: float) -> bool:
+        found = power.exact_power(seeds, effect, level) if exact else power.t_power(seeds, effect, level, True)
+        return found >= power.POWER
+
+    low, high = 0.0, 1.0
+    while not is_found(high) and high < 1e6:
         high *= 2
-    while high - low > 0.001 * high:
+    while high - low > PRECISION * high:
         middle = (low + high) / 2
-        low, high = (low, middle) if power.t_power(seeds, middle, level, True) >= power.POWER else (middle, high)
+        low, high = (low, middle) if is_found(middle) else (middle, high)
     return high

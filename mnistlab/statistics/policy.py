@@ -18,7 +18,7 @@ from typing import Any
 
 from mnistlab.statistics import corrections, power, tests
 from mnistlab.statistics import equivalence as tost
-from mnistlab.statistics.tests import Difference
+from mnistlab.statistics.tests import LEVEL, Difference
 
 FEWEST = 3  # pairs, or runs of each group: with two, a t-test hardly finds anything, and its level depends on normality
 ALONE = "without a partner of the same seed left out"
@@ -44,7 +44,9 @@ def difference(first: Values, second: Values, comparisons: int = 1) -> Differenc
     a, b, paired = sample
     if not paired:
         return tests.independent(a, b)
-    return tests.paired(a, b) if test_of(len(a), comparisons) == "sign-flip" else tests.paired_t(a, b)
+    if test_of(len(a), comparisons) != "sign-flip":
+        return tests.paired_t(a, b)
+    return tests.paired(a, b, LEVEL / max(1, comparisons))
 
 
 def test_of(pairs: int, comparisons: int = 1) -> str | None:
@@ -54,7 +56,7 @@ def test_of(pairs: int, comparisons: int = 1) -> str | None:
     return "sign-flip" if pairs >= power.fewest_pairs(comparisons) else "paired t"
 
 
-def equivalence(first: Values, second: Values, d: Difference | None, margin: float) -> float:
+def equivalence(first: Values, second: Values, d: Difference | None, margin: float, comparisons: int = 1) -> float:
     """Return p of the hypothesis that two groups differ by the margin or more; NaN if there is no test.
 
     It is of the same kind as the test of their difference ``d``, on the same runs, and not corrected.
@@ -64,7 +66,7 @@ def equivalence(first: Values, second: Values, d: Difference | None, margin: flo
         return math.nan
     a, b, _ = sample
     if d.test == "sign-flip":
-        return tost.exact(a, b, margin)
+        return tost.exact(a, b, margin, LEVEL / max(1, comparisons))
     return tost.by_t(d, margin, d.n - 1 if d.test == "paired t" else tost.welch_freedom(a, b))
 
 

@@ -2,9 +2,10 @@
 
 Testing after every seed and stopping at the first significant result finds differences that do not exist. Here the
 level is spent: with L looks, each look tests at alpha / L (Bonferroni), and the pairs of a look are corrected by Holm's
-method, so that over all looks and pairs the probability of any false finding is at most alpha. The tests are the exact
-ones on pairs of equal seeds. A pair that is decided is not tested again, and a setting whose pairs are all decided
-needs no further seeds.
+method, so that over all looks and pairs the probability of any false finding is at most alpha. The tests are the
+sign-flip tests on pairs of equal seeds: exact up to 14 seeds, from random sign patterns beyond, where a small level is
+met by counting all of them or drawing more. A pair that is decided is not tested again, and a setting whose pairs are
+all decided needs no further seeds.
 """
 
 from __future__ import annotations
@@ -102,15 +103,17 @@ def _tested(
     design: Design,
 ) -> dict[Pair, Decision]:
     sides = [[[values[setting][seed] for seed in design.seeds(look)] for setting in pair] for pair in open_pairs]
-    differences = [tests.paired(a, b) for a, b in sides]
     pairs = len(values) * (len(values) - 1) // 2
+    level = design.alpha / (len(design.looks) * pairs)
+    differences = [tests.paired(a, b, level) for a, b in sides]
     # Only pairs that were found to differ leave the family of the differences, and correspondingly for equivalence
     differing = sum(decision.differs for decision in earlier.values())
     p_values = _spent([d.p for d in differences], pairs - differing, design)
     alike: list[float] = [float("nan")] * len(open_pairs)
     if design.margin is not None:
         equal = sum(decision.is_equivalent for decision in earlier.values())
-        alike = _spent([equivalence.exact(a, b, design.margin) for a, b in sides], pairs - equal, design)
+        uncorrected = [equivalence.exact(a, b, design.margin, level) for a, b in sides]
+        alike = _spent(uncorrected, pairs - equal, design)
     return {
         pair: Decision(look, d, p, p <= design.alpha, p_alike, p_alike <= design.alpha)
         for pair, d, p, p_alike in zip(open_pairs, differences, p_values, alike, strict=True)

@@ -15,10 +15,13 @@ from warnings import catch_warnings, simplefilter
 import numpy as np
 
 from mnistlab.statistics.intervals import mean_of
+from mnistlab.statistics.sign_patterns import share_above
 
 LEVEL = 0.05  # of every test, after Holm's correction
 NOISE = 1e-12  # relative differences up to this are rounding
-EXACT_TO = 14  # pairs: up to 2^14 sign patterns are enumerated, for more pairs 20,000 are drawn
+EXACT_TO = 14  # pairs: up to 2^14 sign patterns are enumerated at any level
+DRAWN = 20_000  # sign patterns of more pairs
+DRAWN_TO = 0.001  # the smallest level for which these are enough
 
 
 @dataclass(frozen=True)
@@ -38,11 +41,12 @@ class Difference:
     sd: float  # of the pairs, or pooled over independent groups
 
 
-def paired(a: Sequence[float], b: Sequence[float]) -> Difference:
+def paired(a: Sequence[float], b: Sequence[float], level: float = LEVEL) -> Difference:
     """Compare values of the same seeds by the sign-flip permutation test on their differences, two-sided.
 
     If the groups do not differ, each difference might as well have the other sign: p is the fraction of the 2^n sign
-    patterns whose mean is at least as far from zero (Fisher 1935, section 21).
+    patterns whose mean is at least as far from zero (Fisher 1935, section 21). ``level`` is the smallest one with which
+    p is compared, after all corrections.
     """
     d = np.asarray(a, dtype=float) - np.asarray(b, dtype=float)
     summary = mean_of(d)
@@ -51,17 +55,25 @@ def paired(a: Sequence[float], b: Sequence[float]) -> Difference:
     elif len(d) < 2 or not d.round(12).any():
         p = 1.0
     else:
-        p = sign_flip(d)
+        p = sign_flip(d, level=level)
     effect = summary.mean / summary.sd if summary.sd > 1e-9 * abs(summary.mean) else math.nan
     return Difference("sign-flip", len(d), summary.mean, summary.half, p, effect, summary.sd)
 
 
-def sign_flip(d: np.ndarray, alternative: Literal["two-sided", "greater"] = "two-sided") -> float:
+def sign_flip(d: np.ndarray, alternative: Literal["two-sided", "greater"] = "two-sided", level: float = LEVEL) -> float:
     """Return the fraction of the 2^n sign patterns of n differences whose mean is as far from zero, or as far above.
 
-    Beyond 14 pairs it is estimated from 20,000 random patterns.
+    Beyond 14 pairs it is estimated from 20,000 random patterns. Their smallest p is 1e-4, which decides nothing at the
+    level of a test among hundreds: below a level of 0.001, all patterns are counted, or more of them are drawn.
     """
     from scipy.stats import permutation_test
+
+    if len(d) > EXACT_TO and level < DRAWN_TO:
+        observed = float(d.sum())
+        rounding = NOISE * max(len(d), float(np.abs(d).sum()))  # ties stay ties
+        if alternative == "greater":
+            return share_above(d, observed - rounding, level)
+        return min(1.0, 2 * share_above(d, abs(observed) - rounding, level))
 
     permutation = permutation_test(
         (d,),
@@ -69,7 +81,7 @@ def sign_flip(d: np.ndarray, alternative: Literal["two-sided", "greater"] = "two
         permutation_type="samples",
         alternative=alternative,
         vectorized=True,
-        n_resamples=2 ** len(d) if len(d) <= EXACT_TO else 20_000,
+        n_resamples=2 ** len(d) if len(d) <= EXACT_TO else DRAWN,
         rng=np.random.default_rng(0),
     )
     return float(permutation.pvalue)

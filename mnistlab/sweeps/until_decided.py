@@ -43,17 +43,29 @@ def start(request: Request, planned: Plan) -> tuple[Design, list[Point]]:
     if settings < 2:
         raise RequestError(f"{NAME}: needs two or more settings to compare, for example init=random,kaiming")
     looks = request.looks or sequential.default_looks(settings, request.alpha)
-    fewest = sequential.fewest_seeds(len(looks), settings, request.alpha)
-    if looks[-1] < fewest:
-        raise RequestError(
-            f"--looks {','.join(map(str, looks))}: the exact test needs {fewest} seeds to decide anything between "
-            f"{settings} settings in {len(looks)} looks; end with {fewest} or more"
-        )
+    _check(looks, settings, request)
     config = planned.jobs[0].config
     metric = "validation.accuracy" if look_up(config, "data.validation") else "test.accuracy"
     margin = None if request.margin is None else request.margin / 100
     design = Design(metric, looks, request.alpha, margin, int(config.seed))
     return design, with_seeds([job.entry.overrides for job in planned.jobs], design.seeds(looks[0]))
+
+
+def _check(looks: Sequence[int], settings: int, request: Request) -> None:
+    """Raise `RequestError` if there is a look at which nothing can be decided, on which its part of alpha is lost."""
+    fewest = sequential.fewest_seeds(len(looks), settings, request.alpha)
+    in_looks = f"in {len(looks)} look{'s' if len(looks) > 1 else ''}"
+    needs = f"the exact test needs {fewest} seeds to decide anything between {settings} settings {in_looks}"
+    if request.looks and looks[-1] < fewest:
+        raise RequestError(f"--looks {','.join(map(str, looks))}: {needs}; end with {fewest} or more")
+    if request.looks and looks[0] < fewest:
+        early = " and ".join(str(look) for look in looks if look < fewest)
+        raise RequestError(
+            f"--looks {','.join(map(str, looks))}: {needs}; leave out {early}, or begin with {fewest} or more"
+        )
+    if looks[-1] < fewest:  # the last of the usual looks
+        name = f"--alpha {request.alpha:g}" if request.alpha != Request.alpha else NAME
+        raise RequestError(f"{name}: {needs}; give looks of so many, for example --looks {fewest}")
 
 
 def next_look(design: Design, records: Sequence[Record], entries: Sequence[Entry]) -> Look:

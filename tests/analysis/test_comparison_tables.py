@@ -48,6 +48,28 @@ def test_the_best_is_bold_and_a_dagger_marks_what_is_not_shown_to_differ():
     )
 
 
+def test_with_another_baseline_than_the_best_there_is_no_dagger():
+    # xavier is as good as kaiming, but random is compared with one of them only
+    runs = [one for each in three().groups for one in each.records]
+    for baseline in ("random", "xavier"):
+        found = compare(runs, baseline=baseline)
+        assert comparison_table.marks(found) == ["**{}**", "{}", "{}"]
+        assert "†" not in comparison_table.caption(found)
+    assert comparison_table.marks(compare(runs, baseline="kaiming")) == ["**{}**", "{}†", "{}"]
+
+
+def test_a_group_with_too_few_runs_to_test_is_not_shown_to_differ():
+    values = {"kaiming": BASE, "random": BASE - 0.1 - np.arange(8) / 1e4, "xavier": BASE[:1] - 0.2}
+    found = compare([one for name, of in values.items() for one in group({"init": name}, of)])
+    assert comparison_table.marks(found) == ["**{}**", "{}", "{}†"]
+
+
+def test_a_group_that_differs_is_not_marked_because_the_difference_is_within_the_margin():
+    found = compare(kaiming_and_random(), margin=0.25)
+    assert [(v.outcome, v.distinguishable) for v in found.verdicts] == [("equivalent", True)]
+    assert comparison_table.marks(found) == ["**{}**", "{}"]
+
+
 def test_single_runs_have_no_marks():
     found = compare([record(0, 0.9, {"init": "a"}), record(0, 0.8, {"init": "b"})])
     assert comparison_table.marks(found) == ["{}", "{}"]

@@ -7,10 +7,12 @@ from itertools import product
 
 import numpy as np
 import pytest
+from helpers.runs import record
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from mnistlab.analysis.compare import compare
 from mnistlab.statistics import equivalence, policy, power
 from mnistlab.statistics.tests import paired, paired_t
 
@@ -66,6 +68,28 @@ def test_six_equal_pairs_are_equivalent_by_the_exact_test():
 
 def test_differences_that_do_not_vary_have_no_t_test():
     assert math.isnan(equivalence_of(by_seed([0.9] * 3), by_seed([0.8] * 3), 0.2))
+
+
+def test_unpaired_groups_without_any_spread_have_no_test():
+    equal, other = {seed: [0.9] for seed in range(3)}, {seed: [0.8] for seed in range(10, 13)}
+    assert math.isnan(equivalence_of(equal, other, 0.2))
+    assert math.isnan(equivalence_of(equal, {seed: [0.9] for seed in range(10, 13)}, 0.2))
+    runs = [
+        record(seed, value, {"init": name})
+        for name, group in zip("ab", (equal, other), strict=True)
+        for seed, (value,) in group.items()
+    ]
+    (verdict,) = compare(runs, margin=0.2).verdicts
+    assert (verdict.outcome, verdict.difference.test) == ("undecided", "Welch")
+
+
+def test_below_the_level_that_random_patterns_reach_it_is_exact():
+    # equal pairs: all shifted differences have one sign, p = 1 / 2^24; 20,000 patterns would say 5e-5
+    d, first = np.zeros(24), np.ones(24)
+    assert equivalence.exact(d, d, 0.001, 1e-4) == 2**-24
+    assert equivalence.exact(d, d, 0.001) == 1 / 20_001
+    groups = by_seed(first), by_seed(first)
+    assert policy.equivalence(*groups, policy.difference(*groups, 528), 0.001, 528) == 2**-24
 
 
 def test_two_runs_each_have_no_test():

@@ -61,6 +61,18 @@ def test_a_setting_whose_pairs_are_decided_gets_no_further_seeds():
     assert further.decisions[0, 2].look == 12
 
 
+@pytest.mark.parametrize(("groups", "alpha"), [(2, 1e-6), (24, 0.05)])
+def test_settings_that_always_differ_are_decided_at_any_level_that_the_design_allows(groups, alpha):
+    # 276 pairs in two looks need p <= 9e-5, less than 20,000 random patterns can give
+    values = settings_of(*(RISE[:24] * (1 + k) + k for k in range(groups)))
+    looks = (24,) if groups == 2 else (16, 24)
+    assert looks[0] >= fewest_seeds(len(looks), groups, alpha)
+    found = progress(values, design(looks, alpha=alpha))
+    assert all(decision.differs and decision.look == looks[0] for decision in found.decisions.values())
+    alike = progress(settings_of(*[RISE[:24]] * groups), design(looks, 0.01, alpha))
+    assert all(decision.is_equivalent for decision in alike.decisions.values())
+
+
 def test_equal_settings_are_decided_by_a_margin():
     wobble = np.tile((0.001, -0.001), 4)
     found = progress(settings_of(RISE[:8], RISE[:8] + wobble), design(margin=0.01))
@@ -110,7 +122,7 @@ def test_of_a_thousand_sweeps_without_any_difference_at_most_five_per_cent_find_
 SIGNS = {n: np.random.default_rng(0).choice((-1.0, 1.0), (4000, n)) for n in (12, 16, 24)}
 
 
-def _fast_sign_flip(d, alternative="two-sided"):
+def _fast_sign_flip(d, alternative="two-sided", level=0.05):
     sums = SIGNS[len(d)] @ d
     as_far = np.abs(sums) >= abs(d.sum()) if alternative == "two-sided" else sums >= d.sum()
     return float((as_far.sum() + 1) / (len(sums) + 1))

@@ -129,12 +129,37 @@ def test_a_seed_is_the_first_of_them_and_without_validation_the_test_set_decides
             ("init=random,kaiming",),
             "--looks 3,5: the exact test needs 7 seeds to decide anything between 2 settings in 2 looks; end with ",
         ),
+        (
+            # 2 / 2^3 is more than .05 / 2, which would be spent on a look that finds nothing
+            Request(looks=(3, 24)),
+            ("init=random,kaiming",),
+            "--looks 3,24: the exact test needs 7 seeds to decide anything between 2 settings in 2 looks; leave out 3, "
+            "or begin with 7 or more",
+        ),
+        (
+            Request(looks=(3, 5, 24)),
+            ("init=random,kaiming",),
+            "--looks 3,5,24: the exact test needs 7 seeds to decide anything between 2 settings in 3 looks; leave out "
+            "3 and 5, or begin with 7 or more",
+        ),
+        (
+            # 2 / 2^28 <= 1e-8 < 2 / 2^27
+            Request(alpha=1e-8),
+            ("init=random,kaiming",),
+            "--alpha 1e-08: the exact test needs 28 seeds to decide anything between 2 settings in 1 look; give looks "
+            "of so many, for example --looks 28",
+        ),
     ],
 )
 def test_a_design_that_can_decide_nothing_is_refused(request_: Request, overrides: tuple[str, ...], said: str) -> None:
     with pytest.raises(RequestError) as error:
         begin(request_, *overrides)
     assert str(error.value).startswith(said)
+
+
+@pytest.mark.parametrize("looks", [(6,), (7, 9), (8, 12)])
+def test_looks_that_can_all_decide_something_are_taken(looks: tuple[int, ...]) -> None:
+    assert begin(Request(looks=looks), "init=random,kaiming")[0].looks == looks
 
 
 def test_after_a_look_only_undecided_settings_get_seeds(tmp_path: Path) -> None:
