@@ -106,22 +106,20 @@ def beats(claim_settings: Mapping[str, Any], results: Results) -> tuple[str, str
 
 
 def within(claim_settings: Mapping[str, Any], results: Results) -> tuple[str, str]:
-    """Test whether each pair is equivalent within the margin, or differs by more: its interval is all beyond it."""
+    """Test whether each pair is equivalent within the margin, or one differs by more."""
     metric, margin = claim_settings["metric"], float(claim_settings["margin"])
     pairs = [(_side(a, metric, results), _side(b, metric, results)) for a, b in claim_settings["within"]]
     if missing := [side.name for pair in pairs for side in pair if not side.values]:
         return UNRUN, f"no runs of {', '.join(dict.fromkeys(missing))}"
     differences = _differences(pairs, metric)
     tests = sum(d is not None for d in differences)
-    alike = [
-        policy.equivalence(_by_seed(a), _by_seed(b), d, margin) for (a, b), d in zip(pairs, differences, strict=True)
-    ]
-    corrected = corrections.holm(alike, tests)
-    outside = [d is not None and abs(d.value) - d.half > margin for d in differences]
+    values = [(_by_seed(a), _by_seed(b), d) for (a, b), d in zip(pairs, differences, strict=True)]
+    corrected = corrections.holm([policy.equivalence(*of_pair, margin, tests) for of_pair in values], tests)
+    outside = corrections.holm([policy.beyond(*of_pair, margin, tests) for of_pair in values], tests)
     texts = [
         _pair(a, b, metric, d, p, "equivalence ") for (a, b), d, p in zip(pairs, differences, corrected, strict=True)
     ]
-    verdict = HOLDS if all(p <= LEVEL for p in corrected) else FAILS if any(outside) else OPEN
+    verdict = HOLDS if all(p <= LEVEL for p in corrected) else FAILS if any(p <= LEVEL for p in outside) else OPEN
     unit = (" point" if round(margin, 9) == 0.01 else " points") if in_per_cent(metric) else ""
     return verdict, f"{metric}: {'; '.join(texts)}; margin {amount(metric, margin)}{unit}"
 

@@ -1,7 +1,9 @@
 """Tests of equivalence: two settings differ by less than a margin.
 
 Two one-sided tests (TOST, Schuirmann 1987): the difference is shown to be above -margin, and to be below margin. The
-p-value is the larger of the two. A difference that is not significant is no evidence of equivalence; this is.
+p-value is the larger of the two. A difference that is not significant is no evidence of equivalence; this is. The
+opposite, that the difference is *beyond* the margin, is shown by a single one-sided test: of the two hypotheses that
+make up "within the margin", only the one on the side of the difference can be rejected wrongly.
 """
 
 from __future__ import annotations
@@ -25,17 +27,33 @@ def exact(a: Sequence[float], b: Sequence[float], margin: float, level: float = 
     return max(sign_flip(d + margin, "greater", level), sign_flip(margin - d, "greater", level))
 
 
-def by_t(d: Difference, margin: float, freedom: float) -> float:
-    """Return p of two one-sided t-tests; NaN if the values do not vary.
+def exact_beyond(a: Sequence[float], b: Sequence[float], margin: float, level: float = LEVEL) -> float:
+    """Return p of a one-sided sign-flip test that the difference is beyond the margin, on the side of its mean."""
+    d = np.asarray(a, dtype=float) - np.asarray(b, dtype=float)
+    if not np.isfinite(d).all():
+        return math.nan
+    return sign_flip((d if d.mean() >= 0 else -d) - margin, "greater", level)
 
-    The standard error is that of the difference's 95 % confidence interval, half / t(0.975, freedom).
-    """
+
+def by_t(d: Difference, margin: float, freedom: float) -> float:
+    """Return p of two one-sided t-tests; NaN if the values do not vary."""
     from scipy.stats import t
 
-    if not d.sd or not d.half > NOISE:
-        return math.nan
-    error = d.half / t.ppf(0.975, freedom)
-    return float(t.sf((margin - abs(d.value)) / error, freedom))
+    return float(t.sf((margin - abs(d.value)) / _error(d, freedom), freedom))
+
+
+def beyond_by_t(d: Difference, margin: float, freedom: float) -> float:
+    """Return p of a one-sided t-test that the difference is beyond the margin; NaN if the values do not vary."""
+    from scipy.stats import t
+
+    return float(t.cdf((margin - abs(d.value)) / _error(d, freedom), freedom))
+
+
+def _error(d: Difference, freedom: float) -> float:
+    """Return the standard error of a difference, from its 95 % confidence interval: half / t(0.975, freedom)."""
+    from scipy.stats import t
+
+    return d.half / t.ppf(0.975, freedom) if d.sd and d.half > NOISE else math.nan
 
 
 def welch_freedom(a: Sequence[float], b: Sequence[float]) -> float:

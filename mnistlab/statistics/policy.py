@@ -13,7 +13,7 @@ Where there are pairs they alone decide; runs without a partner are left out.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mnistlab.statistics import corrections, power, tests
@@ -61,13 +61,33 @@ def equivalence(first: Values, second: Values, d: Difference | None, margin: flo
 
     It is of the same kind as the test of their difference ``d``, on the same runs, and not corrected.
     """
+    return _against_margin(first, second, d, margin, comparisons, tost.exact, tost.by_t)
+
+
+def beyond(first: Values, second: Values, d: Difference | None, margin: float, comparisons: int = 1) -> float:
+    """Return p of the hypothesis that two groups differ by the margin or less; NaN if there is no test.
+
+    It is of the same kind as the test of their difference ``d``, on the same runs, and not corrected.
+    """
+    return _against_margin(first, second, d, margin, comparisons, tost.exact_beyond, tost.beyond_by_t)
+
+
+def _against_margin(
+    first: Values,
+    second: Values,
+    d: Difference | None,
+    margin: float,
+    comparisons: int,
+    exact: Callable[..., float],
+    by_t: Callable[..., float],
+) -> float:
     sample = _sample(first, second)
     if d is None or sample is None:
         return math.nan
     a, b, _ = sample
     if d.test == "sign-flip":
-        return tost.exact(a, b, margin, LEVEL / max(1, comparisons))
-    return tost.by_t(d, margin, d.n - 1 if d.test == "paired t" else tost.welch_freedom(a, b))
+        return exact(a, b, margin, LEVEL / max(1, comparisons))
+    return by_t(d, margin, d.n - 1 if d.test == "paired t" else tost.welch_freedom(a, b))
 
 
 def _sample(first: Values, second: Values) -> tuple[list[float], list[float], bool] | None:

@@ -39,6 +39,15 @@ def test_the_exact_test_is_the_larger_share_of_sign_patterns(d, margin):
     assert equivalence.exact(d, [0] * len(d), margin) == pytest.approx(wanted)
 
 
+@given(whole, st.integers(1, 12))
+@settings(deadline=None, max_examples=60)
+def test_beyond_the_margin_is_the_share_of_sign_patterns_on_the_side_of_the_mean(d, margin):
+    shifted = [(v if sum(d) >= 0 else -v) - margin for v in d]
+    sums = [sum(s * v for s, v in zip(signs, shifted, strict=True)) for signs in product((1, -1), repeat=len(d))]
+    wanted = sum(s >= sum(shifted) for s in sums) / len(sums)
+    assert equivalence.exact_beyond(d, [0] * len(d), margin) == pytest.approx(wanted)
+
+
 @given(st.lists(st.integers(-99, 99).map(lambda i: i / 100), min_size=3, max_size=20), st.floats(0.05, 2))
 @settings(deadline=None, max_examples=60)
 def test_the_paired_t_tests_are_scipys_on_shifted_differences(d, margin):
@@ -50,6 +59,10 @@ def test_the_paired_t_tests_are_scipys_on_shifted_differences(d, margin):
     above = stats.ttest_1samp(np.array(d) + margin, 0, alternative="greater").pvalue
     below = stats.ttest_1samp(np.array(d) - margin, 0, alternative="less").pvalue
     assert p == pytest.approx(max(above, below), rel=1e-6, abs=1e-12)
+    beyond = equivalence.beyond_by_t(found, margin, len(d) - 1)
+    over = stats.ttest_1samp(np.array(d) - margin, 0, alternative="greater").pvalue
+    under = stats.ttest_1samp(np.array(d) + margin, 0, alternative="less").pvalue
+    assert beyond == pytest.approx(min(over, under), rel=1e-6, abs=1e-12)
 
 
 def test_welchs_tests_are_scipys_on_shifted_groups():
