@@ -99,7 +99,7 @@ def test_a_single_run_decides_nothing() -> None:
 
 
 def test_beyond_the_margin_is_corrected_for_the_number_of_pairs() -> None:
-    # differences 0.0256, 0.03, 0.0344 against 0.02: t = 0.01 sqrt(3) / 0.0044 = 3.94 with 2 degrees of freedom, p = 0.03
+    # differences 0.0256, 0.03, 0.0344 against 0.02: t = 0.01 sqrt(3) / 0.0044 = 3.94, 2 degrees of freedom, p = 0.03
     runs = [record(s, v, {"init": "a"}) for s, v in enumerate((0.9256, 0.93, 0.9344))]
     runs += [record(s, 0.90, {"init": name}) for name in "bc" for s in range(3)]
     pairs = [[f"own/a init={name}", "own/a init=a"] for name in "bc"]
