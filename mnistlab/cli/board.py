@@ -80,8 +80,8 @@ def _folder(words: tuple[str, ...]) -> tuple[Path, list[str]]:
     first, rest = (words[0], words[1:]) if words else (FOLDER, ())
     if Path(first).is_dir():
         return Path(first), list(rest)
-    from mnistlab.runs import query
+    from mnistlab.runs.filters import is_filter
 
-    if not words or query.is_filter(first):
+    if not words or is_filter(first):
         return Path(FOLDER), list(words)
     raise RequestError(f"{first}: no such directory; name the folder of the runs, for example outputs")

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from mnistlab.runs import labels, paths, run_file, status
+from mnistlab.runs.filters import holds
 from mnistlab.system.flatten import as_text
 from mnistlab.system.readers import MOST_TEXT
 
@@ -155,6 +156,7 @@ class Index:
     def _connected(self, place: Path | str) -> sqlite3.Connection:
         connection = sqlite3.connect(place, timeout=WAIT, check_same_thread=False)  # the board has a lock of its own
         connection.text_factory = _text
+        connection.create_function("holds", 3, holds)  # for the conditions of `query`
         try:
             connection.execute("PRAGMA synchronous = OFF")
             version = connection.execute("PRAGMA user_version").fetchone()[0]

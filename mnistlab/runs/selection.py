@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 from mnistlab.runs import index, paths, query
+from mnistlab.runs.filters import is_filter
 from mnistlab.runs.index import Index, Row
 from mnistlab.system import files
 from mnistlab.system.errors import RequestError
@@ -20,7 +21,7 @@ FACTS = ("state", "tag", "started", "note", "error", "seconds", "path")  # keys 
 
 def is_selector(word: str, filters: bool = True) -> bool:
     """Return whether a word selects runs rather than naming a path that exists."""
-    return not Path(word).exists() and (WORD.fullmatch(word) is not None or (filters and query.is_filter(word)))
+    return not Path(word).exists() and (WORD.fullmatch(word) is not None or (filters and is_filter(word)))
 
 
 def select(word: str, root: Path = OUTPUTS) -> list[Path]:

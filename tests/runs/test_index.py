@@ -15,10 +15,14 @@ from typing import Any
 
 import pytest
 from helpers.runs import write_run, write_status
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
+from mnistlab.runs import filters as language
 from mnistlab.runs import index, labels, paths, query, selection
 from mnistlab.runs.index import Index
 from mnistlab.system.errors import RequestError
+from mnistlab.system.flatten import as_text
 
 Command = Callable[..., Any]
 NOW = datetime.now(UTC)
@@ -111,6 +115,58 @@ def test_a_row_has_settings_metrics_and_labels(outputs: Path) -> None:
 )
 def test_filters(outputs: Path, filters: list[str], wanted: str) -> None:
     assert names(outputs, *filters) == wanted.split()
+
+
+@pytest.mark.parametrize("text", ["2024", "1e3", "1_000", "nan", "null", "007", "v2.0"])
+def test_a_tag_a_note_and_a_path_are_texts_also_where_they_look_like_numbers(text: str) -> None:
+    root = Path("outputs")
+    for name in (text, "other"):
+        add(root / name, timedelta(hours=1 + len(name)))
+    labels.write(root / text, labels.Labels((text,), text))
+    for key in ("tag", "note", "path"):
+        assert names(root, f"{key}={text}") == [text]
+        assert names(root, f"{key}!={text}") == ["other"]
+
+
+def test_a_text_is_not_equal_to_another_spelling_of_its_number(outputs: Path) -> None:
+    labels.write(outputs / "old", labels.Labels(("2024",)))
+    assert names(outputs, "tag=2024.0,2_024,2.024e3") == []
+
+
+ACTUAL = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.integers(-(10**6), 10**6).map(lambda number: number / 1000)
+    | st.text("0123.e-_aNnul", max_size=5)
+    | st.lists(st.integers(0, 9), max_size=3)
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    ACTUAL, st.sampled_from(language.OPERATORS), st.text("0123.e-_aNnul*?[],", min_size=1, max_size=5), st.booleans()
+)
+@example("2024", "!=", "2024", False)
+@example(0.1 + 0.2, "=", "0.3", False)  # what it is shown as
+@example("É", "~", "é", False)
+@example(1.0, "=", "1?*", False)
+@example(None, "=", "n*", False)
+def test_the_index_holds_what_a_filter_says_of_a_single_run(actual: Any, operator: str, value: str, own: bool) -> None:
+    wanted = (as_text(actual) or value) if own else value
+    root = Path("outputs")
+    for name, setting in (("one", actual), ("other", 1)):
+        (root / name / paths.HYDRA).mkdir(parents=True, exist_ok=True)
+        content = {"format": 1, "seed": 0, "changed": [], "settings": {"key": setting}}
+        (root / name / paths.RUN).write_text(json.dumps(content))
+    (root / paths.INDEX).unlink(missing_ok=True)
+    try:
+        expected = language.holds(actual, operator, wanted)
+    except RequestError:  # not a number
+        with pytest.raises(RequestError):
+            names(root, f"key{operator}{wanted}")
+    else:
+        assert ("one" in names(root, f"key{operator}{wanted}")) == expected
 
 
 def test_a_day_is_a_time(outputs: Path) -> None:
