@@ -221,9 +221,14 @@ def _update(connection: sqlite3.Connection, root: Path) -> None:
     for path, before in runs.items():
         mtime = _mtime(f"{base}/{path}")
         if mtime is None:
-            gone.append((_stored(path),))
+            gone.append(path)
         elif mtime != before or path in running:
-            changed.append((path, mtime))
+            if is_run(root / path):
+                changed.append((path, mtime))
+            else:  # a folder now, into which the run may have been moved
+                gone.append(path)
+                queue.append(path)
+    known = runs.keys() - {*gone}
     while queue:
         path = queue.pop()
         mtime = _mtime(f"{base}/{path}")
@@ -231,13 +236,13 @@ def _update(connection: sqlite3.Connection, root: Path) -> None:
             continue
         inner, holds_run = _listed(f"{base}/{path}")
         if holds_run and path:
-            if path not in runs:
+            if path not in known:
                 changed.append((path, mtime))
-                runs[path] = 0
+                known.add(path)
             continue
         listed[path] = 0 if now - mtime < SETTLED * 1e9 else mtime
         below = (f"{path}/{name}" if path else name for name in inner)
-        queue += [each for each in below if each not in folders and each not in runs and each not in listed]
+        queue += [each for each in below if each not in folders and each not in known and each not in listed]
     _save(connection, root, changed, gone, listed, now)
 
 
@@ -245,19 +250,19 @@ def _save(
     connection: sqlite3.Connection,
     root: Path,
     changed: Sequence[tuple[str, int]],
-    gone: Sequence[tuple[str]],
+    gone: Sequence[str],
     listed: Mapping[str, int],
     now: int,
 ) -> None:
     if not (changed or gone or listed):
         connection.rollback()
         return
-    rows = ((path, mtime, read(root / path)) for path, mtime in changed if is_run(root / path))
+    rows = ((path, mtime, read(root / path)) for path, mtime in changed)
     fresh = (
         (_stored(path), 0 if now - mtime < SETTLED * 1e9 else mtime, row.state, row.started, row.seconds, row.data)
         for path, mtime, row in rows
     )
-    connection.executemany("DELETE FROM runs WHERE path = ?", gone)
+    connection.executemany("DELETE FROM runs WHERE path = ?", [(_stored(path),) for path in gone])
     connection.executemany("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?)", fresh)
     runs = [(_stored(path),) for path, _ in changed]
     connection.executemany("DELETE FROM folders WHERE path = ?", runs)

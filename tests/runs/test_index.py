@@ -224,6 +224,31 @@ def test_what_appears_changes_and_vanishes_is_seen(outputs: Path) -> None:
     assert names(outputs) == ["c", "a", "b", "old"]
 
 
+def test_a_run_that_is_moved_into_a_folder_of_its_name_is_seen(outputs: Path) -> None:
+    names(outputs)
+    (outputs / "old").rename("moved")
+    (outputs / "old").mkdir()
+    Path("moved").rename(outputs / "old" / "inner")
+    assert names(outputs) == ["a", "b", "0", "1", "inner"]
+    (outputs / "old" / "inner").rename("moved")
+    (outputs / "old").rmdir()
+    Path("moved").rename(outputs / "old")
+    assert names(outputs) == ["a", "b", "0", "1", "old"]
+
+
+def test_a_run_is_seen_also_where_its_files_alone_are_moved_into_a_folder_inside(outputs: Path) -> None:
+    past = time.time() - 100
+    for path in (outputs, *outputs.rglob("*")):
+        os.utime(path, (past, past))
+    names(outputs)
+    inner = outputs / "old" / "inner"
+    files = [*(outputs / "old").iterdir()]
+    inner.mkdir()
+    for path in files:
+        path.rename(inner / path.name)
+    assert names(outputs) == ["a", "b", "0", "1", "inner"]
+
+
 def test_settled_directories_are_not_read_again(outputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     past = time.time() - 100
     for path in (outputs, *outputs.rglob("*")):
