@@ -24,14 +24,13 @@ from mnistlab.runs.filters import holds
 from mnistlab.system.flatten import as_text
 from mnistlab.system.readers import MOST_TEXT
 
-VERSION = 1
+VERSION = 2
 SETTLED = 2.0  # seconds: a directory changed more recently may change again within the clock's resolution
 WAIT = 1.0  # seconds for another process to release the index
 UNSTORABLE, STORED = range(0xDC80, 0xDD00), range(0x10FF80, 0x110000)  # for bytes of a name that are not UTF-8
 TO_STORE = dict(zip(UNSTORABLE, STORED, strict=True))
 FROM_STORE = dict(zip(STORED, UNSTORABLE, strict=True))
 MARK = b"\xf4\x8f\xbe", b"\xf4\x8f\xbf"  # how the characters for them begin
-INSIDE = {paths.PLOTS, paths.HYDRA}  # folders that contain no runs
 SCHEMA = f"""
 CREATE TABLE runs (path TEXT PRIMARY KEY, mtime INTEGER, state TEXT, started REAL, seconds REAL, data TEXT);
 CREATE TABLE folders (path TEXT PRIMARY KEY, mtime INTEGER);
@@ -197,7 +196,7 @@ def _listed(folder: Path | str) -> tuple[list[str], bool]:
         for entry in entries:
             if entry.name == paths.HYDRA:
                 holds_run = True
-            elif not entry.name.startswith(".") and entry.name not in INSIDE and entry.is_dir(follow_symlinks=False):
+            elif not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False):
                 inner.append(entry.name)
     return inner, holds_run
 

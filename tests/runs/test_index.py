@@ -70,6 +70,13 @@ def test_all_runs_are_listed_newest_first(outputs: Path) -> None:
     assert names(outputs) == ["a", "b", "0", "1", "old"]
 
 
+def test_a_run_may_have_the_name_of_a_folder_inside_runs(outputs: Path) -> None:
+    add(outputs / "plots", timedelta(0))
+    add(outputs / "multirun" / "plots" / "7", timedelta(0))
+    assert {"plots", "7"} < {*names(outputs)}
+    assert {"plots", "7"} < {path.name for path in index.find(outputs)}
+
+
 def test_a_row_has_settings_metrics_and_labels(outputs: Path) -> None:
     with closing(Index(outputs)) as found:
         row = found.rows("path = 'old'")[0]
