@@ -163,13 +163,12 @@ def rm(words: Sequence[str], root: Path, flags: Mapping[str, bool]) -> int:
         for each in removed:
             trash.purge(each)
         return _done([root / each.origin for each in removed], ["deleted"] * len(removed))
-    places = _chosen("rm", words, root, sweeps=True)
+    chosen = _chosen("rm", words, root, sweeps=True)
+    places = list(dict.fromkeys(root / trash.origin(place, root) for place in chosen))
     places = [place for place in places if not {*place.parents} & {*places}]  # a job of a sweep that goes as a whole
     for place in places:
         for run in index.find(place):
             trash.refuse_running(run)
-        if not place.absolute().is_relative_to(root.absolute()) or place.absolute() == root.absolute():
-            raise RequestError(f"{place}: not inside {root}; name its folder with --in")
     if flags["purge"]:
         _ask(f"delete {', '.join(map(str, places[:3]))}{' ...' if len(places) > 3 else ''} for good", flags)
     for place in places:

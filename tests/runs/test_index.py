@@ -418,6 +418,28 @@ def test_what_is_purged_is_gone(outputs: Path, command: Command) -> None:
     assert not any((outputs / paths.TRASH).iterdir())
 
 
+@pytest.mark.parametrize("place", ["outputs/../other/run", "outputs/old/../../other/run", "other/run"])
+@pytest.mark.parametrize("flags", [(), ("--purge", "--yes")])
+def test_what_is_outside_the_folder_of_the_runs_is_not_removed(
+    outputs: Path, place: str, flags: tuple[str, ...], command: Command
+) -> None:
+    add(Path("other/run"), timedelta(0))
+    result = command("runs", "rm", place, *flags)
+    assert (result.status, result.err) == (
+        2, f"mnistlab runs: error: {place}: not inside outputs; name its folder with --in\n",
+    )  # fmt: skip
+    assert Path("other/run").is_dir()
+    assert not (outputs / paths.TRASH).exists()
+
+
+def test_a_path_with_dots_inside_the_folder_of_the_runs_is_removed_and_restored(
+    outputs: Path, command: Command
+) -> None:
+    command("runs", "rm", "outputs/multirun/../old", "outputs/old")
+    assert "old" not in names(outputs)
+    assert command("runs", "restore", "outputs/old").out == "outputs/old  restored\n"
+
+
 def test_disk_usage_and_pruning(outputs: Path, command: Command) -> None:
     for run in ("2026-11-21/a", "2026-11-21/b"):
         (outputs / run / paths.CHECKPOINT).write_bytes(bytes(2_000_000))
