@@ -170,8 +170,9 @@ class Index:
 
 
 def value_of(key: str) -> str:
-    """Return the SQL expression for a setting or metric, whose key has no quotes."""
-    return f"""json_extract(data, '$.values."{key}"')"""
+    """Return the SQL expression for a setting or metric, whose key has no double quotes."""
+    quoted = key.replace("'", "''")
+    return f"""json_extract(data, '$.values."{quoted}"')"""
 
 
 def is_run(directory: Path) -> bool:

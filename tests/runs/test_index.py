@@ -468,6 +468,8 @@ def test_disk_usage_and_pruning(outputs: Path, command: Command) -> None:
         (["show", "last", "--csv"], "show: --sort, --columns, --limit and --csv are for the list"),
         (["--columns", "lr"], "--columns lr: no run has this setting or metric"),
         (["--sort", "lr"], "--sort lr: no run has this setting or metric"),
+        (["--sort", "it's"], "--sort it's: no run has this setting or metric"),
+        (["--sort", 'a"b'], '--sort a"b: no run has this setting or metric'),
         (["--in", "nowhere"], "--in nowhere: no such directory"),
     ],
 )
