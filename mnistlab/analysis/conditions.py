@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mnistlab.runs import query
+from mnistlab.runs import filters
 from mnistlab.runs.record import PARTS, Record
 from mnistlab.system.errors import RequestError, did_you_mean
 from mnistlab.system.flatten import as_text, look_up
@@ -39,14 +39,14 @@ def meeting(records: Sequence[Record], where: str) -> list[Record]:
 
 def _parsed(where: str) -> list[tuple[str, str, str]]:
     try:
-        return query.parse([where])
+        return filters.parse([where])
     except RequestError as error:
         raise RequestError(f"--where {error}") from None
 
 
 def _meets(record: Record, key: str, operator: str, value: str) -> bool:
     try:
-        return query.holds(_value(record, key), operator, value)
+        return filters.holds(_value(record, key), operator, value)
     except RequestError:
         raise RequestError(f"--where {key}{operator}{value}: must be compared with a number") from None
 

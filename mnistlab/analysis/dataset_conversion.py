@@ -11,7 +11,7 @@ import numpy as np
 from mnistlab.config import compose, schema
 from mnistlab.data.dataset import UserSource
 from mnistlab.runs.artifacts import npz
-from mnistlab.system import files
+from mnistlab.system import arguments, files
 from mnistlab.system.errors import RequestError
 
 
@@ -40,7 +40,7 @@ def convert(words: Sequence[str], to: Path) -> Conversion:
     if to.suffix != ".npz":
         raise RequestError(f"--to {to}: must end in .npz, the format that is written")
     overrides = list(words)
-    if (words and "=" not in words[0]) or Path(words[0] if words else "").exists():
+    if (words and "=" not in words[0]) or arguments.exists(words[0] if words else ""):
         overrides = ["data=auto", f"data.path={compose.quoted(words[0])}", *words[1:]]
     experiment = schema.experiment(compose.compose(overrides))
     source = experiment.data.uncut() if isinstance(experiment.data, UserSource) else experiment.data

@@ -12,7 +12,7 @@ from mnistlab.board.table import Entry, as_json
 from mnistlab.config.labels import checked_note, checked_tag
 from mnistlab.reporting.html import readable
 from mnistlab.runs import labels
-from mnistlab.runs.query import parse
+from mnistlab.runs.filters import parse
 from mnistlab.system.errors import RequestError
 
 MOST_CURVES = 1000  # runs whose curves are sent at once

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from mnistlab.cli.parameters import DIRECTORY, FILE, Whole, argument, command, option
+from mnistlab.system import arguments
 from mnistlab.system.errors import RequestError, needs
 
 PORT = 8028
@@ -78,10 +79,10 @@ def main(words: tuple[str, ...], port: int, host: str, freeze: str | None) -> in
 def _folder(words: tuple[str, ...]) -> tuple[Path, list[str]]:
     """Return the folder of the runs, and the filters."""
     first, rest = (words[0], words[1:]) if words else (FOLDER, ())
-    if Path(first).is_dir():
+    if arguments.is_directory(first):
         return Path(first), list(rest)
-    from mnistlab.runs import query
+    from mnistlab.runs.filters import is_filter
 
-    if not words or query.is_filter(first):
+    if not words or is_filter(first):
         return Path(FOLDER), list(words)
     raise RequestError(f"{first}: no such directory; name the folder of the runs, for example outputs")

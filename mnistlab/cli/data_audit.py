@@ -23,12 +23,12 @@ Scored = Callable[[], tuple["np.ndarray", "np.ndarray"]]  # computes the rows th
 def audit_dataset(words: Sequence[str], to: str | None, folds: int | None, similarity: float | None) -> int:
     """Audit the data of a configuration by cross-validation, or those of a run by its own predictions."""
     from mnistlab.analysis.audit import audit, duplicates
-    from mnistlab.system import console, directories
+    from mnistlab.system import arguments, console, directories
 
     threshold = duplicates.THRESHOLD if similarity is None else similarity
     if not 0.5 <= threshold <= 1:
         raise RequestError(f"--similarity {threshold:g}: must be a number from 0.5 to 1")
-    is_run = bool(words) and ("=" not in words[0] or Path(words[0]).is_dir())
+    is_run = bool(words) and ("=" not in words[0] or arguments.is_directory(words[0]))
     if is_run and folds is not None:
         raise RequestError(f"--folds {folds}: a run is audited by its own predictions; leave --folds out")
     if is_run and len(words) > 1:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 from mnistlab.cli.overrides import Overrides
 from mnistlab.cli.parameters import (
@@ -20,7 +19,7 @@ from mnistlab.cli.parameters import (
     verbosity_options,
 )
 from mnistlab.runs import selection
-from mnistlab.system import console
+from mnistlab.system import arguments, console
 from mnistlab.system.errors import RequestError, did_you_mean
 
 SPLITS = ("test", "validation", "train", "all")
@@ -132,9 +131,9 @@ def runs_and_overrides(words: Sequence[str]) -> tuple[list[str], list[str]]:
     overrides: list[str] = []
     for word in words:
         name, equals, _ = word.partition("=")
-        if not Path(word).exists() and selection.is_selector(word, filters=name in selection.FACTS):
+        if selection.is_selector(word, filters=name in selection.FACTS):
             runs += selection.several([word])
-        elif equals and "/" not in name and not Path(word).exists():
+        elif equals and "/" not in name and not arguments.exists(word):
             overrides.append(_settable(word))
         else:
             runs.append(word)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
 
-from mnistlab.system import output
+from mnistlab.system import arguments, output
 from mnistlab.system.errors import RequestError, did_you_mean
 
 WORDS = "mnistlab.words"  # the key of the command line in a context's ``meta``
@@ -192,7 +191,7 @@ class RunPlace(Place):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the path; one that does not exist is left to the command, unless it is such a word."""
-        if Path(value).exists():
+        if arguments.exists(value):
             return str(value)
         from mnistlab.runs import selection
 

@@ -12,7 +12,7 @@ from mnistlab.cli.parameters import argument, command, json_option, option
 from mnistlab.config.report import Format, Plots
 from mnistlab.runs import paths, selection
 from mnistlab.sweeps.redraw import kind_of, redraw_run, redraw_sweep
-from mnistlab.system import console, output
+from mnistlab.system import arguments, console, output
 from mnistlab.system.errors import RequestError, did_you_mean
 
 ENUMS: dict[str, type[Enum]] = {"report.plots": Plots, "report.format": Format}
@@ -76,7 +76,7 @@ def _parse(words: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
     chosen: dict[str, Any] = {}
     for word in words:
         key, equals, value = word.partition("=")
-        if not equals or Path(word).exists() or (key in selection.FACTS and not key.startswith("report")):
+        if not equals or arguments.exists(word) or (key in selection.FACTS and not key.startswith("report")):
             places += selection.several([word])
             continue
         options = ENUMS.get(key)

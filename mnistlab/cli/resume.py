@@ -20,7 +20,7 @@ from mnistlab.cli.sweep_options import SET
 from mnistlab.runs import paths, record, selection
 from mnistlab.runs.resume import KEY, is_run, resume
 from mnistlab.sweeps import runner
-from mnistlab.system import files, output
+from mnistlab.system import arguments, files, output
 from mnistlab.system.errors import RequestError, did_you_mean
 
 
@@ -74,7 +74,7 @@ def main(
     in the same way, other values of a key that the sweep varies add settings. All existing jobs are kept.
     """
     words = tuple(selection.one(word) if _selects(word) else word for word in words)
-    directories = [Path(word) for word in words if Path(word).is_dir()]
+    directories = [Path(word) for word in words if arguments.is_directory(word)]
     if len(directories) != 1 or (directories[0] / paths.SWEEP).exists() or not is_run(directories[0]):
         directory, overrides, added = _sweep_and_values(words, seeds)
         return runner.resume(
@@ -112,7 +112,7 @@ def _sweep_and_values(words: Sequence[str], seeds: int | None) -> tuple[Path, li
     """Return the directory of a sweep, the overrides of its launcher, and the values that add jobs to it."""
     launcher = ("hydra/launcher=", "hydra.launcher.", "+hydra.launcher.")
     overrides = [word for word in words if word.startswith(launcher) and "=" in word]
-    added = [word for word in words if "=" in word and word not in overrides and not Path(word).exists()]
+    added = [word for word in words if "=" in word and word not in overrides and not arguments.exists(word)]
     places = [word for word in words if word not in overrides and word not in added]
     if len(places) != 1:
         raise RequestError(f"{' '.join(places or words) or 'resume'}: must be the directory of one sweep")

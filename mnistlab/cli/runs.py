@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from mnistlab.cli.parameters import DIRECTORY, Whole, argument, command, json_option, option
-from mnistlab.system import output
+from mnistlab.system import arguments, output
 from mnistlab.system.errors import RequestError, did_you_mean
 
 COLUMNS = ("when", "run", "what", "state", "test.accuracy", "seconds", "tags")
@@ -128,7 +128,7 @@ def tag(words: Sequence[str], root: Path, flags: Mapping[str, bool]) -> int:
     from mnistlab.config.labels import checked_tag
     from mnistlab.runs import labels
 
-    changes = [word for word in words if word.startswith(("+", "-")) and not Path(word).exists()]
+    changes = [word for word in words if word.startswith(("+", "-")) and not arguments.exists(word)]
     runs = _chosen("tag", [word for word in words if word not in changes], root)
     add, remove = ([word[1:] for word in changes if word[0] == sign] for sign in "+-")
     if not changes:
@@ -163,13 +163,12 @@ def rm(words: Sequence[str], root: Path, flags: Mapping[str, bool]) -> int:
         for each in removed:
             trash.purge(each)
         return _done([root / each.origin for each in removed], ["deleted"] * len(removed))
-    places = _chosen("rm", words, root, sweeps=True)
+    chosen = _chosen("rm", words, root, sweeps=True)
+    places = list(dict.fromkeys(root / trash.origin(place, root) for place in chosen))
     places = [place for place in places if not {*place.parents} & {*places}]  # a job of a sweep that goes as a whole
     for place in places:
         for run in index.find(place):
             trash.refuse_running(run)
-        if not place.absolute().is_relative_to(root.absolute()) or place.absolute() == root.absolute():
-            raise RequestError(f"{place}: not inside {root}; name its folder with --in")
     if flags["purge"]:
         _ask(f"delete {', '.join(map(str, places[:3]))}{' ...' if len(places) > 3 else ''} for good", flags)
     for place in places:
@@ -239,7 +238,7 @@ def _chosen(action: str, words: Sequence[str], root: Path, sweeps: bool = False)
         raise RequestError(f"{action}: name a run: a path, last, best:METRIC or a filter")
     runs: list[Path] = []
     for place in map(Path, selection.several(words, root=root)):
-        if not place.is_dir():
+        if not arguments.is_directory(place):
             raise RequestError(f"{place}: no such directory; must be a run: a path, last, best:METRIC or a filter")
         inside = [place] if sweeps and (place / paths.SWEEP).exists() else list(index.find(place))
         if not inside:

@@ -68,15 +68,22 @@ def environment(
     }
 
 
-def resumed(path: Path, now: dict[str, Any]) -> dict[str, Any]:
-    """Return environment.json of a resumed run: the original one, with the time and differences of each resumption."""
+def resumed(path: Path, now: dict[str, Any], continues: bool) -> dict[str, Any]:
+    """Return environment.json of a resumed run: the original one, with the time and differences of each resumption.
+
+    A run that does not continue from a saved state owes nothing to the earlier attempt: only its command is kept.
+    """
     was = read_json_or_empty(path)
     if not was:
         return now
     before = was.get("resumed")
     entry = {"at": datetime.now(UTC).astimezone().isoformat(timespec="seconds"), "command": now["command"]}
-    entry["differs"] = {key: there for key, (_, there) in differences(was, now).items()}
-    kept = {**now, **was, "config_hash": now["config_hash"]}
+    if continues:
+        entry["differs"] = {key: there for key, (_, there) in differences(was, now).items()}
+        kept = {**now, **was, "config_hash": now["config_hash"]}
+    else:
+        entry["from_start"] = True
+        kept = {**now, "command": was.get("command", now["command"])}
     return {**kept, "resumed": [*(before if isinstance(before, list) else []), entry]}
 
 

@@ -20,17 +20,17 @@ from pathlib import Path
 from typing import Any
 
 from mnistlab.runs import labels, paths, run_file, status
+from mnistlab.runs.filters import holds
 from mnistlab.system.flatten import as_text
 from mnistlab.system.readers import MOST_TEXT
 
-VERSION = 1
+VERSION = 2
 SETTLED = 2.0  # seconds: a directory changed more recently may change again within the clock's resolution
 WAIT = 1.0  # seconds for another process to release the index
 UNSTORABLE, STORED = range(0xDC80, 0xDD00), range(0x10FF80, 0x110000)  # for bytes of a name that are not UTF-8
 TO_STORE = dict(zip(UNSTORABLE, STORED, strict=True))
 FROM_STORE = dict(zip(STORED, UNSTORABLE, strict=True))
 MARK = b"\xf4\x8f\xbe", b"\xf4\x8f\xbf"  # how the characters for them begin
-INSIDE = {paths.PLOTS, paths.HYDRA}  # folders that contain no runs
 SCHEMA = f"""
 CREATE TABLE runs (path TEXT PRIMARY KEY, mtime INTEGER, state TEXT, started REAL, seconds REAL, data TEXT);
 CREATE TABLE folders (path TEXT PRIMARY KEY, mtime INTEGER);
@@ -155,6 +155,7 @@ class Index:
     def _connected(self, place: Path | str) -> sqlite3.Connection:
         connection = sqlite3.connect(place, timeout=WAIT, check_same_thread=False)  # the board has a lock of its own
         connection.text_factory = _text
+        connection.create_function("holds", 3, holds)  # for the conditions of `query`
         try:
             connection.execute("PRAGMA synchronous = OFF")
             version = connection.execute("PRAGMA user_version").fetchone()[0]
@@ -169,8 +170,9 @@ class Index:
 
 
 def value_of(key: str) -> str:
-    """Return the SQL expression for a setting or metric, whose key has no quotes."""
-    return f"""json_extract(data, '$.values."{key}"')"""
+    """Return the SQL expression for a setting or metric, whose key has no double quotes."""
+    quoted = key.replace("'", "''")
+    return f"""json_extract(data, '$.values."{quoted}"')"""
 
 
 def is_run(directory: Path) -> bool:
@@ -195,7 +197,7 @@ def _listed(folder: Path | str) -> tuple[list[str], bool]:
         for entry in entries:
             if entry.name == paths.HYDRA:
                 holds_run = True
-            elif not entry.name.startswith(".") and entry.name not in INSIDE and entry.is_dir(follow_symlinks=False):
+            elif not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False):
                 inner.append(entry.name)
     return inner, holds_run
 
@@ -219,9 +221,14 @@ def _update(connection: sqlite3.Connection, root: Path) -> None:
     for path, before in runs.items():
         mtime = _mtime(f"{base}/{path}")
         if mtime is None:
-            gone.append((_stored(path),))
+            gone.append(path)
         elif mtime != before or path in running:
-            changed.append((path, mtime))
+            if is_run(root / path):
+                changed.append((path, mtime))
+            else:  # a folder now, into which the run may have been moved
+                gone.append(path)
+                queue.append(path)
+    known = runs.keys() - {*gone}
     while queue:
         path = queue.pop()
         mtime = _mtime(f"{base}/{path}")
@@ -229,13 +236,13 @@ def _update(connection: sqlite3.Connection, root: Path) -> None:
             continue
         inner, holds_run = _listed(f"{base}/{path}")
         if holds_run and path:
-            if path not in runs:
+            if path not in known:
                 changed.append((path, mtime))
-                runs[path] = 0
+                known.add(path)
             continue
         listed[path] = 0 if now - mtime < SETTLED * 1e9 else mtime
         below = (f"{path}/{name}" if path else name for name in inner)
-        queue += [each for each in below if each not in folders and each not in runs and each not in listed]
+        queue += [each for each in below if each not in folders and each not in known and each not in listed]
     _save(connection, root, changed, gone, listed, now)
 
 
@@ -243,19 +250,19 @@ def _save(
     connection: sqlite3.Connection,
     root: Path,
     changed: Sequence[tuple[str, int]],
-    gone: Sequence[tuple[str]],
+    gone: Sequence[str],
     listed: Mapping[str, int],
     now: int,
 ) -> None:
     if not (changed or gone or listed):
         connection.rollback()
         return
-    rows = ((path, mtime, read(root / path)) for path, mtime in changed if is_run(root / path))
+    rows = ((path, mtime, read(root / path)) for path, mtime in changed)
     fresh = (
         (_stored(path), 0 if now - mtime < SETTLED * 1e9 else mtime, row.state, row.started, row.seconds, row.data)
         for path, mtime, row in rows
     )
-    connection.executemany("DELETE FROM runs WHERE path = ?", gone)
+    connection.executemany("DELETE FROM runs WHERE path = ?", [(_stored(path),) for path in gone])
     connection.executemany("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?)", fresh)
     runs = [(_stored(path),) for path, _ in changed]
     connection.executemany("DELETE FROM folders WHERE path = ?", runs)

@@ -135,7 +135,7 @@ def _write_environment(prepared: Prepared, context: RunContext, status: Status) 
     for name, source in plugins.imported_files().items():
         (context.directory / paths.IMPORTS).mkdir(exist_ok=True)
         files.write(context.directory / paths.IMPORTS / name, source)
-    files.write_json(path, resumed(path, about) if context.resumes else about)
+    files.write_json(path, resumed(path, about, prepared.saved is not None) if context.resumes else about)
 
 
 def _parts(prepared: Prepared) -> list[Any]:

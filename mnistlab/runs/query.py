@@ -1,9 +1,4 @@
-"""The language of filters: overrides, plus ``!= < > <= >= ~`` and globs, on settings, metrics and facts of a run.
-
-    model=lenet*  optimizer.lr<0.01  state=failed,killed  'started>2d'  tag=week3  test.accuracy>=0.97  note~lost
-
-A run matches if all filters do. Each becomes an SQL condition on the columns and JSON values of `index`.
-"""
+"""Filters as SQL: each becomes a condition on the columns and JSON values of `index`."""
 
 from __future__ import annotations
 
@@ -12,17 +7,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from fnmatch import fnmatchcase
-from operator import ge, gt, le, lt
 from typing import Any
 
+from mnistlab.runs import filters
 from mnistlab.runs.index import Index, value_of
 from mnistlab.runs.status import STATES
 from mnistlab.system.errors import RequestError, did_you_mean
-from mnistlab.system.flatten import as_text
 
-OPERATORS = ("!=", "<=", ">=", "=", "<", ">", "~")
-FILTER = re.compile(r"([A-Za-z_][\w.-]*?)\s*(!=|<=|>=|=|<|>|~)\s*(.*)", re.DOTALL)
 UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
 COLUMNS = {"state": "state", "seconds": "seconds", "path": "path"}
 INSIDE = {"note": "json_extract(data, '$.note')", "error": "json_extract(data, '$.error')"}
@@ -36,49 +27,9 @@ class Condition:
     parameters: tuple[Any, ...] = ()
 
 
-def is_filter(text: str) -> bool:
-    """Return whether a word has the form of a filter."""
-    return FILTER.fullmatch(text.strip()) is not None
-
-
-def parse(words: Sequence[str]) -> list[tuple[str, str, str]]:
-    """Return key, operator and value of each filter; one word may contain several, with spaces between."""
-    parsed = []
-    for word in words:
-        for text in _split(word):
-            match = FILTER.fullmatch(text)
-            if match is None:
-                raise RequestError(
-                    f"{text}: not a filter; must be a key, one of {' '.join(OPERATORS)} and a value, for example "
-                    "optimizer.lr<0.01, state=failed or tag=week3"
-                )
-            key, operator, value = match.groups()
-            if not value:
-                raise RequestError(f"{text}: the value is missing")
-            parsed.append((key, operator, value.strip()))
-    return parsed
-
-
-def holds(actual: Any, operator: str, value: str) -> bool:
-    """Return whether a setting meets the operator and value of a filter, as `condition` has it in SQL."""
-    text = as_text(actual)
-    if operator in ("<", ">", "<=", ">="):
-        limit = _number("", operator, value)
-        number = actual if isinstance(actual, (int, float)) and not isinstance(actual, bool) else None
-        compare = {"<": lt, ">": gt, "<=": le, ">=": ge}[operator]
-        return number is not None and bool(compare(number, limit))
-    if operator == "~":
-        return actual is not None and value.lower() in text.lower()
-    equal = any(
-        fnmatchcase(text, each.replace("[", "[[]")) if _is_glob(each) else _plain(each) == _plain(text)
-        for each in _values(value)
-    )
-    return equal != (operator == "!=")
-
-
 def condition(words: Sequence[str], index: Index) -> Condition:
     """Return the condition of all filters; raises `RequestError` for a key that no run has, or a wrong value."""
-    parsed = parse(words)
+    parsed = filters.parse(words)
     conditions = [_one(key, operator, value) for key, operator, value in parsed]
     for key, operator, _ in parsed:
         if key not in (*COLUMNS, *INSIDE, "tag", "started") and not index.has(key):
@@ -105,43 +56,22 @@ def order(key: str, index: Index, word: str) -> str:
 
 
 def _one(key: str, operator: str, value: str) -> Condition:
+    """Return the condition of one filter. The function ``holds`` in it is `filters.holds`, which the index defines."""
     if key == "started":
         return _started(operator, value)
-    if operator in ("<", ">", "<=", ">="):
-        column = COLUMNS.get(key) or INSIDE.get(key) or value_of(key)
-        return Condition(
-            f"typeof({column}) IN ('integer', 'real') AND {column} {operator} ?", (_number(key, operator, value),)
-        )
+    if operator in filters.ORDER:
+        filters.checked_number(key, operator, value)
     if key == "tag":
-        inner = _equal("value", operator, value)
-        sql = f"EXISTS (SELECT 1 FROM json_each(data, '$.tags') WHERE {inner.sql})"
-        return Condition(f"NOT {sql}" if operator == "!=" else sql, inner.parameters)
-    if key == "state" and operator != "~":
-        for name in _values(value):
-            if name not in STATES and not _is_glob(name):
+        sql = "EXISTS (SELECT 1 FROM json_each(data, '$.tags') WHERE holds(value, ?, ?))"
+        return Condition(f"NOT {sql}", ("=", value)) if operator == "!=" else Condition(sql, (operator, value))
+    if key == "state" and operator in ("=", "!="):
+        for name in filters.values(value):
+            if name not in STATES and not filters.is_glob(name):
                 raise RequestError(
                     f"state{operator}{value}: choose one of {', '.join(STATES)}{did_you_mean(name, STATES)}"
                 )
     column = COLUMNS.get(key) or INSIDE.get(key) or value_of(key)
-    inner = _equal(column, operator, value)
-    return Condition(f"NOT coalesce({inner.sql}, 0)" if operator == "!=" else inner.sql, inner.parameters)
-
-
-def _equal(column: str, operator: str, value: str) -> Condition:
-    """Return the condition that a value is one of several, or contains a text."""
-    if operator == "~":
-        return Condition(f"instr(lower({column}), lower(?)) > 0", (value,))
-    parts, parameters = [], []
-    for each in _values(value):
-        if each == "null":
-            parts.append(f"{column} IS NULL")
-        elif _is_glob(each):
-            parts.append(f"CAST({column} AS TEXT) GLOB ?")
-            parameters.append(re.sub(r"\[", "[[]", each))
-        else:
-            parts.append(f"{column} = ?")
-            parameters.append(_plain(each))
-    return Condition(" OR ".join(parts), tuple(parameters))
+    return Condition(f"holds({column}, ?, ?)", (operator, value))
 
 
 def _started(operator: str, value: str) -> Condition:
@@ -167,31 +97,3 @@ def _started(operator: str, value: str) -> Condition:
         case "!=":
             return Condition("started < ? OR started >= ?", (start, end))
     raise RequestError(f"started{operator}{value}: must be compared with = != < > <= or >=")
-
-
-def _number(key: str, operator: str, value: str) -> float:
-    try:
-        return float(value)
-    except ValueError:
-        raise RequestError(f"{key}{operator}{value}: must be compared with a number") from None
-
-
-def _plain(value: str) -> Any:
-    try:
-        return float(value)
-    except ValueError:
-        return value
-
-
-def _values(value: str) -> list[str]:
-    """Return the values of a list; commas inside brackets do not separate."""
-    return [each.strip() for each in re.split(r",(?![^\[({]*[\])}])", value)]
-
-
-def _split(word: str) -> list[str]:
-    """Return the filters of one word: a space before a key and an operator separates them."""
-    return re.split(r"\s+(?=[A-Za-z_][\w.-]*\s*(?:!=|<=|>=|=|<|>|~))", word.strip())
-
-
-def _is_glob(value: str) -> bool:
-    return "*" in value or "?" in value

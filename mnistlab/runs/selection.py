@@ -8,8 +8,9 @@ from contextlib import closing
 from pathlib import Path
 
 from mnistlab.runs import index, paths, query
+from mnistlab.runs.filters import is_filter
 from mnistlab.runs.index import Index, Row
-from mnistlab.system import files
+from mnistlab.system import arguments, files
 from mnistlab.system.errors import RequestError
 
 OUTPUTS = Path("outputs")  # where runs are looked for
@@ -20,7 +21,7 @@ FACTS = ("state", "tag", "started", "note", "error", "seconds", "path")  # keys 
 
 def is_selector(word: str, filters: bool = True) -> bool:
     """Return whether a word selects runs rather than naming a path that exists."""
-    return not Path(word).exists() and (WORD.fullmatch(word) is not None or (filters and query.is_filter(word)))
+    return not arguments.exists(word) and (WORD.fullmatch(word) is not None or (filters and is_filter(word)))
 
 
 def select(word: str, root: Path = OUTPUTS) -> list[Path]:
@@ -67,7 +68,7 @@ def several(words: Sequence[str], filters: bool = True, root: Path = OUTPUTS) ->
         path = Path(word)
         if is_selector(word, filters):
             chosen += map(str, select(word, root))
-        elif path.is_dir() and not (path / paths.SWEEP).exists() and not (path / paths.STATUS).exists():
+        elif arguments.is_directory(path) and not (path / paths.SWEEP).exists() and not (path / paths.STATUS).exists():
             below = [str(run) for run in index.find(path)]
             chosen += below or [word]
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,14 +31,22 @@ def refuse_running(run: Path) -> None:
         )
 
 
+def origin(run: Path, root: Path) -> Path:
+    """Return where a run is in the outputs folder, without any ``..``; raises `RequestError` if it is not inside."""
+    place, base = (Path(os.path.abspath(path)) for path in (run, root))  # noqa: PTH100  # follows no links
+    if place == base or not place.is_relative_to(base):
+        raise RequestError(f"{run}: not inside {root}; name its folder with --in")
+    return place.relative_to(base)
+
+
 def remove(run: Path, root: Path) -> Removed:
     """Move a run or a sweep to the trash."""
-    origin = run.absolute().relative_to(root.absolute())
-    slot = _slot(root, run.name)
-    files.write_json(slot / paths.ORIGIN, {"path": origin.as_posix()})
-    moved = slot / run.name
-    run.rename(moved)
-    return Removed(moved, origin)
+    place = origin(run, root)
+    slot = _slot(root, place.name)
+    files.write_json(slot / paths.ORIGIN, {"path": place.as_posix()})
+    moved = slot / place.name
+    (root / place).rename(moved)
+    return Removed(moved, place)
 
 
 def restore(removed: Removed, root: Path) -> Path:

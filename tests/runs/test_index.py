@@ -15,10 +15,14 @@ from typing import Any
 
 import pytest
 from helpers.runs import write_run, write_status
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
+from mnistlab.runs import filters as language
 from mnistlab.runs import index, labels, paths, query, selection
 from mnistlab.runs.index import Index
 from mnistlab.system.errors import RequestError
+from mnistlab.system.flatten import as_text
 
 Command = Callable[..., Any]
 NOW = datetime.now(UTC)
@@ -66,6 +70,13 @@ def test_all_runs_are_listed_newest_first(outputs: Path) -> None:
     assert names(outputs) == ["a", "b", "0", "1", "old"]
 
 
+def test_a_run_may_have_the_name_of_a_folder_inside_runs(outputs: Path) -> None:
+    add(outputs / "plots", timedelta(0))
+    add(outputs / "multirun" / "plots" / "7", timedelta(0))
+    assert {"plots", "7"} < {*names(outputs)}
+    assert {"plots", "7"} < {path.name for path in index.find(outputs)}
+
+
 def test_a_row_has_settings_metrics_and_labels(outputs: Path) -> None:
     with closing(Index(outputs)) as found:
         row = found.rows("path = 'old'")[0]
@@ -111,6 +122,58 @@ def test_a_row_has_settings_metrics_and_labels(outputs: Path) -> None:
 )
 def test_filters(outputs: Path, filters: list[str], wanted: str) -> None:
     assert names(outputs, *filters) == wanted.split()
+
+
+@pytest.mark.parametrize("text", ["2024", "1e3", "1_000", "nan", "null", "007", "v2.0"])
+def test_a_tag_a_note_and_a_path_are_texts_also_where_they_look_like_numbers(text: str) -> None:
+    root = Path("outputs")
+    for name in (text, "other"):
+        add(root / name, timedelta(hours=1 + len(name)))
+    labels.write(root / text, labels.Labels((text,), text))
+    for key in ("tag", "note", "path"):
+        assert names(root, f"{key}={text}") == [text]
+        assert names(root, f"{key}!={text}") == ["other"]
+
+
+def test_a_text_is_not_equal_to_another_spelling_of_its_number(outputs: Path) -> None:
+    labels.write(outputs / "old", labels.Labels(("2024",)))
+    assert names(outputs, "tag=2024.0,2_024,2.024e3") == []
+
+
+ACTUAL = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.integers(-(10**6), 10**6).map(lambda number: number / 1000)
+    | st.text("0123.e-_aNnul", max_size=5)
+    | st.lists(st.integers(0, 9), max_size=3)
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    ACTUAL, st.sampled_from(language.OPERATORS), st.text("0123.e-_aNnul*?[],", min_size=1, max_size=5), st.booleans()
+)
+@example("2024", "!=", "2024", False)
+@example(0.1 + 0.2, "=", "0.3", False)  # what it is shown as
+@example("É", "~", "é", False)
+@example(1.0, "=", "1?*", False)
+@example(None, "=", "n*", False)
+def test_the_index_holds_what_a_filter_says_of_a_single_run(actual: Any, operator: str, value: str, own: bool) -> None:
+    wanted = (as_text(actual) or value) if own else value
+    root = Path("outputs")
+    for name, setting in (("one", actual), ("other", 1)):
+        (root / name / paths.HYDRA).mkdir(parents=True, exist_ok=True)
+        content = {"format": 1, "seed": 0, "changed": [], "settings": {"key": setting}}
+        (root / name / paths.RUN).write_text(json.dumps(content))
+    (root / paths.INDEX).unlink(missing_ok=True)
+    try:
+        expected = language.holds(actual, operator, wanted)
+    except RequestError:  # not a number
+        with pytest.raises(RequestError):
+            names(root, f"key{operator}{wanted}")
+    else:
+        assert ("one" in names(root, f"key{operator}{wanted}")) == expected
 
 
 def test_a_day_is_a_time(outputs: Path) -> None:
@@ -166,6 +229,31 @@ def test_what_appears_changes_and_vanishes_is_seen(outputs: Path) -> None:
     assert names(outputs, "state=failed") == []
     shutil.rmtree(outputs / "multirun")
     assert names(outputs) == ["c", "a", "b", "old"]
+
+
+def test_a_run_that_is_moved_into_a_folder_of_its_name_is_seen(outputs: Path) -> None:
+    names(outputs)
+    (outputs / "old").rename("moved")
+    (outputs / "old").mkdir()
+    Path("moved").rename(outputs / "old" / "inner")
+    assert names(outputs) == ["a", "b", "0", "1", "inner"]
+    (outputs / "old" / "inner").rename("moved")
+    (outputs / "old").rmdir()
+    Path("moved").rename(outputs / "old")
+    assert names(outputs) == ["a", "b", "0", "1", "old"]
+
+
+def test_a_run_is_seen_also_where_its_files_alone_are_moved_into_a_folder_inside(outputs: Path) -> None:
+    past = time.time() - 100
+    for path in (outputs, *outputs.rglob("*")):
+        os.utime(path, (past, past))
+    names(outputs)
+    inner = outputs / "old" / "inner"
+    files = [*(outputs / "old").iterdir()]
+    inner.mkdir()
+    for path in files:
+        path.rename(inner / path.name)
+    assert names(outputs) == ["a", "b", "0", "1", "inner"]
 
 
 def test_settled_directories_are_not_read_again(outputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -330,6 +418,28 @@ def test_what_is_purged_is_gone(outputs: Path, command: Command) -> None:
     assert not any((outputs / paths.TRASH).iterdir())
 
 
+@pytest.mark.parametrize("place", ["outputs/../other/run", "outputs/old/../../other/run", "other/run"])
+@pytest.mark.parametrize("flags", [(), ("--purge", "--yes")])
+def test_what_is_outside_the_folder_of_the_runs_is_not_removed(
+    outputs: Path, place: str, flags: tuple[str, ...], command: Command
+) -> None:
+    add(Path("other/run"), timedelta(0))
+    result = command("runs", "rm", place, *flags)
+    assert (result.status, result.err) == (
+        2, f"mnistlab runs: error: {place}: not inside outputs; name its folder with --in\n",
+    )  # fmt: skip
+    assert Path("other/run").is_dir()
+    assert not (outputs / paths.TRASH).exists()
+
+
+def test_a_path_with_dots_inside_the_folder_of_the_runs_is_removed_and_restored(
+    outputs: Path, command: Command
+) -> None:
+    command("runs", "rm", "outputs/multirun/../old", "outputs/old")
+    assert "old" not in names(outputs)
+    assert command("runs", "restore", "outputs/old").out == "outputs/old  restored\n"
+
+
 def test_disk_usage_and_pruning(outputs: Path, command: Command) -> None:
     for run in ("2026-11-21/a", "2026-11-21/b"):
         (outputs / run / paths.CHECKPOINT).write_bytes(bytes(2_000_000))
@@ -358,6 +468,8 @@ def test_disk_usage_and_pruning(outputs: Path, command: Command) -> None:
         (["show", "last", "--csv"], "show: --sort, --columns, --limit and --csv are for the list"),
         (["--columns", "lr"], "--columns lr: no run has this setting or metric"),
         (["--sort", "lr"], "--sort lr: no run has this setting or metric"),
+        (["--sort", "it's"], "--sort it's: no run has this setting or metric"),
+        (["--sort", 'a"b'], '--sort a"b: no run has this setting or metric'),
         (["--in", "nowhere"], "--in nowhere: no such directory"),
     ],
 )

@@ -121,6 +121,31 @@ def test_without_a_checkpoint_it_starts_again(completed: Path, command: Command)
     assert {name: (completed / name).read_bytes() for name in SAME} == before
 
 
+@pytest.mark.parametrize("keeps_checkpoint", [True, False])
+def test_the_environment_is_that_of_the_attempt_whose_state_is_in_the_results(
+    completed: Path, command: Command, keeps_checkpoint: bool
+) -> None:
+    change(completed / paths.STATUS, state="interrupted")
+    about = read_json(completed / paths.ENVIRONMENT)
+    older = {**about["data"], "sha256": "older"}
+    change(completed / paths.ENVIRONMENT, python="2.7", data=older, resumed=[{"at": "1"}])
+    if not keeps_checkpoint:
+        (completed / paths.CHECKPOINT).unlink()
+    assert command("resume", "r").status == 0
+    now = read_json(completed / paths.ENVIRONMENT)
+    first, second = now["resumed"]
+    assert first == {"at": "1"}
+    assert now["command"] == about["command"]
+    assert second["command"][1:3] == ["resume", "r"]
+    if keeps_checkpoint:
+        assert (now["python"], now["data"]["sha256"]) == ("2.7", "older")
+        assert second["differs"]["python"] == about["python"]
+    else:
+        assert (now["python"], now["data"]) == (about["python"], about["data"])
+        assert second["from_start"] is True
+        assert now["data"]["sha256"] == read_json(completed / paths.METRICS)["data_sha256"]
+
+
 def test_a_model_of_scikit_learn_is_fitted_again(command: Command) -> None:
     request = (
         "data=digits",

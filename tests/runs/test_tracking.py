@@ -233,6 +233,16 @@ def test_the_jobs_of_a_sweep_share_the_table(command: Command) -> None:
     assert {one["directory"] for one in found} == {f"sweep/{seed}_seed={seed}" for seed in range(4)}
 
 
+@pytest.mark.parametrize("file", ["../all.csv", "{here}/all.csv"])
+def test_runs_of_two_folders_have_rows_of_their_own_in_a_shared_table(file: str) -> None:
+    here = Path.cwd()
+    tracking = CsvTracking(file=file.format(here=here))
+    runs = [here / folder / "outputs" / "first" for folder in ("one", "two")]
+    for run in (*runs, runs[0]):
+        table.Table(tracking, facts(directory=run, started_in=run.parent.parent)).close("completed")
+    assert [row["directory"] for row in rows(Path("all.csv"))] == [str(run) for run in runs]
+
+
 def test_a_file_that_is_no_table_of_runs_is_left_alone(command: Command) -> None:
     Path("mine.csv").write_text("a,b\n1,2\n")
     result = command("train", "experiment=smoke", *SMALL, "tracking=csv", "tracking.file=mine.csv")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mnistlab.data.image_formats import is_image, natural_order, suffixes_text
 from mnistlab.inference.predict.image_io import STDIN
+from mnistlab.system import arguments
 from mnistlab.system.errors import RequestError
 
 NOT_DATA = ("__MACOSX",)  # beside hidden folders
@@ -26,7 +27,7 @@ def expand(names: Sequence[str]) -> list[Input]:
     inputs: list[Input] = []
     for name in names:
         path = Path(name)
-        if name != STDIN and _is_folder(path):
+        if name != STDIN and arguments.is_directory(path):  # reading reports a name that is too long
             inside = [*_pictures(path, None)]
             if not inside:
                 raise RequestError(f"{name}: this folder contains no pictures ({suffixes_text()})")
@@ -67,10 +68,3 @@ def _pictures(folder: Path, name: str | None) -> list[Input]:
         if path.is_dir() and not path.is_symlink() and path.name[0] != "." and path.name not in NOT_DATA:
             files += _pictures(path, path.name)
     return files
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except OSError:  # for example a name that is too long; reading it reports that
-        return False

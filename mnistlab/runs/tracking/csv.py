@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,12 +25,16 @@ class Table:
     """The row of one run in the table: facts, values of the last epoch, final metrics, settings.
 
     A run that is resumed or trained again in the same directory keeps its row. All its epochs are in its history.csv.
+    The directory is relative to where the run was started only in a table that lies there too: one elsewhere may be
+    shared by runs of several folders.
     """
 
     def __init__(self, tracking: CsvTracking, facts: Facts) -> None:
-        self.path = (facts.started_in / tracking.file).absolute()
+        base = facts.started_in.absolute()
+        self.path = Path(os.path.abspath(base / tracking.file))  # noqa: PTH100  # without the .. in the name
         directory = facts.directory.absolute()
-        key = directory.relative_to(facts.started_in) if directory.is_relative_to(facts.started_in) else directory
+        is_here = self.path.is_relative_to(base) and directory.is_relative_to(base)
+        key = directory.relative_to(base) if is_here else directory
         self.row = {KEY: str(key), "sweep": facts.sweep or "", "state": "running"}
         self.settings = {key: as_text(value) for key, value in facts.settings.items()}
         self.path.parent.mkdir(parents=True, exist_ok=True)
