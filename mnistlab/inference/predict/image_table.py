@@ -39,10 +39,24 @@ IMAGES = ("images", "x", "data", "test", "arr_0", "x_test", "test_images", "test
 
 @dataclass(frozen=True)
 class Trained:
-    """How a run read its own data: the options of ``data``, and the remarks in its environment."""
+    """How a run read its own data: the options of ``data``, and the remarks and the format in its environment."""
 
     options: Options = field(default_factory=Options)
     remarks: tuple[str, ...] = ()
+    form: str = ""
+
+    def class_of(self, label: str) -> str:
+        """Return the class that a label of the user's stands for: less ``label_offset`` if it is a number."""
+        return _moved(label, -(self.options.label_offset or 0))
+
+    def label_of(self, class_name: str) -> str:
+        """Return the label that the user's data has for a class."""
+        return _moved(class_name, self.options.label_offset or 0)
+
+    @property
+    def of_pictures(self) -> Options:
+        """Return the options for pictures, which are upright where only a table had to be transposed."""
+        return self.options if self.form == "folder" else replace(self.options, transpose=None)
 
     def shapes(self, shape: tuple[int, int]) -> list[tuple[int, int]]:
         """Return the shapes that rows may have: that of the run's data, and ``shape``, that of its model."""
@@ -58,9 +72,13 @@ class Trained:
         return None
 
 
+def _moved(word: str, offset: int) -> str:
+    return str(int(word) + offset) if offset and word.removeprefix("-").isdecimal() else word
+
+
 @dataclass(frozen=True)
 class ImageTable:
-    """Images (n, height, width) uint8, the name of each and of their column, and their labels where there are any."""
+    """Images (n, height, width) uint8, the name of each and of their column, and their classes if it has labels."""
 
     images: np.ndarray
     ids: list[str]
@@ -83,10 +101,11 @@ def trained(run: SavedRun) -> Trained:
     if not isinstance(source, OwnSource):
         return Trained()
     shape = None if source.shape is None else (source.shape[0], source.shape[1])
-    options = Options(source.header, source.label, source.transpose, source.invert, shape=shape)
+    options = Options(source.header, source.label, source.transpose, source.invert, source.label_offset, shape=shape)
     data = run.environment.get("data")
-    remarks = data.get("read_as") if isinstance(data, dict) else None
-    return Trained(options, tuple(map(str, remarks)) if isinstance(remarks, list) else ())
+    about = data if isinstance(data, dict) else {}
+    remarks = about.get("read_as")
+    return Trained(options, tuple(map(str, remarks)) if isinstance(remarks, list) else (), str(about.get("source", "")))
 
 
 def read(name: str, shape: tuple[int, int], like: Trained = Trained()) -> ImageTable:
@@ -100,7 +119,8 @@ def read(name: str, shape: tuple[int, int], like: Trained = Trained()) -> ImageT
     try:
         with reading(path, MOST_BYTES):
             table = _of_csv(path, shape, like) if ".csv" in path.name.lower() else _of_arrays(path, shape, like)
-            return replace(table, images=_turned(table.images, path, like.options))
+            labels = None if table.labels is None else list(map(like.class_of, table.labels))
+            return replace(table, images=_turned(table.images, path, like.options), labels=labels)
     except UnreadableError as error:
         if isinstance(error.cause, RequestError):
             raise RequestError(f"{name}: {error.cause}") from None
