@@ -14,7 +14,7 @@ from zipfile import ZipFile
 import numpy as np
 
 from mnistlab.data.formats import scaling, table_layout
-from mnistlab.data.formats.names import is_transposed
+from mnistlab.data.formats.names import UPRIGHT, is_transposed
 from mnistlab.data.formats.record import Options
 from mnistlab.data.formats.table_layout import Layout
 from mnistlab.data.idx_format import BadFileError, inflate
@@ -86,6 +86,7 @@ class ImageTable:
     label_name: str
     labels: list[str] | None
     note: str  # how the values were scaled; empty if they were not
+    upright: bool = False  # whatever the name of the file says
 
 
 def is_table(name: str) -> bool:
@@ -120,7 +121,7 @@ def read(name: str, shape: tuple[int, int], like: Trained = Trained()) -> ImageT
         with reading(path, MOST_BYTES):
             table = _of_csv(path, shape, like) if ".csv" in path.name.lower() else _of_arrays(path, shape, like)
             labels = None if table.labels is None else list(map(like.class_of, table.labels))
-            return replace(table, images=_turned(table.images, path, like.options), labels=labels)
+            return replace(table, images=_turned(table, path, like.options), labels=labels)
     except UnreadableError as error:
         if isinstance(error.cause, RequestError):
             raise RequestError(f"{name}: {error.cause}") from None
@@ -129,9 +130,10 @@ def read(name: str, shape: tuple[int, int], like: Trained = Trained()) -> ImageT
         raise RequestError(f"{name}: cannot be read as images ({short or type(error.cause).__name__})") from None
 
 
-def _turned(images: np.ndarray, path: Path, options: Options) -> np.ndarray:
+def _turned(table: ImageTable, path: Path, options: Options) -> np.ndarray:
     """Return the images upright and light on dark, as training has them; files called emnist are transposed."""
-    if is_transposed(path) if options.transpose is None else options.transpose:
+    images, by_name = table.images, is_transposed(path) and not table.upright
+    if by_name if options.transpose is None else options.transpose:
         images = images.transpose(0, 2, 1)
     return np.ascontiguousarray(255 - images if options.invert else images)
 
@@ -300,7 +302,8 @@ def _of_arrays(path: Path, shape: tuple[int, int], like: Trained) -> ImageTable:
         raise RequestError(f"{name} has {len(stack):,} images, too many; split it")
     levels, note = _levels(stack.reshape(len(stack), -1), (int(stack.shape[1]), int(stack.shape[2])), like)
     labels = _labels(arrays, name, len(stack))
-    return ImageTable(levels, [str(i + 1) for i in range(len(stack))], "ImageId", "Label", labels, note)
+    ids = [str(i + 1) for i in range(len(stack))]
+    return ImageTable(levels, ids, "ImageId", "Label", labels, note, UPRIGHT in arrays)
 
 
 def _images(array: np.ndarray, shapes: Sequence[tuple[int, int]]) -> np.ndarray | None:
