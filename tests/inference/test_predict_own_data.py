@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from mnistlab.data.sources.registry import SOURCES
-from mnistlab.inference.predict import inputs, pipeline, preprocessing
+from mnistlab.inference.predict import image_table, inputs, pipeline, preprocessing
 from mnistlab.runs.saved_run import open_run
 
 Command = Callable[..., Any]
@@ -83,3 +83,13 @@ def test_labels_and_answers_of_a_table_have_the_offset_of_training(train: Train,
     assert {row["class"] for row in about["predictions"]} == {"0", "1", "2"}, "the model's own classes"
     lines = command("predict", str(run), "mine.csv").out.splitlines()
     assert [int(line.split(",")[1]) for line in lines[1:]] == [5 + i % 3 for i in range(60)]
+
+
+def test_values_of_a_table_are_scaled_as_in_training(train: Train) -> None:
+    pixels = np.random.default_rng(3).random((60, 9)) * 10.5
+    rows = [[i % 3, *row] for i, row in enumerate(pixels.tolist())]
+    Path("mine.csv").write_text("\n".join(",".join(map(str, row)) for row in rows) + "\n")
+    run = train("data=csv", "data.path=mine.csv")
+    pool = SOURCES["csv"](path="mine.csv").uncut().read()
+    like = image_table.trained(open_run(str(run)))
+    assert np.array_equal(image_table.read("mine.csv", (3, 3), like).images, pool.train.images)
