@@ -10,6 +10,7 @@ import numpy as np
 
 from mnistlab.config import compose, schema
 from mnistlab.data.dataset import UserSource
+from mnistlab.data.formats import names
 from mnistlab.runs.artifacts import npz
 from mnistlab.system import arguments, files
 from mnistlab.system.errors import RequestError
@@ -35,7 +36,7 @@ def convert(words: Sequence[str], to: Path) -> Conversion:
     """Write the data that the words choose (a path, or overrides) to an NPZ file.
 
     Its arrays are ``train_images`` (n, height, width) uint8 and ``train_labels`` (n,) int64 from 0, the same for the
-    validation set (``val_``) and the test set (``test_``) if the data has them, and ``class_names``.
+    validation set (``val_``) and the test set (``test_``) if the data has them, ``class_names``, and `names.UPRIGHT`.
     """
     if to.suffix != ".npz":
         raise RequestError(f"--to {to}: must end in .npz, the format that is written")
@@ -47,7 +48,7 @@ def convert(words: Sequence[str], to: Path) -> Conversion:
     with schema.prefixed("data"):
         pool = source.read()
     sets = {"train": pool.train, "val": pool.validation, "test": pool.test}
-    arrays: dict[str, np.ndarray] = {"class_names": np.array(pool.class_names, np.str_)}
+    arrays: dict[str, np.ndarray] = {"class_names": np.array(pool.class_names, np.str_), names.UPRIGHT: np.array(True)}
     for name, part in sets.items():
         if part is not None and len(part):
             arrays[f"{name}_images"], arrays[f"{name}_labels"] = part.images, part.labels

@@ -148,7 +148,7 @@ def _table(
     if table.note:
         _say(f"{name}: {table.note}")
     predicted = pipeline.predict_table(run, name, table, style, dark)
-    rows = [[i, one.answer(run.class_names)] for i, one in zip(table.ids, predicted, strict=True)]
+    rows = [[i, like.label_of(one.answer(run.class_names))] for i, one in zip(table.ids, predicted, strict=True)]
     submission = files.csv([table.id_name, table.label_name], rows)
     accuracy = results.measure(predicted, run.class_names)
     if to:

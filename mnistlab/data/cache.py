@@ -27,7 +27,7 @@ from mnistlab.system import readers
 
 log = logging.getLogger("mnistlab.data")
 
-VERSION = 3  # of the parsers; a new version makes all entries stale
+VERSION = 4  # of the parsers; a new version makes all entries stale
 LOCK_SECONDS = 900
 
 

@@ -11,6 +11,7 @@ import pytest
 from helpers.data_files import images_and_labels
 
 from mnistlab.data.sources.registry import SOURCES
+from mnistlab.inference.predict import image_table
 
 Command = Callable[..., Any]
 X, Y = images_and_labels(60, side=6)
@@ -23,7 +24,11 @@ def test_what_is_converted_reads_the_same(command: Command) -> None:
     assert command("data", "convert", "größe (1).npz", "--to", "folder/my.npz").status == 0
     with np.load("folder/my.npz") as saved:
         assert sorted(saved.files) == sorted(
-            ["class_names", *(f"{part}_{kind}" for part in ("train", "val", "test") for kind in ("images", "labels"))]
+            [
+                "class_names",
+                "upright",
+                *(f"{part}_{kind}" for part in ("train", "val", "test") for kind in ("images", "labels")),
+            ]
         )
         np.testing.assert_array_equal(saved["val_images"], X[30:50])
         assert saved["train_labels"].tolist() == Y[:30].tolist()
@@ -37,8 +42,17 @@ def test_no_test_set_is_cut_and_overrides_apply(command: Command) -> None:
     np.savez("a.npz", images=X, labels=Y)
     assert command("data", "convert", "a.npz", "data.size=3", "data.invert=true", "--to", "b.npz").status == 0
     with np.load("b.npz") as saved:
-        assert sorted(saved.files) == ["class_names", "train_images", "train_labels"]
+        assert sorted(saved.files) == ["class_names", "train_images", "train_labels", "upright"]
         assert saved["train_images"].shape == (60, 3, 3)
+
+
+def test_images_are_upright_once_and_for_all_whatever_the_file_is_called(command: Command) -> None:
+    np.savez("emnist.npz", images=X.transpose(0, 2, 1), labels=Y)
+    assert command("data", "convert", "emnist.npz", "--to", "emnist_small.npz").status == 0
+    assert np.array_equal(SOURCES["auto"](path="emnist_small.npz", test=2).uncut().read().train.images, X)
+    assert np.array_equal(image_table.read("emnist_small.npz", (6, 6)).images, X)
+    turned = SOURCES["auto"](path="emnist_small.npz", transpose=True).uncut().read().train.images
+    assert np.array_equal(turned, X.transpose(0, 2, 1)), "the user decides"
 
 
 @pytest.mark.parametrize(

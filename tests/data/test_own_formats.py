@@ -7,6 +7,7 @@ import gzip
 import io
 import logging
 import pickle
+import re
 import shutil
 import tarfile
 import zipfile
@@ -477,6 +478,53 @@ def test_parquet_with_a_column_of_pixels_each(tmp_path):
     columns = {f"pixel{i}": FLAT[:, i] for i in range(36)}
     pq.write_table(pa.table({"kind": Y, **columns}), tmp_path / "a.parquet")
     assert same(read(tmp_path / "a.parquet", label="kind"))
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ({0: 18, 1: 54}, "row 1 of the column 'image' has a list of 18, but others have 36; repair the file"),
+        ({7: None}, "row 8 of the column 'image' has no list, but others have 36; repair the file"),
+    ],
+)
+def test_parquet_with_lists_of_several_lengths_is_refused(tmp_path, bad, message):
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    lists = FLAT.tolist()
+    for row, length in bad.items():
+        lists[row] = None if length is None else (2 * lists[row])[:length]
+    pq.write_table(pa.table({"image": lists, "label": Y}), tmp_path / "a.parquet")
+    with pytest.raises(RequestError, match=re.escape(f"a.parquet: {message}")):
+        read(tmp_path / "a.parquet")
+
+
+def test_parquet_with_a_short_row_in_a_list_of_rows_is_refused(tmp_path):
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    lists = X.tolist()
+    pq.write_table(pa.table({"image": lists, "label": Y}), tmp_path / "a.parquet")
+    assert same(read(tmp_path / "a.parquet"))
+    lists[4][5].pop()
+    pq.write_table(pa.table({"image": lists, "label": Y}), tmp_path / "a.parquet")
+    with pytest.raises(RequestError, match=r"row 5 of the column 'image' has a list of 5, but others have 6"):
+        read(tmp_path / "a.parquet")
+
+
+def test_lists_of_several_lengths_beside_encoded_pictures_do_not_matter(tmp_path):
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    pictures, boxes = [{"bytes": png(x)} for x in X], [[1] * (i % 3) for i in range(60)]
+    pq.write_table(pa.table({"boxes": boxes, "image": pictures, "label": Y}), tmp_path / "a.parquet")
+    assert same(read(tmp_path / "a.parquet"))
+
+
+@pytest.mark.parametrize("missing", [None, "", " "])
+def test_a_row_without_a_label_is_no_class(tmp_path, missing):
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    words = ["cat", "dog"] * 30
+    words[4] = missing
+    pq.write_table(pa.table({"image": FLAT.tolist(), "label": words}), tmp_path / "a.parquet")
+    np.savez(tmp_path / "a.npz", images=X, labels=np.array([word or "" for word in words]))
+    for name in ("a.parquet", "a.npz"):
+        with pytest.raises(RequestError, match="row 5 of the training labels is empty; label or remove it"):
+            read(tmp_path / name)
 
 
 def test_parquet_with_pixels_in_another_order(tmp_path):

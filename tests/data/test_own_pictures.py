@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from mnistlab.data.formats import pictures
+from mnistlab.data.formats import picture_folders, pictures
 from mnistlab.data.sources.own import OnError
 from mnistlab.data.sources.registry import SOURCES
 from mnistlab.system.errors import RequestError
@@ -202,6 +203,82 @@ def test_the_label_column_of_a_table_beside_the_pictures(tmp_path):
         assert read(tmp_path, label=label).class_names == ("x", "y", "z")
     with pytest.raises(RequestError, match=r"label=letter: labels\.csv: there is no column 'letter' in line 1"):
         read(tmp_path, label="letter")
+
+
+def test_a_table_of_many_columns_must_say_which_is_the_label(tmp_path):
+    flat(tmp_path, [f"{i}.png" for i in range(12)])
+    rows = [f"{i}.png,{640 + i % 2},480,{'cat' if i % 3 else 'dog'}" for i in range(12)]
+    (tmp_path / "meta.csv").write_text("\n".join(["filename,width,height,species", *rows]))
+    message = (
+        "meta.csv has 4 columns and none with a known name of labels; set label to the column of labels"
+        " (filename, width, height, species)"
+    )
+    with pytest.raises(RequestError, match=re.escape(message)):
+        read(tmp_path)
+    for label in ("species", -1):
+        pool = read(tmp_path, label=label)
+        assert pool.class_names == ("cat", "dog")
+        assert f"labels of {tmp_path.name}/ from meta.csv, column 'species'" in pool.provenance["read_as"]
+
+
+def test_a_column_that_only_counts_is_no_label(tmp_path):
+    flat(tmp_path, [f"{i}.png" for i in range(12)])
+    rows = [f"{i},{i}.png,{'cat' if i % 3 else 'dog'}" for i in range(12)]
+    (tmp_path / "meta.csv").write_text("\n".join([",filename,species", *rows]))
+    assert read(tmp_path).class_names == ("cat", "dog")
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_pictures_with_spaces_in_their_names_are_labelled_by_a_table(tmp_path, separator):
+    names = [f"{('Anna May', 'Bob Lee', 'Carl Roe')[i % 3]} scan {i}.png" for i in range(12)]
+    flat(tmp_path, names)
+    rows = [f"{name}{separator}{'cat' if i % 4 else 'dog'}" for i, name in enumerate(names)]
+    (tmp_path / "labels.csv").write_text("\n".join([f"file name{separator}label", *rows]))
+    assert read(tmp_path).class_names == ("cat", "dog")
+
+
+def test_a_table_beside_the_pictures_that_is_not_used_is_named(tmp_path, caplog):
+    flat(tmp_path, [f"{c}_{i}.png" for c in ("cat", "dog") for i in range(4)])
+    (tmp_path / "notes.csv").write_text("day,place\n1,here\n2,there\n")
+    assert read(tmp_path).class_names == ("cat", "dog")
+    assert "notes.csv is not used: it has no column with the names of the pictures" in caplog.text
+
+
+def test_two_folders_of_one_set_are_refused(tmp_path):
+    for name in ("train", "train_extra", "test"):
+        make(tmp_path / name)
+    message = "train/ and train_extra/ are both named after the training set; join them, or move one elsewhere"
+    with pytest.raises(RequestError, match=re.escape(message)):
+        read(tmp_path)
+    shutil.rmtree(tmp_path / "train_extra")
+    (tmp_path / "train_extra").mkdir()
+    assert len(read(tmp_path).train) == 10, "one without pictures does not matter"
+
+
+def test_a_folder_of_pictures_beside_the_sets_is_named(tmp_path, caplog):
+    for name in ("train", "test", "extra", "more/below"):
+        make(tmp_path / name)
+    (tmp_path / "docs").mkdir()
+    read(tmp_path)
+    for name in ("extra", "more"):
+        assert f"{name}/ beside train/ is not named after a set: left out" in caplog.text
+    assert "docs/" not in caplog.text
+
+
+def test_a_folder_of_many_pictures_is_listed_without_comparing_all_with_all(tmp_path, monkeypatch):
+    make(tmp_path, n=1)
+    for i in range(300):
+        (tmp_path / "cat" / f"{i}.png").touch()
+    compared, equal = 0, PurePath.__eq__
+
+    def counting(one, other):
+        nonlocal compared
+        compared += 1
+        return equal(one, other)
+
+    monkeypatch.setattr(PurePath, "__eq__", counting)
+    picture_folders.find(tmp_path, str(tmp_path), False)
+    assert compared < 1000
 
 
 def test_a_table_with_two_labels_of_one_picture_is_refused(tmp_path):

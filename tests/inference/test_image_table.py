@@ -11,6 +11,7 @@ import pytest
 from helpers.networks import network
 
 from mnistlab.data.dataset import Pool
+from mnistlab.data.formats import scaling
 from mnistlab.data.formats.record import Options
 from mnistlab.data.sources.registry import SOURCES
 from mnistlab.inference.predict import image_table, inputs
@@ -93,9 +94,13 @@ NAMES = [f"pixel{i}" for i in range(9)]
         ("a.csv", ",".join(["label", *NAMES[:8]]), [row[:9] for row in ROWS], {"shape": [2, 4]}),
         ("a.csv", "", FEW, {}),
         ("a.csv", "", [[label, *(v * 4 for v in row)] for label, *row in ROWS], {}),
+        ("a.csv", "", [[label, *(v / 25 for v in row)] for label, *row in ROWS], {}),
+        ("a.csv", "", [[label, *(v / 80 - 1.3 for v in row)] for label, *row in ROWS], {}),
+        ("a.csv", "", [[label, *(v - 256 * (v > 127) for v in row)] for label, *row in ROWS], {}),
     ],
     ids=["emnist", "emnist upright", "transposed, inverted", "columns backwards", "numbered columns", "a header of "
-         "numbers", "the label last", "a named label", "2 x 4", "0 to 15", "10 bits"],
+         "numbers", "the label last", "a named label", "2 x 4", "0 to 15", "10 bits", "0 to 10.2",
+         "standardised", "signed bytes"],
 )  # fmt: skip
 def test_a_table_is_read_as_in_training(
     name: str, header: str, rows: list[list[object]], options: dict[str, object]
@@ -103,7 +108,12 @@ def test_a_table_is_read_as_in_training(
     path = csv(name, header, rows)
     pool = SOURCES["auto"](path=path, test_path=path, **options).read()
     assert isinstance(pool, Pool)
-    like = image_table.Trained(Options(**options), tuple(pool.provenance.get("read_as", ())))  # type: ignore[arg-type]
+    scale = pool.provenance.get("range")
+    like = image_table.Trained(
+        Options(**options),  # type: ignore[arg-type]
+        tuple(pool.provenance.get("read_as", ())),
+        scale=scaling.Range(**scale) if scale else None,
+    )
     table = image_table.read(path, SHAPE, like)
     assert np.array_equal(table.images, pool.train.images)
     assert table.labels is not None
@@ -116,8 +126,31 @@ def test_a_table_is_read_as_in_training(
 def test_a_dark_table_is_not_scaled_unless_the_data_of_the_run_was() -> None:
     path = csv("a.csv", "", FEW)
     assert image_table.read(path, SHAPE).images.max() == 14
-    like = image_table.Trained(remarks=("pixels 0 to 15, divided by 15",))
+    like = image_table.Trained(scale=scaling.Range(0, 255 / 15, remark="pixels 0 to 15, divided by 15"))
     assert image_table.read(path, SHAPE, like).images.max() == 14 * 17
+
+
+def test_fractions_may_go_beyond_the_range_of_the_runs_own_images() -> None:
+    like = image_table.Trained(scale=scaling.Range(0, 25.5, remark="pixels 0 to 10, scaled to 0 to 255"))
+    np.save("a.npy", np.full((1, 3, 3), 2.5))
+    assert image_table.read("a.npy", SHAPE, like).images.max() == 64
+    np.save("a.npy", np.array([[[11.5, 5, 0]] * 3]))
+    assert image_table.read("a.npy", SHAPE, like).images[0, 0].tolist() == [255, 128, 0]
+    np.save("a.npy", np.array([[[99.5, 5, 0]] * 3]))
+    assert image_table.read("a.npy", SHAPE, like).images[0, 0].tolist() == [100, 5, 0], "grey levels"
+
+
+@pytest.mark.parametrize("damage", [None, 3, {}, {"factor": 0}, {"factor": "x"}, {"offset": float("nan")}])
+def test_a_damaged_record_of_the_range_is_none(tmp_path: Path, damage: object) -> None:
+    whole = {"offset": 0, "factor": 2, "wrap": False, "remark": ""}
+    about = {"range": whole | damage if isinstance(damage, dict) and damage else damage}
+    run = SavedRun("run", tmp_path, network([Flatten(), Dense(3)]), ("a", "b", "c"), "", {}, {"data": about})
+    (tmp_path / ".hydra").mkdir()
+    (tmp_path / paths.CONFIG).write_text("{data: {path: a.csv}, seed: 1}")
+    (tmp_path / paths.HYDRA_CONFIG).write_text("{hydra: {runtime: {choices: {data: csv}}}}")
+    assert image_table.trained(run).scale is None
+    about["range"] = whole
+    assert image_table.trained(run).scale == scaling.Range(0, 2)
 
 
 def test_how_a_run_read_its_data_is_in_its_files(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import subprocess
 import sys
 import time
 import zlib
@@ -19,6 +20,8 @@ from helpers.photographs import photograph
 from PIL import Image
 
 from mnistlab import cli
+from mnistlab.data.formats import pictures as training
+from mnistlab.data.formats.record import Options
 from mnistlab.data.sources.bundled import Digits, Mnist5k
 from mnistlab.inference.predict import image_io, preprocessing, segmentation
 from mnistlab.inference.predict.image_io import Picture, UnreadableError
@@ -332,7 +335,17 @@ def test_sixteen_bits_become_eight() -> None:
 
 @pytest.mark.parametrize(
     ("most", "expected"),
-    [(200, 200), (256, 1), (40_000, 40_000 >> 8), (65_535, 255), (65_536, 128), (2**31 - 1, 255)],
+    [
+        (200, 200),
+        (256, 64),
+        (1023, 255),
+        (4095, 255),
+        (16_383, 255),
+        (40_000, 40_000 >> 8),
+        (65_535, 255),
+        (65_536, 128),
+        (2**31 - 1, 255),
+    ],
 )
 def test_whole_numbers_of_32_bits_are_levels_of_255_or_of_as_many_bits_as_they_take(most: int, expected: int) -> None:
     levels = np.full((40, 40), -3, np.int32)
@@ -355,6 +368,45 @@ def test_what_is_transparent_is_paper(pen: int, mode: str) -> None:
     drawn = Image.fromarray(np.dstack([np.full_like(opaque, pen)] * 3 + [opaque]))
     image = image_io.read(save(Path("ink.png"), drawn.convert(mode)))
     assert np.array_equal(seen(image.grey), seen(bar()))
+
+
+def encoded(image: Image.Image, **settings: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", **settings)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("ink", [40, 120, 150, 220])
+@pytest.mark.parametrize("pen", [0, 90, 255])
+def test_transparent_pictures_lie_on_the_paper_of_training(ink: int, pen: int) -> None:
+    colours = np.full((300, 40, 4), ink, np.uint8)
+    colours[..., 3] = np.linspace(0, 255, 40).astype(np.uint8)
+    colours[280:290, 10:20] = pen
+    image = Image.fromarray(colours)
+    trained, _ = training.decoded("ink.png", encoded(image))
+    assert np.array_equal(image_io.read(save(Path("ink.png"), image)).grey, trained)
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+def test_pictures_of_every_depth_have_the_grey_levels_of_training(bits: int) -> None:
+    levels = (np.arange(64 * 64).reshape(64, 64) * (2**bits - 1) // (64 * 64 - 1)).astype(np.uint16)
+    stack = training.Stack(1, Options())
+    stack.add("deep.png", encoded(Image.fromarray(levels)))
+    assert np.array_equal(image_io.read(save(Path("deep.png"), Image.fromarray(levels))).grey, stack.done("")[0][0])
+
+
+def test_heic_pictures_are_read_in_a_process_that_has_read_none_before() -> None:
+    heif = pytest.importorskip("pillow_heif")
+    heif.from_pillow(Image.fromarray(bar()).convert("RGB")).save("photo.heic")
+    program = "from mnistlab.inference.predict import image_io; print(image_io.read('photo.heic').grey.shape)"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout == "(200, 300)\n"
+
+
+def test_a_heic_picture_names_the_package_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "find_spec", lambda name: None)
+    Path("photo.heic").write_bytes(bytes(4) + b"ftypheic" + bytes(40))
+    with pytest.raises(UnreadableError, match=r"^a HEIC picture: the package pillow-heif is not installed"):
+        image_io.read("photo.heic")
 
 
 def test_colour_becomes_grey_and_one_bit_is_enough() -> None:

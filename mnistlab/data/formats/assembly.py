@@ -158,8 +158,8 @@ def _hash(path: Path, array: np.ndarray) -> dict[str, str]:
 
 
 def _named(record: Record, *paths: Path) -> Record:
-    """Return the record, transposed if its files are named after EMNIST."""
-    if any(map(names.is_transposed, paths)):
+    """Return the record, transposed if its files are named after EMNIST and do not say that they are upright."""
+    if any(map(names.is_transposed, paths)) and not record.upright:
         record.transposed = True
     return record
 

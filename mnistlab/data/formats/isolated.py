@@ -149,10 +149,16 @@ def read_parquet(path: Path, label: str = "") -> tuple[dict[str, np.ndarray], di
         )
     table = file.read(use_threads=False)
     columns: dict[str, np.ndarray] = {}
+    ragged: BadFileError | None = None
     for name in table.column_names[:70_000]:
         column = table[name].combine_chunks()
         column = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
-        columns |= dict(_of_column(name, column, pa))
+        try:
+            columns |= dict(_of_column(name, column, pa))
+        except BadFileError as error:
+            ragged = ragged or error
+    if ragged and not any(name.endswith(":ends") for name in columns):  # beside encoded pictures, lists are not pixels
+        raise BadFileError(f"{path.name}: {ragged}")
     facts: dict[str, Any] = {}
     with suppress(Exception):
         features = json.loads((table.schema.metadata or {})[b"huggingface"])["info"]["features"]
@@ -173,15 +179,34 @@ def _of_column(name: str, column: Any, pa: Any) -> list[tuple[str, np.ndarray]]:
         return [(f"{name}:bytes", np.frombuffer(b"".join(pictures), np.uint8)), (f"{name}:ends", ends)]
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         return [(name, np.array([value or "" for value in column.to_pylist()], np.str_))]
-    rows = len(column)
+    rows, width = len(column), 1
     while (
         pa.types.is_list(column.type) or pa.types.is_large_list(column.type) or pa.types.is_fixed_size_list(column.type)
     ):
+        width *= _common_length(name, column, width)
         column = column.flatten()
     if pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_boolean(column.type):
         values = column.to_numpy(zero_copy_only=False)
         return [(name, values.reshape(rows, -1) if rows and len(values) > rows else values)]
     return []
+
+
+def _common_length(name: str, column: Any, width: int) -> int:
+    """Return the length of the lists in a column, ``width`` of which are one row; raises if they are not all equal."""
+    import pyarrow.compute as pc
+
+    lengths = pc.list_value_length(column).fill_null(-1).to_numpy(zero_copy_only=False)
+    if not len(lengths):
+        return 1
+    distinct, counts = np.unique(lengths, return_counts=True)
+    usual = int(distinct[counts.argmax()])
+    wrong = lengths != usual if usual >= 0 else lengths < 0
+    if wrong.any():
+        first = int(wrong.argmax())
+        has = "no list" if lengths[first] < 0 else f"a list of {lengths[first]:,}"
+        others = f", but others have {usual:,}" if usual >= 0 else ""
+        raise BadFileError(f"row {first // width + 1:,} of the column {name[:40]!r} has {has}{others}; repair the file")
+    return usual
 
 
 def _stacked(columns: dict[str, np.ndarray], order: list[str], chosen: str) -> dict[str, np.ndarray]:

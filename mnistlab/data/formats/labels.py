@@ -102,6 +102,11 @@ def _from_words(
     The key class_names may give the same words another order.
     """
     words = {part: np.char.strip(array.astype(np.str_)) for part, array in labels.items()}
+    for part, array in words.items():
+        if (empty := array == "").any():
+            raise BadFileError(
+                f"row {int(empty.argmax()) + 1:,} of the {IN_WORDS[part]} labels is empty; label or remove it"
+            )
     present = sorted({str(word) for array in words.values() for word in np.unique(array)}, key=natural_chunks)
     if len(present) > MOST_CLASSES:
         raise BadFileError(f"there are {len(present):,} different labels, such as {present[0][:40]!r}; set label")

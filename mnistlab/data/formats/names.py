@@ -20,6 +20,7 @@ ROLES = {word: role for role, words in ROLE.items() for word in words.split()}
 _PART, _ROLE = "|".join(sorted(PARTS, key=len, reverse=True)), "|".join(sorted(ROLES, key=len, reverse=True))
 TOGETHER = re.compile(rf"(?:(?P<role>{_ROLE})(?P<part>{_PART})|(?P<part2>{_PART})(?P<role2>{_ROLE}))$")
 CLASS_NAMES = ("class_names", "label_names", "classnames", "target_names", "categories", "classes_names")
+UPRIGHT = "upright"  # an array that only says that images are not transposed, whatever the name of the file says
 
 
 class Name(NamedTuple):

@@ -19,6 +19,7 @@ class Normal:
     arrays: dict[str, np.ndarray]
     class_names: tuple[str, ...]
     remarks: list[str]
+    scale: scaling.Range
 
 
 def normalised(record: Record, options: Options) -> Normal:
@@ -42,7 +43,7 @@ def normalised(record: Record, options: Options) -> Normal:
             arrays[f"{part}_images"] = _turned(scaling.as_bytes(stacks.pop(part), scale), record, options, remarks)
             arrays[f"{part}_labels"] = classes.labels[part]
     _same_size(arrays)
-    return Normal(arrays, classes.names, list(dict.fromkeys([*remarks, *classes.remarks])))
+    return Normal(arrays, classes.names, list(dict.fromkeys([*remarks, *classes.remarks])), scale)
 
 
 def _scale(record: Record, stacks: dict[str, np.ndarray], remarks: list[str]) -> scaling.Range:

@@ -11,7 +11,7 @@ from typing import IO, Any
 import numpy as np
 
 from mnistlab.data import cache
-from mnistlab.data.formats import content, named_arrays
+from mnistlab.data.formats import content, named_arrays, names
 from mnistlab.data.formats.record import Options, Record
 from mnistlab.data.idx_format import LARGEST, BadFileError
 
@@ -23,6 +23,7 @@ def read_npz(path: Path, options: Options) -> Record:
     try:
         with zipfile.ZipFile(path) as archive:
             members = {name.removesuffix(".npy"): name for name in archive.namelist() if name.endswith(".npy")}
+            upright = members.pop(names.UPRIGHT, None) is not None
             shapes = {name: _shape_of_member(archive, member) for name, member in members.items()}
             hashes = {}
 
@@ -34,7 +35,7 @@ def read_npz(path: Path, options: Options) -> Record:
                 return array
 
             record = named_arrays.record(path.name, shapes, read, options)
-            record.files = hashes
+            record.files, record.upright = hashes, upright
             return record
     except BadFileError as error:
         raise BadFileError(f"{error}; {WRITE_AGAIN}" if ";" not in str(error) else str(error)) from None

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mnistlab.data.formats import content, names, pictures
-from mnistlab.data.formats.record import PARTS, Options, Part, Record
-from mnistlab.data.formats.table_layout import LABEL_WORDS, Layout, chosen_column
+from mnistlab.data.formats import content, label_tables, names, pictures
+from mnistlab.data.formats.record import IN_WORDS, PARTS, Options, Part, Record
 from mnistlab.data.idx_format import BadFileError
 from mnistlab.data.image_formats import is_image, natural_order, suffixes_text
 from mnistlab.system.errors import RequestError
@@ -20,7 +19,6 @@ from mnistlab.system.errors import RequestError
 NOT_TEXT = r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]"  # control characters, and bytes that are not UTF-8
 SERVICE = {"__MACOSX", "__pycache__", "@eaDir", "lost+found"}
 SERVICE_FILES = {"thumbs.db", "desktop.ini"}
-MOST_TABLE = 2**26  # bytes of a table of labels
 DEEPEST = 3  # folders above those of the classes
 Group = dict[str, list[Path]]
 
@@ -86,11 +84,9 @@ def _find(result: PictureFolder, value: str | None, skip: bool, alone: bool) -> 
     root = result.top
     for _ in range(DEEPEST):
         inner = folders_of(root)
-        if len(inner) == 1 and not _images_of(root) and (folders_of(inner[0]) or _tables_in(root)):
+        if len(inner) == 1 and not _images_of(root) and (folders_of(inner[0]) or label_tables.files_in(root)):
             root = inner[0]
-    places = {part: folder for folder in reversed(folders_of(root)) if (part := names.part_of_folder(folder.name))}
-    if "train" not in places or (len(places) < 2 and len(folders_of(root)) > 1):
-        places = {"train": root}
+    places = _places(root, result, setting)
     for part in (part for part in PARTS if part in places):
         group = _group(places[part], result, setting)
         if not group and part != "train":
@@ -101,6 +97,37 @@ def _find(result: PictureFolder, value: str | None, skip: bool, alone: bool) -> 
         result.sets[part], result.places[part] = group, places[part]
     _check_classes(result, setting, skip, alone)
     return result
+
+
+def _places(root: Path, data: PictureFolder, setting: dict[str, str | None]) -> dict[str, Path]:
+    """Return the folder of each set: those that are named after sets, or else that of all classes."""
+    folders = folders_of(root)
+    of_part: dict[str, list[Path]] = {}
+    for folder in folders:
+        if part := names.part_of_folder(folder.name):
+            of_part.setdefault(part, []).append(folder)
+    if "train" not in of_part or (len(of_part) < 2 and len(folders) > 1):
+        return {"train": root}
+    places = {}
+    for part, same in of_part.items():
+        filled = [folder for folder in same if _has_pictures(folder)]
+        if len(filled) > 1:
+            raise RequestError(
+                f"{filled[0].name}/ and {filled[1].name}/ are both named after the {IN_WORDS[part]} set; join them, or"
+                " move one elsewhere",
+                **setting,
+            )
+        places[part] = (filled or same)[0]
+    for folder in folders:
+        if folder not in places.values() and _has_pictures(folder):
+            data.warnings.append(f"{folder.name}/ beside {places['train'].name}/ is not named after a set: left out")
+    return places
+
+
+def _has_pictures(folder: Path, depth: int = 0) -> bool:
+    if any(map(is_picture_file, folder.iterdir())):
+        return True
+    return depth <= DEEPEST and any(_has_pictures(inner, depth + 1) for inner in folders_of(folder))
 
 
 def _check_classes(data: PictureFolder, setting: dict[str, str | None], skip: bool, alone: bool) -> None:
@@ -159,8 +186,9 @@ def _group(folder: Path, data: PictureFolder, setting: dict[str, str | None]) ->
     for inner in folders_of(folder):
         direct = sorted(inner.iterdir(), key=natural_order)
         files = [path for path in direct if is_picture_file(path)]
+        known = set(files)
         deeper = [path for sub in direct if sub.is_dir() for path in _below(sub)]
-        other += [f"{inner.name}/{path.name}" for path in direct if path not in files and _is_left_out(path)]
+        other += [f"{inner.name}/{path.name}" for path in direct if path not in known and _is_left_out(path)]
         for path in (inner, *files):
             if re.search(NOT_TEXT, path.name):
                 raise RequestError(f"the name {path.name!a} in {folder.name}/ is not text; rename it", **setting)
@@ -210,19 +238,22 @@ def _below(folder: Path, depth: int = 0) -> Iterator[Path]:
 
 def _labelled(folder: Path, images: list[Path], data: PictureFolder, setting: dict[str, str | None]) -> Group:
     """Return pictures of one folder by class: labelled by a table beside them, or by their names."""
-    tables = [*_tables_in(folder), *(_tables_in(folder.parent) if folder != data.top else [])]
+    tables = [*label_tables.files_in(folder), *(label_tables.files_in(folder.parent) if folder != data.top else [])]
     for table in tables:
-        by_name = _labels_of_table(table, images, data.label, setting)
-        if by_name:
+        beside = {other.name for other in folders_of(table.parent)} - {folder.name}
+        found = label_tables.read(table, images, beside, data.label, setting)
+        if found and found.label_of:
+            by_name = found.label_of
             labelled = [(path, by_name.get(path.name) or by_name.get(path.stem)) for path in images]
             left = [path.name for path, label in labelled if label is None]
-            data.remarks.append(f"labels of {folder.name}/ from {table.name}")
+            data.remarks.append(f"labels of {folder.name}/ from {table.name}, column {found.column}")
             data.tables.append(table)
             if left:
                 data.warnings.append(
                     f"{len(left):,} pictures that {table.name} does not name: left out ({_listed(left)})"
                 )
             return _grouped([(path, label) for path, label in labelled if label is not None])
+        data.warnings.append(f"{table.name} is not used: it has no column with the names of the pictures")
     words = _labels_of_names(images)
     if words is None:
         return {}
@@ -231,63 +262,11 @@ def _labelled(folder: Path, images: list[Path], data: PictureFolder, setting: di
 
 
 def _grouped(labelled: Sequence[tuple[Path, str]]) -> Group:
-    group: Group = {}
-    for label in sorted({label for _, label in labelled}, key=lambda label: natural_order(Path(label or "-"))):
-        group[label] = [path for path, other in labelled if other == label]
+    labels = sorted({label for _, label in labelled}, key=lambda label: natural_order(Path(label or "-")))
+    group: Group = {label: [] for label in labels}
+    for path, label in labelled:
+        group[label].append(path)
     return group
-
-
-def _tables_in(folder: Path) -> list[Path]:
-    """Return the files of a folder that may be tables of labels."""
-    return [path for path in sorted(folder.iterdir()) if path.suffix.lower() in (".csv", ".tsv", ".txt")]
-
-
-def _labels_of_table(
-    table: Path, images: Sequence[Path], column: str | int | None, setting: dict[str, str | None]
-) -> dict[str, str] | None:
-    """Return file name -> label of a table in which one column has the names of the pictures; None for another.
-
-    A row of a folder beside that of the pictures (test/1.png, where these are in train/) is not about them.
-    """
-    import csv
-
-    if table.stat().st_size > MOST_TABLE:
-        return None
-    try:
-        text = content.read_all(table).decode("utf-8-sig")
-        separator = max((",", ";", "\t", " "), key=text[:4096].count)
-        rows = [row for row in csv.reader(text.splitlines(), delimiter=separator, skipinitialspace=True) if row]
-    except (BadFileError, UnicodeDecodeError, csv.Error):
-        return None
-    wanted = {path.name for path in images} | {path.stem for path in images}
-    if len(rows) < 2 or len(rows[0]) < 2 or len(rows[0]) > 100:
-        return None
-    hits = [sum(Path(row[i]).name in wanted for row in rows if i < len(row)) for i in range(len(rows[0]))]
-    at = hits.index(max(hits))
-    if 2 * hits[at] < min(len(rows) - 1, len(images)):
-        return None
-    header = [cell.strip().lower() for cell in rows[0]]
-    label = next((header.index(word) for word in LABEL_WORDS if word in header and header.index(word) != at), None)
-    label = label if label is not None else (0 if at else 1)
-    if column is not None:
-        layout = Layout(",", [cell.strip() for cell in rows[0]], has_header=Path(rows[0][at]).name not in wanted)
-        try:
-            label = chosen_column(column, layout)
-        except BadFileError as error:
-            raise RequestError(f"{table.name}: {error}", key="label", value=column) from None
-    beside = {folder.name for folder in folders_of(table.parent)} - {images[0].parent.name}
-    label_of: dict[str, str] = {}
-    for row in rows:
-        if len(row) <= max(at, label) or not row[label].strip() or Path(row[at]).parent.name in beside:
-            continue
-        name, word = Path(row[at]).name, row[label].strip()
-        if name in wanted and label_of.get(name, word) != word:
-            raise RequestError(
-                f"{table.name} gives {name[:40]} two labels, {label_of[name][:20]!r} and {word[:20]!r}; remove one",
-                **setting,
-            )
-        label_of[name] = word
-    return label_of
 
 
 def _labels_of_names(images: Sequence[Path]) -> list[str] | None:

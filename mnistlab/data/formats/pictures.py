@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 from collections import Counter
+from collections.abc import Iterable
 from importlib.util import find_spec
 from typing import Any
 
@@ -85,7 +86,7 @@ class Stack:
         if not self.wide:
             return 0
         highest = max(int(image.max()) for image in self.wide.values())
-        return next(bits for bits in DEPTHS if highest < 2**bits)
+        return depth(highest)
 
     def done(self, where: str, bits: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """Return the images (n, height, width) and the numbers of those that were read.
@@ -107,6 +108,11 @@ class Stack:
             shown = "; ".join(self.skipped[:NAMED]) + ("; ..." if self.skipped[NAMED:] else "")
             self.warnings.append(f"{where}: {len(self.skipped):,} pictures left out ({shown})")
         return self.array[: len(self.names)], np.array(self.kept, np.int64)
+
+
+def depth(highest: int) -> int:
+    """Return the bits of the grey levels of pictures whose highest level is this: the next of `DEPTHS`, if there is."""
+    return next((bits for bits in DEPTHS if highest < 2**bits), highest.bit_length())
 
 
 def by(image: np.ndarray) -> str:
@@ -132,8 +138,8 @@ def decoded(name: str, content: bytes) -> tuple[np.ndarray, list[str]]:
     from PIL import Image, ImageOps
 
     refuse_impostors(name, content[:200])
-    if content[4:8] == b"ftyp" and content[8:11] not in (b"avi",):
-        _need_heif(name)
+    if missing := missing_reader(content):
+        raise BadFileError(f"{name} is {missing}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the size is checked here, before any pixel is unpacked
@@ -171,22 +177,42 @@ def _of_floats(name: str, levels: np.ndarray) -> np.ndarray:
 
 
 def _on_paper(image: Any, done: list[str]) -> np.ndarray:
-    """Return the grey levels of a picture with transparency on white paper, or on black if what is visible is light."""
-    rgba = image.convert("RGBA")
-    alpha = np.asarray(rgba.getchannel("A"), np.float32) / 255
-    grey = np.asarray(rgba.convert("RGB").convert("L"))
+    """Return the grey levels of a picture with transparency on paper."""
+    alpha, grey = layers(image)
     if alpha.min() == 1:
         return grey
-    visible = float((alpha * grey).sum() / alpha.sum()) if alpha.any() else 0.0
-    paper = 0 if visible > 127.5 else 255
+    paper = paper_for([(alpha, grey)])
     done.append(f"with transparency, put on {'black' if paper == 0 else 'white'}")
+    return laid_on(paper, alpha, grey)
+
+
+def layers(image: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return the opacity of a picture, from 0 to 1, and its grey levels."""
+    rgba = image.convert("RGBA")
+    return np.asarray(rgba.getchannel("A"), np.float32) / 255, np.asarray(rgba.convert("RGB").convert("L"))
+
+
+def paper_for(strips: Iterable[tuple[np.ndarray, np.ndarray]]) -> int:
+    """Return the grey of the paper for a picture in strips: white, or black if what is visible of it is light."""
+    light = opacity = 0.0
+    for alpha, grey in strips:
+        light += float((alpha * grey).sum(dtype=np.float64))
+        opacity += float(alpha.sum(dtype=np.float64))
+    return 0 if light > 127.5 * opacity else 255
+
+
+def laid_on(paper: int, alpha: np.ndarray, grey: np.ndarray) -> np.ndarray:
+    """Return a picture of which the opacity and the grey levels are known as it looks on paper."""
     return np.rint(alpha * grey + (1 - alpha) * paper).astype(np.uint8)
 
 
-def _need_heif(name: str) -> None:
-    """Register the reader of HEIC files, or say which package is missing."""
+def missing_reader(content: bytes) -> str:
+    """Register the reader of HEIC files if this is one; say which package is missing, or return an empty text."""
+    if content[4:8] != b"ftyp" or content[8:11] == b"avi":
+        return ""
     if find_spec("pillow_heif") is None:
-        raise BadFileError(f"{name} is a HEIC picture: {needs('pillow-heif', 'formats')}")
+        return f"a HEIC picture: {needs('pillow-heif', 'formats')}"
     import pillow_heif
 
     pillow_heif.register_heif_opener()
+    return ""

@@ -27,15 +27,17 @@ class Part:
 class Record:
     """The content of the files of a dataset.
 
-    ``transposed`` says that rows and columns are exchanged by the convention of the files. ``ready`` says that the
-    images are already (n, height, width) uint8, from 0 to 255. ``padded`` says that pixels at the end may be missing,
-    since the file leaves out zeros. ``lowest`` is the lowest index of the pixels of a libsvm file
-    (`text_formats.number_pixels`). ``remarks`` are what was assumed, and ``warnings`` what was left out.
+    ``transposed`` says that rows and columns are exchanged by the convention of the files, and ``upright`` that they
+    are not, although the files may be named so. ``ready`` says that the images are already (n, height, width) uint8,
+    from 0 to 255. ``padded`` says that pixels at the end may be missing, since the file leaves out zeros. ``lowest`` is
+    the lowest index of the pixels of a libsvm file (`text_formats.number_pixels`). ``remarks`` are what was assumed,
+    and ``warnings`` what was left out.
     """
 
     parts: dict[str, Part]
     class_names: tuple[str, ...] | None = None
     transposed: bool = False
+    upright: bool = False
     ready: bool = False
     padded: bool = False
     lowest: int | None = None

@@ -27,6 +27,11 @@ class Range:
         """Return whether the pixels are bytes already."""
         return self == Range()
 
+    @property
+    def span(self) -> tuple[float, float]:
+        """Return the values that become black and white; of bytes that wrapped, the lowest and the highest."""
+        return (-128, 255) if self.wrap else (-self.offset, 255 / self.factor - self.offset)
+
 
 @dataclass
 class Values:

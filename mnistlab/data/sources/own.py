@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import zlib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -189,6 +189,8 @@ def _parsed(plan: recognise.Plan, options: Options) -> cache.Parsed:
     info: dict[str, Any] = {"files": record.files}
     if plan.form == "csv":
         info["sha256"] = _hash_of_tables(normal.arrays)
+    if not normal.scale.as_it_is:
+        info["range"] = asdict(normal.scale)
     info |= {"class_names": list(normal.class_names), "remarks": normal.remarks}
     return cache.Parsed(normal.arrays, info, record.warnings)
 

@@ -7,11 +7,12 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from mnistlab.data.formats import pictures
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -42,11 +43,13 @@ def read(name: str) -> Picture:
     """Return the picture of a file, or of standard input for ``-``; `UnreadableError` gives the reason.
 
     The camera's rotation (EXIF) is undone. Colours become grey by ITU-R 601, 16 and 32 bits become 8. Transparent
-    pixels become white, or black if the picture would otherwise be blank. Of several frames, the first is used.
+    pixels become white, or black if what is visible is light, as in training. Of several frames, the first is used.
     """
     from PIL import Image
 
     content = _bytes(name)
+    if missing := pictures.missing_reader(content):
+        raise UnreadableError(missing)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the size is checked here, before any pixel is unpacked
@@ -107,7 +110,7 @@ def _grey(image: Image.Image) -> Image.Image:
     """Return a picture in grey, converted in strips to save memory."""
     if image.mode.startswith("I"):  # Pillow's own conversion would clip 16 bits at 255
         most = max(int(np.asarray(strip).max()) for _, strip in _strips(image))
-        shift = 0 if most < 2**8 else max(8, most.bit_length() - 8)
+        shift = pictures.depth(most) - 8
         return _by_strips(image, lambda strip: _image(np.clip(np.asarray(strip), 0, None) >> shift))
     if image.mode == "F":
         most = max(np.nan_to_num(np.asarray(strip)).max() for _, strip in _strips(image))
@@ -115,12 +118,8 @@ def _grey(image: Image.Image) -> Image.Image:
         return _by_strips(image, lambda strip: _image(np.nan_to_num(np.asarray(strip, np.float64)) * scale))
     if not image.has_transparency_data:
         return _by_strips(image, lambda strip: strip.convert("L"))
-    for paper in (255, 0):
-        grey = _by_strips(image, partial(_laid_on, paper))
-        low, high = grey.getextrema()
-        if low != high:
-            break
-    return grey
+    paper = pictures.paper_for(pictures.layers(strip) for _, strip in _strips(image))
+    return _by_strips(image, lambda strip: _image(pictures.laid_on(paper, *pictures.layers(strip))))
 
 
 def _strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
@@ -142,12 +141,3 @@ def _image(levels: np.ndarray) -> Image.Image:
     from PIL import Image
 
     return Image.fromarray(np.clip(levels, 0, 255).astype(np.uint8))
-
-
-def _laid_on(paper: int, image: Image.Image) -> Image.Image:
-    from PIL import Image
-
-    below = Image.new("RGBA", image.size, (paper, paper, paper, 255))
-    layered = image.convert("LA" if image.mode in ("L", "LA", "La") else "RGBA")
-    below.alpha_composite(layered.convert("RGBA"))
-    return below.convert("L")

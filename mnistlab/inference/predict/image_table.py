@@ -14,7 +14,7 @@ from zipfile import ZipFile
 import numpy as np
 
 from mnistlab.data.formats import scaling, table_layout
-from mnistlab.data.formats.names import is_transposed
+from mnistlab.data.formats.names import UPRIGHT, is_transposed
 from mnistlab.data.formats.record import Options
 from mnistlab.data.formats.table_layout import Layout
 from mnistlab.data.idx_format import BadFileError, inflate
@@ -29,8 +29,6 @@ ROWS = 5000  # that are read or converted at once
 MOST_ROWS = 200_000
 MOST_BYTES = 2**29  # of a table after unpacking, and of the arrays in an archive
 MOST_COLUMNS = 2**16 + 16  # an image of 256 x 256, and some others
-# Ranges of whole pixels that `scaling.range_of` tells apart, by their lowest and highest value
-RANGES = ((0, 2), (0, 3), (0, 4), (0, 8), (0, 15), (0, 16), (0, 1023), (0, 4095), (0, 16383), (0, 65535), (-1, 1))
 AT_END = "the last column is the label"  # a remark of `table_layout.decide`
 LONGEST_LINE, LONGEST_CELL = 2**20, 64  # characters of the first line, and of a cell
 IDS = ("id", "imageid", "image_id", "index", "unnamed: 0", "")
@@ -39,28 +37,40 @@ IMAGES = ("images", "x", "data", "test", "arr_0", "x_test", "test_images", "test
 
 @dataclass(frozen=True)
 class Trained:
-    """How a run read its own data: the options of ``data``, and the remarks in its environment."""
+    """How a run read its own data: the options of ``data``, and from its environment the remarks, the format of the
+    files, and the range of the pixels where it was not 0 to 255.
+    """
 
     options: Options = field(default_factory=Options)
     remarks: tuple[str, ...] = ()
+    form: str = ""
+    scale: scaling.Range | None = None
+
+    def class_of(self, label: str) -> str:
+        """Return the class that a label of the user's stands for: less ``label_offset`` if it is a number."""
+        return _moved(label, -(self.options.label_offset or 0))
+
+    def label_of(self, class_name: str) -> str:
+        """Return the label that the user's data has for a class."""
+        return _moved(class_name, self.options.label_offset or 0)
+
+    @property
+    def of_pictures(self) -> Options:
+        """Return the options for pictures, which are upright where only a table had to be transposed."""
+        return self.options if self.form == "folder" else replace(self.options, transpose=None)
 
     def shapes(self, shape: tuple[int, int]) -> list[tuple[int, int]]:
         """Return the shapes that rows may have: that of the run's data, and ``shape``, that of its model."""
         return [shape] if self.options.shape is None else [self.options.shape, shape]
 
-    @property
-    def range(self) -> tuple[float, float, scaling.Range] | None:
-        """Return the lowest and highest value of the run's pixels, and their scale, if they were not 0 to 255."""
-        for low, high in RANGES:
-            probe = scaling.Values(low, high, 1, int(low < 0), int(low < 0), int(high > 255))
-            if (scale := scaling.range_of(probe)) is not None and scale.remark in self.remarks:
-                return low, high, scale
-        return None
+
+def _moved(word: str, offset: int) -> str:
+    return str(int(word) + offset) if offset and word.removeprefix("-").isdecimal() else word
 
 
 @dataclass(frozen=True)
 class ImageTable:
-    """Images (n, height, width) uint8, the name of each and of their column, and their labels where there are any."""
+    """Images (n, height, width) uint8, the name of each and of their column, and their classes if it has labels."""
 
     images: np.ndarray
     ids: list[str]
@@ -68,6 +78,7 @@ class ImageTable:
     label_name: str
     labels: list[str] | None
     note: str  # how the values were scaled; empty if they were not
+    upright: bool = False  # whatever the name of the file says
 
 
 def is_table(name: str) -> bool:
@@ -83,10 +94,27 @@ def trained(run: SavedRun) -> Trained:
     if not isinstance(source, OwnSource):
         return Trained()
     shape = None if source.shape is None else (source.shape[0], source.shape[1])
-    options = Options(source.header, source.label, source.transpose, source.invert, shape=shape)
+    options = Options(source.header, source.label, source.transpose, source.invert, source.label_offset, shape=shape)
     data = run.environment.get("data")
-    remarks = data.get("read_as") if isinstance(data, dict) else None
-    return Trained(options, tuple(map(str, remarks)) if isinstance(remarks, list) else ())
+    about = data if isinstance(data, dict) else {}
+    remarks = about.get("read_as")
+    return Trained(
+        options,
+        tuple(map(str, remarks)) if isinstance(remarks, list) else (),
+        str(about.get("source", "")),
+        _scale(about.get("range")),
+    )
+
+
+def _scale(about: object) -> scaling.Range | None:
+    """Return the range of pixels that an environment records; None if there is none, or if it was damaged."""
+    if not isinstance(about, dict):
+        return None
+    try:
+        scale = scaling.Range(float(about["offset"]), float(about["factor"]), bool(about["wrap"]), str(about["remark"]))
+    except (KeyError, TypeError, ValueError):
+        return None
+    return scale if math.isfinite(scale.offset) and 0 < scale.factor < math.inf else None
 
 
 def read(name: str, shape: tuple[int, int], like: Trained = Trained()) -> ImageTable:
@@ -100,7 +128,8 @@ def read(name: str, shape: tuple[int, int], like: Trained = Trained()) -> ImageT
     try:
         with reading(path, MOST_BYTES):
             table = _of_csv(path, shape, like) if ".csv" in path.name.lower() else _of_arrays(path, shape, like)
-            return replace(table, images=_turned(table.images, path, like.options))
+            labels = None if table.labels is None else list(map(like.class_of, table.labels))
+            return replace(table, images=_turned(table, path, like.options), labels=labels)
     except UnreadableError as error:
         if isinstance(error.cause, RequestError):
             raise RequestError(f"{name}: {error.cause}") from None
@@ -109,9 +138,10 @@ def read(name: str, shape: tuple[int, int], like: Trained = Trained()) -> ImageT
         raise RequestError(f"{name}: cannot be read as images ({short or type(error.cause).__name__})") from None
 
 
-def _turned(images: np.ndarray, path: Path, options: Options) -> np.ndarray:
+def _turned(table: ImageTable, path: Path, options: Options) -> np.ndarray:
     """Return the images upright and light on dark, as training has them; files called emnist are transposed."""
-    if is_transposed(path) if options.transpose is None else options.transpose:
+    images, by_name = table.images, is_transposed(path) and not table.upright
+    if by_name if options.transpose is None else options.transpose:
         images = images.transpose(0, 2, 1)
     return np.ascontiguousarray(255 - images if options.invert else images)
 
@@ -280,7 +310,8 @@ def _of_arrays(path: Path, shape: tuple[int, int], like: Trained) -> ImageTable:
         raise RequestError(f"{name} has {len(stack):,} images, too many; split it")
     levels, note = _levels(stack.reshape(len(stack), -1), (int(stack.shape[1]), int(stack.shape[2])), like)
     labels = _labels(arrays, name, len(stack))
-    return ImageTable(levels, [str(i + 1) for i in range(len(stack))], "ImageId", "Label", labels, note)
+    ids = [str(i + 1) for i in range(len(stack))]
+    return ImageTable(levels, ids, "ImageId", "Label", labels, note, UPRIGHT in arrays)
 
 
 def _images(array: np.ndarray, shapes: Sequence[tuple[int, int]]) -> np.ndarray | None:
@@ -308,8 +339,8 @@ def _levels(pixels: np.ndarray, shape: Sequence[int], like: Trained) -> tuple[np
     if not pixels.size:
         raise RequestError("holds no images")
     low, high = float(pixels.min()), float(pixels.max())
-    if not (0 <= low <= high <= 1) and (usual := like.range) and usual[0] <= low <= high <= usual[1]:
-        return scaling.as_bytes(pixels, usual[2]).reshape(-1, *shape), usual[2].remark
+    if like.scale and not (0 <= low <= high <= 1) and _fits(pixels, low, high, like.scale):
+        return scaling.as_bytes(pixels, like.scale).reshape(-1, *shape), like.scale.remark
     if not (low >= 0 and high <= 255):  # also true for NaN
         raise RequestError(_out_of_range(low, high))
     factor, note = 1.0, ""
@@ -322,6 +353,16 @@ def _levels(pixels: np.ndarray, shape: Sequence[int], like: Trained) -> tuple[np
         part = slice(start, start + ROWS)
         levels[part] = np.rint(pixels[part].astype(np.float32) * factor)
     return levels.reshape(-1, *shape), note
+
+
+def _fits(pixels: np.ndarray, low: float, high: float, scale: scaling.Range) -> bool:
+    """Return whether numbers are of the range of the run's pixels.
+
+    That of fractions is known from the run's images only, so that others may go beyond it by half.
+    """
+    least, most = scale.span
+    beyond = (most - least) / 2 if pixels.dtype.kind == "f" and (pixels != np.trunc(pixels)).any() else 0
+    return least - beyond <= low <= high <= most + beyond
 
 
 def _out_of_range(low: float, high: float) -> str:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mnistlab.inference.predict import image_io, inputs, preprocessing, results
-from mnistlab.inference.predict.image_table import ImageTable
+from mnistlab.data.formats.record import Options
+from mnistlab.inference.predict import image_io, image_table, inputs, preprocessing, results
 from mnistlab.nn.folding import folded
 from mnistlab.nn.network import Network
 from mnistlab.runs.saved_run import SavedRun
@@ -34,18 +34,20 @@ def predict(
 ) -> tuple[list[results.Predicted], list[results.Failed]]:
     """Return the predictions, and the files that could not be read, which are also reported on stderr.
 
-    A picture whose folder is named after one class shows one digit.
+    A picture whose folder is named after one class shows one digit. Pictures that are only resized are inverted and
+    transposed as the run's own data was.
     """
+    like = image_table.trained(run).of_pictures if style.way is preprocessing.Way.raw else None
     predicted: list[results.Predicted] = []
     failed: list[results.Failed] = []
     network = folded(run.network)
-    for batch in _batches(_prepared(run, pictures, style, dark, failed)):
+    for batch in _batches(_prepared(run, pictures, style, dark, like, failed)):
         predicted += _predict(run, network, batch)
     return predicted, failed
 
 
 def predict_table(
-    run: SavedRun, name: str, table: ImageTable, style: preprocessing.Style, dark: bool | None
+    run: SavedRun, name: str, table: image_table.ImageTable, style: preprocessing.Style, dark: bool | None
 ) -> list[results.Predicted]:
     """Return the predictions for the rows of a table, each of which is one image; one without ink is only resized."""
     style = replace(style, several=False)
@@ -71,6 +73,7 @@ def _prepared(
     pictures: Sequence[inputs.Input],
     style: preprocessing.Style,
     dark: bool | None,
+    like: Options | None,
     failed: list[results.Failed],
 ) -> Iterator[Ready]:
     """Yield the network inputs of each file; report unreadable files and collect them in ``failed``."""
@@ -82,7 +85,7 @@ def _prepared(
         for_this = replace(style, several=False) if truth in run.class_names else style
         try:
             picture = image_io.read(one.file)
-            digits = preprocessing.prepare_all(picture, run.network.image_shape, for_this, dark)
+            digits = preprocessing.prepare_all(picture, run.network.image_shape, for_this, dark, like)
         except image_io.UnreadableError as error:
             failed.append(results.Failed(one.file, str(error)))
             print(f"mnistlab predict: {results.plain(one.file)}: {error}", file=sys.stderr)  # noqa: T201

@@ -20,6 +20,7 @@ from enum import Enum
 
 import numpy as np
 
+from mnistlab.data.formats.record import Options
 from mnistlab.inference.predict import grouping, segmentation
 from mnistlab.inference.predict.image_io import Picture, UnreadableError
 from mnistlab.runs.saved_run import SavedRun
@@ -107,12 +108,17 @@ def prepare(picture: Picture, shape: tuple[int, int], style: Style, dark: bool |
     return prepared
 
 
-def prepare_all(picture: Picture, shape: tuple[int, int], style: Style, dark: bool | None) -> list[Prepared]:
-    """Return the inputs for the digits of a picture in reading order: one, unless ``style.several`` allows more."""
-    grey = picture.grey
+def prepare_all(
+    picture: Picture, shape: tuple[int, int], style: Style, dark: bool | None, like: Options | None = None
+) -> list[Prepared]:
+    """Return the inputs for the digits of a picture in reading order: one, unless ``style.several`` allows more.
+
+    A picture that is only resized is exchanged and inverted ``like`` the pictures in training; ``dark`` overrides that.
+    """
+    grey, like = picture.grey, like or Options()
     whole = (0, 0, picture.width, picture.height)
     if style.way is Way.raw:
-        return [Prepared(*_raw(grey, shape, bool(dark)), whole)]
+        return [Prepared(*_raw(grey, shape, like.invert if dark is None else dark, bool(like.transpose)), whole)]
     if (same := _as_it_is(grey, shape, style, dark)) is not None:
         return [Prepared(*same, whole)]
     if style.way is Way.object:
@@ -197,9 +203,14 @@ def _amount_of(ink: segmentation.Ink, digit: grouping.Digit) -> tuple[np.ndarray
     return np.where(others, 0, ink.amount[around]), (top, left)
 
 
-def _raw(grey: np.ndarray, shape: tuple[int, int], inverted: bool) -> tuple[np.ndarray, str]:
-    image = 255 - grey if inverted else grey
-    done = ["inverted"] if inverted else []
+def _raw(grey: np.ndarray, shape: tuple[int, int], inverted: bool, transposed: bool) -> tuple[np.ndarray, str]:
+    image, done = grey, []
+    if transposed:
+        image = np.ascontiguousarray(image.T)
+        done.append("transposed")
+    if inverted:
+        image = 255 - image
+        done.append("inverted")
     if image.shape != shape:
         image = _resized(image, shape)
         done.append("resized")
