@@ -133,9 +133,12 @@ def task_part(config: DictConfig) -> DictConfig:
 
 
 def clear(directory: Path) -> None:
-    """Empty the directory of an earlier attempt, so that its files do not mix with those of this one."""
+    """Empty the directory of an earlier attempt, so that its files do not mix with those of this one.
+
+    Tags and notes are people's, and remain.
+    """
     if (directory / paths.STATUS).exists() or (directory / paths.HYDRA).exists():
-        for path in {*directory.iterdir()} - {directory / locks.NAME}:  # another process may hold it
+        for path in {*directory.iterdir()} - {directory / name for name in (locks.NAME, paths.LABELS)}:
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 

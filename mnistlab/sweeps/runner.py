@@ -21,7 +21,7 @@ from mnistlab.runs import paths, status
 from mnistlab.runs.record import Record, read
 from mnistlab.runs.record import as_json as record_as_json
 from mnistlab.runs.status import Status
-from mnistlab.sweeps import forecast, halving, html_report, manifest, records, summary, until_decided
+from mnistlab.sweeps import changed, forecast, halving, html_report, manifest, records, summary, until_decided
 from mnistlab.sweeps.design import check_launcher, designed
 from mnistlab.sweeps.eta import Eta
 from mnistlab.sweeps.grid import Plan, plan, write_multirun
@@ -98,11 +98,8 @@ def resume(
         points = added_points(saved, added, sets) if words else []
         planned = plan([*saved.overrides, *overrides], saved.config_dir, saved, points)
         check_launcher(planned, detach)
-        if len(planned.jobs) > len(saved.entries):
-            entries = tuple(job.entry for job in planned.jobs)
-            again = (*added, *(word for text in sets for word in ("--set", text)))
-            saved = replace(saved, entries=entries, added=(*saved.added, again))
-            saved.write()
+        again = (*added, *(word for text in sets for word in ("--set", text)))
+        saved = changed.accepted(saved, planned.jobs, again, place)
         sweep = Sweep(saved, planned, "resume", quiet, place)
         return sweep.run(sweep.left(planned.jobs, failed_only), fail_fast, detach)
 
@@ -124,7 +121,10 @@ class Sweep:
         self.eta = Eta({}, 1)
 
     def left(self, jobs: Sequence[Job], failed_only: bool) -> list[Job]:
-        """Return the jobs to run: those not completed, or completed with another configuration."""
+        """Return the jobs to run: those not completed, or completed with another configuration.
+
+        `resume` refuses the latter before; of a row of `reproduce` they are trained again, or on.
+        """
         queue = QUEUED.get(self.planned.launcher)
         queued = queue(jobs, self.planned.launcher_settings) if queue else frozenset()
         if not queue:
