@@ -17,6 +17,7 @@ import pytest
 import yaml
 from helpers import processes
 from helpers.processes import wait_until
+from helpers.runs import write_status
 from helpers.tables import thinned
 
 from mnistlab.runs import labels, status
@@ -24,6 +25,7 @@ from mnistlab.runs.environment import all_cores
 from mnistlab.runs.labels import Labels
 from mnistlab.sweeps import manifest, records
 from mnistlab.sweeps.grid import plan
+from mnistlab.sweeps.job import settle, status_bytes
 from mnistlab.sweeps.launchers.joblib import shares
 from mnistlab.system import locks
 
@@ -515,6 +517,36 @@ def test_a_running_sweep_is_not_resumed(sweep: Path, command: Command) -> None:
         2,
         "mnistlab resume: error: s: this sweep is already running; `mnistlab compare` shows its progress\n",
     )
+
+
+def test_a_job_that_another_process_runs_is_left_to_it(command: Command) -> None:
+    """It began after the sweep had looked which jobs are left."""
+    assert command("train", "-m", *SMALL, *BASIC, "seed=0,1", "hydra.sweep.dir=s").status == 0
+    for name in ("0_seed=0", "1_seed=1"):
+        set_state(Path("s") / name, state="interrupted")
+        Path(f"s/{name}/checkpoint.safetensors").unlink()
+    job = Path("s/1_seed=1")
+    with locks.held(job) as ours:
+        assert ours
+        before = {path: path.read_bytes() for path in job.rglob("*") if path.is_file()}
+        result = command("resume", "s")
+        assert {path: path.read_bytes() for path in job.rglob("*") if path.is_file()} == before
+    assert result.status == 1
+    said = "s/1_seed=1: this run is running in another process; wait for it, then resume the sweep"
+    assert f"  seed=1: {said}\n" in result.out
+    assert command("resume", "s").status == 0
+    assert states("s") == ["completed"] * 2
+
+
+def test_the_state_of_a_run_in_another_process_is_not_that_of_the_sweep(tmp_path: Path) -> None:
+    (job,) = plan([*SMALL, f"hydra.sweep.dir={tmp_path / 's'}"]).jobs
+    write_status(job.directory, "running")
+    before = status_bytes(job)
+    with locks.held(job.directory):
+        assert not settle(job, "lost", before)
+        assert status_bytes(job) == before
+    assert settle(job, "lost", before)
+    assert (status.read(job.directory).state, status.read(job.directory).error) == ("failed", "lost")
 
 
 WRONG = {
