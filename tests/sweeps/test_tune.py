@@ -202,6 +202,20 @@ def test_trials_of_a_killed_process_are_tried_again_and_do_not_count(tmp_path: P
     assert again.user_attrs == {"continues": trial.number}
 
 
+def test_a_resumed_search_does_not_propose_its_first_trials_again(tmp_path: Path) -> None:
+    """A new process has a new sampler; a search from the start is the same every time."""
+    proposed: dict[str, list[str]] = {"whole": [], "halves": []}
+    for place, parts in (("whole", 1), ("halves", 2)):
+        for _ in range(parts):
+            study = search(tmp_path / place).study()
+            for _ in range(8 // parts):
+                trial = study.ask()
+                proposed[place].append(search(tmp_path / place).space[0].propose(trial))
+                study.tell(trial, 0.5)
+    assert proposed["halves"][:4] == proposed["whole"][:4]
+    assert len(set(proposed["halves"])) == 8
+
+
 @pytest.mark.parametrize(
     ("words", "pruner"),
     [
