@@ -37,7 +37,8 @@ class Search:
     """A search: its space, its directory and its number of trials.
 
     A trial has ``trial_seeds`` runs, whose mean counts. With ``against_seconds`` there are two objectives, the metric
-    and the training time.
+    and the training time. ``configurations`` are the hashes of the base configuration and of those at the ends of the
+    space, and ``data_sha256`` those of their data; a search of version 0.1 has none.
     """
 
     directory: Path
@@ -50,6 +51,8 @@ class Search:
     epochs: int = 0  # of a trial
     trial_seeds: int = 1
     against_seconds: bool = False
+    configurations: tuple[str, ...] = ()
+    data_sha256: tuple[str | None, ...] = ()
 
     def study(self) -> Study:
         """Return the study, created if necessary.
