@@ -69,9 +69,10 @@ def main(
     trainer.epochs=N trains it for longer, even if it has completed, as if N had been set from the start; this is not
     possible with a schedule that depends on the number of epochs (cosine, one_cycle).
 
-    In a sweep, unfinished jobs continue from their checkpoints, jobs whose configuration has changed start again, and
-    the summary and report of the sweep are rewritten. seed='range(12)' adds the seeds that a setting does not have yet;
-    in the same way, other values of a key that the sweep varies add settings. All existing jobs are kept.
+    In a sweep, unfinished jobs continue from their checkpoints, or start again if their configuration has changed, and
+    the summary and report of the sweep are rewritten. If that of a completed job has changed, the command is refused.
+    seed='range(12)' adds the seeds that a setting does not have yet; in the same way, other values of a key that the
+    sweep varies add settings. All existing jobs are kept.
     """
     words = tuple(selection.one(word) if _selects(word) else word for word in words)
     directories = [Path(word) for word in words if arguments.is_directory(word)]

@@ -172,10 +172,13 @@ def config_hash(cfg: DictConfig) -> str:
 
     Equal hashes mean the same experiment.
     """
+    return hashlib.sha256(json.dumps(identifying(cfg), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def identifying(cfg: DictConfig) -> dict[str, Any]:
+    """Return the settings that affect the results: those of a network, or the few of a scikit-learn model."""
     content = deciding(cfg)
-    if is_sklearn(cfg):
-        content = {key: value for key, value in content.items() if key in USED_BY_SKLEARN}
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+    return {key: value for key, value in content.items() if key in USED_BY_SKLEARN} if is_sklearn(cfg) else content
 
 
 def is_sklearn(cfg: DictConfig) -> bool:

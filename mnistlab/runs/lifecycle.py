@@ -86,7 +86,8 @@ def _guarded(cfg: DictConfig, context: RunContext) -> Outcome:
             experiment = schema.experiment(cfg)
             _refuse_no_hidden_layer(experiment, context.model)
             run_file.write(run)
-            if not context.resumes and (experiment.tags or experiment.note):
+            given = context.resumes or (run / paths.LABELS).exists()  # a job of a sweep that starts again keeps them
+            if not given and (experiment.tags or experiment.note):
                 labels.write(run, labels.tagged(labels.Labels(note=experiment.note), experiment.tags))
             from mnistlab.runs import pipeline  # imported here: an invalid request need not wait for the engine
 

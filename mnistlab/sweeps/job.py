@@ -21,7 +21,7 @@ from mnistlab.config import plugins
 from mnistlab.config.hydra_guard import Callbacks
 from mnistlab.runs import paths, status
 from mnistlab.sweeps.manifest import Entry
-from mnistlab.system import locks
+from mnistlab.system import files, locks
 from mnistlab.system.errors import RequestError, RunError
 from mnistlab.system.signals import interruptible
 
@@ -72,9 +72,7 @@ def perform(
 
     version.setbase("1.3")
     try:
-        resumes = can_resume(job, alone)
-        if not resumes:
-            clear(job.directory)
+        resumes = _prepare(job, alone)
         context = HydraContext(config_loader=None, callbacks=Callbacks())  # type: ignore[arg-type]  # nothing to compose
         more: dict[str, Any] = {"pause_after": job.pause_after, "compute": job.compute, "rehearsal": rehearsal}
         task = partial(lifecycle.task, cores=cores, watch=watch, resumes=resumes, **more)
@@ -84,6 +82,23 @@ def perform(
         raise RunError(f"{error.filename or job.directory}: {error.strerror or error}") from None
     if outcome.status and not (job.directory / paths.STATUS).exists():
         raise RunError(outcome.message)
+
+
+def _prepare(job: Job, alone: bool) -> bool:
+    """Return whether the job goes on from a checkpoint; if not, empty its directory.
+
+    Another process may have begun to run it since the sweep was started, as `mnistlab resume SWEEP/JOB` does.
+    """
+    if not job.directory.exists():
+        return False
+    with locks.held(job.directory) as ours:
+        if not ours:
+            place = files.shown(job.directory)
+            raise RunError(f"{place}: this run is running in another process; wait for it, then resume the sweep")
+        resumes = can_resume(job, alone)
+        if not resumes:
+            clear(job.directory)
+        return resumes
 
 
 def in_worker(job: Job, cores: int, watch: Callable[[History], None] | None = None) -> None:
@@ -127,15 +142,44 @@ def _goes_on(saved: Checkpoint, job: Job, completed: bool) -> bool:
     return epoch - 1 < requested and not stopped_early and not schema.experiment(task).schedule.by_total
 
 
+def settle(job: Job, lost: str | None, before: bytes | None) -> bool:
+    """Write the status of a job that has ended, if it could not do so itself; ``lost`` is why.
+
+    ``before`` is its status.json from before this attempt: if it is unchanged, it is that of an earlier one. Return
+    False, and write nothing, if another process is running it.
+    """
+    if locks.is_held(job.directory):
+        return False
+    state = status.read(job.directory)
+    is_done = state.state == "completed" and state.config_hash == job.entry.config_hash
+    if state.state in ("pending", "running", "killed") or (lost and not is_done and status_bytes(job) == before):
+        job.directory.mkdir(parents=True, exist_ok=True)
+        config_hash = state.config_hash or job.entry.config_hash  # that of the files that are there
+        left = status.Status(job.directory / paths.STATUS, config_hash, seconds=dict(state.seconds))
+        left.write_quietly("failed", lost or "worker exited without a status")
+    return True
+
+
+def status_bytes(job: Job) -> bytes | None:
+    """Return the content of a job's status.json, or None if there is none."""
+    try:
+        return (job.directory / paths.STATUS).read_bytes()
+    except OSError:
+        return None
+
+
 def task_part(config: DictConfig) -> DictConfig:
     """Return the configuration without Hydra's own part."""
     return OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
 
 
 def clear(directory: Path) -> None:
-    """Empty the directory of an earlier attempt, so that its files do not mix with those of this one."""
+    """Empty the directory of an earlier attempt, so that its files do not mix with those of this one.
+
+    Tags and notes are people's, and remain.
+    """
     if (directory / paths.STATUS).exists() or (directory / paths.HYDRA).exists():
-        for path in {*directory.iterdir()} - {directory / locks.NAME}:  # another process may hold it
+        for path in {*directory.iterdir()} - {directory / name for name in (locks.NAME, paths.LABELS)}:
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 

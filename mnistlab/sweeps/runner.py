@@ -17,16 +17,15 @@ from typing import Any
 
 from mnistlab.analysis import comparison_table
 from mnistlab.analysis.compare import Comparison, as_json
-from mnistlab.runs import paths, status
+from mnistlab.runs import paths
 from mnistlab.runs.record import Record, read
 from mnistlab.runs.record import as_json as record_as_json
-from mnistlab.runs.status import Status
-from mnistlab.sweeps import forecast, halving, html_report, manifest, records, summary, until_decided
+from mnistlab.sweeps import changed, forecast, halving, html_report, manifest, records, summary, until_decided
 from mnistlab.sweeps.design import check_launcher, designed
 from mnistlab.sweeps.eta import Eta
 from mnistlab.sweeps.grid import Plan, plan, write_multirun
 from mnistlab.sweeps.growth import added_points
-from mnistlab.sweeps.job import Job
+from mnistlab.sweeps.job import Job, settle, status_bytes
 from mnistlab.sweeps.launchers.joblib import shares
 from mnistlab.sweeps.launchers.registry import LAUNCHERS, QUEUED, SUBMIT
 from mnistlab.sweeps.manifest import Manifest
@@ -42,6 +41,7 @@ TABLE_EVERY = 2.0  # minimum seconds between two versions of summary.csv while j
 WAITS_FOR = 5.0  # seconds for the jobs of a killed sweep to end
 
 MOST_ROWS = 20  # rows on the terminal; all are in summary.md
+ELSEWHERE = "in another process"
 
 
 def train(
@@ -98,11 +98,8 @@ def resume(
         points = added_points(saved, added, sets) if words else []
         planned = plan([*saved.overrides, *overrides], saved.config_dir, saved, points)
         check_launcher(planned, detach)
-        if len(planned.jobs) > len(saved.entries):
-            entries = tuple(job.entry for job in planned.jobs)
-            again = (*added, *(word for text in sets for word in ("--set", text)))
-            saved = replace(saved, entries=entries, added=(*saved.added, again))
-            saved.write()
+        again = (*added, *(word for text in sets for word in ("--set", text)))
+        saved = changed.accepted(saved, planned.jobs, again, place)
         sweep = Sweep(saved, planned, "resume", quiet, place)
         return sweep.run(sweep.left(planned.jobs, failed_only), fail_fast, detach)
 
@@ -124,7 +121,10 @@ class Sweep:
         self.eta = Eta({}, 1)
 
     def left(self, jobs: Sequence[Job], failed_only: bool) -> list[Job]:
-        """Return the jobs to run: those not completed, or completed with another configuration."""
+        """Return the jobs to run: those not completed, or completed with another configuration.
+
+        `resume` refuses the latter before; of a row of `reproduce` they are trained again, or on.
+        """
         queue = QUEUED.get(self.planned.launcher)
         queued = queue(jobs, self.planned.launcher_settings) if queue else frozenset()
         if not queue:
@@ -255,7 +255,7 @@ class Sweep:
             return
         ready = Thread(target=_import_what_the_end_needs)  # this process is idle while others work
         ready.start()
-        before = {job.entry.number: _status_of(job) for job in jobs}
+        before = {job.entry.number: status_bytes(job) for job in jobs}
         launcher = LAUNCHERS[self.planned.launcher](jobs, self.planned.launcher_settings, len(self.planned.jobs))
         finished = 0
         self.eta.begin([job.entry.number for job in jobs])
@@ -280,18 +280,11 @@ class Sweep:
             ]
 
     def _take(self, job: Job, lost: str | None, before: bytes | None) -> Record:
-        """Return the record of a job that has ended; if it could not write its own status, write it.
-
-        ``before`` is its status.json from before this attempt: if it is unchanged, it is that of an earlier one.
-        """
-        state = status.read(job.directory)
-        is_done = state.state == "completed" and state.config_hash == job.entry.config_hash
-        if state.state in ("pending", "running", "killed") or (lost and not is_done and _status_of(job) == before):
-            job.directory.mkdir(parents=True, exist_ok=True)
-            config_hash = state.config_hash or job.entry.config_hash  # that of the files that are there
-            left = Status(job.directory / paths.STATUS, config_hash, seconds=dict(state.seconds))
-            left.write_quietly("failed", lost or "worker exited without a status")
+        """Return the record of a job that has ended. ``before`` is its status.json from before this attempt."""
+        ours = settle(job, lost, before)
         record = read(job.directory, job.entry.settings)
+        if not ours:
+            record = replace(record, state=replace(record.state, error=lost or ELSEWHERE))
         self.records[job.entry.number] = record
         return record
 
@@ -351,7 +344,8 @@ class Sweep:
         bad = [(entry, record) for entry, record in pairs if record.state.state not in over or entry in left]
         for entry, record in bad:
             if record.state.state not in ("pending", *over):
-                self._error(f"job {entry.number}, {entry.title}: {record.state.state}: {record.state.error}")
+                reason = record.state.error or ELSEWHERE  # of a job that is running
+                self._error(f"job {entry.number}, {entry.title}: {record.state.state}: {reason}")
         if bad:
             only = "" if left or any(record.state.state == "pending" for _, record in bad) else " --failed-only"
             self._error(
@@ -374,13 +368,6 @@ class Sweep:
 
     def _error(self, text: str) -> None:
         LOG.error("mnistlab %s: error: %s", self.command, " ".join(text.split()))
-
-
-def _status_of(job: Job) -> bytes | None:
-    try:
-        return (job.directory / paths.STATUS).read_bytes()
-    except OSError:
-        return None
 
 
 def _import_what_the_end_needs() -> None:

@@ -25,6 +25,7 @@ import numpy as np
 from mnistlab.system import files, tensors
 from mnistlab.system.errors import RequestError, number, whole
 from mnistlab.system.flatten import as_text, flat
+from mnistlab.system.wording import short_digest
 from mnistlab.training.config import MOST_THREADS
 from mnistlab.training.loop import Epoch, TrainingLoop
 
@@ -120,8 +121,8 @@ def _refuse_another_run(shown: Path, saved: Checkpoint, training: TrainingLoop, 
             )
     if saved.origin.data_sha256 != origin.data_sha256:
         raise RequestError(
-            f"{shown}: it was trained on other images (sha256 {_short(saved.origin.data_sha256)}) than the current "
-            f"ones ({_short(origin.data_sha256)}); restore the data, or start a new run"
+            f"{shown}: it was trained on other images (sha256 {short_digest(saved.origin.data_sha256)}) than the "
+            f"current ones ({short_digest(origin.data_sha256)}); restore the data, or start a new run"
         )
     if saved.architecture != json.loads(json.dumps(training.network.spec())):
         raise RequestError(f"{shown}: its network differs from that of the configuration; {CURE}")
@@ -232,7 +233,3 @@ def _check_history(history: np.ndarray, steps: int, watched: bool) -> None:
         raise ValueError("history: its rows are not consecutive epochs")
     if not all(np.isfinite(column).all() for column in row.values()) or not np.isnan(unwatched).all():
         raise ValueError("history: contains impossible values")
-
-
-def _short(digest: str | None) -> str:
-    return f"{digest[:12]}..." if digest else "unknown"

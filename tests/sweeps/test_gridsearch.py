@@ -6,6 +6,7 @@ import csv
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -319,6 +320,37 @@ def test_another_request_or_a_finished_search_is_not_written_over(command: Comma
         said = command(*words, f"optimizer.lr={values}")
         assert said.status == 2 and said.err.startswith(f"mnistlab gridsearch: error: --to g: {message}")
     assert Path("g/grid.csv").read_bytes() == before
+
+
+def own_data(seed: int) -> None:
+    """Write other images of the same form."""
+    rng = np.random.default_rng(seed)
+    labels = np.tile(np.arange(2), 60)
+    np.savez("d.npz", images=rng.integers(0, 256, (120, 6, 6), dtype=np.uint8), labels=labels)
+
+
+@pytest.mark.parametrize("what", ["data", "option"])
+def test_a_search_does_not_go_on_with_other_data_or_another_configuration(what: str, command: Command) -> None:
+    """Its folds would be of two experiments. A search of version 0.1 did not record what it used, and goes on."""
+    own_data(0)
+    words = ("gridsearch", "data=npz", "data.path=d.npz", "model=knn", "model.neighbours=[1,3]", "--cv", "2", *ALONE)
+    assert command(*words, "report.plots=none", "-q").status == 0
+    shutil.rmtree("g/refit")
+    before = Path("g/gridsearch.json").read_text()
+    if what == "data":
+        own_data(1)
+        message = "its folds are of other images (sha256 "
+    else:
+        changed = json.loads(before)
+        changed["cells"][1] = "c0ffee"
+        Path("g/gridsearch.json").write_text(json.dumps(changed))
+        message = "the configuration of model.neighbours=3 has changed since the search was started; "
+    said = command(*words, "report.plots=none", "-q")
+    assert (said.status, said.out) == (2, "")
+    assert said.err.startswith(f"mnistlab gridsearch: error: --to g: {message}")
+    old = {key: value for key, value in json.loads(before).items() if key in ("overrides", "cv", "metric")}
+    Path("g/gridsearch.json").write_text(json.dumps(old))
+    assert command(*words, "report.plots=none", "-q").status == 0
 
 
 def test_damaged_folds_are_named(command: Command) -> None:

@@ -368,6 +368,47 @@ def test_a_job_that_has_written_its_own_status_keeps_it(
     assert lost.records[0].state.error == "the loss is not finite"
 
 
+MINE = """\
+# @package _global_
+defaults:
+  - /experiment/smoke
+  - override /model: softmax
+trainer:
+  batch_size: {}
+  epochs: 9
+"""
+
+
+@pytest.mark.parametrize(
+    ("design", "name"),
+    [
+        ({"halving": Halving(3, (3, 9))}, "--halving"),
+        ({"design": Design("validation.accuracy", (5, 9), 0.05, None, 0)}, "--until-decided"),
+    ],
+)
+def test_a_sweep_that_was_planned_for_a_configuration_does_not_go_on_with_another(
+    design: dict[str, Any], name: str
+) -> None:
+    """The values of another configuration must not decide, even where no job has been completed."""
+    place = Path("own/experiment/mine.yaml")
+    place.parent.mkdir(parents=True)
+    place.write_text(MINE.format(20))
+    overrides = ("experiment=mine", RATES, "hydra/launcher=basic", "hydra.sweep.dir=s")
+    found = plan(overrides, "own")
+    entries = tuple(job.entry for job in found.jobs)
+    saved = manifest.Manifest(found.directory, overrides, "own", str(Path.cwd()), entries, **design)
+    saved.directory.mkdir()
+    saved.write()
+    place.write_text(MINE.format(40))
+    with pytest.raises(RequestError) as error:
+        runner.resume(saved.directory, quiet=True)
+    assert str(error.value) == (
+        f"s: the configuration of job 0, optimizer.lr=0.0001, has changed, and {name} compares jobs of one "
+        "configuration; undo the change, or start a new sweep"
+    )
+    assert manifest.read(saved.directory) == saved
+
+
 @pytest.mark.parametrize(
     "design", [{"halving": Halving(3, (3, 9))}, {"design": Design("test.accuracy", (5, 9), 0.05, None, 0)}]
 )

@@ -17,12 +17,15 @@ import pytest
 import yaml
 from helpers import processes
 from helpers.processes import wait_until
+from helpers.runs import write_status
 from helpers.tables import thinned
 
-from mnistlab.runs import status
+from mnistlab.runs import labels, status
 from mnistlab.runs.environment import all_cores
+from mnistlab.runs.labels import Labels
 from mnistlab.sweeps import manifest, records
 from mnistlab.sweeps.grid import plan
+from mnistlab.sweeps.job import settle, status_bytes
 from mnistlab.sweeps.launchers.joblib import shares
 from mnistlab.system import locks
 
@@ -377,7 +380,7 @@ def began(sweep: Path) -> dict[str, str]:
             lambda job: set_state(job, state="failed", error="of some kind"),
             lambda job: set_state(job, state="interrupted"),
             lambda job: set_state(job, state="running"),  # its process was killed
-            lambda job: set_state(job, config_hash="0123456789abcdef"),  # it was another experiment
+            lambda job: set_state(job, state="failed", config_hash="0123456789abcdef"),  # it was another experiment
             lambda job: (job / "status.json").write_text("{"),
             lambda job: (job / "metrics.json").write_text("{"),
             lambda job: (job / "status.json").unlink(),
@@ -412,6 +415,70 @@ def test_an_earlier_attempt_leaves_no_file_behind(sweep: Path, command: Command)
     set_state(job, state="failed")
     assert command("resume", "s", *BASIC).status == 0
     assert {path.relative_to(job) for path in job.rglob("*")} == before
+
+
+OWN = """\
+# @package _global_
+defaults:
+  - /experiment/smoke
+  - override /model: softmax
+trainer:
+  batch_size: {}
+"""
+
+
+@pytest.fixture
+def own(command: Command) -> Callable[[int], Any]:
+    """A completed sweep of two jobs over an experiment of the user's; the function sets its batch size."""
+    place = Path("own/experiment/mine.yaml")
+    place.parent.mkdir(parents=True)
+    place.write_text(OWN.format(20))
+    words = ("experiment=mine", *SMALL[2:], *BASIC, "seed=0,1", "hydra.sweep.dir=s")
+    assert command("train", "-m", "--config-dir", "own", *words).status == 0
+    return lambda size: place.write_text(OWN.format(size))
+
+
+@pytest.mark.parametrize("more", [(), ("seed=2",), ("--failed-only",)])
+def test_a_completed_job_whose_configuration_has_changed_is_refused_and_kept(
+    more: tuple[str, ...], own: Callable[[int], Any], command: Command
+) -> None:
+    own(40)
+    set_state(Path("s/0_seed=0"), state="failed")
+    before = {path: path.read_bytes() for path in Path("s").rglob("*") if path.is_file()}
+    result = command("resume", "s", *more)
+    assert (result.status, result.out, result.err) == (
+        2,
+        "",
+        "mnistlab resume: error: s: the configuration of job 1, seed=1, has changed from trainer.batch_size=20 to "
+        "trainer.batch_size=40; undo the change, start a new sweep, or delete s/1_seed=1 to train it anew\n",
+    )
+    assert {path: path.read_bytes() for path in Path("s").rglob("*") if path.is_file()} == before
+    own(20)
+    assert command("resume", "s").status == 0
+    assert states("s") == ["completed"] * 2
+
+
+def test_a_sweep_without_results_takes_over_a_changed_configuration(
+    own: Callable[[int], Any], command: Command
+) -> None:
+    own(40)
+    for name in ("0_seed=0", "1_seed=1"):
+        shutil.rmtree(f"s/{name}")
+    assert command("resume", "s").status == 0
+    hashes = {status.read(Path("s") / entry.directory).config_hash: entry for entry in manifest.read(Path("s")).entries}
+    assert all(config_hash == entry.config_hash for config_hash, entry in hashes.items())
+
+
+def test_tags_and_notes_outlive_an_attempt_that_starts_again(command: Command) -> None:
+    words = (*SMALL, *BASIC, "seed=0,1", "tags=[first]", "hydra.sweep.dir=s")
+    assert command("train", "-m", *words).status == 0
+    labels.write(Path("s/0_seed=0"), Labels(("best",), "for the talk"))
+    for name in ("0_seed=0", "1_seed=1"):
+        set_state(Path("s") / name, state="failed")
+        Path(f"s/{name}/checkpoint.safetensors").unlink()
+    assert command("resume", "s").status == 0
+    assert labels.read(Path("s/0_seed=0")) == Labels(("best",), "for the talk")
+    assert labels.read(Path("s/1_seed=1")) == Labels(("first",))
 
 
 @pytest.mark.process
@@ -450,6 +517,36 @@ def test_a_running_sweep_is_not_resumed(sweep: Path, command: Command) -> None:
         2,
         "mnistlab resume: error: s: this sweep is already running; `mnistlab compare` shows its progress\n",
     )
+
+
+def test_a_job_that_another_process_runs_is_left_to_it(command: Command) -> None:
+    """It began after the sweep had looked which jobs are left."""
+    assert command("train", "-m", *SMALL, *BASIC, "seed=0,1", "hydra.sweep.dir=s").status == 0
+    for name in ("0_seed=0", "1_seed=1"):
+        set_state(Path("s") / name, state="interrupted")
+        Path(f"s/{name}/checkpoint.safetensors").unlink()
+    job = Path("s/1_seed=1")
+    with locks.held(job) as ours:
+        assert ours
+        before = {path: path.read_bytes() for path in job.rglob("*") if path.is_file()}
+        result = command("resume", "s")
+        assert {path: path.read_bytes() for path in job.rglob("*") if path.is_file()} == before
+    assert result.status == 1
+    said = "s/1_seed=1: this run is running in another process; wait for it, then resume the sweep"
+    assert f"  seed=1: {said}\n" in result.out
+    assert command("resume", "s").status == 0
+    assert states("s") == ["completed"] * 2
+
+
+def test_the_state_of_a_run_in_another_process_is_not_that_of_the_sweep(tmp_path: Path) -> None:
+    (job,) = plan([*SMALL, f"hydra.sweep.dir={tmp_path / 's'}"]).jobs
+    write_status(job.directory, "running")
+    before = status_bytes(job)
+    with locks.held(job.directory):
+        assert not settle(job, "lost", before)
+        assert status_bytes(job) == before
+    assert settle(job, "lost", before)
+    assert (status.read(job.directory).state, status.read(job.directory).error) == ("failed", "lost")
 
 
 WRONG = {

@@ -25,7 +25,7 @@ optuna = pytest.importorskip("optuna", reason="needs optuna: pip install '.[tune
 from mnistlab.sweeps import manifest, records  # noqa: E402
 from mnistlab.sweeps.grid import plan  # noqa: E402
 from mnistlab.sweeps.shape import Shape  # noqa: E402
-from mnistlab.sweeps.tune.runner import Request, _pruner, best_of, front_of, runs_of  # noqa: E402
+from mnistlab.sweeps.tune.runner import Request, _pruner, _unchanged, best_of, front_of, runs_of  # noqa: E402
 from mnistlab.sweeps.tune.search import Search, counted, give_back  # noqa: E402
 from mnistlab.sweeps.tune.space import Dimension, parse  # noqa: E402
 from mnistlab.system.errors import RequestError  # noqa: E402
@@ -202,6 +202,20 @@ def test_trials_of_a_killed_process_are_tried_again_and_do_not_count(tmp_path: P
     assert again.user_attrs == {"continues": trial.number}
 
 
+def test_a_resumed_search_does_not_propose_its_first_trials_again(tmp_path: Path) -> None:
+    """A new process has a new sampler; a search from the start is the same every time."""
+    proposed: dict[str, list[str]] = {"whole": [], "halves": []}
+    for place, parts in (("whole", 1), ("halves", 2)):
+        for _ in range(parts):
+            study = search(tmp_path / place).study()
+            for _ in range(8 // parts):
+                trial = study.ask()
+                proposed[place].append(search(tmp_path / place).space[0].propose(trial))
+                study.tell(trial, 0.5)
+    assert proposed["halves"][:4] == proposed["whole"][:4]
+    assert len(set(proposed["halves"])) == 8
+
+
 @pytest.mark.parametrize(
     ("words", "pruner"),
     [
@@ -347,6 +361,32 @@ def test_a_search_goes_on_for_more_trials(command: Command) -> None:
     after = trials(Path("s"))
     assert len(after) == 4
     assert after[:2] == before
+
+
+def test_a_search_does_not_go_on_with_other_data_or_another_configuration(tmp_path: Path) -> None:
+    """A search of version 0.1 did not record what it used, and goes on."""
+    first = search(tmp_path / "s")
+    now = _unchanged(first)
+    assert len(now.configurations) == 3 and len(now.data_sha256) == 1  # the base and two ends, of one dataset
+    assert _unchanged(now) == now
+    for changed, message in (
+        ({"configurations": ("c0ffee", *now.configurations[1:])}, "the configuration has changed since the search was"),
+        ({"data_sha256": ("c0ffee",)}, "its trials were trained on other images (sha256 c0ffee...) than the current"),
+    ):
+        with pytest.raises(RequestError) as error:
+            _unchanged(replace(now, **changed))
+        assert str(error.value).startswith(f"--resume s: {message}")
+
+
+@pytest.mark.slow
+def test_what_a_search_uses_is_in_its_request(command: Command) -> None:
+    arguments = ("optimizer.lr=log(1e-3,1)", "--jobs", "1", "--trials", "1", "--seeds", "1", "--to", "s")
+    assert command("tune", *SMALL, *arguments).status == 0
+    request = json.loads(Path("s/tune.json").read_text())
+    Path("s/tune.json").write_text(json.dumps({**request, "data_sha256": ["c0ffee"]}))
+    result = command("tune", "--resume", "s", "--trials", "2")
+    assert (result.status, len(trials(Path("s")))) == (2, 1)
+    assert result.err.startswith("mnistlab tune: error: --resume s: its trials were trained on other images (sha256 ")
 
 
 @pytest.mark.process

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mnistlab.config import compose
+from mnistlab.config import compose, schema
 from mnistlab.data.dataset import Dataset
 from mnistlab.models.sklearn import SklearnModel
 from mnistlab.runs import paths, record, status
@@ -26,9 +26,10 @@ from mnistlab.system.console import HINT, RESULT
 from mnistlab.system.errors import RequestError, RunError
 from mnistlab.system.locks import held
 from mnistlab.system.readers import UnreadableError, read_json, read_json_or_empty
-from mnistlab.system.wording import counted
+from mnistlab.system.wording import counted, short_digest
 
 LOG = logging.getLogger("mnistlab")
+DATA, CELLS = "data_sha256", "cells"  # in the request; versions up to 0.1 did not write them
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Request:
     quiet: bool
 
     def settings(self) -> dict[str, Any]:
-        """Return the settings that affect the scores."""
+        """Return the options that affect the scores."""
         return {"overrides": list(self.overrides), "cv": self.cv, "metric": self.metric}
 
 
@@ -58,7 +59,7 @@ def search(request: Request) -> int:
         for cell in cells.cells:  # settings that do not fit the data are found before the first fit
             experiment = cell.experiment()
             cross_validation.check(experiment, cross_validation.of_fold(experiment, pool, cut[0]))
-        directory = _place(request)
+        directory = _place(request, cells, pool)
         with held(directory) as ours:
             if not ours:
                 raise RequestError(
@@ -69,7 +70,7 @@ def search(request: Request) -> int:
         console.stop()
 
 
-def _place(request: Request) -> Path:
+def _place(request: Request, cells: Grid, pool: Dataset) -> Path:
     """Return the directory of the search, created if needed, with the request in it."""
     if request.to is None:
         directory = directories.by_time("outputs/gridsearch").absolute()
@@ -80,8 +81,10 @@ def _place(request: Request) -> Path:
     path = directory / paths.GRIDSEARCH
     if not path.exists() and any(directory.iterdir()):
         raise RequestError(f"--to {place}: not empty; choose a new directory")
+    origin = {DATA: pool.provenance.get("sha256"), CELLS: [schema.config_hash(cell.composed) for cell in cells.cells]}
     if path.exists():
-        if read_json_or_empty(path) != request.settings():
+        earlier = read_json_or_empty(path)
+        if {name: earlier.get(name) for name in request.settings()} != request.settings():
             raise RequestError(f"--to {place}: contains another search; choose another directory, or remove this one")
         if (directory / paths.REFIT / paths.STATUS).exists() and status.read(
             directory / paths.REFIT
@@ -89,8 +92,25 @@ def _place(request: Request) -> Path:
             raise RequestError(
                 f"--to {place}: this search is complete; the result is in {place}/{paths.GRIDSEARCH_PAGE}"
             )
-    files.write_json(path, request.settings())
+        _refuse_changed({**origin, **earlier}, origin, cells, place)
+    files.write_json(path, {**request.settings(), **origin})
     return directory
+
+
+def _refuse_changed(earlier: Mapping[str, Any], now: Mapping[str, Any], cells: Grid, place: Path) -> None:
+    """Refuse to continue a search with other data or cells: its scores would not be comparable."""
+    if earlier[DATA] != now[DATA]:
+        raise RequestError(
+            f"--to {place}: its folds are of other images (sha256 {short_digest(str(earlier[DATA]))}) than the current "
+            f"ones ({short_digest(now[DATA])}); restore the data, or choose another directory"
+        )
+    if (before := earlier[CELLS]) != now[CELLS]:
+        pairs = zip(cells.cells, before if isinstance(before, list) else [], now[CELLS], strict=False)
+        names = [cell.name for cell, was, is_now in pairs if was != is_now]
+        raise RequestError(
+            f"--to {place}: the configuration of {names[0] if names else 'the cells'} has changed since the search was "
+            "started; undo the change, or choose another directory"
+        )
 
 
 def _search(request: Request, cells: Grid, pool: Dataset, cut: list[np.ndarray], directory: Path) -> int:

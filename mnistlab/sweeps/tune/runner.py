@@ -6,6 +6,7 @@ import logging
 import math
 import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,8 +31,10 @@ from mnistlab.system.console import HINT, RESULT
 from mnistlab.system.errors import RequestError, RunError, needs
 from mnistlab.system.locks import held
 from mnistlab.system.readers import UnreadableError, read_json
+from mnistlab.system.wording import short_digest
 
 if TYPE_CHECKING:
+    from omegaconf import DictConfig
     from optuna import Study
     from optuna.trial import FrozenTrial
 
@@ -63,42 +66,41 @@ def tune(request: Request) -> int:
     """Search, then test the chosen configuration; return the exit status."""
     if find_spec("optuna") is None:
         raise RequestError(needs("optuna", "tune"))
-    search, seeds = _resumed(request, request.resume) if request.resume else (_new(request), request.seeds)
-    with held(search.directory) as ours, sound_study(search.directory):
-        if not ours:
-            raise RequestError(
-                f"{files.shown(search.directory)}: this search is already running; wait, or interrupt it"
-            )
-        _write(search, seeds)
-        console.start("quiet" if request.quiet else "normal")
-        try:
-            study = _search(search, min(request.jobs or all_cores(), search.trials))
-        except KeyboardInterrupt:
-            LOG.log(HINT, "interrupted; `mnistlab tune --resume %s` continues it", files.shown(search.directory))
-            raise
-        finally:
-            console.stop()
-        return _finish(search, study, seeds, request.quiet)
+    console.start("quiet" if request.quiet else "normal")
+    try:
+        search, seeds = _resumed(request, request.resume) if request.resume else (_new(request), request.seeds)
+        with held(search.directory) as ours, sound_study(search.directory):
+            if not ours:
+                raise RequestError(
+                    f"{files.shown(search.directory)}: this search is already running; wait, or interrupt it"
+                )
+            _write(search, seeds)
+            try:
+                study = _search(search, min(request.jobs or all_cores(), search.trials))
+            except KeyboardInterrupt:
+                LOG.log(HINT, "interrupted; `mnistlab tune --resume %s` continues it", files.shown(search.directory))
+                raise
+            return _finish(search, study, seeds, request.quiet)
+    finally:
+        console.stop()
 
 
 def _new(request: Request) -> Search:
     fixed, space = parse(request.overrides)
-    base = schema.experiment(compose.compose(fixed))
+    composed = [compose.compose(fixed)]
+    base = schema.experiment(composed[0])
     if any(dimension.key == "seed" for dimension in space):
         raise RequestError(
             "seed: must not be searched; --seeds sets the number of seeds for testing the chosen configuration"
         )
-    experiments = [base]
-    for dimension in space:  # an invalid key or end of an interval is found before the first trial
-        experiments += [
-            schema.experiment(compose.compose([*fixed, f"{dimension.key}={end}"])) for end in dimension.ends()
-        ]
+    composed += _ends(fixed, space)
+    experiments = [schema.experiment(config) for config in composed]
     for experiment in experiments:
         if not experiment.data.validation:
             raise RequestError(
                 f"data.validation={experiment.data.validation}: a search needs a validation set; set 0.1, for example"
             )
-    trials, pruner = request.trials or TRIALS, _pruner(request)
+    trials, pruner, data_sha256 = request.trials or TRIALS, _pruner(request), _data_of(experiments)
     return Search(
         _place(request.to),
         tuple(fixed),
@@ -110,7 +112,43 @@ def _new(request: Request) -> Search:
         max(experiment.trainer.epochs for experiment in experiments),
         request.trial_seeds,
         request.against_seconds,
+        tuple(map(schema.config_hash, composed)),
+        data_sha256,
     )
+
+
+def _ends(fixed: Sequence[str], space: Sequence[Dimension]) -> list[DictConfig]:
+    """Return the configuration at every end of the space, so that an invalid key or value is found before a trial."""
+    return [compose.compose([*fixed, f"{dimension.key}={end}"]) for dimension in space for end in dimension.ends()]
+
+
+def _data_of(experiments: Sequence[schema.Experiment]) -> tuple[str | None, ...]:
+    """Return the hash of the data of the experiments, each dataset once."""
+    with schema.prefixed("data"):
+        sources = {repr(experiment.data): experiment.data for experiment in experiments}
+        return tuple(source.read().provenance.get("sha256") for source in sources.values())
+
+
+def _unchanged(search: Search) -> Search:
+    """Return a resumed search with the hashes of what it uses now; raise `RequestError` if they are not those it had.
+
+    Otherwise its trials would not be comparable, and the best of them could be one of the old ones.
+    """
+    composed = [compose.compose(search.fixed), *_ends(search.fixed, search.space)]
+    configurations = tuple(map(schema.config_hash, composed))
+    place, cure = files.shown(search.directory), "start a new search in another directory"
+    if search.configurations not in ((), configurations):
+        raise RequestError(
+            f"--resume {place}: the configuration has changed since the search was started; undo the change, or {cure}"
+        )
+    data = _data_of([schema.experiment(config) for config in composed])
+    if search.data_sha256 not in ((), data):
+        before, now = (", ".join(short_digest(digest) for digest in each) for each in (search.data_sha256, data))
+        raise RequestError(
+            f"--resume {place}: its trials were trained on other images (sha256 {before}) than the current ones "
+            f"({now}); restore the data, or {cure}"
+        )
+    return replace(search, configurations=configurations, data_sha256=data)
 
 
 def _pruner(request: Request) -> str:
@@ -162,6 +200,8 @@ def _resumed(request: Request, directory: Path) -> tuple[Search, int]:
             int(content.get("epochs", 0)),
             int(content.get("trial_seeds", 1)),
             content.get("against_seconds") is True,
+            tuple(map(str, content.get("configurations", ()))),
+            tuple(digest and str(digest) for digest in content.get("data_sha256", ())),
         )
         seeds = int(content["seeds"])
         if search.metric not in METRICS or pruner not in PRUNERS or not space:
@@ -178,7 +218,7 @@ def _resumed(request: Request, directory: Path) -> tuple[Search, int]:
         raise RequestError(f"{files.shown(path)}: not readable ({error.cause}); start the search again") from None
     except (ValueError, KeyError, TypeError) as error:
         raise RequestError(f"{files.shown(path)}: not readable ({error}); start the search again") from None
-    return search, seeds
+    return _unchanged(search), seeds
 
 
 def _write(search: Search, seeds: int) -> None:
@@ -256,11 +296,8 @@ def _finish(search: Search, study: Study, seeds: int, quiet: bool) -> int:
         )
     tested = front_of(study) if search.against_seconds else [best]
     status = _test(search, tested, seeds)
-    console.start("quiet" if quiet else "normal")
-    try:
-        _conclude(search, study, tested, place)
-    finally:
-        console.stop()
+    console.start("quiet" if quiet else "normal")  # the sweep has ended it
+    _conclude(search, study, tested, place)
     return status
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from mnistlab.config.compose import quoted
 from mnistlab.runs import paths, status
 from mnistlab.sweeps.grid import plan
@@ -35,7 +37,8 @@ class Search:
     """A search: its space, its directory and its number of trials.
 
     A trial has ``trial_seeds`` runs, whose mean counts. With ``against_seconds`` there are two objectives, the metric
-    and the training time.
+    and the training time. ``configurations`` are the hashes of the base configuration and of those at the ends of the
+    space, and ``data_sha256`` those of their data; a search of version 0.1 has none.
     """
 
     directory: Path
@@ -48,29 +51,37 @@ class Search:
     epochs: int = 0  # of a trial
     trial_seeds: int = 1
     against_seconds: bool = False
+    configurations: tuple[str, ...] = ()
+    data_sha256: tuple[str | None, ...] = ()
 
     def study(self) -> Study:
         """Return the study, created if necessary.
 
         Proposals: tree-structured Parzen estimator (Bergstra et al. 2011), all keys jointly; with two objectives its
-        multi-objective variant (Ozaki et al. 2020).
+        multi-objective variant (Ozaki et al. 2020). Its random numbers depend on the number of trials that the study
+        already has: with the plain seed a resumed search would propose its first trials again.
         """
         import optuna
         from sqlalchemy import URL
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         directions = [METRICS[self.metric][1], *(["minimize"] if self.against_seconds else [])]
-        return optuna.create_study(
+        study = optuna.create_study(
             storage=optuna.storages.RDBStorage(
                 URL.create("sqlite", database=str(self.directory / paths.STUDY)).render_as_string(),
                 engine_kwargs={"connect_args": {"timeout": 60}},
             ),
-            sampler=optuna.samplers.TPESampler(seed=self.seed),
             pruner=pruner_of(self.pruner, self.epochs),
             study_name=NAME,
             directions=[optuna.study.StudyDirection[direction.upper()] for direction in directions],
             load_if_exists=True,
         )
+        study.sampler = optuna.samplers.TPESampler(seed=_sampler_seed(self.seed, len(study.get_trials(deepcopy=False))))
+        return study
+
+
+def _sampler_seed(seed: int, trials: int) -> int:
+    return int(np.random.SeedSequence([seed, trials]).generate_state(1)[0]) if trials else seed
 
 
 @contextmanager
