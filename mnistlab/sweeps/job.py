@@ -59,20 +59,18 @@ def perform(
     job: Job,
     cores: int,
     watch: Callable[[History], None] | None = None,
-    alone: bool = False,
     rehearsal: Rehearsal | None = None,
 ) -> None:
     """Run one job on so many cores, from the checkpoint of an earlier attempt in its directory if there is one.
 
     Its final state is in its status.json. Raises `RunError` if not even that could be written. With ``watch`` the job
     is a trial of a search, and with ``rehearsal`` a rehearsal (see `context.RunContext`).
-    ``alone``: an earlier attempt has ended, whatever it recorded.
     """
     from mnistlab.runs import lifecycle  # imported here: the process that only waits for jobs does not need the engine
 
     version.setbase("1.3")
     try:
-        resumes = _prepare(job, alone)
+        resumes = _prepare(job)
         context = HydraContext(config_loader=None, callbacks=Callbacks())  # type: ignore[arg-type]  # nothing to compose
         more: dict[str, Any] = {"pause_after": job.pause_after, "compute": job.compute, "rehearsal": rehearsal}
         task = partial(lifecycle.task, cores=cores, watch=watch, resumes=resumes, **more)
@@ -84,7 +82,7 @@ def perform(
         raise RunError(outcome.message)
 
 
-def _prepare(job: Job, alone: bool) -> bool:
+def _prepare(job: Job) -> bool:
     """Return whether the job goes on from a checkpoint; if not, empty its directory.
 
     Another process may have begun to run it since the sweep was started, as `mnistlab resume SWEEP/JOB` does.
@@ -95,7 +93,7 @@ def _prepare(job: Job, alone: bool) -> bool:
         if not ours:
             place = files.shown(job.directory)
             raise RunError(f"{place}: this run is running in another process; wait for it, then resume the sweep")
-        resumes = can_resume(job, alone)
+        resumes = _can_resume(job)
         if not resumes:
             clear(job.directory)
         return resumes
@@ -107,18 +105,17 @@ def in_worker(job: Job, cores: int, watch: Callable[[History], None] | None = No
         perform(job, cores, watch)
 
 
-def can_resume(job: Job, alone: bool = False) -> bool:
+def _can_resume(job: Job) -> bool:
     """Return whether an earlier attempt at this job has a checkpoint to resume from.
 
-    The attempt must have the same configuration, or differ only in the number of epochs and have trained fewer. With
-    ``alone`` it has ended even if it is recorded as running, as on a node of a cluster that has failed.
+    The attempt must have the same configuration, or differ only in the number of epochs and have trained fewer. We hold
+    its lock, so that it has ended even if it is recorded as running, as one that was killed, or whose node was lost.
     """
     from mnistlab.training import checkpoint
 
     state = status.read(job.directory)
     same = state.config_hash == job.entry.config_hash
-    is_over = state.is_over or (alone and state.state == "running")
-    if not is_over or (same and state.state == "completed"):
+    if state.state == "pending" or (same and state.state == "completed"):
         return False
     try:
         saved = checkpoint.load(job.directory / paths.CHECKPOINT)

@@ -101,8 +101,7 @@ def test_a_signal_that_ends_the_time_of_a_job_is_returned(
 ) -> None:
     before = signal.getsignal(number)
 
-    def perform(*_: Any, alone: bool) -> None:
-        assert alone
+    def perform(*_: Any) -> None:
         signal.raise_signal(number)
 
     monkeypatch.setattr(node, "perform", perform)

@@ -538,6 +538,14 @@ def test_a_job_that_another_process_runs_is_left_to_it(command: Command) -> None
     assert states("s") == ["completed"] * 2
 
 
+def test_a_job_that_was_killed_goes_on_from_its_checkpoint(command: Command) -> None:
+    """It is still recorded as running."""
+    assert command("train", "-m", *SMALL, *BASIC, "seed=0", "hydra.sweep.dir=s").status == 0
+    set_state(Path("s/0"), state="running")
+    assert command("resume", "s").status == 0
+    assert "resume  in epoch 2" in Path("s/0/train.log").read_text()
+
+
 def test_the_state_of_a_run_in_another_process_is_not_that_of_the_sweep(tmp_path: Path) -> None:
     (job,) = plan([*SMALL, f"hydra.sweep.dir={tmp_path / 's'}"]).jobs
     write_status(job.directory, "running")

@@ -70,7 +70,7 @@ def on_node(job: Job, cores: int, site: Site, warnings: Sequence[int] = ()) -> i
         return None  # it was sent back to the queue at its very end
     with interruptible(warnings) as stopped_by:
         try:
-            perform(job, cores, alone=True)
+            perform(job, cores)
         except KeyboardInterrupt:
             return stopped_by.status - 128
     return None
