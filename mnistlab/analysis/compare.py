@@ -99,7 +99,7 @@ def compare(
         records = meeting(records, question.where)
     completed = [record for record in records if record.state.state == "completed"]
     left_out = tuple(record for record in records if record.state.state != "completed")
-    training = tuple((record, found) for record in left_out if (found := progress.read(record)))
+    training = tuple((record, latest) for record in left_out if (latest := progress.read(record)))
     if not completed:
         return _so_far(records, training, question)
     follows = design is not None and question in (Question(), Question(design.metric))
@@ -130,7 +130,7 @@ def effects(comparison: Comparison) -> list[Comparison]:
     keys = list(comparison.groups[0].settings)
     if len(keys) < 2 or comparison.epoch or comparison.by_design or comparison.question.factor:
         return []
-    return [found for key in keys if (found := effect(comparison, key))]
+    return [one for key in keys if (one := effect(comparison, key))]
 
 
 def _groups(
@@ -181,8 +181,8 @@ def _so_far(records: Sequence[Record], training: Sequence[tuple[Record, Progress
         raise RequestError(f"no run is completed ({counts}); {cure}")
     if question.best_over:
         raise RequestError(f"--best-over {','.join(question.best_over)}: no run is completed; wait for test results")
-    epoch = min(found.epoch for _, found in training)
-    at_epoch = [replace(record, metrics=found.epochs[epoch - 1]) for record, found in training]
+    epoch = min(latest.epoch for _, latest in training)
+    at_epoch = [replace(record, metrics=latest.epochs[epoch - 1]) for record, latest in training]
     default = next((name for name in SO_FAR if all(math.isfinite(one.value(name)) for one in at_epoch)), SO_FAR[1])
     metric = _metric(at_epoch, question.metric or default)
     groups: Sequence[Group] = grouped(at_epoch, records)
@@ -280,11 +280,11 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
         "training": [
             {
                 "run": str(record.directory),
-                "epoch": found.epoch,
-                "epochs": found.planned,
-                "metrics": found.epochs[-1],
+                "epoch": latest.epoch,
+                "epochs": latest.planned,
+                "metrics": latest.epochs[-1],
             }
-            for record, found in comparison.training
+            for record, latest in comparison.training
         ],
         "left_out": [
             {"run": str(r.directory), "state": r.state.state, "error": r.state.error} for r in comparison.left_out

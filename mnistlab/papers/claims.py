@@ -71,7 +71,7 @@ def judge(claim: Claim, results: Results) -> Finding:
         "falls": falls,
     }
     verdict, numbers = forms[claim.form](claim.settings, results)
-    short = [f"{row.partition('/')[2]}{results[row].shortened}" for row in claim.rows if results[row].shortened]
+    short = [f"{_name(row)}{results[row].shortened}" for row in claim.rows if results[row].shortened]
     note = f"; cut short: {', '.join(short)}" if short else ""
     if verdict != UNRUN and len(comparable(results[row] for row in claim.rows)) < len(claim.rows):
         verdict = UNEQUAL

@@ -47,9 +47,9 @@ class Result:
         """
         if "trainer.epochs" in runner.grid(self.row):
             return None
-        given = [epochs for record in self.completed if (epochs := _epochs(record)) is not None]
-        full = self._planned_epochs() if given else None
-        return (min(given), full) if full is not None and min(given) < full else None
+        configured = [epochs for record in self.completed if (epochs := _epochs(record)) is not None]
+        full = self._planned_epochs() if configured else None
+        return (min(configured), full) if full is not None and min(configured) < full else None
 
     def _planned_epochs(self) -> int | None:
         own = [word for word in (self.row.near.overrides if self.near and self.row.near else ()) if "epochs=" in word]
@@ -163,10 +163,10 @@ def comparable(results: Iterable[Result]) -> list[Result]:
 def _epochs(record: Record) -> int | None:
     """Return the epochs that a run was given; those that it took if that is not on record; None without epochs."""
     for key in ("trainer.epochs", "model.epochs"):
-        if isinstance(given := look_up(record.settings, key), int):
-            return given
-    taken = record.value("epochs")
-    return int(taken) if math.isfinite(taken) else None
+        if isinstance(configured := look_up(record.settings, key), int):
+            return configured
+    trained = record.value("epochs")
+    return int(trained) if math.isfinite(trained) else None
 
 
 def spread_of_one(result: Result, metric: str, where: Mapping[str, str] | None = None) -> tuple[float, float] | None:

@@ -86,8 +86,9 @@ def _guarded(cfg: DictConfig, context: RunContext) -> Outcome:
             experiment = schema.experiment(cfg)
             _refuse_no_hidden_layer(experiment, context.model)
             run_file.write(run)
-            given = context.resumes or (run / paths.LABELS).exists()  # a job of a sweep that starts again keeps them
-            if not given and (experiment.tags or experiment.note):
+            # A job of a sweep that starts again keeps its labels
+            has_labels = context.resumes or (run / paths.LABELS).exists()
+            if not has_labels and (experiment.tags or experiment.note):
                 labels.write(run, labels.tagged(labels.Labels(note=experiment.note), experiment.tags))
             from mnistlab.runs import pipeline  # imported here: an invalid request need not wait for the engine
 

@@ -58,12 +58,12 @@ def _refuse_other_keys(manifest: Manifest, words: Sequence[str], in_sets: set[st
 
 def _zips(shape: Shape, words: Sequence[str]) -> tuple[tuple[str, ...], ...]:
     """Return the groups of keys that vary together of which values are given; refuses a part of a group."""
-    given = {key_of(word): word for word in words}
-    groups = [keys for keys in shape.zips if any(key in given for key in keys)]
+    word_of = {key_of(word): word for word in words}
+    groups = [keys for keys in shape.zips if any(key in word_of for key in keys)]
     for keys in groups:
         for key in keys:
-            if key not in given:
-                word = next(given[other] for other in keys if other in given)
+            if key not in word_of:
+                word = next(word_of[other] for other in keys if other in word_of)
                 raise RequestError(f"{word}: varies together with {', '.join(keys)} (--zip); give values of {key} too")
     return tuple(groups)
 

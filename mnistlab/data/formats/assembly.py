@@ -52,12 +52,12 @@ def sets(files: Mapping[str, list[Path]], options: Options, kind: str | None = N
     """Return the record of whole files, one or more for each set."""
     result: Record | None = None
     hashes: dict[str, Any] = {}
-    found = {}
+    by_part = {}
     for part in PARTS:
         settings = options if part == "train" else replace(options, only=part)
-        found[part] = [whole(path, settings, kind) for path in files.get(part, ())]
-    text_formats.number_pixels([record for records in found.values() for record in records])
-    for part, records in found.items():
+        by_part[part] = [whole(path, settings, kind) for path in files.get(part, ())]
+    text_formats.number_pixels([record for records in by_part.values() for record in records])
+    for part, records in by_part.items():
         if not records:
             continue
         record = _joined(records)
@@ -102,11 +102,11 @@ def pairs(files: Mapping[tuple[str, str], Path], options: Options) -> Record:
 
 def classes(files: Mapping[str, list[Path]], options: Options) -> Record:
     """Return the record of one array of images for each class, named after its file."""
-    found = {}
+    by_part = {}
     for part, paths in files.items():
         arrays = [(_class_of(path), array_of(path, "images", options)[0]) for path in paths]
-        found[part] = arrays
-    record = named_arrays.of_classes(found)
+        by_part[part] = arrays
+    record = named_arrays.of_classes(by_part)
     record.files = {p.name: content.sha256(p) for paths in files.values() for p in paths}
     return record
 
