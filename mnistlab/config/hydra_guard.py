@@ -25,7 +25,7 @@ from hydra.core.override_parser.types import Override
 from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig, OmegaConf
 
-from mnistlab.config import option_lists, safe_yaml
+from mnistlab.config import experiment_keys, option_lists, safe_yaml
 from mnistlab.system import files
 from mnistlab.system.errors import RequestError
 
@@ -99,7 +99,16 @@ def _load_checked(self: ConfigRepository, config_path: str) -> ConfigResult | No
     source = self._find_object_source(config_path, ObjectType.CONFIG)
     path = Path(source.path, source._normalize_file_name(config_path)) if source and source.scheme() == "file" else None
     if path is None or path.is_relative_to(_trusted):
-        return _load_config(self, config_path)
+        result = _load_config(self, config_path)
+    else:
+        result = _load_of_a_user(self, config_path, path)
+    if result is not None:
+        experiment_keys.leave_out(config_path, result.config, result.defaults_list or ())
+    return result
+
+
+def _load_of_a_user(self: ConfigRepository, config_path: str, path: Path) -> ConfigResult | None:
+    """Load a file that did not come with mnistlab, after a check of its text."""
     text = safe_yaml.read(path, mapping=True)
     try:
         result = _load_config(self, config_path)
@@ -116,7 +125,9 @@ def _compose_checked(
     self: ConfigLoaderImpl, config_name: str | None, overrides: list[str], *arguments: Any, **options: Any
 ) -> DictConfig:
     """Compose as Hydra does, and refuse settings that would make it run code other than its own and ours."""
-    composed = _load_configuration(self, config_name, option_lists.expanded(overrides), *arguments, **options)
+    words = option_lists.expanded(overrides)
+    experiment_keys.choose(words)
+    composed = _load_configuration(self, config_name, words, *arguments, **options)
     hydra = OmegaConf.to_container(composed.hydra, resolve=False)
     for key, shipped in AS_SHIPPED.items():
         node: Any = hydra
