@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mnistlab.analysis.verdicts import Verdict
-from mnistlab.runs.record import Group
+from mnistlab.runs.record import Group, Record, grouped
 from mnistlab.statistics import policy
 from mnistlab.system.flatten import as_text
 
@@ -54,6 +54,21 @@ def cautions(
             f"{len(groups)} groups make {family:,} pairs; the best is compared with the {len(verdicts)} next, "
             f"corrected for all {family:,} pairs since the results chose it; --baseline compares with another one"
         )
+    return warnings
+
+
+def about_failed(records: Sequence[Record], failed: Sequence[Record]) -> list[str]:
+    """Return for each setting of a sweep that adds seeds, of which runs have failed, that and why it is not tested."""
+    lost = {record.directory for record in failed}
+    warnings = []
+    for group in grouped([one for one in records if one.state.state == "completed" or one.directory in lost]):
+        of = [record for record in group.records if record.directory in lost]
+        if of:
+            error = next((record.state.error for record in of if record.state.error), "without this metric")
+            warnings.append(
+                f"{group.name}: {len(of)} of {len(group.records)} runs failed ({error}), so its pairs could not be "
+                "tested at every look, but count in the correction of the others"
+            )
     return warnings
 
 

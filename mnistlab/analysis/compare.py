@@ -12,7 +12,7 @@ import numpy as np
 
 from mnistlab.analysis import best_over as tuning
 from mnistlab.analysis import factors, p_matrix
-from mnistlab.analysis.cautions import cautions
+from mnistlab.analysis.cautions import about_failed, cautions
 from mnistlab.analysis.conditions import meeting
 from mnistlab.analysis.verdict_text import higher_is_better, points
 from mnistlab.analysis.verdicts import MOST_COMPARISONS, Verdict, values_of, verdicts_by_design, verdicts_of
@@ -105,8 +105,9 @@ def compare(
     follows = design is not None and question in (Question(), Question(design.metric))
     followed = design if follows else None
     groups, notes, question = _groups(completed, left_out, question, followed)
-    comparison = _compared(groups, question, followed)
-    warnings = comparison.warnings
+    failed = [record for record in records if followed and record.is_over_without(followed.metric)]
+    comparison = _compared(groups, question, followed, failed)
+    warnings = (*comparison.warnings, *about_failed(records, failed))
     if design and not followed:
         warnings += (
             f"this sweep added seeds until {design.metric} was decided; these tests, of something else, do not allow "
@@ -152,7 +153,9 @@ def _groups(
     return list(groups), tuple(notes), replace(question, metric=metric)
 
 
-def _compared(groups: Sequence[Group], question: Question, design: Design | None) -> Comparison:
+def _compared(
+    groups: Sequence[Group], question: Question, design: Design | None, failed: Sequence[Record] = ()
+) -> Comparison:
     assert question.metric is not None
     metric = question.metric
     common = policy.common_seeds(*(group.values(metric) for group in groups))
@@ -162,7 +165,7 @@ def _compared(groups: Sequence[Group], question: Question, design: Design | None
     means = tuple({name: intervals.mean_of(values_of(group, name, seeds)) for name in columns} for group in groups)
     pairs, family = _pairs(groups, question.baseline), 0
     if design:
-        verdicts = verdicts_by_design(pairs, groups, design)
+        verdicts = verdicts_by_design(pairs, groups, design, failed)
     else:
         if question.baseline is None and len(pairs) > MOST_COMPARISONS:
             pairs, family = pairs[: min(len(groups) - 1, MOST_COMPARISONS)], len(pairs)  # those of the best come first

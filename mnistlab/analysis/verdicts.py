@@ -90,25 +90,33 @@ def verdicts_of(
 
 
 def verdicts_by_design(
-    pairs: Sequence[tuple[Group, Group]], order: Sequence[Group], design: Design
+    pairs: Sequence[tuple[Group, Group]], order: Sequence[Group], design: Design, failed: Sequence[Record] = ()
 ) -> tuple[Verdict, ...]:
-    """Return the verdicts of a sweep that adds seeds until they are decided, on the seeds of its looks."""
+    """Return the verdicts of a sweep that adds seeds until they are decided, on the seeds of its looks.
+
+    The settings of the ``failed`` runs are not tested at looks for which they lack values.
+    """
     by_seed = [{seed: v[0] for seed, v in group.values(design.metric).items() if seed is not None} for group in order]
-    decisions = progress(by_seed, design).decisions
+    of_failed = {i for i, group in enumerate(order) if any(group.includes(record) for record in failed)}
+    found = progress(by_seed, design, of_failed)
     place = {id(group): i for i, group in enumerate(order)}
-    verdicts = [_decided(a, b, decisions.get((place[id(a)], place[id(b)])), design, len(pairs)) for a, b in pairs]
+    family, verdicts = Family(design.pairs(len(order)), len(design.looks)), []
+    for a, b in pairs:
+        pair = place[id(a)], place[id(b)]
+        verdicts.append(_decided(a, b, found.decisions.get(pair), design, family, pair in found.untested))
     return _without(_contradict(pairs, verdicts, order), pairs, verdicts)
 
 
-def _decided(a: Group, b: Group, decision: Decision | None, design: Design, pairs: int) -> Verdict:
+def _decided(a: Group, b: Group, decision: Decision | None, design: Design, family: Family, failed: bool) -> Verdict:
     metric, margin = design.metric, design.margin
     if decision is None:
         first, second, shared = names_of(a, b)
-        text = f"{first} against {second}{shared}: not decided yet; the first look is at {design.looks[0]} seeds"
+        cause = "not tested, since runs failed" if failed else "not decided yet"
+        text = f"{first} against {second}{shared}: {cause}; the first look is at {design.looks[0]} seeds"
         return Verdict(a.name, b.name, metric, None, math.nan, False, None, text, margin)
     d, p, alike = decision.difference, decision.p, decision.p_equivalence
     better, worse = (a, b) if _first_is_better(d, metric) else (b, a)
-    names, family = names_of(better, worse), Family(pairs, len(design.looks))
+    names = names_of(better, worse)
     if decision.is_equivalent:
         assert margin is not None
         text = equivalent(names, metric, d, p, decision.differs, family, margin, alike)

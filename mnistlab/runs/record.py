@@ -39,6 +39,11 @@ class Record:
             value = value.get(key) if isinstance(value, Mapping) else None
         return float(value) if _is_number(value) else math.nan
 
+    def is_over_without(self, metric: str) -> bool:
+        """Return whether the run has failed, or is completed and has no such metric: waiting will not help."""
+        state = self.state.state
+        return state == "failed" or (state == "completed" and not math.isfinite(self.value(metric)))
+
     def uses(self, key: str) -> bool:
         """Return whether a setting affects the run; a scikit-learn model does not use our optimizer, init, ..."""
         return self.metrics.get("learner", "network") == "network" or key.partition(".")[0] in OF_ALL
@@ -75,6 +80,12 @@ class Group:
             if math.isfinite(value := record.value(metric)):
                 by_seed.setdefault(record.seed, []).append(value)
         return {seed: values if seed is None else [sum(values) / len(values)] for seed, values in by_seed.items()}
+
+    def includes(self, other: Record) -> bool:
+        """Return whether a run, which need not have a result, has the settings of the group that were chosen for it."""
+        own = self.records[0].settings
+        keys = (key for key in other.overridden if decides(key) and self.uses(key))
+        return all(as_text(look_up(other.settings, key)) == as_text(look_up(own, key)) for key in keys)
 
     @property
     def repeats(self) -> int:

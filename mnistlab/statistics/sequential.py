@@ -5,12 +5,13 @@ level is spent: with L looks, each look tests at alpha / L (Bonferroni), and the
 method, so that over all looks and pairs the probability of any false finding is at most alpha. The tests are the
 sign-flip tests on pairs of equal seeds: exact up to 14 seeds, from random sign patterns beyond, where a small level is
 met by counting all of them or drawing more. A pair that is decided is not tested again, and a setting whose pairs are
-all decided needs no further seeds.
+all decided needs no further seeds. A setting of which a run has failed is not tested at looks that need this run; its
+pairs remain in the number of comparisons.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -25,13 +26,22 @@ Pair = tuple[int, int]  # places of two settings
 
 @dataclass(frozen=True)
 class Design:
-    """What is decided, and when: declared before the first run. ``margin`` is in units of the metric."""
+    """What is decided, and when: declared before the first run. ``margin`` is in units of the metric.
+
+    ``settings`` is their planned number; 0 if it is that of the settings that have values.
+    """
 
     metric: str
     looks: tuple[int, ...]
     alpha: float
     margin: float | None
     first_seed: int
+    settings: int = 0
+
+    def pairs(self, settings: int = 0) -> int:
+        """Return the number of pairs of the planned settings, or of so many if there are more."""
+        settings = max(settings, self.settings)
+        return settings * (settings - 1) // 2
 
     def seeds(self, look: int) -> range:
         """Return the seeds of a look."""
@@ -57,11 +67,15 @@ class Decision:
 
 @dataclass(frozen=True)
 class Progress:
-    """The decisions so far, and the look for which runs are missing; None after the last one, or if all is decided."""
+    """The decisions so far, and the look for which runs are missing; None if there is no further one.
+
+    ``untested`` are the pairs that are undecided and get no further seeds, since runs of a setting have failed.
+    """
 
     decisions: Mapping[Pair, Decision]
     look: int | None
     settings: tuple[int, ...]  # that need the seeds of that look
+    untested: tuple[Pair, ...] = ()
 
 
 def default_looks(settings: int, alpha: float = tests.LEVEL) -> tuple[int, ...]:
@@ -77,22 +91,26 @@ def fewest_seeds(looks: int, settings: int, alpha: float = tests.LEVEL) -> int:
     return fewest_pairs(looks * settings * (settings - 1) // 2, alpha)
 
 
-def progress(values: Sequence[Mapping[int, float]], design: Design) -> Progress:
+def progress(values: Sequence[Mapping[int, float]], design: Design, failed: Collection[int] = frozenset()) -> Progress:
     """Return what is decided, from the values of each setting by seed.
 
-    It depends on the seeds of the looks alone, however many more there are, and so can be computed again at any time.
+    ``failed`` are the places of the settings that will not have all values; the others go on without them. The result
+    depends on the seeds of the looks alone, however many more there are, and so can be computed again at any time.
     """
     pairs = list(combinations(range(len(values)), 2))
     decisions: dict[Pair, Decision] = {}
     for look in design.looks:
-        open_pairs = [pair for pair in pairs if pair not in decisions or not decisions[pair].is_final]
+        incomplete = {i for i, of in enumerate(values) if any(seed not in of for seed in design.seeds(look))}
+        lost = incomplete.intersection(failed)
+        undecided = [pair for pair in pairs if pair not in decisions or not decisions[pair].is_final]
+        open_pairs = [pair for pair in undecided if lost.isdisjoint(pair)]
+        untested = tuple(pair for pair in undecided if not lost.isdisjoint(pair))
         settings = tuple(sorted({setting for pair in open_pairs for setting in pair}))
-        if not open_pairs:
-            break
-        if any(seed not in values[setting] for setting in settings for seed in design.seeds(look)):
-            return Progress(decisions, look, settings)
-        decisions |= _tested(open_pairs, values, look, decisions, design)
-    return Progress(decisions, None, ())
+        if not incomplete.isdisjoint(settings):
+            return Progress(decisions, look, settings, untested)
+        if open_pairs:
+            decisions |= _tested(open_pairs, values, look, decisions, design)
+    return Progress(decisions, None, (), untested)
 
 
 def _tested(
@@ -103,7 +121,7 @@ def _tested(
     design: Design,
 ) -> dict[Pair, Decision]:
     sides = [[[values[setting][seed] for seed in design.seeds(look)] for setting in pair] for pair in open_pairs]
-    pairs = len(values) * (len(values) - 1) // 2
+    pairs = design.pairs(len(values))
     level = design.alpha / (len(design.looks) * pairs)
     differences = [tests.paired(a, b, level) for a, b in sides]
     # Only pairs that were found to differ leave the family of the differences, and correspondingly for equivalence

@@ -151,7 +151,7 @@ def _entry(number: int, row: Mapping[str, Any]) -> Entry:
 
 def _design(content: Mapping[str, Any]) -> Design:
     design = Design(**{**content, "looks": tuple(content["looks"])})
-    whole = all(isinstance(number, int) for number in (*design.looks, design.first_seed))
+    whole = all(isinstance(number, int) for number in (*design.looks, design.first_seed, design.settings))
     if not whole or list(design.looks) != sorted({*design.looks}) or not 0 < design.alpha < 1:
         raise ValueError("the design of until_decided is damaged")
     return design

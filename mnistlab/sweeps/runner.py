@@ -235,7 +235,7 @@ class Sweep:
     def _more(self) -> list[Job]:
         """Add the jobs of the next look of a sweep that adds seeds until its verdicts are decided, and return them."""
         assert self.manifest.design is not None
-        if any(record.state.state != "completed" for record in self.records):
+        if any(record.state.state not in ("completed", "failed") for record in self.records):
             return []
         look = until_decided.next_look(self.manifest.design, self.records, self.manifest.entries)
         self._print(look.line)

@@ -47,7 +47,7 @@ def start(request: Request, planned: Plan) -> tuple[Design, list[Point]]:
     config = planned.jobs[0].config
     metric = "validation.accuracy" if look_up(config, "data.validation") else "test.accuracy"
     margin = None if request.margin is None else request.margin / 100
-    design = Design(metric, looks, request.alpha, margin, int(config.seed))
+    design = Design(metric, looks, request.alpha, margin, int(config.seed), settings)
     return design, with_seeds([job.entry.overrides for job in planned.jobs], design.seeds(looks[0]))
 
 
@@ -69,30 +69,34 @@ def _check(looks: Sequence[int], settings: int, request: Request) -> None:
 
 
 def next_look(design: Design, records: Sequence[Record], entries: Sequence[Entry]) -> Look:
-    """Return what the completed runs decide, and which runs are still needed."""
+    """Return what the completed runs decide, and which runs are still needed; settings that failed get no more."""
     settings: dict[Point, dict[int, float]] = {}
     for entry, record in zip(entries, records, strict=True):
         values = settings.setdefault(_setting(entry), {})
         value = record.value(design.metric)
         if record.seed is not None and math.isfinite(value):
             values[record.seed] = value
-    progress = sequential.progress(list(settings.values()), design)
     points = list(settings)
+    over = zip(entries, records, strict=True)
+    failed = {points.index(_setting(entry)) for entry, record in over if record.is_over_without(design.metric)}
+    progress = sequential.progress(list(settings.values()), design, failed)
     known = {frozenset(entry.overrides) for entry in entries}
     needed = with_seeds([points[i] for i in progress.settings], design.seeds(progress.look)) if progress.look else []
-    return Look(_line(progress, len(points)), tuple(point for point in needed if frozenset(point) not in known))
+    return Look(_line(progress, design, len(points)), tuple(point for point in needed if frozenset(point) not in known))
 
 
 def _setting(entry: Entry) -> Point:
     return tuple(text for text in entry.overrides if key_of(text) != SEED)
 
 
-def _line(progress: sequential.Progress, settings: int) -> str:
-    pairs = settings * (settings - 1) // 2
+def _line(progress: sequential.Progress, design: Design, settings: int) -> str:
+    pairs = design.pairs(settings)
     decided = sum(decision.is_final for decision in progress.decisions.values())
-    seeds = max((decision.look for decision in progress.decisions.values()), default=0)
+    seeds = max((decision.look for decision in progress.decisions.values()), default=design.looks[0])
     line = f"look    {seeds} seeds: {decided} of {pairs} pair{'s' if pairs > 1 else ''} decided"
-    if decided == pairs:
+    if progress.untested:
+        line += f", {len(progress.untested)} not tested further since runs failed"
+    if decided + len(progress.untested) == pairs:
         return line
     if progress.look is None:
         return f"{line}; the last of the planned looks"

@@ -73,6 +73,25 @@ def test_settings_that_always_differ_are_decided_at_any_level_that_the_design_al
     assert all(decision.is_equivalent for decision in alike.decisions.values())
 
 
+def test_the_others_go_on_without_a_setting_of_which_a_run_has_failed_but_are_corrected_for_its_pairs():
+    wobble = np.tile((0.001, -0.001), 15)
+    a, b, c = RISE + 0.9, RISE + 0.9 + wobble, RISE * 2
+    values = settings_of(a[:12], b[:12], c[:12])
+    del values[2][5]  # needed from the first look on
+    found = progress(values, design(looks=(12, 16)), failed={2})
+    assert (found.look, found.settings, found.untested) == (16, (0, 1), ((0, 2), (1, 2)))
+    assert progress(values, design(looks=(12, 16))).look == 12  # is waited for if it has not failed
+    last = progress(settings_of(a, b, c[:14]), design(looks=(12, 16)), failed={2})
+    assert (last.look, last.untested) == (None, ())  # its pairs were decided before
+    apart = settings_of(a, c)
+    (two,), (of_three,) = (
+        progress(values, Design("validation.accuracy", (12, 16), 0.05, None, 0, planned)).decisions.values()
+        for planned in (0, 3)
+        for values in [apart]
+    )
+    assert (two.p, of_three.p) == (pytest.approx(2 * 2 / 2**12), pytest.approx(3 * 2 * 2 / 2**12))
+
+
 def test_equal_settings_are_decided_by_a_margin():
     wobble = np.tile((0.001, -0.001), 4)
     found = progress(settings_of(RISE[:8], RISE[:8] + wobble), design(margin=0.01))

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from helpers.runs import record, write_manifest
 
+from mnistlab.analysis.compare import compare
+from mnistlab.runs.status import State
 from mnistlab.statistics.sequential import Design
 from mnistlab.sweeps import manifest, until_decided
 from mnistlab.sweeps.grid import plan
@@ -100,7 +102,7 @@ def begin(request: Request, *overrides: str) -> tuple[Design, list[tuple[str, ..
 
 def test_the_design_is_fixed_before_the_first_job() -> None:
     design, points = begin(Request(margin=0.2), "init=random,kaiming,xavier")
-    assert design == Design("validation.accuracy", (12, 16, 24), 0.05, 0.002, 0)
+    assert design == Design("validation.accuracy", (12, 16, 24), 0.05, 0.002, 0, 3)
     assert len(points) == 3 * 12
     assert points[3][-1] == "seed=1"
 
@@ -175,6 +177,42 @@ def test_after_a_look_only_undecided_settings_get_seeds(tmp_path: Path) -> None:
     assert look.points == tuple((f"init={init}", f"seed={seed}") for seed in range(12, 16) for init in "ab")
 
 
+def test_the_others_get_seeds_where_a_setting_has_failed(tmp_path: Path) -> None:
+    design = Design("validation.accuracy", (12, 16), 0.05, None, 0, 3)
+    settings = [{"init": init, "seed": seed} for seed in range(12) for init in "abc"]
+    values = {"a": 0.9, "b": 0.9, "c": 0.5}
+    runs = [
+        record(
+            seed := one["seed"],
+            values[init := one["init"]] + (init == "b") * (-1) ** seed / 100,
+            {"init": init},
+            overridden=("init", "seed"),
+        )
+        for one in settings
+    ]
+    # the last run of c has failed, and the first has no finite metric
+    failed = replace(runs[-1], state=State("failed", error="the loss is no longer finite"), metrics={})
+    without = replace(runs[2], metrics={})
+    entries = sweep_of(tmp_path / "s", *settings).entries
+    for records, lost in (([*runs[:-1], failed], 1), ([*runs[:2], without, *runs[3:]], 1)):
+        look = next_look(design, records, entries)
+        assert look.line == (
+            "look    12 seeds: 0 of 3 pairs decided, 2 not tested further since runs failed; 2 settings go on to 16 "
+            "seeds"
+        )
+        assert look.points == tuple((f"init={init}", f"seed={seed}") for seed in range(12, 16) for init in "ab")
+        comparison = compare(records, design=design)
+        texts = {frozenset((v.first, v.second)): v.text for v in comparison.verdicts}
+        assert texts[frozenset(("init=a", "init=b"))].endswith(" after Holm for 3 and Bonferroni for 2 looks)")
+        assert "c: not tested, since runs failed" in texts[frozenset(("init=a", "init=c"))]
+        (warning,) = [text for text in comparison.warnings if text.startswith(f"init=c: {lost} of 12 runs failed (")]
+        assert warning.endswith(
+            "), so its pairs could not be tested at every look, but count in the correction of the others"
+        )
+    interrupted = replace(runs[-1], state=State("interrupted"), metrics={})
+    assert next_look(design, [*runs[:-1], interrupted], entries).points == ()
+
+
 def test_after_the_last_look_nothing_is_added(tmp_path: Path) -> None:
     design = Design("validation.accuracy", (8,), 0.05, None, 0)
     settings = [{"init": init, "seed": seed} for seed in range(8) for init in "ab"]
@@ -219,6 +257,23 @@ def test_two_settings_that_differ_are_decided_at_the_first_look_and_compare_says
     )
     other = command("compare", "s", "--metric", "test.accuracy").out
     assert "this sweep added seeds until validation.accuracy was decided" in other
+
+
+@pytest.mark.slow
+def test_a_setting_that_diverges_does_not_stop_the_plan(command: Command) -> None:
+    small = [text for text in SMALL if not text.startswith("model")]
+    rates = ("optimizer=sgd", "optimizer.lr=0.1,0.100001,1e30")
+    result = command("train", "-m", *small, *BASIC, *rates, "--until-decided", "--looks", "8,9", "hydra.sweep.dir=s")
+    assert result.status == 1
+    said = result.out + result.err
+    assert "look    9 seeds: 0 of 3 pairs decided, 2 not tested further since runs failed; the last of the" in said
+    (verdict,) = re.findall(r"^optimizer\.lr=0\.1\S* and .*$", result.out, re.MULTILINE)
+    assert verdict.endswith(" (9 seeds, exact test, p = 1.000 after Holm for 3 and Bonferroni for 2 looks)")
+    (note,) = re.findall(r"^note: optimizer\.lr=1e\+30: 8 of 8 runs failed .*$", result.out, re.MULTILINE)
+    assert "the loss is no longer finite" in note
+    for text in (command("compare", "s").out, Path("s/summary.md").read_text()):
+        assert verdict in text
+        assert note.removeprefix("note: ") in text
 
 
 @pytest.mark.slow
