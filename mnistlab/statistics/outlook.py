@@ -63,8 +63,9 @@ def _effect(test: str | None, seeds: int, pairs: int) -> float:
     exact = test == "sign-flip" and seeds <= tests.EXACT_TO
 
     def is_found(effect: float) -> bool:
-        found = power.exact_power(seeds, effect, level) if exact else power.t_power(seeds, effect, level, True)
-        return found >= power.POWER
+        if exact:
+            return power.exact_power(seeds, effect, level) >= power.POWER
+        return power.t_power(seeds, effect, level, power.Spread(1.0)) >= power.POWER
 
     low, high = 0.0, 1.0
     while not is_found(high) and high < 1e6:

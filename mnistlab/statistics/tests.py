@@ -39,6 +39,7 @@ class Difference:
     p: float
     effect: float
     sd: float  # of the pairs, or pooled over independent groups
+    sds: tuple[float, float] = (math.nan, math.nan)  # of each of two independent groups
 
 
 def paired(a: Sequence[float], b: Sequence[float], level: float = LEVEL) -> Difference:
@@ -120,9 +121,9 @@ def independent(a: Sequence[float], b: Sequence[float]) -> Difference:
         welch = ttest_ind(x, y, equal_var=False)
         low, high = welch.confidence_interval(0.95)
     correction = 1 - 3 / (4 * (n + m) - 9)  # Hedges 1981
-    return Difference(
-        "Welch", min(n, m), value, float(high - low) / 2, float(welch.pvalue), correction * value / pooled, pooled
-    )
+    half, effect = float(high - low) / 2, correction * value / pooled
+    sds = float(x.std(ddof=1)), float(y.std(ddof=1))
+    return Difference("Welch", min(n, m), value, half, float(welch.pvalue), effect, pooled, sds)
 
 
 def mcnemar(first_right: np.ndarray, second_right: np.ndarray) -> Difference:

@@ -141,3 +141,18 @@ def test_the_seeds_for_equivalence_have_the_power(sd, margin):
     error = d.std(axis=1, ddof=1) / math.sqrt(n)
     shown = np.abs(d.mean(axis=1)) + stats.t.ppf(0.95, n - 1) * error <= margin
     assert 0.75 <= shown.mean() <= 0.93
+
+
+@pytest.mark.parametrize(("margin", "comparisons", "seeds"), [(1.6, 1, 6), (1.6, 3, 8), (1.5, 15, 12)])
+def test_the_seeds_for_equivalence_are_those_of_the_exact_test_where_it_is_used(margin, comparisons, seeds):
+    found = paired_t([1, -1, 0], [0, 0, 0])
+    assert found.sd == 1
+    assert power.seeds_for_equivalence(found, margin, comparisons) == seeds
+    assert policy.test_of(seeds, comparisons) == "sign-flip"
+    signs = np.array(list(product((1, -1), repeat=seeds)))
+    d = np.random.default_rng(2).normal(0, 1, (1000, seeds))
+
+    def is_above(x):
+        return ((x @ signs.T >= x.sum(axis=1, keepdims=True) - 1e-9).mean(axis=1)) <= 0.05 / comparisons
+
+    assert (is_above(margin + d) & is_above(margin - d)).mean() >= 0.76  # its standard error is 0.013
