@@ -93,9 +93,7 @@ def about_settings(
     better, worse, shared = names
     size, amount, used = value_text(metric, abs(d.value)), _amount(metric, d), _used(d)
     if math.isnan(p):
-        always = "run; the runs of each setting" if d.test == "Welch" else f"of {d.n} seeds; the differences"
-        text = f"{better} is ahead of {worse}{shared} by {amount} of {metric} in each {always} do not vary"
-        return f"{text}, so no t test applies; {power.fewest_pairs(family.tests)} common seeds allow the exact test"
+        return without_spread(names, metric, d, family)
     p_value = f"p = {p_in_words(p)}{family.correction}"
     if distinguishable:
         return f"{better} beats {worse}{shared} by {amount} of {metric} ({used}, {p_value})"
@@ -103,6 +101,17 @@ def about_settings(
     if needed is not None and d.value:
         text += f"; about {needed:,} seeds{'' if d.test != 'Welch' else ' each'} would be needed to detect {size}"
     return text
+
+
+def without_spread(names: tuple[str, str, str], metric: str, d: Difference, family: Family) -> str:
+    """Return the verdict on two settings with values or differences that do not vary, to which no t-test applies."""
+    better, worse, shared = names
+    how = f"and {worse}{shared} have equal values"
+    if math.isnan(d.p):  # it is 1 where the values are equal
+        how = f"is ahead of {worse}{shared} by {_amount(metric, d)}"
+    always = "run; the runs of each setting" if d.test == "Welch" else f"of {d.n} seeds; the differences"
+    text = f"{better} {how} of {metric} in each {always} do not vary, so no t test applies"
+    return f"{text}; {power.fewest_pairs(family.tests)} common seeds allow the exact test"
 
 
 def equivalent(
@@ -129,6 +138,8 @@ def undecided(
     p_equivalence: float, needed: int | None = None, needed_for_equivalence: int | None = None,
 ) -> str:  # fmt: skip
     """Return the verdict on two settings that are shown neither to differ nor to be equivalent."""
+    if math.isnan(p_equivalence):
+        return without_spread(names, metric, d, family)
     better, worse, shared = names
     text = (
         f"{better} and {worse}{shared.rstrip(',')}: undecided, {_amount(metric, d)} of {metric} ({_used(d)}; "

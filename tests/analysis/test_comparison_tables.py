@@ -172,6 +172,25 @@ def test_what_is_neither_is_undecided_and_says_what_either_would_need():
     )
 
 
+@pytest.mark.parametrize(
+    ("settings", "runs", "first_seed", "said"),
+    [
+        (2, 5, 0, "in each of 5 seeds; the differences do not vary, so no t test applies; 6"),
+        (3, 6, 0, "in each of 6 seeds; the differences do not vary, so no t test applies; 7"),
+        (2, 3, 9, "in each run; the runs of each setting do not vary, so no t test applies; 6"),
+    ],
+)
+def test_of_equal_values_a_margin_says_how_many_seeds_would_show_that_they_are_equivalent(
+    settings, runs, first_seed, said
+):
+    records = [one for i in range(settings) for one in group({"init": "abc"[i]}, [0.9] * runs, i * first_seed)]
+    for verdict in compare(records, margin=0.2).verdicts:
+        assert verdict.outcome == "undecided"
+        assert verdict.text.endswith(
+            f" have equal values of validation.accuracy {said} common seeds allow the exact test"
+        )
+
+
 def test_a_sweep_until_decided_is_judged_at_the_level_of_its_design():
     # a wobble of .0005 against a margin of .0004: p of equivalence is above .05 and below .9
     runs = [*group({"init": "a"}, BASE), *group({"init": "b"}, BASE - WOBBLE)]
