@@ -14,17 +14,22 @@ from mnistlab.system.flatten import as_text
 
 @dataclass(frozen=True)
 class Family:
-    """What a p-value is corrected for: the comparisons made at once, and the looks at growing numbers of seeds."""
+    """The comparisons made at once, and the looks at growing numbers of seeds, for which p is corrected; its level."""
 
     tests: int
     looks: int = 1
+    level: float = LEVEL
 
     @property
     def correction(self) -> str:
-        """Return `` after Holm for 3 and Bonferroni for 4 looks``, or what of it applies."""
+        """Return `` after Holm for 3 and Bonferroni for 4 looks, level 0.1``, or what of it applies.
+
+        The level goes without saying where it is the usual one.
+        """
         holm = f"Holm for {self.tests}" if self.tests > 1 else ""
         looks = f"Bonferroni for {self.looks} looks" if self.looks > 1 else ""
-        return f" after {' and '.join(filter(None, (holm, looks)))}" if holm or looks else ""
+        after = f" after {' and '.join(filter(None, (holm, looks)))}" if holm or looks else ""
+        return f"{after}, level {self.level:g}" if self.level != LEVEL else after
 
 
 def points(metric: str) -> bool:

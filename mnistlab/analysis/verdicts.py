@@ -100,7 +100,7 @@ def verdicts_by_design(
     of_failed = {i for i, group in enumerate(order) if any(group.includes(record) for record in failed)}
     found = progress(by_seed, design, of_failed)
     place = {id(group): i for i, group in enumerate(order)}
-    family, verdicts = Family(design.pairs(len(order)), len(design.looks)), []
+    family, verdicts = Family(design.pairs(len(order)), len(design.looks), design.alpha), []
     for a, b in pairs:
         pair = place[id(a)], place[id(b)]
         verdicts.append(_decided(a, b, found.decisions.get(pair), design, family, pair in found.untested))

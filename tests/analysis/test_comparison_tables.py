@@ -202,6 +202,21 @@ def test_a_sweep_until_decided_is_judged_at_the_level_of_its_design():
     assert (lenient.is_decided, strict.is_decided) == (True, False)
 
 
+@pytest.mark.parametrize(
+    ("looks", "alpha", "end"),
+    [
+        ((6, 8), 0.1, ", p = 0.062 after Bonferroni for 2 looks, level 0.1)"),  # 2 * 2 / 2^6
+        ((6,), 0.1, ", p = 0.031, level 0.1)"),
+        ((6,), 0.05, ", p = 0.031)"),
+    ],
+)
+def test_a_sweep_until_decided_names_another_level_than_the_usual_one(looks, alpha, end):
+    design = Design("validation.accuracy", looks, alpha, None, 0)
+    (verdict,) = compare(kaiming_and_random(), design=design).verdicts
+    assert verdict.text.startswith("kaiming beats random by ")
+    assert verdict.text.endswith(end)
+
+
 def test_the_margin_of_a_loss_is_in_its_own_units():
     runs = [record(seed, 0.9, {"init": n}, test={"loss": 0.5 + seed / 100 + d * seed / 1000})
             for n, d in (("a", 1), ("b", -1)) for seed in range(6)]  # fmt: skip
