@@ -22,7 +22,7 @@ def cautions(
             f"run{'s do' if unused > 1 else ' does'} not count there"
         )
     if any(v.difference and v.difference.test == "McNemar" for v in verdicts):
-        ordered = "" if metric.startswith("test.") else ", while the table is ordered by the validation set"
+        ordered = "" if metric.startswith("test.") else f", while the table is ordered by {metric}"
         warnings.append(
             f"single runs are compared by their test predictions{ordered}; to compare settings, run at least "
             f"{policy.FEWEST} seeds, seed='range({policy.FEWEST})'"

@@ -14,7 +14,7 @@ from mnistlab.analysis import best_over as tuning
 from mnistlab.analysis import factors, p_matrix
 from mnistlab.analysis.cautions import about_failed, cautions
 from mnistlab.analysis.conditions import meeting
-from mnistlab.analysis.verdict_text import higher_is_better, points
+from mnistlab.analysis.verdict_text import check_margin, higher_is_better, points
 from mnistlab.analysis.verdicts import MOST_COMPARISONS, Verdict, values_of, verdicts_by_design, verdicts_of
 from mnistlab.runs import progress
 from mnistlab.runs.progress import Progress
@@ -146,6 +146,7 @@ def _groups(
         groups, notes = tuning.best_over(groups, question.best_over, metric, left_out)
     else:
         metric = _metric(completed, metric)
+    check_margin(question.margin, metric)
     is_all_that_is_left = question.best_over and list(groups[0].settings) == [question.factor]
     if question.factor and not is_all_that_is_left:
         groups, more = factors.levels(groups, question.factor, metric)
@@ -188,6 +189,7 @@ def _so_far(records: Sequence[Record], training: Sequence[tuple[Record, Progress
     at_epoch = [replace(record, metrics=latest.epochs[epoch - 1]) for record, latest in training]
     default = next((name for name in SO_FAR if all(math.isfinite(one.value(name)) for one in at_epoch)), SO_FAR[1])
     metric = _metric(at_epoch, question.metric or default)
+    check_margin(question.margin, metric)
     groups: Sequence[Group] = grouped(at_epoch, records)
     notes: list[str] = []
     if question.factor:

@@ -151,16 +151,19 @@ def marks(comparison: Comparison) -> list[str]:
     """Return a template for each group's value: the best is bold, and those that may be as good have a dagger.
 
     These are the groups that no test has shown to differ from the best, also if there are too few runs for a test. None
-    has a dagger if the others are compared with a baseline that is not the best, instead of with the best.
+    has a dagger if the others are compared with a baseline that is not the best, instead of with the best. Single runs,
+    which are compared as networks, and runs in training have no marks, and neither has a group without the metric.
     """
     best, *others = comparison.groups
     by_pair = {frozenset((v.first, v.second)): v for v in comparison.verdicts}
-    if not others or not any(v.outcome for v in comparison.verdicts):  # no two settings were compared
+    runs = [means[comparison.metric].n for means in comparison.means]
+    if not others or comparison.epoch or max(runs) <= 1:
         return ["{}"] * len(comparison.groups)
     against_best = [by_pair.get(frozenset((best.name, group.name))) for group in others]
     if None in against_best:
         return ["**{}**", *("{}" for _ in others)]
-    return ["**{}**", *("{}" if v and v.distinguishable else "{}\u2020" for v in against_best)]
+    is_plain = [bool(v and v.distinguishable) or not n for v, n in zip(against_best, runs[1:], strict=True)]
+    return ["**{}**", *("{}" if plain else "{}\u2020" for plain in is_plain)]
 
 
 def _order(value: str) -> tuple[int, float, str]:

@@ -9,6 +9,7 @@ from typing import Any
 from mnistlab.runs.record import Group
 from mnistlab.statistics import power
 from mnistlab.statistics.tests import LEVEL, Difference
+from mnistlab.system.errors import RequestError
 from mnistlab.system.flatten import as_text
 
 
@@ -35,6 +36,12 @@ class Family:
 def points(metric: str) -> bool:
     """Return whether a metric is a proportion, which is printed in per cent."""
     return higher_is_better(metric) or metric.endswith("expected_calibration_error")
+
+
+def check_margin(margin: float | None, metric: str) -> None:
+    """Raise `RequestError` for a margin in points that no difference can exceed."""
+    if margin is not None and points(metric) and margin > 100:
+        raise RequestError(f"--margin {margin:g}: must be 100 or less, since {metric} is in per cent; for example 0.2")
 
 
 def higher_is_better(metric: str) -> bool:

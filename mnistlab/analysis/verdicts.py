@@ -226,7 +226,9 @@ def _verdict(
     x, y = a.values(metric), b.values(metric)
     if d is None:
         first, second, shared = names_of(a, b)
-        text = f"{first} against {second}{shared.rstrip(',')}: {policy.missing(x, y)}"
+        without = [name for name, values in ((first, x), (second, y)) if not values]
+        has = f"{' and '.join(without)} {'has' if len(without) == 1 else 'have'} no {metric}"
+        text = f"{first} against {second}{shared.rstrip(',')}: {has if without else policy.missing(x, y)}"
         return Verdict(a.name, b.name, metric, None, p, False, None, text, margin)
     better, worse = (a, b) if _first_is_better(d, metric) else (b, a)
     names, family = names_of(better, worse), Family(tests)

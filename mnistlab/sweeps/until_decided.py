@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mnistlab.analysis.verdict_text import check_margin
 from mnistlab.runs.record import Record
 from mnistlab.statistics import sequential
 from mnistlab.statistics.sequential import Design
@@ -46,6 +47,7 @@ def start(request: Request, planned: Plan) -> tuple[Design, list[Point]]:
     _check(looks, settings, request)
     config = planned.jobs[0].config
     metric = "validation.accuracy" if look_up(config, "data.validation") else "test.accuracy"
+    check_margin(request.margin, metric)
     margin = None if request.margin is None else request.margin / 100
     design = Design(metric, looks, request.alpha, margin, int(config.seed), settings)
     return design, with_seeds([job.entry.overrides for job in planned.jobs], design.seeds(looks[0]))

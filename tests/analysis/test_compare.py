@@ -150,7 +150,12 @@ def test_single_runs_are_told_apart_by_test_predictions_and_it_is_said():
         np.savez(f"{name}/predictions.npz", labels=np.zeros(50, int), probabilities=np.eye(2)[chosen])
     found = compare(of_paths(["a", "b"]))
     assert found.verdicts[0].difference.test == "McNemar"
-    assert found.warnings[0].startswith("single runs are compared by their test predictions")
+    for metric in (found.metric, "train.accuracy"):
+        assert (
+            compare(of_paths(["a", "b"]), metric)
+            .warnings[0]
+            .startswith(f"single runs are compared by their test predictions, while the table is ordered by {metric}; ")
+        )
 
 
 @pytest.mark.parametrize(

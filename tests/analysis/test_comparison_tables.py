@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,33 @@ def test_a_group_with_too_few_runs_to_test_is_not_shown_to_differ():
     values = {"kaiming": BASE, "random": BASE - 0.1 - np.arange(8) / 1e4, "xavier": BASE[:1] - 0.2}
     found = compare([one for name, of in values.items() for one in group({"init": name}, of)])
     assert comparison_table.marks(found) == ["**{}**", "{}", "{}†"]
+
+
+def test_where_no_group_has_enough_runs_for_a_test_any_of_them_may_be_as_good_as_the_best():
+    found = compare([one for i, init in enumerate("abc") for one in group({"init": init}, BASE[:2] - i / 10)])
+    assert [v.outcome for v in found.verdicts] == [None] * 3
+    assert comparison_table.marks(found) == ["**{}**", "{}†", "{}†"]
+    assert comparison_table.caption(found).endswith(
+        "Bold: the best by validation.accuracy. †: not shown to be different from the best."
+    )
+
+
+def test_a_group_without_the_metric_has_no_mark_and_is_not_told_to_add_runs():
+    runs = kaiming_and_random()
+    runs += [
+        replace(record(seed, 0.9, {"init": init}), metrics={}) for init in ("xavier", "zeros") for seed in range(6)
+    ]
+    found = compare(runs, "validation.accuracy")
+    assert comparison_table.marks(found) == ["**{}**", "{}", "{}", "{}"]
+    texts = {verdict.text for verdict in found.verdicts if verdict.difference is None}
+    assert texts == {
+        *(
+            f"{a} against {b}: {b} has no validation.accuracy"
+            for a in ("kaiming", "random")
+            for b in ("xavier", "zeros")
+        ),
+        "xavier against zeros: xavier and zeros have no validation.accuracy",
+    }
 
 
 def test_a_group_that_differs_is_not_marked_because_the_difference_is_within_the_margin():
@@ -223,6 +251,7 @@ def test_the_margin_of_a_loss_is_in_its_own_units():
     (verdict,) = compare(runs, "test.loss", margin=0.05).verdicts
     assert verdict.outcome == "equivalent"
     assert " are equivalent within 0.05: 0.005" in verdict.text
+    assert compare(runs, "test.loss", margin=1000).verdicts[0].outcome == "equivalent"
 
 
 def test_every_pair_has_an_outcome_in_json(tmp_path: Path, command: Command) -> None:
@@ -247,6 +276,10 @@ def test_every_pair_has_an_outcome_in_json(tmp_path: Path, command: Command) -> 
     ("arguments", "said"),
     [
         (["--margin", "0"], "--margin 0: must be a number above 0"),
+        (
+            ["--margin", "1000"],
+            "--margin 1000: must be 100 or less, since validation.accuracy is in per cent; for example 0.2",
+        ),
         (["--margin", "much"], "--margin much: must be a number above 0"),
         (["--by", "init", "--json"], "--by init: JSON has every group by itself; use table, csv, markdown or latex"),
     ],

@@ -145,6 +145,11 @@ def test_a_seed_is_the_first_of_them_and_without_validation_the_test_set_decides
             "3 and 5, or begin with 7 or more",
         ),
         (
+            Request(margin=101),
+            ("init=random,kaiming",),
+            "--margin 101: must be 100 or less, since validation.accuracy is in per cent; for example 0.2",
+        ),
+        (
             # 2 / 2^28 <= 1e-8 < 2 / 2^27
             Request(alpha=1e-8),
             ("init=random,kaiming",),
