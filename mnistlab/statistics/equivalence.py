@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mnistlab.statistics.tests import LEVEL, NOISE, Difference, sign_flip
+from mnistlab.statistics.tests import LEVEL, Difference, sign_flip
 
 
 def exact(a: Sequence[float], b: Sequence[float], margin: float, level: float = LEVEL) -> float:
@@ -21,18 +21,24 @@ def exact(a: Sequence[float], b: Sequence[float], margin: float, level: float = 
 
     ``level`` is the smallest one with which p is compared.
     """
-    d = np.asarray(a, dtype=float) - np.asarray(b, dtype=float)
+    d, scale = _scaled(a, b, margin)
     if not np.isfinite(d).all():
         return math.nan
-    return max(sign_flip(d + margin, "greater", level), sign_flip(margin - d, "greater", level))
+    return max(sign_flip(x, "greater", level, scale) for x in (margin + d, margin - d))
 
 
 def exact_beyond(a: Sequence[float], b: Sequence[float], margin: float, level: float = LEVEL) -> float:
     """Return p of a one-sided sign-flip test that the difference is beyond the margin, on the side of its mean."""
-    d = np.asarray(a, dtype=float) - np.asarray(b, dtype=float)
+    d, scale = _scaled(a, b, margin)
     if not np.isfinite(d).all():
         return math.nan
-    return sign_flip((d if d.mean() >= 0 else -d) - margin, "greater", level)
+    return sign_flip((d if d.mean() >= 0 else -d) - margin, "greater", level, scale)
+
+
+def _scaled(a: Sequence[float], b: Sequence[float], margin: float) -> tuple[np.ndarray, float]:
+    """Return the differences, and the largest of the numbers that are subtracted."""
+    x, y = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
+    return x - y, float(max(np.abs((x, y)).max(), margin))
 
 
 def by_t(d: Difference, margin: float, freedom: float) -> float:
@@ -53,7 +59,7 @@ def _error(d: Difference, freedom: float) -> float:
     """Return the standard error of a difference, from its 95 % confidence interval: half / t(0.975, freedom)."""
     from scipy.stats import t
 
-    return d.half / t.ppf(0.975, freedom) if d.sd and d.half > NOISE else math.nan
+    return d.half / t.ppf(0.975, freedom) if d.sd > 0 else math.nan
 
 
 def welch_freedom(a: Sequence[float], b: Sequence[float]) -> float:

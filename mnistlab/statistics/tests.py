@@ -49,36 +49,45 @@ def paired(a: Sequence[float], b: Sequence[float], level: float = LEVEL) -> Diff
     patterns whose mean is at least as far from zero (Fisher 1935, section 21). ``level`` is the smallest one with which
     p is compared, after all corrections.
     """
-    d = np.asarray(a, dtype=float) - np.asarray(b, dtype=float)
+    x, y = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
+    d, scale = x - y, float(np.abs((x, y)).max(initial=0.0))
     summary = mean_of(d)
     if not np.isfinite(d).all():
         p = math.nan
-    elif len(d) < 2 or not d.round(12).any():
+    elif len(d) < 2 or not (np.abs(d) > NOISE * scale).any():
         p = 1.0
     else:
-        p = sign_flip(d, level=level)
+        p = sign_flip(d, level=level, scale=scale)
     effect = summary.mean / summary.sd if summary.sd > 1e-9 * abs(summary.mean) else math.nan
     return Difference("sign-flip", len(d), summary.mean, summary.half, p, effect, summary.sd)
 
 
-def sign_flip(d: np.ndarray, alternative: Literal["two-sided", "greater"] = "two-sided", level: float = LEVEL) -> float:
+def sign_flip(
+    d: np.ndarray,
+    alternative: Literal["two-sided", "greater"] = "two-sided",
+    level: float = LEVEL,
+    scale: float | None = None,
+) -> float:
     """Return the fraction of the 2^n sign patterns of n differences whose mean is as far from zero, or as far above.
+
+    Means that differ only by rounding are equal: by 1e-12 of ``scale``, the largest of the values that were subtracted,
+    or without it the largest difference.
 
     Beyond 14 pairs it is estimated from 20,000 random patterns. Their smallest p is 1e-4, which decides nothing at the
     level of a test among hundreds: below a level of 0.001, all patterns are counted, or more of them are drawn.
     """
     from scipy.stats import permutation_test
 
+    rounding = NOISE * (scale or float(np.abs(d).max()) or 1.0)
     if len(d) > EXACT_TO and level < DRAWN_TO:
-        observed = float(d.sum())
-        rounding = NOISE * max(len(d), float(np.abs(d).sum()))  # ties stay ties
+        observed, rounding = float(d.sum()), rounding * len(d)
         if alternative == "greater":
             return share_above(d, observed - rounding, level)
         return min(1.0, 2 * share_above(d, abs(observed) - rounding, level))
 
     permutation = permutation_test(
         (d,),
-        lambda x, axis: np.mean(x, axis=axis).round(12),  # rounding keeps ties equal
+        lambda x, axis: (np.mean(x, axis=axis) / rounding).round(),  # keeps ties equal
         permutation_type="samples",
         alternative=alternative,
         vectorized=True,

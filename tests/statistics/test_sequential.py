@@ -141,7 +141,7 @@ def test_of_a_thousand_sweeps_without_any_difference_at_most_five_per_cent_find_
 SIGNS = {n: np.random.default_rng(0).choice((-1.0, 1.0), (4000, n)) for n in (12, 16, 24)}
 
 
-def _fast_sign_flip(d, alternative="two-sided", level=0.05):
+def _fast_sign_flip(d, alternative="two-sided", level=0.05, scale=1):
     sums = SIGNS[len(d)] @ d
     as_far = np.abs(sums) >= abs(d.sum()) if alternative == "two-sided" else sums >= d.sum()
     return float((as_far.sum() + 1) / (len(sums) + 1))

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from mnistlab.analysis.compare import compare
-from mnistlab.statistics import intervals, power
+from mnistlab.statistics import equivalence, intervals, power
 from mnistlab.statistics.corrections import holm
 from mnistlab.statistics.intervals import mean_of
 from mnistlab.statistics.power import fewest_pairs, seeds_needed
-from mnistlab.statistics.tests import independent, mcnemar, paired
+from mnistlab.statistics.tests import independent, mcnemar, paired, paired_t
 
 rng = np.random.default_rng(0)
 p_values = st.lists(st.floats(0, 1), min_size=1, max_size=12)
@@ -94,6 +94,28 @@ def test_a_mixed_example_by_hand():
 @settings(deadline=None, max_examples=60)
 def test_every_pattern_is_counted(d):
     assert paired(d, [0] * len(d)).p == pytest.approx(enumerated(d), abs=1e-12)
+
+
+@given(st.lists(st.integers(-20, 20), min_size=2, max_size=9), st.sampled_from([1e-300, 1e-13, 1e13]))
+@settings(deadline=None, max_examples=60)
+def test_every_pattern_is_counted_whatever_the_unit(d, unit):
+    assert paired([x * unit for x in d], [0] * len(d)).p == pytest.approx(enumerated(d), abs=1e-12)
+
+
+@given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), min_size=2, max_size=9))
+@settings(deadline=None, max_examples=60)
+def test_ties_of_accuracies_are_counted_though_their_differences_are_rounded(right):
+    # of 50 images; 0.98 - 0.96 and 0.06 - 0.04 are not the same number
+    a, b = ([k / 50 for k in of] for of in zip(*right, strict=True))
+    assert paired(a, b).p == pytest.approx(enumerated([k - m for k, m in right]), abs=1e-12)
+
+
+def test_small_losses_that_always_differ_are_told_apart():
+    # .1, .3 and their like in units of 1e-12: less than the 12 decimals to which means were once rounded
+    low, high = ([loss * 1e-13 for loss in of] for of in ((1, 1.1, 0.9, 1, 1.2, 1), (3, 3.2, 2.9, 3.1, 3, 3.3)))
+    assert paired(low, high).p == 2 / 64
+    assert equivalence.exact(low, high, 5e-13) == 1 / 64
+    assert equivalence.by_t(paired_t(low[:4], high[:4]), 5e-13, 3) < 0.05
 
 
 @pytest.mark.parametrize("n", [5, 8, 12])
