@@ -14,17 +14,17 @@ from typing import Any
 
 import numpy as np
 
-from mnistlab.analysis.verdict_text import p_in_words
+from mnistlab.analysis.verdict_text import higher_is_better, p_in_words
 from mnistlab.papers import metrics, selection_bias
 from mnistlab.papers.metrics import amount, in_per_cent
-from mnistlab.papers.results import Result, comparable, wilson_of_one
+from mnistlab.papers.results import NO_CLASS, LackingError, Result, comparable, wilson_of_one
 from mnistlab.papers.spec import Claim
 from mnistlab.runs import paths
 from mnistlab.runs.record import Record
 from mnistlab.statistics import corrections, policy
 from mnistlab.statistics import tests as statistics
 from mnistlab.statistics.tests import LEVEL, Difference
-from mnistlab.system.errors import RequestError, did_you_mean
+from mnistlab.system.errors import did_you_mean
 from mnistlab.system.readers import read_table
 
 HOLDS, FAILS, OPEN, UNRUN = "holds", "does not hold", "not distinguishable", "not run"
@@ -70,7 +70,10 @@ def judge(claim: Claim, results: Results) -> Finding:
         "mistaken": mistaken,
         "falls": falls,
     }
-    verdict, numbers = forms[claim.form](claim.settings, results)
+    try:
+        verdict, numbers = forms[claim.form](claim.settings, results)
+    except LackingError as error:
+        return Finding(claim, error.verdict, str(error))
     short = [f"{_name(row)}{results[row].shortened}" for row in claim.rows if results[row].shortened]
     note = f"; cut short: {', '.join(short)}" if short else ""
     if verdict != UNRUN and len(comparable(results[row] for row in claim.rows)) < len(claim.rows):
@@ -87,8 +90,12 @@ def _fewest(claim: Claim, results: Results) -> int:
 
 
 def beats(claim_settings: Mapping[str, Any], results: Results) -> tuple[str, str]:
-    """Test whether the first of each pair has a higher metric than the second, or with ``lower`` a lower one."""
-    metric, sign = claim_settings["metric"], -1 if claim_settings.get("lower") else 1
+    """Test whether the first of each pair has a higher metric than the second, or with ``lower`` a lower one.
+
+    Without ``lower`` the better one is claimed to be first: for losses and errors, the lower one.
+    """
+    metric = claim_settings["metric"]
+    sign = -1 if claim_settings.get("lower", not higher_is_better(metric)) else 1
     pairs = [(_side(a, metric, results), _side(b, metric, results)) for a, b in claim_settings["beats"]]
     differences = _differences(pairs, metric)
     corrected = policy.corrected(differences)
@@ -156,6 +163,8 @@ def weakest(claim_settings: Mapping[str, Any], results: Results) -> tuple[str, s
     runs = [metrics.recalls(record) for record in records]
     named = _classes(claim_settings, "weakest", runs[0])
     others = [name for name in runs[0] if name not in named]
+    if not others:
+        raise LackingError(NO_CLASS, "weakest: all classes are named; there is no other one to compare them with")
     means = {name: float(np.mean([run[name] for run in runs])) for name in runs[0]}
     lowest = sorted(means, key=lambda name: means[name])[: len(named) + 1]
     numbers = "lowest recall: " + ", ".join(f"{name} {100 * means[name]:.1f}" for name in lowest)
@@ -239,13 +248,14 @@ def _records(text: str, results: Results) -> list[Record]:
 
 
 def _classes(claim_settings: Mapping[str, Any], form: str, known: Collection[str]) -> list[str]:
-    """Return the names of the classes of a claim; raises `RequestError` if the data have no such class."""
+    """Return the names of the classes of a claim; raises `LackingError` if the data have no such class."""
     names = [str(name) for name in claim_settings[form]]
     for name in names:
         if name not in known:
-            raise RequestError(
-                f"claim {claim_settings['text']!r}: {form}: {_name(claim_settings['row'])} has no class {name}; its "
-                f"classes are {', '.join(sorted(known)[:20])}{did_you_mean(name, known)}"
+            raise LackingError(
+                NO_CLASS,
+                f"{form}: {_name(claim_settings['row'])} has no class {name}; its classes are "
+                f"{', '.join(sorted(known)[:20])}{did_you_mean(name, known)}",
             )
     return names
 

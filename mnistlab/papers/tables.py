@@ -8,7 +8,7 @@ from typing import Any
 
 from mnistlab.papers import results
 from mnistlab.papers.claims import Finding
-from mnistlab.papers.metrics import amount
+from mnistlab.papers.metrics import amount, exponent
 from mnistlab.papers.results import Result
 from mnistlab.papers.spec import Figures, Paper, Row
 from mnistlab.reporting import tables
@@ -76,7 +76,7 @@ def reported(row: Row, metric: str) -> str:
         return f"{int(figure):,}"
     if amount(metric, 0.5) != "50.00":  # not in per cent
         return words + figure
-    return f"{words}{100 * float(figure):.{max(0, len(figure.partition('.')[2]) - 2)}f}"
+    return f"{words}{100 * float(figure):.{max(0, -exponent(figure) - 2)}f}"
 
 
 def with_interval(metric: str, mean: Mean) -> str:
