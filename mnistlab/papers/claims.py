@@ -17,7 +17,7 @@ import numpy as np
 from mnistlab.analysis.verdict_text import higher_is_better, p_in_words
 from mnistlab.papers import metrics, selection_bias
 from mnistlab.papers.metrics import amount, in_per_cent
-from mnistlab.papers.results import NO_CLASS, LackingError, Result, comparable, wilson_of_one
+from mnistlab.papers.results import NO_CLASS, OTHERS, LackingError, Result, comparable, wilson_of_one
 from mnistlab.papers.spec import Claim
 from mnistlab.runs import paths
 from mnistlab.runs.record import Record
@@ -60,6 +60,8 @@ class Side:
 def judge(claim: Claim, results: Results) -> Finding:
     """Return the verdict on one claim."""
     if missing := [row for row in claim.rows if row not in results or not results[row].completed]:
+        if others := [results[row].others for row in missing if row in results and results[row].others]:
+            return Finding(claim, OTHERS, "; ".join(others))
         return Finding(claim, UNRUN, f"no runs of {', '.join(missing)}")
     forms: dict[str, Callable[[Mapping[str, Any], Results], tuple[str, str]]] = {
         "beats": beats,

@@ -23,6 +23,7 @@ from mnistlab.system.flatten import as_text, look_up
 AS_REPORTED, HIGHER, LOWER, REACHED, MISSED = "as reported", "higher", "lower", "reached", "not reached"
 TOO_WIDE = "too wide to tell"
 NOT_RUN, NO_FIGURE, NO_SPREAD, OPEN = "not run", "", "one run", "not distinguishable"
+OTHERS = "not the row's runs"
 NO_METRIC, NO_CLASS = "no such metric", "no such class"  # in the runs
 WIDE = 0.10  # a prediction interval wider than this agrees with almost any figure
 
@@ -42,6 +43,7 @@ class Result:
     row: Row
     records: tuple[Record, ...] = field(repr=False)  # of all jobs, completed or not
     near: bool = False
+    others: str = ""  # a note on runs in its directory that have other settings, and are not among the records
 
     @property
     def completed(self) -> list[Record]:
@@ -206,6 +208,8 @@ def wilson_of_one(result: Result, part: str, where: Mapping[str, str] | None = N
 def judge(result: Result, metric: str) -> str:
     """Return whether the paper's figure is in the prediction interval, widened by its rounding, or on which side."""
     row = result.row
+    if result.others and not result.completed:
+        return OTHERS
     if metric not in row.reported:
         return NO_FIGURE if result.completed else NOT_RUN
     try:

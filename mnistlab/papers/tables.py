@@ -46,6 +46,12 @@ def rows_of(paper: Paper, results_by_row: Mapping[str, Result], near: Mapping[st
     return header, lines
 
 
+def notes(paper: Paper, results_by_row: Mapping[str, Result], near: Mapping[str, Result]) -> list[str]:
+    """Return a line on every row of a paper whose directory has runs with other settings."""
+    both = [result for row in paper.rows for result in (results_by_row[row.id], near.get(row.id)) if result]
+    return [f"{result.row.name}: {result.others}" for result in both if result.others]
+
+
 def _line(row: Row, result: Result, metric: str, first: bool) -> list[str]:
     name = f"{row.name}, {' '.join(row.near.overrides)}" if result.near and row.near else row.name
     figure = reported(row, metric)
@@ -93,6 +99,7 @@ def as_text(
     for paper in figures.papers:
         header, lines = rows_of(paper, results_by_row, near)
         parts.append(f"{paper.title}\n\n" + tables.text((header, lines)))
+        parts.append("\n".join(notes(paper, results_by_row, near)))
         parts += [
             "\n".join(f"{f.label:20} {f.claim.text}\n{'':21}{f.numbers}" for f in claims if f.claim.paper == paper.name)
         ]
