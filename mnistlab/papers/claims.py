@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from mnistlab.analysis.verdict_text import higher_is_better, p_in_words
-from mnistlab.papers import metrics, selection_bias
+from mnistlab.papers import by_design, metrics, selection_bias
 from mnistlab.papers.metrics import amount, in_per_cent
 from mnistlab.papers.results import NO_CLASS, OTHERS, LackingError, Result, comparable, wilson_of_one
 from mnistlab.papers.spec import Claim
@@ -110,8 +110,11 @@ def beats(claim_settings: Mapping[str, Any], results: Results) -> tuple[str, str
     for (a, b), d, p in zip(pairs, differences, corrected, strict=True):
         texts.append(_pair(a, b, metric, d, p))
         signs.append(0 if d is None or not p <= LEVEL else sign * int(np.sign(d.value)))
+    note = by_design.caution(_runs(pairs))
+    if decided := by_design.of_pairs(_runs(pairs), metric):
+        texts, signs, note = [one.text for one in decided], [sign * one.sign for one in decided], ""
     verdict = HOLDS if all(value > 0 for value in signs) else FAILS if any(value < 0 for value in signs) else OPEN
-    return verdict, f"{metric}: {'; '.join(texts)}"
+    return verdict, f"{metric}: {'; '.join(texts)}{note}"
 
 
 def within(claim_settings: Mapping[str, Any], results: Results) -> tuple[str, str]:
@@ -120,6 +123,9 @@ def within(claim_settings: Mapping[str, Any], results: Results) -> tuple[str, st
     pairs = [(_side(a, metric, results), _side(b, metric, results)) for a, b in claim_settings["within"]]
     if missing := [side.name for pair in pairs for side in pair if not side.values]:
         return UNRUN, f"no runs of {', '.join(dict.fromkeys(missing))}"
+    if decided := by_design.of_pairs(_runs(pairs), metric, margin):
+        verdict = HOLDS if all(one.verdict.is_equivalent for one in decided) else OPEN
+        return verdict, f"{metric}: {'; '.join(one.text for one in decided)}"
     differences = _differences(pairs, metric)
     tests = sum(d is not None for d in differences)
     values = [(_by_seed(a), _by_seed(b), d) for (a, b), d in zip(pairs, differences, strict=True)]
@@ -130,7 +136,10 @@ def within(claim_settings: Mapping[str, Any], results: Results) -> tuple[str, st
     ]
     verdict = HOLDS if all(p <= LEVEL for p in corrected) else FAILS if any(p <= LEVEL for p in outside) else OPEN
     unit = (" point" if round(margin, 9) == 0.01 else " points") if in_per_cent(metric) else ""
-    return verdict, f"{metric}: {'; '.join(texts)}; margin {amount(metric, margin)}{unit}"
+    return (
+        verdict,
+        f"{metric}: {'; '.join(texts)}; margin {amount(metric, margin)}{unit}{by_design.caution(_runs(pairs))}",
+    )
 
 
 def above(claim_settings: Mapping[str, Any], results: Results) -> tuple[str, str]:
@@ -268,6 +277,10 @@ def _side(text: str, metric: str, results: Results) -> Side:
     values = result.values(metric, where)
     runs = {seed: records[0].directory for seed, records in result.selected(where).items() if seed in values}
     return Side(_name(text), values, runs)
+
+
+def _runs(pairs: Sequence[tuple[Side, Side]]) -> list[tuple[list[Path], list[Path]]]:
+    return [([*a.runs.values()], [*b.runs.values()]) for a, b in pairs]
 
 
 def _differences(pairs: Sequence[tuple[Side, Side]], metric: str) -> list[Difference | None]:
