@@ -188,9 +188,10 @@ def compare(
 
     runs_of_all, design = _records(what)
     keys = (best_over,) if isinstance(best_over, str) else tuple(best_over)
-    return ComparisonView(
-        compare_records(runs_of_all, metric, baseline, margin, design, factor=factor, best_over=keys, where=where)
+    comparison = compare_records(
+        runs_of_all, metric, baseline, margin, design, factor=factor, best_over=keys, where=where
     )
+    return ComparisonView(records.cautioned(comparison, design))
 
 
 def _records(what: Iterable[Any]) -> tuple[list[Record], Design | None]:

@@ -12,6 +12,8 @@ from mnistlab.board.table import Entry
 from mnistlab.reporting.html import readable
 from mnistlab.runs import index, paths, record, run_file, status
 from mnistlab.runs.record import Record
+from mnistlab.statistics.sequential import Design
+from mnistlab.sweeps import records
 from mnistlab.system.readers import UnreadableError, read_json
 
 KEPT = 32  # comparisons that are remembered
@@ -40,8 +42,9 @@ class Verdicts:
         """
         question = (*((entry.number, entry.record) for entry in entries), _epochs(entries), metric, baseline, margin)
         if question not in self._answers:
-            records = [self._record(entry) for entry in entries]
-            comparison = compare(records, metric, baseline, margin)
+            shown = [self._record(entry) for entry in entries]
+            design = _design(shown)
+            comparison = records.cautioned(compare(shown, metric, baseline, margin, design), design)
             while len(self._answers) >= KEPT:
                 del self._answers[next(iter(self._answers))]
             self._answers[question] = _plain(comparison, baseline, entries)
@@ -52,6 +55,14 @@ class Verdicts:
         if before is None or before[0] != entry.record:
             self._records[entry.number] = before = entry.record, record_of(entry.row.directory)
         return before[1]
+
+
+def _design(shown: Sequence[Record]) -> Design | None:
+    """Return the design of a sweep that adds seeds until it is decided, if all of it is shown and nothing else."""
+    places = {record.directory.resolve() for record in shown}
+    sweeps = records.until_decided(places)
+    whole = len(sweeps) == 1 and places == {sweeps[0].place(entry) for entry in sweeps[0].entries}
+    return sweeps[0].design if whole else None
 
 
 def _epochs(entries: Sequence[Entry]) -> Question:

@@ -56,6 +56,7 @@ def main(file: str, overrides: tuple[str, ...], seeds: int | None, to: str | Non
     The exit status is 0 if all figures agree and all claims hold, and 1 otherwise.
     """
     from mnistlab.papers import reading, reproduce
+    from mnistlab.papers.own_runs import Asked
 
     for word in overrides:
         if "=" not in word:
@@ -70,7 +71,7 @@ def main(file: str, overrides: tuple[str, ...], seeds: int | None, to: str | Non
             status = reproduce.run(plans, "full", seeds, overrides, quiet)
     finally:  # also after Ctrl-C: the page of the existing results
         command = shlex.join(command_line())
-        about, text = reproduce.write(figures, rows, folder, command, reproduce.CLAIMS)
+        about, text = reproduce.write(figures, Asked(rows, extra=overrides), folder, command, reproduce.CLAIMS)
     agreed, line = reproduce.agreement(about)
     place = files.shown(folder / paths.CLAIMS_PAGE)
     output.show({"page": place, "agreed": agreed, **about}, f"{text}\n\n{line}\n\npage  {place}")

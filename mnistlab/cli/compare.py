@@ -122,10 +122,12 @@ def main(
     from mnistlab.system import directories, files
 
     places = selection.several(paths)
+    design = records.design_of(places)
     comparison = compare(
-        records.of_paths(places), metric, baseline, margin, records.design_of(places),
+        records.of_paths(places), metric, baseline, margin, design,
         factor=factor, best_over=best_over or (), where=where,
     )  # fmt: skip
+    comparison = records.cautioned(comparison, design)
     forms = {
         "table": lambda: comparison_table.text(comparison, by=by) + "\n",
         "csv": lambda: comparison_table.csv(comparison, by),

@@ -19,6 +19,7 @@ from mnistlab.cli.parameters import (
     quiet_option,
 )
 from mnistlab.papers import reading, spec
+from mnistlab.papers.own_runs import Asked
 from mnistlab.papers.reproduce import listing, planned, row_listing, run, write
 from mnistlab.papers.spec import BUDGETS
 from mnistlab.runs import paths
@@ -101,7 +102,7 @@ def main(
         with output.part_of_more():
             status = run(plans, budget, seeds, extra, quiet)
     finally:  # also after Ctrl-C: the page of the existing results
-        about, text = write(figures, chosen, folder, shlex.join(command_line()))
+        about, text = write(figures, Asked(chosen, budget, extra), folder, shlex.join(command_line()))
     place = files.shown(folder / paths.PAPERS_PAGE)
     output.show({"page": place, **about}, f"{text}\n\npage  {place}")
     return status

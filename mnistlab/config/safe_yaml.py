@@ -113,6 +113,7 @@ class _Open:
 
     def __init__(self, event: yaml.CollectionStartEvent) -> None:
         self.anchor, self.values = event.anchor, 1
+        self.keys: set[str] = set()
         self.is_mapping = isinstance(event, yaml.MappingStartEvent)
         self.key_is_next = self.is_mapping
 
@@ -161,6 +162,10 @@ def _check(events: Iterable[Any], mapping: bool) -> None:
                 raise _NotPlain(f"*{event.anchor} does not refer to an earlier anchor", event)
             take(event, sizes[event.anchor])
         elif isinstance(event, yaml.ScalarEvent):
+            if stack and stack[-1].key_is_next:
+                if event.value in stack[-1].keys:
+                    raise _NotPlain(f"found duplicate key {event.value}", event)
+                stack[-1].keys.add(event.value)
             if event.implicit[0] and len(event.value) > LONGEST_NUMBER and re.match(r"[-+\d._]+$", event.value):
                 raise _NotPlain(f"a number of {len(event.value):,} digits is too long for any setting", event)
             take(event, 1, event.anchor)

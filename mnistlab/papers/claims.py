@@ -14,17 +14,17 @@ from typing import Any
 
 import numpy as np
 
-from mnistlab.analysis.verdict_text import p_in_words
-from mnistlab.papers import metrics, selection_bias
+from mnistlab.analysis.verdict_text import higher_is_better, p_in_words
+from mnistlab.papers import by_design, metrics, selection_bias
 from mnistlab.papers.metrics import amount, in_per_cent
-from mnistlab.papers.results import Result, comparable, wilson_of_one
+from mnistlab.papers.results import NO_CLASS, OTHERS, LackingError, Result, comparable, wilson_of_one
 from mnistlab.papers.spec import Claim
 from mnistlab.runs import paths
 from mnistlab.runs.record import Record
 from mnistlab.statistics import corrections, policy
 from mnistlab.statistics import tests as statistics
 from mnistlab.statistics.tests import LEVEL, Difference
-from mnistlab.system.errors import RequestError, did_you_mean
+from mnistlab.system.errors import did_you_mean
 from mnistlab.system.readers import read_table
 
 HOLDS, FAILS, OPEN, UNRUN = "holds", "does not hold", "not distinguishable", "not run"
@@ -60,6 +60,8 @@ class Side:
 def judge(claim: Claim, results: Results) -> Finding:
     """Return the verdict on one claim."""
     if missing := [row for row in claim.rows if row not in results or not results[row].completed]:
+        if others := [results[row].others for row in missing if row in results and results[row].others]:
+            return Finding(claim, OTHERS, "; ".join(others))
         return Finding(claim, UNRUN, f"no runs of {', '.join(missing)}")
     forms: dict[str, Callable[[Mapping[str, Any], Results], tuple[str, str]]] = {
         "beats": beats,
@@ -70,7 +72,10 @@ def judge(claim: Claim, results: Results) -> Finding:
         "mistaken": mistaken,
         "falls": falls,
     }
-    verdict, numbers = forms[claim.form](claim.settings, results)
+    try:
+        verdict, numbers = forms[claim.form](claim.settings, results)
+    except LackingError as error:
+        return Finding(claim, error.verdict, str(error))
     short = [f"{_name(row)}{results[row].shortened}" for row in claim.rows if results[row].shortened]
     note = f"; cut short: {', '.join(short)}" if short else ""
     if verdict != UNRUN and len(comparable(results[row] for row in claim.rows)) < len(claim.rows):
@@ -87,8 +92,12 @@ def _fewest(claim: Claim, results: Results) -> int:
 
 
 def beats(claim_settings: Mapping[str, Any], results: Results) -> tuple[str, str]:
-    """Test whether the first of each pair has a higher metric than the second, or with ``lower`` a lower one."""
-    metric, sign = claim_settings["metric"], -1 if claim_settings.get("lower") else 1
+    """Test whether the first of each pair has a higher metric than the second, or with ``lower`` a lower one.
+
+    Without ``lower`` the better one is claimed to be first: for losses and errors, the lower one.
+    """
+    metric = claim_settings["metric"]
+    sign = -1 if claim_settings.get("lower", not higher_is_better(metric)) else 1
     pairs = [(_side(a, metric, results), _side(b, metric, results)) for a, b in claim_settings["beats"]]
     differences = _differences(pairs, metric)
     corrected = policy.corrected(differences)
@@ -101,8 +110,11 @@ def beats(claim_settings: Mapping[str, Any], results: Results) -> tuple[str, str
     for (a, b), d, p in zip(pairs, differences, corrected, strict=True):
         texts.append(_pair(a, b, metric, d, p))
         signs.append(0 if d is None or not p <= LEVEL else sign * int(np.sign(d.value)))
+    note = by_design.caution(_runs(pairs))
+    if decided := by_design.of_pairs(_runs(pairs), metric):
+        texts, signs, note = [one.text for one in decided], [sign * one.sign for one in decided], ""
     verdict = HOLDS if all(value > 0 for value in signs) else FAILS if any(value < 0 for value in signs) else OPEN
-    return verdict, f"{metric}: {'; '.join(texts)}"
+    return verdict, f"{metric}: {'; '.join(texts)}{note}"
 
 
 def within(claim_settings: Mapping[str, Any], results: Results) -> tuple[str, str]:
@@ -111,6 +123,9 @@ def within(claim_settings: Mapping[str, Any], results: Results) -> tuple[str, st
     pairs = [(_side(a, metric, results), _side(b, metric, results)) for a, b in claim_settings["within"]]
     if missing := [side.name for pair in pairs for side in pair if not side.values]:
         return UNRUN, f"no runs of {', '.join(dict.fromkeys(missing))}"
+    if decided := by_design.of_pairs(_runs(pairs), metric, margin):
+        verdict = HOLDS if all(one.verdict.is_equivalent for one in decided) else OPEN
+        return verdict, f"{metric}: {'; '.join(one.text for one in decided)}"
     differences = _differences(pairs, metric)
     tests = sum(d is not None for d in differences)
     values = [(_by_seed(a), _by_seed(b), d) for (a, b), d in zip(pairs, differences, strict=True)]
@@ -121,7 +136,10 @@ def within(claim_settings: Mapping[str, Any], results: Results) -> tuple[str, st
     ]
     verdict = HOLDS if all(p <= LEVEL for p in corrected) else FAILS if any(p <= LEVEL for p in outside) else OPEN
     unit = (" point" if round(margin, 9) == 0.01 else " points") if in_per_cent(metric) else ""
-    return verdict, f"{metric}: {'; '.join(texts)}; margin {amount(metric, margin)}{unit}"
+    return (
+        verdict,
+        f"{metric}: {'; '.join(texts)}; margin {amount(metric, margin)}{unit}{by_design.caution(_runs(pairs))}",
+    )
 
 
 def above(claim_settings: Mapping[str, Any], results: Results) -> tuple[str, str]:
@@ -156,6 +174,8 @@ def weakest(claim_settings: Mapping[str, Any], results: Results) -> tuple[str, s
     runs = [metrics.recalls(record) for record in records]
     named = _classes(claim_settings, "weakest", runs[0])
     others = [name for name in runs[0] if name not in named]
+    if not others:
+        raise LackingError(NO_CLASS, "weakest: all classes are named; there is no other one to compare them with")
     means = {name: float(np.mean([run[name] for run in runs])) for name in runs[0]}
     lowest = sorted(means, key=lambda name: means[name])[: len(named) + 1]
     numbers = "lowest recall: " + ", ".join(f"{name} {100 * means[name]:.1f}" for name in lowest)
@@ -239,13 +259,14 @@ def _records(text: str, results: Results) -> list[Record]:
 
 
 def _classes(claim_settings: Mapping[str, Any], form: str, known: Collection[str]) -> list[str]:
-    """Return the names of the classes of a claim; raises `RequestError` if the data have no such class."""
+    """Return the names of the classes of a claim; raises `LackingError` if the data have no such class."""
     names = [str(name) for name in claim_settings[form]]
     for name in names:
         if name not in known:
-            raise RequestError(
-                f"claim {claim_settings['text']!r}: {form}: {_name(claim_settings['row'])} has no class {name}; its "
-                f"classes are {', '.join(sorted(known)[:20])}{did_you_mean(name, known)}"
+            raise LackingError(
+                NO_CLASS,
+                f"{form}: {_name(claim_settings['row'])} has no class {name}; its classes are "
+                f"{', '.join(sorted(known)[:20])}{did_you_mean(name, known)}",
             )
     return names
 
@@ -256,6 +277,10 @@ def _side(text: str, metric: str, results: Results) -> Side:
     values = result.values(metric, where)
     runs = {seed: records[0].directory for seed, records in result.selected(where).items() if seed in values}
     return Side(_name(text), values, runs)
+
+
+def _runs(pairs: Sequence[tuple[Side, Side]]) -> list[tuple[list[Path], list[Path]]]:
+    return [([*a.runs.values()], [*b.runs.values()]) for a, b in pairs]
 
 
 def _differences(pairs: Sequence[tuple[Side, Side]], metric: str) -> list[Difference | None]:

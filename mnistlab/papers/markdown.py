@@ -10,7 +10,7 @@ from mnistlab.papers.claims import Finding
 from mnistlab.papers.figures import Drawn
 from mnistlab.papers.results import Result
 from mnistlab.papers.spec import Figures, Paper
-from mnistlab.papers.tables import rows_of
+from mnistlab.papers.tables import notes, rows_of
 from mnistlab.reporting import tables
 
 LEGEND = """\
@@ -45,6 +45,7 @@ def markdown(
     for paper in figures.papers:
         parts += ["## Figures and claims" if alone else f"## {safe(paper.title)}", safe(paper.about)]
         parts += [_table(rows_of(paper, results, near)), _why(paper, near)]
+        parts.append("\n".join(f"- {safe(note)}." for note in notes(paper, results, near)))
         findings = [finding for finding in claims if finding.claim.paper == paper.name]
         if findings:
             lines = [[f.claim.text, f"**{f.label}**", f.numbers] for f in findings]

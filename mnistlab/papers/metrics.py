@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mnistlab.analysis.verdict_text import points, value_text
-from mnistlab.runs.record import Record
+from mnistlab.metrics import classification
+from mnistlab.runs.record import PARTS, Record, metrics_of
+from mnistlab.runs.status import State
 
 GAP, ONE_HOT_AUC = "gap", "one_hot_auc"
+PER_CLASS = "per_class"  # of areas under curves and average precisions
 SETTINGS = ("best.C", "best.gamma")  # chosen by a grid search
 
 
@@ -28,9 +34,33 @@ def value(record: Record, metric: str) -> float:
     return record.value(metric)
 
 
+@cache
+def names() -> tuple[str, ...]:
+    """Return the names of the metrics that a run can have; those of its classes depend on the data."""
+    scores = classification.evaluate(np.array([0, 1]), np.eye(2), ("0", "1"))
+    run = Record(Path(), State("completed"), 0, {}, (), {**dict.fromkeys(PARTS, scores), "parameters": 1})
+    return (*metrics_of([run]), *(f"{part}.{ONE_HOT_AUC}" for part in PARTS), GAP)
+
+
+def is_known(metric: str) -> bool:
+    """Return whether a run can have this metric."""
+    score, of_class, _ = metric.partition(f".{PER_CLASS}.")
+    return metric in names() or (bool(of_class) and f"{score}.macro" in names())
+
+
+def is_proportion(metric: str) -> bool:
+    """Return whether a metric is a number from 0 to 1."""
+    return points(metric) and metric not in SETTINGS
+
+
 def in_per_cent(metric: str) -> bool:
     """Return whether `amount` gives a metric in per cent."""
-    return points(metric) and metric not in SETTINGS and "auc" not in metric
+    return is_proportion(metric) and "auc" not in metric
+
+
+def exponent(figure: str) -> int:
+    """Return the power of ten of a printed figure's last digit: -2 for 0.94, -1 for 3e-1."""
+    return int(Decimal(figure).as_tuple().exponent)
 
 
 def amount(metric: str, amount: float) -> str:

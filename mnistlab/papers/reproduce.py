@@ -10,6 +10,7 @@ from typing import Any
 from mnistlab.papers import external_rows, markdown, results, runner, spec, tables
 from mnistlab.papers.claims import HOLDS, SINGLE, judge
 from mnistlab.papers.figures import draw
+from mnistlab.papers.own_runs import Asked, only_own
 from mnistlab.papers.spec import Figures, Row
 from mnistlab.runs import paths
 from mnistlab.sweeps.grid import Plan
@@ -68,16 +69,20 @@ def run(plans: Sequence[Planned], budget: str, seeds: int | None, extra: Sequenc
 
 def write(
     figures: Figures,
-    chosen: Sequence[Row],
+    asked: Asked,
     folder: Path,
     command: str,
     names: tuple[str, str, str] = PAPERS,
 ) -> tuple[dict[str, Any], str]:
-    """Write papers.md, .csv, .tex and the pictures; return the chosen rows and the verdicts on their papers'
+    """Write papers.md, .csv, .tex and the pictures; return the rows asked for and the verdicts on their papers'
     claims as plain values, and the tables of these papers as text. ``names`` are other names of the three files.
     """
-    results_by_row = {row.id: results.read(row, folder) for row in figures.rows.values()}
-    near = {row.id: results.read(row, folder, near=True) for row in figures.rows.values() if row.near}
+
+    def read(row: Row, near: bool = False) -> results.Result:
+        return only_own(results.read(row, folder, near), folder, asked)
+
+    results_by_row = {row.id: read(row) for row in figures.rows.values()}
+    near = {row.id: read(row, near=True) for row in figures.rows.values() if row.near}
     both = results_by_row | {f"{name}{spec.NEAR}": result for name, result in near.items()}
     claims = [judge(claim, both) for claim in figures.claims]
     folder.mkdir(parents=True, exist_ok=True)
@@ -86,8 +91,8 @@ def write(
     drawn = {paper.name: draw(paper, results_by_row, folder / PICTURES) for paper in figures.papers}
     page = markdown.markdown(figures, results_by_row, near, claims, drawn, folder, command)
     files.write(folder / names[0], page)
-    of = _of(figures, chosen)
-    rows = [dict(zip(tables.CSV, line, strict=True)) for line in tables.lines_of(chosen, results_by_row, near)]
+    of = _of(figures, asked.rows)
+    rows = [dict(zip(tables.CSV, line, strict=True)) for line in tables.lines_of(asked.rows, results_by_row, near)]
     papers = {paper.name for paper in of.papers}
     judged = [
         {

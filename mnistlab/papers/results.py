@@ -23,7 +23,17 @@ from mnistlab.system.flatten import as_text, look_up
 AS_REPORTED, HIGHER, LOWER, REACHED, MISSED = "as reported", "higher", "lower", "reached", "not reached"
 TOO_WIDE = "too wide to tell"
 NOT_RUN, NO_FIGURE, NO_SPREAD, OPEN = "not run", "", "one run", "not distinguishable"
+OTHERS = "not the row's runs"
+NO_METRIC, NO_CLASS = "no such metric", "no such class"  # in the runs
 WIDE = 0.10  # a prediction interval wider than this agrees with almost any figure
+
+
+class LackingError(RequestError):
+    """The runs lack what a figure or a claim is about; ``verdict`` says what."""
+
+    def __init__(self, verdict: str, message: str) -> None:
+        super().__init__(message)
+        self.verdict = verdict
 
 
 @dataclass(frozen=True)
@@ -33,6 +43,7 @@ class Result:
     row: Row
     records: tuple[Record, ...] = field(repr=False)  # of all jobs, completed or not
     near: bool = False
+    others: str = ""  # a note on runs in its directory that have other settings, and are not among the records
 
     @property
     def completed(self) -> list[Record]:
@@ -127,12 +138,13 @@ class Result:
         ]
 
     def require(self, metric: str, where: Mapping[str, str] | None = None) -> None:
-        """Raise `RequestError` if there are runs with these settings, but none with the metric."""
+        """Raise `LackingError` if there are runs with these settings, but none with the metric."""
         if self.row.kind in ("train", "runs") and self.selected(where) and not self.values(metric, where):
             names = metrics_of(self.completed)
-            raise RequestError(
+            raise LackingError(
+                NO_METRIC,
                 f"{self.row.label}: its runs have no metric {metric}; they have {', '.join(names[:12])}"
-                f"{', ...' if len(names) > 12 else ''}{did_you_mean(metric, names)}"
+                f"{', ...' if len(names) > 12 else ''}{did_you_mean(metric, names)}",
             )
 
     def mean(self, metric: str, where: Mapping[str, str] | None = None) -> Mean:
@@ -196,9 +208,14 @@ def wilson_of_one(result: Result, part: str, where: Mapping[str, str] | None = N
 def judge(result: Result, metric: str) -> str:
     """Return whether the paper's figure is in the prediction interval, widened by its rounding, or on which side."""
     row = result.row
+    if result.others and not result.completed:
+        return OTHERS
     if metric not in row.reported:
         return NO_FIGURE if result.completed else NOT_RUN
-    result.require(metric)
+    try:
+        result.require(metric)
+    except LackingError as error:
+        return error.verdict
     mean = result.mean(metric)
     if mean.n == 0:
         return NOT_RUN

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,12 @@ from typing import Any
 import yaml
 
 from mnistlab.config import compose, options, safe_yaml
+from mnistlab.papers import row_settings
 from mnistlab.papers.spec import NEAR, Row
 from mnistlab.runs import paths
 from mnistlab.sweeps.grid import Plan, plan, write_multirun
 from mnistlab.sweeps.growth import parsed
+from mnistlab.sweeps.job import Job
 from mnistlab.sweeps.manifest import Manifest
 from mnistlab.sweeps.runner import Sweep
 from mnistlab.system import console, files
@@ -93,7 +95,7 @@ def run(place: Path, overrides: Sequence[str], planned: Plan, quiet: bool) -> in
         manifest.write()
         sweep = Sweep(manifest, planned, "reproduce", quiet, files.shown(planned.directory))
         sweep.verbosity = "silent" if quiet else "normal"
-        left = sweep.left(planned.jobs, failed_only=False)
+        left = _unfinished(sweep)
         if not left:
             if not quiet:
                 print(f"all {len(planned.jobs)} runs are done")  # noqa: T201
@@ -103,6 +105,15 @@ def run(place: Path, overrides: Sequence[str], planned: Plan, quiet: bool) -> in
             return sweep.run(left, fail_fast=False)
         finally:
             console.stop()
+
+
+def _unfinished(sweep: Sweep) -> list[Job]:
+    """Return the jobs to run, also those whose run has other options with the same values, such as another init."""
+    numbers = {job.entry.number for job in sweep.left(sweep.planned.jobs, failed_only=False)}
+    for job, record in zip(sweep.planned.jobs, sweep.records, strict=True):
+        if record.state.state == "completed" and row_settings.other_options(record, row_settings.of_job(job)):
+            numbers.add(job.entry.number)
+    return [job for job in sweep.planned.jobs if job.entry.number in numbers]
 
 
 def started(place: Path) -> bool:
@@ -135,13 +146,19 @@ def experiment_setting(row: Row, group: str, key: str) -> Any:
         name, _, text = word.partition("=")
         if name.lstrip("+") == f"{group}.{key}" and "," not in text:
             return yaml.safe_load(text)
+    for path in experiment_files(row):
+        content = safe_yaml.load(path)
+        if key in content.get(group, {}):
+            return content[group][key]
+    return None
+
+
+def experiment_files(row: Row) -> Iterator[Path]:
+    """Yield the file of the row's experiment, and those of the experiments that it is based on."""
     names, visited = options.experiments(row.train) if row.kind == "train" else [], set()
     while names:
         name = names.pop(0)
         visited.add(name)
         path = options.folder() / "experiment" / f"{name}.yaml"
-        content, text = safe_yaml.load(path), read_text(path)
-        if key in content.get(group, {}):
-            return content[group][key]
-        names += [base for base in re.findall(r"- /experiment/(\S+)", text) if base not in visited]
-    return None
+        yield path
+        names += [base for base in re.findall(r"- /experiment/(\S+)", read_text(path)) if base not in visited]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from mnistlab.papers.metrics import exponent
 from mnistlab.system.errors import RequestError, did_you_mean
 
 BUDGETS = ("full", "quick")
@@ -78,8 +79,7 @@ class Row:
 
     def rounding(self, metric: str) -> float:
         """Return how much a figure may differ from the measured value because of rounding."""
-        digits = len(self.reported[metric].partition(".")[2])
-        return 0.05 if self.about else 0.5 * 10.0**-digits
+        return 0.05 if self.about else 0.5 * 10.0 ** exponent(self.reported[metric])
 
 
 @dataclass(frozen=True)

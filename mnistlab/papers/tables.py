@@ -8,7 +8,7 @@ from typing import Any
 
 from mnistlab.papers import results
 from mnistlab.papers.claims import Finding
-from mnistlab.papers.metrics import amount
+from mnistlab.papers.metrics import amount, exponent
 from mnistlab.papers.results import Result
 from mnistlab.papers.spec import Figures, Paper, Row
 from mnistlab.reporting import tables
@@ -46,6 +46,12 @@ def rows_of(paper: Paper, results_by_row: Mapping[str, Result], near: Mapping[st
     return header, lines
 
 
+def notes(paper: Paper, results_by_row: Mapping[str, Result], near: Mapping[str, Result]) -> list[str]:
+    """Return a line on every row of a paper whose directory has runs with other settings."""
+    both = [result for row in paper.rows for result in (results_by_row[row.id], near.get(row.id)) if result]
+    return [f"{result.row.name}: {result.others}" for result in both if result.others]
+
+
 def _line(row: Row, result: Result, metric: str, first: bool) -> list[str]:
     name = f"{row.name}, {' '.join(row.near.overrides)}" if result.near and row.near else row.name
     figure = reported(row, metric)
@@ -76,7 +82,7 @@ def reported(row: Row, metric: str) -> str:
         return f"{int(figure):,}"
     if amount(metric, 0.5) != "50.00":  # not in per cent
         return words + figure
-    return f"{words}{100 * float(figure):.{max(0, len(figure.partition('.')[2]) - 2)}f}"
+    return f"{words}{100 * float(figure):.{max(0, -exponent(figure) - 2)}f}"
 
 
 def with_interval(metric: str, mean: Mean) -> str:
@@ -93,6 +99,7 @@ def as_text(
     for paper in figures.papers:
         header, lines = rows_of(paper, results_by_row, near)
         parts.append(f"{paper.title}\n\n" + tables.text((header, lines)))
+        parts.append("\n".join(notes(paper, results_by_row, near)))
         parts += [
             "\n".join(f"{f.label:20} {f.claim.text}\n{'':21}{f.numbers}" for f in claims if f.claim.paper == paper.name)
         ]

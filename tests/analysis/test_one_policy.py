@@ -63,7 +63,8 @@ def claimed(*pairs: tuple[Values, Values], metric: str = METRICS[0]) -> claims.F
     row = Row("lin", "simple_nn", "train", {}, also=(), about=False, at_least=False, minutes=1, **once)
     sides = {f"lin/{'ab'[k]}{i}": values for i, pair in enumerate(pairs) for k, values in enumerate(pair)}
     found = {name: Result(row, tuple(runs(name, values))) for name, values in sides.items()}
-    given = {"metric": metric, "beats": [[f"lin/a{i}", f"lin/b{i}"] for i in range(len(pairs))]}
+    sides_of_pairs = [[f"lin/a{i}", f"lin/b{i}"] for i in range(len(pairs))]
+    given = {"metric": metric, "beats": sides_of_pairs, "lower": False}
     return claims.judge(Claim("lin", "a claim", "beats", given), found)
 
 

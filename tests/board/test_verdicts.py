@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.runs import write_run, write_status
+from helpers.runs import KAIMING, RANDOM, write_run, write_status, write_until_decided
 
 from mnistlab.analysis.compare import as_json, compare
 from mnistlab.board.board import Board
@@ -23,6 +23,7 @@ from mnistlab.board.curves import COLUMNS, Curves, thinned
 from mnistlab.board.verdicts import record_of
 from mnistlab.runs import index, record
 from mnistlab.runs.run_file import write as write_run_file
+from mnistlab.statistics.sequential import Design
 from mnistlab.sweeps import records
 from mnistlab.system import locks
 from mnistlab.system.errors import RequestError
@@ -94,6 +95,20 @@ def test_too_many_groups_are_compared_with_the_best(tmp_path: Path) -> None:
     assert (len(found["groups"]), len(found["verdicts"])) == (22, 21)
     assert all("optimizer.lr=22" in (verdict["first"], verdict["second"]) for verdict in found["verdicts"])
     assert (found["against_best"], found["untested"]) == (True, False)
+    board.close()
+
+
+def test_a_sweep_that_added_seeds_is_judged_by_its_design_and_a_part_of_it_with_a_warning(tmp_path: Path) -> None:
+    design = Design("validation.accuracy", (3, 6), 0.05, None, 0)
+    sweep = write_until_decided(tmp_path / "ud", {"a": KAIMING, "b": RANDOM}, design)
+    for entry in sweep.entries:
+        write_run_file(sweep.place(entry))
+    board = Board(tmp_path)
+    entries = board.table.changes(0).entries
+    found = board.verdicts.of(entries)
+    assert "p = 0.062 after Bonferroni for 2 looks" in found["verdicts"][0]["text"]  # 2 . 2 / 2^6
+    part = board.verdicts.of([entry for entry in entries if not entry.path.endswith("/0")])
+    assert "some seeds were added until a sweep was decided; these tests do not allow for that" in part["warnings"]
     board.close()
 
 

@@ -44,6 +44,7 @@ def test_nine_lines_that_stand_for_387_million_values():
         ("a: !mine 1\n", "line 1, column 4: the tag !mine is not allowed; only plain values are read; correct it"),
         ("a:\n\tb: 1\n", "line 2, column 1: found character that cannot start any token; correct it there"),
         ("a: " + "[" * 41, "line 1, column 43: lists or mappings nested more than 40 deep; correct it there"),
+        ("a:\n  b: 1\n  c: {b: 2}\n  b: 3\n", "line 4, column 3: found duplicate key b; correct it there"),
         ("? [1, 2]\n: 3\n", "line 1, column 3: a key is a name, not a list or a mapping; correct it there"),
         ("a: " + "9" * 401, "line 1, column 4: a number of 401 digits is too long for any setting; correct it there"),
         (b"a: \xe9\n", "byte 4 is not UTF-8 text; save the file as UTF-8"),

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mnistlab.runs.record import Record
 from mnistlab.runs.status import State
+from mnistlab.statistics.sequential import Design
 from mnistlab.sweeps.manifest import Entry, Manifest
 
 # What every run of a network leaves beside its pictures and its page
@@ -114,6 +116,20 @@ def write_run(
             f"epoch,train_loss,train_accuracy,val_loss,val_accuracy\n1,1.5,0.5,1.25,0.5\n2,0.5,0.75,0.25,{accuracy}\n"
         )
     return directory
+
+
+def write_until_decided(directory: Path, accuracies: Mapping[str, Sequence[float]], design: Design) -> Manifest:
+    """Write a sweep over initialisations that has added seeds, with these validation accuracies by seed."""
+    settings = [{"init": init, "seed": seed} for init, values in accuracies.items() for seed in range(len(values))]
+    written = replace(write_manifest(directory, settings, ["init=a,b"]), design=design)
+    written.write()
+    for entry, one in zip(written.entries, settings, strict=True):
+        init, seed = str(one["init"]), int(str(one["seed"]))
+        config, overrides = {"seed": seed, "init": {"name": init}}, [f"init={init}", f"seed={seed}"]
+        write_run(
+            written.place(entry), accuracies[init][seed], config=config, choices={"init": init}, overrides=overrides
+        )
+    return written
 
 
 def write_manifest(directory: Path, settings: Sequence[Mapping[str, Any]], overrides: Sequence[str] = ()) -> Manifest:

@@ -256,6 +256,8 @@ def test_one_run_says_nothing_of_a_figure_without_an_interval() -> None:
         ([0.889, 0.890, 0.891], "0.90", {}, "lower"),
         ([0.8955, 0.8956, 0.8957], "0.90", {}, "as reported"),  # it was rounded
         ([0.8955, 0.8956, 0.8957], "0.900", {}, "lower"),
+        ([0.8955, 0.8956, 0.8957], "9e-1", {}, "as reported"),  # 0.9, which may have been 0.85 to 0.95
+        ([0.8412, 0.8413, 0.8414], "3e-1", {}, "higher"),
         ([0.64, 0.641, 0.642], "0.60", {"about": True}, "as reported"),
         ([0.989, 0.990, 0.991], "0.98", {"at_least": True}, "reached"),
         ([0.969, 0.970, 0.971], "0.98", {"at_least": True}, "not reached"),
@@ -555,6 +557,7 @@ def test_a_figure_is_shown_as_the_paper_prints_it() -> None:
     assert tables.reported(row({"test.accuracy": "0.80307"}), "test.accuracy") == "80.307"
     assert tables.reported(row({"test.accuracy": "0.67"}), "test.accuracy") == "67"
     assert tables.reported(row({"test.accuracy": "0.60"}, about=True), "test.accuracy") == "about 60"
+    assert tables.reported(row({"test.accuracy": "9.432e-1"}), "test.accuracy") == "94.32"
     assert tables.reported(row({"test.roc_auc.macro": "0.9956811"}), "test.roc_auc.macro") == "0.9956811"
     assert tables.reported(row({"test.loss": "0.0436"}), "test.loss") == "0.0436"
     assert tables.reported(row({"parameters": "25450"}), "parameters") == "25,450"
