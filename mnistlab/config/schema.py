@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
@@ -55,6 +55,7 @@ MENTIONED = {
 }
 EPOCHS = "trainer.epochs"  # the only key that may differ when a run is resumed
 
+DEFAULT_INIT = "kaiming"
 LABELLING = ("report", "tracking", "tags", "note")  # they do not affect the results
 USED_BY_SKLEARN = ("data", "model", "seed")  # a scikit-learn model ignores all other groups
 
@@ -172,7 +173,29 @@ def config_hash(cfg: DictConfig) -> str:
 
     Equal hashes mean the same experiment.
     """
-    return hashlib.sha256(json.dumps(identifying(cfg), sort_keys=True).encode()).hexdigest()[:16]
+    content = identifying(cfg)
+    if kinds := _kinds(cfg, content):
+        content["kinds"] = kinds
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _kinds(cfg: DictConfig, groups: Iterable[str]) -> dict[str, str]:
+    """Return the options that are not known by their keys, as nesterov, which has those of momentum.
+
+    The first release did not tell them apart. One of each keeps the hash that it had: the default, or the first.
+    """
+    kinds = {}
+    for group in GROUPS.keys() & groups:
+        chosen = OmegaConf.get_type(cfg[group])
+        alike = [name for name, kind in GROUPS[group].items() if _keys(kind) == _keys(chosen)]
+        names = [name for name in alike if GROUPS[group][name] is chosen]
+        if names and names[0] != (DEFAULT_INIT if DEFAULT_INIT in alike else alike[0]):
+            kinds[group] = names[0]
+    return kinds
+
+
+def _keys(kind: Any) -> list[str]:
+    return [each.name for each in fields(kind)] if is_dataclass(kind) else []
 
 
 def identifying(cfg: DictConfig) -> dict[str, Any]:

@@ -142,6 +142,19 @@ def test_the_hash_knows_what_decides_the_numbers_and_nothing_else() -> None:
         assert schema_.config_hash(compose.compose([setting])) != base
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("init=kaiming", "init=xavier", "init=scaled"),
+        ("optimizer=momentum optimizer.lr=0.1", "optimizer=nesterov optimizer.lr=0.1"),
+        ("model=svm_rbf data=csv data.path=x", "model=svm_rbf data=npz data.path=x"),
+    ],
+)
+def test_options_with_the_same_keys_and_values_have_hashes_of_their_own(options: tuple[str, ...]) -> None:
+    hashes = {schema_.config_hash(compose.compose(words.split())) for words in options}
+    assert len(hashes) == len(options)
+
+
 def test_every_schema_has_a_plain_default_for_every_field() -> None:
     for schemas in schema_.GROUPS.values():
         for schema in schemas.values():

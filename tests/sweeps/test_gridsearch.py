@@ -56,6 +56,11 @@ def test_a_key_with_several_values_is_an_axis(
     assert read_axes(overrides) == (fixed, axes)
 
 
+def test_options_with_the_same_keys_are_cells_of_their_own() -> None:
+    found = grid(["experiment=smoke", "init=kaiming,xavier", "optimizer=momentum,nesterov", "optimizer.lr=0.1"])
+    assert (len(found.cells), found.repeated) == (4, 0)
+
+
 def test_a_list_that_the_setting_itself_takes_is_one_value() -> None:
     fixed, axes = read_axes(["model.hidden=[32,16]", "optimizer.lr=[0.1,1]"])
     assert (fixed, axes) == (["model.hidden=[32,16]"], {"optimizer.lr": ("0.1", "1")})
