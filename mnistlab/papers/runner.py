@@ -11,12 +11,10 @@ from typing import Any
 import yaml
 
 from mnistlab.config import compose, options, safe_yaml
-from mnistlab.papers import row_settings
 from mnistlab.papers.spec import NEAR, Row
 from mnistlab.runs import paths
 from mnistlab.sweeps.grid import Plan, plan, write_multirun
 from mnistlab.sweeps.growth import parsed
-from mnistlab.sweeps.job import Job
 from mnistlab.sweeps.manifest import Manifest
 from mnistlab.sweeps.runner import Sweep
 from mnistlab.system import console, files
@@ -95,7 +93,7 @@ def run(place: Path, overrides: Sequence[str], planned: Plan, quiet: bool) -> in
         manifest.write()
         sweep = Sweep(manifest, planned, "reproduce", quiet, files.shown(planned.directory))
         sweep.verbosity = "silent" if quiet else "normal"
-        left = _unfinished(sweep)
+        left = sweep.left(planned.jobs, failed_only=False)
         if not left:
             if not quiet:
                 print(f"all {len(planned.jobs)} runs are done")  # noqa: T201
@@ -105,15 +103,6 @@ def run(place: Path, overrides: Sequence[str], planned: Plan, quiet: bool) -> in
             return sweep.run(left, fail_fast=False)
         finally:
             console.stop()
-
-
-def _unfinished(sweep: Sweep) -> list[Job]:
-    """Return the jobs to run, also those whose run has other options with the same values, such as another init."""
-    numbers = {job.entry.number for job in sweep.left(sweep.planned.jobs, failed_only=False)}
-    for job, record in zip(sweep.planned.jobs, sweep.records, strict=True):
-        if record.state.state == "completed" and row_settings.other_options(record, row_settings.of_job(job)):
-            numbers.add(job.entry.number)
-    return [job for job in sweep.planned.jobs if job.entry.number in numbers]
 
 
 def started(place: Path) -> bool:

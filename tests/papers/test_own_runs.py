@@ -95,7 +95,7 @@ def test_an_option_with_the_same_values_is_another_setting(
     left: list[Any] = []
     monkeypatch.setattr(runner.Sweep, "run", lambda _, jobs, fail_fast: left.extend(jobs) or 0)
     command("claims", str(report), "-q")
-    assert [job.entry.title for job in left] == ["seed=0", "seed=1"]  # trained again, though their hashes are equal
+    assert [job.entry.title for job in left] == ["seed=0", "seed=1"]  # trained again
 
 
 def test_a_trial_that_was_cut_short_is_the_row_and_shown_as_such(report: Path, command: Command) -> None:
