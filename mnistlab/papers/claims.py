@@ -26,6 +26,7 @@ from mnistlab.statistics import tests as statistics
 from mnistlab.statistics.tests import LEVEL, Difference
 from mnistlab.system.errors import did_you_mean
 from mnistlab.system.readers import read_table
+from mnistlab.system.wording import counted
 
 HOLDS, FAILS, OPEN, UNRUN = "holds", "does not hold", "not distinguishable", "not run"
 UNEQUAL = "not judged"  # rows that were shortened differently
@@ -210,7 +211,7 @@ def _each_above(pairs: Sequence[tuple[Sequence[float], Sequence[float]]]) -> tup
     differences = [_tested(a, b, len(pairs)) for a, b in pairs]
     seeds = len(pairs[0][0]) if pairs else 0
     if not pairs or any(d is None for d in differences):
-        return OPEN, f"{seeds} seed{'s' if seeds != 1 else ''}: too few for a test"
+        return OPEN, f"{counted(seeds, 'seed')}: too few for a test"
     tested = [d for d in differences if d is not None]
     corrected = policy.corrected(tested)
     above = [d.value > 0 and p <= LEVEL for d, p in zip(tested, corrected, strict=True)]
@@ -237,7 +238,7 @@ def falls(claim_settings: Mapping[str, Any], results: Results) -> tuple[str, str
     numbers = f"{100 * np.mean(early):.2f} in epochs {after - 9} to {after}, {100 * np.mean(late):.2f} in the last ten"
     d = _tested(early, late)
     if d is None:
-        return OPEN, f"{numbers} ({len(early)} seeds: too few for a test)"
+        return OPEN, f"{numbers} ({counted(len(early), 'seed')}: too few for a test)"
     verdict = OPEN if not d.p <= LEVEL else HOLDS if d.value > 0 else FAILS
     return verdict, f"{numbers} ({len(early)} seeds, {d.test}, {_p_text(d.p)})"
 
