@@ -141,6 +141,7 @@ def bundle(folder: Path, first: str) -> str:
     order: list[str] = []
 
     def visit(name: str, above: tuple[str, ...] = ()) -> None:
+        """Append a module to the order, after what it imports."""
         if name in above:
             raise ValueError(f"{name} imports itself by way of {', '.join(above)}")
         if name in order:
@@ -157,6 +158,7 @@ def bundle(folder: Path, first: str) -> str:
 
 def _module(source: str, name: str) -> str:
     def imported(match: re.Match[str]) -> str:
+        """Return the import as a constant that names the other module's exports."""
         default, everything, names, other = match.groups()
         if everything:
             return f"const {everything} = {_variable(other)};\n"

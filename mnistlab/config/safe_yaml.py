@@ -129,6 +129,7 @@ def _check(events: Iterable[Any], mapping: bool) -> None:
     total = 0
 
     def take(event: yaml.Event, values: int, anchor: str | None = None) -> None:
+        """Count the values of a completed node, for the node around it and for its anchor."""
         nonlocal total
         if anchor is not None:
             sizes[anchor] = values

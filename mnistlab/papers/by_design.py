@@ -68,9 +68,9 @@ def of_pairs(pairs: Sequence[tuple[Runs, Runs]], metric: str, margin: float | No
 def caution(pairs: Sequence[tuple[Runs, Runs]]) -> str:
     """Return a warning about tests that do not follow the plan of the sweep that some of these runs are of."""
     metrics = dict.fromkeys(sweep.design.metric for sweep in records.until_decided(_all(pairs)) if sweep.design)
-    return f"; seeds were added until {', '.join(metrics)} was decided, which this test does not allow for" * bool(
-        metrics
-    )
+    if not metrics:
+        return ""
+    return f"; seeds were added until {', '.join(metrics)} was decided, which this test does not allow for"
 
 
 def _all(pairs: Sequence[tuple[Runs, Runs]]) -> list[Path]:

@@ -114,11 +114,11 @@ def t_power(n: int, standardised: float, level: float, spread: Spread) -> float:
 def exact_power(n: int, standardised: float, level: float) -> float:
     """Return the power of the sign-flip test with n pairs, whose differences are normal with this mean and sd 1."""
 
-    def is_found(d: np.ndarray, signs: np.ndarray) -> np.ndarray:
+    def is_detected(d: np.ndarray, signs: np.ndarray) -> np.ndarray:
         observed, sums = np.abs(d.sum(axis=1)) - ROUNDED, d @ signs.T
         return np.count_nonzero(np.abs(sums, out=sums) >= observed[:, None], axis=1) <= level * len(signs)
 
-    return _simulated(n, standardised, is_found)
+    return _simulated(n, standardised, is_detected)
 
 
 def exact_equivalence_power(n: int, margin: float, level: float) -> float:
@@ -132,8 +132,8 @@ def exact_equivalence_power(n: int, margin: float, level: float) -> float:
     return _simulated(n, 0.0, lambda d, signs: is_above(margin + d, signs) & is_above(margin - d, signs))
 
 
-def _simulated(n: int, mean: float, is_found: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> float:
-    """Return the share of simulated samples that are found, given them and a half of all sign patterns.
+def _simulated(n: int, mean: float, is_detected: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> float:
+    """Return the share of simulated samples that are detected, given them and a half of all sign patterns.
 
     The other half are the opposites. The simulation, with a fixed seed, ends early where the power is clearly above or
     below the one that is wanted.
@@ -141,10 +141,10 @@ def _simulated(n: int, mean: float, is_found: Callable[[np.ndarray, np.ndarray],
     samples = np.random.default_rng(0).normal(mean, 1, (SIMULATED, n)).astype(np.float32)
     half = np.arange(2 ** (n - 1))[:, None] >> np.arange(n) & 1
     signs = (1 - 2 * half).astype(np.float32)
-    found, done, step = 0, 0, max(1, min(500, PATTERNS // len(signs)))
+    detected, done, step = 0, 0, max(1, min(500, PATTERNS // len(signs)))
     for start in range(0, SIMULATED, step):
         part = samples[start : start + step]
-        found, done = found + int(is_found(part, signs).sum()), done + len(part)
-        if abs(found / done - POWER) > 5 * math.sqrt(POWER * (1 - POWER) / done):
+        detected, done = detected + int(is_detected(part, signs).sum()), done + len(part)
+        if abs(detected / done - POWER) > 5 * math.sqrt(POWER * (1 - POWER) / done):
             break
-    return found / done
+    return detected / done

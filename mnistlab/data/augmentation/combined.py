@@ -45,6 +45,7 @@ class Combined(Augment):
             step.start_epoch(images, rng)
 
     def batch(self, images: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
+        """Return these rows of the images, changed by every part in turn."""
         first, *others = self.steps
         changed = first.batch(images, rows)
         for step in others:

@@ -47,9 +47,11 @@ class Crop(Augment):
             )
 
     def start_epoch(self, images: np.ndarray, rng: np.random.Generator | None) -> None:
+        """Draw the corner of every image's window in the padded image."""
         self._corners = needed(rng).integers(0, 2 * self.padding, (len(images), 2), endpoint=True)
 
     def change(self, images: np.ndarray, rows: np.ndarray | None) -> np.ndarray:
+        """Return the windows of the padded images."""
         corners, p = chosen(self._corners, rows), self.padding
         padded = np.pad(images, ((0, 0), (p, p), (p, p)), mode=MODES[self.border])
         windows = sliding_window_view(padded, images.shape[1:], axis=(1, 2))

@@ -49,6 +49,7 @@ class Erasing(Augment):
             raise RequestError("the least aspect ratio must be above 0 and at most 1", key="aspect", value=self.aspect)
 
     def start_epoch(self, images: np.ndarray, rng: np.random.Generator | None) -> None:
+        """Draw whether each image is erased, and the rectangle; a rectangle that is not drawn is empty."""
         rng = needed(rng)
         n, height, width = images.shape
         area = rng.uniform(self.smallest, self.largest, n) * height * width
@@ -64,6 +65,7 @@ class Erasing(Augment):
             self._noise = rng.integers(0, 256, (min(n, NOISES), height, width), np.uint8)
 
     def change(self, images: np.ndarray, rows: np.ndarray | None) -> np.ndarray:
+        """Return the images with their rectangles filled."""
         inside = []
         for (start, stop), size in zip(self._ranges, images.shape[1:], strict=True):
             pixels = np.arange(size)

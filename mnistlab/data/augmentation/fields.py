@@ -32,6 +32,7 @@ class Warp(Augment):
         raise NotImplementedError
 
     def start_epoch(self, images: np.ndarray, rng: np.random.Generator | None) -> None:
+        """Draw a table of fields, and which of them each image gets."""
         rng = needed(rng)
         n, height, width = images.shape
         count = min(n, FIELDS, max(1, TABLE_BYTES // (12 * height * width)))

@@ -26,12 +26,14 @@ class Mixup(Augment):
         positive("alpha", self.alpha, "alpha")
 
     def start_epoch(self, images: np.ndarray, rng: np.random.Generator | None) -> None:
+        """Draw the share of each image, at least a half, and how far its partner in the batch is."""
         rng = needed(rng)
         first = rng.beta(self.alpha, self.alpha, len(images))
         self._share = np.maximum(first, 1 - first).astype(np.float32)
         self._turn = int(rng.integers(2**31))
 
     def change(self, images: np.ndarray, rows: np.ndarray | None) -> np.ndarray:
+        """Return each image mixed with another one of its batch."""
         share = chosen(self._share, rows)[:, None, None]
         mixed = images.astype(np.float32)
         other = self._others(mixed)

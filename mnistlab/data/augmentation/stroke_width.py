@@ -30,6 +30,7 @@ class StrokeWidth(Affine):
         between("wider", self.wider, 0, 5, "the largest number of pixels added on each side")
 
     def start_epoch(self, images: np.ndarray, rng: np.random.Generator | None) -> None:
+        """Draw the fields, and by how many pixels each image's strokes change."""
         rng = needed(rng)
         super().start_epoch(images, rng)
         n, height, width = images.shape
