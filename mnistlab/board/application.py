@@ -54,6 +54,7 @@ def application(board: Board, token: str, cookie: str | None) -> bottle.Bottle:
     session = secrets.token_urlsafe(24)
 
     def knows(text: str | None, secret: str = token) -> bool:
+        """Return whether a text is the secret, in a time that does not depend on where they differ."""
         return hmac.compare_digest((text or "").encode("utf-8", "replace"), secret.encode())
 
     @app.hook("before_request")
@@ -116,6 +117,7 @@ def _serve_runs(app: bottle.Bottle, board: Board) -> None:
         return as_json(POSTS, name, body())
 
     def as_json(known: dict[str, Any], name: str, values: Any) -> Any:
+        """Return the answer to a request of this name as JSON."""
         if name not in known:
             raise refused(404, "no such request")
         bottle.response.content_type = "application/json"

@@ -62,15 +62,15 @@ def _effect(test: str | None, seeds: int, pairs: int) -> float:
     level = tests.LEVEL / pairs
     exact = test == "sign-flip" and seeds <= tests.EXACT_TO
 
-    def is_found(effect: float) -> bool:
+    def is_detected(effect: float) -> bool:
         if exact:
             return power.exact_power(seeds, effect, level) >= power.POWER
         return power.t_power(seeds, effect, level, power.Spread(1.0)) >= power.POWER
 
     low, high = 0.0, 1.0
-    while not is_found(high) and high < 1e6:
+    while not is_detected(high) and high < 1e6:
         high *= 2
     while high - low > PRECISION * high:
         middle = (low + high) / 2
-        low, high = (low, middle) if is_found(middle) else (middle, high)
+        low, high = (low, middle) if is_detected(middle) else (middle, high)
     return high

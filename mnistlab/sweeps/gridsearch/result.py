@@ -40,22 +40,27 @@ class Row:
 
     @property
     def error(self) -> str:
+        """Return the error of the first fold that failed, or an empty text."""
         return next((score.error for score in self.scores if score.error), "")
 
     @property
     def values(self) -> list[float]:
+        """Return the metric of every fold."""
         return [score.value for score in self.scores]
 
     @property
     def mean(self) -> float:
+        """Return the mean over the folds."""
         return float(np.mean(self.values))
 
     @property
     def sd(self) -> float:
+        """Return the standard deviation over the folds, divided by their number."""
         return float(np.std(self.values))
 
     @property
     def seconds(self) -> float:
+        """Return the mean time of a fold."""
         return float(np.mean([score.seconds for score in self.scores]))
 
 
