@@ -12,6 +12,18 @@ from mnistlab.system.errors import did_you_mean
 
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d{1,2})?", re.ASCII | re.IGNORECASE)
 Reading = Mapping[str, Any]
+EXAMPLES = {  # a value for every key that can be required
+    "title": "A report",
+    "rows": '{wide: {train: "model.hidden=[300]"}}',
+    "overrides": "optimizer.lr=0.1",
+    "why": "a smaller learning rate",
+    "text": "wide beats narrow",
+    "paper": "lin",
+    "metric": "test.accuracy",
+    "margin": '"0.01"',
+    "row": "wide",
+    "after": "50",
+}
 
 
 class Problem(Exception):
@@ -100,7 +112,7 @@ def mapping(value: Any, where: str, what: str = "of keys and values") -> Reading
 def required(content: Reading, key: str, where: str) -> Any:
     """Return the value of a key that must be there."""
     if content.get(key) is None:
-        raise Problem(f"{where}{key}: is missing")
+        raise Problem(f"{where}{key}: is missing; add for example {key}: {EXAMPLES[key]}")
     return content[key]
 
 

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from helpers.runs import write_run
 
-from mnistlab.papers import reading, runner
+from mnistlab.papers import checks, reading, runner
+from mnistlab.papers.spec import FORMS
 from mnistlab.system.errors import RequestError
 
 Command = Callable[..., Any]
@@ -147,7 +148,7 @@ def test_the_examples_of_the_documentation_are_read_and_have_rows_that_compose(n
 
 
 WRONG = {
-    ("title: A report\n", ""): "title: is missing",
+    ("title: A report\n", ""): "title: is missing; add for example title: A report",
     ("rows:", "row:"): "row: unknown key; keys are ",
     (
         "  wide:\n    runs: [wide0, wide1, wide2, wide3, wide4, wide5]\n",
@@ -166,7 +167,7 @@ WRONG = {
     ): "claims[0].beats: must be a list of pairs of rows, for example [[wide, ",
     ("    beats: [wide, narrow]\n", ""): "claims[0]: must have exactly one of beats, within, above, below, weakest, ",
     ("margin: 0.01", "margin: -1"): "claims[1].margin=-1: must be a number above 0",
-    ("    margin: 0.01\n", ""): "claims[1].margin: is missing",
+    ("    margin: 0.01\n", ""): 'claims[1].margin: is missing; add for example margin: "0.01"',
     ("above: 0.93", "above: high"): "claims[2].above=high: must be a number",
     (
         "    above: 0.93\n    row: wide\n    metric: test.accuracy",
@@ -199,6 +200,10 @@ def test_a_wrong_file_is_refused_in_one_line(
     assert (result.status, result.err.count("\n")) == (2, 1)
     assert f"{path.name}: {WRONG[change]}" in result.err
     assert not Path("outputs").exists()
+
+
+def test_every_key_that_a_claim_must_have_has_an_example() -> None:
+    assert {key for needed, _ in FORMS.values() for key in needed} <= {*checks.EXAMPLES}
 
 
 def test_a_file_that_is_not_there_is_refused(command: Command) -> None:
