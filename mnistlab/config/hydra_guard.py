@@ -8,15 +8,19 @@ new version of theirs breaks something. Other modules import those names from he
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
+from hydra._internal import config_loader_impl
 from hydra._internal.callbacks import Callbacks as Callbacks
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import ConfigRepository
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper as BasicSweeper
+from hydra._internal.defaults_list import DefaultsList as DefaultsList
+from hydra._internal.defaults_list import Overrides as Overrides
 from hydra._internal.hydra import Hydra as Hydra
 from hydra._internal.utils import create_config_search_path as create_config_search_path
 from hydra._internal.utils import get_args_parser
@@ -36,10 +40,14 @@ from mnistlab.system.errors import RequestError
 #   another error, which config/errors.py would have to handle.
 # - OmegaConf.register_new_resolver warns that it is now register_resolver, and about how `claim` is registered.
 PRIVATE = {
+    "hydra._internal.config_loader_impl": "looks up create_defaults_list, which the points of a sweep share",
     "hydra._internal.callbacks.Callbacks": "required by run_job, which is public",
     "hydra._internal.config_loader_impl.ConfigLoaderImpl": "composes: wrapped here, and used for the points of a sweep",
     "hydra._internal.config_repository.ConfigRepository": "loads every file: wrapped here",
     "hydra._internal.core_plugins.basic_sweeper.BasicSweeper": "the points of a grid, as in any Hydra program",
+    "hydra._internal.defaults_list.DefaultsList": "which files make a configuration",
+    "hydra._internal.defaults_list.Overrides": "which overrides choose an option and which set a value",
+    "_compose_config_from_defaults_list": "of the loader: merges those files",
     "hydra._internal.hydra.Hydra": "creates a loader without a run; `train` skips work that is not needed",
     "hydra._internal.utils.create_config_search_path": "the search path of such a loader",
     "hydra._internal.utils.get_args_parser": "Hydra's own flags, so that ours always match",
@@ -77,6 +85,22 @@ def install(trusted: Path) -> None:
     _trusted = trusted
     ConfigRepository.load_config = _load_checked  # type: ignore[method-assign]
     ConfigLoaderImpl.load_configuration = _compose_checked  # type: ignore[method-assign]
+
+
+@contextmanager
+def steps_replaced(defaults_list: Callable[..., Any], composition: Callable[..., Any]) -> Iterator[None]:
+    """Replace the two steps of composing, choosing the files and merging them; each is given Hydra's own first."""
+    create, merge = config_loader_impl.create_defaults_list, ConfigLoaderImpl._compose_config_from_defaults_list
+    loader: Any = ConfigLoaderImpl
+    module: Any = config_loader_impl
+    module.create_defaults_list = lambda *args, **options: defaults_list(create, *args, **options)
+    loader._compose_config_from_defaults_list = lambda self, defaults, repo: composition(
+        lambda *args: merge(self, *args), defaults, repo
+    )
+    try:
+        yield
+    finally:
+        module.create_defaults_list, loader._compose_config_from_defaults_list = create, merge
 
 
 def flags() -> dict[str, int | str | None]:

@@ -15,6 +15,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, read_write
 
 from mnistlab.config import compose, errors, options, plugins, schema
+from mnistlab.config.composed_once import composed_once
 from mnistlab.config.hydra_guard import ConfigLoaderImpl, Hydra, create_config_search_path
 from mnistlab.runs import paths
 from mnistlab.sweeps import axes
@@ -64,13 +65,14 @@ def plan(
         if sweeper != "basic":
             raise RequestError(f"hydra/sweeper={sweeper}: `mnistlab train -m` runs grids; `mnistlab tune` searches")
         points = Points(lambda point: composer.load_sweep_config(master, [*point]), shape)
-        for point in existing[start:]:
-            points.keep(point)
-        for point in map(tuple, added):
-            points.offer(point)
-        if not existing and not added:
-            grid = _grid(master, shape)
-            points.offer_grid(grid)
+        with composed_once():
+            for point in existing[start:]:
+                points.keep(point)
+            for point in map(tuple, added):
+                points.offer(point)
+            if not existing and not added:
+                grid = _grid(master, shape)
+                points.offer_grid(grid)
         points.now = ()
         if str(master.hydra.sweep.dir) in ("", "."):
             raise RequestError("hydra.sweep.dir=: must be a directory of its own, for example outputs/grid")
