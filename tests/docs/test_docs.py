@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,6 +44,7 @@ FENCE = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE |
 ELSEWHERE = (  # a cluster, a download, a page that waits, a database
     *("slurm", "launcher=ray", "/shared/", "data fetch", "mnistlab serve", "mnistlab board outputs", "tracking=mlflow"),
 )
+CODE = ("mnistlab/", "conf/", "tests/", "pyproject.toml")  # a page that changes these changes the program
 SMALL = ["data.limit=300", "data.test_limit=100", "trainer.epochs=1", "report.plots=none"]
 ALONE = ["hydra/launcher=basic"]  # the launchers have tests of their own, and starting workers costs seconds
 
@@ -74,28 +77,50 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.process
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES)
-def test_what_a_page_says_can_be_done_from_top_to_bottom(clone: Path, page: str) -> None:
+def test_what_a_page_says_can_be_done_from_top_to_bottom(
+    clone: Path, command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, page: str
+) -> None:
+    text = (DOCS / page).read_text()
     for word, extra in (("submitit_local", "submitit"), ("mnistlab tune", "optuna"), ("format onnx", "onnx")):
-        if word in (DOCS / page).read_text():
+        if word in text:
             pytest.importorskip(extra)
     write_inputs(clone)
-    blocks = FENCE.findall((DOCS / page).read_text())
+    monkeypatch.chdir(clone)
+    blocks = FENCE.findall(text)
     assert blocks
-    python = ""
-    for kind, title, text in blocks:
+    own_code = any(title.startswith(CODE) for _, title, _ in blocks)  # which this process has already loaded
+    python, names = "", {}
+    for kind, title, block in blocks:
         if kind == "diff":
-            edit(clone / title, text)
+            edit(clone / title, block)
         elif title:
             (clone / title).parent.mkdir(parents=True, exist_ok=True)
-            (clone / title).write_text(text)
-        elif kind == "python":
-            python += text  # a page is one program
+            (clone / title).write_text(block)
+        elif kind == "python" and own_code:
+            python += block  # a page is one program
             shell(clone, ["python", "-W", "error", "-c", python])
+        elif kind == "python":
+            exec(compile(block, page, "exec"), names)
         elif kind == "sh":
-            for line in text.replace("\\\n", "").splitlines():
+            for line in block.replace("\\\n", "").splitlines():
                 if not any(word in line for word in ELSEWHERE):
-                    printed = shell(clone, ["bash", "-c", small(line)])
+                    line = small(line)
+                    printed = (
+                        run(command, line) if is_plain(line) and not own_code else shell(clone, ["bash", "-c", line])
+                    )
                     assert printed or ">" in line or not line.startswith("mnistlab "), line
+
+
+def is_plain(line: str) -> bool:
+    """Return whether a line is a single command of mnistlab that needs nothing of a shell but quotes."""
+    return line.startswith("mnistlab ") and not set("|;&<>$*?~`") & set(re.sub(r"'[^']*'|\"[^\"]*\"", "", line))
+
+
+def run(command: Callable[..., Any], line: str) -> str:
+    """Run a command in this process: starting Python and importing everything takes longer than most of them."""
+    result = command(*shlex.split(line, comments=True)[1:])
+    assert result.status == 0, f"{line}\n{result.out}{result.err}"
+    return result.out
 
 
 def edit(path: Path, diff: str) -> None:
