@@ -12,6 +12,7 @@ from mnistlab.config import hydra_guard
 PACKAGE = Path(mnistlab.__file__).parent
 GUARD = PACKAGE / "config" / "hydra_guard.py"
 OF_OTHERS = {  # private names that are not Hydra's
+    "_USE_PSUTIL",  # of loky: whether it ends processes that have grown
     "_exit",  # of os, and documented
     "_run_exitfuncs",  # of atexit
     "_trial_id",  # of Optuna

@@ -100,7 +100,7 @@ class Worker:
         self.pool = ProcessPoolExecutor(max_workers=1, initializer=end_with, initargs=(self.theirs,))
         self.broken = False
         with quiet_start():
-            self.ready: Future[None] = self.pool.submit(start_worker)
+            self.ready: Future[None] = self.pool.submit(_begin)
 
     def start(self, job: Job, cores: int, watch: Callable[..., None] | None = None) -> Future[None]:
         """Give the process its next job."""
@@ -141,6 +141,14 @@ class Worker:
         self.pool.shutdown(wait=wait, kill_workers=True)
         self.ours.close()
         self.theirs.close()
+
+
+def _begin() -> None:
+    """Prepare a new process. With psutil, loky would end it after a job that keeps 300 MB, as a dataset does."""
+    from joblib.externals.loky import process_executor
+
+    process_executor._USE_PSUTIL = False
+    start_worker()
 
 
 def _killed_by(message: str) -> str:
