@@ -74,7 +74,7 @@ $(VENV)/.dev: $(VENV)/.installed
 	$(PIP) --editable ".[dev]"
 	@touch $@
 
-$(VENV)/.all: $(BIN)/python pyproject.toml constraints.txt # these three at once, in less time than one by one
+$(VENV)/.all: $(BIN)/python pyproject.toml constraints.txt # .dev, .bench and .docs by one installation, which takes less time than four
 	$(PIP) --editable ".[dev,bench,docs]"
 	@touch $(VENV)/.installed $(VENV)/.dev $(VENV)/.bench $(VENV)/.docs $@
 

@@ -1,6 +1,7 @@
 """Protection against untrusted YAML files, since Hydra imports and calls whatever they name.
 
-Two of Hydra's functions are wrapped: the one that loads every file, and the one that composes.
+Two of Hydra's functions are wrapped: the one that loads every file, and the one that composes. Two steps of the latter
+are replaced while a sweep is planned.
 
 This is also the only module that uses private names of Hydra and OmegaConf (`PRIVATE`), and the place to look when a
 new version of theirs breaks something. Other modules import those names from here.
@@ -40,8 +41,8 @@ from mnistlab.system.errors import RequestError
 #   another error, which config/errors.py would have to handle.
 # - OmegaConf.register_new_resolver warns that it is now register_resolver, and about how `claim` is registered.
 PRIVATE = {
-    "hydra._internal.config_loader_impl": "looks up create_defaults_list, which the points of a sweep share",
     "hydra._internal.callbacks.Callbacks": "required by run_job, which is public",
+    "hydra._internal.config_loader_impl": "looks up create_defaults_list, which the points of a sweep share",
     "hydra._internal.config_loader_impl.ConfigLoaderImpl": "composes: wrapped here, and used for the points of a sweep",
     "hydra._internal.config_repository.ConfigRepository": "loads every file: wrapped here",
     "hydra._internal.core_plugins.basic_sweeper.BasicSweeper": "the points of a grid, as in any Hydra program",

@@ -299,6 +299,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         best.take(0, self._best_value(validation), kept)
 
         def on_epoch(history: History) -> bool:
+            """Record an epoch, and return whether to stop."""
             self.n_iter_, self.loss_ = len(history.epochs), history.epochs[-1].train_loss
             self.loss_curve_.append(self.loss_)
             if self.verbose:

@@ -191,6 +191,7 @@ class SVM(SklearnModel):
         number("coef0", self.coef0)
 
     def estimator(self, seed: int, threads: int) -> Any:
+        """Return the estimator of scikit-learn, not yet fitted."""
         from sklearn.calibration import CalibratedClassifierCV
         from sklearn.svm import SVC
 
@@ -215,6 +216,7 @@ class SVM(SklearnModel):
             raise RequestError(few, *cure, key="probabilities", value="calibrated")
 
     def guess(self, images: int, features: int) -> str:
+        """Return how long fitting takes, in words; nothing for few images."""
         width = self.pca if isinstance(self.pca, int) else features
         seconds = SECONDS * images**2 * width * (5 if self.probabilities is Probabilities.calibrated else 1)
         if images < SLOW_FROM:

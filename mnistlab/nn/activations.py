@@ -85,6 +85,7 @@ class Sigmoid(Activation):
     name = "sigmoid"
 
     def function(self, x: np.ndarray, y: np.ndarray) -> None:
+        """Write the activation of ``x`` into ``y``."""
         np.multiply(x, 0.5, out=y)
         np.tanh(y, out=y)
         np.multiply(y, 0.5, out=y)

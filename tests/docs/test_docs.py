@@ -105,9 +105,8 @@ def test_what_a_page_says_can_be_done_from_top_to_bottom(
             for line in block.replace("\\\n", "").splitlines():
                 if not any(word in line for word in ELSEWHERE):
                     line = small(line)
-                    printed = (
-                        run(command, line) if is_plain(line) and not own_code else shell(clone, ["bash", "-c", line])
-                    )
+                    here = is_plain(line) and not own_code
+                    printed = run(command, line) if here else shell(clone, ["bash", "-c", line])
                     assert printed or ">" in line or not line.startswith("mnistlab "), line
 
 

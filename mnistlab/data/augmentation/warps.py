@@ -61,6 +61,7 @@ class Affine(Warp):
             )
 
     def fields(self, rng: np.random.Generator, count: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the displacements of affine maps drawn at random."""
         angle, factor, slant, down, right = rng.uniform(-1, 1, (5, count))
         matrix = affine_matrix(np.radians(self.rotation * angle), 1 + self.scale * factor, self.shear * slant)
         shift = self.shift * min(height, width) / SIDE
@@ -97,6 +98,7 @@ class Elastic(Affine):
             )
 
     def fields(self, rng: np.random.Generator, count: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the displacements of an affine map and of a smooth random field, added."""
         y, x = super().fields(rng, count, height, width)
         down, right = self.displacements(rng, count, height, width)
         np.add(y, down, out=y)

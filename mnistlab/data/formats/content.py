@@ -56,6 +56,7 @@ class Stream(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
+        """Read the next bytes into the buffer, and return how many."""
         if not self.rest:
             piece = next(self.pieces, b"")
             self._bound(piece)

@@ -112,6 +112,7 @@ def read_hdf5(path: Path, label: str = "") -> tuple[dict[str, np.ndarray], dict[
         matlab = file.read(10) == b"MATLAB 7.3"
 
     def add(name: str, item: Any) -> None:
+        """Keep an item, and count its bytes."""
         nonlocal total
         if not isinstance(item, h5py.Dataset) or name.startswith("#") or len(arrays) >= MOST_ARRAYS:
             return

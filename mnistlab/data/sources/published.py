@@ -148,6 +148,7 @@ def _read(name: str, folder: Path, where: str, root: str | None) -> Pool:
     cure = f"fetch it again with `mnistlab data fetch {name}`"
 
     def build() -> cache.Parsed:
+        """Parse the four files."""
         train_images, train_labels, hashes = idx_format.read_pair(files[0], files[1])
         test_images, test_labels, test_hashes = idx_format.read_pair(files[2], files[3])
         arrays = {"train_images": train_images, "train_labels": train_labels}

@@ -29,6 +29,7 @@ def guarded(app: Application, is_ours: Callable[[str], bool], most: int) -> Appl
     """Return the application with checks of every request: the host must be ours, the body at most ``most`` bytes."""
 
     def answer(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        """Answer a request, or refuse it before the application sees it."""
         length = environ.get("CONTENT_LENGTH") or "0"
         status = refusal(environ, is_ours, length, most)
         if status:
