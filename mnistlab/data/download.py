@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from mnistlab.data.idx_format import BadFileError
+from mnistlab.system.console import progress_bar
 
 log = logging.getLogger("mnistlab.data")
 
@@ -72,11 +73,10 @@ def fetch_file(target: Path, urls: Iterable[str], most: int, check: Callable[[Pa
 def _from_mirror(url: str, partial: Path, most: int, pause: float) -> None:
     import pooch
     import requests
-    from tqdm import tqdm
 
     for attempt in range(1, TRIES + 1):
         # pooch evaluates the truth of the bar before it sets the total, and tqdm then needs a total
-        bar = tqdm(total=1, unit="B", unit_scale=True, desc=url.rsplit("/")[-1], disable=None)
+        bar = progress_bar()(total=1, unit="B", unit_scale=True, desc=url.rsplit("/")[-1], disable=None)
         with partial.open("wb") as file, bar:
             downloader = pooch.HTTPDownloader(
                 progressbar=bar, chunk_size=CHUNK, timeout=TIMEOUT, headers={"Accept-Encoding": "identity"}

@@ -6,10 +6,15 @@ import logging
 import os
 import sys
 import textwrap
+import threading
+from functools import cache
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from mnistlab.system import output
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 LOG = logging.getLogger("mnistlab")
 SILENT = 100  # above all levels: a job of a sweep writes to its log file only
@@ -85,6 +90,21 @@ def width_of(stream: TextIO) -> int:
         return os.get_terminal_size(stream.fileno()).columns or 80
     except (OSError, ValueError):
         return 80
+
+
+@cache
+def progress_bar() -> type[tqdm[Any]]:
+    """Return the class of progress bars: tqdm's, whose bars wait for each other by a lock between threads.
+
+    tqdm's own lock is also one between processes, about which Python complains on stderr if a worker is ended.
+    """
+    from tqdm import tqdm
+
+    class Bar(tqdm):
+        pass
+
+    Bar.set_lock(threading.RLock())
+    return Bar
 
 
 def wrapped(text: str, width: int) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from typing import Any
 
-from mnistlab.system.console import LOG, best, is_screen, width_of
+from mnistlab.system.console import LOG, best, is_screen, progress_bar, width_of
 from mnistlab.training.loop import Epoch, History
 
 BLOCKS = "▁▂▃▄▅▆▇█"
@@ -104,15 +104,13 @@ class Progress:
             from tqdm.auto import tqdm as notebook_bar
 
             return notebook_bar(total=steps, desc=f"epoch {self.shown}/{self.epochs}", leave=False)
-        from tqdm import tqdm
-
         self.drawn = True
         width = width_of(sys.stderr) - 1  # a full line would wrap on some terminals
         narrow = width < NARROW
         blocks = curve(self.losses, self.signs, WIDEST // 3 if narrow else WIDEST)
         desc = f"epoch {self.shown:{len(str(self.epochs))}}/{self.epochs}{'  ' if blocks else ''}{blocks}"
         form = NARROW_BAR if narrow else WIDE_BAR
-        return tqdm(total=steps, desc=desc, leave=False, ncols=width, bar_format=form)
+        return progress_bar()(total=steps, desc=desc, leave=False, ncols=width, bar_format=form)
 
     def on_epoch(self, history: History) -> None:
         """Log the results of the epoch that has ended."""

@@ -14,6 +14,7 @@ from mnistlab.data.formats import content, label_tables, names, pictures
 from mnistlab.data.formats.record import IN_WORDS, PARTS, Options, Part, Record
 from mnistlab.data.idx_format import BadFileError
 from mnistlab.data.image_formats import is_image, natural_order, suffixes_text
+from mnistlab.system.console import progress_bar
 from mnistlab.system.errors import RequestError
 
 NOT_TEXT = r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]"  # control characters, and bytes that are not UTF-8
@@ -286,10 +287,8 @@ def _labels_of_names(images: Sequence[Path]) -> list[str] | None:
 
 def _read_all(folder: Path, files: Sequence[Path], options: Options) -> tuple[pictures.Stack, str]:
     """Return the pictures of a set, and the SHA-256 over the names and the bytes of the files."""
-    from tqdm import tqdm
-
     digest, stack = hashlib.sha256(), pictures.Stack(len(files), options)
-    for file in tqdm(files, desc=f"reading {folder.name}", unit=" images", disable=None, leave=False):
+    for file in progress_bar()(files, desc=f"reading {folder.name}", unit=" images", disable=None, leave=False):
         name = file.relative_to(folder) if file.is_relative_to(folder) else Path(file.name)
         try:
             if file.stat().st_size > 2**28:

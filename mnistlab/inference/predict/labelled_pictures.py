@@ -17,7 +17,7 @@ from mnistlab.data.sources.by_format import AutoSource, FolderSource
 from mnistlab.data.sources.own import OwnSource
 from mnistlab.inference.predict import image_io, preprocessing
 from mnistlab.inference.predict.preprocessing import Style, Way
-from mnistlab.system.console import LOG
+from mnistlab.system.console import LOG, progress_bar
 from mnistlab.system.errors import RequestError
 
 
@@ -63,11 +63,9 @@ class PreparedFolder(OwnSource):
 
     def _images(self, files: Sequence[Path]) -> tuple[np.ndarray, np.ndarray]:
         """Return the inputs, and the numbers of the pictures that could be read."""
-        from tqdm import tqdm
-
         images, without_ink, unreadable = np.empty((len(files), *self.network_shape), np.uint8), [], []
         kept = np.ones(len(files), bool)
-        for i, file in enumerate(tqdm(files, desc="reading", unit=" pictures", disable=None, leave=False)):
+        for i, file in enumerate(progress_bar()(files, desc="reading", unit=" pictures", disable=None, leave=False)):
             try:
                 picture = image_io.read(str(file))
             except image_io.UnreadableError as error:

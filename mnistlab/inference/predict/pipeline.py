@@ -13,6 +13,7 @@ from mnistlab.inference.predict import image_io, image_table, inputs, preprocess
 from mnistlab.nn.folding import folded
 from mnistlab.nn.network import Network
 from mnistlab.runs.saved_run import SavedRun
+from mnistlab.system.console import progress_bar
 from mnistlab.system.errors import RunError
 
 BATCH = 256  # inputs of the network that are classified at once
@@ -77,10 +78,8 @@ def _prepared(
     failed: list[results.Failed],
 ) -> Iterator[Ready]:
     """Yield the network inputs of each file; report unreadable files and collect them in ``failed``."""
-    from tqdm import tqdm
-
     few = True if len(pictures) <= 20 else None
-    for one in tqdm(pictures, desc="reading", unit=" pictures", disable=few, leave=False):
+    for one in progress_bar()(pictures, desc="reading", unit=" pictures", disable=few, leave=False):
         truth = inputs.truth(one.folder, run.class_names)
         for_this = replace(style, several=False) if truth in run.class_names else style
         try:
