@@ -2,11 +2,14 @@
 
 `experiment=fast_99` chooses optimizer=adam and sets its beta1. With ``optimizer=sgd`` there is no such key; with
 ``model=lenet5`` the experiment's model.layers would replace those of LeNet-5. Such keys are left out, and a warning
-names them. Keys that both options have keep the experiment's values: optimizer.lr, data.validation.
+names them. Keys that both options inherit from one class keep the experiment's values: optimizer.lr, data.validation.
+Keys that only have the same name do not: the alpha of elastic distortion is in pixels, that of mixup shapes a
+distribution.
 """
 
 from __future__ import annotations
 
+import inspect
 import logging
 import re
 from collections.abc import Sequence
@@ -45,12 +48,15 @@ def leave_out(path: str, config: Any, defaults: Sequence[Any]) -> None:
         settings = config.get(group)
         if option == own.get(group) or not isinstance(settings, DictConfig):
             continue
-        names = _not_of(group, option, list(settings))
-        if names:
-            with open_dict(settings):
-                for name in names:
-                    del settings[name]
-            _warn(path.removeprefix(FOLDER), group, option, names)
+        names = list(settings)
+        absent = _not_of(group, option, names)
+        namesakes = _namesakes(group, option, own.get(group), names)
+        with open_dict(settings):
+            for name in (*absent, *namesakes):
+                del settings[name]
+        experiment = path.removeprefix(FOLDER)
+        _warn(experiment, group, absent, f"not of {group}={option}")
+        _warn(experiment, group, namesakes, f"{group}={option} has its own")
 
 
 def _choice(default: Any) -> list[tuple[str, str]]:
@@ -68,14 +74,28 @@ def _not_of(group: str, option: str, names: Sequence[Any]) -> list[str]:
     return [name for name in names if name not in known and name in elsewhere]
 
 
+def _namesakes(group: str, option: str, own: str | None, names: Sequence[Any]) -> list[str]:
+    """Return the keys that mean one thing in the experiment's own option and another in the chosen one."""
+    first, second = (_origins(schema_of(group, name)) for name in (own or "", option))
+    return [name for name in names if name in first and name in second and first[name] is not second[name]]
+
+
+def _origins(schema: type[Any] | None) -> dict[str, type[Any]]:
+    """Return the class from which a schema has each of its keys."""
+    bases = schema.__mro__ if schema else ()
+    return {name: base for base in bases for name in inspect.get_annotations(base)}  # the most general one last
+
+
 def _names(schema: type[Any]) -> set[str | None]:
     return {field.name for field in fields(schema)}
 
 
-def _warn(experiment: str, group: str, option: str, names: Sequence[str]) -> None:
+def _warn(experiment: str, group: str, names: Sequence[str], reason: str) -> None:
+    if not names:
+        return
     keys = " and ".join(f"{group}.{name}" for name in names)
     verb = "is" if len(names) == 1 else "are"
-    message = f"{keys} of experiment={experiment} {verb} left out: not of {group}={option}"
+    message = f"{keys} of experiment={experiment} {verb} left out: {reason}"
     if message not in _said:  # once per process: a sweep composes every point
         _said.add(message)
         log.warning(message)

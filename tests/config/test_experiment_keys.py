@@ -51,6 +51,24 @@ def test_what_both_options_have_keeps_the_experiments_value():
     assert config.data.validation == 0
 
 
+def test_a_key_that_only_has_the_same_name_is_the_new_options_own(caplog):
+    with caplog.at_level(logging.WARNING):
+        config = compose(["experiment=best_cnn", "augment=mixup"])  # whose augment.alpha is a distortion in pixels
+    assert config.augment.alpha == 0.2
+    assert caplog.messages == ["augment.alpha of experiment=best_cnn is left out: augment=mixup has its own"]
+    assert compose(["experiment=best_cnn", "augment=mixup", "augment.alpha=1"]).augment.alpha == 1
+
+
+def test_a_key_that_both_options_inherit_keeps_the_experiments_value(tmp_path):
+    folder = tmp_path / "experiment"
+    folder.mkdir()
+    (folder / "mine.yaml").write_text(
+        "# @package _global_\ndefaults:\n  - override /augment: elastic\naugment:\n  rotation: 3\n  alpha: 4\n"
+    )
+    config = compose([f"hydra.searchpath=[{tmp_path}]", "experiment=mine", "augment=stroke_width"])
+    assert config.augment.rotation == 3
+
+
 def test_a_key_of_no_option_is_still_refused(tmp_path):
     folder = tmp_path / "experiment"
     folder.mkdir()
