@@ -13,6 +13,7 @@ from mnistlab.data.class_mapping import relabel
 from mnistlab.data.dataset import Dataset, Source, Split
 from mnistlab.data.loading import has_own_test, load, load_all
 from mnistlab.data.sources.own import OwnSource
+from mnistlab.data.sources.published import NamedSource, locate
 from mnistlab.inference.predict import labelled_pictures, preprocessing
 from mnistlab.runs.saved_run import OwnData, SavedRun, own_data
 from mnistlab.system.console import LOG
@@ -157,6 +158,8 @@ def _load(split: str, source: Source, seed: int) -> tuple[Dataset, Split]:
 
 
 def _all_would_do(source: Source, seed: int) -> str:
+    if isinstance(source, NamedSource) and source.root is None and locate(source.name) is None:
+        return ""  # its download has failed, and is not tried again
     try:
         _, part = load_all(source, stream(seed, "split"))
     except RequestError:

@@ -54,9 +54,9 @@ def fetch_file(target: Path, urls: Iterable[str], most: int, check: Callable[[Pa
     """
     import requests
 
-    reasons = []
+    reasons, urls = [], list(urls)
     partial = target.with_name(f"{target.name}.part")
-    for url in urls:
+    for number, url in enumerate(urls, 1):
         try:
             _from_mirror(url, partial, most, pause)
             check(partial)
@@ -64,7 +64,8 @@ def fetch_file(target: Path, urls: Iterable[str], most: int, check: Callable[[Pa
             return
         except (requests.RequestException, BadFileError) as error:
             reasons.append(f"{url}: {_reason(error)}")
-            log.warning("%s failed (%s); trying the next mirror", url, _reason(error))
+            then = "; trying the next mirror" if number < len(urls) else ""
+            log.warning("%s failed (%s)%s", url, _reason(error), then)
         finally:
             partial.unlink(missing_ok=True)
     raise NoMirrorError(reasons)

@@ -23,9 +23,11 @@ from mnistlab import cli
 from mnistlab.analysis import evaluate, evaluation_artifacts
 from mnistlab.config import report
 from mnistlab.data.loading import load
+from mnistlab.data.sources import published
 from mnistlab.data.sources.registry import SOURCES
 from mnistlab.runs.saved_run import open_run, own_data
 from mnistlab.system import files
+from mnistlab.system.errors import RequestError
 from mnistlab.system.random import stream
 
 Command = Callable[..., Any]
@@ -354,6 +356,23 @@ def test_too_few_images_for_parts_are_told_of_all(command: Command, runs: Path) 
     result = command("evaluate", "runs/s0", "data=folder", "data.path=mine", "data.size=28")
     assert result.status == 2
     assert result.err.endswith("; --split all scores all 2 images\n")
+
+
+def test_a_download_that_fails_is_not_tried_again(
+    command: Command, runs: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    tried = []
+
+    def unreachable(name: str) -> Path:
+        tried.append(name)
+        raise RequestError("no mirror could provide it", key="name", value=name)
+
+    monkeypatch.setattr(published, "fetch", unreachable)
+    monkeypatch.setenv("MNISTLAB_DATA", str(tmp_path))
+    monkeypatch.setenv("MNISTLAB_CACHE", str(tmp_path))
+    result = command("evaluate", "runs/s0", "data=kmnist")
+    assert (result.status, tried) == (2, ["kmnist"])
+    assert result.err.endswith("error: data.name=kmnist: no mirror could provide it\n")
 
 
 def test_settings_change_the_data_of_the_run(score: Callable[..., Path]) -> None:

@@ -206,7 +206,7 @@ def test_a_dead_mirror_and_a_wrong_hash_move_on_to_the_next(mirror, tiny, tmp_pa
     assert "failed (wrong content: SHA-256" in caplog.text
 
 
-def test_when_all_mirrors_fail_each_is_listed_with_its_reason(mirror, tiny):
+def test_when_all_mirrors_fail_each_is_listed_with_its_reason(mirror, tiny, caplog):
     mirror.pages["/page/train-images-idx3-ubyte.gz"] = b"<html>moved</html>"
     start = time.perf_counter()
     with pytest.raises(RequestError) as caught:
@@ -220,6 +220,8 @@ def test_when_all_mirrors_fail_each_is_listed_with_its_reason(mirror, tiny):
     assert "the file is a web page" in message
     assert "set root to it" in message
     assert "\n" not in message
+    assert caplog.messages[1].endswith("failed (HTTP status 404); trying the next mirror")
+    assert caplog.messages[2].endswith(")")  # there is no next one
     assert not [path for path in published._cached("tiny").iterdir() if path.suffix != ".lock" and path.name != ".lock"]
 
 
