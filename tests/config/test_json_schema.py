@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,15 @@ jsonschema = pytest.importorskip("jsonschema")
 EXPERIMENTS = sorted((options.folder() / "experiment").rglob("*.yaml"))
 
 
-def problems(name: str, text: str) -> list[str]:
+@cache
+def validator(name: str) -> Any:
     schema = json_schema.schemas()[name]
     jsonschema.Draft202012Validator.check_schema(schema)
-    return [error.message for error in jsonschema.Draft202012Validator(schema).iter_errors(yaml.safe_load(text))]
+    return jsonschema.Draft202012Validator(schema)
+
+
+def problems(name: str, text: str) -> list[str]:
+    return [error.message for error in validator(name).iter_errors(yaml.safe_load(text))]
 
 
 def test_every_experiment_passes() -> None:

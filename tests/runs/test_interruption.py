@@ -206,8 +206,11 @@ def test_a_running_run_is_not_resumed(
 
 @pytest.fixture
 def handlers() -> Iterator[None]:
-    """Put the handlers back."""
+    """Let no signal be ignored, as under nohup, and put the handlers back."""
     before = {number: signal.getsignal(number) for number in DEADLY}
+    for number, handler in before.items():
+        if handler is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
     yield
     UNDIVIDED.waiting = False
     for number, handler in before.items():
