@@ -56,7 +56,7 @@ from mnistlab.system.errors import RequestError
     type=Choice(BUDGETS),
     default=BUDGETS[0],
     help="full: all rows take about 18 hours on one core. quick: fewer seeds, epochs or images for long rows, as "
-    "shown on the page; all rows take 15 minutes on two cores.",
+    "shown on the page; all rows take about 6 minutes on two cores.",
 )
 @option("--seeds", metavar="N", type=Whole(), help="Number of seeds for every row.")
 @option(
