@@ -77,7 +77,7 @@ def _from_mirror(url: str, partial: Path, most: int, pause: float) -> None:
 
     for attempt in range(1, TRIES + 1):
         # pooch evaluates the truth of the bar before it sets the total, and tqdm then needs a total
-        bar = progress_bar()(total=1, unit="B", unit_scale=True, desc=url.rsplit("/")[-1], disable=None)
+        bar = progress_bar(total=1, unit="B", unit_scale=True, desc=url.rsplit("/")[-1], disable=None)
         with partial.open("wb") as file, bar:
             downloader = pooch.HTTPDownloader(
                 progressbar=bar, chunk_size=CHUNK, timeout=TIMEOUT, headers={"Accept-Encoding": "identity"}

@@ -92,6 +92,7 @@ class Sigmoid(Activation):
         np.add(y, 0.5, out=y)
 
     def scale_by_derivative(self, dy: np.ndarray, y: np.ndarray) -> None:
+        """Multiply dy by y (1 - y)."""
         t = self.array("t", y.shape)
         np.subtract(1, y, out=t)
         np.multiply(t, y, out=t)
@@ -105,11 +106,13 @@ class HardSigmoid(Activation):
     name = "hard_sigmoid"
 
     def function(self, x: np.ndarray, y: np.ndarray) -> None:
+        """Write min(1, max(0, 0.2 x + 0.5)) to y."""
         np.multiply(x, 0.2, out=y)
         np.add(y, 0.5, out=y)
         np.clip(y, 0, 1, out=y)
 
     def scale_by_derivative(self, dy: np.ndarray, y: np.ndarray) -> None:
+        """Multiply dy by 0.2 where 0 < y < 1, and by 0 elsewhere."""
         t = self.array("t", y.shape)
         np.subtract(1, y, out=t)
         np.multiply(t, y, out=t)  # positive between the bends, 0 on the flat parts
@@ -128,9 +131,11 @@ class Tanh(Activation):
         return 5 / 3
 
     def function(self, x: np.ndarray, y: np.ndarray) -> None:
+        """Write tanh(x) to y."""
         np.tanh(x, out=y)
 
     def scale_by_derivative(self, dy: np.ndarray, y: np.ndarray) -> None:
+        """Multiply dy by 1 - y^2."""
         t = self.array("t", y.shape)
         np.multiply(y, y, out=t)
         np.subtract(1, t, out=t)
@@ -148,9 +153,11 @@ class ReLU(Activation):
         return math.sqrt(2)
 
     def function(self, x: np.ndarray, y: np.ndarray) -> None:
+        """Write max(0, x) to y."""
         np.maximum(x, 0, out=y)
 
     def scale_by_derivative(self, dy: np.ndarray, y: np.ndarray) -> None:
+        """Multiply dy by 1 where y > 0, and by 0 elsewhere."""
         np.multiply(dy, self.where_positive(y), out=dy)
 
 
@@ -174,11 +181,13 @@ class LeakyReLU(Activation):
         return math.sqrt(2 / (1 + self.slope**2))
 
     def function(self, x: np.ndarray, y: np.ndarray) -> None:
+        """Write x where x > 0, and slope x elsewhere, to y."""
         t = self.array("t", x.shape)
         np.multiply(x, self.slope, out=t)
         np.maximum(x, t, out=y)
 
     def scale_by_derivative(self, dy: np.ndarray, y: np.ndarray) -> None:
+        """Multiply dy by 1 where y > 0, and by the slope elsewhere."""
         t = self.where_positive(y)
         np.maximum(t, self.slope, out=t)
         np.multiply(dy, t, out=dy)
@@ -200,6 +209,7 @@ class ELU(Activation):
         positive("alpha", self.alpha, "alpha of elu")
 
     def function(self, x: np.ndarray, y: np.ndarray) -> None:
+        """Write x where x > 0, and alpha (exp(x) - 1) elsewhere, to y."""
         t = self.array("t", x.shape)
         np.minimum(x, 0, out=t)
         np.expm1(t, out=t)
@@ -208,6 +218,7 @@ class ELU(Activation):
         np.add(y, t, out=y)
 
     def scale_by_derivative(self, dy: np.ndarray, y: np.ndarray) -> None:
+        """Multiply dy by 1 where y > 0, and by y + alpha elsewhere."""
         t = self.array("t", y.shape)
         linear = self.array("linear", y.shape, bool)
         np.add(y, self.alpha, out=t)
@@ -223,9 +234,11 @@ class Softplus(Activation):
     name = "softplus"
 
     def function(self, x: np.ndarray, y: np.ndarray) -> None:
+        """Write log(1 + exp(x)) to y."""
         np.logaddexp(x, 0, out=y)
 
     def scale_by_derivative(self, dy: np.ndarray, y: np.ndarray) -> None:
+        """Multiply dy by 1 - exp(-y)."""
         t = self.array("t", y.shape)
         np.negative(y, out=t)
         np.expm1(t, out=t)
@@ -251,10 +264,12 @@ class GELU(Activation):
         return math.sqrt(2)
 
     def forward(self, x: np.ndarray, rng: np.random.Generator | None = None) -> np.ndarray:
+        """Return the activation, and keep x for the derivative."""
         self.x = x
         return super().forward(x, rng)
 
     def function(self, x: np.ndarray, y: np.ndarray) -> None:
+        """Write x (1 + tanh(u)) / 2 to y, and keep tanh(u)."""
         t = self.array("tanh", x.shape)
         np.multiply(x, x, out=t)
         np.multiply(t, 0.044715, out=t)
@@ -267,6 +282,7 @@ class GELU(Activation):
         np.multiply(y, 0.5, out=y)
 
     def scale_by_derivative(self, dy: np.ndarray, y: np.ndarray) -> None:
+        """Multiply dy by y', from the x and tanh(u) that were kept."""
         x, t = self.x, self.array("tanh", y.shape)
         d, s = self.array("d", y.shape), self.array("s", y.shape)
         np.multiply(x, x, out=d)

@@ -137,6 +137,7 @@ class MLP(Model):
         self._activations()
 
     def row(self, classes: int, regularization: Regularization) -> list[Layer]:
+        """Return the hidden layers, each with its activation and dropout, and the output layer."""
         rates = regularization.dropout_rates(len(self.hidden))
         layers: list[Layer] = [Flatten()]
         if rates[0]:
@@ -180,6 +181,7 @@ class OneHidden(Model):
         self._mlp()
 
     def row(self, classes: int, regularization: Regularization) -> list[Layer]:
+        """Return the layers of an `MLP` with this hidden layer."""
         return self._mlp().row(classes, regularization)
 
     def _mlp(self) -> MLP:
@@ -203,6 +205,7 @@ class LayerList(Model):
         layer_row(self.layers)
 
     def row(self, classes: int, regularization: Regularization) -> list[Layer]:
+        """Return the listed layers, with dropout after hidden dense ones, and the output layer if there is one."""
         layers = layer_row(self.layers)
         if self.output_layer:
             layers.append(Dense(classes))

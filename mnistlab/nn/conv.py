@@ -50,6 +50,7 @@ class Conv2D(Layer):
             )
 
     def build(self, in_shape: Shape) -> Shape:
+        """Infer the sizes of the maps; return the shape of the output."""
         self.in_shape = channels, height, width = as_map("conv", in_shape)
         (self.top, padded_height), (self.left, padded_width) = self._pad(height), self._pad(width)
         if min(padded_height, padded_width) < self.kernel:
@@ -94,21 +95,27 @@ class Conv2D(Layer):
         self.rows = (self.filters, 2, 2) if phases else (self.filters,)  # of the output, for each column
 
     def weights(self) -> dict[str, Shape]:
+        """Return the shape of W: filters, rows, columns and channels of the kernel."""
         return {"W": (self.filters, self.kernel, self.kernel, self.in_shape[0])}
 
     def biases(self) -> dict[str, Shape]:
+        """Return the shape of b: one a filter."""
         return {"b": (self.filters,)}
 
     def fans(self) -> tuple[int, int]:
+        """Return the channels and the filters, each times the area of the kernel."""
         return self.kernel**2 * self.in_shape[0], self.kernel**2 * self.filters
 
     def flops(self) -> int:
+        """Return the operations for one image: two a weight and position, and one a bias."""
         return (2 * self.kernel**2 * self.in_shape[0] + 1) * int(np.prod(self.out_shape))
 
     def footprint(self) -> int:
+        """Return the number of elements in the columns of one image."""
         return self.kernel**2 * self.in_shape[0] * self.out_shape[1] * self.out_shape[2]
 
     def forward(self, x: np.ndarray, rng: np.random.Generator | None = None) -> np.ndarray:
+        """Return the convolution of x, as one product with its columns."""
         columns = self._columns(x.shape[-1])
         windows = self._windows(self._pad_map(x))
         np.copyto(columns[:-1].reshape(windows.shape), windows)
@@ -118,6 +125,7 @@ class Conv2D(Layer):
         return y
 
     def backward(self, dy: np.ndarray, need_dx: bool = True) -> np.ndarray:
+        """Write the gradients of W and b; return that of x if it is needed."""
         batch = dy.shape[-1]
         columns = self._columns(batch)
         dy = self._contiguous(dy).reshape(-1, columns.shape[1])

@@ -217,7 +217,7 @@ class Sweep:
             if not self.race:
                 self.eta.expected = {job.entry.number: job.seconds for job in expected.jobs}
         if console.is_screen(sys.stderr) and not self.quiet:
-            self.bar = console.progress_bar()(total=len(jobs), unit="job")
+            self.bar = console.progress_bar(total=len(jobs), unit="job")
 
     def _submit(self, jobs: Sequence[Job]) -> int:
         """Submit the jobs and leave them to the scheduler."""

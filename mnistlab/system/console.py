@@ -92,9 +92,14 @@ def width_of(stream: TextIO) -> int:
         return 80
 
 
+def progress_bar(*values: Any, **options: Any) -> tqdm[Any]:
+    """Return a progress bar of tqdm with these arguments."""
+    return _bars()(*values, **options)
+
+
 @cache
-def progress_bar() -> type[tqdm[Any]]:
-    """Return the class of progress bars: tqdm's, whose bars wait for each other by a lock between threads.
+def _bars() -> type[tqdm[Any]]:
+    """Return the class of progress bars, which wait for each other by a lock between threads.
 
     tqdm's own lock is also one between processes, about which Python complains on stderr if a worker is ended.
     """

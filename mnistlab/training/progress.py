@@ -110,7 +110,7 @@ class Progress:
         blocks = curve(self.losses, self.signs, WIDEST // 3 if narrow else WIDEST)
         desc = f"epoch {self.shown:{len(str(self.epochs))}}/{self.epochs}{'  ' if blocks else ''}{blocks}"
         form = NARROW_BAR if narrow else WIDE_BAR
-        return progress_bar()(total=steps, desc=desc, leave=False, ncols=width, bar_format=form)
+        return progress_bar(total=steps, desc=desc, leave=False, ncols=width, bar_format=form)
 
     def on_epoch(self, history: History) -> None:
         """Log the results of the epoch that has ended."""

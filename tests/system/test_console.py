@@ -6,7 +6,7 @@ import sys
 STARTED = """
 from multiprocessing import resource_tracker
 from mnistlab.system.console import progress_bar
-with progress_bar()(total=2, disable=False) as bar:
+with progress_bar(total=2, disable=False) as bar:
     bar.update(2)
 print(resource_tracker._resource_tracker._pid)
 """

@@ -288,7 +288,7 @@ def _labels_of_names(images: Sequence[Path]) -> list[str] | None:
 def _read_all(folder: Path, files: Sequence[Path], options: Options) -> tuple[pictures.Stack, str]:
     """Return the pictures of a set, and the SHA-256 over the names and the bytes of the files."""
     digest, stack = hashlib.sha256(), pictures.Stack(len(files), options)
-    for file in progress_bar()(files, desc=f"reading {folder.name}", unit=" images", disable=None, leave=False):
+    for file in progress_bar(files, desc=f"reading {folder.name}", unit=" images", disable=None, leave=False):
         name = file.relative_to(folder) if file.is_relative_to(folder) else Path(file.name)
         try:
             if file.stat().st_size > 2**28:

@@ -65,7 +65,7 @@ class PreparedFolder(OwnSource):
         """Return the inputs, and the numbers of the pictures that could be read."""
         images, without_ink, unreadable = np.empty((len(files), *self.network_shape), np.uint8), [], []
         kept = np.ones(len(files), bool)
-        for i, file in enumerate(progress_bar()(files, desc="reading", unit=" pictures", disable=None, leave=False)):
+        for i, file in enumerate(progress_bar(files, desc="reading", unit=" pictures", disable=None, leave=False)):
             try:
                 picture = image_io.read(str(file))
             except image_io.UnreadableError as error:

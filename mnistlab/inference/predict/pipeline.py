@@ -79,7 +79,7 @@ def _prepared(
 ) -> Iterator[Ready]:
     """Yield the network inputs of each file; report unreadable files and collect them in ``failed``."""
     few = True if len(pictures) <= 20 else None
-    for one in progress_bar()(pictures, desc="reading", unit=" pictures", disable=few, leave=False):
+    for one in progress_bar(pictures, desc="reading", unit=" pictures", disable=few, leave=False):
         truth = inputs.truth(one.folder, run.class_names)
         for_this = replace(style, several=False) if truth in run.class_names else style
         try:

@@ -176,7 +176,7 @@ class _Progress:
         self.cells, self.done = cells, done
         self.bar: Any = None
         if console.is_screen(sys.stderr) and LOG.isEnabledFor(logging.INFO):
-            self.bar = console.progress_bar()(total=cells, initial=done, unit="cell")
+            self.bar = console.progress_bar(total=cells, initial=done, unit="cell")
 
     def say(self, row: result.Row, metric: str) -> None:
         """Log a cell after its last fold."""

@@ -233,7 +233,7 @@ def _search(search: Search, n_jobs: int) -> Study:
     LOG.info("output  %s", files.shown(search.directory))
     bar: Any = None
     if console.is_screen(sys.stderr) and LOG.isEnabledFor(logging.INFO):
-        bar = console.progress_bar()(total=search.trials, unit="trial")
+        bar = console.progress_bar(total=search.trials, unit="trial")
 
     def say(study: Study, trial: FrozenTrial) -> None:
         best = best_of(study)
